@@ -1,0 +1,79 @@
+//! The name of one call, the same for all its attempts.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+use uuid::Uuid;
+
+/// Identifies one call, from its first attempt to its reply. A UUIDv7 (RFC 9562, section 5.7), so
+/// that ids sort by the time of the call.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CallId(Uuid);
+
+impl CallId {
+    /// A new id, unique across processes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The 16 bytes of the id.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
+}
+
+impl Default for CallId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
+impl fmt::Debug for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for CallId {
+    type Err = InvalidCallId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Only the 36-character form: two spellings of one id would be two Redis keys.
+        if text.len() != 36 {
+            return Err(InvalidCallId);
+        }
+        Uuid::try_parse(text).map(Self).map_err(|_| InvalidCallId)
+    }
+}
+
+/// The text is not a call id: 36 characters, a UUID with hyphens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a call id: expected a UUID of 36 characters with hyphens")]
+pub struct InvalidCallId;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_back_what_it_prints() {
+        let id = CallId::new();
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn refuses_other_spellings() {
+        let id = CallId::new().to_string();
+        for text in ["", "x", &id.replace('-', ""), &format!("{{{id}}}"), &format!("{id} ")] {
+            assert_eq!(text.parse::<CallId>(), Err(InvalidCallId), "{text:?}");
+        }
+    }
+}

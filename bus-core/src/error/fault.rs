@@ -1,0 +1,109 @@
+//! What a server says on the wire when the handler did not answer.
+
+use std::fmt;
+
+/// A failure as it travels in a reply: a code for programs, a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind of failure it is.
+    pub code: FaultCode,
+    /// What happened, naming the thing; holds no argument values.
+    pub message: String,
+}
+
+impl Fault {
+    /// A fault.
+    pub fn new(code: FaultCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+macro_rules! fault_codes {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, may_have_executed: $ran:literal;)*) => {
+        /// The kinds of failure a server reports.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum FaultCode {
+            $($(#[$doc])* $variant,)*
+            /// A code this version does not know.
+            Unknown,
+        }
+
+        impl FaultCode {
+            /// Every code that can be sent.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The code on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)*
+                    Self::Unknown => "unknown",
+                }
+            }
+
+            /// The code a wire text stands for; [`Unknown`](Self::Unknown) if there is none.
+            #[must_use]
+            pub fn from_wire(code: &str) -> Self {
+                match code {
+                    $($code => Self::$variant,)*
+                    _ => Self::Unknown,
+                }
+            }
+
+            /// Whether the handler can have run, wholly or in part.
+            #[must_use]
+            pub const fn may_have_executed(self) -> bool {
+                match self {
+                    $(Self::$variant => $ran,)*
+                    Self::Unknown => true,
+                }
+            }
+        }
+    };
+}
+
+fault_codes! {
+    /// The service has no such method.
+    UnknownMethod = "unknown_method", may_have_executed: false;
+    /// The request can't be read: properties, encoding, arguments.
+    BadRequest = "bad_request", may_have_executed: false;
+    /// The deadline had passed when the request was taken.
+    Expired = "expired", may_have_executed: false;
+    /// The service sheds load.
+    Overloaded = "overloaded", may_have_executed: false;
+    /// The idempotency key was used for another request.
+    KeyConflict = "key_conflict", may_have_executed: false;
+    /// The handler did not finish within the budget.
+    TimedOut = "timed_out", may_have_executed: true;
+    /// The handler panicked.
+    Panicked = "panicked", may_have_executed: true;
+    /// The handler answered, but the answer can't be sent: too large, or not encodable.
+    BadReply = "bad_reply", may_have_executed: true;
+    /// The command was started as often as allowed, and its worker died each time.
+    Interrupted = "interrupted", may_have_executed: true;
+    /// A layer of the server refused or failed.
+    Failed = "failed", may_have_executed: true;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_reads_back() {
+        for code in FaultCode::ALL {
+            assert_eq!(FaultCode::from_wire(code.as_str()), *code);
+        }
+        assert_eq!(FaultCode::from_wire("from the future"), FaultCode::Unknown);
+    }
+}

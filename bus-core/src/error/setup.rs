@@ -1,0 +1,59 @@
+//! Why a bus, a service or a subscription could not start.
+
+use super::BoxError;
+
+/// Starting failed; nothing was left half-started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// A setting makes no sense. Says which, why, and what is allowed.
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// The setting, as the user wrote it, without secrets.
+        setting: String,
+        /// What is wrong with it and how to put it right.
+        reason: String,
+    },
+    /// A server could not be reached in time.
+    #[error("{server} can't be reached at {address}")]
+    Unreachable {
+        /// "RabbitMQ" or "Redis".
+        server: &'static str,
+        /// Host and port, without credentials.
+        address: String,
+        /// The last failure.
+        #[source]
+        source: BoxError,
+    },
+    /// A server was reached and said no: wrong password, no permission, no such vhost.
+    #[error("{server} at {address} refused the connection: {reason}")]
+    Refused {
+        /// "RabbitMQ" or "Redis".
+        server: &'static str,
+        /// Host and port, without credentials.
+        address: String,
+        /// The server's own words.
+        reason: String,
+    },
+    /// A queue or exchange exists with other arguments, or may not be declared.
+    #[error("{what} can't be declared: {reason}")]
+    Topology {
+        /// The queue or exchange.
+        what: String,
+        /// The broker's own words, and how to put it right.
+        reason: String,
+    },
+    /// The bus was closed.
+    #[error("the bus is closed")]
+    Closed,
+}
+
+impl SetupError {
+    /// A setting that makes no sense.
+    pub fn setting(setting: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Setting {
+            setting: setting.into(),
+            reason: reason.into(),
+        }
+    }
+}

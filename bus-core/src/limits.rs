@@ -1,0 +1,108 @@
+//! Every bound and default in one place, with its unit and the reason for its value.
+//!
+//! What a user may change has a setting named beside it; the rest is fixed so that both ends agree.
+
+use std::time::Duration;
+
+/// Budget of a call that names none. Long enough for a slow handler, short enough that a person
+/// who waits for it still does. Set by `timeout = ".."` or `.timeout(..)`.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest budget a call may have: RabbitMQ closes a channel whose delivery is unsettled for
+/// 30 minutes (`consumer_timeout`), so a handler must be done well before.
+pub const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(20 * 60);
+
+/// Bytes of an encoded request. MessagePack can unfold to 50 times its size in memory, and a
+/// server holds `prefetch` of them: 256 KiB keeps that under 13 MB each.
+pub const REQUEST_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of an encoded reply, framing included. Larger answers are refused on the serving side.
+pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Nested values in a body. rmp-serde's own 1024 overflows a 2 MiB stack in a debug build.
+pub const NESTING_DEPTH_MAX: usize = 64;
+
+/// Handlers of one service that run at once in one process. Set by `concurrency = ..`.
+pub const CONCURRENCY: u16 = 32;
+
+/// Deliveries a consumer holds. Twice the concurrency, so that a finished handler finds the next
+/// request there: 64 was within noise of the best measured, 256 was slower. Set by `prefetch = ..`.
+pub const PREFETCH: u16 = 64;
+
+/// Most handlers or deliveries one service may ask for.
+pub const PREFETCH_MAX: u16 = 4096;
+
+/// Publishes that may wait or be unconfirmed in one process. Beyond it calls are refused as busy:
+/// lapin queues frames without a bound, so ours is the only one.
+pub const UNCONFIRMED_MAX: usize = 8192;
+
+/// Calls of one process that may wait for a reply; half the inbox, so that none is trimmed unread.
+pub const WAITING_MAX: usize = 32_768;
+
+/// Entries kept in an inbox (`XADD MAXLEN ~`).
+pub const INBOX_ENTRIES_MAX: usize = 65_536;
+
+/// How far the clocks of caller and server may differ before a live request counts as expired.
+/// NTP keeps hosts within tens of milliseconds.
+pub const CLOCK_ALLOWANCE: Duration = Duration::from_millis(500);
+
+/// How long a reply to a submitted call can be fetched after the handler finished.
+pub const REPLY_TTL: Duration = Duration::from_secs(10 * 60);
+
+/// How long the outcome of a command with an idempotency key is remembered. Stripe keeps keys at
+/// least as long.
+pub const KEYED_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long the outcome of a command without an idempotency key is remembered: it can only come
+/// again by redelivery, within the longest call and the time a lost worker's lease takes to lapse.
+pub const UNKEYED_RETENTION: Duration = Duration::from_secs(30 * 60);
+
+/// How long a running command is protected from being run by another worker without a sign of
+/// life. Renewed three times as often.
+pub const CLAIM_LEASE: Duration = Duration::from_secs(15);
+
+/// Runs of one command, counting those whose process died, before it is given up and dead-lettered.
+pub const ATTEMPTS_MAX: u32 = 5;
+
+/// How long a one-way call waits to be taken before it expires. Set by `.timeout(..)`.
+pub const SEND_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a publisher waits for the broker's word before it gives the connection up. Twice the
+/// heartbeat, at which the broker itself would be called dead.
+pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// AMQP heartbeat. RabbitMQ's documentation calls less than 5 s a source of false alarms.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// One attempt to connect to a server, handshake included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long `connect` keeps trying before it reports that a server can't be reached, so that
+/// programs and servers may start in any order. Set by `.connect_within(..)`.
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+
+/// First and longest pause between attempts to reconnect; each is jittered, there is no last one.
+pub const RECONNECT_MIN: Duration = Duration::from_millis(50);
+/// See [`RECONNECT_MIN`].
+pub const RECONNECT_MAX: Duration = Duration::from_secs(2);
+
+/// How long a shutdown lets running handlers finish. Set by `.drain_within(..)`. Kubernetes kills
+/// after 30 s.
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(20);
+
+/// Headers of user metadata on one call, and the bytes of names and values together.
+pub const METADATA_ENTRIES_MAX: usize = 32;
+/// See [`METADATA_ENTRIES_MAX`].
+pub const METADATA_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of an idempotency key; it becomes part of a Redis key.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// Bytes of a queue, exchange or routing key: AMQP short strings end at 255, and we append a suffix.
+pub const NAME_BYTES_MAX: usize = 200;
+
+/// Runs of an event's handler that end in an error before the event is dead-lettered.
+pub const EVENT_ATTEMPTS_MAX: u32 = 5;
+
+/// How long a subscriber remembers which events it has handled.
+pub const EVENT_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);

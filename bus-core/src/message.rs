@@ -1,0 +1,86 @@
+//! A message as a transport carries it: where it goes, its properties, its bytes.
+//!
+//! The fields are those of AMQP 0-9-1 (basic class, section 1.8 of the specification), because
+//! that is what travels; the in-memory transport carries the same.
+
+use bytes::Bytes;
+use std::{fmt, time::Duration};
+
+/// A message on its way to a queue, or out of one.
+#[derive(Clone, PartialEq, Default)]
+pub struct Message {
+    /// The exchange; empty for the default exchange, which routes to the queue named by the key.
+    pub exchange: String,
+    /// The routing key; for the default exchange, the queue.
+    pub routing_key: String,
+    /// The properties.
+    pub properties: Properties,
+    /// The encoded arguments, event or dead request.
+    pub body: Bytes,
+}
+
+/// The AMQP properties that calls use. What came from the network may hold anything.
+#[derive(Clone, PartialEq, Default)]
+pub struct Properties {
+    /// Names this publish; a returned message is recognised by it.
+    pub message_id: Option<String>,
+    /// The call id.
+    pub correlation_id: Option<String>,
+    /// The caller's inbox, if it has one.
+    pub reply_to: Option<String>,
+    /// The AMQP property `type`: the method, or the event's routing key.
+    pub kind: Option<String>,
+    /// The encoding of the body.
+    pub content_type: Option<String>,
+    /// Time to live in the queue, counted from the publish.
+    pub expiration: Option<Duration>,
+    /// Seconds since the Unix epoch.
+    pub timestamp: Option<u64>,
+    /// The calling program.
+    pub app_id: Option<String>,
+    /// Delivery mode 2: written to disk.
+    pub persistent: bool,
+    /// 0 to 9, higher first; only queues with priorities look at it.
+    pub priority: Option<u8>,
+    /// Headers with text values, in the order they were set.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Properties {
+    /// The first header called `name`.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+// Neither Debug prints a header's value or the body: they can hold a token.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("exchange", &self.exchange)
+            .field("routing_key", &self.routing_key)
+            .field("properties", &self.properties)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Properties")
+            .field("message_id", &self.message_id)
+            .field("correlation_id", &self.correlation_id)
+            .field("reply_to", &self.reply_to)
+            .field("kind", &self.kind)
+            .field("content_type", &self.content_type)
+            .field("expiration", &self.expiration)
+            .field("persistent", &self.persistent)
+            .field("headers", &names)
+            .finish_non_exhaustive()
+    }
+}

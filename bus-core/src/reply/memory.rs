@@ -1,0 +1,1 @@
+//! Replies and claims inside one process.

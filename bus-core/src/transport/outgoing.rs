@@ -1,0 +1,166 @@
+//! A message on its way to the publisher, and the receipt that tells what became of it.
+
+use crate::message::Message;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Instant,
+};
+use tokio::sync::oneshot;
+
+/// A message to publish.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The message. Its `expiration` is set from `deadline` when it is written, not before: time
+    /// spent waiting for a connection counts.
+    pub message: Message,
+    /// When it stops being worth sending. `None` waits as long as the transport lives.
+    pub deadline: Option<Instant>,
+    /// Whether a message that reaches no queue is an error ([`Verdict::Unroutable`]).
+    pub mandatory: bool,
+}
+
+/// What became of a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The broker has it.
+    Confirmed,
+    /// The broker returned it: no queue is bound. It was not stored.
+    Unroutable,
+    /// The broker refused it (`basic.nack`): the queue is full. It was not stored.
+    Refused,
+    /// Never written: too many unconfirmed, or the broker blocks publishers.
+    Busy,
+    /// Never written: its deadline passed, it was withdrawn, or the transport closed.
+    NotWritten,
+    /// The connection was lost after it was written and before a confirm: nobody knows.
+    Lost,
+}
+
+const QUEUED: u8 = 0;
+const WRITTEN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+/// The publisher's end of a [`Receipt`].
+#[derive(Debug)]
+pub struct Slip {
+    state: Arc<AtomicU8>,
+    verdict: oneshot::Sender<Verdict>,
+}
+
+/// The caller's end: resolves to the verdict, and can withdraw what was not written yet.
+#[derive(Debug)]
+pub struct Receipt {
+    state: Arc<AtomicU8>,
+    verdict: oneshot::Receiver<Verdict>,
+}
+
+impl Receipt {
+    /// A receipt and the slip that fills it.
+    #[must_use]
+    pub fn new() -> (Slip, Self) {
+        let state = Arc::new(AtomicU8::new(QUEUED));
+        let (sender, verdict) = oneshot::channel();
+        (
+            Slip {
+                state: Arc::clone(&state),
+                verdict: sender,
+            },
+            Self { state, verdict },
+        )
+    }
+
+    /// Waits for the verdict. A publisher that went away without one has lost the message if it
+    /// was written.
+    ///
+    /// # Cancel safety
+    /// Safe: called again it continues to wait. Once it has returned it must not be called again.
+    pub async fn verdict(&mut self) -> Verdict {
+        match (&mut self.verdict).await {
+            Ok(verdict) => verdict,
+            Err(_) if self.written() => Verdict::Lost,
+            Err(_) => Verdict::NotWritten,
+        }
+    }
+
+    /// Whether the message may have left this process.
+    #[must_use]
+    pub fn written(&self) -> bool {
+        self.state.load(Ordering::Acquire) == WRITTEN
+    }
+
+    /// Takes the message back if it was not written yet.
+    pub fn withdraw(&self) -> Withdrawn {
+        match self.state.compare_exchange(
+            QUEUED,
+            WITHDRAWN,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
+            Ok(_) | Err(WITHDRAWN) => Withdrawn::Surely,
+            Err(_) => Withdrawn::TooLate,
+        }
+    }
+}
+
+/// The outcome of [`Receipt::withdraw`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// The message will never be written.
+    Surely,
+    /// It was written, or is being written.
+    TooLate,
+}
+
+impl Slip {
+    /// Marks the message as being written; `false` if it was withdrawn and must not be.
+    #[must_use]
+    pub fn begin_write(&self) -> bool {
+        self.state
+            .compare_exchange(QUEUED, WRITTEN, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Whether nobody waits for the verdict any more.
+    #[must_use]
+    pub fn abandoned(&self) -> bool {
+        self.verdict.is_closed()
+    }
+
+    /// Gives the verdict.
+    pub fn fill(self, verdict: Verdict) {
+        // An abandoned receipt is a caller that no longer asks.
+        let _ = self.verdict.send(verdict);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn withdrawn_before_the_write_is_never_written() {
+        let (slip, receipt) = Receipt::new();
+        assert_eq!(receipt.withdraw(), Withdrawn::Surely);
+        assert!(!slip.begin_write());
+        assert!(!receipt.written());
+    }
+
+    #[tokio::test]
+    async fn after_the_write_it_is_too_late() {
+        let (slip, mut receipt) = Receipt::new();
+        assert!(slip.begin_write());
+        assert_eq!(receipt.withdraw(), Withdrawn::TooLate);
+        drop(slip);
+        assert_eq!(receipt.verdict().await, Verdict::Lost);
+    }
+
+    #[tokio::test]
+    async fn a_publisher_that_goes_away_leaves_an_honest_verdict() {
+        let (slip, mut receipt) = Receipt::new();
+        drop(slip);
+        assert_eq!(receipt.verdict().await, Verdict::NotWritten);
+    }
+}

@@ -1,0 +1,1 @@
+//! Replies of replybus through Redis.
