@@ -77,7 +77,13 @@ mod tests {
     #[test]
     fn refuses_other_spellings() {
         let id = CallId::new().to_string();
-        for text in ["", "x", &id.replace('-', ""), &format!("{{{id}}}"), &format!("{id} ")] {
+        for text in [
+            "",
+            "x",
+            &id.replace('-', ""),
+            &format!("{{{id}}}"),
+            &format!("{id} "),
+        ] {
             assert_eq!(text.parse::<CallId>(), Err(InvalidCallId), "{text:?}");
         }
     }

@@ -126,7 +126,9 @@ impl FailureKind {
     const fn text(self) -> &'static str {
         match self {
             Self::NotSent => "was not sent",
-            Self::Unroutable => "reached no queue: the service has never been served under this name",
+            Self::Unroutable => {
+                "reached no queue: the service has never been served under this name"
+            }
             Self::TimedOut => "got no reply in time",
             Self::Expired => "expired before it was started",
             Self::Overloaded => "was refused for load",
