@@ -10,7 +10,7 @@ mod outgoing;
 mod settler;
 
 pub use outgoing::{Outgoing, Receipt, Slip, Verdict, Withdrawn};
-pub use settler::{Settled, SettleOrder, Settler};
+pub use settler::{SettleOrder, Settled, Settler};
 
 use crate::{contract::QueueType, error::SetupError, message::Message};
 use async_trait::async_trait;

@@ -93,12 +93,10 @@ impl Receipt {
 
     /// Takes the message back if it was not written yet.
     pub fn withdraw(&self) -> Withdrawn {
-        match self.state.compare_exchange(
-            QUEUED,
-            WITHDRAWN,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
+        match self
+            .state
+            .compare_exchange(QUEUED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
+        {
             Ok(_) | Err(WITHDRAWN) => Withdrawn::Surely,
             Err(_) => Withdrawn::TooLate,
         }

@@ -1,1 +1,0 @@
-//! Replies and claims inside one process.

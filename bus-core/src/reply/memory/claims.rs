@@ -1,0 +1,225 @@
+//! Who may run a command, and what came of it.
+
+use super::expiring::{Expiring, after};
+use crate::reply::{Claim, Claimed};
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Claims by key.
+#[derive(Debug, Default)]
+pub(super) struct Claims(Expiring<Arc<str>, Record>);
+
+#[derive(Debug, Clone)]
+struct Record {
+    fingerprint: [u8; 16],
+    /// Runs that were started.
+    attempt: u32,
+    state: State,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Running {
+        owner: Arc<str>,
+        lapses: Instant,
+    },
+    /// Given up before it started.
+    Released,
+    Done(Bytes),
+}
+
+impl Record {
+    fn is_run_by(&self, claim: &Claim) -> bool {
+        self.fingerprint == claim.fingerprint
+            && matches!(&self.state, State::Running { owner, .. } if **owner == *claim.owner)
+    }
+}
+
+impl Claims {
+    pub(super) fn claim(&mut self, claim: &Claim) -> Claimed {
+        let attempt = match self.0.get(&*claim.key) {
+            None => 1,
+            Some(record) if record.fingerprint != claim.fingerprint => return Claimed::Conflict,
+            // The same run, asking again because it did not hear the answer.
+            Some(record) if record.is_run_by(claim) => record.attempt,
+            Some(record) => match &record.state {
+                State::Done(frame) => return Claimed::Done(frame.clone()),
+                State::Running { lapses, .. } if *lapses > Instant::now() => {
+                    return Claimed::Running;
+                }
+                State::Running { .. } | State::Released => record.attempt.saturating_add(1),
+            },
+        };
+        self.run(claim, attempt);
+        Claimed::Run { attempt }
+    }
+
+    /// Whether the claim is still this owner's.
+    pub(super) fn renew(&mut self, claim: &Claim) -> bool {
+        let Some(attempt) = self.running(claim) else {
+            return false;
+        };
+        self.run(claim, attempt);
+        true
+    }
+
+    pub(super) fn release(&mut self, claim: &Claim) {
+        match self.running(claim) {
+            None => {}
+            Some(0 | 1) => self.0.remove(&*claim.key),
+            Some(attempt) => self.set(claim, attempt - 1, State::Released),
+        }
+    }
+
+    /// Records the outcome of a run that still holds its claim, or whose record is gone.
+    pub(super) fn finish(&mut self, claim: &Claim, frame: Bytes) {
+        let attempt = match self.0.get(&*claim.key) {
+            None => 1,
+            Some(record) if record.is_run_by(claim) => record.attempt,
+            Some(_) => return,
+        };
+        self.set(claim, attempt, State::Done(frame));
+    }
+
+    /// The attempt this owner is at, if the claim is its own.
+    fn running(&self, claim: &Claim) -> Option<u32> {
+        let record = self.0.get(&*claim.key)?;
+        record.is_run_by(claim).then_some(record.attempt)
+    }
+
+    fn run(&mut self, claim: &Claim, attempt: u32) {
+        let running = State::Running {
+            owner: claim.owner.as_str().into(),
+            lapses: after(Instant::now(), claim.lease),
+        };
+        self.set(claim, attempt, running);
+    }
+
+    fn set(&mut self, claim: &Claim, attempt: u32, state: State) {
+        let ttl = match &state {
+            // The count of attempts has to outlive the run that did not end.
+            State::Running { .. } => claim.retention.saturating_add(claim.lease),
+            State::Released | State::Done(_) => claim.retention,
+        };
+        let record = Record {
+            fingerprint: claim.fingerprint,
+            attempt,
+            state,
+        };
+        self.0.insert(claim.key.as_str().into(), record, ttl);
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const LEASE: Duration = Duration::from_secs(15);
+    const RETENTION: Duration = Duration::from_secs(60);
+
+    fn by(owner: &str) -> Claim {
+        Claim {
+            key: "Accounts.post:42".to_owned(),
+            fingerprint: [1; 16],
+            owner: owner.to_owned(),
+            lease: LEASE,
+            retention: RETENTION,
+        }
+    }
+
+    fn done(text: &'static str) -> Claimed {
+        Claimed::Done(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_runs_and_the_others_wait_for_its_outcome() {
+        let mut claims = Claims::default();
+        assert_eq!(claims.claim(&by("a")), Claimed::Run { attempt: 1 });
+        assert_eq!(claims.claim(&by("a")), Claimed::Run { attempt: 1 });
+        assert_eq!(claims.claim(&by("b")), Claimed::Running);
+        claims.finish(&by("a"), "ok".into());
+        for owner in ["a", "b"] {
+            assert_eq!(claims.claim(&by(owner)), done("ok"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_fingerprint_is_a_conflict_in_every_state() {
+        let mut claims = Claims::default();
+        let other = Claim {
+            fingerprint: [2; 16],
+            ..by("a")
+        };
+        claims.claim(&by("a"));
+        assert_eq!(claims.claim(&other), Claimed::Conflict);
+        assert!(!claims.renew(&other));
+        tokio::time::advance(2 * LEASE).await;
+        assert_eq!(claims.claim(&other), Claimed::Conflict);
+        claims.finish(&by("a"), "ok".into());
+        assert_eq!(claims.claim(&other), Claimed::Conflict);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lapsed_claim_goes_to_the_next_owner_for_good() {
+        let mut claims = Claims::default();
+        claims.claim(&by("a"));
+        tokio::time::advance(LEASE - SECOND).await;
+        assert!(claims.renew(&by("a")));
+        tokio::time::advance(LEASE - SECOND).await;
+        assert_eq!(claims.claim(&by("b")), Claimed::Running);
+        tokio::time::advance(SECOND).await;
+        // Late, but nobody else asked: still its own.
+        assert!(claims.renew(&by("a")));
+        tokio::time::advance(LEASE).await;
+        assert_eq!(claims.claim(&by("b")), Claimed::Run { attempt: 2 });
+        assert!(!claims.renew(&by("a")));
+        claims.release(&by("a"));
+        claims.finish(&by("a"), "from the dead".into());
+        assert_eq!(claims.claim(&by("a")), Claimed::Running);
+        claims.finish(&by("b"), "ok".into());
+        claims.finish(&by("b"), "again".into());
+        assert_eq!(claims.claim(&by("c")), done("ok"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_released_run_does_not_count() {
+        let mut claims = Claims::default();
+        claims.claim(&by("a"));
+        claims.release(&by("a"));
+        assert_eq!(claims.claim(&by("b")), Claimed::Run { attempt: 1 });
+        tokio::time::advance(LEASE).await;
+        assert_eq!(claims.claim(&by("c")), Claimed::Run { attempt: 2 });
+        claims.release(&by("c"));
+        claims.finish(&by("c"), "given up".into());
+        assert_eq!(claims.claim(&by("c")), Claimed::Run { attempt: 2 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_is_forgotten_after_its_retention() {
+        let mut claims = Claims::default();
+        claims.claim(&by("a"));
+        claims.finish(&by("a"), "ok".into());
+        tokio::time::advance(RETENTION - SECOND).await;
+        assert_eq!(claims.claim(&by("b")), done("ok"));
+        tokio::time::advance(SECOND).await;
+        assert_eq!(claims.claim(&by("b")), Claimed::Run { attempt: 1 });
+        tokio::time::advance(LEASE + RETENTION - SECOND).await;
+        assert_eq!(claims.claim(&by("c")), Claimed::Run { attempt: 2 });
+        assert_eq!(claims.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outcome_without_a_record_is_kept() {
+        let mut claims = Claims::default();
+        claims.finish(&by("a"), "ok".into());
+        assert_eq!(claims.claim(&by("b")), done("ok"));
+    }
+}

@@ -1,0 +1,312 @@
+//! Replies and claims inside one process, by the rules of the Redis store and without one.
+//!
+//! Nothing survives the process, and nothing is lost while it lives.
+
+mod claims;
+mod expiring;
+
+use self::{claims::Claims, expiring::Expiring};
+use super::{
+    Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError, StoreHealth,
+};
+use crate::{call_id::CallId, error::SetupError};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use uuid::Uuid;
+
+/// A reply store that lives in this process. Its clones are the same store: buses that were given
+/// one answer each other.
+#[derive(Clone, Default)]
+pub struct MemoryReplies {
+    namespaces: Arc<Mutex<HashMap<String, Arc<Namespace>>>>,
+}
+
+/// What the buses of one namespace share.
+struct Namespace {
+    inbox_prefix: String,
+    inboxes: Mutex<HashMap<String, Arc<dyn Arrivals>>>,
+    replies: Mutex<Expiring<CallId, Bytes>>,
+    claims: Mutex<Claims>,
+}
+
+/// One bus's end of the store.
+struct MemoryStore {
+    namespace: Arc<Namespace>,
+    inbox: String,
+    closed: AtomicBool,
+}
+
+impl MemoryReplies {
+    /// A new, empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn namespace(&self, name: &str) -> Arc<Namespace> {
+        let mut namespaces = lock(&self.namespaces);
+        let namespace = namespaces.entry(name.to_owned()).or_insert_with(|| {
+            let dot = if name.is_empty() { "" } else { "." };
+            Arc::new(Namespace {
+                inbox_prefix: format!("{name}{dot}inbox:"),
+                inboxes: Mutex::default(),
+                replies: Mutex::default(),
+                claims: Mutex::default(),
+            })
+        });
+        Arc::clone(namespace)
+    }
+}
+
+#[async_trait]
+impl ReplyBackend for MemoryReplies {
+    async fn open(
+        self: Box<Self>,
+        namespace: &str,
+        arrivals: Arc<dyn Arrivals>,
+    ) -> Result<Arc<dyn ReplyStore>, SetupError> {
+        let namespace = self.namespace(namespace);
+        let inbox = format!("{}{}", namespace.inbox_prefix, Uuid::new_v4());
+        lock(&namespace.inboxes).insert(inbox.clone(), arrivals);
+        Ok(Arc::new(MemoryStore {
+            namespace,
+            inbox,
+            closed: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl Namespace {
+    fn deliver(&self, reply: Reply) {
+        match &reply.target {
+            ReplyTarget::Inbox(inbox) => {
+                // Taken out of the lock: what arrives may answer with a store of its own.
+                let arrivals = lock(&self.inboxes).get(inbox).cloned();
+                match arrivals {
+                    Some(arrivals) => arrivals.arrived(reply.id, reply.frame),
+                    None => self.keep(reply),
+                }
+            }
+            ReplyTarget::Key => self.keep(reply),
+            ReplyTarget::None => {}
+        }
+    }
+
+    /// Keeps a reply under the call's own key, unless there is one.
+    fn keep(&self, reply: Reply) {
+        let mut replies = lock(&self.replies);
+        if replies.get(&reply.id).is_none() {
+            replies.insert(reply.id, reply.frame, reply.ttl);
+        }
+    }
+}
+
+impl MemoryStore {
+    fn open(&self, action: &'static str) -> Result<&Namespace, StoreError> {
+        if self.closed.load(Ordering::Acquire) {
+            let source = Closed.into();
+            return Err(StoreError { action, source });
+        }
+        Ok(&self.namespace)
+    }
+
+    fn leave(&self) {
+        self.closed.store(true, Ordering::Release);
+        // Dropped after the lock: it may be the last handle of a bus.
+        let arrivals = lock(&self.namespace.inboxes).remove(&self.inbox);
+        drop(arrivals);
+    }
+}
+
+#[async_trait]
+impl ReplyStore for MemoryStore {
+    fn inbox(&self) -> &str {
+        &self.inbox
+    }
+
+    fn is_inbox(&self, reply_to: &str) -> bool {
+        reply_to
+            .strip_prefix(&self.namespace.inbox_prefix)
+            .is_some_and(|id| {
+                // One spelling per inbox.
+                Uuid::try_parse(id).is_ok_and(|uuid| uuid.as_hyphenated().to_string() == id)
+            })
+    }
+
+    async fn store(&self, reply: Reply) -> Result<(), StoreError> {
+        let namespace = self.open("store a reply")?;
+        if let Some(claim) = &reply.record {
+            lock(&namespace.claims).finish(claim, reply.frame.clone());
+        }
+        namespace.deliver(reply);
+        Ok(())
+    }
+
+    async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {
+        let namespace = self.open("fetch a reply")?;
+        Ok(lock(&namespace.replies).get(&id).cloned())
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        let namespace = self.open("claim a command")?;
+        Ok(lock(&namespace.claims).claim(claim))
+    }
+
+    async fn renew(&self, claim: &Claim) -> Result<bool, StoreError> {
+        let namespace = self.open("renew a claim")?;
+        Ok(lock(&namespace.claims).renew(claim))
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        let namespace = self.open("release a claim")?;
+        lock(&namespace.claims).release(claim);
+        Ok(())
+    }
+
+    fn health(&self) -> StoreHealth {
+        match self.open("") {
+            Ok(_) => StoreHealth::Up,
+            Err(_) => StoreHealth::Down(Closed.to_string()),
+        }
+    }
+
+    async fn close(&self) {
+        self.leave();
+    }
+}
+
+impl Drop for MemoryStore {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("inbox", &self.inbox)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for MemoryReplies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryReplies").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the store is closed")]
+struct Closed;
+
+/// What these locks guard is changed in single steps: a panic elsewhere leaves it sound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[derive(Default)]
+    struct Arrived(Mutex<Vec<(CallId, Bytes)>>);
+
+    impl Arrivals for Arrived {
+        fn arrived(&self, id: CallId, frame: Bytes) {
+            lock(&self.0).push((id, frame));
+        }
+
+        fn waiting(&self) -> Vec<CallId> {
+            Vec::new()
+        }
+    }
+
+    fn reply(id: CallId, target: ReplyTarget, frame: &'static str) -> Reply {
+        Reply {
+            id,
+            target,
+            frame: Bytes::from_static(frame.as_bytes()),
+            ttl: Duration::from_secs(60),
+            record: None,
+        }
+    }
+
+    async fn open(replies: &MemoryReplies, namespace: &str) -> (Arc<dyn ReplyStore>, Arc<Arrived>) {
+        let arrived = Arc::new(Arrived::default());
+        let arrivals: Arc<dyn Arrivals> = arrived.clone();
+        let store = Box::new(replies.clone()).open(namespace, arrivals).await;
+        (store.unwrap(), arrived)
+    }
+
+    #[tokio::test]
+    async fn a_reply_reaches_the_inbox_it_names_and_no_other() {
+        let replies = MemoryReplies::new();
+        let (caller, arrived) = open(&replies, "").await;
+        let (service, nothing) = open(&replies, "").await;
+        let id = CallId::new();
+        let target = ReplyTarget::Inbox(caller.inbox().to_owned());
+        service.store(reply(id, target, "ok")).await.unwrap();
+        assert_eq!(*lock(&arrived.0), [(id, "ok".into())]);
+        assert!(lock(&nothing.0).is_empty());
+        assert_eq!(service.fetch(id).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn namespaces_see_nothing_of_each_other() {
+        let replies = MemoryReplies::new();
+        let (ours, _) = open(&replies, "bank").await;
+        let (theirs, _) = open(&replies, "shop").await;
+        assert!(ours.is_inbox(ours.inbox()));
+        assert!(!ours.is_inbox(theirs.inbox()));
+        let id = CallId::new();
+        ours.store(reply(id, ReplyTarget::Key, "ok")).await.unwrap();
+        assert!(ours.fetch(id).await.unwrap().is_some());
+        assert_eq!(theirs.fetch(id).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn an_inbox_ends_with_its_store() {
+        let replies = MemoryReplies::new();
+        let (caller, arrived) = open(&replies, "").await;
+        let (service, _) = open(&replies, "").await;
+        let target = ReplyTarget::Inbox(caller.inbox().to_owned());
+        drop(caller);
+        assert_eq!(Arc::strong_count(&arrived), 1);
+        let id = CallId::new();
+        service.store(reply(id, target, "ok")).await.unwrap();
+        assert_eq!(service.fetch(id).await.unwrap(), Some("ok".into()));
+    }
+
+    #[tokio::test]
+    async fn a_closed_store_says_so() {
+        let (store, _) = open(&MemoryReplies::new(), "").await;
+        assert_eq!(store.health(), StoreHealth::Up);
+        store.close().await;
+        assert!(matches!(store.health(), StoreHealth::Down(_)));
+        let error = store.fetch(CallId::new()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the reply store failed to fetch a reply");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_replies_leave_no_trace() {
+        let replies = MemoryReplies::new();
+        let (store, _) = open(&replies, "").await;
+        for number in 0..100_000 {
+            let reply = reply(CallId::new(), ReplyTarget::Key, "ok");
+            store.store(reply).await.unwrap();
+            if number % 1_000 == 0 {
+                tokio::time::advance(Duration::from_secs(60)).await;
+            }
+        }
+        assert!(lock(&replies.namespace("").replies).len() <= 2_000);
+    }
+}

@@ -1,0 +1,107 @@
+//! The consumer's end of a queue, and the task that carries out its settlements.
+
+use super::queue::{Queue, Taken};
+use crate::transport::{Deliveries, Delivery, SettleOrder, Settler};
+use async_trait::async_trait;
+use std::{fmt, sync::Arc};
+use tokio::sync::{Notify, mpsc};
+
+/// Settlements taken from the channel at a time.
+const SETTLE_BATCH: usize = 64;
+
+/// Deliveries of one consumer.
+pub(super) struct MemoryDeliveries {
+    queue: Arc<Queue>,
+    consumer: u64,
+    wake: Arc<Notify>,
+    orders: mpsc::UnboundedSender<SettleOrder>,
+}
+
+impl MemoryDeliveries {
+    /// Attaches a consumer to `queue`, in the name of `connection`.
+    pub(super) fn attach(queue: Arc<Queue>, connection: u64, prefetch: u16) -> Self {
+        let wake = Arc::new(Notify::new());
+        let consumer = queue.attach(connection, prefetch, Arc::clone(&wake));
+        // Holds no more than the prefetch: a delivery is settled once.
+        let (orders, settled) = mpsc::unbounded_channel();
+        let attached = Attached {
+            queue: Arc::clone(&queue),
+            consumer,
+        };
+        tokio::spawn(attached.settle(settled));
+        Self {
+            queue,
+            consumer,
+            wake,
+            orders,
+        }
+    }
+}
+
+#[async_trait]
+impl Deliveries for MemoryDeliveries {
+    async fn next(&mut self) -> Option<Delivery> {
+        // A queue that is never empty must not keep its consumer from yielding.
+        tokio::task::coop::consume_budget().await;
+        loop {
+            match self.queue.take(self.consumer) {
+                Taken::Delivery {
+                    tag,
+                    message,
+                    redelivered,
+                } => {
+                    return Some(Delivery {
+                        message: (*message).clone(),
+                        redelivered,
+                        settler: Settler::new(tag, self.orders.clone()),
+                    });
+                }
+                // A wake-up between the look and the wait is kept for the wait.
+                Taken::Nothing => self.wake.notified().await,
+                Taken::Ended => return None,
+            }
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.queue.stop(self.consumer);
+    }
+}
+
+impl Drop for MemoryDeliveries {
+    fn drop(&mut self) {
+        self.queue.stop(self.consumer);
+    }
+}
+
+impl fmt::Debug for MemoryDeliveries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryDeliveries")
+            .field("queue", &self.queue.spec.name)
+            .field("consumer", &self.consumer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A consumer's place in its queue, held by the task that settles. Dropped, be it with the runtime
+/// the task ran on, it gives back all that was not settled.
+struct Attached {
+    queue: Arc<Queue>,
+    consumer: u64,
+}
+
+impl Attached {
+    /// Runs until the deliveries and every settler are gone.
+    async fn settle(self, mut orders: mpsc::UnboundedReceiver<SettleOrder>) {
+        let mut batch = Vec::with_capacity(SETTLE_BATCH);
+        while orders.recv_many(&mut batch, SETTLE_BATCH).await > 0 {
+            self.queue.settle(self.consumer, batch.drain(..));
+        }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.queue.detach(self.consumer);
+    }
+}

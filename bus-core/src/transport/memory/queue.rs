@@ -1,0 +1,267 @@
+//! One queue: what it holds, who consumes it, and who is next.
+
+use crate::{
+    message::Message,
+    transport::{QueueSpec, SettleOrder, Settled},
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// A queue as RabbitMQ keeps it: messages in order, pushed to consumers in turn.
+#[derive(Debug)]
+pub(super) struct Queue {
+    pub(super) spec: QueueSpec,
+    state: Mutex<State>,
+}
+
+/// What a consumer finds when it asks for its next delivery.
+pub(super) enum Taken {
+    Delivery {
+        tag: u64,
+        message: Arc<Message>,
+        redelivered: bool,
+    },
+    /// Nothing yet; the consumer is woken when there is.
+    Nothing,
+    /// Stopped, or its connection is closed.
+    Ended,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ready: VecDeque<Entry>,
+    consumers: Vec<Consumer>,
+    /// Where the search for a consumer with room starts, so that all get their turn.
+    turn: usize,
+    last_position: u64,
+    last_consumer: u64,
+}
+
+/// A message in its place.
+#[derive(Debug)]
+struct Entry {
+    /// Grows with each publish: what is given back returns to where it was.
+    position: u64,
+    message: Arc<Message>,
+    expires: Option<Instant>,
+    redelivered: bool,
+}
+
+#[derive(Debug)]
+struct Consumer {
+    id: u64,
+    connection: u64,
+    prefetch: usize,
+    stopped: bool,
+    last_tag: u64,
+    /// Pushed to the consumer, which did not ask for them yet.
+    prefetched: VecDeque<Entry>,
+    /// Handed out and not settled, by delivery tag.
+    unsettled: HashMap<u64, Entry>,
+    wake: Arc<Notify>,
+}
+
+impl Queue {
+    pub(super) fn new(spec: QueueSpec) -> Self {
+        Self {
+            spec,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Takes a message in; `false` if the queue is full.
+    pub(super) fn push(&self, message: &Arc<Message>, expires: Option<Instant>) -> bool {
+        let mut state = self.lock();
+        state.drop_expired();
+        // Only what waits counts, not what consumers hold: so does RabbitMQ.
+        let full = |max| usize::try_from(max).is_ok_and(|max| state.ready.len() >= max);
+        if self.spec.length_max.is_some_and(full) {
+            return false;
+        }
+        state.last_position += 1;
+        let entry = Entry {
+            position: state.last_position,
+            message: Arc::clone(message),
+            expires,
+            redelivered: false,
+        };
+        state.ready.push_back(entry);
+        state.hand_out();
+        true
+    }
+
+    /// Adds a consumer and returns its id; `wake` is notified of deliveries and of the end.
+    pub(super) fn attach(&self, connection: u64, prefetch: u16, wake: Arc<Notify>) -> u64 {
+        let mut state = self.lock();
+        state.last_consumer += 1;
+        let id = state.last_consumer;
+        state.consumers.push(Consumer {
+            id,
+            connection,
+            prefetch: usize::from(prefetch.max(1)),
+            stopped: false,
+            last_tag: 0,
+            prefetched: VecDeque::new(),
+            unsettled: HashMap::new(),
+            wake,
+        });
+        state.hand_out();
+        id
+    }
+
+    /// The next delivery of a consumer.
+    pub(super) fn take(&self, consumer: u64) -> Taken {
+        let mut state = self.lock();
+        let Some(consumer) = state.consumer(consumer) else {
+            return Taken::Ended;
+        };
+        let Some(entry) = consumer.prefetched.pop_front() else {
+            return if consumer.stopped {
+                Taken::Ended
+            } else {
+                Taken::Nothing
+            };
+        };
+        consumer.last_tag += 1;
+        let taken = Taken::Delivery {
+            tag: consumer.last_tag,
+            message: Arc::clone(&entry.message),
+            redelivered: entry.redelivered,
+        };
+        consumer.unsettled.insert(consumer.last_tag, entry);
+        taken
+    }
+
+    /// Settles deliveries of a consumer. Unknown tags are those of a closed connection.
+    pub(super) fn settle(&self, consumer: u64, orders: impl Iterator<Item = SettleOrder>) {
+        let mut settled = Vec::new();
+        let mut state = self.lock();
+        for order in orders {
+            let Some(consumer) = state.consumer(consumer) else {
+                return;
+            };
+            let Some(entry) = consumer.unsettled.remove(&order.tag) else {
+                continue;
+            };
+            match order.settled {
+                Settled::Ack => settled.push(entry),
+                Settled::Requeue => state.give_back(entry),
+            }
+        }
+        state.hand_out();
+        drop(state);
+        // The messages are freed here, after the lock.
+        drop(settled);
+    }
+
+    /// Ends a consumer's intake: what it did not take goes back, what it holds can be settled.
+    pub(super) fn stop(&self, consumer: u64) {
+        let mut state = self.lock();
+        let Some(consumer) = state.consumer(consumer) else {
+            return;
+        };
+        consumer.stopped = true;
+        let untaken = std::mem::take(&mut consumer.prefetched);
+        for entry in untaken {
+            state.give_back(entry);
+        }
+        state.hand_out();
+    }
+
+    /// Removes a consumer; all it holds goes back.
+    pub(super) fn detach(&self, consumer: u64) {
+        self.lock().detach(|candidate| candidate.id == consumer);
+    }
+
+    /// Removes the consumers of a connection; all they hold goes back.
+    pub(super) fn close_connection(&self, connection: u64) {
+        self.lock()
+            .detach(|candidate| candidate.connection == connection);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing here can panic half-way, so that a poisoned lock guards sound state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn consumer(&mut self, id: u64) -> Option<&mut Consumer> {
+        self.consumers.iter_mut().find(|consumer| consumer.id == id)
+    }
+
+    /// Pushes what is ready to the consumers that have room, one message each in turn.
+    fn hand_out(&mut self) {
+        loop {
+            self.drop_expired();
+            if self.ready.is_empty() {
+                return;
+            }
+            let count = self.consumers.len();
+            let next = (0..count)
+                .map(|step| (self.turn + step) % count)
+                .find(|index| self.consumers.get(*index).is_some_and(Consumer::has_room));
+            let Some(index) = next else {
+                return;
+            };
+            self.turn = index + 1;
+            if let (Some(consumer), Some(entry)) =
+                (self.consumers.get_mut(index), self.ready.pop_front())
+            {
+                consumer.prefetched.push_back(entry);
+                consumer.wake.notify_one();
+            }
+        }
+    }
+
+    /// Removes expired messages at the head. One behind a live message stays until it gets there.
+    fn drop_expired(&mut self) {
+        let expired = |entry: &Entry| entry.expires.is_some_and(|at| at <= Instant::now());
+        while self.ready.front().is_some_and(expired) {
+            self.ready.pop_front();
+        }
+    }
+
+    /// Returns a delivered message to its place, ahead of everything that was published later.
+    fn give_back(&mut self, mut entry: Entry) {
+        entry.redelivered = true;
+        let place = self
+            .ready
+            .partition_point(|ahead| ahead.position < entry.position);
+        self.ready.insert(place, entry);
+    }
+
+    fn detach(&mut self, leaves: impl Fn(&Consumer) -> bool) {
+        let leaving: Vec<Consumer> = self
+            .consumers
+            .extract_if(.., |consumer| leaves(consumer))
+            .collect();
+        for consumer in leaving {
+            consumer.wake.notify_one();
+            for entry in consumer.prefetched {
+                self.give_back(entry);
+            }
+            for entry in consumer.unsettled.into_values() {
+                self.give_back(entry);
+            }
+        }
+        self.hand_out();
+    }
+}
+
+impl Consumer {
+    fn has_room(&self) -> bool {
+        !self.stopped && self.prefetched.len() + self.unsettled.len() < self.prefetch
+    }
+}
+
+#[cfg(test)]
+impl Queue {
+    /// Messages that wait for a consumer.
+    pub(super) fn ready(&self) -> usize {
+        self.lock().ready.len()
+    }
+}
