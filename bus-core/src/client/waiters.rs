@@ -52,10 +52,9 @@ impl Waiters {
 impl Arrivals for Waiters {
     fn arrived(&self, id: CallId, frame: Bytes) {
         let place = self.places().remove(&id);
-        match place {
-            Some(reply) if reply.send(frame).is_ok() => {}
+        if place.is_none_or(|reply| reply.send(frame).is_err()) {
             // The call timed out or was dropped, or this is a second reply to it.
-            _ => metrics::counter!("replybus_late_replies_total").increment(1),
+            metrics::counter!("replybus_late_replies_total").increment(1);
         }
     }
 

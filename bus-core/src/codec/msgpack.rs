@@ -3,8 +3,10 @@
 use super::{CodecError, too_deep};
 use crate::limits::NESTING_DEPTH_MAX;
 use rmp_serde::{Deserializer, Serializer, decode::Error};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde::de::IgnoredAny;
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 
 /// Structs as named maps: a positional array would let two fields of one type trade places.
 pub(super) fn append<T: Serialize + ?Sized>(

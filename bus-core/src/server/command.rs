@@ -128,24 +128,31 @@ pub(crate) struct Command {
     pub(crate) content_type: ContentType,
     /// Fired when the work is no longer wanted.
     pub(crate) cancel: CancellationToken,
-    /// Makes the handler's future. Called once, when the claim is taken.
-    pub(crate) handler: Box<dyn FnOnce() -> AnswerFuture + Send>,
 }
 
 impl Command {
-    /// Starts the task and waits for its end.
-    pub(crate) fn start(self, run: Run) -> Waiting {
+    /// Starts the task and waits for its end. `handler` is called when the claim is taken, if it
+    /// is.
+    pub(crate) fn start(
+        self,
+        run: Run,
+        handler: impl FnOnce() -> AnswerFuture + Send + 'static,
+    ) -> Waiting {
         let (done, finished) = oneshot::channel();
-        tokio::spawn(self.run(done));
+        tokio::spawn(self.run(handler, done));
         Waiting {
             finished: Some(finished),
             run,
         }
     }
 
-    async fn run(self, done: oneshot::Sender<Finished>) {
+    async fn run(
+        self,
+        handler: impl FnOnce() -> AnswerFuture + Send,
+        done: oneshot::Sender<Finished>,
+    ) {
         let (store, id, content_type) = (Arc::clone(&self.store), self.id, self.content_type);
-        let finished = self.claim_and_run(&done).await;
+        let finished = self.claim_and_run(handler, &done).await;
         // The delivery is gone (the worker was told to stop) but the work is done: say so, for
         // whoever gets the message next.
         if let Err(Finished {
@@ -166,7 +173,11 @@ impl Command {
         }
     }
 
-    async fn claim_and_run(self, done: &oneshot::Sender<Finished>) -> Finished {
+    async fn claim_and_run(
+        self,
+        handler: impl FnOnce() -> AnswerFuture + Send,
+        done: &oneshot::Sender<Finished>,
+    ) -> Finished {
         let unrecorded = |answer| Finished {
             answer,
             record: None,
@@ -190,7 +201,6 @@ impl Command {
                 format!("it was started {ATTEMPTS_MAX} times, and its worker died each time"),
             ));
         }
-        let handler = self.handler;
         let future = self
             .context
             .with_attempt(attempt)

@@ -15,7 +15,7 @@ use crate::{
     message::Message,
     reply::{Claim, Reply, ReplyStore, ReplyTarget},
     server::command::Run,
-    transport::Delivery,
+    transport::{Delivery, Settled, Settler},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -76,12 +76,11 @@ impl Deliverer {
         if settlement.dead_letter {
             let reason = Outcome::of(&answer);
             if !self.dead_letters.keep(message, reason, &answer).await {
-                // It goes back to the queue, but not in a hot loop.
-                sleep(STORE_AGAIN_MAX).await;
+                give_back(settler).await;
                 return;
             }
         }
-        settler.settle(settlement.settled);
+        settler.settle(Settled::Ack);
     }
 
     fn request(
@@ -139,30 +138,14 @@ impl Deliverer {
         }
     }
 
-    /// Stores a reply, however long it takes the store to come back: the handler has run, and
-    /// running it again is worse than being late. `true` once stored, or when nobody could still
-    /// want it.
+    /// Stores a reply; `false` if the message must go back to the queue.
     async fn store(&self, reply: Reply, envelope: &Envelope) -> bool {
-        let recorded = reply.record.is_some() || reply.target == ReplyTarget::Key;
+        let wanted_later = reply.record.is_some() || reply.target == ReplyTarget::Key;
         let until = match envelope.deadline {
-            Some(deadline) if !recorded => deadline,
+            Some(deadline) if !wanted_later => deadline,
             _ => Instant::now() + CALL_TIMEOUT_MAX,
         };
-        let mut pause = STORE_AGAIN_MIN;
-        loop {
-            match self.store.store(reply.clone()).await {
-                Ok(()) => return true,
-                Err(error) => {
-                    tracing::warn!(id = %envelope.id, %error, "a reply was not stored");
-                    metrics::counter!("replybus_store_failures_total").increment(1);
-                }
-            }
-            if Instant::now() + pause > until {
-                return !recorded;
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(STORE_AGAIN_MAX);
-        }
+        store_until(self.store.as_ref(), reply, until).await || !wanted_later
     }
 
     fn count(&self, message: &Message, answer: &Answer, envelope: &Envelope) {
@@ -185,3 +168,29 @@ impl Deliverer {
     }
 }
 
+
+/// Stores a reply, however long it takes the store to come back: the handler has run, and running
+/// it again is worse than being late. `false` if it did not come back in time.
+pub(crate) async fn store_until(store: &dyn ReplyStore, reply: Reply, until: Instant) -> bool {
+    let mut pause = STORE_AGAIN_MIN;
+    loop {
+        match store.store(reply.clone()).await {
+            Ok(()) => return true,
+            Err(error) => {
+                tracing::warn!(id = %reply.id, %error, "a reply was not stored");
+                metrics::counter!("replybus_store_failures_total").increment(1);
+            }
+        }
+        if Instant::now() + pause > until {
+            return false;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(STORE_AGAIN_MAX);
+    }
+}
+
+/// Gives a message back to the queue, but not in a hot loop.
+pub(crate) async fn give_back(settler: Settler) {
+    sleep(STORE_AGAIN_MAX).await;
+    settler.settle(Settled::Requeue);
+}

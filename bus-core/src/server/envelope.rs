@@ -147,10 +147,11 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reply::memory::MemoryReplies;
+    use crate::{client::waiters::Waiters, reply::memory::MemoryReplies};
+    use std::sync::Arc;
 
     async fn read(properties: Properties) -> Envelope {
-        let store = MemoryReplies::store_for_tests().await;
+        let store = MemoryReplies::new().attach("", Arc::new(Waiters::default()));
         let message = Message {
             properties,
             ..Message::default()

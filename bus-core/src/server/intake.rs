@@ -26,12 +26,12 @@ impl Intake {
     /// what can't be worked on stays where other workers find it.
     pub(crate) fn start<R, Ready, Deliver>(
         self,
-        ready: impl Fn() -> Ready + Send + 'static,
-        deliver: impl Fn(R, Delivery) -> Deliver + Send + 'static,
+        ready: impl Fn() -> Ready + Send + Sync + 'static,
+        deliver: impl Fn(R, Delivery) -> Deliver + Send + Sync + 'static,
     ) -> Serving
     where
         R: Send + 'static,
-        Ready: Future<Output = Result<R, BoxError>> + Send,
+        Ready: Future<Output = Result<R, BoxError>> + Send + 'static,
         Deliver: Future<Output = ()> + Send + 'static,
     {
         let stop = CancellationToken::new();
@@ -45,12 +45,12 @@ impl Intake {
     async fn run<R, Ready, Deliver>(
         mut self,
         stop: CancellationToken,
-        ready: impl Fn() -> Ready + Send,
-        deliver: impl Fn(R, Delivery) -> Deliver + Send,
+        ready: impl Fn() -> Ready + Send + Sync,
+        deliver: impl Fn(R, Delivery) -> Deliver + Send + Sync,
     ) -> Result<Drained, SetupError>
     where
         R: Send + 'static,
-        Ready: Future<Output = Result<R, BoxError>> + Send,
+        Ready: Future<Output = Result<R, BoxError>> + Send + 'static,
         Deliver: Future<Output = ()> + Send + 'static,
     {
         let tracker = TaskTracker::new();

@@ -161,9 +161,8 @@ impl Dispatch {
             id,
             content_type: payload.content_type,
             cancel: self.cancel.child_token(),
-            handler: Box::new(move || service.dispatch(position, payload)),
         };
-        command.start(run)
+        command.start(run, move || service.dispatch(position, payload))
     }
 }
 

@@ -75,6 +75,11 @@ impl Answer {
         Self(AnswerKind::Fault(Fault::new(code, message)))
     }
 
+    /// The answer of a handler that has nothing to say.
+    pub(crate) fn done() -> Self {
+        Self::of(ContentType::MessagePack, Ok::<(), crate::client::Never>(()))
+    }
+
     /// Whether the handler returned a value.
     #[must_use]
     pub fn is_ok(&self) -> bool {

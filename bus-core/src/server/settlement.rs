@@ -1,8 +1,9 @@
-//! What becomes of a delivery, as a table: from what came of it to whether it is answered, kept
-//! as a dead letter, and acknowledged.
+//! What becomes of a delivery, as a table: from what came of it to whether it is answered and kept
+//! as a dead letter. It is acknowledged after both, and only then; whatever is not taken to its end
+//! goes back to the queue by its settler being dropped.
 
 use super::service::{Answer, AnswerKind};
-use crate::{error::FaultCode, transport::Settled};
+use crate::error::FaultCode;
 
 /// What came of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,8 +14,6 @@ pub(crate) enum Outcome {
     HandlerError,
     /// The handler did not answer.
     Fault(FaultCode),
-    /// It was not started, and another worker shall have it.
-    GivenBack,
 }
 
 /// What is known of the delivery itself.
@@ -26,12 +25,11 @@ pub(crate) struct Kind {
     pub(crate) command: bool,
 }
 
-/// What to do with it, in this order: store the reply, keep the dead letter, settle.
+/// What to do with it, in this order, before it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Settlement {
     pub(crate) reply: bool,
     pub(crate) dead_letter: bool,
-    pub(crate) settled: Settled,
 }
 
 impl Outcome {
@@ -50,7 +48,7 @@ impl Outcome {
 pub(crate) const fn settle(outcome: Outcome, kind: Kind) -> Settlement {
     let unseen = kind.command && !kind.awaited;
     let dead_letter = match outcome {
-        Outcome::Value | Outcome::GivenBack | Outcome::Fault(FaultCode::Expired) => false,
+        Outcome::Value | Outcome::Fault(FaultCode::Expired) => false,
         Outcome::HandlerError => unseen,
         Outcome::Fault(code) => {
             if code.may_have_executed() {
@@ -60,15 +58,9 @@ pub(crate) const fn settle(outcome: Outcome, kind: Kind) -> Settlement {
             }
         }
     };
-    let given_back = matches!(outcome, Outcome::GivenBack);
     Settlement {
-        reply: kind.awaited && !given_back,
+        reply: kind.awaited,
         dead_letter,
-        settled: if given_back {
-            Settled::Requeue
-        } else {
-            Settled::Ack
-        },
     }
 }
 
@@ -79,24 +71,21 @@ mod tests {
     /// Every outcome and kind, against the rules said in words rather than the code above.
     #[test]
     fn the_whole_table() {
-        let mut outcomes = vec![Outcome::Value, Outcome::HandlerError, Outcome::GivenBack];
+        let mut outcomes = vec![Outcome::Value, Outcome::HandlerError];
         outcomes.extend(FaultCode::ALL.iter().map(|code| Outcome::Fault(*code)));
         outcomes.push(Outcome::Fault(FaultCode::Unknown));
         for outcome in outcomes {
             for (awaited, command) in [(false, false), (false, true), (true, false), (true, true)] {
                 let settlement = settle(outcome, Kind { awaited, command });
                 let about = format!("{outcome:?}, awaited {awaited}, command {command}");
-                let back = outcome == Outcome::GivenBack;
-                // Requeued only by a worker that did not start it, and then nothing else is done.
-                assert_eq!(settlement.settled == Settled::Requeue, back, "{about}");
                 // Every caller that waits is answered, once.
-                assert_eq!(settlement.reply, awaited && !back, "{about}");
+                assert_eq!(settlement.reply, awaited, "{about}");
                 // A question is never kept.
                 assert!(command || !settlement.dead_letter, "{about}");
                 // A success is never kept.
                 assert!(outcome != Outcome::Value || !settlement.dead_letter, "{about}");
                 // No failed command disappears without anybody being told.
-                let failed = !back && outcome != Outcome::Value;
+                let failed = outcome != Outcome::Value;
                 let expired = outcome == Outcome::Fault(FaultCode::Expired);
                 if command && failed && !expired {
                     assert!(settlement.reply || settlement.dead_letter, "{about}");
