@@ -23,7 +23,7 @@ const LOG_TAIL_BYTES: usize = 4_000;
 const WATCH: &str = r#"
 groups=
 while read -r group; do groups="$groups -$group"; done
-[ -z "$groups" ] || kill -KILL -- $groups
+[ -z "$groups" ] || kill -s KILL -- $groups
 rm -rf -- "$1"
 "#;
 
@@ -204,4 +204,27 @@ pub(super) fn write_private(path: &Path, content: &str) -> io::Result<()> {
         .mode(0o400)
         .open(path)?
         .write_all(content.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn processes_die_with_the_test_process() {
+        let mut workplace = Workplace::new("watched").unwrap();
+        let mut long = Command::new("sleep");
+        let mut processes = [
+            workplace.spawn(long.arg("1000")).unwrap(),
+            workplace.spawn(&mut long).unwrap(),
+        ];
+        assert!(processes.iter_mut().all(Process::is_running));
+        // As the system does when this process ends.
+        drop(workplace.watch.stdin.take());
+        workplace.watch.wait().unwrap();
+        for process in &mut processes {
+            process.child.wait().unwrap();
+        }
+        assert!(!workplace.directory.exists());
+    }
 }
