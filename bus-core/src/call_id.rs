@@ -22,6 +22,11 @@ impl CallId {
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
+
+    /// The half of the id that is random; never zero, for it holds the variant bits.
+    pub(crate) fn random_bits(self) -> u64 {
+        self.0.as_u64_pair().1
+    }
 }
 
 impl Default for CallId {

@@ -1,18 +1,36 @@
-//! replybus: calls over a RabbitMQ queue, answered via Redis.
+//! Calls that travel over a RabbitMQ queue and are answered via Redis.
+//!
+//! One annotated trait is the contract; it gives a consumer loop and a typed client.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-pub mod call_id;
+// In the order a call travels.
+pub mod client;
+pub mod codec;
+pub mod context;
 pub mod contract;
-pub mod error;
-pub mod limits;
+pub mod event;
 pub mod message;
 pub mod reply;
+pub mod server;
 pub mod transport;
+pub mod wire;
 
-// Stand-in until the bus itself is in place.
+pub mod error;
+pub mod limits;
+
+mod bus;
+mod call_id;
 #[doc(hidden)]
-pub struct Bus;
+#[path = "private.rs"]
+pub mod __private;
 
-pub use call_id::CallId;
+pub use bus::{Bus, BusBuilder, Health};
+pub use call_id::{CallId, InvalidCallId};
+pub use client::{Call, Never, Ticket};
+pub use codec::ContentType;
+pub use context::{Context, Metadata};
 pub use error::{CallError, CallFailure, FailureKind, SetupError};
+pub use event::Event;
+#[cfg(feature = "amqp")]
+pub use transport::amqp::Amqp;

@@ -58,8 +58,9 @@ pub const KEYED_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 pub const UNKEYED_RETENTION: Duration = Duration::from_secs(30 * 60);
 
 /// How long a running command is protected from being run by another worker without a sign of
-/// life. Renewed three times as often.
-pub const CLAIM_LEASE: Duration = Duration::from_secs(15);
+/// life: as long as the broker itself takes to call a silent worker dead. Renewed three times as
+/// often.
+pub const CLAIM_LEASE: Duration = Duration::from_secs(10);
 
 /// Runs of one command, counting those whose process died, before it is given up and dead-lettered.
 pub const ATTEMPTS_MAX: u32 = 5;
@@ -106,3 +107,7 @@ pub const EVENT_ATTEMPTS_MAX: u32 = 5;
 
 /// How long a subscriber remembers which events it has handled.
 pub const EVENT_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Dead letters one queue keeps. Beyond it the message stays where it was, unacknowledged, and the
+/// log says so: a full queue of dead letters is an alarm, not a place to lose more.
+pub const DEAD_LETTERS_MAX: u32 = 100_000;

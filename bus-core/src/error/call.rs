@@ -2,7 +2,7 @@
 
 use super::{BoxError, Fault, FaultCode};
 use crate::call_id::CallId;
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 /// A call failed: the handler said no, or the way to it and back did.
 #[derive(Debug)]
@@ -82,8 +82,8 @@ pub struct CallFailure(Box<Inner>);
 struct Inner {
     kind: FailureKind,
     may_have_executed: bool,
-    service: &'static str,
-    method: &'static str,
+    service: Cow<'static, str>,
+    method: Cow<'static, str>,
     call_id: Option<CallId>,
     elapsed: Duration,
     budget: Duration,
@@ -164,12 +164,16 @@ impl FailureKind {
 
 impl CallFailure {
     /// A failure of `kind`, which decides whether the work can have been done.
-    pub(crate) fn new(kind: FailureKind, service: &'static str, method: &'static str) -> Self {
+    pub(crate) fn new(
+        kind: FailureKind,
+        service: impl Into<Cow<'static, str>>,
+        method: impl Into<Cow<'static, str>>,
+    ) -> Self {
         Self(Box::new(Inner {
             kind,
             may_have_executed: kind.may_have_executed(),
-            service,
-            method,
+            service: service.into(),
+            method: method.into(),
             call_id: None,
             elapsed: Duration::ZERO,
             budget: Duration::ZERO,
@@ -178,7 +182,7 @@ impl CallFailure {
     }
 
     /// The failure that a fault reported by the server stands for.
-    pub(crate) fn from_fault(fault: Fault, service: &'static str, method: &'static str) -> Self {
+    pub(crate) fn from_fault(fault: Fault) -> Self {
         let kind = match fault.code {
             FaultCode::UnknownMethod => FailureKind::UnknownMethod,
             FaultCode::BadRequest => FailureKind::BadRequest,
@@ -191,7 +195,7 @@ impl CallFailure {
             FaultCode::Interrupted => FailureKind::Interrupted,
             FaultCode::Failed => FailureKind::Layer,
         };
-        let mut failure = Self::new(kind, service, method);
+        let mut failure = Self::new(kind, "", "");
         failure.0.may_have_executed = fault.code.may_have_executed();
         failure.with_source(ServerSaid(fault.message))
     }
@@ -202,8 +206,25 @@ impl CallFailure {
         self
     }
 
+    /// Says that, against what the kind suggests, the work can have been done.
+    pub(crate) fn may_have_been_executed(mut self) -> Self {
+        self.0.may_have_executed = true;
+        self
+    }
+
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into());
+        self
+    }
+
+    /// Names what was called.
+    pub(crate) fn named(
+        mut self,
+        service: impl Into<Cow<'static, str>>,
+        method: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.0.service = service.into();
+        self.0.method = method.into();
         self
     }
 
@@ -229,14 +250,14 @@ impl CallFailure {
 
     /// The trait the call went through.
     #[must_use]
-    pub fn service(&self) -> &'static str {
-        self.0.service
+    pub fn service(&self) -> &str {
+        &self.0.service
     }
 
     /// The method.
     #[must_use]
-    pub fn method(&self) -> &'static str {
-        self.0.method
+    pub fn method(&self) -> &str {
+        &self.0.method
     }
 
     /// The call's id; `None` if it failed before it had one.

@@ -45,6 +45,13 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// As [`consume`](Self::consume).
     async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError>;
 
+    /// Declares a durable topic exchange, so that events can be published to it. Cheap when it was
+    /// declared before on this connection.
+    ///
+    /// # Errors
+    /// It exists as another kind of exchange, the broker refuses, or it can't be reached.
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), SetupError>;
+
     /// Whether messages can be published and consumed right now.
     fn health(&self) -> TransportHealth;
 

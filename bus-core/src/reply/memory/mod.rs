@@ -51,6 +51,18 @@ impl MemoryReplies {
         Self::default()
     }
 
+    /// One bus's end of the store, at once.
+    pub(crate) fn attach(&self, namespace: &str, arrivals: Arc<dyn Arrivals>) -> Arc<dyn ReplyStore> {
+        let namespace = self.namespace(namespace);
+        let inbox = format!("{}{}", namespace.inbox_prefix, Uuid::new_v4());
+        lock(&namespace.inboxes).insert(inbox.clone(), arrivals);
+        Arc::new(MemoryStore {
+            namespace,
+            inbox,
+            closed: AtomicBool::new(false),
+        })
+    }
+
     fn namespace(&self, name: &str) -> Arc<Namespace> {
         let mut namespaces = lock(&self.namespaces);
         let namespace = namespaces.entry(name.to_owned()).or_insert_with(|| {
@@ -73,14 +85,7 @@ impl ReplyBackend for MemoryReplies {
         namespace: &str,
         arrivals: Arc<dyn Arrivals>,
     ) -> Result<Arc<dyn ReplyStore>, SetupError> {
-        let namespace = self.namespace(namespace);
-        let inbox = format!("{}{}", namespace.inbox_prefix, Uuid::new_v4());
-        lock(&namespace.inboxes).insert(inbox.clone(), arrivals);
-        Ok(Arc::new(MemoryStore {
-            namespace,
-            inbox,
-            closed: AtomicBool::new(false),
-        }))
+        Ok(self.attach(namespace, arrivals))
     }
 }
 

@@ -1,0 +1,283 @@
+//! The bus: a broker, a reply store, and the calls that wait.
+
+use crate::{
+    client::waiters::Waiters,
+    error::SetupError,
+    event::{Emit, Event, Subscribe, SubscribeHandler},
+    limits::NAME_BYTES_MAX,
+    reply::{Arrivals, ReplyBackend, ReplyStore, StoreHealth, memory::MemoryReplies},
+    server::{Serve, Service},
+    transport::{Transport, TransportHealth, memory::MemoryTransport},
+};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// A connection to a broker and a reply store, over which services are served and called. Cheap
+/// to clone; all clones are one bus.
+#[derive(Clone)]
+pub struct Bus(Arc<BusInner>);
+
+pub(crate) struct BusInner {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) replies: Arc<dyn ReplyStore>,
+    pub(crate) waiters: Arc<Waiters>,
+    pub(crate) app_id: String,
+    pub(crate) closed: CancellationToken,
+    namespace: String,
+}
+
+impl Bus {
+    /// Connects to RabbitMQ and to a reply store, with the default settings.
+    ///
+    /// Waits for servers that are not up yet; see
+    /// [`CONNECT_WITHIN`](crate::limits::CONNECT_WITHIN).
+    ///
+    /// # Errors
+    /// A setting makes no sense, or a server refuses or can't be reached.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it leaves no connection behind.
+    #[cfg(feature = "amqp")]
+    pub async fn connect(
+        amqp: crate::transport::amqp::Amqp,
+        replies: impl ReplyBackend,
+    ) -> Result<Self, SetupError> {
+        Self::builder().connect(amqp, replies).await
+    }
+
+    /// A bus inside this process: the same contract without a server, for tests and for programs
+    /// that are one process. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let waiters = Arc::new(Waiters::default());
+        let arrivals: Arc<dyn Arrivals> = Arc::<Waiters>::clone(&waiters);
+        Self::from_parts(
+            BusBuilder::default(),
+            MemoryTransport::new(),
+            MemoryReplies::new().attach("", arrivals),
+            waiters,
+        )
+    }
+
+    /// Settings beyond the defaults.
+    pub fn builder() -> BusBuilder {
+        BusBuilder::default()
+    }
+
+    fn from_parts(
+        builder: BusBuilder,
+        transport: Arc<dyn Transport>,
+        replies: Arc<dyn ReplyStore>,
+        waiters: Arc<Waiters>,
+    ) -> Self {
+        Self(Arc::new(BusInner {
+            transport,
+            replies,
+            waiters,
+            app_id: builder.app_id,
+            closed: CancellationToken::new(),
+            namespace: builder.namespace,
+        }))
+    }
+
+    /// Serves a service: options, then `.await` for the running service.
+    pub fn serve(&self, service: impl Service) -> Serve {
+        Serve::new(self, Arc::new(service))
+    }
+
+    /// Emits an event: options, then `.await` for the broker's word that it has it.
+    pub fn emit<E: Event>(&self, event: &E) -> Emit {
+        Emit::new(self, event)
+    }
+
+    /// Subscribes a group to an event: options, then `.await` for the running subscription.
+    ///
+    /// The group is a queue of that name: each event is delivered to one member of each group. One
+    /// group takes one type of event.
+    pub fn subscribe<E, H>(&self, group: impl Into<String>, handler: H) -> Subscribe<E, H>
+    where
+        E: Event,
+        H: SubscribeHandler<E>,
+    {
+        Subscribe::new(self, group.into(), handler)
+    }
+
+    /// Whether the bus can do its work right now.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health {
+            transport: self.0.transport.health(),
+            replies: self.0.replies.health(),
+            calls_waiting: self.0.waiters.len(),
+        }
+    }
+
+    /// Closes the bus and all its clones: services stop as by
+    /// [`Serving::shutdown`](crate::server::Serving::shutdown), what was published is confirmed
+    /// within the bound, and calls that still wait fail.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, connections end when the bus is dropped.
+    pub async fn close(&self, within: Duration) {
+        self.0.closed.cancel();
+        self.0.transport.close(within).await;
+        self.0.replies.close().await;
+    }
+
+    /// A name on the broker: the given one, in this bus's namespace.
+    pub(crate) fn name(&self, name: &str) -> String {
+        if self.0.namespace.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.0.namespace)
+        }
+    }
+
+    pub(crate) fn inner(&self) -> Arc<BusInner> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// Builds a [`Bus`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct BusBuilder {
+    namespace: String,
+    app_id: String,
+}
+
+impl Default for BusBuilder {
+    fn default() -> Self {
+        Self {
+            namespace: String::new(),
+            app_id: program_name(),
+        }
+    }
+}
+
+impl BusBuilder {
+    /// Puts a prefix before every queue, exchange and key of this bus, so that several can share
+    /// servers without meeting: an environment, a tenant, a test.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// How this program names itself to services (AMQP `app_id`). The program's file name unless
+    /// set.
+    pub fn app_id(mut self, app_id: impl Into<String>) -> Self {
+        self.app_id = app_id.into();
+        self
+    }
+
+    /// Connects to RabbitMQ and to a reply store; see [`Bus::connect`].
+    ///
+    /// # Errors
+    /// As [`Bus::connect`].
+    ///
+    /// # Cancel safety
+    /// As [`Bus::connect`].
+    #[cfg(feature = "amqp")]
+    pub async fn connect(
+        self,
+        amqp: crate::transport::amqp::Amqp,
+        replies: impl ReplyBackend,
+    ) -> Result<Bus, SetupError> {
+        self.check()?;
+        let transport = amqp.connect().await?;
+        self.open(transport, replies).await
+    }
+
+    /// Puts a bus together from a transport and a reply store of any kind.
+    ///
+    /// # Errors
+    /// A setting makes no sense, or the store can't be opened.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it leaves no connection behind.
+    pub async fn open(
+        self,
+        transport: Arc<dyn Transport>,
+        replies: impl ReplyBackend,
+    ) -> Result<Bus, SetupError> {
+        self.check()?;
+        let waiters = Arc::new(Waiters::default());
+        let arrivals: Arc<dyn Arrivals> = Arc::<Waiters>::clone(&waiters);
+        let replies = Box::new(replies).open(&self.namespace, arrivals).await?;
+        Ok(Bus::from_parts(self, transport, replies, waiters))
+    }
+
+    fn check(&self) -> Result<(), SetupError> {
+        if !self.namespace.is_empty() {
+            check_name("namespace", &self.namespace)?;
+        }
+        let bytes = self.app_id.len();
+        if bytes == 0 || bytes > NAME_BYTES_MAX {
+            let reason = format!("{bytes} bytes, 1 to {NAME_BYTES_MAX} are allowed");
+            return Err(SetupError::setting("app_id", reason));
+        }
+        Ok(())
+    }
+}
+
+/// Refuses names that a broker or a Redis key would misread.
+pub(crate) fn check_name(setting: &str, name: &str) -> Result<(), SetupError> {
+    let bytes = name.len();
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let reason = if bytes == 0 || bytes > NAME_BYTES_MAX {
+        format!("{bytes} bytes, 1 to {NAME_BYTES_MAX} are allowed")
+    } else if !name.bytes().all(allowed) {
+        "letters, digits, '.', '-' and '_' are allowed".to_owned()
+    } else if name.starts_with("amq.") {
+        "names that begin with \"amq.\" belong to the broker".to_owned()
+    } else {
+        return Ok(());
+    };
+    let name: String = name.chars().take(64).collect();
+    Err(SetupError::setting(format!("{setting} {name:?}"), reason))
+}
+
+fn program_name() -> String {
+    std::env::args_os()
+        .next()
+        .map(std::path::PathBuf::from)
+        .and_then(|path| Some(path.file_name()?.to_str()?.to_owned()))
+        .filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX)
+        .unwrap_or_else(|| "replybus".to_owned())
+}
+
+/// Whether a bus can do its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Health {
+    /// The broker.
+    pub transport: TransportHealth,
+    /// The reply store.
+    pub replies: StoreHealth,
+    /// Calls of this process that wait for a reply.
+    pub calls_waiting: usize,
+}
+
+impl Health {
+    /// Whether calls can be made and served.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.transport == TransportHealth::Up && self.replies == StoreHealth::Up
+    }
+}
+
+impl fmt::Debug for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bus")
+            .field("namespace", &self.0.namespace)
+            .field("app_id", &self.0.app_id)
+            .field("health", &self.health())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for BusInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BusInner").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! The calling side, in the order a call travels: what the generated client builds, the layers it
+//! passes, the publisher it is handed to, and the place where its reply is waited for.
+
+mod call;
+mod caller;
+mod layer;
+mod outcome;
+mod request;
+mod ticket;
+pub(crate) mod waiters;
+
+pub use call::Call;
+pub use caller::CallResponse;
+pub use layer::{ClientLayer, ClientService};
+pub use outcome::{Never, Outcome};
+pub use request::{CallRequest, Verb};
+pub use ticket::Ticket;
+
+pub(crate) use call::check_key;
+pub(crate) use request::unix_time;
+
+use crate::{
+    bus::Bus,
+    codec::{self, ContentType},
+    contract::{MethodContract, MethodKind, ServiceContract},
+    error::{BoxError, CallFailure, FailureKind},
+    limits::REQUEST_BYTES_MAX,
+};
+use caller::Caller;
+use request::About;
+use serde::Serialize;
+use std::{fmt, sync::Arc};
+use tower::ServiceExt;
+
+/// What every generated client wraps: a contract, the queue it is called through, and the layers a
+/// call passes. Cheap to clone.
+#[derive(Clone)]
+pub struct ServiceClient {
+    contract: &'static ServiceContract,
+    queue: Arc<str>,
+    content_type: ContentType,
+    bus: Bus,
+    service: ClientService,
+}
+
+impl ServiceClient {
+    /// A client of `contract` over `bus`.
+    #[must_use]
+    pub fn new(bus: &Bus, contract: &'static ServiceContract) -> Self {
+        Self {
+            contract,
+            queue: bus.name(contract.queue).into(),
+            content_type: ContentType::default(),
+            bus: bus.clone(),
+            service: ClientService::new(Caller(bus.inner())),
+        }
+    }
+
+    /// Calls through another queue than the contract's, such as one per tenant.
+    #[must_use]
+    pub fn on_queue(mut self, queue: impl Into<String>) -> Self {
+        self.queue = self.bus.name(&queue.into()).into();
+        self
+    }
+
+    /// Encodes requests, and has replies encoded, in another way.
+    #[must_use]
+    pub fn with_content_type(mut self, content_type: ContentType) -> Self {
+        self.content_type = content_type;
+        self
+    }
+
+    /// Wraps the calls of this client in a [`tower::Layer`]; the last one added is the outermost.
+    #[must_use]
+    pub fn layer<L: ClientLayer>(mut self, layer: L) -> Self {
+        self.service = layer.wrap(self.service);
+        self
+    }
+
+    /// Prepares a call of the method at `method` in the contract.
+    pub fn call<A: Serialize, R: Outcome>(&self, method: usize, arguments: &A) -> Call<R> {
+        // Generated code counts the methods of its own contract.
+        let method = self.contract.methods.get(method).unwrap_or(&NO_METHOD);
+        let body = codec::encode(self.content_type, arguments, REQUEST_BYTES_MAX);
+        Call::new(self.clone(), method, body)
+    }
+
+    pub(crate) fn contract(&self) -> &'static ServiceContract {
+        self.contract
+    }
+
+    pub(crate) fn queue(&self) -> Arc<str> {
+        Arc::clone(&self.queue)
+    }
+
+    pub(crate) fn content_type(&self) -> ContentType {
+        self.content_type
+    }
+
+    async fn accept(self, request: CallRequest) -> Result<(), CallFailure> {
+        self.run(request).await.map(|_| ())
+    }
+
+    async fn run(self, request: CallRequest) -> Result<CallResponse, CallFailure> {
+        let about = request.about();
+        self.service
+            .oneshot(request)
+            .await
+            .map_err(|error| failure_of(error, &about))
+    }
+}
+
+/// The failure that an error out of the layers stands for: our own as it is, tower's own by what
+/// they mean, anything else as a failed layer.
+fn failure_of(error: BoxError, about: &About) -> CallFailure {
+    let error = match error.downcast::<CallFailure>() {
+        Ok(failure) => return *failure,
+        Err(error) => error,
+    };
+    let kind = if error.is::<tower::timeout::error::Elapsed>() {
+        FailureKind::TimedOut
+    } else if error.is::<tower::load_shed::error::Overloaded>() {
+        FailureKind::Overloaded
+    } else {
+        FailureKind::Layer
+    };
+    about.failure(kind).with_source(error)
+}
+
+static NO_METHOD: MethodContract = MethodContract {
+    name: "",
+    kind: MethodKind::Command,
+    timeout: None,
+};
+
+impl fmt::Debug for ServiceClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceClient")
+            .field("service", &self.contract.name)
+            .field("queue", &self.queue)
+            .field("content_type", &self.content_type)
+            .finish_non_exhaustive()
+    }
+}

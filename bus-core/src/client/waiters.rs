@@ -1,0 +1,120 @@
+//! Who waits for which reply.
+
+use crate::{call_id::CallId, limits::WAITING_MAX, reply::Arrivals};
+use bytes::Bytes;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::sync::oneshot;
+
+/// The calls of one bus that wait for a reply.
+#[derive(Debug, Default)]
+pub(crate) struct Waiters(Mutex<HashMap<CallId, oneshot::Sender<Bytes>>>);
+
+/// A place among the waiters. Dropped on reply, timeout, error and cancel alike, it is free again.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    id: CallId,
+    waiters: Arc<Waiters>,
+    reply: oneshot::Receiver<Bytes>,
+}
+
+impl Waiters {
+    /// Takes a place before the request is published, so that no reply can come too early.
+    /// `None` when [`WAITING_MAX`] calls wait.
+    pub(crate) fn register(self: &Arc<Self>, id: CallId) -> Option<Waiter> {
+        let (sender, reply) = oneshot::channel();
+        let mut places = self.places();
+        if places.len() >= WAITING_MAX {
+            return None;
+        }
+        places.insert(id, sender);
+        drop(places);
+        Some(Waiter {
+            id,
+            waiters: Arc::clone(self),
+            reply,
+        })
+    }
+
+    /// How many calls wait.
+    pub(crate) fn len(&self) -> usize {
+        self.places().len()
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<CallId, oneshot::Sender<Bytes>>> {
+        // Nothing in a critical section can panic half-way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Arrivals for Waiters {
+    fn arrived(&self, id: CallId, frame: Bytes) {
+        let place = self.places().remove(&id);
+        if place.is_none_or(|reply| reply.send(frame).is_err()) {
+            // The call timed out or was dropped, or this is a second reply to it.
+            metrics::counter!("replybus_late_replies_total").increment(1);
+        }
+    }
+
+    fn waiting(&self) -> Vec<CallId> {
+        self.places().keys().copied().collect()
+    }
+}
+
+impl Waiter {
+    /// Waits for the reply frame. Never returns without one: the caller bounds the wait.
+    ///
+    /// # Cancel safety
+    /// Safe; the place is kept until the waiter is dropped.
+    pub(crate) async fn reply(&mut self) -> Bytes {
+        match (&mut self.reply).await {
+            Ok(frame) => frame,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.waiters.places().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reply_finds_its_waiter_and_frees_the_place() {
+        let waiters = Arc::new(Waiters::default());
+        let (one, two) = (CallId::new(), CallId::new());
+        let mut waiter = waiters.register(one).unwrap();
+        let other = waiters.register(two).unwrap();
+        waiters.arrived(one, Bytes::from_static(b"first"));
+        waiters.arrived(one, Bytes::from_static(b"second"));
+        assert_eq!(waiter.reply().await, "first");
+        assert_eq!(waiters.waiting(), [two]);
+        drop((waiter, other));
+        assert_eq!(waiters.len(), 0);
+    }
+
+    #[test]
+    fn places_are_bounded_and_reused() {
+        let waiters = Arc::new(Waiters::default());
+        let mut held: Vec<Waiter> = (0..WAITING_MAX)
+            .map(|_| waiters.register(CallId::new()).unwrap())
+            .collect();
+        assert!(waiters.register(CallId::new()).is_none());
+        held.pop();
+        assert!(waiters.register(CallId::new()).is_some());
+    }
+
+    #[test]
+    fn a_reply_nobody_waits_for_is_dropped() {
+        let waiters = Arc::new(Waiters::default());
+        waiters.arrived(CallId::new(), Bytes::new());
+        assert_eq!(waiters.len(), 0);
+    }
+}

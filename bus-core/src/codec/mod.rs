@@ -1,0 +1,124 @@
+//! Values to bytes and back: the only place that names an encoding.
+
+mod json;
+mod msgpack;
+
+use crate::limits::NESTING_DEPTH_MAX;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// How a body is encoded. The caller chooses; the service answers in kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ContentType {
+    /// `application/msgpack`: MessagePack with named maps, so that fields can be added.
+    #[default]
+    MessagePack,
+    /// `application/json`, for callers in other languages and for reading along.
+    Json,
+}
+
+impl ContentType {
+    /// The AMQP property `content_type`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MessagePack => "application/msgpack",
+            Self::Json => "application/json",
+        }
+    }
+
+    /// The content type a property names; absent means MessagePack.
+    ///
+    /// # Errors
+    /// It names another encoding.
+    pub fn from_wire(content_type: Option<&str>) -> Result<Self, CodecError> {
+        match content_type {
+            None | Some("application/msgpack") => Ok(Self::MessagePack),
+            Some("application/json") => Ok(Self::Json),
+            Some(other) => Err(CodecError::UnknownContentType(
+                other.chars().take(64).collect(),
+            )),
+        }
+    }
+}
+
+/// A body can't be encoded or decoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The value can't be encoded.
+    #[error("the value can't be encoded")]
+    Encode(#[source] crate::error::BoxError),
+    /// The bytes are not an encoding of the expected type.
+    #[error("the body can't be decoded: {0}")]
+    Decode(String),
+    /// The bytes are more than allowed.
+    #[error("the body has {bytes} bytes, {max} are allowed")]
+    TooLarge {
+        /// How many there are.
+        bytes: usize,
+        /// How many are allowed.
+        max: usize,
+    },
+    /// The content type is none of ours.
+    #[error("content type {0:?} is not known, application/msgpack and application/json are")]
+    UnknownContentType(String),
+}
+
+/// Encodes a value.
+///
+/// # Errors
+/// Its `Serialize` fails, or the encoding has more than `bytes_max` bytes.
+pub fn encode<T: Serialize + ?Sized>(
+    content_type: ContentType,
+    value: &T,
+    bytes_max: usize,
+) -> Result<Bytes, CodecError> {
+    let mut body = Vec::with_capacity(128);
+    append(content_type, value, &mut body)?;
+    check_size(body.len(), bytes_max)?;
+    Ok(body.into())
+}
+
+/// Appends the encoding of a value to `body`.
+pub(crate) fn append<T: Serialize + ?Sized>(
+    content_type: ContentType,
+    value: &T,
+    body: &mut Vec<u8>,
+) -> Result<(), CodecError> {
+    match content_type {
+        ContentType::MessagePack => msgpack::append(value, body),
+        ContentType::Json => json::append(value, body),
+    }
+}
+
+/// Decodes a value: all of the bytes, and no deeper than [`NESTING_DEPTH_MAX`].
+///
+/// # Errors
+/// The bytes are no encoding of a `T`, are nested too deep, or go on after it.
+pub fn decode<T: DeserializeOwned>(
+    content_type: ContentType,
+    body: &[u8],
+) -> Result<T, CodecError> {
+    match content_type {
+        ContentType::MessagePack => msgpack::decode(body),
+        ContentType::Json => json::decode(body),
+    }
+}
+
+pub(crate) use msgpack::value_len;
+
+pub(crate) fn check_size(bytes: usize, max: usize) -> Result<(), CodecError> {
+    if bytes > max {
+        return Err(CodecError::TooLarge { bytes, max });
+    }
+    Ok(())
+}
+
+fn too_deep() -> CodecError {
+    CodecError::Decode(format!("nested deeper than {NESTING_DEPTH_MAX} levels"))
+}
+
+#[cfg(test)]
+mod tests;

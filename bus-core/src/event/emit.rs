@@ -1,0 +1,186 @@
+//! Emitting: a persistent message, confirmed by the broker.
+
+use super::Event;
+use crate::{
+    bus::Bus,
+    call_id::CallId,
+    client::unix_time,
+    codec::{self, CodecError, ContentType},
+    context::{Context, TraceContext},
+    error::SetupError,
+    limits::{CALL_TIMEOUT, REQUEST_BYTES_MAX},
+    message::{Message, Properties},
+    transport::{Outgoing, Receipt, Verdict},
+    wire::headers,
+};
+use bytes::Bytes;
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    time::Duration,
+};
+use tokio::time::{Instant, timeout_at};
+
+/// An event about to be emitted: set options, then await it for the broker's word.
+#[must_use = "an event is not emitted until it is awaited"]
+pub struct Emit {
+    bus: Bus,
+    routing_key: &'static str,
+    exchange: &'static str,
+    body: Result<Bytes, CodecError>,
+    id: CallId,
+    timeout: Duration,
+}
+
+/// An event was not emitted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// It can't be encoded, or is too large.
+    #[error("event {event} can't be encoded")]
+    Codec {
+        /// Its routing key.
+        event: &'static str,
+        /// Why not.
+        #[source]
+        source: CodecError,
+    },
+    /// The exchange can't be declared.
+    #[error("event {event} has no exchange to go to")]
+    Exchange {
+        /// Its routing key.
+        event: &'static str,
+        /// Why not.
+        #[source]
+        source: SetupError,
+    },
+    /// The broker refuses messages for now, or too many wait.
+    #[error("event {event} was refused for load")]
+    Overloaded {
+        /// Its routing key.
+        event: &'static str,
+    },
+    /// The broker did not say in time that it has the event. It can have it all the same: emit it
+    /// again under the same id.
+    #[error("event {event} was not confirmed within {budget:?}")]
+    Unconfirmed {
+        /// Its routing key.
+        event: &'static str,
+        /// The time that was given.
+        budget: Duration,
+    },
+}
+
+impl Emit {
+    pub(crate) fn new<E: Event>(bus: &Bus, event: &E) -> Self {
+        Self {
+            bus: bus.clone(),
+            routing_key: E::ROUTING_KEY,
+            exchange: E::EXCHANGE,
+            body: codec::encode(ContentType::MessagePack, event, REQUEST_BYTES_MAX),
+            id: CallId::new(),
+            timeout: CALL_TIMEOUT,
+        }
+    }
+
+    /// Names the event, so that subscribers take it once however often it is emitted. An outbox
+    /// stores the id with the event. A new id unless set.
+    pub fn id(mut self, id: CallId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// The time given to the broker to confirm.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    async fn emit(self) -> Result<CallId, EmitError> {
+        let event = self.routing_key;
+        let budget = self.timeout;
+        let deadline = Instant::now() + budget;
+        let body = self
+            .body
+            .map_err(|source| EmitError::Codec { event, source })?;
+        let message = message(&self.bus, self.exchange, event, self.id, body);
+        let emitting = async {
+            loop {
+                // A publish to an exchange that does not exist takes its channel down with it.
+                let transport = &self.bus.inner().transport;
+                transport
+                    .declare_exchange(&message.exchange)
+                    .await
+                    .map_err(|source| EmitError::Exchange { event, source })?;
+                let mut receipt: Receipt = transport.publish(Outgoing {
+                    message: message.clone(),
+                    deadline: None,
+                    mandatory: false,
+                });
+                match receipt.verdict().await {
+                    // An event that nobody subscribed to is no error.
+                    Verdict::Confirmed | Verdict::Unroutable => return Ok(self.id),
+                    Verdict::Lost => {}
+                    Verdict::Refused | Verdict::Busy => {
+                        return Err(EmitError::Overloaded { event });
+                    }
+                    Verdict::NotWritten => return Err(EmitError::Unconfirmed { event, budget }),
+                }
+            }
+        };
+        timeout_at(deadline, emitting)
+            .await
+            .unwrap_or(Err(EmitError::Unconfirmed { event, budget }))
+    }
+}
+
+fn message(
+    bus: &Bus,
+    exchange: &str,
+    routing_key: &str,
+    id: CallId,
+    body: Bytes,
+) -> Message {
+    let context = Context::current();
+    let trace = match context.trace() {
+        Some(trace) => trace.child(id),
+        None => TraceContext::root(id),
+    };
+    Message {
+        exchange: bus.name(exchange),
+        routing_key: routing_key.to_owned(),
+        properties: Properties {
+            message_id: Some(id.to_string()),
+            kind: Some(routing_key.to_owned()),
+            content_type: Some(ContentType::MessagePack.as_str().to_owned()),
+            timestamp: Some(unix_time().as_secs()),
+            app_id: Some(bus.inner().app_id.clone()),
+            persistent: true,
+            headers: vec![(headers::TRACEPARENT.to_owned(), trace.to_string())],
+            ..Properties::default()
+        },
+        body,
+    }
+}
+
+impl IntoFuture for Emit {
+    type Output = Result<CallId, EmitError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    /// Emits the event and waits for the broker's word; returns the event's id.
+    ///
+    /// Dropped before it is ready, the event may or may not have been emitted.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.emit())
+    }
+}
+
+impl fmt::Debug for Emit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emit")
+            .field("event", &self.routing_key)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,22 @@
+//! Facts that others may want to know: emitted to a topic exchange, delivered once to each group
+//! that subscribed.
+
+mod emit;
+mod subscribe;
+
+pub use emit::{Emit, EmitError};
+pub use subscribe::{EventOutcome, Subscribe, SubscribeHandler};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A type that travels as an event. `#[derive(Event)]` implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an event",
+    note = "derive it: `#[derive(Event, Serialize, Deserialize)] #[event(\"something.happened\")]`"
+)]
+pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// What happened, as dotted words.
+    const ROUTING_KEY: &'static str;
+    /// The durable topic exchange it goes to.
+    const EXCHANGE: &'static str;
+}

@@ -1,0 +1,97 @@
+//! Messages that could not be handled are kept in a queue of their own, with the reason.
+//!
+//! They are published there by us, with a confirm, before the delivery is acknowledged. A
+//! dead-letter exchange on the queue would also take every message that expires, and unless it is
+//! a quorum queue it would promise nothing.
+
+use super::{service::Answer, settlement::Outcome};
+use crate::{
+    contract::QueueType,
+    error::SetupError,
+    limits::{CONFIRM_TIMEOUT, DEAD_LETTERS_MAX},
+    message::Message,
+    transport::{Outgoing, QueueSpec, Transport, Verdict},
+    wire::headers,
+};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// The dead letters of one queue.
+#[derive(Debug, Clone)]
+pub(crate) struct DeadLetters {
+    transport: Arc<dyn Transport>,
+    queue: QueueSpec,
+    of: String,
+}
+
+impl DeadLetters {
+    /// Declares the queue `{of}.dead`.
+    pub(crate) async fn of(
+        transport: Arc<dyn Transport>,
+        of: &str,
+        queue_type: QueueType,
+    ) -> Result<Self, SetupError> {
+        let queue = QueueSpec {
+            name: format!("{of}.dead"),
+            queue_type,
+            length_max: Some(DEAD_LETTERS_MAX),
+        };
+        transport.declare(queue.clone()).await?;
+        Ok(Self {
+            transport,
+            queue,
+            of: of.to_owned(),
+        })
+    }
+
+    /// Keeps a message; `false` if the broker did not take it, and it must not be acknowledged.
+    pub(crate) async fn keep(&self, message: Message, outcome: Outcome, answer: &Answer) -> bool {
+        let (reason, text) = match (outcome, answer.as_fault()) {
+            (_, Some(fault)) => (fault.code.as_str(), fault.message.as_str()),
+            _ => ("handler", "the handler returned an error, and nobody waits for it"),
+        };
+        self.keep_because(message, reason, text).await
+    }
+
+    /// As [`keep`](Self::keep), for a reason in words.
+    pub(crate) async fn keep_because(&self, mut message: Message, reason: &str, text: &str) -> bool {
+        metrics::counter!("replybus_dead_letters_total", "queue" => self.of.clone()).increment(1);
+        message.exchange = String::new();
+        message.routing_key = self.queue.name.clone();
+        let properties = &mut message.properties;
+        properties.expiration = None;
+        properties.persistent = true;
+        // The same text by any other name is a line to log, so it is one.
+        let text: String = text.chars().filter(|c| !c.is_control()).take(512).collect();
+        for (name, value) in [
+            (headers::DEAD_REASON, reason),
+            (headers::DEAD_MESSAGE, &text),
+            (headers::DEAD_QUEUE, &self.of),
+        ] {
+            properties.headers.push((name.to_owned(), value.to_owned()));
+        }
+        for _ in 0..2 {
+            let mut receipt = self.transport.publish(Outgoing {
+                message: message.clone(),
+                deadline: Some((Instant::now() + CONFIRM_TIMEOUT).into_std()),
+                mandatory: true,
+            });
+            match receipt.verdict().await {
+                Verdict::Confirmed => return true,
+                Verdict::Unroutable => {
+                    // Somebody deleted it.
+                    if let Err(error) = self.transport.declare(self.queue.clone()).await {
+                        tracing::error!(queue = self.queue.name, %error, "no place for dead letters");
+                        return false;
+                    }
+                }
+                Verdict::Lost => {}
+                verdict @ (Verdict::Refused | Verdict::Busy | Verdict::NotWritten) => {
+                    tracing::error!(queue = self.queue.name, ?verdict, "a dead letter was not kept");
+                    return false;
+                }
+            }
+        }
+        false
+    }
+}

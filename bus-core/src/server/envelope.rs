@@ -1,0 +1,211 @@
+//! What a message says about itself, read without trusting it.
+
+use crate::{
+    call_id::CallId,
+    client::{check_key, unix_time},
+    codec::ContentType,
+    context::{Context, ContextBuilder, Metadata, TraceContext},
+    error::{Fault, FaultCode},
+    limits::{CLOCK_ALLOWANCE, REQUEST_BYTES_MAX},
+    message::{Message, Properties},
+    reply::{ReplyStore, ReplyTarget},
+    wire::headers,
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What is needed to answer a message, whatever else is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    pub(crate) id: CallId,
+    pub(crate) target: ReplyTarget,
+    pub(crate) content_type: ContentType,
+    pub(crate) received: Instant,
+    /// When the caller stops waiting, by this process's clock.
+    pub(crate) deadline: Option<Instant>,
+    /// When it is no longer to be started.
+    expires: Option<Instant>,
+    /// The first thing that is wrong with it.
+    fault: Option<Fault>,
+}
+
+impl Envelope {
+    pub(crate) fn read(message: &Message, store: &dyn ReplyStore) -> Self {
+        let properties = &message.properties;
+        let received = Instant::now();
+        let mut fault = None;
+        let mut bad = |text: String| {
+            fault.get_or_insert(Fault::new(FaultCode::BadRequest, text));
+        };
+        let (id, target) = match &properties.correlation_id {
+            Some(text) => match text.parse() {
+                Ok(id) => (id, Self::target(properties, store, &mut bad)),
+                Err(error) => {
+                    bad(format!("correlation_id: {error}"));
+                    (CallId::new(), ReplyTarget::None)
+                }
+            },
+            // A one-way message; its name is that of the publish, if it has one.
+            None => {
+                let name = properties.message_id.as_deref().and_then(|id| id.parse().ok());
+                (name.unwrap_or_default(), ReplyTarget::None)
+            }
+        };
+        let content_type = ContentType::from_wire(properties.content_type.as_deref());
+        let content_type = content_type.unwrap_or_else(|error| {
+            bad(error.to_string());
+            ContentType::default()
+        });
+        if message.body.len() > REQUEST_BYTES_MAX {
+            let bytes = message.body.len();
+            bad(format!("the body has {bytes} bytes, {REQUEST_BYTES_MAX} are allowed"));
+        }
+        let expires = properties.expiration.map(|ttl| received + ttl);
+        let absolute = match properties.header(headers::DEADLINE).map(str::parse) {
+            Some(Ok(millis)) => Some(Duration::from_millis(millis)),
+            Some(Err(_)) => {
+                bad("header deadline: milliseconds since the Unix epoch are expected".to_owned());
+                None
+            }
+            None => None,
+        };
+        // Counted from here the time to live needs no clock but ours; the absolute deadline, which
+        // does, can only shorten it, and only by more than clocks may differ.
+        let deadline = absolute.map(|absolute| {
+            let left = (absolute + CLOCK_ALLOWANCE).saturating_sub(unix_time());
+            let by_clock = received + left;
+            expires.map_or(by_clock, |expires| expires.min(by_clock))
+        });
+        let waits = matches!(target, ReplyTarget::Inbox(_));
+        Self {
+            id,
+            target,
+            content_type,
+            received,
+            deadline: deadline.or(if waits { expires } else { None }),
+            expires,
+            fault,
+        }
+    }
+
+    fn target(
+        properties: &Properties,
+        store: &dyn ReplyStore,
+        bad: &mut impl FnMut(String),
+    ) -> ReplyTarget {
+        match &properties.reply_to {
+            None => ReplyTarget::Key,
+            Some(inbox) if store.is_inbox(inbox) => ReplyTarget::Inbox(inbox.clone()),
+            Some(_) => {
+                // Whoever names another key here would write to it with our rights.
+                bad("reply_to: not an inbox of this bus".to_owned());
+                ReplyTarget::Key
+            }
+        }
+    }
+
+    pub(crate) fn awaited(&self) -> bool {
+        self.target != ReplyTarget::None
+    }
+
+    /// Why it must not be started, if so.
+    pub(crate) fn refusal(&mut self) -> Option<Fault> {
+        if let Some(fault) = self.fault.take() {
+            return Some(fault);
+        }
+        let now = Instant::now();
+        let late = |until: Option<Instant>| until.is_some_and(|until| until <= now);
+        (late(self.deadline) || late(self.expires))
+            .then(|| Fault::new(FaultCode::Expired, "its time had passed before it was started"))
+    }
+
+    /// The beginning of its context.
+    pub(crate) fn context(&self, message: &Message, redelivered: bool) -> Result<ContextBuilder, Fault> {
+        let properties = &message.properties;
+        let mut context = Context::builder()
+            .call_id(self.id)
+            .redelivered(redelivered)
+            .caller(properties.app_id.clone())
+            .metadata(Metadata::from_headers(&properties.headers));
+        if let Some(deadline) = self.deadline {
+            context = context.deadline(deadline);
+        }
+        if let Some(key) = properties.header(headers::IDEMPOTENCY_KEY) {
+            check_key(key).map_err(|reason| Fault::new(FaultCode::BadRequest, reason))?;
+            context = context.idempotency_key(key);
+        }
+        let trace = properties
+            .header(headers::TRACEPARENT)
+            .and_then(|parent| TraceContext::parse(parent, properties.header(headers::TRACESTATE)));
+        Ok(match trace {
+            Some(trace) => context.trace(trace),
+            None => context,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{client::waiters::Waiters, reply::memory::MemoryReplies};
+    use std::sync::Arc;
+
+    async fn read(properties: Properties) -> Envelope {
+        let store = MemoryReplies::new().attach("", Arc::new(Waiters::default()));
+        let message = Message {
+            properties,
+            ..Message::default()
+        };
+        Envelope::read(&message, store.as_ref())
+    }
+
+    fn with_deadline(left: i64, expiration: u64) -> Properties {
+        let now = i64::try_from(unix_time().as_millis()).unwrap();
+        Properties {
+            correlation_id: Some(CallId::new().to_string()),
+            expiration: Some(Duration::from_millis(expiration)),
+            headers: vec![(headers::DEADLINE.into(), (now + left).to_string())],
+            ..Properties::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn clocks_may_differ_by_the_allowance() {
+        // The caller's clock is behind ours: by its word the deadline has passed.
+        let mut near = read(with_deadline(-200, 2_000)).await;
+        assert_eq!(near.refusal(), None);
+        // A request that was held back: more than any clock explains.
+        let mut far = read(with_deadline(-2_000, 2_000)).await;
+        assert_eq!(far.refusal().map(|fault| fault.code), Some(FaultCode::Expired));
+        // The caller's clock is ahead: the time to live bounds what is left.
+        let ahead = read(with_deadline(60_000, 2_000)).await;
+        let left = ahead.deadline.unwrap() - ahead.received;
+        assert_eq!(left, Duration::from_millis(2_000));
+    }
+
+    #[tokio::test]
+    async fn a_reply_goes_to_an_inbox_or_to_the_calls_own_key_and_nowhere_else() {
+        let id = CallId::new().to_string();
+        let properties = |reply_to: Option<&str>| Properties {
+            correlation_id: Some(id.clone()),
+            reply_to: reply_to.map(str::to_owned),
+            ..Properties::default()
+        };
+        assert_eq!(read(properties(None)).await.target, ReplyTarget::Key);
+        let mut hostile = read(properties(Some("session:admin"))).await;
+        assert_eq!(hostile.target, ReplyTarget::Key);
+        assert_eq!(hostile.refusal().map(|fault| fault.code), Some(FaultCode::BadRequest));
+        assert_eq!(read(Properties::default()).await.target, ReplyTarget::None);
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_id_is_nobody_to_answer_to() {
+        let mut envelope = read(Properties {
+            correlation_id: Some("17".into()),
+            ..Properties::default()
+        })
+        .await;
+        assert!(!envelope.awaited());
+        assert_eq!(envelope.refusal().map(|fault| fault.code), Some(FaultCode::BadRequest));
+    }
+}

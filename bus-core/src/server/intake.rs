@@ -1,0 +1,149 @@
+//! The one loop that takes deliveries, and the handle that ends it.
+
+use crate::{
+    error::{BoxError, SetupError},
+    transport::{Deliveries, Delivery},
+};
+use std::{future::Future, time::Duration};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+/// A stream of deliveries, and what ends it.
+pub(crate) struct Intake {
+    pub(crate) deliveries: Box<dyn Deliveries>,
+    /// Fired when the time to drain is up: what still runs is no longer waited for.
+    pub(crate) cancel: CancellationToken,
+    pub(crate) drain_within: Duration,
+    pub(crate) closed: CancellationToken,
+}
+
+impl Intake {
+    /// Starts the loop: when `ready` says that there is room, takes a delivery and hands it to
+    /// `deliver` in a task of its own. A delivery is never taken before there is room, so that
+    /// what can't be worked on stays where other workers find it.
+    pub(crate) fn start<R, Ready, Deliver>(
+        self,
+        ready: impl Fn() -> Ready + Send + Sync + 'static,
+        deliver: impl Fn(R, Delivery) -> Deliver + Send + Sync + 'static,
+    ) -> Serving
+    where
+        R: Send + 'static,
+        Ready: Future<Output = Result<R, BoxError>> + Send + 'static,
+        Deliver: Future<Output = ()> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(self.run(stop.clone(), ready, deliver));
+        Serving {
+            stop: stop.drop_guard(),
+            task,
+        }
+    }
+
+    async fn run<R, Ready, Deliver>(
+        mut self,
+        stop: CancellationToken,
+        ready: impl Fn() -> Ready + Send + Sync,
+        deliver: impl Fn(R, Delivery) -> Deliver + Send + Sync,
+    ) -> Result<Drained, SetupError>
+    where
+        R: Send + 'static,
+        Ready: Future<Output = Result<R, BoxError>> + Send + 'static,
+        Deliver: Future<Output = ()> + Send + 'static,
+    {
+        let tracker = TaskTracker::new();
+        let taking = async {
+            loop {
+                let room = match ready().await {
+                    Ok(room) => room,
+                    Err(error) => {
+                        tracing::error!(%error, "a layer of the server can't take requests");
+                        return;
+                    }
+                };
+                let Some(delivery) = self.deliveries.next().await else {
+                    return;
+                };
+                let cancel = self.cancel.clone();
+                let delivering = deliver(room, delivery);
+                tracker.spawn(async move {
+                    // Dropped, the delivery gives its message back to the queue.
+                    tokio::select! {
+                        biased;
+                        () = delivering => {}
+                        () = cancel.cancelled() => {}
+                    }
+                });
+            }
+        };
+        let stopped = tokio::select! {
+            () = stop.cancelled() => true,
+            () = self.closed.cancelled() => false,
+            () = taking => false,
+        };
+        self.deliveries.stop().await;
+        tracker.close();
+        let drained = timeout(self.drain_within, tracker.wait()).await.is_ok();
+        let given_back = tracker.len();
+        self.cancel.cancel();
+        tracker.wait().await;
+        if stopped || self.closed.is_cancelled() {
+            Ok(Drained {
+                given_back: if drained { 0 } else { given_back },
+            })
+        } else {
+            Err(SetupError::Closed)
+        }
+    }
+}
+
+/// What a shutdown left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Deliveries that were not done when the time was up. Their messages went back to the queue;
+    /// commands among them go on in the background for as long as the process lives.
+    pub given_back: usize,
+}
+
+/// A service that is being served, or a subscription. Dropped, it is shut down in the background.
+#[derive(Debug)]
+#[must_use = "dropped, the service stops"]
+pub struct Serving {
+    stop: DropGuard,
+    task: JoinHandle<Result<Drained, SetupError>>,
+}
+
+impl Serving {
+    /// Serves until `shutdown` is ready, then drains: takes no more deliveries, lets running
+    /// handlers finish within the bound, gives the rest back to the queue.
+    ///
+    /// # Errors
+    /// The stream of deliveries ended by itself: a layer failed for good.
+    ///
+    /// # Cancel safety
+    /// Dropped, it shuts down in the background.
+    pub async fn run_until<F: Future>(self, shutdown: F) -> Result<Drained, SetupError> {
+        let Self { stop, mut task } = self;
+        tokio::select! {
+            _ = shutdown => {
+                drop(stop);
+                task.await
+            }
+            ended = &mut task => ended,
+        }
+        .unwrap_or(Err(SetupError::Closed))
+    }
+
+    /// Shuts down now; see [`run_until`](Self::run_until).
+    ///
+    /// # Errors
+    /// As [`run_until`](Self::run_until).
+    ///
+    /// # Cancel safety
+    /// Dropped, it goes on in the background.
+    pub async fn shutdown(self) -> Result<Drained, SetupError> {
+        self.run_until(std::future::ready(())).await
+    }
+}

@@ -1,0 +1,51 @@
+//! One call on its way through the server's layers to its handler.
+
+use super::{command::Run, service::Payload};
+use crate::{
+    context::Context,
+    contract::{MethodContract, MethodKind, ServiceContract},
+};
+
+/// A call, as a server layer sees it.
+#[derive(Debug)]
+pub struct Request {
+    pub(crate) contract: &'static ServiceContract,
+    pub(crate) position: usize,
+    pub(crate) method: &'static MethodContract,
+    pub(crate) context: Context,
+    pub(crate) payload: Payload,
+    /// Where a command's run is found again if a layer drops the future that waits for it.
+    pub(crate) run: Run,
+}
+
+impl Request {
+    /// The trait that is served.
+    #[must_use]
+    pub fn service(&self) -> &'static str {
+        self.contract.name
+    }
+
+    /// The method that is called.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        self.method.name
+    }
+
+    /// Whether the method may be repeated.
+    #[must_use]
+    pub fn kind(&self) -> MethodKind {
+        self.method.kind
+    }
+
+    /// What the handler will see as [`Context::current`].
+    #[must_use]
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The encoded arguments.
+    #[must_use]
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+}

@@ -1,0 +1,216 @@
+//! Starting a service: settings, their checks, and the queue they become.
+
+use super::{
+    Service, Serving,
+    dead_letter::DeadLetters,
+    delivery::Deliverer,
+    intake::Intake,
+    pipeline::{Dispatch, ServerLayer, ServerService},
+};
+use crate::{
+    bus::Bus,
+    contract::QueueType,
+    error::SetupError,
+    limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH, PREFETCH_MAX},
+    transport::{QueueSpec, Source},
+};
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+use tower::{
+    ServiceExt, limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer,
+};
+
+/// A service about to be served: set options, then await it. Each option starts from the
+/// contract's attribute, and that from [`crate::limits`].
+#[must_use = "a service does nothing until it is awaited"]
+pub struct Serve {
+    bus: Bus,
+    service: Arc<dyn Service>,
+    queue: String,
+    concurrency: u16,
+    prefetch: u16,
+    queue_type: QueueType,
+    queue_length_max: Option<u32>,
+    drain_within: Duration,
+    shed_load: bool,
+    layers: Vec<Box<dyn FnOnce(ServerService) -> ServerService + Send>>,
+}
+
+impl Serve {
+    pub(crate) fn new(bus: &Bus, service: Arc<dyn Service>) -> Self {
+        let contract = service.contract();
+        let defaults = &contract.defaults;
+        let concurrency = defaults.concurrency.unwrap_or(CONCURRENCY);
+        Self {
+            bus: bus.clone(),
+            queue: contract.queue.to_owned(),
+            concurrency,
+            prefetch: defaults.prefetch.unwrap_or_else(|| PREFETCH.max(concurrency)),
+            queue_type: defaults.queue_type,
+            queue_length_max: defaults.queue_length_max,
+            drain_within: DRAIN_WITHIN,
+            shed_load: false,
+            layers: Vec::new(),
+            service,
+        }
+    }
+
+    /// Serves another queue than the contract's, such as one per tenant.
+    pub fn on_queue(mut self, queue: impl Into<String>) -> Self {
+        self.queue = queue.into();
+        self
+    }
+
+    /// Handlers that run at the same time in this process; at least 1, at most the prefetch.
+    pub fn concurrency(mut self, concurrency: u16) -> Self {
+        self.concurrency = concurrency;
+        self.prefetch = self.prefetch.max(concurrency);
+        self
+    }
+
+    /// Deliveries held here before the first is settled; at least the concurrency, at most
+    /// [`PREFETCH_MAX`](crate::limits::PREFETCH_MAX).
+    pub fn prefetch(mut self, prefetch: u16) -> Self {
+        self.prefetch = prefetch;
+        self
+    }
+
+    /// The kind of queue to declare.
+    pub fn queue_type(mut self, queue_type: QueueType) -> Self {
+        self.queue_type = queue_type;
+        self
+    }
+
+    /// Messages the queue holds before further calls are refused as overloaded.
+    pub fn queue_length_max(mut self, messages: u32) -> Self {
+        self.queue_length_max = Some(messages);
+        self
+    }
+
+    /// How long a shutdown lets running handlers finish.
+    pub fn drain_within(mut self, drain_within: Duration) -> Self {
+        self.drain_within = drain_within;
+        self
+    }
+
+    /// Refuses calls beyond the concurrency as overloaded, instead of letting them wait in the
+    /// queue. Right where a late answer is worth nothing.
+    pub fn shed_load(mut self) -> Self {
+        self.shed_load = true;
+        self
+    }
+
+    /// Wraps the handlers in a [`tower::Layer`]; the last one added is the outermost. Inside of
+    /// them all run the handlers, outside of them all stand the concurrency limit and shedding.
+    pub fn layer<L: ServerLayer + Send + 'static>(mut self, layer: L) -> Self {
+        self.layers.push(Box::new(move |service| layer.wrap(service)));
+        self
+    }
+
+    fn check(&self) -> Result<(), SetupError> {
+        let refuse = |setting: &str, reason: String| Err(SetupError::setting(setting, reason));
+        let (concurrency, prefetch) = (self.concurrency, self.prefetch);
+        if concurrency == 0 {
+            return refuse("concurrency", "0 handlers would serve nobody, set at least 1".into());
+        }
+        if prefetch < concurrency {
+            let reason = format!("{prefetch} deliveries can't keep {concurrency} handlers busy, set at least as many");
+            return refuse("prefetch", reason);
+        }
+        if prefetch > PREFETCH_MAX {
+            return refuse("prefetch", format!("{prefetch} is more than {PREFETCH_MAX}"));
+        }
+        if self.queue_length_max == Some(0) {
+            return refuse("queue_length_max", "a queue of 0 messages takes none".into());
+        }
+        crate::bus::check_name("queue", &self.queue)
+    }
+
+    async fn start(self) -> Result<Serving, SetupError> {
+        self.check()?;
+        let bus = self.bus.inner();
+        let contract = self.service.contract();
+        let queue = QueueSpec {
+            name: self.bus.name(&self.queue),
+            queue_type: self.queue_type,
+            length_max: self.queue_length_max,
+        };
+        let transport = Arc::clone(&bus.transport);
+        let dead_letters =
+            DeadLetters::of(Arc::clone(&transport), &queue.name, self.queue_type).await?;
+        let cancel = CancellationToken::new();
+        let dispatch = Dispatch {
+            service: self.service,
+            store: Arc::clone(&bus.replies),
+            cancel: cancel.clone(),
+        };
+        let mut pipeline = ServerService::new(dispatch);
+        for layer in self.layers {
+            pipeline = layer(pipeline);
+        }
+        let mut pipeline = ConcurrencyLimitLayer::new(usize::from(self.concurrency)).wrap(pipeline);
+        if self.shed_load {
+            pipeline = LoadShedLayer::new().wrap(pipeline);
+        }
+        let deliverer = Arc::new(Deliverer {
+            contract,
+            store: Arc::clone(&bus.replies),
+            dead_letters,
+            cancel: cancel.clone(),
+        });
+        let source = Source {
+            queue,
+            prefetch: self.prefetch,
+            bindings: Vec::new(),
+        };
+        let deliveries = transport.consume(source).await?;
+        tracing::info!(service = contract.name, queue = self.queue, "serving");
+        Ok(Intake {
+            deliveries,
+            cancel,
+            drain_within: self.drain_within,
+            closed: bus.closed.clone(),
+        }
+        .start(
+            move || {
+                let mut pipeline = pipeline.clone();
+                async move { pipeline.ready().await.map(|_| ()).map(|()| pipeline) }
+            },
+            move |ready, delivery| {
+                let deliverer = Arc::clone(&deliverer);
+                async move { deliverer.deliver(ready, delivery).await }
+            },
+        ))
+    }
+}
+
+impl IntoFuture for Serve {
+    type Output = Result<Serving, SetupError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    /// Declares the queue and its queue of dead letters, and starts to consume.
+    ///
+    /// # Errors
+    /// A setting makes no sense, the queue exists with other arguments, or the broker can't be
+    /// reached.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.start())
+    }
+}
+
+impl fmt::Debug for Serve {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("service", &self.service.contract().name)
+            .field("queue", &self.queue)
+            .field("concurrency", &self.concurrency)
+            .field("prefetch", &self.prefetch)
+            .finish_non_exhaustive()
+    }
+}

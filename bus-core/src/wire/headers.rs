@@ -1,0 +1,26 @@
+//! The AMQP headers with a meaning of their own.
+
+/// When the caller stops waiting, in milliseconds since the Unix epoch. Absent on one-way and
+/// submitted calls.
+pub(crate) const DEADLINE: &str = "deadline";
+/// Names the effect, so that it happens once.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// W3C Trace Context, section 3.2.
+pub(crate) const TRACEPARENT: &str = "traceparent";
+/// W3C Trace Context, section 3.3.
+pub(crate) const TRACESTATE: &str = "tracestate";
+/// On a dead letter: the code of the fault.
+pub(crate) const DEAD_REASON: &str = "dead-letter-reason";
+/// On a dead letter: the fault in words.
+pub(crate) const DEAD_MESSAGE: &str = "dead-letter-message";
+/// On a dead letter: the queue it came from.
+pub(crate) const DEAD_QUEUE: &str = "dead-letter-queue";
+
+/// Whether a header is ours or the broker's (`x-death`, ...), and so none of the user's metadata.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    matches!(
+        name,
+        DEADLINE | IDEMPOTENCY_KEY | TRACEPARENT | TRACESTATE
+    ) || name.starts_with("x-")
+        || name.starts_with("dead-letter-")
+}

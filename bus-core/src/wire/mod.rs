@@ -1,0 +1,7 @@
+//! What travels: the properties of a request and the frame of a reply. Written down for other
+//! languages in `docs/wire-protocol.md`.
+
+pub(crate) mod headers;
+mod reply_frame;
+
+pub use reply_frame::{FrameError, ReplyFrame};

@@ -1,0 +1,305 @@
+//! The frame of a reply: `{"status": "ok", "body": ..}` or
+//! `{"status": "error", "code": .., "message": .., "body": ..}`, in the request's encoding.
+
+use crate::{
+    codec::{self, CodecError, ContentType},
+    error::{Fault, FaultCode},
+};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// The code of an error that is the handler's own; its value is the body.
+const HANDLER: &str = "handler";
+
+/// A reply as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplyFrame {
+    /// The handler's value, encoded.
+    Ok(Bytes),
+    /// The handler's own error, encoded.
+    Handler(Bytes),
+    /// The handler did not answer.
+    Fault(Fault),
+}
+
+/// A reply can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a reply: {0}")]
+pub struct FrameError(String);
+
+impl FrameError {
+    fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl ReplyFrame {
+    /// The frame of a handler's value.
+    ///
+    /// # Errors
+    /// The value can't be encoded.
+    pub fn encode_ok<T: Serialize + ?Sized>(
+        content_type: ContentType,
+        value: &T,
+    ) -> Result<Bytes, CodecError> {
+        let mut frame = Vec::with_capacity(160);
+        match content_type {
+            ContentType::MessagePack => {
+                frame.extend_from_slice(b"\x82\xa6status\xa2ok\xa4body");
+                codec::append(content_type, value, &mut frame)?;
+            }
+            ContentType::Json => {
+                frame.extend_from_slice(br#"{"status":"ok","body":"#);
+                codec::append(content_type, value, &mut frame)?;
+                frame.push(b'}');
+            }
+        }
+        Ok(frame.into())
+    }
+
+    /// The frame of a handler's own error.
+    ///
+    /// # Errors
+    /// The value can't be encoded.
+    pub fn encode_handler_error<E: Serialize + ?Sized>(
+        content_type: ContentType,
+        error: &E,
+    ) -> Result<Bytes, CodecError> {
+        let mut frame = Vec::with_capacity(160);
+        match content_type {
+            ContentType::MessagePack => {
+                frame.extend_from_slice(b"\x83\xa6status\xa5error\xa4code\xa7handler\xa4body");
+                codec::append(content_type, error, &mut frame)?;
+            }
+            ContentType::Json => {
+                frame.extend_from_slice(br#"{"status":"error","code":"handler","body":"#);
+                codec::append(content_type, error, &mut frame)?;
+                frame.push(b'}');
+            }
+        }
+        Ok(frame.into())
+    }
+
+    /// The frame of a fault.
+    #[must_use]
+    pub fn encode_fault(content_type: ContentType, fault: &Fault) -> Bytes {
+        #[derive(Serialize)]
+        struct Error<'a> {
+            status: &'static str,
+            code: &'static str,
+            message: &'a str,
+        }
+        let error = Error {
+            status: "error",
+            code: fault.code.as_str(),
+            message: &fault.message,
+        };
+        let mut frame = Vec::with_capacity(160);
+        // Three strings into a growing buffer: neither encoder has a way to fail.
+        let _ = codec::append(content_type, &error, &mut frame);
+        frame.into()
+    }
+
+    /// Reads a frame and tells its encoding: a JSON object begins with `{`, a MessagePack map
+    /// never does.
+    ///
+    /// # Errors
+    /// The bytes are no frame.
+    pub fn decode(frame: &Bytes) -> Result<(ContentType, Self), FrameError> {
+        if frame.first() == Some(&b'{') {
+            Ok((ContentType::Json, decode_json(frame)?))
+        } else {
+            Ok((ContentType::MessagePack, decode_msgpack(frame)?))
+        }
+    }
+}
+
+fn decode_json(frame: &Bytes) -> Result<ReplyFrame, FrameError> {
+    #[derive(Deserialize)]
+    struct Json<'a> {
+        status: String,
+        code: Option<String>,
+        message: Option<String>,
+        // A body of `null` is a body: an Option of its own would read it as none.
+        #[serde(borrow, default, deserialize_with = "present")]
+        body: Option<&'a RawValue>,
+    }
+    fn present<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<&'de RawValue>, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(Some)
+    }
+    let json: Json<'_> =
+        serde_json::from_slice(frame).map_err(|error| FrameError::new(error.to_string()))?;
+    let body = json.body.map(|raw| frame.slice_ref(raw.get().as_bytes()));
+    Parts {
+        status: &json.status,
+        code: json.code.as_deref(),
+        message: json.message.as_deref(),
+        body,
+    }
+    .frame()
+}
+
+fn decode_msgpack(frame: &Bytes) -> Result<ReplyFrame, FrameError> {
+    let mut rest: &[u8] = frame;
+    let mut parts = Parts::default();
+    let entries = rmp::decode::read_map_len(&mut rest)
+        .map_err(|error| FrameError::new(format!("expected a map, {error}")))?;
+    for entry in 0..entries {
+        match read_str(&mut rest)? {
+            "status" => parts.status = read_str(&mut rest)?,
+            "code" => parts.code = Some(read_str(&mut rest)?),
+            "message" => parts.message = Some(read_str(&mut rest)?),
+            key => {
+                // The body is written last, so its length need not be looked for.
+                let len = if key == "body" && entry + 1 == entries {
+                    rest.len()
+                } else {
+                    codec::value_len(rest).map_err(|error| FrameError::new(error.to_string()))?
+                };
+                let (value, after) = rest
+                    .split_at_checked(len)
+                    .ok_or_else(|| FrameError::new("cut short"))?;
+                if key == "body" {
+                    parts.body = Some(frame.slice_ref(value));
+                }
+                rest = after;
+            }
+        }
+    }
+    if rest.is_empty() {
+        parts.frame()
+    } else {
+        Err(FrameError::new(format!("{} bytes follow it", rest.len())))
+    }
+}
+
+fn read_str<'a>(rest: &mut &'a [u8]) -> Result<&'a str, FrameError> {
+    let (text, after) = rmp::decode::read_str_from_slice(*rest)
+        .map_err(|error| FrameError::new(format!("expected text, {error}")))?;
+    *rest = after;
+    Ok(text)
+}
+
+#[derive(Default)]
+struct Parts<'a> {
+    status: &'a str,
+    code: Option<&'a str>,
+    message: Option<&'a str>,
+    body: Option<Bytes>,
+}
+
+impl Parts<'_> {
+    fn frame(self) -> Result<ReplyFrame, FrameError> {
+        let body = |body: Option<Bytes>| body.ok_or_else(|| FrameError::new("it has no body"));
+        match (self.status, self.code) {
+            ("ok", _) => Ok(ReplyFrame::Ok(body(self.body)?)),
+            ("error", Some(HANDLER)) => Ok(ReplyFrame::Handler(body(self.body)?)),
+            ("error", Some(code)) => Ok(ReplyFrame::Fault(Fault::new(
+                FaultCode::from_wire(code),
+                self.message.unwrap_or(code),
+            ))),
+            ("error", None) => Err(FrameError::new("an error without a code")),
+            (status, _) => Err(FrameError::new(format!("status {status:?} is not known"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BOTH: [ContentType; 2] = [ContentType::MessagePack, ContentType::Json];
+
+    #[test]
+    fn reads_back_what_it_writes() {
+        for content_type in BOTH {
+            let value = codec::encode(content_type, &(1, "two"), 99).unwrap();
+            let frame = ReplyFrame::encode_ok(content_type, &(1, "two")).unwrap();
+            assert_eq!(
+                ReplyFrame::decode(&frame),
+                Ok((content_type, ReplyFrame::Ok(value.clone())))
+            );
+            let frame = ReplyFrame::encode_handler_error(content_type, &(1, "two")).unwrap();
+            assert_eq!(
+                ReplyFrame::decode(&frame),
+                Ok((content_type, ReplyFrame::Handler(value)))
+            );
+            for code in FaultCode::ALL {
+                let fault = Fault::new(*code, "why");
+                let frame = ReplyFrame::encode_fault(content_type, &fault);
+                assert_eq!(
+                    ReplyFrame::decode(&frame),
+                    Ok((content_type, ReplyFrame::Fault(fault)))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn golden_bytes() {
+        assert_eq!(
+            ReplyFrame::encode_ok(ContentType::MessagePack, &5).unwrap(),
+            &b"\x82\xa6status\xa2ok\xa4body\x05"[..]
+        );
+        assert_eq!(
+            ReplyFrame::encode_ok(ContentType::Json, &5).unwrap(),
+            &br#"{"status":"ok","body":5}"#[..]
+        );
+        let fault = Fault::new(FaultCode::Expired, "late");
+        assert_eq!(
+            ReplyFrame::encode_fault(ContentType::MessagePack, &fault),
+            &b"\x83\xa6status\xa5error\xa4code\xa7expired\xa7message\xa4late"[..]
+        );
+        assert_eq!(
+            ReplyFrame::encode_handler_error(ContentType::Json, "no").unwrap(),
+            &br#"{"status":"error","code":"handler","body":"no"}"#[..]
+        );
+    }
+
+    #[test]
+    fn nothing_is_a_value() {
+        for content_type in BOTH {
+            let frame = ReplyFrame::encode_ok(content_type, &()).unwrap();
+            let value = codec::encode(content_type, &(), 9).unwrap();
+            assert_eq!(
+                ReplyFrame::decode(&frame),
+                Ok((content_type, ReplyFrame::Ok(value)))
+            );
+        }
+    }
+
+    #[test]
+    fn order_and_unknown_entries_do_not_matter() {
+        let frame = Bytes::from_static(b"\x83\xa4body\x93\x01\x02\x03\xa1x\x81\xa1y\xc0\xa6status\xa2ok");
+        let body = Bytes::from_static(b"\x93\x01\x02\x03");
+        assert_eq!(
+            ReplyFrame::decode(&frame),
+            Ok((ContentType::MessagePack, ReplyFrame::Ok(body)))
+        );
+        let frame = Bytes::from_static(br#"{"x":1,"body":[1, 2],"status":"ok"}"#);
+        assert_eq!(
+            ReplyFrame::decode(&frame),
+            Ok((ContentType::Json, ReplyFrame::Ok(Bytes::from_static(b"[1, 2]"))))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_an_error_and_nothing_worse(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let _ = ReplyFrame::decode(&Bytes::from(bytes));
+        }
+
+        #[test]
+        fn a_cut_frame_is_an_error(cut in 0_usize..40) {
+            let frame = ReplyFrame::encode_fault(
+                ContentType::MessagePack,
+                &Fault::new(FaultCode::Expired, "late"),
+            );
+            prop_assert!(ReplyFrame::decode(&frame.slice(..cut.min(frame.len() - 1))).is_err());
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The attributes and their options: `#[queue_handler("account.requests", timeout = "2s")]`.
+
+use crate::{
+    ast,
+    duration::Millis,
+    mistakes::Mistakes,
+    model::{Kind, QueueType},
+    names::{self, CratePath},
+    options::{self, Setting},
+};
+use proc_macro2::TokenStream;
+use syn::{Attribute, Meta};
+
+/// Most handlers or deliveries one service may ask for; `replybus::limits` says why.
+const PREFETCH_MAX: u16 = 4096;
+
+/// What stands in `#[queue_handler(..)]`.
+#[derive(Default)]
+pub(crate) struct ServiceOptions {
+    pub(crate) queue: String,
+    pub(crate) concurrency: Option<u16>,
+    pub(crate) prefetch: Option<u16>,
+    pub(crate) timeout: Option<Millis>,
+    pub(crate) queue_type: QueueType,
+    pub(crate) queue_length_max: Option<u32>,
+    pub(crate) krate: CratePath,
+}
+
+impl ServiceOptions {
+    const KNOWN: &[&str] = &[
+        "concurrency",
+        "prefetch",
+        "timeout",
+        "queue_type",
+        "queue_length_max",
+        "crate",
+    ];
+
+    /// Reads the attribute. What is missing or wrong keeps its default and is noted.
+    pub(crate) fn read(tokens: TokenStream, mistakes: &mut Mistakes) -> Self {
+        let mut parts = options::split(tokens).into_iter();
+        let mut this = Self {
+            queue: options::leading_name(
+                parts.next(),
+                "the queue's name comes first: `#[queue_handler(\"account.requests\")]`",
+                names::check_entity,
+                mistakes,
+            ),
+            ..Self::default()
+        };
+        for setting in Setting::read_all(parts, Self::KNOWN, mistakes) {
+            match setting.name().as_str() {
+                "concurrency" => this.concurrency = setting.integer(1..=PREFETCH_MAX, mistakes),
+                "prefetch" => this.prefetch = setting.integer(1..=PREFETCH_MAX, mistakes),
+                "timeout" => this.timeout = setting.duration(mistakes),
+                "queue_type" => this.queue_type = queue_type(&setting, mistakes),
+                "queue_length_max" => {
+                    this.queue_length_max = setting.integer(1..=u32::MAX, mistakes);
+                }
+                _ => this.krate = setting.crate_path(mistakes),
+            }
+        }
+        this
+    }
+}
+
+fn queue_type(setting: &Setting, mistakes: &mut Mistakes) -> QueueType {
+    let allowed = "`queue_type` is \"classic\" or \"quorum\"";
+    let read = |text: &str| match text {
+        "classic" => Ok(QueueType::Classic),
+        "quorum" => Ok(QueueType::Quorum),
+        _ => Err(allowed.to_owned()),
+    };
+    setting.text(allowed, read, mistakes).unwrap_or_default()
+}
+
+/// What `#[query]` or `#[command]` say of a method.
+#[derive(Default)]
+pub(crate) struct MethodOptions {
+    pub(crate) kind: Kind,
+    pub(crate) timeout: Option<Millis>,
+}
+
+impl MethodOptions {
+    /// Reads the marks on `method`, at most one of which makes sense.
+    pub(crate) fn read(method: &ast::Method, mistakes: &mut Mistakes) -> Self {
+        let mut marks = method.attrs.iter().filter(|mark| ast::is_mark(mark));
+        let Some(mark) = marks.next() else {
+            return Self::default();
+        };
+        for other in marks {
+            mistakes.push(
+                other,
+                if other.path().get_ident() == mark.path().get_ident() {
+                    "the method is marked twice"
+                } else {
+                    "a method is a query, which may be repeated, or a command, which may not; not both"
+                },
+            );
+        }
+        let kind = if mark.path().is_ident("query") {
+            Kind::Query
+        } else {
+            Kind::Command
+        };
+        let mut this = Self {
+            kind,
+            timeout: None,
+        };
+        for setting in Setting::read_all(settings_of(mark, mistakes), &["timeout"], mistakes) {
+            this.timeout = setting.duration(mistakes);
+        }
+        this
+    }
+}
+
+fn settings_of(mark: &Attribute, mistakes: &mut Mistakes) -> Vec<TokenStream> {
+    match &mark.meta {
+        Meta::Path(_) => Vec::new(),
+        Meta::List(list) => options::split(list.tokens.clone()),
+        Meta::NameValue(_) => {
+            mistakes.push(mark, "options stand in brackets: `(timeout = \"500ms\")`");
+            Vec::new()
+        }
+    }
+}
+
+/// What stands in `#[event(..)]`.
+pub(crate) struct EventOptions {
+    pub(crate) routing_key: String,
+    pub(crate) exchange: String,
+    pub(crate) krate: CratePath,
+}
+
+impl EventOptions {
+    /// Reads the attribute. What is missing or wrong keeps its default and is noted.
+    pub(crate) fn read(tokens: TokenStream, mistakes: &mut Mistakes) -> Self {
+        let mut parts = options::split(tokens).into_iter();
+        let mut this = Self {
+            routing_key: options::leading_name(
+                parts.next(),
+                "the routing key comes first: `#[event(\"transaction.completed\")]`",
+                names::check_routing_key,
+                mistakes,
+            ),
+            exchange: names::EXCHANGE.to_owned(),
+            krate: CratePath::default(),
+        };
+        for setting in Setting::read_all(parts, &["exchange", "crate"], mistakes) {
+            if setting.name() == "exchange" {
+                let read = |name: &str| names::check_entity(name).map(|()| name.to_owned());
+                let allowed = "`exchange` is a name in quotes, such as \"banking_events\"";
+                this.exchange = setting.text(allowed, read, mistakes).unwrap_or_default();
+            } else {
+                this.krate = setting.crate_path(mistakes);
+            }
+        }
+        this
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_those_of_the_runtime() {
+        assert_eq!(PREFETCH_MAX, replybus::limits::PREFETCH_MAX);
+    }
+}

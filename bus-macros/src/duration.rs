@@ -1,0 +1,89 @@
+//! Durations as attributes spell them: `"250ms"`, `"2s"`, `"1m"`.
+
+use std::str::FromStr;
+
+/// A duration in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Millis(pub(crate) u64);
+
+/// The longest budget of a call, in milliseconds; `replybus::limits` says why.
+const MAX: u64 = 20 * 60 * 1000;
+
+impl FromStr for Millis {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let unit = match unit {
+            "ms" => Some(1),
+            "s" => Some(1000),
+            "m" => Some(60_000),
+            _ => None,
+        };
+        let (Some(unit), false) = (unit, number.is_empty()) else {
+            return Err(format!(
+                "{text:?} is not a duration: a whole number and its unit, `ms`, `s` or `m`, such as \"250ms\""
+            ));
+        };
+        // Digits that don't fit are too many as well.
+        match number.parse().unwrap_or(u64::MAX).saturating_mul(unit) {
+            0 => Err("a call with no time at all can't be answered".into()),
+            millis @ 1..=MAX => Ok(Self(millis)),
+            _ => Err(format!("{text:?} is too long: at most \"20m\" are allowed")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_those_of_the_runtime() {
+        assert_eq!(
+            u128::from(MAX),
+            replybus::limits::CALL_TIMEOUT_MAX.as_millis()
+        );
+    }
+
+    #[test]
+    fn reads_every_unit() {
+        for (text, millis) in [
+            ("250ms", 250),
+            ("2s", 2000),
+            ("1m", 60_000),
+            ("20m", MAX),
+            ("007s", 7000),
+        ] {
+            assert_eq!(text.parse(), Ok(Millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn refuses_everything_else() {
+        for text in [
+            "",
+            "2",
+            "s",
+            "2 s",
+            " 2s",
+            "2s ",
+            "+2s",
+            "-2s",
+            "1.5s",
+            "2h",
+            "2S",
+            "2sec",
+            "٢s",
+            "0ms",
+            "0m",
+            "21m",
+            "1200001ms",
+            "99999999999999999999s",
+            "18446744073709551615m",
+        ] {
+            assert!(text.parse::<Millis>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What expansion needs to know of a service, each part with the syntax it came from.
+
+use crate::{ast, attr::ServiceOptions, duration::Millis};
+use syn::{Ident, Pat, PatType, Type};
+
+pub(crate) struct Service<'a> {
+    pub(crate) ast: &'a ast::Trait,
+    pub(crate) options: ServiceOptions,
+    pub(crate) methods: Vec<Method<'a>>,
+}
+
+pub(crate) struct Method<'a> {
+    pub(crate) ast: &'a ast::Method,
+    /// The AMQP property `type` of its requests.
+    pub(crate) wire_name: String,
+    pub(crate) kind: Kind,
+    pub(crate) timeout: Option<Millis>,
+    pub(crate) arguments: Vec<Argument<'a>>,
+    pub(crate) output: &'a Type,
+}
+
+pub(crate) struct Argument<'a> {
+    pub(crate) name: &'a Ident,
+    pub(crate) ty: &'a Type,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Kind {
+    Query,
+    #[default]
+    Command,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum QueueType {
+    #[default]
+    Classic,
+    Quorum,
+}
+
+impl Service<'_> {
+    /// The method as expansion sees it; `None` if it has mistakes.
+    pub(crate) fn method(&self, ast: &ast::Method) -> Option<&Method<'_>> {
+        self.methods
+            .iter()
+            .find(|method| std::ptr::eq(method.ast, ast))
+    }
+}
+
+impl<'a> Argument<'a> {
+    /// The argument, if its pattern is a plain name.
+    pub(crate) fn read(syntax: &'a PatType) -> Option<Self> {
+        match &*syntax.pat {
+            Pat::Ident(pat)
+                if pat.by_ref.is_none() && pat.mutability.is_none() && pat.subpat.is_none() =>
+            {
+                Some(Self {
+                    name: &pat.ident,
+                    ty: &syntax.ty,
+                })
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+pub(crate) trait Rates: Send + ::core::marker::Send + ::core::marker::Sync + 'static {
+    #[deprecated]
+    fn all(
+        &self,
+    ) -> impl ::core::future::Future<
+        Output = Result<Vec<Rate>, RatesError>,
+    > + ::core::marker::Send;
+    fn set(
+        &self,
+        r#type: RateType,
+    ) -> impl ::core::future::Future<
+        Output = Result<(), RatesError>,
+    > + ::core::marker::Send;
+}
+///Calls [`Rates`] through the queue `rates`. Cheap to clone.
+#[allow(dead_code)]
+#[derive(::core::clone::Clone, ::core::fmt::Debug)]
+pub(crate) struct RatesClient {
+    inner: ::bus::client::ServiceClient,
+}
+#[allow(dead_code)]
+#[allow(deprecated)]
+impl RatesClient {
+    /// The queue, the methods and their defaults.
+    pub(crate) const CONTRACT: &'static ::bus::contract::ServiceContract = &::bus::contract::ServiceContract {
+        name: "Rates",
+        queue: "rates",
+        defaults: ::bus::contract::ServeDefaults {
+            concurrency: ::core::option::Option::Some(32u16),
+            prefetch: ::core::option::Option::Some(64u16),
+            timeout: ::core::option::Option::Some(
+                ::core::time::Duration::from_millis(2000u64),
+            ),
+            queue_type: ::bus::contract::QueueType::Quorum,
+            queue_length_max: ::core::option::Option::Some(10000u32),
+        },
+        methods: &[
+            ::bus::contract::MethodContract {
+                name: "all",
+                kind: ::bus::contract::MethodKind::Query,
+                timeout: ::core::option::Option::Some(
+                    ::core::time::Duration::from_millis(500u64),
+                ),
+            },
+            ::bus::contract::MethodContract {
+                name: "set",
+                kind: ::bus::contract::MethodKind::Command,
+                timeout: ::core::option::Option::Some(
+                    ::core::time::Duration::from_millis(60000u64),
+                ),
+            },
+        ],
+    };
+    /// A client whose calls travel over `bus`.
+    #[must_use]
+    pub(crate) fn new(bus: &::bus::Bus) -> Self {
+        Self {
+            inner: ::bus::client::ServiceClient::new(bus, Self::CONTRACT),
+        }
+    }
+    /// The same client, on another queue than the contract's.
+    #[must_use]
+    pub(crate) fn on_queue(
+        self,
+        queue: impl ::core::convert::Into<::std::string::String>,
+    ) -> Self {
+        Self {
+            inner: self.inner.on_queue(queue),
+        }
+    }
+    /// The same client, with its arguments encoded as `content_type`.
+    #[must_use]
+    pub(crate) fn with_content_type(self, content_type: ::bus::ContentType) -> Self {
+        Self {
+            inner: self.inner.with_content_type(content_type),
+        }
+    }
+    /// The same client, with `layer` around its calls.
+    #[must_use]
+    pub(crate) fn layer<L>(self, layer: L) -> Self
+    where
+        L: ::bus::client::ClientLayer,
+    {
+        Self {
+            inner: self.inner.layer(layer),
+        }
+    }
+    ///Calls [`Rates::all`].
+    #[deprecated]
+    pub(crate) fn all(&self) -> ::bus::client::Call<Result<Vec<Rate>, RatesError>> {
+        #[derive(::bus::__private::serde::Serialize)]
+        #[serde(crate = "::bus::__private::serde")]
+        struct __Arguments {}
+        self.inner.call(0usize, &__Arguments {})
+    }
+    ///Calls [`Rates::set`].
+    pub(crate) fn set(
+        &self,
+        r#type: RateType,
+    ) -> ::bus::client::Call<Result<(), RatesError>> {
+        #[derive(::bus::__private::serde::Serialize)]
+        #[serde(crate = "::bus::__private::serde")]
+        struct __Arguments<'a> {
+            r#type: &'a RateType,
+        }
+        self.inner.call(1usize, &__Arguments { r#type: &r#type })
+    }
+}
+///Serves an implementation of [`Rates`] from the queue `rates`. Cheap to clone.
+#[allow(dead_code)]
+pub(crate) struct RatesServer<S> {
+    service: ::std::sync::Arc<S>,
+}
+#[allow(dead_code)]
+#[allow(deprecated)]
+impl<S> RatesServer<S> {
+    /// The queue, the methods and their defaults.
+    pub(crate) const CONTRACT: &'static ::bus::contract::ServiceContract = RatesClient::CONTRACT;
+    /// A server whose calls `service` answers, many of them at the same time.
+    #[must_use]
+    pub(crate) fn new(service: S) -> Self {
+        Self {
+            service: ::std::sync::Arc::new(service),
+        }
+    }
+}
+impl<S> ::core::clone::Clone for RatesServer<S> {
+    fn clone(&self) -> Self {
+        Self {
+            service: ::std::sync::Arc::clone(&self.service),
+        }
+    }
+}
+impl<S> ::core::fmt::Debug for RatesServer<S> {
+    fn fmt(&self, formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        ::core::fmt::Formatter::debug_struct(formatter, "RatesServer")
+            .finish_non_exhaustive()
+    }
+}
+#[allow(deprecated)]
+impl<__S: Rates> ::bus::server::Service for RatesServer<__S> {
+    fn contract(&self) -> &'static ::bus::contract::ServiceContract {
+        Self::CONTRACT
+    }
+    fn dispatch(
+        &self,
+        method: usize,
+        payload: ::bus::server::Payload,
+    ) -> ::bus::server::AnswerFuture {
+        let service = ::std::sync::Arc::clone(&self.service);
+        match method {
+            0usize => {
+                #[derive(::bus::__private::serde::Deserialize)]
+                #[serde(
+                    crate = "::bus::__private::serde",
+                    expecting = "the arguments of `all`"
+                )]
+                struct __Arguments {}
+                ::bus::__private::answer(
+                    payload,
+                    move |_: __Arguments| async move {
+                        <__S as Rates>::all(&service).await
+                    },
+                )
+            }
+            1usize => {
+                #[derive(::bus::__private::serde::Deserialize)]
+                #[serde(
+                    crate = "::bus::__private::serde",
+                    expecting = "the arguments of `set`"
+                )]
+                struct __Arguments {
+                    r#type: RateType,
+                }
+                ::bus::__private::answer(
+                    payload,
+                    move |arguments: __Arguments| async move {
+                        <__S as Rates>::set(&service, arguments.r#type).await
+                    },
+                )
+            }
+            _ => ::bus::__private::no_such_method(),
+        }
+    }
+}
+const _: fn() = || {
+    fn argument<A>()
+    where
+        A: ::bus::__private::serde::Serialize
+            + ::bus::__private::serde::de::DeserializeOwned + ::core::marker::Send
+            + 'static,
+    {}
+    fn outcome<R: ::bus::client::Outcome>() {}
+    outcome::<Result<Vec<Rate>, RatesError>>();
+    argument::<RateType>();
+    outcome::<Result<(), RatesError>>();
+};

@@ -1,0 +1,216 @@
+/// Accounts and their balances.
+pub trait AccountService: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// Balance in minor units.
+    fn balance(
+        &self,
+        account: AccountNumber,
+    ) -> impl ::core::future::Future<
+        Output = Result<Balance, AccountError>,
+    > + ::core::marker::Send;
+    /// Posts one entry.
+    fn post(
+        &self,
+        entry: Entry,
+        note: Option<String>,
+    ) -> impl ::core::future::Future<
+        Output = Result<Posted, AccountError>,
+    > + ::core::marker::Send;
+}
+///Calls [`AccountService`] through the queue `account.requests`. Cheap to clone.
+#[allow(dead_code)]
+#[derive(::core::clone::Clone, ::core::fmt::Debug)]
+pub struct AccountServiceClient {
+    inner: ::replybus::client::ServiceClient,
+}
+#[allow(dead_code)]
+impl AccountServiceClient {
+    /// The queue, the methods and their defaults.
+    pub const CONTRACT: &'static ::replybus::contract::ServiceContract = &::replybus::contract::ServiceContract {
+        name: "AccountService",
+        queue: "account.requests",
+        defaults: ::replybus::contract::ServeDefaults {
+            concurrency: ::core::option::Option::None,
+            prefetch: ::core::option::Option::None,
+            timeout: ::core::option::Option::None,
+            queue_type: ::replybus::contract::QueueType::Classic,
+            queue_length_max: ::core::option::Option::None,
+        },
+        methods: &[
+            ::replybus::contract::MethodContract {
+                name: "balance",
+                kind: ::replybus::contract::MethodKind::Query,
+                timeout: ::core::option::Option::None,
+            },
+            ::replybus::contract::MethodContract {
+                name: "post",
+                kind: ::replybus::contract::MethodKind::Command,
+                timeout: ::core::option::Option::None,
+            },
+        ],
+    };
+    /// A client whose calls travel over `bus`.
+    #[must_use]
+    pub fn new(bus: &::replybus::Bus) -> Self {
+        Self {
+            inner: ::replybus::client::ServiceClient::new(bus, Self::CONTRACT),
+        }
+    }
+    /// The same client, on another queue than the contract's.
+    #[must_use]
+    pub fn on_queue(
+        self,
+        queue: impl ::core::convert::Into<::std::string::String>,
+    ) -> Self {
+        Self {
+            inner: self.inner.on_queue(queue),
+        }
+    }
+    /// The same client, with its arguments encoded as `content_type`.
+    #[must_use]
+    pub fn with_content_type(self, content_type: ::replybus::ContentType) -> Self {
+        Self {
+            inner: self.inner.with_content_type(content_type),
+        }
+    }
+    /// The same client, with `layer` around its calls.
+    #[must_use]
+    pub fn layer<L>(self, layer: L) -> Self
+    where
+        L: ::replybus::client::ClientLayer,
+    {
+        Self {
+            inner: self.inner.layer(layer),
+        }
+    }
+    /// Balance in minor units.
+    pub fn balance(
+        &self,
+        account: AccountNumber,
+    ) -> ::replybus::client::Call<Result<Balance, AccountError>> {
+        #[derive(::replybus::__private::serde::Serialize)]
+        #[serde(crate = "::replybus::__private::serde")]
+        struct __Arguments<'a> {
+            account: &'a AccountNumber,
+        }
+        self.inner.call(0usize, &__Arguments { account: &account })
+    }
+    /// Posts one entry.
+    pub fn post(
+        &self,
+        entry: Entry,
+        note: Option<String>,
+    ) -> ::replybus::client::Call<Result<Posted, AccountError>> {
+        #[derive(::replybus::__private::serde::Serialize)]
+        #[serde(crate = "::replybus::__private::serde")]
+        struct __Arguments<'a> {
+            entry: &'a Entry,
+            note: &'a Option<String>,
+        }
+        self.inner
+            .call(
+                1usize,
+                &__Arguments {
+                    entry: &entry,
+                    note: &note,
+                },
+            )
+    }
+}
+///Serves an implementation of [`AccountService`] from the queue `account.requests`. Cheap to clone.
+#[allow(dead_code)]
+pub struct AccountServiceServer<S> {
+    service: ::std::sync::Arc<S>,
+}
+#[allow(dead_code)]
+impl<S> AccountServiceServer<S> {
+    /// The queue, the methods and their defaults.
+    pub const CONTRACT: &'static ::replybus::contract::ServiceContract = AccountServiceClient::CONTRACT;
+    /// A server whose calls `service` answers, many of them at the same time.
+    #[must_use]
+    pub fn new(service: S) -> Self {
+        Self {
+            service: ::std::sync::Arc::new(service),
+        }
+    }
+}
+impl<S> ::core::clone::Clone for AccountServiceServer<S> {
+    fn clone(&self) -> Self {
+        Self {
+            service: ::std::sync::Arc::clone(&self.service),
+        }
+    }
+}
+impl<S> ::core::fmt::Debug for AccountServiceServer<S> {
+    fn fmt(&self, formatter: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        ::core::fmt::Formatter::debug_struct(formatter, "AccountServiceServer")
+            .finish_non_exhaustive()
+    }
+}
+impl<__S: AccountService> ::replybus::server::Service for AccountServiceServer<__S> {
+    fn contract(&self) -> &'static ::replybus::contract::ServiceContract {
+        Self::CONTRACT
+    }
+    fn dispatch(
+        &self,
+        method: usize,
+        payload: ::replybus::server::Payload,
+    ) -> ::replybus::server::AnswerFuture {
+        let service = ::std::sync::Arc::clone(&self.service);
+        match method {
+            0usize => {
+                #[derive(::replybus::__private::serde::Deserialize)]
+                #[serde(
+                    crate = "::replybus::__private::serde",
+                    expecting = "the arguments of `balance`"
+                )]
+                struct __Arguments {
+                    account: AccountNumber,
+                }
+                ::replybus::__private::answer(
+                    payload,
+                    move |arguments: __Arguments| async move {
+                        <__S as AccountService>::balance(&service, arguments.account)
+                            .await
+                    },
+                )
+            }
+            1usize => {
+                #[derive(::replybus::__private::serde::Deserialize)]
+                #[serde(
+                    crate = "::replybus::__private::serde",
+                    expecting = "the arguments of `post`"
+                )]
+                struct __Arguments {
+                    entry: Entry,
+                    note: Option<String>,
+                }
+                ::replybus::__private::answer(
+                    payload,
+                    move |arguments: __Arguments| async move {
+                        <__S as AccountService>::post(
+                                &service,
+                                arguments.entry,
+                                arguments.note,
+                            )
+                            .await
+                    },
+                )
+            }
+            _ => ::replybus::__private::no_such_method(),
+        }
+    }
+}
+const _: fn() = || {
+    fn argument<A>()
+    where
+        A: ::replybus::__private::serde::Serialize
+            + ::replybus::__private::serde::de::DeserializeOwned + ::core::marker::Send
+            + 'static,
+    {}
+    fn outcome<R: ::replybus::client::Outcome>() {}
+    argument::<AccountNumber>();
+    outcome::<Result<Balance, AccountError>>();
+    argument::<Entry>();
+    argument::<Option<String>>();
+    outcome::<Result<Posted, AccountError>>();
+};

@@ -1,0 +1,9 @@
+use replybus::Event;
+
+#[derive(Event)]
+#[event("account.opened")]
+pub union Opened {
+    number: u64,
+}
+
+fn main() {}

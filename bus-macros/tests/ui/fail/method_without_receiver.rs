@@ -1,0 +1,8 @@
+use replybus::queue_handler;
+
+#[queue_handler("accounts")]
+pub trait Accounts {
+    async fn open(name: String) -> Result<(), String>;
+}
+
+fn main() {}

@@ -1,0 +1,19 @@
+//! Methods without arguments, and a contract inside a function.
+fn main() {
+    #[replybus::queue_handler("health")]
+    trait Health {
+        #[query]
+        async fn check(&self) -> Result<(), String>;
+    }
+
+    struct Well;
+
+    impl Health for Well {
+        async fn check(&self) -> Result<(), String> {
+            Ok(())
+        }
+    }
+
+    let _ = HealthServer::new(Well);
+    let _ = HealthClient::new(&replybus::Bus).check();
+}

@@ -1,0 +1,13 @@
+//! Keywords as names: on the wire they are without `r#`.
+use replybus::queue_handler;
+
+#[queue_handler("rates")]
+pub trait Rates {
+    #[query]
+    async fn r#match(&self, r#type: String, r#in: Option<u8>) -> Result<u64, String>;
+}
+
+fn main() {
+    assert_eq!(RatesClient::CONTRACT.methods[0].name, "match");
+    let _ = RatesClient::new(&replybus::Bus).r#match("spot".into(), None);
+}
