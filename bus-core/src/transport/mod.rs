@@ -21,6 +21,7 @@ use tokio::{sync::watch, time::Instant};
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Hands a message to the publisher and returns at once; the receipt tells what became of it.
+    /// An exchange it names is a durable topic exchange, and declared before its first message.
     ///
     /// While there is no connection the message waits, until its deadline. Only a bounded number
     /// wait or are unconfirmed: beyond [`crate::limits::UNCONFIRMED_MAX`], and while the broker
@@ -44,13 +45,6 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`consume`](Self::consume).
     async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError>;
-
-    /// Declares a durable topic exchange, so that events can be published to it. Cheap when it was
-    /// declared before on this connection.
-    ///
-    /// # Errors
-    /// It exists as another kind of exchange, the broker refuses, or it can't be reached.
-    async fn declare_exchange(&self, exchange: &str) -> Result<(), SetupError>;
 
     /// Whether messages can be published and consumed right now.
     fn health(&self) -> TransportHealth;

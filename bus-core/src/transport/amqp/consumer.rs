@@ -287,6 +287,7 @@ fn deliver(
 ) -> Delivery {
     Delivery {
         redelivered: delivery.redelivered,
+        received: Instant::now(),
         settler: Settler::new(delivery.delivery_tag, orders.clone()),
         message: decode(delivery),
     }
