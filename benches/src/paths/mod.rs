@@ -2,17 +2,24 @@
 
 mod amqp;
 pub mod direct_reply_to;
+pub mod framework;
 pub mod raw;
 mod redis_connection;
 mod waiters;
 
+use self::framework::Framework;
 use crate::path::Path;
 use anyhow::{Context, Result};
 
 /// Every path there is; the first is what the others are compared with.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Path>> {
-    vec![Box::new(raw::Raw), Box::new(direct_reply_to::DirectReplyTo)]
+    vec![
+        Box::new(raw::Raw),
+        Box::new(Framework::Query),
+        Box::new(Framework::Command),
+        Box::new(direct_reply_to::DirectReplyTo),
+    ]
 }
 
 /// The named paths behind the first one, or all if none is named.
