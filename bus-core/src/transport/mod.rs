@@ -15,7 +15,7 @@ pub use settler::{SettleOrder, Settled, Settler};
 use crate::{contract::QueueType, error::SetupError, message::Message};
 use async_trait::async_trait;
 use std::{fmt, time::Duration};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 /// Carries requests and events.
 #[async_trait]
@@ -112,6 +112,9 @@ pub struct Delivery {
     pub message: Message,
     /// The broker may have delivered it before.
     pub redelivered: bool,
+    /// When it reached this process. Its time to live is counted from here on: it may wait for
+    /// room before it is handed out.
+    pub received: Instant,
     /// Settles it exactly once; dropped unsettled, it gives the message back to the queue.
     pub settler: Settler,
 }

@@ -305,7 +305,7 @@ mod tests {
     async fn many_replies_leave_no_trace() {
         let replies = MemoryReplies::new();
         let (store, _) = open(&replies, "").await;
-        for number in 0..100_000 {
+        for number in 0..30_000 {
             let reply = reply(CallId::new(), ReplyTarget::Key, "ok");
             store.store(reply).await.unwrap();
             if number % 1_000 == 0 {

@@ -1,0 +1,230 @@
+//! Processes that do not outlive the test that started them.
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// Between two looks at a process or a port.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Bytes of a log that an error shows.
+const LOG_TAIL_BYTES: usize = 4_000;
+
+/// Waits for its input to end, which it does when the test process dies in any way, then kills the
+/// process groups it read and removes the directory.
+const WATCH: &str = r#"
+groups=
+while read -r group; do groups="$groups -$group"; done
+[ -z "$groups" ] || kill -s KILL -- $groups
+rm -rf -- "$1"
+"#;
+
+/// A directory, and a watch over the processes that work in it.
+#[derive(Debug)]
+pub(super) struct Workplace {
+    directory: PathBuf,
+    watch: Child,
+}
+
+impl Workplace {
+    /// A new, empty directory.
+    pub(super) fn new(name: &str) -> io::Result<Self> {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!(
+            "replybus-tests-{}-{number}-{name}",
+            std::process::id()
+        ));
+        // One that a process of the same id left behind.
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir(&directory)?;
+        let watch = Command::new("sh")
+            .args(["-c", WATCH, "sh"])
+            .arg(&directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Not in the terminal's group: an interrupt must end the test and leave the watch.
+            .process_group(0)
+            .spawn()?;
+        Ok(Self { directory, watch })
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Starts a process in a group of its own, which writes to the file `log`.
+    pub(super) fn spawn(&mut self, command: &mut Command) -> io::Result<Process> {
+        // Files, not pipes: who holds a pipe's end keeps its reader waiting.
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))?;
+        let child = command
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()?;
+        let process = Process { child };
+        if let Some(watch) = &mut self.watch.stdin {
+            writeln!(watch, "{}", process.child.id())?;
+        }
+        Ok(process)
+    }
+
+    /// The end of the log.
+    pub(super) fn log_tail(&self) -> String {
+        let log = fs::read(self.path("log")).unwrap_or_default();
+        let tail = log.len().saturating_sub(LOG_TAIL_BYTES);
+        String::from_utf8_lossy(log.get(tail..).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        // The owner's processes are gone: there is nothing left to watch.
+        let _ = self.watch.kill();
+        let _ = self.watch.wait();
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A process and its descendants; dropped, they are killed.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+}
+
+impl Process {
+    fn pid(&self) -> Option<Pid> {
+        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+    }
+
+    /// Sends a signal to the process and its descendants.
+    pub(super) fn signal_group(&self, signal: Signal) {
+        // Fails only when none is left.
+        let _ = self.pid().map(|pid| kill_process_group(pid, signal));
+    }
+
+    pub(super) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Kills it and waits until it is gone.
+    pub(super) fn kill(&mut self) {
+        self.signal_group(Signal::KILL);
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end and waits; kills it if it does not within the bound.
+    pub(super) async fn terminate(&mut self, within: Duration) {
+        let _ = self.pid().map(|pid| kill_process(pid, Signal::TERM));
+        let end = Instant::now() + within;
+        while self.is_running() && Instant::now() < end {
+            sleep(LOOK_EVERY).await;
+        }
+        self.kill();
+    }
+
+    /// Waits until `ready` says so; `false` if the process ended or the bound passed before.
+    pub(super) async fn until<F>(&mut self, ready: impl Fn() -> F, within: Duration) -> bool
+    where
+        F: Future<Output = bool>,
+    {
+        let end = Instant::now() + within;
+        while self.is_running() && Instant::now() < end {
+            if let Ok(true) = tokio::time::timeout_at(end, ready()).await {
+                return true;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        false
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs a tool to its end and returns what it printed.
+pub(super) async fn output(
+    tool: &'static str,
+    command: Command,
+) -> Result<String, super::ServerError> {
+    let mut command = command;
+    let done = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output())
+        .await
+        .map_err(io::Error::other)??;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if done.status.success() {
+        return Ok(text(&done.stdout));
+    }
+    Err(super::ServerError::Tool {
+        tool,
+        output: format!("{}\n{}", text(&done.stdout), text(&done.stderr)),
+    })
+}
+
+/// Connects, sends a greeting and tells whether the answer begins as expected.
+pub(super) async fn answers(
+    address: std::net::SocketAddr,
+    greeting: &[u8],
+    expected: &[u8],
+) -> bool {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let exchange = async {
+        let mut stream = tokio::net::TcpStream::connect(address).await?;
+        stream.write_all(greeting).await?;
+        let mut answer = vec![0; expected.len()];
+        stream.read_exact(&mut answer).await?;
+        io::Result::Ok(answer)
+    };
+    exchange.await.is_ok_and(|answer| answer == expected)
+}
+
+/// Writes a file that only this user can read.
+pub(super) fn write_private(path: &Path, content: &str) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(path)?
+        .write_all(content.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn processes_die_with_the_test_process() {
+        let mut workplace = Workplace::new("watched").unwrap();
+        let mut long = Command::new("sleep");
+        let mut processes = [
+            workplace.spawn(long.arg("1000")).unwrap(),
+            workplace.spawn(&mut long).unwrap(),
+        ];
+        assert!(processes.iter_mut().all(Process::is_running));
+        // As the system does when this process ends.
+        drop(workplace.watch.stdin.take());
+        workplace.watch.wait().unwrap();
+        for process in &mut processes {
+            process.child.wait().unwrap();
+        }
+        assert!(!workplace.directory.exists());
+    }
+}

@@ -1,0 +1,118 @@
+//! The private servers do what tests of failures rely on.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says what it expects, in its functions too"
+)]
+
+use lapin::{
+    BasicProperties, Confirmation, Connection, ConnectionProperties, options::*, types::FieldTable,
+};
+use replybus_tests::{
+    live::require_or_skip,
+    servers::{Persistence, PrivateRabbit, PrivateRedis},
+};
+use std::time::Duration;
+use tokio::time::timeout;
+
+const A_WHILE: Duration = Duration::from_millis(500);
+const AT_MOST: Duration = Duration::from_secs(30);
+
+async fn connect(url: &str) -> lapin::Result<lapin::Channel> {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+    connection.create_channel().await
+}
+
+async fn publish(channel: &lapin::Channel, queue: &str) -> lapin::Result<Confirmation> {
+    let persistent = BasicProperties::default().with_delivery_mode(2);
+    channel
+        .basic_publish(
+            "".into(),
+            queue.into(),
+            Default::default(),
+            b"x",
+            persistent,
+        )
+        .await?
+        .await
+}
+
+#[tokio::test]
+async fn a_killed_rabbitmq_comes_back_with_its_data() {
+    let Some(mut rabbit) = require_or_skip(PrivateRabbit::start().await) else {
+        return;
+    };
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    let channel = connect(&rabbit.url()).await.unwrap();
+    channel
+        .queue_declare("q".into(), durable, FieldTable::default())
+        .await
+        .unwrap();
+    channel.confirm_select(Default::default()).await.unwrap();
+    assert!(matches!(
+        publish(&channel, "q").await,
+        Ok(Confirmation::Ack(None))
+    ));
+
+    rabbit.kill();
+    assert!(publish(&channel, "q").await.is_err());
+    assert!(connect(&rabbit.url()).await.is_err());
+
+    let url = rabbit.url();
+    rabbit.restart().await.unwrap();
+    assert_eq!(rabbit.url(), url);
+    let channel = connect(&url).await.unwrap();
+    let message = channel.basic_get("q".into(), Default::default()).await;
+    assert!(message.unwrap().is_some());
+
+    rabbit.stop().await;
+    assert!(connect(&url).await.is_err());
+    rabbit.restart().await.unwrap();
+    assert!(connect(&url).await.is_ok());
+}
+
+#[tokio::test]
+async fn rabbitmq_freezes_and_blocks_and_goes_on() {
+    let Some(rabbit) = require_or_skip(PrivateRabbit::start().await) else {
+        return;
+    };
+    let channel = connect(&rabbit.url()).await.unwrap();
+    channel.confirm_select(Default::default()).await.unwrap();
+
+    rabbit.freeze();
+    let mut pending = Box::pin(publish(&channel, "nowhere"));
+    assert!(timeout(A_WHILE, &mut pending).await.is_err());
+    rabbit.thaw();
+    timeout(AT_MOST, pending).await.unwrap().unwrap();
+
+    rabbit.block_publishers().await.unwrap();
+    let mut pending = Box::pin(publish(&channel, "nowhere"));
+    assert!(timeout(A_WHILE, &mut pending).await.is_err());
+    rabbit.unblock_publishers().await.unwrap();
+    timeout(AT_MOST, pending).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn redis_keeps_its_data_only_if_it_is_told_to() {
+    for (persistence, kept) in [(Persistence::None, ""), (Persistence::AppendOnly, "value")] {
+        let Some(mut redis) = require_or_skip(PrivateRedis::start(persistence).await) else {
+            return;
+        };
+        redis.cli(&["SET", "key", "value"]).await.unwrap();
+        redis.stop().await;
+        assert!(redis.cli(&["PING"]).await.is_err());
+        redis.restart().await.unwrap();
+        assert_eq!(redis.cli(&["GET", "key"]).await.unwrap(), kept);
+
+        redis.freeze();
+        let mut pending = Box::pin(redis.cli(&["PING"]));
+        assert!(timeout(A_WHILE, &mut pending).await.is_err());
+        redis.thaw();
+        assert_eq!(timeout(AT_MOST, pending).await.unwrap().unwrap(), "PONG");
+        redis.kill();
+        assert!(redis.cli(&["PING"]).await.is_err());
+    }
+}
