@@ -1,1 +1,14 @@
-//! replybus-benches
+//! The harness that measures whole calls through real servers, and the paths it compares.
+//!
+//! A [`path::Path`] is one way for a call to travel: the framework's, or a hand-written reference.
+//! [`rounds`] gives each its turn, round by round, and [`report`] says what came of it.
+
+pub mod arguments;
+pub mod echo;
+pub mod load;
+pub mod path;
+pub mod paths;
+pub mod report;
+pub mod rounds;
+pub mod stats;
+pub mod worker;

@@ -1,6 +1,69 @@
 //! Calls that travel over a RabbitMQ queue and are answered via Redis.
 //!
-//! One annotated trait is the contract; it gives a consumer loop and a typed client.
+//! One annotated trait is the contract between two programs. It gives the one a consumer loop and
+//! the other a typed client:
+//!
+//! ```
+//! use replybus::{Bus, Never, queue_handler};
+//!
+//! #[queue_handler("greeter.requests")]
+//! pub trait Greeter {
+//!     /// A greeting for `name`.
+//!     #[query]
+//!     async fn greet(&self, name: String) -> Result<String, Never>;
+//! }
+//!
+//! struct English;
+//!
+//! impl Greeter for English {
+//!     async fn greet(&self, name: String) -> Result<String, Never> {
+//!         Ok(format!("Hello, {name}!"))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bus = Bus::in_memory(); // or Bus::connect(Amqp::new(..), RedisReplies::new(..)).await?
+//! let serving = bus.serve(GreeterServer::new(English)).await?;
+//!
+//! let greeter = GreeterClient::new(&bus); // in another program, with Bus::connect
+//! assert_eq!(greeter.greet("Ada".to_owned()).await?, "Hello, Ada!");
+//! # serving.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The way of one call
+//!
+//! The modules below are in this order. A generated client encodes the arguments ([`codec`]) and
+//! builds a [`Call`]; awaited, it passes the client's layers, takes a place among those who wait,
+//! and is handed to the publisher ([`client`], [`transport`]). On the other side a delivery is
+//! taken when there is room, its envelope read without trust, its handler run inside the server's
+//! layers ([`server`]); the reply is stored where the caller looks for it ([`reply`]), and only then
+//! the delivery is acknowledged.
+//!
+//! What a handler may know of its call is ambient: [`Context::current`]. Calls it makes inherit
+//! deadline, metadata and trace.
+//!
+//! # Commands and queries
+//!
+//! A method marked `#[query]` only reads: its message is transient, it is sent again when a broker
+//! goes down, and it is dropped at its deadline. Any other method is a command: its message is
+//! persistent, it is claimed under its idempotency key (or its call id) before it runs, a repetition
+//! is given the first one's reply, and it is never dropped half-way.
+//!
+//! # Errors
+//!
+//! [`CallError`] keeps the handler's own error apart from everything else that can happen to a
+//! call, and every failure says whether the work can have been done:
+//! [`CallFailure::may_have_executed`].
+//!
+//! # Features
+//!
+//! - `amqp` (default): requests and events over RabbitMQ. Without it a bus lives in one process.
+//! - `tls`: `amqps://`, with rustls and the platform's certificates.
+//!
+//! Replies through Redis are in the crate `replybus-redis`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -34,3 +97,59 @@ pub use error::{CallError, CallFailure, FailureKind, SetupError};
 pub use event::Event;
 #[cfg(feature = "amqp")]
 pub use transport::amqp::Amqp;
+
+/// Makes a trait the contract of a service.
+///
+/// The trait's methods are `async`, take `&self` and owned arguments, and return a `Result` of two
+/// types that travel (serde's `Serialize` and `Deserialize`); for a method that can't fail the
+/// error is [`Never`]. For a trait `Accounts` it adds:
+///
+/// - `AccountsServer`, which serves an implementation of the trait: [`Bus::serve`];
+/// - `AccountsClient`, with a method for each of the trait's that makes a [`Call`].
+///
+/// The queue's name comes first, then options, each of which can be overridden when serving:
+///
+/// | option | meaning | default |
+/// |---|---|---|
+/// | `concurrency = 32` | handlers that run at once in one process | [`limits::CONCURRENCY`] |
+/// | `prefetch = 64` | deliveries one process holds | [`limits::PREFETCH`] |
+/// | `timeout = "2s"` | budget of a call that names none | [`limits::CALL_TIMEOUT`] |
+/// | `queue_type = "quorum"` | `classic` or `quorum` | `classic` |
+/// | `queue_length_max = 10000` | messages the queue holds before calls are refused | none |
+/// | `crate = ::path` | where replybus is, if not at `::replybus` | |
+///
+/// A method is a command unless it is marked `#[query]`; both marks take a timeout of their own.
+/// Arguments travel by name, so that an `Option` can be added on either side first.
+///
+/// ```
+/// use replybus::queue_handler;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Serialize, Deserialize)]
+/// pub struct Overdrawn { missing: u64 }
+///
+/// #[queue_handler("account.requests", concurrency = 16, timeout = "2s")]
+/// pub trait Accounts {
+///     /// The balance in minor units.
+///     #[query(timeout = "500ms")]
+///     async fn balance(&self, account: String) -> Result<u64, Overdrawn>;
+///
+///     /// Takes `amount` minor units out, once per idempotency key.
+///     async fn withdraw(&self, account: String, amount: u64, note: Option<String>)
+///         -> Result<u64, Overdrawn>;
+/// }
+/// ```
+pub use replybus_macros::queue_handler;
+
+/// Makes a type an [`Event`](trait@Event), under a routing key and, if
+/// `exchange = ".."` is given, in a topic exchange other than `replybus.events`.
+///
+/// ```
+/// use replybus::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event("transfer.completed", exchange = "bank.events")]
+/// struct TransferCompleted { amount: u64 }
+/// ```
+pub use replybus_macros::Event;

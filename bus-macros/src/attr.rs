@@ -14,6 +14,9 @@ use syn::{Attribute, Meta};
 /// Most handlers or deliveries one service may ask for; `replybus::limits` says why.
 const PREFETCH_MAX: u16 = 4096;
 
+/// Handlers that run at once if nothing is said.
+const CONCURRENCY: u16 = 32;
+
 /// What stands in `#[queue_handler(..)]`.
 #[derive(Default)]
 pub(crate) struct ServiceOptions {
@@ -48,19 +51,35 @@ impl ServiceOptions {
             ),
             ..Self::default()
         };
-        for setting in Setting::read_all(parts, Self::KNOWN, mistakes) {
+        let settings = Setting::read_all(parts, Self::KNOWN, mistakes);
+        for setting in &settings {
             match setting.name().as_str() {
                 "concurrency" => this.concurrency = setting.integer(1..=PREFETCH_MAX, mistakes),
                 "prefetch" => this.prefetch = setting.integer(1..=PREFETCH_MAX, mistakes),
                 "timeout" => this.timeout = setting.duration(mistakes),
-                "queue_type" => this.queue_type = queue_type(&setting, mistakes),
+                "queue_type" => this.queue_type = queue_type(setting, mistakes),
                 "queue_length_max" => {
                     this.queue_length_max = setting.integer(1..=u32::MAX, mistakes);
                 }
                 _ => this.krate = setting.crate_path(mistakes),
             }
         }
+        let prefetch = settings.iter().find(|setting| setting.name() == "prefetch");
+        if let Some(setting) = prefetch {
+            this.check_prefetch(setting, mistakes);
+        }
         this
+    }
+
+    /// Serving refuses the same, but only once the program runs.
+    fn check_prefetch(&self, setting: &Setting, mistakes: &mut Mistakes) {
+        let concurrency = self.concurrency.unwrap_or(CONCURRENCY);
+        if self.prefetch.is_some_and(|prefetch| prefetch < concurrency) {
+            let message = format!(
+                "`prefetch` is at least `concurrency`, here {concurrency}: fewer deliveries can't keep its handlers busy"
+            );
+            mistakes.push(setting.value(), message);
+        }
     }
 }
 
@@ -166,5 +185,6 @@ mod tests {
     #[test]
     fn limits_are_those_of_the_runtime() {
         assert_eq!(PREFETCH_MAX, replybus::limits::PREFETCH_MAX);
+        assert_eq!(CONCURRENCY, replybus::limits::CONCURRENCY);
     }
 }

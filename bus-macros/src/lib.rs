@@ -1,7 +1,7 @@
-//! The macros of replybus. Use them through `replybus`, where their documentation is.
-//!
-//! In reading order: [`attr`] reads options, [`ast`] the syntax, [`validate`] turns both into the
-//! [`model`], [`expand`] writes code from it, [`fallback`] what remains of an item with mistakes.
+//! The macros of replybus. Use them through `replybus`, which re-exports them.
+
+// In reading order: `attr` reads the options, `ast` the syntax, `validate` turns both into the
+// `model`, `expand` writes code from it, and `fallback` what an item with mistakes leaves.
 
 mod ast;
 mod attr;
@@ -20,7 +20,7 @@ mod validate;
 use mistakes::Mistakes;
 use proc_macro2::TokenStream;
 
-// Documented on its re-export in `replybus`, where the examples can run.
+// Documented where `replybus` re-exports it, beside the types its documentation links to.
 #[allow(missing_docs)]
 #[proc_macro_attribute]
 pub fn queue_handler(
@@ -30,7 +30,7 @@ pub fn queue_handler(
     shown_on_request(service(attribute.into(), item.into())).into()
 }
 
-// Documented on its re-export in `replybus`, where the examples can run.
+// Documented where `replybus` re-exports it.
 #[allow(missing_docs)]
 #[proc_macro_derive(Event, attributes(event))]
 pub fn event(item: proc_macro::TokenStream) -> proc_macro::TokenStream {

@@ -104,6 +104,11 @@ impl Setting {
         self.name.to_string()
     }
 
+    /// The value, where a mistake in it is reported.
+    pub(crate) fn value(&self) -> &TokenStream {
+        &self.value
+    }
+
     /// A number within `range`.
     pub(crate) fn integer<T>(&self, range: RangeInclusive<T>, mistakes: &mut Mistakes) -> Option<T>
     where

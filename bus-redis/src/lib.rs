@@ -1,1 +1,57 @@
-//! Replies of replybus through Redis.
+//! Replies of [`replybus`] through Redis 6.2 or later.
+//!
+//! ```
+//! use replybus_redis::RedisReplies;
+//!
+//! // Handed to `Bus::connect` beside the broker.
+//! let replies = RedisReplies::new("redis://127.0.0.1:6379/0");
+//! ```
+//!
+//! # What it stores, and for how long
+//!
+//! | key | type | lives |
+//! |---|---|---|
+//! | `replybus:{namespace.}inbox:{<uuid>}` | stream, one per process | as long as its owner, and 60 s |
+//! | `{namespace.}response:<call id>` | string, a reply | [`REPLY_TTL`](replybus::limits::REPLY_TTL) |
+//! | `replybus:{namespace.}claim:<key>` | hash, a command's claim and outcome | its retention |
+//!
+//! `replybus:` is the [prefix](RedisReplies::key_prefix), `{namespace.}` the bus's namespace and a
+//! dot, or nothing. The braces around the uuid are part of the key. Reply keys have no prefix, so
+//! that a caller in any language finds its reply by the call id alone.
+//!
+//! A reply goes into the inbox its caller named (`XADD NOMKSTREAM`, fields `id` and `frame`). If
+//! that is gone, or the caller has none, it goes under the call's own key (`SET NX`). The owner of
+//! an inbox trims what it has read, so that Redis holds little more than what is under way.
+//!
+//! All of it must survive until it is read: run Redis with `maxmemory-policy noeviction`.
+//!
+//! # Why nobody waits on the pool
+//!
+//! A blocking read holds up every other command of its connection, and a waiter per connection
+//! bounds the calls that can wait by the connections there are. So one connection per process
+//! reads the inbox and wakes the waiters; the pool's connections only write, shared by all.
+//!
+//! # What happens when Redis fails
+//!
+//! The listener takes a new connection and reads on from the last entry it saw, for ever. If the
+//! inbox is gone it makes it again and looks for replies under the keys of the calls that wait. A
+//! peer that stays silent is given up after the response timeout, and all writes are repeated
+//! until three of those have passed. No wait ends because of Redis; its deadline ends it.
+//!
+//! In a cluster the outcome of a command and its reply are written one after the other, in that
+//! order, because their keys live on different servers.
+
+// In the order a reply travels: written, stored, heard.
+mod claims;
+mod config;
+mod connection;
+mod error;
+mod health;
+mod inbox;
+mod keys;
+mod listener;
+mod store;
+mod url;
+mod writer;
+
+pub use config::RedisReplies;

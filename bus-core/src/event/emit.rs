@@ -7,10 +7,9 @@ use crate::{
     client::unix_time,
     codec::{self, CodecError, ContentType},
     context::{Context, TraceContext},
-    error::SetupError,
     limits::{CALL_TIMEOUT, REQUEST_BYTES_MAX},
     message::{Message, Properties},
-    transport::{Outgoing, Receipt, Verdict},
+    transport::{Outgoing, Verdict},
     wire::headers,
 };
 use bytes::Bytes;
@@ -46,14 +45,13 @@ pub enum EmitError {
         #[source]
         source: CodecError,
     },
-    /// The exchange can't be declared.
-    #[error("event {event} has no exchange to go to")]
-    Exchange {
+    /// The exchange does not exist, and this user may not declare it.
+    #[error("event {event} has no exchange {exchange:?} to go to")]
+    NoExchange {
         /// Its routing key.
         event: &'static str,
-        /// Why not.
-        #[source]
-        source: SetupError,
+        /// The exchange on the broker.
+        exchange: String,
     },
     /// The broker refuses messages for now, or too many wait.
     #[error("event {event} was refused for load")]
@@ -107,20 +105,18 @@ impl Emit {
         let message = message(&self.bus, self.exchange, event, self.id, body);
         let emitting = async {
             loop {
-                // A publish to an exchange that does not exist takes its channel down with it.
-                let transport = &self.bus.inner().transport;
-                transport
-                    .declare_exchange(&message.exchange)
-                    .await
-                    .map_err(|source| EmitError::Exchange { event, source })?;
-                let mut receipt: Receipt = transport.publish(Outgoing {
+                let mut receipt = self.bus.inner().transport.publish(Outgoing {
                     message: message.clone(),
                     deadline: None,
                     mandatory: false,
                 });
                 match receipt.verdict().await {
-                    // An event that nobody subscribed to is no error.
-                    Verdict::Confirmed | Verdict::Unroutable => return Ok(self.id),
+                    // An event that nobody subscribed to is confirmed as well.
+                    Verdict::Confirmed => return Ok(self.id),
+                    Verdict::Unroutable => {
+                        let exchange = message.exchange;
+                        return Err(EmitError::NoExchange { event, exchange });
+                    }
                     Verdict::Lost => {}
                     Verdict::Refused | Verdict::Busy => {
                         return Err(EmitError::Overloaded { event });

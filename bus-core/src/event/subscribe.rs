@@ -203,6 +203,7 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
             message,
             redelivered,
             settler,
+            ..
         } = delivery;
         let run = Run::default();
         let command = self.command(&message, redelivered);

@@ -40,9 +40,10 @@ impl Deliverer {
         let Delivery {
             message,
             redelivered,
+            received,
             settler,
         } = delivery;
-        let mut envelope = Envelope::read(&message, self.store.as_ref());
+        let mut envelope = Envelope::read(&message, received, self.store.as_ref());
         let run = Run::default();
         let answer = match self.request(&mut envelope, &message, redelivered, &run) {
             Ok(request) => self.run(pipeline, request).await,

@@ -30,9 +30,8 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
-    pub(crate) fn read(message: &Message, store: &dyn ReplyStore) -> Self {
+    pub(crate) fn read(message: &Message, received: Instant, store: &dyn ReplyStore) -> Self {
         let properties = &message.properties;
-        let received = Instant::now();
         let mut fault = None;
         let mut bad = |text: String| {
             fault.get_or_insert(Fault::new(FaultCode::BadRequest, text));
@@ -169,7 +168,7 @@ mod tests {
             properties,
             ..Message::default()
         };
-        Envelope::read(&message, store.as_ref())
+        Envelope::read(&message, Instant::now(), store.as_ref())
     }
 
     fn with_deadline(left: i64, expiration: u64) -> Properties {

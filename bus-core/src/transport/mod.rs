@@ -15,12 +15,13 @@ pub use settler::{SettleOrder, Settled, Settler};
 use crate::{contract::QueueType, error::SetupError, message::Message};
 use async_trait::async_trait;
 use std::{fmt, time::Duration};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 /// Carries requests and events.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Hands a message to the publisher and returns at once; the receipt tells what became of it.
+    /// An exchange it names is a durable topic exchange, and declared before its first message.
     ///
     /// While there is no connection the message waits, until its deadline. Only a bounded number
     /// wait or are unconfirmed: beyond [`crate::limits::UNCONFIRMED_MAX`], and while the broker
@@ -44,13 +45,6 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`consume`](Self::consume).
     async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError>;
-
-    /// Declares a durable topic exchange, so that events can be published to it. Cheap when it was
-    /// declared before on this connection.
-    ///
-    /// # Errors
-    /// It exists as another kind of exchange, the broker refuses, or it can't be reached.
-    async fn declare_exchange(&self, exchange: &str) -> Result<(), SetupError>;
 
     /// Whether messages can be published and consumed right now.
     fn health(&self) -> TransportHealth;
@@ -112,6 +106,9 @@ pub struct Delivery {
     pub message: Message,
     /// The broker may have delivered it before.
     pub redelivered: bool,
+    /// When it reached this process. Its time to live is counted from here on: it may wait for
+    /// room before it is handed out.
+    pub received: Instant,
     /// Settles it exactly once; dropped unsettled, it gives the message back to the queue.
     pub settler: Settler,
 }

@@ -12,7 +12,7 @@ pub(crate) trait Rates: Send + ::core::marker::Send + ::core::marker::Sync + 'st
         Output = Result<(), RatesError>,
     > + ::core::marker::Send;
 }
-///Calls [`Rates`] through the queue `rates`. Cheap to clone.
+/// Calls [`Rates`] through the queue `rates`. Cheap to clone.
 #[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub(crate) struct RatesClient {
@@ -85,28 +85,33 @@ impl RatesClient {
             inner: self.inner.layer(layer),
         }
     }
-    ///Calls [`Rates::all`].
+    /// Calls [`Rates::all`].
     #[deprecated]
     pub(crate) fn all(&self) -> ::bus::client::Call<Result<Vec<Rate>, RatesError>> {
         #[derive(::bus::__private::serde::Serialize)]
         #[serde(crate = "::bus::__private::serde")]
         struct __Arguments {}
-        self.inner.call(0usize, &__Arguments {})
+        self.inner
+            .call::<__Arguments, Result<Vec<Rate>, RatesError>>(0usize, &__Arguments {})
     }
-    ///Calls [`Rates::set`].
+    /// Calls [`Rates::set`].
     pub(crate) fn set(
         &self,
         r#type: RateType,
     ) -> ::bus::client::Call<Result<(), RatesError>> {
         #[derive(::bus::__private::serde::Serialize)]
         #[serde(crate = "::bus::__private::serde")]
-        struct __Arguments<'a> {
-            r#type: &'a RateType,
+        struct __Arguments<T0> {
+            r#type: T0,
         }
-        self.inner.call(1usize, &__Arguments { r#type: &r#type })
+        self.inner
+            .call::<
+                __Arguments<&RateType>,
+                Result<(), RatesError>,
+            >(1usize, &__Arguments { r#type: &r#type })
     }
 }
-///Serves an implementation of [`Rates`] from the queue `rates`. Cheap to clone.
+/// Serves an implementation of [`Rates`] from the queue `rates`. Cheap to clone.
 #[allow(dead_code)]
 pub(crate) struct RatesServer<S> {
     service: ::std::sync::Arc<S>,
@@ -127,7 +132,7 @@ impl<S> RatesServer<S> {
 impl<S> ::core::clone::Clone for RatesServer<S> {
     fn clone(&self) -> Self {
         Self {
-            service: ::std::sync::Arc::clone(&self.service),
+            service: ::core::clone::Clone::clone(&self.service),
         }
     }
 }
@@ -147,7 +152,7 @@ impl<__S: Rates> ::bus::server::Service for RatesServer<__S> {
         method: usize,
         payload: ::bus::server::Payload,
     ) -> ::bus::server::AnswerFuture {
-        let service = ::std::sync::Arc::clone(&self.service);
+        let service = ::core::clone::Clone::clone(&self.service);
         match method {
             0usize => {
                 #[derive(::bus::__private::serde::Deserialize)]
@@ -156,12 +161,12 @@ impl<__S: Rates> ::bus::server::Service for RatesServer<__S> {
                     expecting = "the arguments of `all`"
                 )]
                 struct __Arguments {}
-                ::bus::__private::answer(
-                    payload,
-                    move |_: __Arguments| async move {
-                        <__S as Rates>::all(&service).await
-                    },
-                )
+                ::bus::__private::answer::<
+                    __Arguments,
+                    Result<Vec<Rate>, RatesError>,
+                    _,
+                    _,
+                >(payload, move |_| async move { <__S as Rates>::all(&service).await })
             }
             1usize => {
                 #[derive(::bus::__private::serde::Deserialize)]
@@ -169,12 +174,17 @@ impl<__S: Rates> ::bus::server::Service for RatesServer<__S> {
                     crate = "::bus::__private::serde",
                     expecting = "the arguments of `set`"
                 )]
-                struct __Arguments {
-                    r#type: RateType,
+                struct __Arguments<T0> {
+                    r#type: T0,
                 }
-                ::bus::__private::answer(
+                ::bus::__private::answer::<
+                    __Arguments<RateType>,
+                    Result<(), RatesError>,
+                    _,
+                    _,
+                >(
                     payload,
-                    move |arguments: __Arguments| async move {
+                    move |arguments| async move {
                         <__S as Rates>::set(&service, arguments.r#type).await
                     },
                 )
@@ -183,15 +193,3 @@ impl<__S: Rates> ::bus::server::Service for RatesServer<__S> {
         }
     }
 }
-const _: fn() = || {
-    fn argument<A>()
-    where
-        A: ::bus::__private::serde::Serialize
-            + ::bus::__private::serde::de::DeserializeOwned + ::core::marker::Send
-            + 'static,
-    {}
-    fn outcome<R: ::bus::client::Outcome>() {}
-    outcome::<Result<Vec<Rate>, RatesError>>();
-    argument::<RateType>();
-    outcome::<Result<(), RatesError>>();
-};

@@ -16,7 +16,7 @@ pub trait AccountService: ::core::marker::Send + ::core::marker::Sync + 'static 
         Output = Result<Posted, AccountError>,
     > + ::core::marker::Send;
 }
-///Calls [`AccountService`] through the queue `account.requests`. Cheap to clone.
+/// Calls [`AccountService`] through the queue `account.requests`. Cheap to clone.
 #[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub struct AccountServiceClient {
@@ -89,10 +89,14 @@ impl AccountServiceClient {
     ) -> ::replybus::client::Call<Result<Balance, AccountError>> {
         #[derive(::replybus::__private::serde::Serialize)]
         #[serde(crate = "::replybus::__private::serde")]
-        struct __Arguments<'a> {
-            account: &'a AccountNumber,
+        struct __Arguments<T0> {
+            account: T0,
         }
-        self.inner.call(0usize, &__Arguments { account: &account })
+        self.inner
+            .call::<
+                __Arguments<&AccountNumber>,
+                Result<Balance, AccountError>,
+            >(0usize, &__Arguments { account: &account })
     }
     /// Posts one entry.
     pub fn post(
@@ -102,12 +106,15 @@ impl AccountServiceClient {
     ) -> ::replybus::client::Call<Result<Posted, AccountError>> {
         #[derive(::replybus::__private::serde::Serialize)]
         #[serde(crate = "::replybus::__private::serde")]
-        struct __Arguments<'a> {
-            entry: &'a Entry,
-            note: &'a Option<String>,
+        struct __Arguments<T0, T1> {
+            entry: T0,
+            note: T1,
         }
         self.inner
-            .call(
+            .call::<
+                __Arguments<&Entry, &Option<String>>,
+                Result<Posted, AccountError>,
+            >(
                 1usize,
                 &__Arguments {
                     entry: &entry,
@@ -116,7 +123,7 @@ impl AccountServiceClient {
             )
     }
 }
-///Serves an implementation of [`AccountService`] from the queue `account.requests`. Cheap to clone.
+/// Serves an implementation of [`AccountService`] from the queue `account.requests`. Cheap to clone.
 #[allow(dead_code)]
 pub struct AccountServiceServer<S> {
     service: ::std::sync::Arc<S>,
@@ -136,7 +143,7 @@ impl<S> AccountServiceServer<S> {
 impl<S> ::core::clone::Clone for AccountServiceServer<S> {
     fn clone(&self) -> Self {
         Self {
-            service: ::std::sync::Arc::clone(&self.service),
+            service: ::core::clone::Clone::clone(&self.service),
         }
     }
 }
@@ -155,7 +162,7 @@ impl<__S: AccountService> ::replybus::server::Service for AccountServiceServer<_
         method: usize,
         payload: ::replybus::server::Payload,
     ) -> ::replybus::server::AnswerFuture {
-        let service = ::std::sync::Arc::clone(&self.service);
+        let service = ::core::clone::Clone::clone(&self.service);
         match method {
             0usize => {
                 #[derive(::replybus::__private::serde::Deserialize)]
@@ -163,12 +170,17 @@ impl<__S: AccountService> ::replybus::server::Service for AccountServiceServer<_
                     crate = "::replybus::__private::serde",
                     expecting = "the arguments of `balance`"
                 )]
-                struct __Arguments {
-                    account: AccountNumber,
+                struct __Arguments<T0> {
+                    account: T0,
                 }
-                ::replybus::__private::answer(
+                ::replybus::__private::answer::<
+                    __Arguments<AccountNumber>,
+                    Result<Balance, AccountError>,
+                    _,
+                    _,
+                >(
                     payload,
-                    move |arguments: __Arguments| async move {
+                    move |arguments| async move {
                         <__S as AccountService>::balance(&service, arguments.account)
                             .await
                     },
@@ -180,13 +192,18 @@ impl<__S: AccountService> ::replybus::server::Service for AccountServiceServer<_
                     crate = "::replybus::__private::serde",
                     expecting = "the arguments of `post`"
                 )]
-                struct __Arguments {
-                    entry: Entry,
-                    note: Option<String>,
+                struct __Arguments<T0, T1> {
+                    entry: T0,
+                    note: T1,
                 }
-                ::replybus::__private::answer(
+                ::replybus::__private::answer::<
+                    __Arguments<Entry, Option<String>>,
+                    Result<Posted, AccountError>,
+                    _,
+                    _,
+                >(
                     payload,
-                    move |arguments: __Arguments| async move {
+                    move |arguments| async move {
                         <__S as AccountService>::post(
                                 &service,
                                 arguments.entry,
@@ -200,17 +217,3 @@ impl<__S: AccountService> ::replybus::server::Service for AccountServiceServer<_
         }
     }
 }
-const _: fn() = || {
-    fn argument<A>()
-    where
-        A: ::replybus::__private::serde::Serialize
-            + ::replybus::__private::serde::de::DeserializeOwned + ::core::marker::Send
-            + 'static,
-    {}
-    fn outcome<R: ::replybus::client::Outcome>() {}
-    argument::<AccountNumber>();
-    outcome::<Result<Balance, AccountError>>();
-    argument::<Entry>();
-    argument::<Option<String>>();
-    outcome::<Result<Posted, AccountError>>();
-};

@@ -1,8 +1,304 @@
 //! Requests and events over RabbitMQ.
-#[derive(Debug)]
-pub struct Amqp;
+//!
+//! [`Amqp`] is the builder; what it connects is a [`Transport`]. It keeps two connections, one to
+//! publish and one to consume, because RabbitMQ stops reading a connection that publishes while it
+//! is short of memory or disk, and with it every ack. Each is dropped and made anew on any sign of
+//! trouble, for ever: lost connections are seen by callers as [`Verdict::Lost`] and a new
+//! [`epoch`](Transport::epoch), by consumers as redelivered messages.
+//!
+//! Exchanges are durable topic exchanges, declared before the first message to them.
+//!
+//! lapin logs every returned message, body included, at level `warn` with the target
+//! `lapin::returned_messages`. Turn that target off where bodies must not reach the log.
+//!
+//! [`Verdict::Lost`]: crate::transport::Verdict::Lost
+
+mod acks;
+mod channel;
+mod confirms;
+mod consumer;
+mod convert;
+mod failure;
+mod ledger;
+mod link;
+mod publisher;
+mod socket;
+mod topology;
+mod url;
+
+use self::{
+    consumer::Consumers,
+    link::{Broker, Link, LinkState},
+    publisher::Publisher,
+    url::Address,
+};
+use super::{Deliveries, Outgoing, QueueSpec, Receipt, Source, Transport, TransportHealth};
+use crate::{error::SetupError, limits};
+use async_trait::async_trait;
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::sync::watch;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+/// How long tasks may take to end once they were told to.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
+/// Where RabbitMQ is and how to connect to it.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), replybus::SetupError> {
+/// use replybus::transport::amqp::Amqp;
+///
+/// let transport = Amqp::new("amqp://teller:secret@rabbit-1:5672/%2f")
+///     .address("amqp://teller:secret@rabbit-2:5672/%2f")
+///     .connection_name("teller")
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "does nothing until it is connected"]
+pub struct Amqp {
+    urls: Vec<String>,
+    connection_name: String,
+    heartbeat: Duration,
+    connect_within: Duration,
+    confirm_timeout: Duration,
+    #[cfg(feature = "tls")]
+    tls: lapin::tcp::OwnedTLSConfig,
+}
+
 impl Amqp {
-    pub async fn connect(self) -> Result<std::sync::Arc<dyn super::Transport>, crate::SetupError> {
-        Err(crate::SetupError::Closed)
+    /// The broker at `amqp://user:password@host:port/vhost`. User, password and virtual host must
+    /// be there; `/%2f` is the default virtual host. Nothing is checked before
+    /// [`connect`](Self::connect).
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            urls: vec![url.into()],
+            connection_name: "replybus".to_owned(),
+            heartbeat: limits::HEARTBEAT,
+            connect_within: limits::CONNECT_WITHIN,
+            confirm_timeout: limits::CONFIRM_TIMEOUT,
+            #[cfg(feature = "tls")]
+            tls: lapin::tcp::OwnedTLSConfig::default(),
+        }
+    }
+
+    /// Another node of the same cluster, tried when those before it can't be reached.
+    pub fn address(mut self, url: impl Into<String>) -> Self {
+        self.urls.push(url.into());
+        self
+    }
+
+    /// The name the broker shows for the connections. By default `replybus`.
+    pub fn connection_name(mut self, name: impl Into<String>) -> Self {
+        self.connection_name = name.into();
+        self
+    }
+
+    /// How often the broker gives a sign of life: whole seconds, at least 1. Two missed ones end
+    /// the connection. By default [`limits::HEARTBEAT`].
+    pub fn heartbeat(mut self, every: Duration) -> Self {
+        self.heartbeat = every;
+        self
+    }
+
+    /// How long [`connect`](Self::connect), and consuming and declaring later, keep trying before
+    /// they report that the broker can't be reached. By default [`limits::CONNECT_WITHIN`].
+    pub fn connect_within(mut self, limit: Duration) -> Self {
+        self.connect_within = limit;
+        self
+    }
+
+    /// How long the broker may take to confirm a message before the connection is given up. By
+    /// default [`limits::CONFIRM_TIMEOUT`].
+    pub fn confirm_timeout(mut self, limit: Duration) -> Self {
+        self.confirm_timeout = limit;
+        self
+    }
+
+    /// Trusts the certificates in `pem` (one or more), besides those of the platform.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn ca_certificate_pem(mut self, pem: impl Into<String>) -> Self {
+        self.tls.cert_chain = Some(pem.into());
+        self
+    }
+
+    /// Shows the broker this certificate (PEM, the leaf first), with its private key (PEM, PKCS#8).
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn identity_pem(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.tls.identity = Some(lapin::tcp::OwnedIdentity::PKCS8 {
+            pem: certificate.into(),
+            key: key.into(),
+        });
+        self
+    }
+
+    /// Connects, trying again while the broker can't be reached. From then on lost connections
+    /// are made anew for ever.
+    ///
+    /// # Errors
+    /// A setting makes no sense, the broker refuses the user or virtual host, or it can't be
+    /// reached within [`connect_within`](Self::connect_within).
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready it leaves nothing behind.
+    pub async fn connect(self) -> Result<Arc<dyn Transport>, SetupError> {
+        let (broker, confirm_timeout) = self.checked()?;
+        let connect_within = broker.connect_within;
+        let broker = Arc::new(broker);
+        let end = CancellationToken::new();
+        // Dropped on the way out of an error, too.
+        let ends_with_us = end.clone().drop_guard();
+        let links = TaskTracker::new();
+        let closing = end.child_token();
+        let connect = |role| Link::connect(Arc::clone(&broker), role, &links, closing.clone());
+        let (publish, consume) = tokio::try_join!(connect("publish"), connect("consume"))?;
+        links.close();
+        Ok(Arc::new(AmqpTransport {
+            publisher: Publisher::start(publish.clone(), confirm_timeout, end.child_token()),
+            publish,
+            consumers: Consumers {
+                link: consume,
+                tasks: TaskTracker::new(),
+                closing: end.child_token(),
+                connect_within,
+            },
+            links,
+            closing,
+            _end: ends_with_us,
+        }))
+    }
+
+    fn checked(self) -> Result<(Broker, Duration), SetupError> {
+        let addresses = self
+            .urls
+            .iter()
+            .map(|url| Address::parse(url))
+            .collect::<Result<_, _>>()?;
+        let seconds = self.heartbeat.as_secs();
+        let heartbeat = u16::try_from(seconds)
+            .ok()
+            .filter(|_| seconds > 0 && self.heartbeat.subsec_nanos() == 0)
+            .ok_or_else(|| {
+                SetupError::setting("heartbeat", "must be whole seconds, from 1 to 65535")
+            })?;
+        for (name, limit) in [
+            ("connect_within", self.connect_within),
+            ("confirm_timeout", self.confirm_timeout),
+        ] {
+            if limit.is_zero() {
+                return Err(SetupError::setting(name, "must be longer than zero"));
+            }
+        }
+        #[cfg(feature = "tls")]
+        if let Some(pem) = &self.tls.cert_chain
+            && !pem.contains("-----BEGIN CERTIFICATE-----")
+        {
+            return Err(SetupError::setting(
+                "ca_certificate_pem",
+                "holds no certificate; PEM has a line -----BEGIN CERTIFICATE-----",
+            ));
+        }
+        let broker = Broker {
+            addresses,
+            name: self.connection_name,
+            heartbeat,
+            connect_within: self.connect_within,
+            #[cfg(feature = "tls")]
+            tls: self.tls,
+        };
+        Ok((broker, self.confirm_timeout))
+    }
+}
+
+/// Without passwords and keys.
+impl fmt::Debug for Amqp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let addresses: Vec<_> = self
+            .urls
+            .iter()
+            .map(|url| Address::parse(url).ok())
+            .collect();
+        f.debug_struct("Amqp")
+            .field("addresses", &addresses)
+            .field("connection_name", &self.connection_name)
+            .field("heartbeat", &self.heartbeat)
+            .field("connect_within", &self.connect_within)
+            .field("confirm_timeout", &self.confirm_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+struct AmqpTransport {
+    publisher: Publisher,
+    publish: Link,
+    consumers: Consumers,
+    links: TaskTracker,
+    closing: CancellationToken,
+    _end: DropGuard,
+}
+
+#[async_trait]
+impl Transport for AmqpTransport {
+    fn publish(&self, outgoing: Outgoing) -> Receipt {
+        self.publisher.publish(outgoing)
+    }
+
+    fn epoch(&self) -> watch::Receiver<u64> {
+        self.publisher.epoch()
+    }
+
+    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
+        Ok(Box::new(self.consumers.consume(source).await?))
+    }
+
+    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
+        let queue = &queue;
+        self.consumers
+            .retried(|live| async move { topology::declare(&live, queue, &[]).await })
+            .await
+    }
+
+    fn health(&self) -> TransportHealth {
+        for link in [&self.publish, &self.consumers.link] {
+            match link.state() {
+                LinkState::Down(reason) => return TransportHealth::Down(reason.to_string()),
+                LinkState::Closed => return TransportHealth::Down("closed".to_owned()),
+                LinkState::Up(live) => {
+                    if let Some(reason) = live.blocked() {
+                        return TransportHealth::Blocked(reason.to_string());
+                    }
+                }
+            }
+        }
+        TransportHealth::Up
+    }
+
+    async fn close(&self, within: Duration) {
+        self.publisher.close(within).await;
+        // Consumers give back what nobody took, and their acks go out, before the connection ends.
+        self.consumers.closing.cancel();
+        self.consumers.tasks.close();
+        let _ = tokio::time::timeout(END_WITHIN, self.consumers.tasks.wait()).await;
+        self.closing.cancel();
+        let _ = tokio::time::timeout(END_WITHIN, self.links.wait()).await;
+    }
+}
+
+impl fmt::Debug for AmqpTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AmqpTransport")
+            .field("health", &self.health())
+            .finish_non_exhaustive()
     }
 }

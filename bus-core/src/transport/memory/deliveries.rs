@@ -4,7 +4,10 @@ use super::queue::{Queue, Taken};
 use crate::transport::{Deliveries, Delivery, SettleOrder, Settler};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 
 /// Settlements taken from the channel at a time.
 const SETTLE_BATCH: usize = 64;
@@ -49,10 +52,17 @@ impl Deliveries for MemoryDeliveries {
                     tag,
                     message,
                     redelivered,
+                    expires,
                 } => {
+                    let message = (*message).clone();
+                    // One process has one clock: the time in the queue counts as well.
+                    let published = expires
+                        .zip(message.properties.expiration)
+                        .and_then(|(expires, ttl)| expires.checked_sub(ttl));
                     return Some(Delivery {
-                        message: (*message).clone(),
+                        message,
                         redelivered,
+                        received: published.unwrap_or_else(Instant::now),
                         settler: Settler::new(tag, self.orders.clone()),
                     });
                 }

@@ -143,15 +143,6 @@ impl Transport for MemoryTransport {
         self.broker.topology_mut().declare(queue).map(drop)
     }
 
-    async fn declare_exchange(&self, exchange: &str) -> Result<(), SetupError> {
-        if self.is_closed() {
-            return Err(SetupError::Closed);
-        }
-        let mut topology = self.broker.topology_mut();
-        topology.exchanges.entry(exchange.to_owned()).or_default();
-        Ok(())
-    }
-
     fn health(&self) -> TransportHealth {
         if self.is_closed() {
             TransportHealth::Down("the connection is closed".to_owned())

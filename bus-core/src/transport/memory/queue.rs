@@ -23,6 +23,7 @@ pub(super) enum Taken {
         tag: u64,
         message: Arc<Message>,
         redelivered: bool,
+        expires: Option<Instant>,
     },
     /// Nothing yet; the consumer is woken when there is.
     Nothing,
@@ -130,6 +131,7 @@ impl Queue {
             tag: consumer.last_tag,
             message: Arc::clone(&entry.message),
             redelivered: entry.redelivered,
+            expires: entry.expires,
         };
         consumer.unsettled.insert(consumer.last_tag, entry);
         taken

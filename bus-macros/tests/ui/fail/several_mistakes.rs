@@ -12,5 +12,5 @@ pub trait Accounts {
 }
 
 fn main() {
-    let _ = AccountsClient::new(&replybus::Bus).balance("1".into());
+    let _ = |bus| AccountsClient::new(bus).balance("1".into());
 }

@@ -15,5 +15,5 @@ fn main() {
     }
 
     let _ = HealthServer::new(Well);
-    let _ = HealthClient::new(&replybus::Bus).check();
+    let _ = |bus| HealthClient::new(bus).check();
 }

@@ -41,7 +41,11 @@ mod shadowing {
     pub struct Opened;
 }
 
-fn main() {
-    let client = shadowing::AccountsClient::new(&::replybus::Bus);
+fn call(bus: &::replybus::Bus) {
+    let client = shadowing::AccountsClient::new(bus);
     let _ = client.balance(shadowing::S, shadowing::L, shadowing::Arguments, 1);
+}
+
+fn main() {
+    let _ = call;
 }

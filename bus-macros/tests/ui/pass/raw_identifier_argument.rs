@@ -9,5 +9,5 @@ pub trait Rates {
 
 fn main() {
     assert_eq!(RatesClient::CONTRACT.methods[0].name, "match");
-    let _ = RatesClient::new(&replybus::Bus).r#match("spot".into(), None);
+    let _ = |bus| RatesClient::new(bus).r#match("spot".into(), None);
 }

@@ -1,0 +1,249 @@
+//! One channel in confirm mode and what was written to it.
+
+use super::{
+    confirms::Confirms,
+    convert::{Encoded, encode},
+    failure::Failure,
+    ledger::{Ledger, Resolution},
+    link::Live,
+    publisher::Job,
+    topology,
+};
+use crate::transport::{Slip, Verdict};
+use futures_util::future::BoxFuture;
+use lapin::{
+    Confirmation,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::ShortString,
+};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Publishes written and unconfirmed at once. Enough to keep the broker busy, few enough that
+/// little of what lapin holds is stale once a blocked connection writes again.
+const WINDOW: usize = 512;
+
+/// A message on its way: who asks about it, since when.
+pub(super) struct Ticket {
+    slip: Slip,
+    written: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What to do with a message next.
+pub(super) enum Admission {
+    /// Write it.
+    Now,
+    /// Keep it and those behind it until something changes.
+    Later,
+}
+
+pub(super) struct ConfirmChannel {
+    live: Arc<Live>,
+    channel: Arc<lapin::Channel>,
+    confirms: Confirms,
+    ledger: Ledger<Ticket>,
+    order: u64,
+    exchanges: HashSet<String>,
+    /// Finding out whether an exchange exists, before the first publish to it: a publish to one
+    /// that does not would close the channel, with every unconfirmed publish on it.
+    asking: Option<(String, BoxFuture<'static, Result<bool, Failure>>)>,
+}
+
+/// Something happened on the channel.
+pub(super) enum Progress {
+    /// Verdicts were given; `Some` if the channel has ended, with the reason.
+    Resolved(Option<String>),
+    /// An exchange was found, or not.
+    Exchange { name: String, found: bool },
+}
+
+impl ConfirmChannel {
+    pub(super) async fn open(live: Arc<Live>) -> Result<Self, Failure> {
+        let channel = live.channel().await?;
+        live.answer(channel.confirm_select(ConfirmSelectOptions::default()))
+            .await?;
+        Ok(Self {
+            live,
+            channel: Arc::new(channel),
+            confirms: Confirms::default(),
+            ledger: Ledger::default(),
+            order: 0,
+            exchanges: HashSet::new(),
+            asking: None,
+        })
+    }
+
+    pub(super) fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    pub(super) fn unconfirmed(&self) -> usize {
+        self.ledger.len()
+    }
+
+    /// When the oldest unconfirmed message was written.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.ledger.oldest().map(|ticket| ticket.written)
+    }
+
+    /// Whether the channel takes this message now.
+    pub(super) fn admit(&mut self, job: &Job) -> Admission {
+        let message = &job.outgoing.message;
+        if self.ledger.len() >= WINDOW
+            || self.asking.is_some()
+            || !self.channel.status().connected()
+        {
+            return Admission::Later;
+        }
+        // Two messages of one id could not be told apart when one is returned.
+        if message
+            .properties
+            .message_id
+            .as_deref()
+            .is_some_and(|id| self.ledger.contains(id))
+        {
+            return Admission::Later;
+        }
+        if message.exchange.is_empty() || self.exchanges.contains(&message.exchange) {
+            return Admission::Now;
+        }
+        let Ok(name) = ShortString::try_new(message.exchange.clone()) else {
+            return Admission::Now; // Writing it finds the same, and says so.
+        };
+        let live = Arc::clone(&self.live);
+        let asking = async move { topology::ensure_exchange(&live, name).await };
+        self.asking = Some((message.exchange.clone(), Box::pin(asking)));
+        Admission::Later
+    }
+
+    /// Writes a message, unless it was withdrawn, is past its deadline or does not fit into AMQP.
+    ///
+    /// Only its first bytes are on their way when this returns, but in their place: lapin allots
+    /// the delivery tag and queues the frames when the publish is first polled, which happens here,
+    /// in the one task that owns the channel.
+    pub(super) fn write(&mut self, job: Job) {
+        let Job {
+            mut outgoing,
+            slip,
+            permit,
+        } = job;
+        let properties = &mut outgoing.message.properties;
+        if let Some(deadline) = outgoing.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return slip.fill(Verdict::NotWritten);
+            }
+            properties.expiration = Some(left);
+        }
+        let id = properties
+            .message_id
+            .get_or_insert_with(|| uuid::Uuid::now_v7().to_string())
+            .clone();
+        let Ok(encoded) = encode(outgoing.message) else {
+            tracing::error!("a message was not sent: a name or property is too long for AMQP");
+            return slip.fill(Verdict::NotWritten);
+        };
+        if slip.abandoned() || !slip.begin_write() {
+            return slip.fill(Verdict::NotWritten);
+        }
+        self.order += 1;
+        let ticket = Ticket {
+            slip,
+            written: Instant::now(),
+            _permit: permit,
+        };
+        self.ledger
+            .write(self.order, id, outgoing.mandatory, ticket);
+        let publish = publish(Arc::clone(&self.channel), encoded, outgoing.mandatory);
+        self.confirms.start(self.order, publish);
+    }
+
+    /// Waits for confirms, or for an exchange that was asked for.
+    pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+        if let Poll::Ready(round) = self.confirms.poll_round(cx) {
+            return Poll::Ready(Progress::Resolved(self.settle(round)));
+        }
+        if let Some((_, asking)) = &mut self.asking
+            && let Poll::Ready(answer) = asking.as_mut().poll(cx)
+            && let Some((name, _)) = self.asking.take()
+        {
+            return Poll::Ready(match answer {
+                Ok(found) => {
+                    if found {
+                        self.exchanges.insert(name.clone());
+                    }
+                    Progress::Exchange { name, found }
+                }
+                Err(failure) => Progress::Resolved(Some(failure.to_string())),
+            });
+        }
+        Poll::Pending
+    }
+
+    fn settle(&mut self, round: Vec<(u64, lapin::Result<Confirmation>)>) -> Option<String> {
+        let mut ended = None;
+        let round = round
+            .into_iter()
+            .map(|(order, result)| {
+                let resolution = match result {
+                    Ok(Confirmation::Ack(returned)) => Resolution::Ack(returned.and_then(id_of)),
+                    Ok(Confirmation::Nack(returned)) => Resolution::Nack(returned.and_then(id_of)),
+                    Ok(Confirmation::NotRequested) => {
+                        ended = Some("the channel is not in confirm mode".to_owned());
+                        Resolution::Lost
+                    }
+                    Err(error) => {
+                        ended = Some(Failure::from(error).to_string());
+                        Resolution::Lost
+                    }
+                };
+                (order, resolution)
+            })
+            .collect();
+        for (ticket, verdict) in self.ledger.resolve(round) {
+            ticket.slip.fill(verdict);
+        }
+        ended
+    }
+
+    /// Ends the channel: what has no verdict is lost. To be dropped along with the connection, or
+    /// when nothing is unconfirmed.
+    pub(super) fn give_up(self) {
+        for ticket in self.ledger.into_tickets() {
+            ticket.slip.fill(Verdict::Lost);
+        }
+    }
+}
+
+async fn publish(
+    channel: Arc<lapin::Channel>,
+    message: Encoded,
+    mandatory: bool,
+) -> lapin::Result<Confirmation> {
+    let options = BasicPublishOptions {
+        mandatory,
+        immediate: false,
+    };
+    channel
+        .basic_publish(
+            message.exchange,
+            message.routing_key,
+            options,
+            &message.body,
+            message.properties,
+        )
+        .await?
+        .await
+}
+
+/// The `message_id` of a returned message: each has one, see [`ConfirmChannel::write`].
+fn id_of(returned: lapin::message::BasicReturnMessage) -> Option<String> {
+    let id = returned.delivery.properties.message_id().as_ref()?;
+    Some(id.as_str().to_owned())
+}

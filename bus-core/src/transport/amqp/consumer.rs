@@ -1,0 +1,307 @@
+//! Consumes one queue for as long as it is wanted, over as many channels as that takes.
+
+use super::{
+    acks,
+    convert::decode,
+    failure::Failure,
+    link::{Link, Live, pauses},
+    topology::{self, DeclareError},
+};
+use crate::{
+    error::SetupError,
+    transport::{Deliveries, Delivery, SettleOrder, Settler, Source},
+};
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use lapin::{
+    Channel,
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
+    types::{FieldTable, ShortString},
+};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a consumer may take to end once the broker has agreed to it.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// The deliveries of one queue.
+pub(super) struct AmqpDeliveries {
+    handed_over: mpsc::Receiver<HandedOver>,
+    generation: Arc<AtomicU64>,
+    stop: CancellationToken,
+    task: TaskTracker,
+}
+
+/// A delivery, and the channel it came from.
+struct HandedOver {
+    generation: u64,
+    delivery: Delivery,
+}
+
+#[async_trait]
+impl Deliveries for AmqpDeliveries {
+    async fn next(&mut self) -> Option<Delivery> {
+        loop {
+            let HandedOver {
+                generation,
+                delivery,
+            } = self.handed_over.recv().await?;
+            // One of a channel that is gone is delivered again on the present one.
+            if generation == self.generation.load(Ordering::Acquire) {
+                return Some(delivery);
+            }
+        }
+    }
+
+    async fn stop(&mut self) {
+        self.stop.cancel();
+        self.handed_over.close();
+        while self.handed_over.try_recv().is_ok() {}
+        self.task.wait().await;
+    }
+}
+
+impl Drop for AmqpDeliveries {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for AmqpDeliveries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AmqpDeliveries").finish_non_exhaustive()
+    }
+}
+
+/// What consumers of one transport share.
+#[derive(Debug, Clone)]
+pub(super) struct Consumers {
+    pub(super) link: Link,
+    pub(super) tasks: TaskTracker,
+    pub(super) closing: CancellationToken,
+    pub(super) connect_within: Duration,
+}
+
+impl Consumers {
+    /// Consumes `source` until stopped.
+    pub(super) async fn consume(&self, source: Source) -> Result<AmqpDeliveries, SetupError> {
+        if source.prefetch == 0 {
+            return Err(SetupError::setting(
+                "prefetch",
+                "0 means without limit to the broker; it must be at least 1",
+            ));
+        }
+        let stop = self.closing.child_token();
+        let (sender, handed_over) = mpsc::channel(source.prefetch.into());
+        let generation = Arc::new(AtomicU64::new(0));
+        let task = Task {
+            consumers: self.clone(),
+            source,
+            handed_over: sender,
+            generation: Arc::clone(&generation),
+            stop: stop.clone(),
+        };
+        let first = self.retried(|live| attach_to(live, &task.source)).await?;
+        let tracker = TaskTracker::new();
+        tracker.spawn(self.tasks.track_future(task.run(first)));
+        tracker.close();
+        Ok(AmqpDeliveries {
+            handed_over,
+            generation,
+            stop,
+            task: tracker,
+        })
+    }
+
+    /// Does something on the connection, again if that fails for a passing reason, until
+    /// `connect_within` is over.
+    pub(super) async fn retried<T, F>(
+        &self,
+        attempt: impl Fn(Arc<Live>) -> F,
+    ) -> Result<T, SetupError>
+    where
+        F: Future<Output = Result<T, DeclareError>>,
+    {
+        let deadline = Instant::now() + self.connect_within;
+        let mut link = self.link.clone();
+        let mut last = Failure::transient("there was no connection");
+        for pause in pauses() {
+            let attempted = tokio::time::timeout_at(deadline, async {
+                let live = link.up().await.ok_or(SetupError::Closed)?;
+                attempt(live).await
+            });
+            match attempted.await {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(DeclareError::Setup(error))) => return Err(error),
+                Ok(Err(DeclareError::Link(failure))) => last = failure,
+                Err(_) => break,
+            }
+            sleep(pause).await;
+        }
+        Err(SetupError::Unreachable {
+            server: "RabbitMQ",
+            address: "the address it was connected to".to_owned(),
+            source: last.into(),
+        })
+    }
+}
+
+/// A consumer on a channel of its own.
+struct Attached {
+    live: Arc<Live>,
+    channel: Arc<Channel>,
+    consumer: lapin::Consumer,
+    tag: ShortString,
+}
+
+async fn attach_to(live: Arc<Live>, source: &Source) -> Result<Attached, DeclareError> {
+    topology::declare(&live, &source.queue, &source.bindings).await?;
+    let queue = topology::name(&source.queue.name, "queue")?;
+    let channel = live.channel().await.map_err(DeclareError::Link)?;
+    let consumer = async {
+        // Before the consumer, or it is sent the whole queue.
+        let options = BasicQosOptions { global: false };
+        live.answer(channel.basic_qos(source.prefetch, options))
+            .await?;
+        let options = BasicConsumeOptions::default();
+        live.answer(channel.basic_consume(queue, "".into(), options, FieldTable::default()))
+            .await
+    };
+    let consumer = consumer.await.map_err(|failure| {
+        DeclareError::new(failure, &format!("queue \"{}\"", source.queue.name))
+    })?;
+    Ok(Attached {
+        tag: consumer.tag(),
+        channel: Arc::new(channel),
+        consumer,
+        live,
+    })
+}
+
+struct Task {
+    consumers: Consumers,
+    source: Source,
+    handed_over: mpsc::Sender<HandedOver>,
+    generation: Arc<AtomicU64>,
+    stop: CancellationToken,
+}
+
+/// Why a consumer ended.
+enum End {
+    Stopped,
+    Lost(String),
+}
+
+impl Task {
+    async fn run(self, first: Attached) {
+        let mut attached = first;
+        loop {
+            let End::Lost(reason) = self.pump(attached).await else {
+                return;
+            };
+            // Deliveries not handed out yet are those of a channel that is gone.
+            self.generation.fetch_add(1, Ordering::Release);
+            tracing::warn!(queue = self.source.queue.name, reason, "lost a consumer");
+            attached = tokio::select! {
+                attached = self.attach_again() => match attached {
+                    Some(attached) => attached,
+                    None => return,
+                },
+                () = self.stop.cancelled() => return,
+            };
+            tracing::info!(queue = self.source.queue.name, "consuming again");
+        }
+    }
+
+    /// A new consumer, however long it takes; `None` once the transport is closed.
+    async fn attach_again(&self) -> Option<Attached> {
+        let mut link = self.consumers.link.clone();
+        loop {
+            for pause in pauses() {
+                sleep(pause).await;
+                let live = link.up().await?;
+                match attach_to(live, &self.source).await {
+                    Ok(attached) => return Some(attached),
+                    Err(DeclareError::Setup(error)) => {
+                        tracing::error!(queue = self.source.queue.name, %error, "can't consume");
+                    }
+                    Err(DeclareError::Link(failure)) => {
+                        tracing::warn!(queue = self.source.queue.name, %failure, "can't consume yet");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands over deliveries until the consumer ends. What was handed over can be settled for as
+    /// long as the channel lives, which ends when all of it is.
+    async fn pump(&self, mut attached: Attached) -> End {
+        let (orders, receiver) = mpsc::unbounded_channel();
+        self.consumers.tasks.spawn(acks::run(
+            Arc::clone(&attached.channel),
+            receiver,
+            self.source.prefetch,
+            self.consumers.closing.clone(),
+        ));
+        let generation = self.generation.load(Ordering::Acquire);
+        loop {
+            let received = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                received = attached.consumer.next() => received,
+            };
+            let delivery = match received {
+                Some(Ok(delivery)) => deliver(delivery, &orders),
+                Some(Err(error)) => return End::Lost(Failure::from(error).to_string()),
+                None => return End::Lost("the broker ended the consumer".to_owned()),
+            };
+            let handed_over = HandedOver {
+                generation,
+                delivery,
+            };
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                sent = self.handed_over.send(handed_over) => if sent.is_err() { break },
+            }
+        }
+        cancel(&mut attached, &orders).await;
+        End::Stopped
+    }
+}
+
+fn deliver(
+    delivery: lapin::message::Delivery,
+    orders: &mpsc::UnboundedSender<SettleOrder>,
+) -> Delivery {
+    Delivery {
+        redelivered: delivery.redelivered,
+        received: Instant::now(),
+        settler: Settler::new(delivery.delivery_tag, orders.clone()),
+        message: decode(delivery),
+    }
+}
+
+/// Ends the consumer and gives back what it was sent and nobody took.
+async fn cancel(attached: &mut Attached, orders: &mpsc::UnboundedSender<SettleOrder>) {
+    let options = BasicCancelOptions::default();
+    let cancelled = attached.channel.basic_cancel(attached.tag.clone(), options);
+    if attached.live.answer(cancelled).await.is_err() {
+        return; // With the channel all goes back anyway.
+    }
+    // The broker sent no more before it agreed, and lapin ends the stream where it did.
+    while let Ok(Some(Ok(delivery))) = timeout(END_WITHIN, attached.consumer.next()).await {
+        drop(Settler::new(delivery.delivery_tag, orders.clone()));
+    }
+}

@@ -1,0 +1,56 @@
+//! Why something on a connection did not work, told apart by what to do about it.
+
+use lapin::{
+    ErrorKind,
+    protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
+};
+
+/// A failure in our own terms: lapin's types end here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub(super) struct Failure {
+    pub(super) kind: FailureKind,
+    text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FailureKind {
+    /// The broker answered and said no; it would again.
+    Refused,
+    /// The broker knows no such queue or exchange.
+    Missing,
+    /// The broker knows the queue or exchange, with other arguments.
+    Mismatch,
+    /// Anything that another attempt may overcome.
+    Transient,
+}
+
+impl Failure {
+    pub(super) fn transient(text: impl Into<String>) -> Self {
+        Self {
+            kind: FailureKind::Transient,
+            text: text.into(),
+        }
+    }
+}
+
+impl From<lapin::Error> for Failure {
+    fn from(error: lapin::Error) -> Self {
+        let ErrorKind::ProtocolError(said) = error.kind() else {
+            return Self::transient(error.to_string());
+        };
+        let kind = match said.kind() {
+            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED | AMQPSoftError::RESOURCELOCKED)
+            | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED | AMQPHardError::INVALIDPATH) => {
+                FailureKind::Refused
+            }
+            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => FailureKind::Missing,
+            AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => FailureKind::Mismatch,
+            _ => FailureKind::Transient,
+        };
+        Self {
+            kind,
+            text: said.get_message().to_string(),
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! The task that publishes, and the handle that feeds it.
+//!
+//! One task owns the channel: lapin mixes up the confirms of a channel that several tasks publish
+//! on. Messages wait in its queue, not in lapin's, so that they can still be withdrawn and expire.
+
+use super::{
+    channel::{Admission, ConfirmChannel, Progress},
+    failure::Failure,
+    link::{Link, LinkState, Live, pauses},
+};
+use crate::{
+    limits,
+    transport::{Outgoing, Receipt, Slip, Verdict},
+};
+use futures_util::future::BoxFuture;
+use std::{
+    collections::VecDeque,
+    future::{pending, poll_fn},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How often waiting messages are looked through for expired and abandoned ones.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+
+/// Messages taken from the queue before confirms are looked at again.
+const BATCH: usize = 64;
+
+/// A message, its slip, and its place among [`limits::UNCONFIRMED_MAX`].
+pub(super) struct Job {
+    pub(super) outgoing: Outgoing,
+    pub(super) slip: Slip,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+impl Job {
+    fn refuse(self, verdict: Verdict) {
+        self.slip.fill(verdict);
+    }
+}
+
+/// Feeds the publisher's task.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    link: Link,
+    jobs: mpsc::UnboundedSender<Job>,
+    places: Arc<Semaphore>,
+    epoch: watch::Receiver<u64>,
+    drain: CancellationToken,
+    tasks: TaskTracker,
+    abandon: CancellationToken,
+}
+
+impl Publisher {
+    /// Starts the task; it ends when `abandon` is cancelled, or after [`close`](Self::close).
+    pub(super) fn start(link: Link, confirm_timeout: Duration, abandon: CancellationToken) -> Self {
+        let (jobs, receiver) = mpsc::unbounded_channel();
+        let (epoch_sender, epoch) = watch::channel(0);
+        let drain = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let task = Task {
+            link: link.clone(),
+            jobs: receiver,
+            waiting: VecDeque::new(),
+            line: Line::Down,
+            epoch: epoch_sender,
+            first: true,
+            confirm_timeout,
+            patient_since: Instant::now(),
+            drain: drain.clone(),
+        };
+        let abandoned = abandon.clone();
+        tasks.spawn(async move { task.run(abandoned).await });
+        tasks.close();
+        Self {
+            link,
+            jobs,
+            places: Arc::new(Semaphore::new(limits::UNCONFIRMED_MAX)),
+            epoch,
+            drain,
+            tasks,
+            abandon,
+        }
+    }
+
+    pub(super) fn publish(&self, outgoing: Outgoing) -> Receipt {
+        let (slip, receipt) = Receipt::new();
+        if self.link.is_blocked() {
+            slip.fill(Verdict::Busy);
+            return receipt;
+        }
+        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
+            slip.fill(Verdict::Busy);
+            return receipt;
+        };
+        let job = Job {
+            outgoing,
+            slip,
+            permit,
+        };
+        if let Err(mpsc::error::SendError(job)) = self.jobs.send(job) {
+            job.refuse(Verdict::NotWritten);
+        }
+        receipt
+    }
+
+    pub(super) fn epoch(&self) -> watch::Receiver<u64> {
+        self.epoch.clone()
+    }
+
+    /// Takes no more messages, lets those it has be confirmed, and ends the task.
+    pub(super) async fn close(&self, within: Duration) {
+        self.drain.cancel();
+        if tokio::time::timeout(within, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            self.abandon.cancel();
+            self.tasks.wait().await;
+        }
+    }
+}
+
+type Opening = BoxFuture<'static, Result<ConfirmChannel, Failure>>;
+
+/// The way to the broker.
+enum Line {
+    Down,
+    Opening(Opening),
+    Up(Box<ConfirmChannel>),
+}
+
+struct Task {
+    link: Link,
+    jobs: mpsc::UnboundedReceiver<Job>,
+    waiting: VecDeque<Job>,
+    line: Line,
+    epoch: watch::Sender<u64>,
+    first: bool,
+    confirm_timeout: Duration,
+    /// Time before this does not count against the broker: it had blocked us.
+    patient_since: Instant,
+    drain: CancellationToken,
+}
+
+enum Event {
+    Link,
+    Jobs(usize),
+    Opened(Result<ConfirmChannel, Failure>),
+    Progress(Progress),
+    Sweep,
+    Drain,
+    Abandon,
+}
+
+impl Task {
+    async fn run(mut self, abandon: CancellationToken) {
+        let mut sweep = interval(SWEEP_EVERY.min(self.confirm_timeout / 4));
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut draining = false;
+        self.follow_link();
+        loop {
+            self.write_waiting();
+            let idle = self.is_idle();
+            if draining && idle && self.jobs.is_empty() {
+                break;
+            }
+            let event = tokio::select! {
+                () = self.link.changed() => Event::Link,
+                count = self.jobs.recv_many(&mut batch, BATCH), if !self.jobs.is_closed() || !self.jobs.is_empty() => Event::Jobs(count),
+                event = self.line.next() => event,
+                _ = sweep.tick(), if !idle => Event::Sweep,
+                () = self.drain.cancelled(), if !draining => Event::Drain,
+                () = abandon.cancelled() => Event::Abandon,
+            };
+            match event {
+                Event::Link => self.follow_link(),
+                Event::Jobs(0) => draining = true, // The transport was dropped.
+                Event::Jobs(_) => self.waiting.extend(batch.drain(..)),
+                Event::Opened(opened) => self.opened(opened),
+                Event::Progress(progress) => self.progress(progress),
+                Event::Sweep => self.sweep(),
+                Event::Drain => {
+                    draining = true;
+                    self.jobs.close();
+                }
+                Event::Abandon => break,
+            }
+        }
+        self.end();
+    }
+
+    fn is_idle(&self) -> bool {
+        let unconfirmed = match &self.line {
+            Line::Up(channel) => channel.unconfirmed(),
+            Line::Down | Line::Opening(_) => 0,
+        };
+        self.waiting.is_empty() && unconfirmed == 0
+    }
+
+    /// Writes what may be written now.
+    fn write_waiting(&mut self) {
+        let Line::Up(channel) = &mut self.line else {
+            return;
+        };
+        if channel.live().is_blocked() {
+            return;
+        }
+        while let Some(job) = self.waiting.pop_front() {
+            match channel.admit(&job) {
+                Admission::Now => channel.write(job),
+                Admission::Later => {
+                    self.waiting.push_front(job);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Brings the channel in line with the connection.
+    fn follow_link(&mut self) {
+        match self.link.state() {
+            LinkState::Up(live) => {
+                let same =
+                    matches!(&self.line, Line::Up(channel) if Arc::ptr_eq(channel.live(), &live));
+                if !same {
+                    self.hang_up();
+                    self.line = Line::Opening(Box::pin(ConfirmChannel::open(live)));
+                }
+            }
+            LinkState::Down(_) | LinkState::Closed => self.hang_up(),
+        }
+    }
+
+    fn hang_up(&mut self) {
+        if let Line::Up(channel) = std::mem::replace(&mut self.line, Line::Down) {
+            channel.give_up();
+        }
+    }
+
+    fn opened(&mut self, opened: Result<ConfirmChannel, Failure>) {
+        match opened {
+            Ok(channel) => {
+                self.line = Line::Up(Box::new(channel));
+                if !std::mem::take(&mut self.first) {
+                    self.epoch.send_modify(|epoch| *epoch += 1);
+                }
+            }
+            Err(failure) => self.reopen(&failure.to_string()),
+        }
+    }
+
+    /// Makes a new channel if the connection is still there; if not, the link will say so.
+    fn reopen(&mut self, reason: &str) {
+        self.hang_up();
+        let LinkState::Up(live) = self.link.state() else {
+            return;
+        };
+        tracing::warn!(reason, "lost the channel to publish on");
+        self.line = Line::Opening(Box::pin(reopen(live)));
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        match progress {
+            Progress::Resolved(None) | Progress::Exchange { found: true, .. } => {}
+            Progress::Resolved(Some(reason)) => self.reopen(&reason),
+            Progress::Exchange { name, found: false } => {
+                let is_lost = |job: &mut Job| job.outgoing.message.exchange == name;
+                for job in drain_where(&mut self.waiting, is_lost) {
+                    job.refuse(Verdict::Unroutable);
+                }
+            }
+        }
+    }
+
+    /// Drops what is not worth writing any more, and gives the connection up if the broker does
+    /// not confirm.
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        let is_over = |job: &mut Job| {
+            job.slip.abandoned()
+                || job
+                    .outgoing
+                    .deadline
+                    .is_some_and(|deadline| deadline <= now)
+        };
+        for job in drain_where(&mut self.waiting, is_over) {
+            job.refuse(Verdict::NotWritten);
+        }
+        let Line::Up(channel) = &self.line else {
+            return;
+        };
+        if channel.live().is_blocked() {
+            self.patient_since = now;
+        } else if let Some(oldest) = channel.oldest()
+            && now.saturating_duration_since(oldest.max(self.patient_since)) > self.confirm_timeout
+        {
+            let live = Arc::clone(channel.live());
+            live.fail(format!("no confirm within {:?}", self.confirm_timeout));
+            self.hang_up();
+        }
+    }
+
+    fn end(mut self) {
+        self.hang_up();
+        self.jobs.close();
+        while let Ok(job) = self.jobs.try_recv() {
+            job.refuse(Verdict::NotWritten);
+        }
+        for job in self.waiting {
+            job.refuse(Verdict::NotWritten);
+        }
+    }
+}
+
+impl Line {
+    async fn next(&mut self) -> Event {
+        match self {
+            Self::Down => pending().await,
+            Self::Opening(opening) => Event::Opened(opening.await),
+            Self::Up(channel) => Event::Progress(poll_fn(|cx| channel.poll_progress(cx)).await),
+        }
+    }
+}
+
+/// A channel that keeps being closed, such as by a publish that is not permitted, is not opened in
+/// a loop without a pause.
+async fn reopen(live: Arc<Live>) -> Result<ConfirmChannel, Failure> {
+    if let Some(pause) = pauses().next() {
+        tokio::time::sleep(pause).await;
+    }
+    ConfirmChannel::open(live).await
+}
+
+/// Takes out, in order, what `matches`.
+fn drain_where(jobs: &mut VecDeque<Job>, mut matches: impl FnMut(&mut Job) -> bool) -> Vec<Job> {
+    let mut taken = Vec::new();
+    for mut job in std::mem::take(jobs) {
+        if matches(&mut job) {
+            taken.push(job);
+        } else {
+            jobs.push_back(job);
+        }
+    }
+    taken
+}

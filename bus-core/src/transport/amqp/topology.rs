@@ -1,0 +1,180 @@
+//! Declares queues, exchanges and bindings.
+//!
+//! A declaration the broker refuses closes its channel, so each runs on a channel of its own.
+
+use super::{
+    convert::{TooLong, short},
+    failure::{Failure, FailureKind},
+    link::Live,
+};
+use crate::{
+    error::SetupError,
+    transport::{Binding, QueueSpec},
+};
+use lapin::{
+    Channel, ExchangeKind,
+    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable, ShortString},
+};
+
+/// Why a declaration did not happen.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DeclareError {
+    /// It never will, until somebody changes something.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// Another attempt may.
+    #[error(transparent)]
+    Link(Failure),
+}
+
+impl DeclareError {
+    /// A failure at `what`.
+    pub(super) fn new(failure: Failure, what: &str) -> Self {
+        let fix = match failure.kind {
+            FailureKind::Transient => return Self::Link(failure),
+            FailureKind::Mismatch => {
+                "it exists with other arguments: delete it, or ask for the arguments it has"
+            }
+            FailureKind::Refused => "give the user the permissions to configure, write and read it",
+            FailureKind::Missing => "declare it first",
+        };
+        Self::Setup(SetupError::Topology {
+            what: what.to_owned(),
+            reason: format!("{failure} ({fix})"),
+        })
+    }
+}
+
+/// Declares a durable queue, and its bindings along with their exchanges.
+pub(super) async fn declare(
+    live: &Live,
+    queue: &QueueSpec,
+    bindings: &[Binding],
+) -> Result<(), DeclareError> {
+    let channel = live.channel().await.map_err(DeclareError::Link)?;
+    declare_on(live, &channel, queue, bindings).await?;
+    close(live, &channel).await;
+    Ok(())
+}
+
+async fn declare_on(
+    live: &Live,
+    channel: &Channel,
+    queue: &QueueSpec,
+    bindings: &[Binding],
+) -> Result<(), DeclareError> {
+    let what = format!("queue \"{}\"", queue.name);
+    let name = name(&queue.name, &what)?;
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    live.answer(channel.queue_declare(name.clone(), options, arguments(queue)))
+        .await
+        .map_err(|failure| DeclareError::new(failure, &what))?;
+    for binding in bindings {
+        let what = format!("exchange \"{}\"", binding.exchange);
+        let exchange = self::name(&binding.exchange, &what)?;
+        let key = self::name(&binding.routing_key, "routing key")?;
+        live.answer(declare_exchange(channel, exchange.clone(), false))
+            .await
+            .map_err(|failure| DeclareError::new(failure, &what))?;
+        let what = format!("binding of queue \"{}\" to {what}", queue.name);
+        let options = QueueBindOptions::default();
+        live.answer(channel.queue_bind(
+            name.clone(),
+            exchange,
+            key,
+            options,
+            FieldTable::default(),
+        ))
+        .await
+        .map_err(|failure| DeclareError::new(failure, &what))?;
+    }
+    Ok(())
+}
+
+async fn declare_exchange(
+    channel: &Channel,
+    exchange: ShortString,
+    passive: bool,
+) -> lapin::Result<()> {
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        passive,
+        ..ExchangeDeclareOptions::default()
+    };
+    channel
+        .exchange_declare(
+            exchange,
+            ExchangeKind::Topic,
+            options,
+            FieldTable::default(),
+        )
+        .await
+}
+
+/// Whether there is such an exchange. Declares it as a durable topic exchange if it may.
+pub(super) async fn ensure_exchange(live: &Live, exchange: ShortString) -> Result<bool, Failure> {
+    let channel = live.channel().await?;
+    match live
+        .answer(declare_exchange(&channel, exchange.clone(), false))
+        .await
+    {
+        Ok(()) => {
+            close(live, &channel).await;
+            Ok(true)
+        }
+        // Somebody else's exchange; its type is their business.
+        Err(failure) if failure.kind == FailureKind::Mismatch => Ok(true),
+        Err(failure) if failure.kind == FailureKind::Refused => {
+            let channel = live.channel().await?;
+            match live
+                .answer(declare_exchange(&channel, exchange, true))
+                .await
+            {
+                Ok(()) => {
+                    close(live, &channel).await;
+                    Ok(true)
+                }
+                Err(failure) if failure.kind == FailureKind::Transient => Err(failure),
+                Err(_) => Ok(false),
+            }
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Closes a channel that has done its work. A channel merely dropped is closed in the background
+/// by lapin, which takes a close that comes too late for an error of the whole connection.
+pub(super) async fn close(live: &Live, channel: &Channel) {
+    // What can't be closed is closed already.
+    let _ = live.answer(channel.close(200, "done".into())).await;
+}
+
+fn arguments(queue: &QueueSpec) -> FieldTable {
+    let mut arguments = FieldTable::default();
+    let text = |text: &str| AMQPValue::LongString(text.into());
+    arguments.insert("x-queue-type".into(), text(queue.queue_type.as_str()));
+    if let Some(length_max) = queue.length_max {
+        arguments.insert(
+            "x-max-length".into(),
+            AMQPValue::LongLongInt(length_max.into()),
+        );
+        arguments.insert("x-overflow".into(), text("reject-publish"));
+    }
+    arguments
+}
+
+pub(super) fn name(name: &str, what: &str) -> Result<ShortString, SetupError> {
+    if name.is_empty() {
+        return Err(SetupError::setting(what, "its name is empty"));
+    }
+    short(name.to_owned()).map_err(|TooLong| {
+        SetupError::setting(
+            what,
+            "its name is longer than 255 bytes, the most AMQP takes",
+        )
+    })
+}

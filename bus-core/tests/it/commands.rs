@@ -1,0 +1,119 @@
+use crate::bank::{AccountsClient, bank};
+use replybus::{FailureKind, limits};
+use std::{future::IntoFuture, time::Duration};
+use tokio::time::{Instant, timeout};
+
+#[tokio::test]
+async fn a_key_is_run_once_and_its_reply_given_again() {
+    let (_bus, ledger, client, _serving) = bank().await;
+    for _ in 0..5 {
+        assert_eq!(client.post(1).idempotency_key("k").await.unwrap(), 1);
+    }
+    assert_eq!(ledger.runs(), 1);
+    assert_eq!(client.post(1).idempotency_key("l").await.unwrap(), 2);
+    assert_eq!(client.post(1).await.unwrap(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_at_once_with_one_key_are_one_effect() {
+    let (_bus, ledger, client, _serving) = bank().await;
+    let calls: Vec<_> = (0..100)
+        .map(|_| tokio::spawn(client.post(1).idempotency_key("k").into_future()))
+        .collect();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), 1);
+    }
+    assert_eq!(ledger.runs(), 1);
+}
+
+#[tokio::test]
+async fn a_key_used_for_another_request_is_a_conflict() {
+    let (_bus, ledger, client, _serving) = bank().await;
+    client.post(1).idempotency_key("k").await.unwrap();
+    let error = client.post(2).idempotency_key("k").await.unwrap_err();
+    assert_eq!(error.kind(), Some(FailureKind::KeyConflict));
+    assert!(!error.may_have_executed());
+    assert_eq!(ledger.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_forgotten_after_its_retention() {
+    let (_bus, _, client, _serving) = bank().await;
+    assert_eq!(client.post(1).idempotency_key("k").await.unwrap(), 1);
+    tokio::time::advance(limits::KEYED_RETENTION + Duration::from_secs(1)).await;
+    assert_eq!(client.post(1).idempotency_key("k").await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_runs_to_its_end_whoever_stops_waiting() {
+    let (_bus, ledger, client, _serving) = bank().await;
+    let call = client.work().idempotency_key("k").timeout(Duration::from_secs(1));
+    let error = call.await.unwrap_err();
+    assert_eq!(error.kind(), Some(FailureKind::TimedOut));
+    assert!(error.may_have_executed());
+    ledger.entered(1).await;
+    ledger.open(1);
+    // The same key is given what the first run came to.
+    let call = client.work().idempotency_key("k").timeout(Duration::from_secs(5));
+    assert_eq!(call.await.unwrap(), 1);
+    assert_eq!(ledger.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_outlives_a_long_run() {
+    let (_bus, ledger, client, _serving) = bank().await;
+    let long = client.work().idempotency_key("k").timeout(Duration::from_secs(120));
+    let long = tokio::spawn(long.into_future());
+    ledger.entered(1).await;
+    let again = client.work().idempotency_key("k").timeout(Duration::from_secs(120));
+    let again = tokio::spawn(again.into_future());
+    tokio::time::sleep(limits::CLAIM_LEASE * 5).await;
+    ledger.open(1);
+    assert_eq!(long.await.unwrap().unwrap(), 1);
+    assert_eq!(again.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_is_dropped_at_its_deadline() {
+    let (_bus, ledger, client, _serving) = bank().await;
+    let started = Instant::now();
+    let error = client.wait().timeout(Duration::from_millis(300)).await.unwrap_err();
+    assert_eq!(error.kind(), Some(FailureKind::TimedOut));
+    assert!(started.elapsed() < Duration::from_secs(1));
+    ledger.entered(1).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    ledger.open(1);
+    let left = timeout(Duration::from_secs(5), ledger.left.acquire());
+    assert!(left.await.is_err(), "the handler was dropped before the gate opened");
+}
+
+#[tokio::test]
+async fn a_request_that_can_not_be_read_leaves_its_key_free() {
+    use replybus::{contract::*, client::ServiceClient, Never};
+    static OTHER: ServiceContract = ServiceContract {
+        name: "Accounts",
+        queue: "account.requests",
+        defaults: ServeDefaults {
+            concurrency: None,
+            prefetch: None,
+            timeout: None,
+            queue_type: QueueType::Classic,
+            queue_length_max: None,
+        },
+        methods: &[MethodContract {
+            name: "post",
+            kind: MethodKind::Command,
+            timeout: None,
+        }],
+    };
+    let (bus, ledger, client, _serving) = bank().await;
+    let wrong = ServiceClient::new(&bus, &OTHER);
+    let arguments = std::collections::BTreeMap::from([("amount", "not a number")]);
+    let call = wrong.call::<_, Result<u32, Never>>(0, &arguments);
+    let error = call.idempotency_key("k").await.unwrap_err();
+    assert_eq!(error.kind(), Some(FailureKind::BadRequest), "{error}");
+    assert!(!error.may_have_executed());
+    assert_eq!(client.post(1).idempotency_key("k").await.unwrap(), 1);
+    assert_eq!(ledger.runs(), 1);
+    let _: AccountsClient = client;
+}

@@ -1,0 +1,291 @@
+//! Where Redis is, how to reach it, and how long to wait for it.
+
+use crate::{
+    claims::Claims,
+    connection::{Link, Pool},
+    error::{Cure, Failure},
+    health::Health,
+    inbox::{EntryId, Inbox},
+    keys::Keys,
+    listener::{self, Listener},
+    store::RedisStore,
+    url::{Address, Target},
+    writer::Writer,
+};
+use async_trait::async_trait;
+use replybus::{
+    SetupError, limits,
+    reply::{Arrivals, ReplyBackend, ReplyStore},
+};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+/// Before inboxes and claims, so that a rule for this user's rights can name them.
+const KEY_PREFIX: &str = "replybus:";
+/// Connections to write on. One carries tens of thousands of replies a second; the second lets
+/// work go on while the first is being replaced.
+const POOL_SIZE: usize = 2;
+const POOL_SIZE_MAX: usize = 64;
+/// Redis answers within a millisecond; a second is a server in trouble or a dead connection.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Replies through Redis 6.2 or later; what `Bus::connect` takes as its reply store.
+///
+/// Nothing is read or checked before the bus connects.
+///
+/// ```
+/// use replybus_redis::RedisReplies;
+/// use std::time::Duration;
+///
+/// let replies = RedisReplies::new("redis://127.0.0.1:6379/0")
+///     .pool_size(4)
+///     .connect_within(Duration::from_secs(10));
+/// ```
+#[derive(Clone)]
+#[must_use = "does nothing until a bus connects with it"]
+pub struct RedisReplies {
+    address: Address,
+    key_prefix: String,
+    pool_size: usize,
+    connect_within: Duration,
+    response_timeout: Duration,
+}
+
+impl RedisReplies {
+    /// Redis at a URL:
+    ///
+    /// - `redis://user:password@host:port/database`, and `rediss://` for TLS (feature `tls`);
+    /// - `redis+cluster://user:password@host1:port,host2:port` (feature `cluster`);
+    /// - `redis+sentinel://user:password@host1:port,host2:port/database?master=name` (feature
+    ///   `sentinel`); user and password are those of the servers behind, what the Sentinels
+    ///   themselves ask for is given as `sentinel_username` and `sentinel_password`.
+    ///
+    /// `rediss+cluster` and `rediss+sentinel` do the same over TLS. Certificates are checked
+    /// against the platform's store; there is no way to switch that off.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self::at(Address::Url(url.into()))
+    }
+
+    /// A Redis Cluster, found through some of its nodes: `redis://host:port` each. Feature
+    /// `cluster`.
+    pub fn cluster<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> Self {
+        Self::at(Address::Cluster(urls.into_iter().map(Into::into).collect()))
+    }
+
+    /// The server that Sentinels call the master `master`: `redis://host:port/database` for each
+    /// Sentinel, with user, password and database of the server behind. Feature `sentinel`.
+    pub fn sentinel<U: Into<String>>(
+        urls: impl IntoIterator<Item = U>,
+        master: impl Into<String>,
+    ) -> Self {
+        let urls = urls.into_iter().map(Into::into).collect();
+        Self::at(Address::Sentinel(urls, master.into()))
+    }
+
+    fn at(address: Address) -> Self {
+        Self {
+            address,
+            key_prefix: KEY_PREFIX.to_owned(),
+            pool_size: POOL_SIZE,
+            connect_within: limits::CONNECT_WITHIN,
+            response_timeout: RESPONSE_TIMEOUT,
+        }
+    }
+
+    /// What the keys of inboxes and claims begin with: up to 64 bytes of printable ASCII without
+    /// braces, `replybus:` by default. All programs of one bus need the same.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = prefix.into();
+        self
+    }
+
+    /// Connections to write on, 1 to 64; 2 by default. The inbox has one more of its own.
+    pub fn pool_size(mut self, connections: usize) -> Self {
+        self.pool_size = connections;
+        self
+    }
+
+    /// How long connecting keeps trying while Redis can't be reached; 30 s by default.
+    pub fn connect_within(mut self, within: Duration) -> Self {
+        self.connect_within = within;
+        self
+    }
+
+    /// How long Redis may take to answer one command before its connection is given up; 1 s by
+    /// default. An operation is tried again, for up to three times as long in all.
+    pub fn response_timeout(mut self, timeout: Duration) -> Self {
+        self.response_timeout = timeout;
+        self
+    }
+
+    fn check(&self) -> Result<(), SetupError> {
+        if !(1..=POOL_SIZE_MAX).contains(&self.pool_size) {
+            let reason = format!("is {}; 1 to {POOL_SIZE_MAX} are allowed", self.pool_size);
+            return Err(SetupError::setting("pool_size", reason));
+        }
+        for (setting, value) in [
+            ("connect_within", self.connect_within),
+            ("response_timeout", self.response_timeout),
+        ] {
+            if value.is_zero() || value > DAY {
+                let reason = format!("is {value:?}; more than nothing and up to a day is allowed");
+                return Err(SetupError::setting(setting, reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[async_trait]
+impl ReplyBackend for RedisReplies {
+    async fn open(
+        self: Box<Self>,
+        namespace: &str,
+        arrivals: Arc<dyn Arrivals>,
+    ) -> Result<Arc<dyn ReplyStore>, SetupError> {
+        self.check()?;
+        let keys = Keys::new(&self.key_prefix, namespace)?;
+        let target = Target::parse(&self.address)?;
+        let address = target.address();
+        let inbox = Inbox::new(keys.inbox(Uuid::new_v4()));
+        // One more than is held to write on: the listener's, which then leaves the pool.
+        let pool = Pool::new(&target, self.pool_size + 1);
+        let pool = Arc::new(pool.map_err(|failure| failure.setup(&address))?);
+        let link = self
+            .connect(&pool, &inbox)
+            .await
+            .map_err(|failure| failure.setup(&address))?;
+
+        let health = Arc::new(Health::default());
+        let writer = Writer::new(
+            Arc::clone(&pool),
+            self.pool_size,
+            self.response_timeout,
+            Arc::clone(&health),
+        );
+        let writer = Arc::new(writer);
+        let listener = Listener {
+            pool: Arc::clone(&pool),
+            keys: keys.clone(),
+            inbox: inbox.clone(),
+            arrivals,
+            health: Arc::clone(&health),
+            response_timeout: self.response_timeout,
+            last: EntryId::default(),
+        };
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let stopped = stop.clone();
+        tasks.spawn(async move { stopped.run_until_cancelled(listener.run(link)).await });
+        let (stopped, probing, probed) = (stop.clone(), Arc::clone(&writer), inbox.clone());
+        tasks.spawn(async move { stopped.run_until_cancelled(probing.probe(&probed)).await });
+
+        Ok(Arc::new(RedisStore {
+            keys,
+            inbox,
+            pool,
+            writer,
+            claims: Claims::new(),
+            health,
+            _stop_on_drop: stop.clone().drop_guard(),
+            stop,
+            tasks,
+        }))
+    }
+}
+
+impl RedisReplies {
+    /// Makes the first connection and the inbox, and keeps trying within the bound unless the
+    /// server says no.
+    async fn connect(&self, pool: &Pool, inbox: &Inbox) -> Result<Link, Failure> {
+        let deadline = Instant::now() + self.connect_within;
+        let mut pauses = listener::pauses();
+        let mut last = Failure::NoConnection;
+        loop {
+            match timeout_at(deadline, self.try_connect(pool, inbox)).await {
+                Ok(Ok(link)) => return Ok(link),
+                Ok(Err(failure)) if failure.refusal().is_some() => return Err(failure),
+                Ok(Err(failure)) if failure.cure() == Cure::None => return Err(failure),
+                Ok(Err(failure)) => last = failure,
+                Err(_) => return Err(last),
+            }
+            let pause = pauses.next().unwrap_or(limits::RECONNECT_MAX);
+            if Instant::now() + pause >= deadline {
+                return Err(last);
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn try_connect(&self, pool: &Pool, inbox: &Inbox) -> Result<Link, Failure> {
+        let mut link = pool.get().await?.take();
+        let made = async {
+            // First as a replier would: it shows a server that is too old, or rights that lack.
+            inbox.probe(&mut link).await?;
+            inbox.create(&mut link).await
+        };
+        match timeout(self.response_timeout, made).await {
+            Ok(made) => made.map(|()| link),
+            Err(_) => Err(Failure::Silent(self.response_timeout)),
+        }
+    }
+}
+
+impl fmt::Debug for RedisReplies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the text that was given: until it parses nobody knows where the password ends.
+        let target = Target::parse(&self.address);
+        let address = target
+            .as_ref()
+            .map_or("<invalid>".to_owned(), Target::address);
+        f.debug_struct("RedisReplies")
+            .field("address", &address)
+            .field("key_prefix", &self.key_prefix)
+            .field("pool_size", &self.pool_size)
+            .field("connect_within", &self.connect_within)
+            .field("response_timeout", &self.response_timeout)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_no_password() {
+        for url in [
+            "redis://me:hunter2@h:7000/1",
+            "redis://me:hun/ter2@h",
+            "redis+sentinel://me:hunter2@h?master=m&sentinel_password=hunter2",
+            "hunter2",
+        ] {
+            let shown = format!("{:?}", RedisReplies::new(url));
+            assert!(
+                !shown.contains("hunter2") && !shown.contains("ter2"),
+                "{shown}"
+            );
+        }
+        let shown = format!("{:?}", RedisReplies::new("redis://me:hunter2@h:7000/1"));
+        assert!(shown.contains("h:7000"), "{shown}");
+    }
+
+    #[test]
+    fn refuses_settings_that_make_no_sense() {
+        let settings = RedisReplies::new("redis://h");
+        assert!(settings.check().is_ok());
+        for wrong in [
+            settings.clone().pool_size(0),
+            settings.clone().pool_size(65),
+            settings.clone().connect_within(Duration::ZERO),
+            settings.clone().response_timeout(Duration::ZERO),
+            settings.clone().response_timeout(Duration::MAX),
+        ] {
+            assert!(wrong.check().is_err(), "{wrong:?}");
+        }
+    }
+}

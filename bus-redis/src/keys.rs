@@ -1,0 +1,167 @@
+//! The only place that spells a Redis key.
+
+use replybus::{CallId, SetupError};
+use uuid::Uuid;
+
+/// Bytes of the prefix and of the namespace, each.
+const PART_BYTES_MAX: usize = 64;
+/// A UUID with hyphens.
+const UUID_BYTES: usize = 36;
+
+/// Spells the keys of one bus.
+#[derive(Debug, Clone)]
+pub(crate) struct Keys {
+    /// `{prefix}{namespace.}`, before inboxes and claims.
+    scope: String,
+    /// `{namespace.}`, before reply keys: they are read by callers in other languages, who know
+    /// the bus but not how this program was configured.
+    namespace: String,
+}
+
+impl Keys {
+    pub(crate) fn new(prefix: &str, namespace: &str) -> Result<Self, SetupError> {
+        check("key prefix", prefix)?;
+        check("namespace", namespace)?;
+        let namespace = if namespace.is_empty() {
+            String::new()
+        } else {
+            format!("{namespace}.")
+        };
+        Ok(Self {
+            scope: format!("{prefix}{namespace}"),
+            namespace,
+        })
+    }
+
+    /// The inbox of one process. The braces make the id the hash tag in a cluster.
+    pub(crate) fn inbox(&self, process: Uuid) -> String {
+        format!("{}inbox:{{{}}}", self.scope, process.as_hyphenated())
+    }
+
+    /// Whether `name`, which comes from the network, is exactly what [`inbox`](Self::inbox) writes
+    /// for some process of this bus.
+    pub(crate) fn is_inbox(&self, name: &str) -> bool {
+        name.strip_prefix(self.scope.as_str())
+            .and_then(|rest| rest.strip_prefix("inbox:{"))
+            .and_then(|rest| rest.strip_suffix('}'))
+            .is_some_and(is_lowercase_uuid)
+    }
+
+    /// The reply to one call that has no inbox.
+    pub(crate) fn response(&self, id: CallId) -> String {
+        format!("{}response:{id}", self.namespace)
+    }
+
+    /// The claim on one command.
+    pub(crate) fn claim(&self, key: &str) -> String {
+        format!("{}claim:{key}", self.scope)
+    }
+}
+
+fn is_lowercase_uuid(text: &str) -> bool {
+    text.len() == UUID_BYTES
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
+/// Braces would move the hash tag, blanks and control characters only hurt who debugs.
+fn check(setting: &str, part: &str) -> Result<(), SetupError> {
+    if part.len() > PART_BYTES_MAX {
+        return Err(SetupError::setting(
+            setting,
+            format!(
+                "has {} bytes; at most {PART_BYTES_MAX} are allowed",
+                part.len()
+            ),
+        ));
+    }
+    let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'{' | b'}');
+    if !part.bytes().all(fits) {
+        return Err(SetupError::setting(
+            setting,
+            "may hold printable ASCII without blanks and braces",
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0192f0c1-2b3c-7d4e-8f50-617283940a1b";
+
+    #[test]
+    fn spells_every_key() {
+        let id: CallId = ID.parse().unwrap();
+        let process: Uuid = ID.parse().unwrap();
+        for (prefix, namespace, inbox, response, claim) in [
+            (
+                "replybus:",
+                "",
+                "replybus:inbox:{ID}",
+                "response:ID",
+                "replybus:claim:a/b",
+            ),
+            ("", "", "inbox:{ID}", "response:ID", "claim:a/b"),
+            (
+                "x:",
+                "eu",
+                "x:eu.inbox:{ID}",
+                "eu.response:ID",
+                "x:eu.claim:a/b",
+            ),
+        ] {
+            let keys = Keys::new(prefix, namespace).unwrap();
+            assert_eq!(keys.inbox(process), inbox.replace("ID", ID));
+            assert_eq!(keys.response(id), response.replace("ID", ID));
+            assert_eq!(keys.claim("a/b"), claim);
+            assert!(keys.is_inbox(&keys.inbox(process)));
+        }
+    }
+
+    #[test]
+    fn knows_its_inboxes_from_everything_else() {
+        let keys = Keys::new("replybus:", "eu").unwrap();
+        let hostile = [
+            String::new(),
+            "session:admin".into(),
+            "replybus:eu.inbox:".into(),
+            "replybus:eu.inbox:{}".into(),
+            "replybus:eu.inbox:*".into(),
+            format!("replybus:eu.inbox:{ID}"),
+            format!("replybus:eu.inbox:{{{ID}"),
+            format!("replybus:eu.inbox:{{{ID}}}}}"),
+            format!("replybus:eu.inbox:{{{ID}}}\r\nFLUSHALL"),
+            format!("replybus:eu.inbox:{{{ID}}}\n"),
+            format!(" replybus:eu.inbox:{{{ID}}}"),
+            format!("replybus:inbox:{{{ID}}}"),
+            format!("replybus:us.inbox:{{{ID}}}"),
+            format!("other:eu.inbox:{{{ID}}}"),
+            format!("replybus:eu.claim:{{{ID}}}"),
+            format!("REPLYBUS:eu.inbox:{{{ID}}}"),
+            format!("replybus:eu.inbox:{{{}}}", ID.to_uppercase()),
+            format!("replybus:eu.inbox:{{{}}}", ID.replace('-', "0")),
+            format!("replybus:eu.inbox:{{{}}}", ID.replace('0', "g")),
+            format!("replybus:eu.inbox:{{{}}}", "*".repeat(36)),
+            format!("replybus:eu.inbox:{{{}}}", "é".repeat(18)),
+            format!("replybus:eu.inbox:{{{}}}", "0".repeat(1 << 20)),
+            "x".repeat(1 << 20),
+        ];
+        for name in hostile {
+            let shown: String = name.chars().take(80).collect();
+            assert!(!keys.is_inbox(&name), "{shown:?}");
+        }
+        assert!(keys.is_inbox(&format!("replybus:eu.inbox:{{{ID}}}")));
+    }
+
+    #[test]
+    fn refuses_parts_that_would_move_the_hash_tag() {
+        for part in ["{", "a}b", "a b", "a\r\n", "é", &"x".repeat(65)] {
+            assert!(Keys::new(part, "").is_err(), "{part:?}");
+            assert!(Keys::new("", part).is_err(), "{part:?}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Hands the replies of this process's inbox to those who wait, over one connection of its own.
+//!
+//! A blocking read would hold up every other command of its connection, and a notice that nobody
+//! hears is lost; a stream read from the last place seen loses nothing. Whatever happens to the
+//! connection ends no wait: the listener takes another and goes on where it stopped.
+
+use crate::{
+    connection::{Link, Pool},
+    error::Failure,
+    health::Health,
+    inbox::{EntryId, Inbox},
+    keys::Keys,
+};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
+use deadpool_redis::redis;
+use replybus::{limits, reply::Arrivals};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
+
+/// How long one read waits on the server. Together with the response timeout it bounds how long a
+/// dead peer goes unnoticed.
+const BLOCK: Duration = Duration::from_secs(2);
+/// How often the inbox's expiry is put off, and how soon a wiped inbox is noticed.
+const KEEP_EVERY: Duration = Duration::from_secs(2);
+/// Bytes read before they are freed in Redis, if that comes before the time.
+const UNTRIMMED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Reply keys asked for at once.
+const LOOKUP_KEYS_MAX: usize = 128;
+
+pub(crate) struct Listener {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) keys: Keys,
+    pub(crate) inbox: Inbox,
+    pub(crate) arrivals: Arc<dyn Arrivals>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) response_timeout: Duration,
+    pub(crate) last: EntryId,
+}
+
+impl Listener {
+    /// Listens until dropped.
+    pub(crate) async fn run(mut self, first: Link) {
+        let mut first = Some(first);
+        let mut pauses = pauses();
+        loop {
+            let link = match first.take() {
+                Some(link) => Ok(link),
+                None => self.pool.get().await.map(|held| held.take()),
+            };
+            let ended = match link {
+                Ok(mut link) => match self.resume(&mut link).await {
+                    Ok(()) => {
+                        self.health.hearing_works();
+                        pauses = self::pauses();
+                        self.listen(&mut link).await
+                    }
+                    Err(failure) => failure,
+                },
+                Err(failure) => failure,
+            };
+            self.health.hearing_fails(&ended.reason());
+            sleep(pauses.next().unwrap_or(limits::RECONNECT_MAX)).await;
+        }
+    }
+
+    /// Finds the place to read on from, on a connection that is new.
+    async fn resume(&mut self, link: &mut Link) -> Result<(), Failure> {
+        match answered(self.response_timeout, self.inbox.newest(link)).await? {
+            Some(newest) if newest >= self.last => Ok(()),
+            // An older copy of the stream, after a failover or from a snapshot: what it holds
+            // may have been read, which does no harm.
+            Some(_) => {
+                self.last = EntryId::default();
+                self.look_up(link).await
+            }
+            None => self.create_again(link).await,
+        }
+    }
+
+    async fn listen(&mut self, link: &mut Link) -> Failure {
+        let patience = BLOCK + self.response_timeout;
+        let mut kept = Instant::now();
+        let mut untrimmed = 0;
+        loop {
+            let read = self.inbox.read(link, self.last, BLOCK);
+            let batch = match answered(patience, read).await {
+                Ok(batch) => batch,
+                Err(failure) => return failure,
+            };
+            self.last = batch.last.unwrap_or(self.last);
+            for (id, frame) in batch.replies {
+                untrimmed += frame.len();
+                self.arrivals.arrived(id, frame);
+            }
+            if kept.elapsed() >= KEEP_EVERY || untrimmed >= UNTRIMMED_BYTES_MAX {
+                if let Err(failure) = self.keep(link).await {
+                    return failure;
+                }
+                kept = Instant::now();
+                untrimmed = 0;
+            }
+        }
+    }
+
+    async fn keep(&mut self, link: &mut Link) -> Result<(), Failure> {
+        let kept = answered(self.response_timeout, self.inbox.keep(link, self.last)).await?;
+        if kept {
+            Ok(())
+        } else {
+            self.create_again(link).await
+        }
+    }
+
+    /// The inbox is gone: Redis was wiped, or this process stood still for too long. Replies that
+    /// found no inbox meanwhile lie under the keys of their calls.
+    async fn create_again(&mut self, link: &mut Link) -> Result<(), Failure> {
+        tracing::warn!(
+            inbox = self.inbox.key(),
+            "the inbox is gone from Redis; making it again"
+        );
+        answered(self.response_timeout, self.inbox.create(link)).await?;
+        self.last = EntryId::default();
+        self.look_up(link).await
+    }
+
+    /// Looks for the replies of all waiting calls under their own keys. The inbox must be there
+    /// before: a reply stored later goes into it.
+    async fn look_up(&self, link: &mut Link) -> Result<(), Failure> {
+        let waiting = self.arrivals.waiting();
+        for ids in waiting.chunks(LOOKUP_KEYS_MAX) {
+            let mut get = redis::cmd("MGET");
+            for id in ids {
+                get.arg(self.keys.response(*id));
+            }
+            let found = async { Ok(get.query_async::<Vec<Option<Vec<u8>>>>(link).await?) };
+            let frames = answered(self.response_timeout, found).await?;
+            for (id, frame) in ids.iter().zip(frames) {
+                if let Some(frame) = frame {
+                    self.arrivals.arrived(*id, Bytes::from(frame));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn answered<T>(
+    patience: Duration,
+    command: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match timeout(patience, command).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Failure::Silent(patience)),
+    }
+}
+
+/// The pauses between attempts to connect; there is no last one.
+pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(limits::RECONNECT_MIN)
+        .with_max_delay(limits::RECONNECT_MAX)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}

@@ -1,0 +1,186 @@
+//! Replies and claims in Redis.
+
+use crate::{
+    claims::{Along, Claims, Finished},
+    connection::{Link, Pool},
+    error::Failure,
+    health::Health,
+    inbox::{self, Inbox, millis},
+    keys::Keys,
+    writer::Writer,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use deadpool_redis::redis;
+use replybus::{
+    CallId,
+    reply::{Claim, Claimed, Reply, ReplyStore, ReplyTarget, StoreError, StoreHealth},
+};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+/// How long a close waits for the tasks that it told to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(1);
+
+/// An open store. Dropped without a close its tasks end and its inbox expires.
+pub(crate) struct RedisStore {
+    pub(crate) keys: Keys,
+    pub(crate) inbox: Inbox,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) writer: Arc<Writer>,
+    pub(crate) claims: Claims,
+    pub(crate) health: Arc<Health>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) _stop_on_drop: DropGuard,
+}
+
+#[async_trait]
+impl ReplyStore for RedisStore {
+    fn inbox(&self) -> &str {
+        self.inbox.key()
+    }
+
+    fn is_inbox(&self, reply_to: &str) -> bool {
+        self.keys.is_inbox(reply_to)
+    }
+
+    async fn store(&self, reply: Reply) -> Result<(), StoreError> {
+        let reply = &reply;
+        let stored = match &reply.record {
+            Some(claim) => {
+                self.writer
+                    .run(|link| self.finish(link, claim, reply))
+                    .await
+            }
+            None => {
+                self.writer
+                    .run(|link| self.answer(link, reply, &reply.frame))
+                    .await
+            }
+        };
+        stored.map_err(|failure| failure.store("store a reply"))
+    }
+
+    async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {
+        let key = &self.keys.response(id);
+        let fetched = self.writer.run(|mut link| async move {
+            let frame: Option<Vec<u8>> = redis::cmd("GET").arg(key).query_async(&mut link).await?;
+            Ok(frame.map(Bytes::from))
+        });
+        fetched
+            .await
+            .map_err(|failure| failure.store("fetch a reply"))
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        let asked = self
+            .writer
+            .run(|mut link| async move { self.claims.claim(&mut link, &self.keys, claim).await });
+        asked
+            .await
+            .map_err(|failure| failure.store("claim a command"))
+    }
+
+    async fn renew(&self, claim: &Claim) -> Result<bool, StoreError> {
+        let asked = self
+            .writer
+            .run(|mut link| async move { self.claims.renew(&mut link, &self.keys, claim).await });
+        asked
+            .await
+            .map_err(|failure| failure.store("renew a claim"))
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        let asked = self
+            .writer
+            .run(|mut link| async move { self.claims.release(&mut link, &self.keys, claim).await });
+        asked
+            .await
+            .map_err(|failure| failure.store("release a claim"))
+    }
+
+    fn health(&self) -> StoreHealth {
+        self.health.report()
+    }
+
+    async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        // A task that does not stop in time is cut off with its connection.
+        let _ = tokio::time::timeout(STOP_WITHIN, self.tasks.wait()).await;
+        let inbox = &self.inbox;
+        let deleted = self
+            .writer
+            .run(|mut link| async move { inbox.delete(&mut link).await });
+        if let Err(failure) = deleted.await {
+            tracing::debug!(reason = failure.reason(), "the inbox is left to expire");
+        }
+        self.writer.close();
+    }
+}
+
+impl RedisStore {
+    /// Ends a claim with its outcome, and answers. On one server that is one step; in a cluster
+    /// the keys may live apart, so the outcome comes first: after a crash in between the message
+    /// comes again and is answered from the record.
+    async fn finish(&self, mut link: Link, claim: &Claim, reply: &Reply) -> Result<(), Failure> {
+        let apart = self.pool.is_cluster();
+        let along = match &reply.target {
+            ReplyTarget::Inbox(inbox) if !apart => Along::Inbox(inbox),
+            ReplyTarget::Key if !apart => Along::Key,
+            _ => Along::Nowhere,
+        };
+        let finished = self
+            .claims
+            .finish(&mut link, &self.keys, claim, reply, along)
+            .await?;
+        match finished {
+            Finished::TakenOver => {
+                tracing::warn!(call = %reply.id, "the claim was taken over; its new owner answers");
+                Ok(())
+            }
+            Finished::Recorded if apart => self.answer(link, reply, &reply.frame).await,
+            Finished::Before(frame) if apart => self.answer(link, reply, &frame).await,
+            Finished::Recorded | Finished::Before(_) => Ok(()),
+        }
+    }
+
+    async fn answer(&self, mut link: Link, reply: &Reply, frame: &[u8]) -> Result<(), Failure> {
+        match &reply.target {
+            ReplyTarget::None => Ok(()),
+            ReplyTarget::Key => self.keep(&mut link, reply, frame).await,
+            ReplyTarget::Inbox(inbox) => {
+                let id = reply.id.to_string();
+                if inbox::deliver(&mut link, inbox, &id, frame).await? {
+                    return Ok(());
+                }
+                self.keep(&mut link, reply, frame).await?;
+                // Its owner may have made it again, and looked under the key, in between.
+                inbox::deliver(&mut link, inbox, &id, frame).await?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts the reply under the call's own key, unless there is one.
+    async fn keep(&self, link: &mut Link, reply: &Reply, frame: &[u8]) -> Result<(), Failure> {
+        let mut set = redis::cmd("SET");
+        set.arg(self.keys.response(reply.id)).arg(frame);
+        set.arg("NX").arg("PX").arg(millis(reply.ttl));
+        Ok(set.query_async(link).await?)
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore")
+            .field("inbox", &self.inbox.key())
+            .field("writer", &self.writer)
+            .field("health", &self.health.report())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,205 @@
+//! Runs commands on a few held connections, and replaces those that fail.
+//!
+//! Every operation given to it is safe to repeat: what was not answered may have been carried out.
+
+use crate::{
+    connection::{Held, Link, Pool},
+    error::{Cure, Failure},
+    health::Health,
+    inbox::Inbox,
+};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use std::{
+    fmt,
+    future::Future,
+    iter,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+/// An operation may take so many response timeouts in all: one on a connection that turns out to
+/// be dead, one on its replacement, and one for what lies between.
+const RESPONSE_TIMEOUTS_IN_ALL: u32 = 3;
+/// Pauses between attempts, after the second, which follows the first at once.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(10);
+const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// Held connections, used in turn.
+pub(crate) struct Writer {
+    pool: Arc<Pool>,
+    slots: Box<[Slot]>,
+    turn: AtomicUsize,
+    response_timeout: Duration,
+    health: Arc<Health>,
+}
+
+#[derive(Default)]
+struct Slot {
+    current: Mutex<Current>,
+    /// One makes the new connection, the others wait for it.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Current {
+    held: Option<Held>,
+    /// Of many that saw one connection fail, the first discards it and the others nothing.
+    generation: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        pool: Arc<Pool>,
+        connections: usize,
+        response_timeout: Duration,
+        health: Arc<Health>,
+    ) -> Self {
+        let slots = iter::repeat_with(Slot::default).take(connections).collect();
+        Self {
+            pool,
+            slots,
+            turn: AtomicUsize::new(0),
+            response_timeout,
+            health,
+        }
+    }
+
+    /// Runs `operation`, and again on another connection if it failed for want of a good one,
+    /// within a few response timeouts in all.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may or may not have been carried out.
+    pub(crate) async fn run<T, F>(&self, operation: impl Fn(Link) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let deadline = Instant::now() + self.response_timeout * RESPONSE_TIMEOUTS_IN_ALL;
+        let mut pauses = iter::once(Duration::ZERO).chain(
+            ExponentialBuilder::default()
+                .with_min_delay(RETRY_PAUSE_MIN)
+                .with_max_delay(RETRY_PAUSE_MAX)
+                .with_jitter()
+                .without_max_times()
+                .build(),
+        );
+        loop {
+            let failure = match self.attempt(&operation, deadline).await {
+                Ok(value) => {
+                    self.health.storing_works();
+                    return Ok(value);
+                }
+                Err(failure) => failure,
+            };
+            let pause = pauses.next().unwrap_or(RETRY_PAUSE_MAX);
+            let lasting = failure.cure() == Cure::None;
+            if lasting || Instant::now() + pause >= deadline {
+                if !lasting || failure.refusal().is_some() {
+                    self.health.storing_fails(&failure.reason());
+                }
+                return Err(failure);
+            }
+            sleep(pause).await;
+        }
+    }
+
+    async fn attempt<T, F>(
+        &self,
+        operation: &impl Fn(Link) -> F,
+        deadline: Instant,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
+        let slot = self.slots.get(turn).ok_or(Failure::NoConnection)?;
+        let connected = timeout_at(deadline, slot.link(&self.pool)).await;
+        let (link, generation) = connected.map_err(|_| Failure::NoConnection)??;
+
+        let patience = self.response_timeout.min(deadline - Instant::now());
+        let outcome = match timeout(patience, operation(link)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Failure::Silent(patience)),
+        };
+        if let Err(failure) = &outcome
+            && failure.cure() == Cure::Reconnect
+        {
+            // At the first silence, not the third: commands of others still in flight keep the
+            // old connection alive through their clones, so an early change costs one handshake.
+            slot.discard(generation);
+        }
+        outcome
+    }
+
+    /// Ends the connections; whatever is asked later fails.
+    pub(crate) fn close(&self) {
+        self.pool.close();
+        for slot in &self.slots {
+            let generation = slot.current().generation;
+            slot.discard(generation);
+        }
+    }
+
+    /// Once storing failed, tries it until it works, so that health needs no traffic to recover.
+    pub(crate) async fn probe(&self, inbox: &Inbox) {
+        loop {
+            self.health.storing_failed().await;
+            while !self.health.is_storing() {
+                sleep(RETRY_PAUSE_MAX).await;
+                // Success and failure alike are noted by `run`.
+                let _ = self
+                    .run(|mut link| async move { inbox.probe(&mut link).await })
+                    .await;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("connections", &self.slots.len())
+            .field("response_timeout", &self.response_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Slot {
+    async fn link(&self, pool: &Pool) -> Result<(Link, u64), Failure> {
+        if let Some(link) = self.current().link() {
+            return Ok(link);
+        }
+        let _connecting = self.connecting.lock().await;
+        if let Some(link) = self.current().link() {
+            return Ok(link);
+        }
+        let held = pool.get().await?;
+        let mut current = self.current();
+        current.generation += 1;
+        let link = (held.link(), current.generation);
+        current.held = Some(held);
+        Ok(link)
+    }
+
+    fn discard(&self, generation: u64) {
+        let mut current = self.current();
+        if current.generation == generation {
+            let dead = current.held.take();
+            drop(current);
+            drop(dead.map(Held::take));
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Current {
+    fn link(&self) -> Option<(Link, u64)> {
+        Some((self.held.as_ref()?.link(), self.generation))
+    }
+}

@@ -1,0 +1,193 @@
+//! Of many workers that ask for one command, one runs it.
+
+use crate::live::{self, bounded, claim, eventually, open, reply, shared};
+use replybus::reply::{Claimed, ReplyTarget};
+use replybus_redis::RedisReplies;
+use std::{sync::Arc, time::Duration};
+
+const RUN: fn(u32) -> Claimed = |attempt| Claimed::Run { attempt };
+
+/// Everything a claim can be asked and answer, in order.
+pub(crate) async fn table(replies: &RedisReplies) {
+    let (store, _) = open(replies).await;
+    let key = live::unique("table");
+    let (mine, yours) = (claim(&key, "mine"), claim(&key, "yours"));
+    let mut unlike = yours.clone();
+    unlike.fingerprint = [8; 16];
+
+    assert_eq!(store.claim(&mine).await.unwrap(), RUN(1));
+    assert_eq!(
+        store.claim(&mine).await.unwrap(),
+        RUN(1),
+        "the same owner asks again"
+    );
+    assert_eq!(store.claim(&yours).await.unwrap(), Claimed::Running);
+    assert_eq!(store.claim(&unlike).await.unwrap(), Claimed::Conflict);
+    assert!(store.renew(&mine).await.unwrap());
+    assert!(!store.renew(&yours).await.unwrap());
+
+    store.release(&yours).await.unwrap();
+    assert_eq!(
+        store.claim(&yours).await.unwrap(),
+        Claimed::Running,
+        "not yours to release"
+    );
+    store.release(&mine).await.unwrap();
+    store.release(&mine).await.unwrap();
+    assert_eq!(
+        store.claim(&yours).await.unwrap(),
+        RUN(1),
+        "a released attempt does not count"
+    );
+    assert!(!store.renew(&mine).await.unwrap());
+
+    let mut outcome = reply(ReplyTarget::None, "outcome");
+    outcome.record = Some(yours.clone());
+    store.store(outcome).await.unwrap();
+    assert_eq!(
+        store.claim(&mine).await.unwrap(),
+        Claimed::Done("outcome".into())
+    );
+    assert_eq!(store.claim(&unlike).await.unwrap(), Claimed::Conflict);
+    store.release(&yours).await.unwrap();
+    assert_eq!(
+        store.claim(&yours).await.unwrap(),
+        Claimed::Done("outcome".into())
+    );
+}
+
+#[tokio::test]
+async fn answers_by_the_table() {
+    let Some(url) = shared().await else { return };
+    bounded(table(&RedisReplies::new(url))).await;
+}
+
+#[tokio::test]
+async fn a_lapsed_claim_is_taken_over_and_counted() {
+    let Some(url) = shared().await else { return };
+    let (store, _) = open(&RedisReplies::new(url)).await;
+    let key = live::unique("lapse");
+    let mut dead = claim(&key, "dead");
+    dead.lease = Duration::from_millis(30);
+    let heir = claim(&key, "heir");
+    assert_eq!(store.claim(&dead).await.unwrap(), RUN(1));
+    eventually("the lease lapses", || async {
+        store.claim(&heir).await.unwrap() == RUN(2)
+    })
+    .await;
+    assert!(!store.renew(&dead).await.unwrap());
+
+    store.release(&heir).await.unwrap();
+    let third = claim(&key, "third");
+    assert_eq!(
+        store.claim(&third).await.unwrap(),
+        RUN(2),
+        "the released attempt does not count"
+    );
+}
+
+#[tokio::test]
+async fn renewing_keeps_a_claim_from_lapsing() {
+    let Some(url) = shared().await else { return };
+    let (store, _) = open(&RedisReplies::new(url)).await;
+    let key = live::unique("renew");
+    let mut short = claim(&key, "mine");
+    short.lease = Duration::from_millis(20);
+    assert_eq!(store.claim(&short).await.unwrap(), RUN(1));
+    assert!(store.renew(&claim(&key, "mine")).await.unwrap());
+    tokio::time::sleep(Duration::from_millis(40)).await;
+    assert_eq!(
+        store.claim(&claim(&key, "yours")).await.unwrap(),
+        Claimed::Running
+    );
+}
+
+#[tokio::test]
+async fn renewing_restores_a_claim_that_redis_lost() {
+    let Some(url) = shared().await else { return };
+    let (store, _) = open(&RedisReplies::new(url)).await;
+    let key = live::unique("lost");
+    assert!(store.renew(&claim(&key, "mine")).await.unwrap());
+    assert_eq!(
+        store.claim(&claim(&key, "yours")).await.unwrap(),
+        Claimed::Running
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_was_given_up_changes_nothing() {
+    let Some(url) = shared().await else { return };
+    let (store, heard) = open(&RedisReplies::new(url)).await;
+    let key = live::unique("zombie");
+    let mut zombie = claim(&key, "zombie");
+    zombie.lease = Duration::from_millis(1);
+    assert_eq!(store.claim(&zombie).await.unwrap(), RUN(1));
+    let heir = claim(&key, "heir");
+    eventually("the lease lapses", || async {
+        store.claim(&heir).await.unwrap() == RUN(2)
+    })
+    .await;
+
+    // While its heir runs it can neither record nor answer.
+    let mut late = live::to_inbox(&store, "late");
+    late.record = Some(zombie.clone());
+    store.store(late.clone()).await.unwrap();
+    assert_eq!(
+        store.claim(&claim(&key, "third")).await.unwrap(),
+        Claimed::Running
+    );
+
+    // Once the heir is done, what it recorded is the answer to the zombie's caller as well.
+    let mut outcome = live::to_inbox(&store, "outcome");
+    outcome.record = Some(heir);
+    store.store(outcome.clone()).await.unwrap();
+    store.store(late.clone()).await.unwrap();
+    assert_eq!(heard.reply(outcome.id).await, "outcome");
+    assert_eq!(heard.reply(late.id).await, "outcome");
+    assert_eq!(
+        store.claim(&zombie).await.unwrap(),
+        Claimed::Done("outcome".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_many_runs() {
+    let Some(url) = shared().await else { return };
+    let (store, _) = open(&RedisReplies::new(url)).await;
+    for _ in 0..20 {
+        let key = live::unique("race");
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..32 {
+            let (store, claim) = (Arc::clone(&store), claim(&key, &format!("owner-{task}")));
+            tasks.spawn(async move { store.claim(&claim).await.unwrap() });
+        }
+        let answers = tasks.join_all().await;
+        assert_eq!(
+            answers.iter().filter(|answer| **answer == RUN(1)).count(),
+            1
+        );
+        assert_eq!(
+            answers
+                .iter()
+                .filter(|answer| **answer == Claimed::Running)
+                .count(),
+            31
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_record_outlives_its_lease_and_ends_with_its_retention() {
+    let Some(url) = shared().await else { return };
+    let (store, _) = open(&RedisReplies::new(url)).await;
+    let mut claim = claim(&live::unique("retention"), "mine");
+    claim.retention = Duration::from_millis(50);
+    let mut outcome = reply(ReplyTarget::None, "outcome");
+    outcome.record = Some(claim.clone());
+    store.store(outcome).await.unwrap();
+    claim.lease = Duration::from_millis(1);
+    eventually("the outcome is forgotten", || async {
+        store.claim(&claim).await.unwrap() == RUN(1)
+    })
+    .await;
+}

@@ -1,0 +1,108 @@
+//! What opening a store refuses, and how soon.
+
+use crate::{
+    live::{self, bounded},
+    server::{Server, free_port},
+    waiters::Waiters,
+};
+use replybus::{
+    SetupError,
+    reply::{ReplyBackend, StoreHealth},
+};
+use replybus_redis::RedisReplies;
+use std::{sync::Arc, time::Duration};
+
+pub(crate) async fn refused(replies: RedisReplies, namespace: &str) -> SetupError {
+    match Box::new(replies)
+        .open(namespace, Arc::new(Waiters::default()))
+        .await
+    {
+        Ok(store) => panic!("opened {store:?}"),
+        Err(refused) => refused,
+    }
+}
+
+#[tokio::test]
+async fn settings_are_refused_before_anything_is_tried() {
+    let replies = RedisReplies::new("redis://h");
+    for (replies, namespace) in [
+        (RedisReplies::new("http://h"), ""),
+        (replies.clone().pool_size(0), ""),
+        (replies.clone().response_timeout(Duration::ZERO), ""),
+        (replies.clone().key_prefix("{"), ""),
+        (replies, "a b"),
+    ] {
+        let refused = refused(replies, namespace).await;
+        assert!(matches!(refused, SetupError::Setting { .. }), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn an_absent_server_is_reported_after_the_time_allowed() {
+    let url = format!("redis://:hunter2@127.0.0.1:{}", free_port());
+    let replies = RedisReplies::new(url).connect_within(Duration::from_millis(300));
+    let refused = bounded(refused(replies, "")).await;
+    assert!(
+        matches!(refused, SetupError::Unreachable { .. }),
+        "{refused}"
+    );
+    assert!(!format!("{refused:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_server_that_starts_later_is_waited_for() {
+    let Some(mut server) = Server::start(&[]).await else {
+        return;
+    };
+    server.kill();
+    let replies = RedisReplies::new(server.url());
+    let (opened, ()) = tokio::join!(bounded(live::open(&replies)), server.restart());
+    assert_eq!(opened.0.health(), StoreHealth::Up);
+}
+
+#[tokio::test]
+async fn passwords_are_checked_at_once() {
+    let Some(server) = Server::start(&["--requirepass", "s/cret"]).await else {
+        return;
+    };
+    let port = server.port;
+    for wrong in [
+        format!("redis://127.0.0.1:{port}"),
+        format!("redis://:hunter2@127.0.0.1:{port}"),
+        format!("redis://nobody:hunter2@127.0.0.1:{port}"),
+    ] {
+        let refused = bounded(refused(RedisReplies::new(wrong), "")).await;
+        assert!(matches!(refused, SetupError::Refused { .. }), "{refused:?}");
+        assert!(!format!("{refused:?}").contains("hunter2"));
+    }
+    let right = RedisReplies::new(format!("redis://:s%2Fcret@127.0.0.1:{port}"));
+    bounded(live::open(&right)).await;
+}
+
+#[tokio::test]
+async fn missing_rights_and_databases_are_refused_at_once() {
+    let Some(server) = Server::start(&["--user", "reader on >pw ~* +@read +@connection"]).await
+    else {
+        return;
+    };
+    for wrong in [
+        format!("redis://reader:pw@127.0.0.1:{}", server.port),
+        format!("redis://127.0.0.1:{}/999", server.port),
+    ] {
+        let refused = bounded(refused(RedisReplies::new(wrong), "")).await;
+        assert!(matches!(refused, SetupError::Refused { .. }), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_rights_it_needs_are_those_it_documents() {
+    let rights = "bus on >pw resetchannels ~replybus:* ~response:* +xadd +xread +xtrim +xinfo \
+                  +pexpire +set +get +mget +del +multi +exec +evalsha +script|load +hmget +hget \
+                  +hset +time +@connection";
+    let Some(server) = Server::start(&["--user", rights]).await else {
+        return;
+    };
+    let replies = RedisReplies::new(format!("redis://bus:pw@127.0.0.1:{}", server.port));
+    bounded(crate::claims::table(&replies)).await;
+    bounded(crate::promises::all(&RedisReplies::new(server.url()))).await;
+}
