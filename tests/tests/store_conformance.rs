@@ -57,3 +57,4 @@ macro_rules! suite {
 }
 
 suite!(memory);
+suite!(redis);

@@ -69,3 +69,4 @@ macro_rules! suite {
 }
 
 suite!(memory);
+suite!(rabbitmq);

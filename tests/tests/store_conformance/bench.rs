@@ -8,7 +8,8 @@ use replybus::{
         memory::MemoryReplies,
     },
 };
-use replybus_tests::live::unique;
+use replybus_redis::RedisReplies;
+use replybus_tests::live::{self, unique};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::{Mutex, mpsc};
 
@@ -31,6 +32,12 @@ type Backend = Box<dyn Fn() -> Box<dyn ReplyBackend> + Send + Sync>;
 pub(crate) async fn memory() -> Option<Backend> {
     let replies = MemoryReplies::new();
     Some(Box::new(move || Box::new(replies.clone())))
+}
+
+/// Redis.
+pub(crate) async fn redis() -> Option<Backend> {
+    let url = live::redis().await?;
+    Some(Box::new(move || Box::new(RedisReplies::new(&url))))
 }
 
 /// One test's share of a store: a namespace of its own.

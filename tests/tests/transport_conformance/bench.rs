@@ -1,15 +1,16 @@
 //! The broker a promise is checked on, and short words for what is done to it.
 
 use async_trait::async_trait;
+use lapin::{Connection, ConnectionProperties};
 use replybus::{
     contract::QueueType,
     message::Message,
     transport::{
         Binding, Deliveries, Delivery, Outgoing, QueueSpec, Settled, Source, Transport, Verdict,
-        memory::MemoryTransport,
+        amqp::Amqp, memory::MemoryTransport,
     },
 };
-use replybus_tests::live::unique;
+use replybus_tests::live::{self, unique};
 use std::{
     future::Future,
     pin::Pin,
@@ -44,6 +45,36 @@ impl Broker for Memory {
     }
 
     async fn delete(&self, _queues: &[String], _exchanges: &[String]) {}
+}
+
+/// RabbitMQ.
+pub(crate) async fn rabbitmq() -> Option<Box<dyn Broker>> {
+    let url = live::rabbitmq().await?;
+    Some(Box::new(RabbitMq(url)))
+}
+
+struct RabbitMq(String);
+
+#[async_trait]
+impl Broker for RabbitMq {
+    async fn connect(&self) -> Arc<dyn Transport> {
+        Amqp::new(&self.0).connect().await.unwrap()
+    }
+
+    async fn delete(&self, queues: &[String], exchanges: &[String]) {
+        let properties = ConnectionProperties::default();
+        let connection = Connection::connect(&self.0, properties).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        for queue in queues {
+            let deleted = channel.queue_delete(queue.as_str().into(), Default::default());
+            deleted.await.unwrap();
+        }
+        for exchange in exchanges {
+            let deleted = channel.exchange_delete(exchange.as_str().into(), Default::default());
+            deleted.await.unwrap();
+        }
+        connection.close(200, "done".into()).await.unwrap();
+    }
 }
 
 /// One test's share of a broker.
