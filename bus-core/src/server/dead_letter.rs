@@ -48,21 +48,13 @@ impl DeadLetters {
     pub(crate) async fn keep(&self, message: Message, outcome: Outcome, answer: &Answer) -> bool {
         let (reason, text) = match (outcome, answer.as_fault()) {
             (_, Some(fault)) => (fault.code.as_str(), fault.message.as_str()),
-            _ => (
-                "handler",
-                "the handler returned an error, and nobody waits for it",
-            ),
+            _ => ("handler", "the handler returned an error, and nobody waits for it"),
         };
         self.keep_because(message, reason, text).await
     }
 
     /// As [`keep`](Self::keep), for a reason in words.
-    pub(crate) async fn keep_because(
-        &self,
-        mut message: Message,
-        reason: &str,
-        text: &str,
-    ) -> bool {
+    pub(crate) async fn keep_because(&self, mut message: Message, reason: &str, text: &str) -> bool {
         metrics::counter!("replybus_dead_letters_total", "queue" => self.of.clone()).increment(1);
         message.exchange = String::new();
         message.routing_key = self.queue.name.clone();
@@ -95,11 +87,7 @@ impl DeadLetters {
                 }
                 Verdict::Lost => {}
                 verdict @ (Verdict::Refused | Verdict::Busy | Verdict::NotWritten) => {
-                    tracing::error!(
-                        queue = self.queue.name,
-                        ?verdict,
-                        "a dead letter was not kept"
-                    );
+                    tracing::error!(queue = self.queue.name, ?verdict, "a dead letter was not kept");
                     return false;
                 }
             }

@@ -101,10 +101,7 @@ impl Deliverer {
             let known = known.join(", ");
             return Err(Fault::new(
                 FaultCode::UnknownMethod,
-                format!(
-                    "{} has no method {name:?}, it has: {known}",
-                    self.contract.name
-                ),
+                format!("{} has no method {name:?}, it has: {known}", self.contract.name),
             ));
         };
         let context = envelope
@@ -155,10 +152,7 @@ impl Deliverer {
     fn count(&self, message: &Message, answer: &Answer, envelope: &Envelope) {
         // Only names out of the contract become labels: a caller must not be able to make more.
         let name = message.properties.kind.as_deref().unwrap_or_default();
-        let method = self
-            .contract
-            .method(name)
-            .map_or("unknown", |(_, m)| m.name);
+        let method = self.contract.method(name).map_or("unknown", |(_, m)| m.name);
         let service = self.contract.name;
         let outcome = answer.label();
         metrics::counter!("replybus_served_total",
@@ -174,6 +168,7 @@ impl Deliverer {
         }
     }
 }
+
 
 /// Stores a reply, however long it takes the store to come back: the handler has run, and running
 /// it again is worse than being late. `false` if it did not come back in time.

@@ -1,8 +1,8 @@
 //! What a generated server implements: from a method's position and bytes to an answer.
 
 use crate::{
-    client::Outcome,
     codec::{self, CodecError, ContentType},
+    client::Outcome,
     contract::ServiceContract,
     error::{Fault, FaultCode},
     limits::REPLY_BYTES_MAX,
@@ -140,10 +140,7 @@ impl Answer {
     }
 
     fn unsendable(error: &CodecError) -> Self {
-        Self::fault(
-            FaultCode::BadReply,
-            format!("the answer can't be sent: {error}"),
-        )
+        Self::fault(FaultCode::BadReply, format!("the answer can't be sent: {error}"))
     }
 }
 
