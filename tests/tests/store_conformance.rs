@@ -38,6 +38,8 @@ macro_rules! suite {
             claims::another_fingerprint_is_a_conflict,
             claims::a_lapsed_claim_goes_to_the_next_owner,
             claims::an_owner_that_lost_its_claim_records_nothing,
+            claims::callers_of_one_command_get_one_outcome,
+            claims::a_claim_whose_record_is_gone_is_made_again,
             claims::a_renewed_claim_does_not_lapse,
             claims::a_released_claim_does_not_count,
             claims::an_outcome_is_forgotten_after_its_retention,

@@ -152,6 +152,37 @@ pub(crate) async fn an_owner_that_lost_its_claim_records_nothing(bench: Bench) {
     assert_eq!(store.claim(&by("a")).await, done("ok"));
 }
 
+pub(crate) async fn callers_of_one_command_get_one_outcome(bench: Bench) {
+    let (caller, service) = (bench.open().await, bench.open().await);
+    let outcome = |owner: &str, id, frame| Reply {
+        record: Some(by(owner)),
+        ..reply(id, caller.target(), frame)
+    };
+    let (dead, first, late) = (CallId::new(), CallId::new(), CallId::new());
+    service.claim(&briefly_by("a")).await;
+    lapsed(&service, &by("b")).await;
+    for reply in [
+        // Not sent: the outcome is still to come.
+        outcome("a", dead, "from the dead"),
+        outcome("b", first, "ok"),
+        outcome("a", late, "from the dead"),
+    ] {
+        service.store.store(reply).await.unwrap();
+    }
+    assert_eq!(caller.arrived().await, (first, "ok".into()));
+    assert_eq!(caller.arrived().await, (late, "ok".into()));
+}
+
+pub(crate) async fn a_claim_whose_record_is_gone_is_made_again(bench: Bench) {
+    let store = bench.open().await;
+    assert!(store.store.renew(&by("a")).await.unwrap());
+    assert_eq!(store.claim(&by("b")).await, Claimed::Running);
+    store.finish(&by("a"), "ok").await;
+    assert_eq!(store.claim(&by("b")).await, done("ok"));
+    assert!(store.store.renew(&by("a")).await.unwrap());
+    assert!(!store.store.renew(&by("b")).await.unwrap());
+}
+
 pub(crate) async fn a_renewed_claim_does_not_lapse(bench: Bench) {
     let store = bench.open().await;
     store.claim(&briefly_by("a")).await;

@@ -58,9 +58,6 @@ fn assert_names_the_queue(error: SetupError, queue: &QueueSpec) {
 
 pub(crate) async fn an_exchange_needs_no_listener(bench: Arc<Bench>) {
     let exchange = bench.exchange();
-    for _ in 0..2 {
-        bench.transport.declare_exchange(&exchange).await.unwrap();
-    }
     for (mandatory, expected) in [(true, Verdict::Unroutable), (false, Verdict::Confirmed)] {
         let outgoing = Outgoing {
             mandatory,
