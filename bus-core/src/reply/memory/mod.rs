@@ -146,10 +146,14 @@ impl ReplyStore for MemoryStore {
             })
     }
 
-    async fn store(&self, reply: Reply) -> Result<(), StoreError> {
+    async fn store(&self, mut reply: Reply) -> Result<(), StoreError> {
         let namespace = self.open("store a reply")?;
         if let Some(claim) = &reply.record {
-            lock(&namespace.claims).finish(claim, reply.frame.clone());
+            let counts = lock(&namespace.claims).finish(claim, reply.frame.clone());
+            let Some(frame) = counts else {
+                return Ok(());
+            };
+            reply.frame = frame;
         }
         namespace.deliver(reply);
         Ok(())
