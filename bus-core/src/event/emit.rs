@@ -131,13 +131,7 @@ impl Emit {
     }
 }
 
-fn message(
-    bus: &Bus,
-    exchange: &str,
-    routing_key: &str,
-    id: CallId,
-    body: Bytes,
-) -> Message {
+fn message(bus: &Bus, exchange: &str, routing_key: &str, id: CallId, body: Bytes) -> Message {
     let context = Context::current();
     let trace = match context.trace() {
         Some(trace) => trace.child(id),

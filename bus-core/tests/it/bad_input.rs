@@ -28,7 +28,10 @@ async fn site() -> Site {
         .await
         .unwrap();
     let ledger = Ledger::new();
-    let serving = bus.serve(AccountsServer::new(ledger.clone())).await.unwrap();
+    let serving = bus
+        .serve(AccountsServer::new(ledger.clone()))
+        .await
+        .unwrap();
     Site {
         bus,
         transport,
@@ -104,11 +107,23 @@ async fn each_mistake_is_answered_by_its_name() {
         ("ok", request(CallId::new(), "post"), r#"{"amount":1}"#),
         ("unknown_method", request(CallId::new(), "steal"), "{}"),
         ("unknown_method", request(CallId::new(), ""), "{}"),
-        ("unknown_method", request(CallId::new(), &"m".repeat(10_000)), "{}"),
+        (
+            "unknown_method",
+            request(CallId::new(), &"m".repeat(10_000)),
+            "{}",
+        ),
         ("bad_request", request(CallId::new(), "post"), ""),
         ("bad_request", request(CallId::new(), "post"), "{}"),
-        ("bad_request", request(CallId::new(), "post"), r#"{"amount":"1"}"#),
-        ("bad_request", request(CallId::new(), "post"), r#"{"amount":1} trailing"#),
+        (
+            "bad_request",
+            request(CallId::new(), "post"),
+            r#"{"amount":"1"}"#,
+        ),
+        (
+            "bad_request",
+            request(CallId::new(), "post"),
+            r#"{"amount":1} trailing"#,
+        ),
         ("bad_request", request(CallId::new(), "post"), &deep),
         ("bad_request", request(CallId::new(), "post"), &large),
         (

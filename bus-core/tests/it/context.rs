@@ -31,7 +31,11 @@ async fn a_call_inherits_metadata_and_trace_and_its_own_entries_win() {
         .build();
     let call = |client: AccountsClient, own: bool| async move {
         let call = client.seen();
-        let call = if own { call.metadata("token", "inner") } else { call };
+        let call = if own {
+            call.metadata("token", "inner")
+        } else {
+            call
+        };
         call.await.unwrap()
     };
     let inherited = context.clone().scope(call(client.clone(), false)).await;

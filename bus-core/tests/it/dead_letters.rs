@@ -2,10 +2,11 @@
 
 use crate::bank::{AccountsClient, AccountsServer, Ledger, Refused};
 use replybus::{
-    Bus, Never, queue_handler,
+    Bus, Never,
     contract::QueueType,
     limits,
     message::Message,
+    queue_handler,
     reply::memory::MemoryReplies,
     transport::{Deliveries, QueueSpec, Settled, Source, Transport, memory::MemoryTransport},
 };
@@ -68,11 +69,17 @@ async fn a_one_way_command_that_fails_is_kept_whole() {
     let (reason, message) = next(&mut dead).await;
     assert_eq!(reason, "handler");
     let properties = &message.properties;
-    assert_eq!(properties.message_id.as_deref(), Some(id.to_string().as_str()));
+    assert_eq!(
+        properties.message_id.as_deref(),
+        Some(id.to_string().as_str())
+    );
     assert_eq!(properties.kind.as_deref(), Some("refuse"));
     assert_eq!(properties.header("idempotency-key"), Some("k"));
     assert_eq!(properties.header("token"), Some("t"));
-    assert_eq!(properties.header("dead-letter-queue"), Some("refusing.requests"));
+    assert_eq!(
+        properties.header("dead-letter-queue"),
+        Some("refusing.requests")
+    );
     assert_eq!(properties.expiration, None);
     assert!(properties.persistent);
 }

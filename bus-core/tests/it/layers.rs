@@ -109,7 +109,11 @@ async fn a_command_survives_a_layer_that_gives_up_on_it() {
     let again = client.work().idempotency_key("k");
     let again = again.timeout(Duration::from_secs(10)).into_future();
     let mut outcome = again.await;
-    while outcome.as_ref().err().is_some_and(|error| error.is_timeout()) {
+    while outcome
+        .as_ref()
+        .err()
+        .is_some_and(|error| error.is_timeout())
+    {
         outcome = client.work().idempotency_key("k").await;
     }
     assert_eq!(outcome.unwrap(), 1);
@@ -159,5 +163,10 @@ async fn a_layer_that_fails_for_good_ends_the_service_and_says_so() {
         .layer(layer_fn(Broken))
         .await
         .unwrap();
-    assert!(serving.run_until(std::future::pending::<()>()).await.is_err());
+    assert!(
+        serving
+            .run_until(std::future::pending::<()>())
+            .await
+            .is_err()
+    );
 }

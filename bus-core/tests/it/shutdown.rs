@@ -15,10 +15,15 @@ async fn what_runs_finishes_and_what_waits_goes_back() {
     let client = AccountsClient::new(&bus);
     let running = tokio::spawn(client.work().into_future());
     first.entered(1).await;
-    let waiting: Vec<_> = (0..5).map(|_| tokio::spawn(client.post(1).into_future())).collect();
+    let waiting: Vec<_> = (0..5)
+        .map(|_| tokio::spawn(client.post(1).into_future()))
+        .collect();
     let stopping = tokio::spawn(serving.shutdown());
     // Those that were prefetched are taken over by another worker while the first still drains.
-    let _other = bus.serve(AccountsServer::new(second.clone())).await.unwrap();
+    let _other = bus
+        .serve(AccountsServer::new(second.clone()))
+        .await
+        .unwrap();
     for call in waiting {
         call.await.unwrap().unwrap();
     }

@@ -52,7 +52,11 @@ impl MemoryReplies {
     }
 
     /// One bus's end of the store, at once.
-    pub(crate) fn attach(&self, namespace: &str, arrivals: Arc<dyn Arrivals>) -> Arc<dyn ReplyStore> {
+    pub(crate) fn attach(
+        &self,
+        namespace: &str,
+        arrivals: Arc<dyn Arrivals>,
+    ) -> Arc<dyn ReplyStore> {
         let namespace = self.namespace(namespace);
         let inbox = format!("{}{}", namespace.inbox_prefix, Uuid::new_v4());
         lock(&namespace.inboxes).insert(inbox.clone(), arrivals);
