@@ -109,6 +109,7 @@ impl Emit {
                     message: message.clone(),
                     deadline: None,
                     mandatory: false,
+                    confirm: true,
                 });
                 match receipt.verdict().await {
                     // An event that nobody subscribed to is confirmed as well.

@@ -84,6 +84,7 @@ impl DeadLetters {
                 // A deadline would be the letter's own: it would expire in its queue.
                 deadline: None,
                 mandatory: true,
+                confirm: true,
             });
             let verdict = match timeout(CONFIRM_TIMEOUT * 2, receipt.verdict()).await {
                 Ok(verdict) => verdict,

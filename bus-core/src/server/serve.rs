@@ -87,7 +87,9 @@ impl Serve {
         self
     }
 
-    /// Messages the queue holds before further calls are refused as overloaded.
+    /// Messages the queue holds before further calls are refused as overloaded. Set it in the
+    /// contract rather than here: clients ask the broker whether a queue took their call only if
+    /// the contract says that it may not.
     pub fn queue_length_max(mut self, messages: u32) -> Self {
         self.queue_length_max = Some(messages);
         self

@@ -53,6 +53,7 @@ impl Site {
             message,
             deadline: None,
             mandatory: true,
+            confirm: true,
         };
         let mut receipt = self.transport.publish(outgoing);
         assert_eq!(receipt.verdict().await, Verdict::Confirmed);

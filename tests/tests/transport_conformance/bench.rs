@@ -205,6 +205,7 @@ pub(crate) fn routed(exchange: &str, routing_key: &str, body: &str) -> Outgoing 
         },
         deadline: None,
         mandatory: true,
+        confirm: true,
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) async fn a_message_arrives_as_it_was_sent(bench: Arc<Bench>) {
         message: message.clone(),
         deadline: None,
         mandatory: true,
+        confirm: true,
     };
     assert_eq!(bench.publish(outgoing).await, Verdict::Confirmed);
     let delivery = consumer.next().await;
