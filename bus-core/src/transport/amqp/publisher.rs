@@ -6,7 +6,7 @@
 use super::{
     channel::{Admission, ConfirmChannel, Progress},
     failure::Failure,
-    link::{Link, LinkState, Live, pauses},
+    link::{Link, LinkState, Live, Pauses},
 };
 use crate::{
     limits,
@@ -70,6 +70,7 @@ impl Publisher {
             line: Line::Down,
             epoch: epoch_sender,
             first: true,
+            pauses: Pauses::new(),
             confirm_timeout,
             patient_since: Instant::now(),
             drain: drain.clone(),
@@ -126,7 +127,7 @@ impl Publisher {
     }
 }
 
-type Opening = BoxFuture<'static, Result<ConfirmChannel, Failure>>;
+type Opening = BoxFuture<'static, Result<Box<ConfirmChannel>, Failure>>;
 
 /// The way to the broker.
 enum Line {
@@ -142,6 +143,9 @@ struct Task {
     line: Line,
     epoch: watch::Sender<u64>,
     first: bool,
+    /// A channel that keeps being closed, such as by publishes that are not permitted, is opened
+    /// less and less often.
+    pauses: Pauses,
     confirm_timeout: Duration,
     /// Time before this does not count against the broker: it had blocked us.
     patient_since: Instant,
@@ -151,7 +155,7 @@ struct Task {
 enum Event {
     Link,
     Jobs(usize),
-    Opened(Result<ConfirmChannel, Failure>),
+    Opened(Result<Box<ConfirmChannel>, Failure>),
     Progress(Progress),
     Sweep,
     Drain,
@@ -160,7 +164,7 @@ enum Event {
 
 impl Task {
     async fn run(mut self, abandon: CancellationToken) {
-        let mut sweep = interval(SWEEP_EVERY.min(self.confirm_timeout / 4));
+        let mut sweep = interval(sweep_every(self.confirm_timeout));
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
         let mut draining = false;
@@ -244,10 +248,10 @@ impl Task {
         }
     }
 
-    fn opened(&mut self, opened: Result<ConfirmChannel, Failure>) {
+    fn opened(&mut self, opened: Result<Box<ConfirmChannel>, Failure>) {
         match opened {
             Ok(channel) => {
-                self.line = Line::Up(Box::new(channel));
+                self.line = Line::Up(channel);
                 if !std::mem::take(&mut self.first) {
                     self.epoch.send_modify(|epoch| *epoch += 1);
                 }
@@ -263,12 +267,13 @@ impl Task {
             return;
         };
         tracing::warn!(reason, "lost the channel to publish on");
-        self.line = Line::Opening(Box::pin(reopen(live)));
+        self.line = Line::Opening(Box::pin(open_after(self.pauses.next(), live)));
     }
 
     fn progress(&mut self, progress: Progress) {
         match progress {
-            Progress::Resolved(None) | Progress::Exchange { found: true, .. } => {}
+            Progress::Resolved(None) => self.pauses = Pauses::new(),
+            Progress::Exchange { found: true, .. } => {}
             Progress::Resolved(Some(reason)) => self.reopen(&reason),
             Progress::Exchange { name, found: false } => {
                 let is_lost = |job: &mut Job| job.outgoing.message.exchange == name;
@@ -304,6 +309,8 @@ impl Task {
             let live = Arc::clone(channel.live());
             live.fail(format!("no confirm within {:?}", self.confirm_timeout));
             self.hang_up();
+        } else if !channel.is_open() {
+            self.reopen("the broker closed it");
         }
     }
 
@@ -329,13 +336,14 @@ impl Line {
     }
 }
 
-/// A channel that keeps being closed, such as by a publish that is not permitted, is not opened in
-/// a loop without a pause.
-async fn reopen(live: Arc<Live>) -> Result<ConfirmChannel, Failure> {
-    if let Some(pause) = pauses().next() {
-        tokio::time::sleep(pause).await;
-    }
+async fn open_after(pause: Duration, live: Arc<Live>) -> Result<Box<ConfirmChannel>, Failure> {
+    tokio::time::sleep(pause).await;
     ConfirmChannel::open(live).await
+}
+
+/// Often enough to notice a missing confirm in time.
+fn sweep_every(confirm_timeout: Duration) -> Duration {
+    (confirm_timeout / 4).clamp(Duration::from_millis(1), SWEEP_EVERY)
 }
 
 /// Takes out, in order, what `matches`.
