@@ -178,3 +178,19 @@ async fn a_bound_queue_gets_the_events_it_asked_for() {
         .await
         .unwrap();
 }
+
+#[tokio::test]
+async fn a_dropped_transport_ends_its_consumers_and_gives_back_their_messages() {
+    let Some(broker) = broker() else { return };
+    let transport = broker.transport().await;
+    let queue = broker.queue("forgotten");
+    fill(&transport, &queue, 10).await;
+    let mut deliveries = transport.consume(queue.source(10)).await.unwrap();
+    let taken = next(&mut deliveries).await;
+    drop(transport);
+    while let Some(delivery) = deliveries.next().await {
+        drop(delivery);
+    }
+    queue.wait_ready(&broker.raw().await, 10).await;
+    drop(taken);
+}
