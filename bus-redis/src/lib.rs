@@ -25,6 +25,13 @@
 //!
 //! All of it must survive until it is read: run Redis with `maxmemory-policy noeviction`.
 //!
+//! A user of Redis with these rights will do (with a namespace, `~eu.response:*`):
+//!
+//! ```text
+//! ~replybus:* ~response:* +xadd +xread +xtrim +xinfo +pexpire +set +get +mget +del +multi +exec
+//! +evalsha +script|load +hmget +hget +hset +time +@connection
+//! ```
+//!
 //! # Why nobody waits on the pool
 //!
 //! A blocking read holds up every other command of its connection, and a waiter per connection
