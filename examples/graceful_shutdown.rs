@@ -98,7 +98,7 @@ async fn main() -> anyhow::Result<()> {
         cooks.len() - by_ada
     );
     assert!(
-        cooks.len() == 40 && by_ada >= 8 && by_ada < 40,
+        cooks.len() == 40 && (8..40).contains(&by_ada),
         "nothing is lost"
     );
     serving.shutdown().await?;
