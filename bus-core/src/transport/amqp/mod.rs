@@ -111,7 +111,7 @@ impl Amqp {
     /// How long [`connect`](Self::connect), and consuming and declaring later, keep trying before
     /// they report that the broker can't be reached. By default [`limits::CONNECT_WITHIN`].
     pub fn connect_within(mut self, limit: Duration) -> Self {
-        self.connect_within = limit;
+        self.connect_within = limit.min(limits::WAIT_MAX);
         self
     }
 
