@@ -32,7 +32,7 @@ const RESPONSE_TIMEOUTS_IN_ALL: u32 = 3;
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(10);
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// Held connections, used in turn.
+/// Held connections: one is used, and the next when that fails.
 pub(crate) struct Writer {
     pool: Arc<Pool>,
     slots: Box<[Slot]>,
@@ -118,8 +118,10 @@ impl Writer {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % self.slots.len();
-        let slot = self.slots.get(turn).ok_or(Failure::NoConnection)?;
+        // All on one, so that what is asked at the same time is written at once.
+        let turn = self.turn.load(Ordering::Relaxed);
+        let slot = self.slots.get(turn % self.slots.len());
+        let slot = slot.ok_or(Failure::NoConnection)?;
         let connected = timeout_at(deadline, slot.link(&self.pool)).await;
         let (link, generation) = connected.map_err(|_| Failure::NoConnection)??;
 
@@ -134,6 +136,11 @@ impl Writer {
             // At the first silence, not the third: commands of others still in flight keep the
             // old connection alive through their clones, so an early change costs one handshake.
             slot.discard(generation);
+            // The first of those that saw it fail moves all of them on.
+            let next = turn.wrapping_add(1);
+            let _ = self
+                .turn
+                .compare_exchange(turn, next, Ordering::Relaxed, Ordering::Relaxed);
         }
         outcome
     }
@@ -180,7 +187,8 @@ impl Slot {
         if let Some(link) = self.current().link() {
             return Ok(link);
         }
-        let held = pool.get().await?;
+        // Boxed: connecting is rare, and ten times the size of all else that is awaited here.
+        let held = Box::pin(pool.get()).await?;
         let mut current = self.current();
         current.generation += 1;
         let link = (held.link(), current.generation);

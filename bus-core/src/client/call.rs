@@ -206,7 +206,7 @@ impl<R: Outcome> Call<R> {
             idempotency_key: self.idempotency_key,
             priority: self.priority,
             metadata,
-            trace: CallRequest::trace_of(&context, id),
+            trace: context.trace().map(|trace| trace.child(id)),
         };
         Ok((self.client, request))
     }

@@ -3,7 +3,7 @@
 use crate::{
     call_id::CallId,
     codec::ContentType,
-    context::{Context, Metadata, TraceContext},
+    context::{Metadata, TraceContext},
     contract::{MethodContract, MethodKind, ServiceContract},
     error::{CallFailure, FailureKind},
     message::{Message, Properties},
@@ -32,7 +32,8 @@ pub struct CallRequest {
     pub(crate) idempotency_key: Option<String>,
     pub(crate) priority: Option<u8>,
     pub(crate) metadata: Metadata,
-    pub(crate) trace: TraceContext,
+    /// The trace it continues, if it does.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// What the caller wants back.
@@ -146,9 +147,12 @@ impl CallRequest {
     fn headers(&self, awaited: bool) -> Vec<(String, String)> {
         let mut headers = Vec::with_capacity(4);
         let mut set = |name: &str, value: String| headers.push((name.to_owned(), value));
-        set(headers::TRACEPARENT, self.trace.to_string());
-        if let Some(state) = self.trace.state() {
-            set(headers::TRACESTATE, state.to_owned());
+        // A trace that begins here is named after the call: the service derives it from the id.
+        if let Some(trace) = &self.trace {
+            set(headers::TRACEPARENT, trace.to_string());
+            if let Some(state) = trace.state() {
+                set(headers::TRACESTATE, state.to_owned());
+            }
         }
         if awaited {
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -164,14 +168,6 @@ impl CallRequest {
             set(name, value.to_owned());
         }
         headers
-    }
-
-    /// The trace this call continues, or begins.
-    pub(crate) fn trace_of(context: &Context, id: CallId) -> TraceContext {
-        match context.trace() {
-            Some(trace) => trace.child(id),
-            None => TraceContext::root(id),
-        }
     }
 }
 

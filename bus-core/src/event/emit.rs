@@ -6,7 +6,7 @@ use crate::{
     call_id::CallId,
     client::unix_time,
     codec::{self, CodecError, ContentType},
-    context::{Context, TraceContext},
+    context::Context,
     limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, REQUEST_BYTES_MAX},
     message::{Message, Properties},
     transport::{Outgoing, Verdict},
@@ -138,13 +138,13 @@ impl Emit {
 
 fn message(bus: &Bus, exchange: &str, routing_key: &str, id: CallId, body: Bytes) -> Message {
     let context = Context::current();
-    let trace = match context.trace() {
-        Some(trace) => trace.child(id),
-        None => TraceContext::root(id),
-    };
-    let mut headers = vec![(headers::TRACEPARENT.to_owned(), trace.to_string())];
-    if let Some(state) = trace.state() {
-        headers.push((headers::TRACESTATE.to_owned(), state.to_owned()));
+    let mut headers = Vec::new();
+    // A trace that begins here is named after the event: subscribers derive it from the id.
+    if let Some(trace) = context.trace().map(|trace| trace.child(id)) {
+        headers.push((headers::TRACEPARENT.to_owned(), trace.to_string()));
+        if let Some(state) = trace.state() {
+            headers.push((headers::TRACESTATE.to_owned(), state.to_owned()));
+        }
     }
     Message {
         exchange: bus.name(exchange),

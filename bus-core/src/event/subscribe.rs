@@ -260,15 +260,13 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
         let trace = properties
             .header(headers::TRACEPARENT)
             .and_then(|parent| TraceContext::parse(parent, properties.header(headers::TRACESTATE)));
-        let mut context = Context::builder()
+        let context = Context::builder()
             .call_id(id)
             .redelivered(redelivered)
             .caller(properties.app_id.clone())
             .serving("event", E::ROUTING_KEY)
-            .cancelled_by(self.cancel.child_token());
-        if let Some(trace) = trace {
-            context = context.trace(trace);
-        }
+            .cancelled_by(self.cancel.child_token())
+            .trace(trace.unwrap_or_else(|| TraceContext::root(id)));
         Command {
             store: Arc::clone(&self.store),
             claim: Claim {

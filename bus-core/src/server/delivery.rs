@@ -74,13 +74,14 @@ impl Deliverer {
             // A layer gave up on a command that has now ended; only its record is still to be made.
             let mut reply = self.reply(&envelope, &finished.answer, finished.record);
             reply.target = ReplyTarget::None;
-            if reply.record.is_some() && !self.store(reply, &envelope).await {
+            if reply.record.is_some() && !Box::pin(self.store(reply, &envelope)).await {
                 return;
             }
         }
         if settlement.dead_letter {
             let reason = Outcome::of(&answer);
-            if !self.dead_letters.keep(message, reason, &answer).await {
+            // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
+            if !Box::pin(self.dead_letters.keep(message, reason, &answer)).await {
                 give_back(settler).await;
                 return;
             }

@@ -149,10 +149,7 @@ impl Envelope {
         let trace = properties
             .header(headers::TRACEPARENT)
             .and_then(|parent| TraceContext::parse(parent, properties.header(headers::TRACESTATE)));
-        Ok(match trace {
-            Some(trace) => context.trace(trace),
-            None => context,
-        })
+        Ok(context.trace(trace.unwrap_or_else(|| TraceContext::root(self.id))))
     }
 }
 

@@ -70,7 +70,8 @@ impl Intake {
                     return;
                 };
                 let cancel = self.cancel.clone();
-                let delivering = deliver(room, delivery);
+                // Boxed: a task's future is moved several times before it runs.
+                let delivering = Box::pin(deliver(room, delivery));
                 tracker.spawn(async move {
                     // Dropped, the delivery gives its message back to the queue.
                     tokio::select! {

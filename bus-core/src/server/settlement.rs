@@ -94,10 +94,11 @@ mod tests {
                     assert!(settlement.reply || settlement.dead_letter, "{about}");
                 }
                 // What may be half done is kept even when its caller was told.
-                if let Outcome::Fault(code) = outcome {
-                    if command && code.may_have_executed() {
-                        assert!(settlement.dead_letter, "{about}");
-                    }
+                if let Outcome::Fault(code) = outcome
+                    && command
+                    && code.may_have_executed()
+                {
+                    assert!(settlement.dead_letter, "{about}");
                 }
             }
         }

@@ -103,7 +103,7 @@ async fn properties_of_a_call() {
         .iter()
         .map(|(name, _)| name.as_str())
         .collect();
-    assert_eq!(names, ["traceparent", "deadline", "token"]);
+    assert_eq!(names, ["deadline", "token"]);
 }
 
 #[tokio::test]

@@ -17,14 +17,14 @@ use std::{
 /// The two channels of one connection: a publish waits on the one that fits it.
 pub(super) struct Channels {
     pub(super) confirmed: Box<ConfirmChannel>,
-    pub(super) unconfirmed: UnconfirmedChannel,
+    pub(super) unconfirmed: Arc<UnconfirmedChannel>,
 }
 
 impl Channels {
     async fn open(pause: Duration, live: Arc<Live>) -> Result<Box<Self>, Failure> {
         tokio::time::sleep(pause).await;
         Ok(Box::new(Self {
-            unconfirmed: UnconfirmedChannel::open(&live).await?,
+            unconfirmed: Arc::new(UnconfirmedChannel::open(&live).await?),
             confirmed: ConfirmChannel::open(live).await?,
         }))
     }
@@ -38,9 +38,6 @@ impl Channels {
     }
 
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
-        if let Poll::Ready(ended) = self.unconfirmed.poll_progress(cx) {
-            return Poll::Ready(Progress::Resolved(ended));
-        }
         self.confirmed.poll_progress(cx)
     }
 

@@ -9,6 +9,7 @@ use super::{
     failure::Failure,
     line::{Channels, Line, Step},
     link::{Link, LinkState, Pauses},
+    unconfirmed::UnconfirmedChannel,
     waiting::Waiting,
 };
 use crate::{
@@ -16,11 +17,11 @@ use crate::{
     transport::{Outgoing, Receipt, Slip, Verdict},
 };
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -34,6 +35,9 @@ const RETURNS_EVERY: Duration = Duration::from_millis(5);
 
 /// Messages taken from the queue before confirms are looked at again.
 const BATCH: usize = 64;
+
+/// The channel that is written to past the publisher's task, while it is open.
+type Direct = Arc<RwLock<Option<Arc<UnconfirmedChannel>>>>;
 
 /// A message, its slip, and its place among [`limits::UNCONFIRMED_MAX`].
 pub(super) struct Job {
@@ -53,6 +57,9 @@ impl Job {
 pub(super) struct Publisher {
     link: Link,
     jobs: mpsc::UnboundedSender<Job>,
+    direct: Direct,
+    /// Tells the task that there is something to watch.
+    written: Arc<Notify>,
     places: Arc<Semaphore>,
     drain: CancellationToken,
     tasks: TaskTracker,
@@ -63,6 +70,7 @@ impl Publisher {
     /// Starts the task; it ends when `abandon` is cancelled, or after [`close`](Self::close).
     pub(super) fn start(link: Link, confirm_timeout: Duration, abandon: CancellationToken) -> Self {
         let (jobs, receiver) = mpsc::unbounded_channel();
+        let (direct, written) = (Direct::default(), Arc::new(Notify::new()));
         let drain = CancellationToken::new();
         let tasks = TaskTracker::new();
         let task = Task {
@@ -70,6 +78,8 @@ impl Publisher {
             jobs: receiver,
             waiting: Waiting::default(),
             line: Line::Down,
+            direct: Arc::clone(&direct),
+            written: Arc::clone(&written),
             pauses: Pauses::new(),
             confirm_timeout,
             patient_since: Instant::now(),
@@ -81,6 +91,8 @@ impl Publisher {
         Self {
             link,
             jobs,
+            direct,
+            written,
             places: Arc::new(Semaphore::new(limits::UNCONFIRMED_MAX)),
             drain,
             tasks,
@@ -103,10 +115,32 @@ impl Publisher {
             slip,
             permit,
         };
-        if let Err(mpsc::error::SendError(job)) = self.jobs.send(job) {
+        if let Err(job) = self.write_now(job)
+            && let Err(mpsc::error::SendError(job)) = self.jobs.send(job)
+        {
             job.refuse(Verdict::NotWritten);
         }
         receipt
+    }
+
+    /// Writes a message that no confirm is wanted for, past the task, if there is a channel.
+    fn write_now(&self, job: Job) -> Result<(), Job> {
+        if job.outgoing.confirm || self.drain.is_cancelled() {
+            return Err(job);
+        }
+        let channel = self
+            .direct
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match channel {
+            Some(channel) => {
+                channel.write(job)?;
+                self.written.notify_one();
+                Ok(())
+            }
+            None => Err(job),
+        }
     }
 
     /// Takes no more messages, lets those it has be confirmed, and ends the task.
@@ -127,6 +161,9 @@ struct Task {
     jobs: mpsc::UnboundedReceiver<Job>,
     waiting: Waiting,
     line: Line,
+    /// The open channel, for those who write past this task.
+    direct: Direct,
+    written: Arc<Notify>,
     /// A channel that keeps being closed, such as by publishes that are not permitted, is opened
     /// less and less often.
     pauses: Pauses,
@@ -140,6 +177,7 @@ enum Event {
     Link,
     Jobs(usize),
     Line(Step),
+    Written,
     Sweep,
     Returns,
     Drain,
@@ -167,6 +205,7 @@ impl Task {
                 step = self.line.next() => Event::Line(step),
                 _ = sweep.tick(), if !idle || watched => Event::Sweep,
                 _ = returns.tick(), if watched => Event::Returns,
+                () = self.written.notified(), if !watched => Event::Written,
                 () = self.drain.cancelled(), if !draining => Event::Drain,
                 () = abandon.cancelled() => Event::Abandon,
             };
@@ -176,6 +215,7 @@ impl Task {
                 Event::Jobs(_) => batch.drain(..).for_each(|job| self.waiting.push(job)),
                 Event::Line(Step::Opened(opened)) => self.opened(opened),
                 Event::Line(Step::Progress(progress)) => self.progress(progress),
+                Event::Written => {} // Watching begins.
                 Event::Sweep => self.sweep(),
                 Event::Returns => {
                     if let Line::Up(channels) = &mut self.line {
@@ -213,10 +253,11 @@ impl Task {
         if channels.live().is_blocked() {
             return;
         }
-        while channels.unconfirmed.admits()
-            && let Some(job) = self.waiting.unconfirmed.pop_front()
-        {
-            channels.unconfirmed.write(job);
+        while let Some(job) = self.waiting.unconfirmed.pop_front() {
+            if let Err(job) = channels.unconfirmed.write(job) {
+                self.waiting.unconfirmed.push_front(job);
+                break;
+            }
         }
         while let Some(job) = self.waiting.confirmed.pop_front() {
             match channels.confirmed.admit(&job) {
@@ -244,7 +285,12 @@ impl Task {
         }
     }
 
+    fn open_direct(&self, channel: Option<Arc<UnconfirmedChannel>>) {
+        *self.direct.write().unwrap_or_else(PoisonError::into_inner) = channel;
+    }
+
     fn hang_up(&mut self) {
+        self.open_direct(None);
         if let Line::Up(channel) = std::mem::replace(&mut self.line, Line::Down) {
             channel.give_up();
         }
@@ -252,7 +298,10 @@ impl Task {
 
     fn opened(&mut self, opened: Result<Box<Channels>, Failure>) {
         match opened {
-            Ok(channels) => self.line = Line::Up(channels),
+            Ok(channels) => {
+                self.open_direct(Some(Arc::clone(&channels.unconfirmed)));
+                self.line = Line::Up(channels);
+            }
             Err(failure) => self.reopen(&failure.to_string()),
         }
     }

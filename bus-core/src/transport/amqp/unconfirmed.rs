@@ -1,43 +1,52 @@
 //! One channel without confirms, for messages whose fate shows by itself: the caller waits for a
 //! reply. The broker does not have to say that it has them, which spares a lone call a sixth of its
 //! time and a persistent one nearly half, and only what went wrong is told.
+//!
+//! Without delivery tags to keep in order any thread may write, and the one that calls does: no
+//! task stands between it and the socket.
 
 use super::{
     channel::{Ready, id_of, publish},
-    confirms::Confirms,
     failure::Failure,
     link::Live,
     publisher::Job,
 };
 use crate::transport::{Slip, Verdict};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::BoxFuture};
+use lapin::Confirmation;
 use std::{
-    collections::HashMap,
-    sync::Arc,
-    task::{Context, Poll},
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Publishes that lapin holds unwritten at once: see [`super::channel`].
-const WINDOW: usize = 512;
+const WINDOW: u64 = 512;
+
+/// Every so many publishes one is watched until it is written. lapin writes in order: what was
+/// published before it is written, too.
+const MILESTONE_EVERY: u64 = 64;
 
 pub(super) struct UnconfirmedChannel {
     channel: Arc<lapin::Channel>,
-    /// Writes that are not done; without confirm mode they resolve when the frames are out.
-    writes: Confirms,
-    writing: usize,
-    order: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
     /// By `message_id`, those somebody still asks about.
     watched: HashMap<String, Slip>,
+    published: u64,
+    written: u64,
+    milestones: VecDeque<(u64, BoxFuture<'static, lapin::Result<Confirmation>>)>,
+    ended: bool,
 }
 
 impl UnconfirmedChannel {
     pub(super) async fn open(live: &Live) -> Result<Self, Failure> {
         Ok(Self {
             channel: Arc::new(live.channel().await?),
-            writes: Confirms::default(),
-            writing: 0,
-            order: 0,
-            watched: HashMap::new(),
+            state: Mutex::default(),
         })
     }
 
@@ -46,67 +55,102 @@ impl UnconfirmedChannel {
         self.channel.status().connected()
     }
 
-    /// Whether the channel takes a message now.
-    pub(super) fn admits(&self) -> bool {
-        self.writing < WINDOW && self.is_open()
-    }
-
     /// Whether anybody still asks.
     pub(super) fn is_watched(&self) -> bool {
-        !self.watched.is_empty()
+        !self.state().watched.is_empty()
     }
 
-    /// Writes a message, unless it was withdrawn or does not fit into AMQP.
-    pub(super) fn write(&mut self, job: Job) {
+    /// Writes a message, unless it was withdrawn or does not fit into AMQP. Gives it back if the
+    /// channel takes none now.
+    pub(super) fn write(&self, job: Job) -> Result<(), Job> {
+        if !self.is_open() || !self.state().has_room() {
+            return Err(job);
+        }
         let Some(Ready {
             id,
             encoded,
             mandatory,
             slip,
-            permit,
+            // It is counted by its caller from here on, who has a place to wait in.
+            permit: _,
         }) = job.ready()
         else {
-            return;
+            return Ok(());
         };
-        // It is counted by its caller from here on, who has a place to wait in.
-        drop(permit);
-        self.order += 1;
-        self.writing += 1;
+        let mut state = self.state();
+        if state.ended {
+            slip.fill(Verdict::Lost);
+            return Ok(());
+        }
+        state.watched.insert(id, slip);
+        state.published += 1;
+        // The first poll queues the frames; there is no more to it but to learn when they are out.
         let write = publish(Arc::clone(&self.channel), encoded, mandatory);
-        self.writes.start(self.order, write);
-        self.watched.insert(id, slip);
-    }
-
-    /// Waits for writes to be done; `Some` if the channel has ended, with the reason.
-    pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Option<String>> {
-        let Poll::Ready(round) = self.writes.poll_round(cx) else {
-            return Poll::Pending;
-        };
-        self.writing = self.writing.saturating_sub(round.len());
-        let failed = round.into_iter().find_map(|(_, write)| write.err());
-        Poll::Ready(failed.map(|error| Failure::from(error).to_string()))
+        let number = state.published;
+        if number.is_multiple_of(MILESTONE_EVERY) {
+            let mut write = write.boxed();
+            if write.as_mut().now_or_never().is_none() {
+                state.milestones.push_back((number, write));
+            }
+        } else {
+            let _ = write.now_or_never();
+        }
+        Ok(())
     }
 
     /// Takes what the broker returned; lapin tells nobody when it comes.
-    pub(super) fn take_returned(&mut self) {
+    pub(super) fn take_returned(&self) {
         // Ready at once: outside confirm mode there is nothing to wait for.
         let returned = self.channel.wait_for_confirms().now_or_never();
         for message in returned.and_then(Result::ok).into_iter().flatten() {
-            if let Some(slip) = id_of(&message).and_then(|id| self.watched.remove(&id)) {
+            let slip = id_of(&message).and_then(|id| self.state().watched.remove(&id));
+            if let Some(slip) = slip {
                 slip.fill(Verdict::Unroutable);
             }
         }
     }
 
     /// Forgets those nobody asks about any more: their replies came, or their time was up.
-    pub(super) fn forget_abandoned(&mut self) {
-        self.watched.retain(|_, slip| !slip.abandoned());
+    pub(super) fn forget_abandoned(&self) {
+        self.state().watched.retain(|_, slip| !slip.abandoned());
     }
 
     /// Ends the channel: nobody knows what became of what was written to it.
-    pub(super) fn give_up(self) {
-        for slip in self.watched.into_values() {
+    pub(super) fn give_up(&self) {
+        let mut state = self.state();
+        state.ended = true;
+        state.milestones.clear();
+        for (_, slip) in state.watched.drain() {
             slip.fill(Verdict::Lost);
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for UnconfirmedChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnconfirmedChannel")
+            .field("watched", &self.state().watched.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Whether lapin holds few enough unwritten messages to take another.
+    fn has_room(&mut self) -> bool {
+        if self.ended {
+            return false;
+        }
+        while self.published - self.written >= WINDOW / 2
+            && let Some((number, write)) = self.milestones.front_mut()
+            && write.as_mut().now_or_never().is_some()
+        {
+            self.written = *number;
+            self.milestones.pop_front();
+        }
+        self.published - self.written < WINDOW
     }
 }
