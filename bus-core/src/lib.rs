@@ -82,11 +82,11 @@ pub mod wire;
 pub mod error;
 pub mod limits;
 
-mod bus;
-mod call_id;
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod bus;
+mod call_id;
 
 pub use bus::{Bus, BusBuilder, Health};
 pub use call_id::{CallId, InvalidCallId};

@@ -25,6 +25,18 @@
 //!
 //! All of it must survive until it is read: run Redis with `maxmemory-policy noeviction`.
 //!
+//! # The rights it needs
+//!
+//! A user of its own suffices, with no more than this (a test holds us to it):
+//!
+//! ```text
+//! ACL SETUSER bus on >password ~replybus:* ~response:* +@connection +multi +exec +evalsha
+//!   +script|load +time +xadd +xread +xtrim +xinfo|stream +pexpire +set +get +mget +del +hmget
+//!   +hget +hset
+//! ```
+//!
+//! With a namespace the reply keys are `~namespace.response:*`.
+//!
 //! # Why nobody waits on the pool
 //!
 //! A blocking read holds up every other command of its connection, and a waiter per connection
@@ -41,7 +53,8 @@
 //! In a cluster the outcome of a command and its reply are written one after the other, in that
 //! order, because their keys live on different servers.
 
-// In the order a reply travels: written, stored, heard.
+// Read them in the order a reply travels: `config` opens (with `url`, `connection`), `store` takes
+// a reply (with `claims`), `writer` carries it to the caller's `inbox`, `listener` hears it there.
 mod claims;
 mod config;
 mod connection;

@@ -104,6 +104,9 @@ impl ReplyStore for RedisStore {
     }
 
     fn health(&self) -> StoreHealth {
+        if self.stop.is_cancelled() {
+            return StoreHealth::Down("closed".to_owned());
+        }
         self.health.report()
     }
 

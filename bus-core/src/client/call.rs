@@ -44,7 +44,7 @@ pub struct Call<R> {
     outcome: PhantomData<fn() -> R>,
 }
 
-impl<R: Outcome> Call<R> {
+impl<R> Call<R> {
     pub(super) fn new(
         client: ServiceClient,
         method: &'static MethodContract,
@@ -63,7 +63,9 @@ impl<R: Outcome> Call<R> {
             outcome: PhantomData,
         }
     }
+}
 
+impl<R: Outcome> Call<R> {
     /// The time given to this call, up to
     /// [`CALL_TIMEOUT_MAX`](crate::limits::CALL_TIMEOUT_MAX). For a one-way or submitted call: the
     /// time within which it must be started, up to [`SEND_TTL`](crate::limits::SEND_TTL).

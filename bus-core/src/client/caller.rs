@@ -3,7 +3,6 @@
 use super::request::{CallRequest, Verb};
 use crate::{
     bus::BusInner,
-    contract::MethodKind,
     error::{BoxError, CallFailure, FailureKind},
     transport::{Outgoing, Receipt, Verdict, Withdrawn},
 };
@@ -118,11 +117,14 @@ fn publish(bus: &BusInner, request: &CallRequest) -> Receipt {
         message: request.message(&bus.app_id, bus.replies.inbox()),
         deadline: Some(expires.into_std()),
         mandatory: true,
+        // A queue with a limit may refuse, and only a confirm tells.
+        confirm: request.verb != Verb::Call || request.contract.defaults.queue_length_max.is_some(),
     })
 }
 
-/// Publishes, and waits for the reply. The confirm is raced with it: it is waited for only to
-/// learn early that no reply can come.
+/// Publishes, and waits for the reply. The reply is the confirm: a request that is lost with its
+/// connection is sent again under the same id, by which a service recognises it. What the broker
+/// says is listened to only to learn early that no reply can come.
 async fn call(bus: &BusInner, request: &CallRequest) -> Result<Bytes, CallFailure> {
     if request.deadline <= Instant::now() {
         return Err(request.failure(FailureKind::Expired));
@@ -130,8 +132,6 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<Bytes, CallFailur
     let Some(mut waiter) = bus.waiters.register(request.id) else {
         return Err(request.failure(FailureKind::Overloaded));
     };
-    let mut epoch = bus.transport.epoch();
-    epoch.mark_unchanged();
     let mut attempts = Attempts::first(bus, request);
     let mut confirmed = false;
     let deadline = sleep_until(request.deadline);
@@ -145,13 +145,6 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<Bytes, CallFailur
                 Verdict::Lost => attempts.again(),
                 refused => return Err(attempts.refused(refused)),
             },
-            // A transient message does not survive the broker that took it.
-            Ok(()) = epoch.changed(), if request.method.kind == MethodKind::Query => {
-                if confirmed {
-                    attempts.again();
-                    confirmed = false;
-                }
-            }
             () = bus.closed.cancelled() => {
                 let failure = request.failure(FailureKind::Disconnected);
                 return Err(match attempts.receipt.withdraw() {

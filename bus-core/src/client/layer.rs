@@ -21,9 +21,8 @@ impl ClientService {
 impl Service<CallRequest> for ClientService {
     type Response = CallResponse;
     type Error = BoxError;
-    type Future = <BoxCloneSyncService<CallRequest, CallResponse, BoxError> as Service<
-        CallRequest,
-    >>::Future;
+    type Future =
+        <BoxCloneSyncService<CallRequest, CallResponse, BoxError> as Service<CallRequest>>::Future;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.0.poll_ready(cx)

@@ -78,7 +78,7 @@ impl ServiceClient {
     }
 
     /// Prepares a call of the method at `method` in the contract.
-    pub fn call<A: Serialize, R: Outcome>(&self, method: usize, arguments: &A) -> Call<R> {
+    pub fn call<A: Serialize, R>(&self, method: usize, arguments: &A) -> Call<R> {
         // Generated code counts the methods of its own contract.
         let method = self.contract.methods.get(method).unwrap_or(&NO_METHOD);
         let body = codec::encode(self.content_type, arguments, REQUEST_BYTES_MAX);

@@ -152,7 +152,10 @@ impl CallRequest {
         }
         if awaited {
             let left = self.deadline.saturating_duration_since(Instant::now());
-            set(headers::DEADLINE, (unix_time() + left).as_millis().to_string());
+            set(
+                headers::DEADLINE,
+                (unix_time() + left).as_millis().to_string(),
+            );
         }
         if let Some(key) = &self.idempotency_key {
             set(headers::IDEMPOTENCY_KEY, key.clone());

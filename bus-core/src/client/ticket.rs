@@ -73,11 +73,7 @@ impl<R: Outcome> Ticket<R> {
     ///
     /// # Cancel safety
     /// Safe; it can be called again.
-    pub async fn wait_for(
-        &self,
-        bus: &Bus,
-        wait: Duration,
-    ) -> Result<R::Ok, CallError<R::Err>> {
+    pub async fn wait_for(&self, bus: &Bus, wait: Duration) -> Result<R::Ok, CallError<R::Err>> {
         let started = Instant::now();
         let looking = async {
             loop {

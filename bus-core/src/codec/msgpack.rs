@@ -26,7 +26,10 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, CodecError> 
         Ok(value)
     } else {
         // rmp-serde itself stops at the end of the value and accepts anything after it.
-        Err(CodecError::Decode(format!("{} bytes follow the value", rest.len())))
+        Err(CodecError::Decode(format!(
+            "{} bytes follow the value",
+            rest.len()
+        )))
     }
 }
 

@@ -106,7 +106,16 @@ fn depth_is_bounded_without_overflowing_the_stack() {
 #[test]
 fn size_is_bounded() {
     let error = encode(ContentType::MessagePack, &vec![1_u8; 100], 50).unwrap_err();
-    assert!(matches!(error, CodecError::TooLarge { bytes: 103, max: 50 }), "{error}");
+    assert!(
+        matches!(
+            error,
+            CodecError::TooLarge {
+                bytes: 103,
+                max: 50
+            }
+        ),
+        "{error}"
+    );
 }
 
 /// A reader that knows more, and one that knows less.
@@ -123,12 +132,29 @@ fn an_optional_field_can_be_added_on_either_side_first() {
         note: Option<String>,
         amount: i64,
     }
-    let old = V1 { from: "a".into(), amount: 7 };
-    let new = V2 { from: "a".into(), note: Some("n".into()), amount: 7 };
+    let old = V1 {
+        from: "a".into(),
+        amount: 7,
+    };
+    let new = V2 {
+        from: "a".into(),
+        note: Some("n".into()),
+        amount: 7,
+    };
     for content_type in BOTH {
         let bytes = encode(content_type, &old, 999).unwrap();
         let read: V2 = decode(content_type, &bytes).unwrap();
-        assert_eq!(read, V2 { note: None, ..V2 { from: "a".into(), note: None, amount: 7 } });
+        assert_eq!(
+            read,
+            V2 {
+                note: None,
+                ..V2 {
+                    from: "a".into(),
+                    note: None,
+                    amount: 7
+                }
+            }
+        );
         let bytes = encode(content_type, &new, 999).unwrap();
         assert_eq!(decode::<V1>(content_type, &bytes).unwrap(), old);
     }
@@ -141,7 +167,11 @@ fn bytes_on_the_wire_do_not_change() {
         account: "ab".into(),
         amount: -1,
         note: None,
-        tags: vec![Tag::Plain, Tag::Named("n".into()), Tag::Full { weight: 300 }],
+        tags: vec![
+            Tag::Plain,
+            Tag::Named("n".into()),
+            Tag::Full { weight: 300 },
+        ],
         by_name: BTreeMap::from([("k".into(), 5)]),
     };
     let bytes = encode(ContentType::MessagePack, &entry, 999).unwrap();

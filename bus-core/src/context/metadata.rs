@@ -111,7 +111,9 @@ impl Metadata {
 
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|(name, _)| name)).finish()
+        f.debug_set()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
     }
 }
 
@@ -122,11 +124,24 @@ mod tests {
     #[test]
     fn refuses_what_could_not_travel_or_would_be_misread() {
         let mut metadata = Metadata::new();
-        for name in ["", "Token", "a b", "deadline", "x-death", "traceparent", "dead-letter-reason", &"n".repeat(65)] {
+        for name in [
+            "",
+            "Token",
+            "a b",
+            "deadline",
+            "x-death",
+            "traceparent",
+            "dead-letter-reason",
+            &"n".repeat(65),
+        ] {
             assert!(metadata.insert(name, "v").is_err(), "{name:?}");
         }
         assert!(metadata.insert("token", "a\r\nb").is_err());
-        assert!(metadata.insert("token", "v".repeat(METADATA_BYTES_MAX)).is_err());
+        assert!(
+            metadata
+                .insert("token", "v".repeat(METADATA_BYTES_MAX))
+                .is_err()
+        );
         assert!(metadata.is_empty());
     }
 

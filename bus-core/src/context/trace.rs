@@ -104,7 +104,10 @@ mod tests {
         assert_eq!(child.trace_id(), trace.trace_id());
         assert_ne!(child.to_string(), VALID);
         assert_eq!(child.state(), Some("vendor=x"));
-        assert_eq!(TraceContext::parse(&child.to_string(), Some("vendor=x")), Some(child));
+        assert_eq!(
+            TraceContext::parse(&child.to_string(), Some("vendor=x")),
+            Some(child)
+        );
     }
 
     #[test]

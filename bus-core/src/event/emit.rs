@@ -109,6 +109,7 @@ impl Emit {
                     message: message.clone(),
                     deadline: None,
                     mandatory: false,
+                    confirm: true,
                 });
                 match receipt.verdict().await {
                     // An event that nobody subscribed to is confirmed as well.
@@ -131,13 +132,7 @@ impl Emit {
     }
 }
 
-fn message(
-    bus: &Bus,
-    exchange: &str,
-    routing_key: &str,
-    id: CallId,
-    body: Bytes,
-) -> Message {
+fn message(bus: &Bus, exchange: &str, routing_key: &str, id: CallId, body: Bytes) -> Message {
     let context = Context::current();
     let trace = match context.trace() {
         Some(trace) => trace.child(id),

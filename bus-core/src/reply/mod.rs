@@ -51,6 +51,9 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// Once stored the reply survives this process. A reply to a call that has one is discarded:
     /// the first write wins. A reply whose inbox is gone goes under the call's own key.
     ///
+    /// Callers of one command get one outcome: if the claim has one already, that is sent instead
+    /// of this, and if another owner is running the command by now, nothing is.
+    ///
     /// # Errors
     /// The store can't be reached or refuses; nothing is known to be stored, and storing the same
     /// again is safe.

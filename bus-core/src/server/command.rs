@@ -212,7 +212,8 @@ impl Command {
         };
         match outcome {
             Ok(answer) => {
-                let ran = !matches!(answer.as_fault(), Some(fault) if !fault.code.may_have_executed());
+                let ran =
+                    !matches!(answer.as_fault(), Some(fault) if !fault.code.may_have_executed());
                 if !ran {
                     // Nothing was done under this key: it is free for a request that can be read.
                     let _ = self.store.release(&self.claim).await;

@@ -10,11 +10,11 @@ use crate::{
     error::SetupError,
     limits::{CONFIRM_TIMEOUT, DEAD_LETTERS_MAX},
     message::Message,
-    transport::{Outgoing, QueueSpec, Transport, Verdict},
+    transport::{Outgoing, QueueSpec, Transport, Verdict, Withdrawn},
     wire::headers,
 };
 use std::sync::Arc;
-use tokio::time::Instant;
+use tokio::time::timeout;
 
 /// The dead letters of one queue.
 #[derive(Debug, Clone)]
@@ -48,13 +48,21 @@ impl DeadLetters {
     pub(crate) async fn keep(&self, message: Message, outcome: Outcome, answer: &Answer) -> bool {
         let (reason, text) = match (outcome, answer.as_fault()) {
             (_, Some(fault)) => (fault.code.as_str(), fault.message.as_str()),
-            _ => ("handler", "the handler returned an error, and nobody waits for it"),
+            _ => (
+                "handler",
+                "the handler returned an error, and nobody waits for it",
+            ),
         };
         self.keep_because(message, reason, text).await
     }
 
     /// As [`keep`](Self::keep), for a reason in words.
-    pub(crate) async fn keep_because(&self, mut message: Message, reason: &str, text: &str) -> bool {
+    pub(crate) async fn keep_because(
+        &self,
+        mut message: Message,
+        reason: &str,
+        text: &str,
+    ) -> bool {
         metrics::counter!("replybus_dead_letters_total", "queue" => self.of.clone()).increment(1);
         message.exchange = String::new();
         message.routing_key = self.queue.name.clone();
@@ -73,10 +81,17 @@ impl DeadLetters {
         for _ in 0..2 {
             let mut receipt = self.transport.publish(Outgoing {
                 message: message.clone(),
-                deadline: Some((Instant::now() + CONFIRM_TIMEOUT).into_std()),
+                // A deadline would be the letter's own: it would expire in its queue.
+                deadline: None,
                 mandatory: true,
+                confirm: true,
             });
-            match receipt.verdict().await {
+            let verdict = match timeout(CONFIRM_TIMEOUT * 2, receipt.verdict()).await {
+                Ok(verdict) => verdict,
+                Err(_) if receipt.withdraw() == Withdrawn::Surely => Verdict::NotWritten,
+                Err(_) => Verdict::Lost,
+            };
+            match verdict {
                 Verdict::Confirmed => return true,
                 Verdict::Unroutable => {
                     // Somebody deleted it.
@@ -87,7 +102,11 @@ impl DeadLetters {
                 }
                 Verdict::Lost => {}
                 verdict @ (Verdict::Refused | Verdict::Busy | Verdict::NotWritten) => {
-                    tracing::error!(queue = self.queue.name, ?verdict, "a dead letter was not kept");
+                    tracing::error!(
+                        queue = self.queue.name,
+                        ?verdict,
+                        "a dead letter was not kept"
+                    );
                     return false;
                 }
             }

@@ -20,7 +20,7 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 /// First and longest pause before a reply is stored again.
 const STORE_AGAIN_MIN: Duration = Duration::from_millis(50);
@@ -101,7 +101,10 @@ impl Deliverer {
             let known = known.join(", ");
             return Err(Fault::new(
                 FaultCode::UnknownMethod,
-                format!("{} has no method {name:?}, it has: {known}", self.contract.name),
+                format!(
+                    "{} has no method {name:?}, it has: {known}",
+                    self.contract.name
+                ),
             ));
         };
         let context = envelope
@@ -123,10 +126,11 @@ impl Deliverer {
     }
 
     async fn run(&self, mut pipeline: ServerService, request: Request) -> Answer {
-        match pipeline.call(request).await {
-            Ok(answer) => answer,
-            Err(error) => answer_of(&error),
-        }
+        let answered = async {
+            // At once: it was ready when the delivery was taken, or it sheds load.
+            pipeline.ready().await?.call(request).await
+        };
+        answered.await.unwrap_or_else(|error| answer_of(&error))
     }
 
     fn reply(&self, envelope: &Envelope, answer: &Answer, record: Option<Claim>) -> Reply {
@@ -152,7 +156,10 @@ impl Deliverer {
     fn count(&self, message: &Message, answer: &Answer, envelope: &Envelope) {
         // Only names out of the contract become labels: a caller must not be able to make more.
         let name = message.properties.kind.as_deref().unwrap_or_default();
-        let method = self.contract.method(name).map_or("unknown", |(_, m)| m.name);
+        let method = self
+            .contract
+            .method(name)
+            .map_or("unknown", |(_, m)| m.name);
         let service = self.contract.name;
         let outcome = answer.label();
         metrics::counter!("replybus_served_total",
@@ -168,7 +175,6 @@ impl Deliverer {
         }
     }
 }
-
 
 /// Stores a reply, however long it takes the store to come back: the handler has run, and running
 /// it again is worse than being late. `false` if it did not come back in time.

@@ -46,7 +46,10 @@ impl Envelope {
             },
             // A one-way message; its name is that of the publish, if it has one.
             None => {
-                let name = properties.message_id.as_deref().and_then(|id| id.parse().ok());
+                let name = properties
+                    .message_id
+                    .as_deref()
+                    .and_then(|id| id.parse().ok());
                 (name.unwrap_or_default(), ReplyTarget::None)
             }
         };
@@ -57,7 +60,9 @@ impl Envelope {
         });
         if message.body.len() > REQUEST_BYTES_MAX {
             let bytes = message.body.len();
-            bad(format!("the body has {bytes} bytes, {REQUEST_BYTES_MAX} are allowed"));
+            bad(format!(
+                "the body has {bytes} bytes, {REQUEST_BYTES_MAX} are allowed"
+            ));
         }
         let expires = properties.expiration.map(|ttl| received + ttl);
         let absolute = match properties.header(headers::DEADLINE).map(str::parse) {
@@ -114,12 +119,20 @@ impl Envelope {
         }
         let now = Instant::now();
         let late = |until: Option<Instant>| until.is_some_and(|until| until <= now);
-        (late(self.deadline) || late(self.expires))
-            .then(|| Fault::new(FaultCode::Expired, "its time had passed before it was started"))
+        (late(self.deadline) || late(self.expires)).then(|| {
+            Fault::new(
+                FaultCode::Expired,
+                "its time had passed before it was started",
+            )
+        })
     }
 
     /// The beginning of its context.
-    pub(crate) fn context(&self, message: &Message, redelivered: bool) -> Result<ContextBuilder, Fault> {
+    pub(crate) fn context(
+        &self,
+        message: &Message,
+        redelivered: bool,
+    ) -> Result<ContextBuilder, Fault> {
         let properties = &message.properties;
         let mut context = Context::builder()
             .call_id(self.id)
@@ -175,7 +188,10 @@ mod tests {
         assert_eq!(near.refusal(), None);
         // A request that was held back: more than any clock explains.
         let mut far = read(with_deadline(-2_000, 2_000)).await;
-        assert_eq!(far.refusal().map(|fault| fault.code), Some(FaultCode::Expired));
+        assert_eq!(
+            far.refusal().map(|fault| fault.code),
+            Some(FaultCode::Expired)
+        );
         // The caller's clock is ahead: the time to live bounds what is left.
         let ahead = read(with_deadline(60_000, 2_000)).await;
         let left = ahead.deadline.unwrap() - ahead.received;
@@ -193,7 +209,10 @@ mod tests {
         assert_eq!(read(properties(None)).await.target, ReplyTarget::Key);
         let mut hostile = read(properties(Some("session:admin"))).await;
         assert_eq!(hostile.target, ReplyTarget::Key);
-        assert_eq!(hostile.refusal().map(|fault| fault.code), Some(FaultCode::BadRequest));
+        assert_eq!(
+            hostile.refusal().map(|fault| fault.code),
+            Some(FaultCode::BadRequest)
+        );
         assert_eq!(read(Properties::default()).await.target, ReplyTarget::None);
     }
 
@@ -205,6 +224,9 @@ mod tests {
         })
         .await;
         assert!(!envelope.awaited());
-        assert_eq!(envelope.refusal().map(|fault| fault.code), Some(FaultCode::BadRequest));
+        assert_eq!(
+            envelope.refusal().map(|fault| fault.code),
+            Some(FaultCode::BadRequest)
+        );
     }
 }

@@ -22,9 +22,7 @@ use std::{
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
-use tower::{
-    ServiceExt, limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer,
-};
+use tower::{ServiceExt, limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 
 /// A service about to be served: set options, then await it. Each option starts from the
 /// contract's attribute, and that from [`crate::limits`].
@@ -51,7 +49,9 @@ impl Serve {
             bus: bus.clone(),
             queue: contract.queue.to_owned(),
             concurrency,
-            prefetch: defaults.prefetch.unwrap_or_else(|| PREFETCH.max(concurrency)),
+            prefetch: defaults
+                .prefetch
+                .unwrap_or_else(|| PREFETCH.max(concurrency)),
             queue_type: defaults.queue_type,
             queue_length_max: defaults.queue_length_max,
             drain_within: DRAIN_WITHIN,
@@ -87,7 +87,9 @@ impl Serve {
         self
     }
 
-    /// Messages the queue holds before further calls are refused as overloaded.
+    /// Messages the queue holds before further calls are refused as overloaded. Set it in the
+    /// contract rather than here: clients ask the broker whether a queue took their call only if
+    /// the contract says that it may not.
     pub fn queue_length_max(mut self, messages: u32) -> Self {
         self.queue_length_max = Some(messages);
         self
@@ -109,7 +111,8 @@ impl Serve {
     /// Wraps the handlers in a [`tower::Layer`]; the last one added is the outermost. Inside of
     /// them all run the handlers, outside of them all stand the concurrency limit and shedding.
     pub fn layer<L: ServerLayer + Send + 'static>(mut self, layer: L) -> Self {
-        self.layers.push(Box::new(move |service| layer.wrap(service)));
+        self.layers
+            .push(Box::new(move |service| layer.wrap(service)));
         self
     }
 
@@ -117,17 +120,28 @@ impl Serve {
         let refuse = |setting: &str, reason: String| Err(SetupError::setting(setting, reason));
         let (concurrency, prefetch) = (self.concurrency, self.prefetch);
         if concurrency == 0 {
-            return refuse("concurrency", "0 handlers would serve nobody, set at least 1".into());
+            return refuse(
+                "concurrency",
+                "0 handlers would serve nobody, set at least 1".into(),
+            );
         }
         if prefetch < concurrency {
-            let reason = format!("{prefetch} deliveries can't keep {concurrency} handlers busy, set at least as many");
+            let reason = format!(
+                "{prefetch} deliveries can't keep {concurrency} handlers busy, set at least as many"
+            );
             return refuse("prefetch", reason);
         }
         if prefetch > PREFETCH_MAX {
-            return refuse("prefetch", format!("{prefetch} is more than {PREFETCH_MAX}"));
+            return refuse(
+                "prefetch",
+                format!("{prefetch} is more than {PREFETCH_MAX}"),
+            );
         }
         if self.queue_length_max == Some(0) {
-            return refuse("queue_length_max", "a queue of 0 messages takes none".into());
+            return refuse(
+                "queue_length_max",
+                "a queue of 0 messages takes none".into(),
+            );
         }
         crate::bus::check_name("queue", &self.queue)
     }
@@ -155,7 +169,8 @@ impl Serve {
             pipeline = layer(pipeline);
         }
         let mut pipeline = ConcurrencyLimitLayer::new(usize::from(self.concurrency)).wrap(pipeline);
-        if self.shed_load {
+        let shed_load = self.shed_load;
+        if shed_load {
             pipeline = LoadShedLayer::new().wrap(pipeline);
         }
         let deliverer = Arc::new(Deliverer {
@@ -180,7 +195,13 @@ impl Serve {
         .start(
             move || {
                 let mut pipeline = pipeline.clone();
-                async move { pipeline.ready().await.map(|_| ()).map(|()| pipeline) }
+                async move {
+                    // Whether to shed a request is known when it is there, not before.
+                    if !shed_load {
+                        pipeline.ready().await?;
+                    }
+                    Ok(pipeline)
+                }
             },
             move |ready, delivery| {
                 let deliverer = Arc::clone(&deliverer);

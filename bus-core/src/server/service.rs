@@ -1,8 +1,8 @@
 //! What a generated server implements: from a method's position and bytes to an answer.
 
 use crate::{
-    codec::{self, CodecError, ContentType},
     client::Outcome,
+    codec::{self, CodecError, ContentType},
     contract::ServiceContract,
     error::{Fault, FaultCode},
     limits::REPLY_BYTES_MAX,
@@ -140,7 +140,10 @@ impl Answer {
     }
 
     fn unsendable(error: &CodecError) -> Self {
-        Self::fault(FaultCode::BadReply, format!("the answer can't be sent: {error}"))
+        Self::fault(
+            FaultCode::BadReply,
+            format!("the answer can't be sent: {error}"),
+        )
     }
 }
 

@@ -83,7 +83,10 @@ mod tests {
                 // A question is never kept.
                 assert!(command || !settlement.dead_letter, "{about}");
                 // A success is never kept.
-                assert!(outcome != Outcome::Value || !settlement.dead_letter, "{about}");
+                assert!(
+                    outcome != Outcome::Value || !settlement.dead_letter,
+                    "{about}"
+                );
                 // No failed command disappears without anybody being told.
                 let failed = outcome != Outcome::Value;
                 let expired = outcome == Outcome::Fault(FaultCode::Expired);

@@ -15,7 +15,7 @@ pub use settler::{SettleOrder, Settled, Settler};
 use crate::{contract::QueueType, error::SetupError, message::Message};
 use async_trait::async_trait;
 use std::{fmt, time::Duration};
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 /// Carries requests and events.
 #[async_trait]
@@ -27,10 +27,6 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// wait or are unconfirmed: beyond [`crate::limits::UNCONFIRMED_MAX`], and while the broker
     /// blocks publishers, the verdict is [`Verdict::Busy`] at once.
     fn publish(&self, outgoing: Outgoing) -> Receipt;
-
-    /// Counts the publisher's connections: changes each time one is lost and replaced, so that
-    /// whoever waits for a reply to a transient message knows to send it again.
-    fn epoch(&self) -> watch::Receiver<u64>;
 
     /// Declares a queue (and binds it), then consumes it until the stream is stopped.
     ///

@@ -20,6 +20,10 @@ pub struct Outgoing {
     pub deadline: Option<Instant>,
     /// Whether a message that reaches no queue is an error ([`Verdict::Unroutable`]).
     pub mandatory: bool,
+    /// Whether the broker is asked to say that it has the message. Without that a verdict comes
+    /// only if something is seen to go wrong while the receipt lives: that a full queue refused the
+    /// message is not.
+    pub confirm: bool,
 }
 
 /// What became of a publish.

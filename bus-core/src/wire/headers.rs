@@ -18,9 +18,7 @@ pub(crate) const DEAD_QUEUE: &str = "dead-letter-queue";
 
 /// Whether a header is ours or the broker's (`x-death`, ...), and so none of the user's metadata.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    matches!(
-        name,
-        DEADLINE | IDEMPOTENCY_KEY | TRACEPARENT | TRACESTATE
-    ) || name.starts_with("x-")
+    matches!(name, DEADLINE | IDEMPOTENCY_KEY | TRACEPARENT | TRACESTATE)
+        || name.starts_with("x-")
         || name.starts_with("dead-letter-")
 }

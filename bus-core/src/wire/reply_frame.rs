@@ -274,7 +274,8 @@ mod tests {
 
     #[test]
     fn order_and_unknown_entries_do_not_matter() {
-        let frame = Bytes::from_static(b"\x83\xa4body\x93\x01\x02\x03\xa1x\x81\xa1y\xc0\xa6status\xa2ok");
+        let frame =
+            Bytes::from_static(b"\x83\xa4body\x93\x01\x02\x03\xa1x\x81\xa1y\xc0\xa6status\xa2ok");
         let body = Bytes::from_static(b"\x93\x01\x02\x03");
         assert_eq!(
             ReplyFrame::decode(&frame),
@@ -283,7 +284,10 @@ mod tests {
         let frame = Bytes::from_static(br#"{"x":1,"body":[1, 2],"status":"ok"}"#);
         assert_eq!(
             ReplyFrame::decode(&frame),
-            Ok((ContentType::Json, ReplyFrame::Ok(Bytes::from_static(b"[1, 2]"))))
+            Ok((
+                ContentType::Json,
+                ReplyFrame::Ok(Bytes::from_static(b"[1, 2]"))
+            ))
         );
     }
 

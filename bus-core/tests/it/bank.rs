@@ -146,7 +146,10 @@ impl Accounts for Ledger {
 pub(crate) async fn bank() -> (Bus, Ledger, AccountsClient, Serving) {
     let bus = Bus::in_memory();
     let ledger = Ledger::new();
-    let serving = bus.serve(AccountsServer::new(ledger.clone())).await.unwrap();
+    let serving = bus
+        .serve(AccountsServer::new(ledger.clone()))
+        .await
+        .unwrap();
     let client = AccountsClient::new(&bus);
     (bus, ledger, client, serving)
 }

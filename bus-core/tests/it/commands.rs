@@ -47,14 +47,20 @@ async fn a_key_is_forgotten_after_its_retention() {
 #[tokio::test(start_paused = true)]
 async fn a_command_runs_to_its_end_whoever_stops_waiting() {
     let (_bus, ledger, client, _serving) = bank().await;
-    let call = client.work().idempotency_key("k").timeout(Duration::from_secs(1));
+    let call = client
+        .work()
+        .idempotency_key("k")
+        .timeout(Duration::from_secs(1));
     let error = call.await.unwrap_err();
     assert_eq!(error.kind(), Some(FailureKind::TimedOut));
     assert!(error.may_have_executed());
     ledger.entered(1).await;
     ledger.open(1);
     // The same key is given what the first run came to.
-    let call = client.work().idempotency_key("k").timeout(Duration::from_secs(5));
+    let call = client
+        .work()
+        .idempotency_key("k")
+        .timeout(Duration::from_secs(5));
     assert_eq!(call.await.unwrap(), 1);
     assert_eq!(ledger.runs(), 1);
 }
@@ -62,10 +68,16 @@ async fn a_command_runs_to_its_end_whoever_stops_waiting() {
 #[tokio::test(start_paused = true)]
 async fn a_claim_outlives_a_long_run() {
     let (_bus, ledger, client, _serving) = bank().await;
-    let long = client.work().idempotency_key("k").timeout(Duration::from_secs(120));
+    let long = client
+        .work()
+        .idempotency_key("k")
+        .timeout(Duration::from_secs(120));
     let long = tokio::spawn(long.into_future());
     ledger.entered(1).await;
-    let again = client.work().idempotency_key("k").timeout(Duration::from_secs(120));
+    let again = client
+        .work()
+        .idempotency_key("k")
+        .timeout(Duration::from_secs(120));
     let again = tokio::spawn(again.into_future());
     tokio::time::sleep(limits::CLAIM_LEASE * 5).await;
     ledger.open(1);
@@ -77,19 +89,26 @@ async fn a_claim_outlives_a_long_run() {
 async fn a_query_is_dropped_at_its_deadline() {
     let (_bus, ledger, client, _serving) = bank().await;
     let started = Instant::now();
-    let error = client.wait().timeout(Duration::from_millis(300)).await.unwrap_err();
+    let error = client
+        .wait()
+        .timeout(Duration::from_millis(300))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), Some(FailureKind::TimedOut));
     assert!(started.elapsed() < Duration::from_secs(1));
     ledger.entered(1).await;
     tokio::time::sleep(Duration::from_millis(1)).await;
     ledger.open(1);
     let left = timeout(Duration::from_secs(5), ledger.left.acquire());
-    assert!(left.await.is_err(), "the handler was dropped before the gate opened");
+    assert!(
+        left.await.is_err(),
+        "the handler was dropped before the gate opened"
+    );
 }
 
 #[tokio::test]
 async fn a_request_that_can_not_be_read_leaves_its_key_free() {
-    use replybus::{contract::*, client::ServiceClient, Never};
+    use replybus::{Never, client::ServiceClient, contract::*};
     static OTHER: ServiceContract = ServiceContract {
         name: "Accounts",
         queue: "account.requests",

@@ -1,0 +1,112 @@
+//! What nobody would otherwise learn of is kept, with its reason.
+
+use crate::bank::{AccountsClient, AccountsServer, Ledger, Refused};
+use replybus::{
+    Bus, Never,
+    contract::QueueType,
+    limits,
+    message::Message,
+    queue_handler,
+    reply::memory::MemoryReplies,
+    transport::{Deliveries, QueueSpec, Settled, Source, Transport, memory::MemoryTransport},
+};
+use std::sync::Arc;
+
+#[queue_handler("refusing.requests")]
+trait Refusing {
+    async fn refuse(&self) -> Result<Never, Refused>;
+}
+
+struct Refuses;
+
+impl Refusing for Refuses {
+    async fn refuse(&self) -> Result<Never, Refused> {
+        Err(Refused::NoAccount("x".into()))
+    }
+}
+
+async fn bus() -> (Bus, Arc<dyn Transport>) {
+    let transport: Arc<dyn Transport> = MemoryTransport::new();
+    let bus = Bus::builder()
+        .open(Arc::clone(&transport), MemoryReplies::new())
+        .await
+        .unwrap();
+    (bus, transport)
+}
+
+async fn dead(transport: &Arc<dyn Transport>, of: &str) -> Box<dyn Deliveries> {
+    let queue = QueueSpec {
+        name: format!("{of}.dead"),
+        queue_type: QueueType::Classic,
+        length_max: Some(limits::DEAD_LETTERS_MAX),
+    };
+    let source = Source {
+        queue,
+        prefetch: 10,
+        bindings: Vec::new(),
+    };
+    transport.consume(source).await.unwrap()
+}
+
+async fn next(dead: &mut Box<dyn Deliveries>) -> (String, Message) {
+    let delivery = dead.next().await.unwrap();
+    delivery.settler.settle(Settled::Ack);
+    let message = delivery.message;
+    let reason = message.properties.header("dead-letter-reason").unwrap();
+    (reason.to_owned(), message)
+}
+
+#[tokio::test]
+async fn a_one_way_command_that_fails_is_kept_whole() {
+    let (bus, transport) = bus().await;
+    let _serving = bus.serve(RefusingServer::new(Refuses)).await.unwrap();
+    let mut dead = dead(&transport, "refusing.requests").await;
+    let client = RefusingClient::new(&bus);
+    // Its caller waits and is told: nothing is kept.
+    assert!(client.refuse().await.unwrap_err().handler().is_some());
+    let call = client.refuse().idempotency_key("k").metadata("token", "t");
+    let id = call.send().await.unwrap();
+    let (reason, message) = next(&mut dead).await;
+    assert_eq!(reason, "handler");
+    let properties = &message.properties;
+    assert_eq!(
+        properties.message_id.as_deref(),
+        Some(id.to_string().as_str())
+    );
+    assert_eq!(properties.kind.as_deref(), Some("refuse"));
+    assert_eq!(properties.header("idempotency-key"), Some("k"));
+    assert_eq!(properties.header("token"), Some("t"));
+    assert_eq!(
+        properties.header("dead-letter-queue"),
+        Some("refusing.requests")
+    );
+    assert_eq!(properties.expiration, None);
+    assert!(properties.persistent);
+}
+
+#[tokio::test]
+async fn a_command_that_may_be_half_done_is_kept_even_when_its_caller_knows() {
+    let (bus, transport) = bus().await;
+    let _serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
+    let mut dead = dead(&transport, "account.requests").await;
+    let client = AccountsClient::new(&bus);
+    client.panics().await.unwrap_err();
+    client.panics_half_way().await.unwrap_err();
+    let (reason, message) = next(&mut dead).await;
+    // The query's panic left nothing.
+    assert_eq!(reason, "panicked");
+    assert_eq!(message.properties.kind.as_deref(), Some("panics_half_way"));
+}
+
+#[tokio::test]
+async fn serving_declares_the_queue_of_dead_letters() {
+    let (bus, transport) = bus().await;
+    let _serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
+    let other = QueueSpec {
+        name: "account.requests.dead".into(),
+        queue_type: QueueType::Quorum,
+        length_max: None,
+    };
+    let error = transport.declare(other).await.unwrap_err().to_string();
+    assert!(error.contains("account.requests.dead"), "{error}");
+}

@@ -70,18 +70,29 @@ async fn what_waited_too_long_is_not_run() {
     let held = client.wait().timeout(Duration::from_secs(60));
     let held = tokio::spawn(held.into_future());
     ledger.entered(1).await;
-    let error = client.post(1).timeout(Duration::from_secs(1)).await.unwrap_err();
+    let error = client
+        .post(1)
+        .timeout(Duration::from_secs(1))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), Some(FailureKind::TimedOut));
     sleep(Duration::from_millis(1)).await;
     ledger.open(1);
     held.await.unwrap().unwrap();
-    assert_eq!(client.post(1).await.unwrap(), 1, "the one that expired did not run");
+    assert_eq!(
+        client.post(1).await.unwrap(),
+        1,
+        "the one that expired did not run"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_in_the_past_is_expired_and_not_sent() {
     let (_bus, ledger, client, _serving) = bank().await;
-    for call in [client.post(1).timeout(Duration::ZERO), client.post(1).deadline(Instant::now())] {
+    for call in [
+        client.post(1).timeout(Duration::ZERO),
+        client.post(1).deadline(Instant::now()),
+    ] {
         let CallError::Bus(failure) = call.await.unwrap_err() else {
             panic!("a handler's error");
         };

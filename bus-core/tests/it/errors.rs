@@ -102,5 +102,8 @@ async fn a_closed_bus_says_so() {
     let error = client.post(1).await.unwrap_err();
     assert_eq!(error.kind(), Some(FailureKind::Disconnected));
     assert!(!error.may_have_executed());
-    serving.run_until(std::future::pending::<()>()).await.unwrap();
+    serving
+        .run_until(std::future::pending::<()>())
+        .await
+        .unwrap();
 }

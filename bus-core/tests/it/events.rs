@@ -1,0 +1,148 @@
+use replybus::{Bus, CallId, Event};
+use serde::{Deserialize, Serialize};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+use tokio::sync::mpsc;
+
+#[derive(Debug, Clone, PartialEq, Event, Serialize, Deserialize)]
+#[event("transfer.completed", exchange = "bank.events")]
+struct Completed {
+    amount: i64,
+}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event("transfer.completed", exchange = "bank.events")]
+struct Misread {
+    #[allow(dead_code)]
+    amount: String,
+}
+
+type Seen = mpsc::UnboundedReceiver<(&'static str, i64)>;
+
+/// A handler that reports what it was given, in the name of a member.
+fn member(
+    name: &'static str,
+    seen: &mpsc::UnboundedSender<(&'static str, i64)>,
+) -> impl Fn(Completed) -> std::future::Ready<()> + Send + Sync + 'static + use<> {
+    let seen = seen.clone();
+    move |event| {
+        seen.send((name, event.amount)).unwrap();
+        std::future::ready(())
+    }
+}
+
+#[tokio::test]
+async fn each_group_gets_each_event_once_whichever_member() {
+    let bus = Bus::in_memory();
+    let (tell, mut seen): (_, Seen) = mpsc::unbounded_channel();
+    let _a1 = bus
+        .subscribe("audit", member("audit", &tell))
+        .await
+        .unwrap();
+    let _a2 = bus
+        .subscribe("audit", member("audit", &tell))
+        .await
+        .unwrap();
+    let _n = bus
+        .subscribe("notify", member("notify", &tell))
+        .await
+        .unwrap();
+    for amount in 0..50 {
+        bus.emit(&Completed { amount }).await.unwrap();
+    }
+    let mut all = Vec::new();
+    for _ in 0..100 {
+        all.push(seen.recv().await.unwrap());
+    }
+    all.sort_unstable();
+    let expected: Vec<_> = ["audit", "notify"]
+        .into_iter()
+        .flat_map(|group| (0..50).map(move |amount| (group, amount)))
+        .collect();
+    assert_eq!(all, expected);
+    assert!(seen.is_empty());
+}
+
+#[tokio::test]
+async fn an_event_emitted_twice_is_handled_once() {
+    let bus = Bus::in_memory();
+    let (tell, mut seen): (_, Seen) = mpsc::unbounded_channel();
+    // One at a time: the repetitions are done with before the next event is taken.
+    let subscription = bus
+        .subscribe("audit", member("audit", &tell))
+        .concurrency(1);
+    let subscription = subscription.await.unwrap();
+    let id = CallId::new();
+    for _ in 0..3 {
+        assert_eq!(bus.emit(&Completed { amount: 1 }).id(id).await.unwrap(), id);
+    }
+    bus.emit(&Completed { amount: 2 }).await.unwrap();
+    assert_eq!(seen.recv().await, Some(("audit", 1)));
+    assert_eq!(seen.recv().await, Some(("audit", 2)));
+    subscription.shutdown().await.unwrap();
+    assert!(seen.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_fails_runs_again() {
+    let bus = Bus::in_memory();
+    let runs = Arc::new(AtomicU32::new(0));
+    let (tell, mut seen) = mpsc::unbounded_channel();
+    let counted = Arc::clone(&runs);
+    let handler = move |event: Completed| {
+        let (run, tell) = (counted.fetch_add(1, Ordering::SeqCst) + 1, tell.clone());
+        async move {
+            if run < 3 {
+                return Err("not yet");
+            }
+            tell.send(event).unwrap();
+            Ok(())
+        }
+    };
+    let _subscription = bus.subscribe("audit", handler).await.unwrap();
+    bus.emit(&Completed { amount: 5 }).await.unwrap();
+    assert_eq!(seen.recv().await, Some(Completed { amount: 5 }));
+    assert_eq!(runs.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn an_event_nobody_subscribed_to_is_no_error() {
+    let bus = Bus::in_memory();
+    bus.emit(&Completed { amount: 1 }).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_that_can_not_be_read_takes_no_place_for_ever() {
+    let bus = Bus::in_memory();
+    let (tell, mut seen) = mpsc::unbounded_channel();
+    let handler = move |event: Completed| {
+        tell.send(event.amount).unwrap();
+        std::future::ready(())
+    };
+    let _subscription = bus
+        .subscribe("audit", handler)
+        .concurrency(1)
+        .await
+        .unwrap();
+    for _ in 0..20 {
+        bus.emit(&Misread { amount: "x".into() }).await.unwrap();
+    }
+    bus.emit(&Completed { amount: 7 }).await.unwrap();
+    assert_eq!(seen.recv().await, Some(7));
+}
+
+#[tokio::test]
+async fn a_group_needs_a_name_that_can_be_a_queue() {
+    let bus = Bus::in_memory();
+    let handler = |_: Completed| std::future::ready(());
+    assert!(bus.subscribe("a b", handler).await.is_err());
+    assert!(bus.subscribe("", handler).await.is_err());
+    assert!(
+        bus.subscribe("audit", handler)
+            .concurrency(0)
+            .await
+            .is_err()
+    );
+}

@@ -1,11 +1,11 @@
 //! What a bus promises, on the in-memory transport and store: one behaviour a file.
 
-mod bank;
 mod bad_input;
+mod bank;
 mod commands;
 mod context;
-mod deadlines;
 mod dead_letters;
+mod deadlines;
 mod errors;
 mod events;
 mod layers;

@@ -15,7 +15,10 @@ async fn a_value_comes_back() {
 async fn the_caller_chooses_the_encoding() {
     let (_bus, _, client, _serving) = bank().await;
     let client = client.with_content_type(ContentType::Json);
-    assert_eq!(client.balance("a".into(), i64::MIN).await.unwrap(), i64::MIN);
+    assert_eq!(
+        client.balance("a".into(), i64::MIN).await.unwrap(),
+        i64::MIN
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,1 +1,112 @@
+//! The same promises on a Redis Cluster of three nodes.
 
+use crate::{
+    claims,
+    live::{self, bounded, eventually, open, to_inbox},
+    promises,
+    server::Server,
+};
+use replybus_redis::RedisReplies;
+use std::{collections::HashSet, process::Command, sync::Arc, time::Duration};
+
+async fn start() -> Option<Vec<Server>> {
+    if !live::can_start("redis-cli") {
+        return None;
+    }
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+        nodes.push(Server::start(&settings).await?);
+    }
+    let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port));
+    let created = Command::new("redis-cli")
+        .args(["--cluster", "create"])
+        .args(addresses)
+        .args(["--cluster-replicas", "0", "--cluster-yes"])
+        .output()
+        .unwrap();
+    assert!(
+        created.status.success(),
+        "{}",
+        String::from_utf8_lossy(&created.stdout)
+    );
+    for node in &nodes {
+        eventually("the cluster is up", || async {
+            let port = node.port.to_string();
+            let info = Command::new("redis-cli")
+                .args(["-p", &port, "cluster", "info"])
+                .output();
+            String::from_utf8_lossy(&info.unwrap().stdout).contains("cluster_state:ok")
+        })
+        .await;
+    }
+    Some(nodes)
+}
+
+fn by_url(nodes: &[Server]) -> RedisReplies {
+    let hosts: Vec<_> = nodes
+        .iter()
+        .map(|node| format!("127.0.0.1:{}", node.port))
+        .collect();
+    RedisReplies::new(format!("redis+cluster://{}", hosts.join(",")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_promise_holds_in_a_cluster() {
+    let Some(mut nodes) = start().await else {
+        return;
+    };
+    promises::all(&by_url(&nodes)).await;
+    bounded(claims::table(&RedisReplies::cluster([nodes[0].url()]))).await;
+
+    // Inboxes spread over the nodes; each node finds all of them.
+    let mut stores = Vec::new();
+    for _ in 0..12 {
+        stores.push(open(&by_url(&nodes)).await);
+    }
+    let inboxes: HashSet<_> = stores
+        .iter()
+        .map(|(store, _)| store.inbox().to_owned())
+        .collect();
+    assert_eq!(inboxes.len(), 12);
+    let (worker, _) = open(&by_url(&nodes)).await;
+    for (store, heard) in &stores {
+        let reply = to_inbox(store, "across");
+        worker.store(reply.clone()).await.unwrap();
+        assert_eq!(heard.reply(reply.id).await, "across");
+    }
+
+    // A node that comes back without its data.
+    bounded(async {
+        for node in &mut nodes {
+            node.restart().await;
+        }
+        for (store, heard) in &stores {
+            let reply = to_inbox(store, "after the restart");
+            heard.wait_for(reply.id);
+            eventually("the reply is stored", || async {
+                worker.store(reply.clone()).await.is_ok()
+            })
+            .await;
+            assert_eq!(heard.reply(reply.id).await, "after the restart");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_single_address_of_a_cluster_is_refused_with_advice() {
+    let Some(nodes) = start().await else { return };
+    // Two of three inboxes live elsewhere; some attempt hits one of them.
+    let waiters = Arc::new(crate::waiters::Waiters::default());
+    let mut advice = None;
+    for _ in 0..100 {
+        use replybus::reply::ReplyBackend;
+        let replies = RedisReplies::new(nodes[0].url()).connect_within(Duration::from_secs(5));
+        if let Err(refused) = Box::new(replies).open("", waiters.clone()).await {
+            advice = Some(refused.to_string());
+            break;
+        }
+    }
+    assert!(advice.is_some_and(|advice| advice.contains("redis+cluster://")));
+}

@@ -122,21 +122,23 @@ async fn a_reply_stored_while_the_inbox_was_gone_is_found() {
     let Some(server) = Server::start(&[]).await else {
         return;
     };
-    let (store, heard) = open(&RedisReplies::new(server.url())).await;
+    let replies = RedisReplies::new(server.url());
+    bounded(finds_what_was_stored_without_inbox(&server, &replies)).await;
+}
+
+pub(crate) async fn finds_what_was_stored_without_inbox(server: &Server, replies: &RedisReplies) {
+    let (store, heard) = open(replies).await;
     let mut admin = raw(&server.url()).await;
-    bounded(async {
-        for _ in 0..3 {
-            let reply = to_inbox(&store, "under the key");
-            heard.wait_for(reply.id);
-            let _: () = redis::cmd("FLUSHALL")
-                .query_async(&mut admin)
-                .await
-                .unwrap();
-            store.store(reply.clone()).await.unwrap();
-            assert_eq!(heard.reply(reply.id).await, "under the key");
-        }
-    })
-    .await;
+    for _ in 0..3 {
+        let reply = to_inbox(&store, "under the key");
+        heard.wait_for(reply.id);
+        let _: () = redis::cmd("FLUSHALL")
+            .query_async(&mut admin)
+            .await
+            .unwrap();
+        store.store(reply.clone()).await.unwrap();
+        assert_eq!(heard.reply(reply.id).await, "under the key");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,15 @@
 //! What the store promises, on real servers: the shared one for what disturbs nobody, private ones
 //! for what stops, cuts, wipes or fills a server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "all of it is test code, also what stands outside of a test function"
+)]
+
 mod claims;
 #[cfg(feature = "cluster")]
 mod cluster;

@@ -26,13 +26,24 @@ enum State {
     },
     /// Given up before it started.
     Released,
-    Done(Bytes),
+    Done {
+        owner: Arc<str>,
+        frame: Bytes,
+    },
 }
 
 impl Record {
     fn is_run_by(&self, claim: &Claim) -> bool {
         self.fingerprint == claim.fingerprint
             && matches!(&self.state, State::Running { owner, .. } if **owner == *claim.owner)
+    }
+
+    /// The outcome of this request, if it is known.
+    fn outcome(&self, claim: &Claim) -> Option<&Bytes> {
+        match &self.state {
+            State::Done { frame, .. } if self.fingerprint == claim.fingerprint => Some(frame),
+            _ => None,
+        }
     }
 }
 
@@ -44,7 +55,7 @@ impl Claims {
             // The same run, asking again because it did not hear the answer.
             Some(record) if record.is_run_by(claim) => record.attempt,
             Some(record) => match &record.state {
-                State::Done(frame) => return Claimed::Done(frame.clone()),
+                State::Done { frame, .. } => return Claimed::Done(frame.clone()),
                 State::Running { lapses, .. } if *lapses > Instant::now() => {
                     return Claimed::Running;
                 }
@@ -55,37 +66,44 @@ impl Claims {
         Claimed::Run { attempt }
     }
 
-    /// Whether the claim is still this owner's.
+    /// Whether the claim is still this owner's. One whose record is gone is made again.
     pub(super) fn renew(&mut self, claim: &Claim) -> bool {
-        let Some(attempt) = self.running(claim) else {
-            return false;
+        let attempt = match self.0.get(&*claim.key) {
+            None => 1,
+            Some(record) if record.is_run_by(claim) => record.attempt,
+            Some(record) => {
+                return matches!(&record.state, State::Done { owner, .. } if **owner == *claim.owner);
+            }
         };
         self.run(claim, attempt);
         true
     }
 
     pub(super) fn release(&mut self, claim: &Claim) {
-        match self.running(claim) {
+        let record = self.0.get(&*claim.key);
+        match record.filter(|record| record.is_run_by(claim)) {
             None => {}
-            Some(0 | 1) => self.0.remove(&*claim.key),
-            Some(attempt) => self.set(claim, attempt - 1, State::Released),
+            Some(record) if record.attempt <= 1 => self.0.remove(&*claim.key),
+            Some(record) => self.set(claim, record.attempt - 1, State::Released),
         }
     }
 
     /// Records the outcome of a run that still holds its claim, or whose record is gone.
-    pub(super) fn finish(&mut self, claim: &Claim, frame: Bytes) {
+    ///
+    /// Returns the outcome that counts, which is the first one; `None` if another owner has the
+    /// claim by now and its outcome is still to come.
+    pub(super) fn finish(&mut self, claim: &Claim, frame: Bytes) -> Option<Bytes> {
         let attempt = match self.0.get(&*claim.key) {
             None => 1,
             Some(record) if record.is_run_by(claim) => record.attempt,
-            Some(_) => return,
+            Some(record) => return record.outcome(claim).cloned(),
         };
-        self.set(claim, attempt, State::Done(frame));
-    }
-
-    /// The attempt this owner is at, if the claim is its own.
-    fn running(&self, claim: &Claim) -> Option<u32> {
-        let record = self.0.get(&*claim.key)?;
-        record.is_run_by(claim).then_some(record.attempt)
+        let done = State::Done {
+            owner: claim.owner.as_str().into(),
+            frame: frame.clone(),
+        };
+        self.set(claim, attempt, done);
+        Some(frame)
     }
 
     fn run(&mut self, claim: &Claim, attempt: u32) {
@@ -100,7 +118,7 @@ impl Claims {
         let ttl = match &state {
             // The count of attempts has to outlive the run that did not end.
             State::Running { .. } => claim.retention.saturating_add(claim.lease),
-            State::Released | State::Done(_) => claim.retention,
+            State::Released | State::Done { .. } => claim.retention,
         };
         let record = Record {
             fingerprint: claim.fingerprint,
@@ -182,10 +200,12 @@ mod tests {
         assert_eq!(claims.claim(&by("b")), Claimed::Run { attempt: 2 });
         assert!(!claims.renew(&by("a")));
         claims.release(&by("a"));
-        claims.finish(&by("a"), "from the dead".into());
+        assert_eq!(claims.finish(&by("a"), "from the dead".into()), None);
         assert_eq!(claims.claim(&by("a")), Claimed::Running);
-        claims.finish(&by("b"), "ok".into());
-        claims.finish(&by("b"), "again".into());
+        for (owner, frame) in [("b", "ok"), ("b", "again"), ("a", "from the dead")] {
+            let counts = claims.finish(&by(owner), frame.into());
+            assert_eq!(counts, Some("ok".into()));
+        }
         assert_eq!(claims.claim(&by("c")), done("ok"));
     }
 
@@ -217,9 +237,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_outcome_without_a_record_is_kept() {
+    async fn a_record_that_is_gone_is_made_again() {
         let mut claims = Claims::default();
+        assert!(claims.renew(&by("a")));
+        assert_eq!(claims.claim(&by("b")), Claimed::Running);
+        claims.release(&by("a"));
         claims.finish(&by("a"), "ok".into());
         assert_eq!(claims.claim(&by("b")), done("ok"));
+        assert!(claims.renew(&by("a")));
+        assert!(!claims.renew(&by("b")));
     }
 }

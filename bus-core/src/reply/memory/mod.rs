@@ -52,7 +52,11 @@ impl MemoryReplies {
     }
 
     /// One bus's end of the store, at once.
-    pub(crate) fn attach(&self, namespace: &str, arrivals: Arc<dyn Arrivals>) -> Arc<dyn ReplyStore> {
+    pub(crate) fn attach(
+        &self,
+        namespace: &str,
+        arrivals: Arc<dyn Arrivals>,
+    ) -> Arc<dyn ReplyStore> {
         let namespace = self.namespace(namespace);
         let inbox = format!("{}{}", namespace.inbox_prefix, Uuid::new_v4());
         lock(&namespace.inboxes).insert(inbox.clone(), arrivals);
@@ -146,10 +150,14 @@ impl ReplyStore for MemoryStore {
             })
     }
 
-    async fn store(&self, reply: Reply) -> Result<(), StoreError> {
+    async fn store(&self, mut reply: Reply) -> Result<(), StoreError> {
         let namespace = self.open("store a reply")?;
         if let Some(claim) = &reply.record {
-            lock(&namespace.claims).finish(claim, reply.frame.clone());
+            let counts = lock(&namespace.claims).finish(claim, reply.frame.clone());
+            let Some(frame) = counts else {
+                return Ok(());
+            };
+            reply.frame = frame;
         }
         namespace.deliver(reply);
         Ok(())

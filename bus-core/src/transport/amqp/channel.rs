@@ -123,44 +123,19 @@ impl ConfirmChannel {
     }
 
     /// Writes a message, unless it was withdrawn, is past its deadline or does not fit into AMQP.
-    ///
-    /// Only its first bytes are on their way when this returns, but in their place: lapin allots
-    /// the delivery tag and queues the frames when the publish is first polled, which happens here,
-    /// in the one task that owns the channel.
     pub(super) fn write(&mut self, job: Job) {
-        let Job {
-            mut outgoing,
-            slip,
-            permit,
-        } = job;
-        let properties = &mut outgoing.message.properties;
-        if let Some(deadline) = outgoing.deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return slip.fill(Verdict::NotWritten);
-            }
-            properties.expiration = Some(left);
-        }
-        let id = properties
-            .message_id
-            .get_or_insert_with(|| uuid::Uuid::now_v7().to_string())
-            .clone();
-        let Ok(encoded) = encode(outgoing.message) else {
-            tracing::error!("a message was not sent: a name or property is too long for AMQP");
-            return slip.fill(Verdict::NotWritten);
+        let Some(ready) = job.ready() else {
+            return;
         };
-        if slip.abandoned() || !slip.begin_write() {
-            return slip.fill(Verdict::NotWritten);
-        }
         self.order += 1;
         let ticket = Ticket {
-            slip,
+            slip: ready.slip,
             written: Instant::now(),
-            _permit: permit,
+            _permit: ready.permit,
         };
         self.ledger
-            .write(self.order, id, outgoing.mandatory, ticket);
-        let publish = publish(Arc::clone(&self.channel), encoded, outgoing.mandatory);
+            .write(self.order, ready.id, ready.mandatory, ticket);
+        let publish = publish(Arc::clone(&self.channel), ready.encoded, ready.mandatory);
         self.confirms.start(self.order, publish);
     }
 
@@ -192,8 +167,8 @@ impl ConfirmChannel {
             .into_iter()
             .map(|(order, result)| {
                 let resolution = match result {
-                    Ok(Confirmation::Ack(returned)) => Resolution::Ack(returned.and_then(id_of)),
-                    Ok(Confirmation::Nack(returned)) => Resolution::Nack(returned.and_then(id_of)),
+                    Ok(Confirmation::Ack(returned)) => Resolution::Ack(returned.as_ref().and_then(id_of)),
+                    Ok(Confirmation::Nack(returned)) => Resolution::Nack(returned.as_ref().and_then(id_of)),
                     Ok(Confirmation::NotRequested) => {
                         ended = Some("the channel is not in confirm mode".to_owned());
                         Resolution::Lost
@@ -221,7 +196,60 @@ impl ConfirmChannel {
     }
 }
 
-async fn publish(
+/// A message that can be written, and is about to be.
+pub(super) struct Ready {
+    pub(super) id: String,
+    pub(super) encoded: Encoded,
+    pub(super) mandatory: bool,
+    pub(super) slip: Slip,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+impl Job {
+    /// Makes a message ready to be written; gives the verdict and `None` if it was withdrawn, is
+    /// past its deadline or does not fit into AMQP.
+    pub(super) fn ready(self) -> Option<Ready> {
+        let Self {
+            mut outgoing,
+            slip,
+            permit,
+        } = self;
+        let properties = &mut outgoing.message.properties;
+        if let Some(deadline) = outgoing.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                slip.fill(Verdict::NotWritten);
+                return None;
+            }
+            properties.expiration = Some(left);
+        }
+        let id = properties
+            .message_id
+            .get_or_insert_with(|| uuid::Uuid::now_v7().to_string())
+            .clone();
+        let Ok(encoded) = encode(outgoing.message) else {
+            tracing::error!("a message was not sent: a name or property is too long for AMQP");
+            slip.fill(Verdict::NotWritten);
+            return None;
+        };
+        if slip.abandoned() || !slip.begin_write() {
+            slip.fill(Verdict::NotWritten);
+            return None;
+        }
+        Some(Ready {
+            id,
+            encoded,
+            mandatory: outgoing.mandatory,
+            slip,
+            permit,
+        })
+    }
+}
+
+/// Publishes, and waits for the confirm. Only the message's first bytes are on their way when this
+/// was polled once, but in their place: lapin allots the delivery tag and queues the frames in the
+/// first poll, which happens in the one task that owns the channel.
+pub(super) async fn publish(
     channel: Arc<lapin::Channel>,
     message: Encoded,
     mandatory: bool,
@@ -242,8 +270,8 @@ async fn publish(
         .await
 }
 
-/// The `message_id` of a returned message: each has one, see [`ConfirmChannel::write`].
-fn id_of(returned: lapin::message::BasicReturnMessage) -> Option<String> {
+/// The `message_id` of a returned message: each has one, see [`Job::ready`].
+pub(super) fn id_of(returned: &lapin::message::BasicReturnMessage) -> Option<String> {
     let id = returned.delivery.properties.message_id().as_ref()?;
     Some(id.as_str().to_owned())
 }

@@ -3,8 +3,8 @@
 //! [`Amqp`] is the builder; what it connects is a [`Transport`]. It keeps two connections, one to
 //! publish and one to consume, because RabbitMQ stops reading a connection that publishes while it
 //! is short of memory or disk, and with it every ack. Each is dropped and made anew on any sign of
-//! trouble, for ever: lost connections are seen by callers as [`Verdict::Lost`] and a new
-//! [`epoch`](Transport::epoch), by consumers as redelivered messages.
+//! trouble, for ever: lost connections are seen by callers as [`Verdict::Lost`], by consumers as
+//! redelivered messages.
 //!
 //! Exchanges are durable topic exchanges, declared before the first message to them.
 //!
@@ -24,6 +24,7 @@ mod link;
 mod publisher;
 mod socket;
 mod topology;
+mod unconfirmed;
 mod url;
 
 use self::{
@@ -36,7 +37,6 @@ use super::{Deliveries, Outgoing, QueueSpec, Receipt, Source, Transport, Transpo
 use crate::{error::SetupError, limits};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::sync::watch;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -252,10 +252,6 @@ struct AmqpTransport {
 impl Transport for AmqpTransport {
     fn publish(&self, outgoing: Outgoing) -> Receipt {
         self.publisher.publish(outgoing)
-    }
-
-    fn epoch(&self) -> watch::Receiver<u64> {
-        self.publisher.epoch()
     }
 
     async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {

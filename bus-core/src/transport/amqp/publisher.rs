@@ -1,12 +1,13 @@
 //! The task that publishes, and the handle that feeds it.
 //!
-//! One task owns the channel: lapin mixes up the confirms of a channel that several tasks publish
-//! on. Messages wait in its queue, not in lapin's, so that they can still be withdrawn and expire.
+//! One task owns the channels, one with confirms and one without: lapin mixes up the confirms of a
+//! channel that several tasks publish on. Messages wait in its queue, not in lapin's, so that they can still be withdrawn and expire.
 
 use super::{
     channel::{Admission, ConfirmChannel, Progress},
     failure::Failure,
     link::{Link, LinkState, Live, pauses},
+    unconfirmed::UnconfirmedChannel,
 };
 use crate::{
     limits,
@@ -17,16 +18,21 @@ use std::{
     collections::VecDeque,
     future::{pending, poll_fn},
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How often waiting messages are looked through for expired and abandoned ones.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
+
+/// How often returned messages are looked for while calls wait: a call to a queue that does not
+/// exist fails this much after the broker said so.
+const RETURNS_EVERY: Duration = Duration::from_millis(5);
 
 /// Messages taken from the queue before confirms are looked at again.
 const BATCH: usize = 64;
@@ -50,7 +56,6 @@ pub(super) struct Publisher {
     link: Link,
     jobs: mpsc::UnboundedSender<Job>,
     places: Arc<Semaphore>,
-    epoch: watch::Receiver<u64>,
     drain: CancellationToken,
     tasks: TaskTracker,
     abandon: CancellationToken,
@@ -60,16 +65,13 @@ impl Publisher {
     /// Starts the task; it ends when `abandon` is cancelled, or after [`close`](Self::close).
     pub(super) fn start(link: Link, confirm_timeout: Duration, abandon: CancellationToken) -> Self {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        let (epoch_sender, epoch) = watch::channel(0);
         let drain = CancellationToken::new();
         let tasks = TaskTracker::new();
         let task = Task {
             link: link.clone(),
             jobs: receiver,
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             line: Line::Down,
-            epoch: epoch_sender,
-            first: true,
             confirm_timeout,
             patient_since: Instant::now(),
             drain: drain.clone(),
@@ -81,7 +83,6 @@ impl Publisher {
             link,
             jobs,
             places: Arc::new(Semaphore::new(limits::UNCONFIRMED_MAX)),
-            epoch,
             drain,
             tasks,
             abandon,
@@ -109,10 +110,6 @@ impl Publisher {
         receipt
     }
 
-    pub(super) fn epoch(&self) -> watch::Receiver<u64> {
-        self.epoch.clone()
-    }
-
     /// Takes no more messages, lets those it has be confirmed, and ends the task.
     pub(super) async fn close(&self, within: Duration) {
         self.drain.cancel();
@@ -126,22 +123,87 @@ impl Publisher {
     }
 }
 
-type Opening = BoxFuture<'static, Result<ConfirmChannel, Failure>>;
+type Opening = BoxFuture<'static, Result<Channels, Failure>>;
+
+/// The channels of one connection.
+struct Channels {
+    confirmed: ConfirmChannel,
+    unconfirmed: UnconfirmedChannel,
+}
+
+impl Channels {
+    async fn open(live: Arc<Live>) -> Result<Self, Failure> {
+        Ok(Self {
+            unconfirmed: UnconfirmedChannel::open(&live).await?,
+            confirmed: ConfirmChannel::open(live).await?,
+        })
+    }
+
+    fn live(&self) -> &Arc<Live> {
+        self.confirmed.live()
+    }
+
+    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+        if let Poll::Ready(ended) = self.unconfirmed.poll_progress(cx) {
+            return Poll::Ready(Progress::Resolved(ended));
+        }
+        self.confirmed.poll_progress(cx)
+    }
+
+    fn give_up(self) {
+        self.unconfirmed.give_up();
+        self.confirmed.give_up();
+    }
+}
+
+/// Messages that are not written yet, in order.
+#[derive(Default)]
+struct Waiting {
+    confirmed: VecDeque<Job>,
+    unconfirmed: VecDeque<Job>,
+}
+
+impl Waiting {
+    fn push(&mut self, job: Job) {
+        if job.outgoing.confirm {
+            self.confirmed.push_back(job);
+        } else {
+            self.unconfirmed.push_back(job);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.confirmed.is_empty() && self.unconfirmed.is_empty()
+    }
+
+    /// Takes out what `matches`.
+    fn drain_where(&mut self, mut matches: impl FnMut(&Job) -> bool) -> Vec<Job> {
+        let mut taken = Vec::new();
+        for jobs in [&mut self.confirmed, &mut self.unconfirmed] {
+            for job in std::mem::take(jobs) {
+                if matches(&job) {
+                    taken.push(job);
+                } else {
+                    jobs.push_back(job);
+                }
+            }
+        }
+        taken
+    }
+}
 
 /// The way to the broker.
 enum Line {
     Down,
     Opening(Opening),
-    Up(Box<ConfirmChannel>),
+    Up(Box<Channels>),
 }
 
 struct Task {
     link: Link,
     jobs: mpsc::UnboundedReceiver<Job>,
-    waiting: VecDeque<Job>,
+    waiting: Waiting,
     line: Line,
-    epoch: watch::Sender<u64>,
-    first: bool,
     confirm_timeout: Duration,
     /// Time before this does not count against the broker: it had blocked us.
     patient_since: Instant,
@@ -151,9 +213,10 @@ struct Task {
 enum Event {
     Link,
     Jobs(usize),
-    Opened(Result<ConfirmChannel, Failure>),
+    Opened(Result<Box<Channels>, Failure>),
     Progress(Progress),
     Sweep,
+    Returns,
     Drain,
     Abandon,
 }
@@ -162,12 +225,14 @@ impl Task {
     async fn run(mut self, abandon: CancellationToken) {
         let mut sweep = interval(SWEEP_EVERY.min(self.confirm_timeout / 4));
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut returns = interval(RETURNS_EVERY);
+        returns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batch = Vec::with_capacity(BATCH);
         let mut draining = false;
         self.follow_link();
         loop {
             self.write_waiting();
-            let idle = self.is_idle();
+            let (idle, watched) = (self.is_idle(), self.is_watched());
             if draining && idle && self.jobs.is_empty() {
                 break;
             }
@@ -175,17 +240,23 @@ impl Task {
                 () = self.link.changed() => Event::Link,
                 count = self.jobs.recv_many(&mut batch, BATCH), if !self.jobs.is_closed() || !self.jobs.is_empty() => Event::Jobs(count),
                 event = self.line.next() => event,
-                _ = sweep.tick(), if !idle => Event::Sweep,
+                _ = sweep.tick(), if !idle || watched => Event::Sweep,
+                _ = returns.tick(), if watched => Event::Returns,
                 () = self.drain.cancelled(), if !draining => Event::Drain,
                 () = abandon.cancelled() => Event::Abandon,
             };
             match event {
                 Event::Link => self.follow_link(),
                 Event::Jobs(0) => draining = true, // The transport was dropped.
-                Event::Jobs(_) => self.waiting.extend(batch.drain(..)),
+                Event::Jobs(_) => batch.drain(..).for_each(|job| self.waiting.push(job)),
                 Event::Opened(opened) => self.opened(opened),
                 Event::Progress(progress) => self.progress(progress),
                 Event::Sweep => self.sweep(),
+                Event::Returns => {
+                    if let Line::Up(channels) = &mut self.line {
+                        channels.unconfirmed.take_returned();
+                    }
+                }
                 Event::Drain => {
                     draining = true;
                     self.jobs.close();
@@ -198,25 +269,35 @@ impl Task {
 
     fn is_idle(&self) -> bool {
         let unconfirmed = match &self.line {
-            Line::Up(channel) => channel.unconfirmed(),
+            Line::Up(channels) => channels.confirmed.unconfirmed(),
             Line::Down | Line::Opening(_) => 0,
         };
         self.waiting.is_empty() && unconfirmed == 0
     }
 
+    /// Whether somebody asks about a message that was written without a confirm to come.
+    fn is_watched(&self) -> bool {
+        matches!(&self.line, Line::Up(channels) if channels.unconfirmed.is_watched())
+    }
+
     /// Writes what may be written now.
     fn write_waiting(&mut self) {
-        let Line::Up(channel) = &mut self.line else {
+        let Line::Up(channels) = &mut self.line else {
             return;
         };
-        if channel.live().is_blocked() {
+        if channels.live().is_blocked() {
             return;
         }
-        while let Some(job) = self.waiting.pop_front() {
-            match channel.admit(&job) {
-                Admission::Now => channel.write(job),
+        while channels.unconfirmed.admits()
+            && let Some(job) = self.waiting.unconfirmed.pop_front()
+        {
+            channels.unconfirmed.write(job);
+        }
+        while let Some(job) = self.waiting.confirmed.pop_front() {
+            match channels.confirmed.admit(&job) {
+                Admission::Now => channels.confirmed.write(job),
                 Admission::Later => {
-                    self.waiting.push_front(job);
+                    self.waiting.confirmed.push_front(job);
                     return;
                 }
             }
@@ -231,7 +312,7 @@ impl Task {
                     matches!(&self.line, Line::Up(channel) if Arc::ptr_eq(channel.live(), &live));
                 if !same {
                     self.hang_up();
-                    self.line = Line::Opening(Box::pin(ConfirmChannel::open(live)));
+                    self.line = Line::Opening(Box::pin(Channels::open(live)));
                 }
             }
             LinkState::Down(_) | LinkState::Closed => self.hang_up(),
@@ -244,13 +325,10 @@ impl Task {
         }
     }
 
-    fn opened(&mut self, opened: Result<ConfirmChannel, Failure>) {
+    fn opened(&mut self, opened: Result<Box<Channels>, Failure>) {
         match opened {
             Ok(channel) => {
-                self.line = Line::Up(Box::new(channel));
-                if !std::mem::take(&mut self.first) {
-                    self.epoch.send_modify(|epoch| *epoch += 1);
-                }
+                self.line = Line::Up(channel);
             }
             Err(failure) => self.reopen(&failure.to_string()),
         }
@@ -271,8 +349,8 @@ impl Task {
             Progress::Resolved(None) | Progress::Exchange { found: true, .. } => {}
             Progress::Resolved(Some(reason)) => self.reopen(&reason),
             Progress::Exchange { name, found: false } => {
-                let is_lost = |job: &mut Job| job.outgoing.message.exchange == name;
-                for job in drain_where(&mut self.waiting, is_lost) {
+                let is_lost = |job: &Job| job.outgoing.message.exchange == name;
+                for job in self.waiting.drain_where(is_lost) {
                     job.refuse(Verdict::Unroutable);
                 }
             }
@@ -283,25 +361,26 @@ impl Task {
     /// not confirm.
     fn sweep(&mut self) {
         let now = Instant::now();
-        let is_over = |job: &mut Job| {
+        let is_over = |job: &Job| {
             job.slip.abandoned()
                 || job
                     .outgoing
                     .deadline
                     .is_some_and(|deadline| deadline <= now)
         };
-        for job in drain_where(&mut self.waiting, is_over) {
+        for job in self.waiting.drain_where(is_over) {
             job.refuse(Verdict::NotWritten);
         }
-        let Line::Up(channel) = &self.line else {
+        let Line::Up(channels) = &mut self.line else {
             return;
         };
-        if channel.live().is_blocked() {
+        channels.unconfirmed.forget_abandoned();
+        if channels.live().is_blocked() {
             self.patient_since = now;
-        } else if let Some(oldest) = channel.oldest()
+        } else if let Some(oldest) = channels.confirmed.oldest()
             && now.saturating_duration_since(oldest.max(self.patient_since)) > self.confirm_timeout
         {
-            let live = Arc::clone(channel.live());
+            let live = Arc::clone(channels.live());
             live.fail(format!("no confirm within {:?}", self.confirm_timeout));
             self.hang_up();
         }
@@ -313,7 +392,7 @@ impl Task {
         while let Ok(job) = self.jobs.try_recv() {
             job.refuse(Verdict::NotWritten);
         }
-        for job in self.waiting {
+        for job in self.waiting.drain_where(|_| true) {
             job.refuse(Verdict::NotWritten);
         }
     }
@@ -323,7 +402,7 @@ impl Line {
     async fn next(&mut self) -> Event {
         match self {
             Self::Down => pending().await,
-            Self::Opening(opening) => Event::Opened(opening.await),
+            Self::Opening(opening) => Event::Opened(opening.await.map(Box::new)),
             Self::Up(channel) => Event::Progress(poll_fn(|cx| channel.poll_progress(cx)).await),
         }
     }
@@ -331,22 +410,9 @@ impl Line {
 
 /// A channel that keeps being closed, such as by a publish that is not permitted, is not opened in
 /// a loop without a pause.
-async fn reopen(live: Arc<Live>) -> Result<ConfirmChannel, Failure> {
+async fn reopen(live: Arc<Live>) -> Result<Channels, Failure> {
     if let Some(pause) = pauses().next() {
         tokio::time::sleep(pause).await;
     }
-    ConfirmChannel::open(live).await
-}
-
-/// Takes out, in order, what `matches`.
-fn drain_where(jobs: &mut VecDeque<Job>, mut matches: impl FnMut(&mut Job) -> bool) -> Vec<Job> {
-    let mut taken = Vec::new();
-    for mut job in std::mem::take(jobs) {
-        if matches(&mut job) {
-            taken.push(job);
-        } else {
-            jobs.push_back(job);
-        }
-    }
-    taken
+    Channels::open(live).await
 }

@@ -28,14 +28,13 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 
 /// A connection to a broker that lives in this process.
 pub struct MemoryTransport {
     broker: Arc<Broker>,
     connection: u64,
     closed: AtomicBool,
-    epoch: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -75,7 +74,6 @@ impl MemoryTransport {
             connection: broker.connections.fetch_add(1, Ordering::Relaxed),
             broker,
             closed: AtomicBool::new(false),
-            epoch: watch::Sender::new(0),
         })
     }
 
@@ -88,6 +86,7 @@ impl MemoryTransport {
             mut message,
             deadline,
             mandatory,
+            confirm: _,
         } = outgoing;
         let now = Instant::now();
         let expires = if let Some(deadline) = deadline.map(Instant::from_std) {
@@ -116,10 +115,6 @@ impl Transport for MemoryTransport {
         let verdict = self.accept(outgoing, &slip);
         slip.fill(verdict);
         receipt
-    }
-
-    fn epoch(&self) -> watch::Receiver<u64> {
-        self.epoch.subscribe()
     }
 
     async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {

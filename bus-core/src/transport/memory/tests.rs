@@ -31,6 +31,7 @@ fn text(exchange: &str, routing_key: &str, body: &str) -> Outgoing {
         },
         deadline: None,
         mandatory: true,
+        confirm: true,
     }
 }
 

@@ -1,0 +1,62 @@
+//! What every reply store promises, checked on each of them.
+//!
+//! A store is added by a function that opens it and one line at the end of this file.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what it expects, in its functions too"
+)]
+
+#[path = "store_conformance/bench.rs"]
+mod bench;
+#[path = "store_conformance/claims.rs"]
+mod claims;
+#[path = "store_conformance/inboxes.rs"]
+mod inboxes;
+#[path = "store_conformance/keys.rs"]
+mod keys;
+
+/// One test per promise, on the store that the function of this name in [`bench`] opens.
+macro_rules! suite {
+    ($store:ident) => {
+        suite! { $store:
+            inboxes::a_reply_reaches_the_inbox_it_names,
+            inboxes::every_reply_arrives,
+            inboxes::a_reply_to_an_inbox_that_is_gone_is_kept,
+            inboxes::only_inboxes_are_inboxes,
+            inboxes::namespaces_are_apart,
+            inboxes::a_closed_store_is_down,
+            keys::a_reply_is_kept_under_its_key,
+            keys::the_first_reply_wins,
+            keys::a_kept_reply_expires,
+            keys::a_one_way_reply_is_kept_nowhere,
+            claims::one_of_many_runs,
+            claims::the_same_owner_gets_the_same_answer,
+            claims::an_outcome_is_stored_with_its_reply,
+            claims::the_first_outcome_wins,
+            claims::another_fingerprint_is_a_conflict,
+            claims::a_lapsed_claim_goes_to_the_next_owner,
+            claims::an_owner_that_lost_its_claim_records_nothing,
+            claims::callers_of_one_command_get_one_outcome,
+            claims::a_claim_whose_record_is_gone_is_made_again,
+            claims::a_renewed_claim_does_not_lapse,
+            claims::a_released_claim_does_not_count,
+            claims::an_outcome_is_forgotten_after_its_retention,
+        }
+    };
+    ($store:ident: $($topic:ident::$promise:ident,)*) => {
+        mod $store {
+            $(#[tokio::test]
+            async fn $promise() {
+                crate::bench::run(crate::bench::$store().await, |bench| {
+                    Box::pin(crate::$topic::$promise(bench))
+                })
+                .await;
+            })*
+        }
+    };
+}
+
+suite!(memory);
+suite!(redis);

@@ -1,0 +1,229 @@
+//! Who may run a command, and what is remembered of it.
+
+use crate::bench::{Bench, End, LONG, SHORT, changed, reply};
+use replybus::{
+    CallId,
+    reply::{Claim, Claimed, Reply, ReplyTarget},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinSet;
+
+/// A claim that does not lapse while a test runs.
+fn by(owner: &str) -> Claim {
+    Claim {
+        key: "Accounts.post:42".to_owned(),
+        fingerprint: [1; 16],
+        owner: owner.to_owned(),
+        lease: LONG,
+        retention: LONG,
+    }
+}
+
+/// A claim that soon lapses.
+fn briefly_by(owner: &str) -> Claim {
+    Claim {
+        lease: SHORT,
+        ..by(owner)
+    }
+}
+
+fn run(attempt: u32) -> Claimed {
+    Claimed::Run { attempt }
+}
+
+fn done(frame: &'static str) -> Claimed {
+    Claimed::Done(frame.into())
+}
+
+/// Asks until the claim that somebody else holds lapses.
+async fn lapsed(store: &End, claim: &Claim) -> Claimed {
+    changed(Claimed::Running, || store.claim(claim)).await
+}
+
+pub(crate) async fn one_of_many_runs(bench: Bench) {
+    let store = Arc::new(bench.open().await);
+    let mut asking = JoinSet::new();
+    for owner in 0..32 {
+        let store = Arc::clone(&store);
+        asking.spawn(async move { store.claim(&by(&owner.to_string())).await });
+    }
+    let answers = asking.join_all().await;
+    let running = answers.iter().filter(|answer| **answer == Claimed::Running);
+    assert_eq!(running.count(), 31);
+    assert!(answers.contains(&run(1)));
+    // Another key is another matter.
+    let other = Claim {
+        key: "Accounts.post:43".to_owned(),
+        ..by("a")
+    };
+    assert_eq!(store.claim(&other).await, run(1));
+}
+
+pub(crate) async fn the_same_owner_gets_the_same_answer(bench: Bench) {
+    let store = bench.open().await;
+    for _ in 0..3 {
+        assert_eq!(store.claim(&by("a")).await, run(1));
+    }
+    store.finish(&by("a"), "ok").await;
+    for _ in 0..3 {
+        assert_eq!(store.claim(&by("a")).await, done("ok"));
+    }
+}
+
+pub(crate) async fn an_outcome_is_stored_with_its_reply(bench: Bench) {
+    let (caller, service) = (bench.open().await, bench.open().await);
+    for (key, target) in [
+        ("inbox", caller.target()),
+        ("key", ReplyTarget::Key),
+        ("none", ReplyTarget::None),
+    ] {
+        let claim = Claim {
+            key: key.to_owned(),
+            ..by("a")
+        };
+        assert_eq!(service.claim(&claim).await, run(1));
+        let id = CallId::new();
+        let reply = Reply {
+            record: Some(claim.clone()),
+            ..reply(id, target.clone(), "ok")
+        };
+        service.store.store(reply).await.unwrap();
+        let again = Claim {
+            owner: "b".to_owned(),
+            ..claim
+        };
+        assert_eq!(service.claim(&again).await, done("ok"));
+        match target {
+            ReplyTarget::Inbox(_) => assert_eq!(caller.arrived().await, (id, "ok".into())),
+            ReplyTarget::Key => assert_eq!(caller.fetch(id).await, Some("ok".into())),
+            ReplyTarget::None => assert_eq!(caller.fetch(id).await, None),
+        }
+    }
+}
+
+pub(crate) async fn the_first_outcome_wins(bench: Bench) {
+    let store = bench.open().await;
+    store.claim(&by("a")).await;
+    store.finish(&by("a"), "first").await;
+    store.finish(&by("a"), "second").await;
+    assert_eq!(store.claim(&by("b")).await, done("first"));
+}
+
+pub(crate) async fn another_fingerprint_is_a_conflict(bench: Bench) {
+    let store = bench.open().await;
+    let other = Claim {
+        fingerprint: [2; 16],
+        ..by("b")
+    };
+    let other_of_the_same_owner = Claim {
+        fingerprint: [2; 16],
+        ..by("a")
+    };
+    store.claim(&by("a")).await;
+    assert_eq!(store.claim(&other).await, Claimed::Conflict);
+    assert_eq!(
+        store.claim(&other_of_the_same_owner).await,
+        Claimed::Conflict
+    );
+    store.finish(&by("a"), "ok").await;
+    assert_eq!(store.claim(&other).await, Claimed::Conflict);
+    assert_eq!(store.claim(&by("a")).await, done("ok"));
+}
+
+pub(crate) async fn a_lapsed_claim_goes_to_the_next_owner(bench: Bench) {
+    let store = bench.open().await;
+    assert_eq!(store.claim(&briefly_by("a")).await, run(1));
+    assert_eq!(lapsed(&store, &briefly_by("b")).await, run(2));
+    assert_eq!(lapsed(&store, &by("c")).await, run(3));
+    assert_eq!(store.claim(&by("c")).await, run(3));
+    assert_eq!(store.claim(&by("a")).await, Claimed::Running);
+}
+
+pub(crate) async fn an_owner_that_lost_its_claim_records_nothing(bench: Bench) {
+    let store = bench.open().await;
+    store.claim(&briefly_by("a")).await;
+    lapsed(&store, &by("b")).await;
+    assert!(!store.store.renew(&by("a")).await.unwrap());
+    store.store.release(&by("a")).await.unwrap();
+    store.finish(&by("a"), "from the dead").await;
+    assert_eq!(store.claim(&by("c")).await, Claimed::Running);
+    assert!(store.store.renew(&by("b")).await.unwrap());
+    store.finish(&by("b"), "ok").await;
+    assert_eq!(store.claim(&by("a")).await, done("ok"));
+}
+
+pub(crate) async fn callers_of_one_command_get_one_outcome(bench: Bench) {
+    let (caller, service) = (bench.open().await, bench.open().await);
+    let outcome = |owner: &str, id, frame| Reply {
+        record: Some(by(owner)),
+        ..reply(id, caller.target(), frame)
+    };
+    let (dead, first, late) = (CallId::new(), CallId::new(), CallId::new());
+    service.claim(&briefly_by("a")).await;
+    lapsed(&service, &by("b")).await;
+    for reply in [
+        // Not sent: the outcome is still to come.
+        outcome("a", dead, "from the dead"),
+        outcome("b", first, "ok"),
+        outcome("a", late, "from the dead"),
+    ] {
+        service.store.store(reply).await.unwrap();
+    }
+    assert_eq!(caller.arrived().await, (first, "ok".into()));
+    assert_eq!(caller.arrived().await, (late, "ok".into()));
+}
+
+pub(crate) async fn a_claim_whose_record_is_gone_is_made_again(bench: Bench) {
+    let store = bench.open().await;
+    assert!(store.store.renew(&by("a")).await.unwrap());
+    assert_eq!(store.claim(&by("b")).await, Claimed::Running);
+    store.finish(&by("a"), "ok").await;
+    assert_eq!(store.claim(&by("b")).await, done("ok"));
+    assert!(store.store.renew(&by("a")).await.unwrap());
+    assert!(!store.store.renew(&by("b")).await.unwrap());
+}
+
+pub(crate) async fn a_renewed_claim_does_not_lapse(bench: Bench) {
+    let store = bench.open().await;
+    store.claim(&briefly_by("a")).await;
+    assert!(store.store.renew(&by("a")).await.unwrap());
+    // Past the lease it began with.
+    tokio::time::sleep(SHORT + Duration::from_millis(50)).await;
+    assert_eq!(store.claim(&by("b")).await, Claimed::Running);
+
+    // Late is not too late while nobody else asked.
+    assert!(store.store.renew(&briefly_by("a")).await.unwrap());
+    tokio::time::sleep(SHORT + Duration::from_millis(50)).await;
+    assert!(store.store.renew(&by("a")).await.unwrap());
+    assert_eq!(store.claim(&by("b")).await, Claimed::Running);
+    assert_eq!(store.claim(&by("a")).await, run(1));
+}
+
+pub(crate) async fn a_released_claim_does_not_count(bench: Bench) {
+    let store = bench.open().await;
+    store.claim(&by("a")).await;
+    store.store.release(&by("a")).await.unwrap();
+    // Not even the owner's own.
+    assert_eq!(store.claim(&briefly_by("b")).await, run(1));
+    assert_eq!(lapsed(&store, &by("c")).await, run(2));
+    store.store.release(&by("c")).await.unwrap();
+    store.store.release(&by("c")).await.unwrap();
+    store.finish(&by("c"), "given up").await;
+    assert_eq!(store.claim(&by("d")).await, run(2));
+    // What is done is done.
+    store.finish(&by("d"), "ok").await;
+    store.store.release(&by("d")).await.unwrap();
+    assert_eq!(store.claim(&by("e")).await, done("ok"));
+}
+
+pub(crate) async fn an_outcome_is_forgotten_after_its_retention(bench: Bench) {
+    let store = bench.open().await;
+    let claim = Claim {
+        retention: SHORT,
+        ..by("a")
+    };
+    store.claim(&claim).await;
+    store.finish(&claim, "ok").await;
+    let answer = changed(done("ok"), || store.claim(&claim)).await;
+    assert_eq!(answer, run(1));
+}

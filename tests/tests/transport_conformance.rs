@@ -1,0 +1,72 @@
+//! What every transport promises, checked on each of them.
+//!
+//! A transport is added by a function that opens it and one line at the end of this file.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects, in its functions too"
+)]
+
+#[path = "transport_conformance/bench.rs"]
+mod bench;
+#[path = "transport_conformance/consuming.rs"]
+mod consuming;
+#[path = "transport_conformance/lifecycle.rs"]
+mod lifecycle;
+#[path = "transport_conformance/publishing.rs"]
+mod publishing;
+#[path = "transport_conformance/topology.rs"]
+mod topology;
+
+/// One test per promise, on the transport that the function of this name in [`bench`] opens.
+macro_rules! suite {
+    ($transport:ident) => {
+        suite! { $transport:
+            publishing::a_message_arrives_as_it_was_sent,
+            publishing::the_time_left_travels_as_expiration,
+            publishing::a_message_that_reaches_no_queue_is_returned_if_mandatory,
+            publishing::a_full_queue_refuses,
+            publishing::a_passed_deadline_is_never_written,
+            publishing::what_was_confirmed_can_not_be_withdrawn,
+            publishing::an_abandoned_receipt_withdraws_nothing,
+            publishing::verdicts_are_true_under_load,
+            consuming::messages_come_in_order,
+            consuming::prefetch_bounds_what_a_consumer_holds,
+            consuming::a_settled_delivery_makes_room,
+            consuming::consumers_take_turns,
+            consuming::a_requeued_delivery_comes_back_first,
+            consuming::a_dropped_delivery_comes_back,
+            consuming::an_expired_message_is_not_delivered,
+            consuming::a_stopped_consumer_gives_back_what_it_did_not_take,
+            consuming::a_stopped_consumer_can_settle_what_it_took,
+            consuming::a_dropped_consumer_gives_back_what_it_did_not_take,
+            consuming::a_cancelled_next_loses_nothing,
+            topology::a_queue_can_be_declared_again,
+            topology::a_queue_with_other_arguments_is_refused,
+            topology::an_exchange_needs_no_listener,
+            topology::patterns_select_events,
+            topology::a_queue_bound_twice_gets_an_event_once,
+            topology::a_quorum_queue_carries_messages,
+            lifecycle::an_open_transport_is_up,
+            lifecycle::close_waits_for_what_was_published,
+            lifecycle::close_ends_consumers_and_refuses_publishes,
+            lifecycle::close_gives_back_what_was_not_settled,
+        }
+    };
+    ($transport:ident: $($topic:ident::$promise:ident,)*) => {
+        mod $transport {
+            $(#[tokio::test]
+            async fn $promise() {
+                crate::bench::run(crate::bench::$transport().await, |bench| {
+                    Box::pin(crate::$topic::$promise(bench))
+                })
+                .await;
+            })*
+        }
+    };
+}
+
+suite!(memory);
+suite!(rabbitmq);

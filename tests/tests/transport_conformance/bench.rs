@@ -1,0 +1,217 @@
+//! The broker a promise is checked on, and short words for what is done to it.
+
+use async_trait::async_trait;
+use lapin::{Connection, ConnectionProperties};
+use replybus::{
+    contract::QueueType,
+    message::Message,
+    transport::{
+        Binding, Deliveries, Delivery, Outgoing, QueueSpec, Settled, Source, Transport, Verdict,
+        amqp::Amqp, memory::MemoryTransport,
+    },
+};
+use replybus_tests::live::{self, unique};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// No promise takes longer; one that is broken often shows by waiting for ever.
+const AT_MOST: Duration = Duration::from_secs(30);
+
+/// A broker under test.
+#[async_trait]
+pub(crate) trait Broker: Send + Sync {
+    /// A new connection to it.
+    async fn connect(&self) -> Arc<dyn Transport>;
+
+    /// Deletes what a test declared, if it outlives the test.
+    async fn delete(&self, queues: &[String], exchanges: &[String]);
+}
+
+/// The broker inside this process.
+pub(crate) async fn memory() -> Option<Box<dyn Broker>> {
+    Some(Box::new(Memory(MemoryTransport::new())))
+}
+
+struct Memory(Arc<MemoryTransport>);
+
+#[async_trait]
+impl Broker for Memory {
+    async fn connect(&self) -> Arc<dyn Transport> {
+        self.0.connect()
+    }
+
+    async fn delete(&self, _queues: &[String], _exchanges: &[String]) {}
+}
+
+/// RabbitMQ.
+pub(crate) async fn rabbitmq() -> Option<Box<dyn Broker>> {
+    let url = live::rabbitmq().await?;
+    Some(Box::new(RabbitMq(url)))
+}
+
+struct RabbitMq(String);
+
+#[async_trait]
+impl Broker for RabbitMq {
+    async fn connect(&self) -> Arc<dyn Transport> {
+        Amqp::new(&self.0).connect().await.unwrap()
+    }
+
+    async fn delete(&self, queues: &[String], exchanges: &[String]) {
+        let properties = ConnectionProperties::default();
+        let connection = Connection::connect(&self.0, properties).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        for queue in queues {
+            let deleted = channel.queue_delete(queue.as_str().into(), Default::default());
+            deleted.await.unwrap();
+        }
+        for exchange in exchanges {
+            let deleted = channel.exchange_delete(exchange.as_str().into(), Default::default());
+            deleted.await.unwrap();
+        }
+        connection.close(200, "done".into()).await.unwrap();
+    }
+}
+
+/// One test's share of a broker.
+pub(crate) struct Bench {
+    pub(crate) transport: Arc<dyn Transport>,
+    broker: Box<dyn Broker>,
+    queues: Mutex<Vec<String>>,
+    exchanges: Mutex<Vec<String>>,
+}
+
+type Check = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Checks a promise, and cleans up whether it is kept or not.
+pub(crate) async fn run(broker: Option<Box<dyn Broker>>, promise: fn(Arc<Bench>) -> Check) {
+    let Some(broker) = broker else {
+        return;
+    };
+    let bench = Arc::new(Bench {
+        transport: broker.connect().await,
+        broker,
+        queues: Mutex::default(),
+        exchanges: Mutex::default(),
+    });
+    let check = tokio::time::timeout(AT_MOST, promise(Arc::clone(&bench)));
+    let checked = tokio::spawn(check).await;
+    bench.transport.close(AT_MOST).await;
+    let (queues, exchanges) = (
+        bench.queues.lock().unwrap().clone(),
+        bench.exchanges.lock().unwrap().clone(),
+    );
+    bench.broker.delete(&queues, &exchanges).await;
+    match checked {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) => panic!("still waits after {AT_MOST:?}"),
+        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+    }
+}
+
+impl Bench {
+    /// Another connection to the same broker.
+    pub(crate) async fn connect(&self) -> Arc<dyn Transport> {
+        self.broker.connect().await
+    }
+
+    /// A queue of this test's own, not declared yet.
+    pub(crate) fn queue(&self) -> QueueSpec {
+        let name = unique("queue");
+        self.queues.lock().unwrap().push(name.clone());
+        QueueSpec {
+            name,
+            queue_type: QueueType::Classic,
+            length_max: None,
+        }
+    }
+
+    /// An exchange of this test's own, not declared yet.
+    pub(crate) fn exchange(&self) -> String {
+        let name = unique("exchange");
+        self.exchanges.lock().unwrap().push(name.clone());
+        name
+    }
+
+    pub(crate) async fn consume(&self, queue: &QueueSpec, prefetch: u16) -> Consumer {
+        self.subscribe(queue, prefetch, Vec::new()).await
+    }
+
+    pub(crate) async fn subscribe(
+        &self,
+        queue: &QueueSpec,
+        prefetch: u16,
+        bindings: Vec<Binding>,
+    ) -> Consumer {
+        let queue = queue.clone();
+        let source = Source {
+            queue,
+            prefetch,
+            bindings,
+        };
+        Consumer(self.transport.consume(source).await.unwrap())
+    }
+
+    /// Publishes and returns the verdict.
+    pub(crate) async fn publish(&self, outgoing: Outgoing) -> Verdict {
+        self.transport.publish(outgoing).verdict().await
+    }
+
+    /// Publishes to a queue what must be confirmed.
+    pub(crate) async fn send(&self, queue: &QueueSpec, bodies: &[&str]) {
+        for body in bodies {
+            let verdict = self.publish(to(queue, body)).await;
+            assert_eq!(verdict, Verdict::Confirmed, "{body}");
+        }
+    }
+}
+
+/// Deliveries, by their bodies.
+pub(crate) struct Consumer(pub(crate) Box<dyn Deliveries>);
+
+impl Consumer {
+    pub(crate) async fn next(&mut self) -> Delivery {
+        self.0.next().await.unwrap()
+    }
+
+    /// Takes and acks the next delivery, which must have this body.
+    pub(crate) async fn takes(&mut self, expected: &str) {
+        let delivery = self.next().await;
+        assert_eq!(body(&delivery), expected);
+        delivery.settler.settle(Settled::Ack);
+    }
+}
+
+pub(crate) fn body(delivery: &Delivery) -> &str {
+    std::str::from_utf8(&delivery.message.body).unwrap()
+}
+
+/// A mandatory message without a deadline.
+pub(crate) fn to(queue: &QueueSpec, body: &str) -> Outgoing {
+    routed("", &queue.name, body)
+}
+
+pub(crate) fn routed(exchange: &str, routing_key: &str, body: &str) -> Outgoing {
+    Outgoing {
+        message: Message {
+            exchange: exchange.to_owned(),
+            routing_key: routing_key.to_owned(),
+            body: body.to_owned().into(),
+            ..Message::default()
+        },
+        deadline: None,
+        mandatory: true,
+        confirm: true,
+    }
+}
+
+pub(crate) fn bind(exchange: &str, routing_key: &str) -> Binding {
+    Binding {
+        exchange: exchange.to_owned(),
+        routing_key: routing_key.to_owned(),
+    }
+}

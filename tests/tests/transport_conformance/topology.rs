@@ -1,0 +1,135 @@
+//! Queues, exchanges and what is bound to what.
+
+use crate::bench::{Bench, bind, routed};
+use replybus::{
+    SetupError,
+    contract::QueueType,
+    transport::{Outgoing, QueueSpec, Source, Verdict},
+};
+use std::sync::Arc;
+
+pub(crate) async fn a_queue_can_be_declared_again(bench: Arc<Bench>) {
+    let queue = QueueSpec {
+        length_max: Some(7),
+        ..bench.queue()
+    };
+    bench.transport.declare(queue.clone()).await.unwrap();
+    bench.send(&queue, &["kept"]).await;
+    bench.transport.declare(queue.clone()).await.unwrap();
+    bench.consume(&queue, 9).await.takes("kept").await;
+}
+
+pub(crate) async fn a_queue_with_other_arguments_is_refused(bench: Arc<Bench>) {
+    let queue = bench.queue();
+    bench.transport.declare(queue.clone()).await.unwrap();
+    let limited = QueueSpec {
+        length_max: Some(7),
+        ..queue.clone()
+    };
+    let quorum = QueueSpec {
+        queue_type: QueueType::Quorum,
+        ..queue.clone()
+    };
+    for other in [limited, quorum] {
+        let declared = bench.transport.declare(other.clone()).await;
+        assert_names_the_queue(declared.unwrap_err(), &queue);
+        let source = Source {
+            queue: other,
+            prefetch: 1,
+            bindings: Vec::new(),
+        };
+        let consumed = bench.transport.consume(source).await;
+        assert_names_the_queue(consumed.unwrap_err(), &queue);
+    }
+    // It did no harm.
+    let mut consumer = bench.consume(&queue, 9).await;
+    bench.send(&queue, &["still here"]).await;
+    consumer.takes("still here").await;
+}
+
+fn assert_names_the_queue(error: SetupError, queue: &QueueSpec) {
+    match error {
+        SetupError::Topology { what, reason } => {
+            assert!(what.contains(&queue.name), "{what}: {reason}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn an_exchange_needs_no_listener(bench: Arc<Bench>) {
+    let exchange = bench.exchange();
+    for (mandatory, expected) in [(true, Verdict::Unroutable), (false, Verdict::Confirmed)] {
+        let outgoing = Outgoing {
+            mandatory,
+            ..routed(&exchange, "a.b", "x")
+        };
+        assert_eq!(bench.publish(outgoing).await, expected);
+    }
+    let queue = bench.queue();
+    let bindings = vec![bind(&exchange, "a.b")];
+    let mut consumer = bench.subscribe(&queue, 9, bindings).await;
+    let verdict = bench.publish(routed(&exchange, "a.b", "heard")).await;
+    assert_eq!(verdict, Verdict::Confirmed);
+    consumer.takes("heard").await;
+}
+
+pub(crate) async fn patterns_select_events(bench: Arc<Bench>) {
+    let exchange = bench.exchange();
+    let (one_word, any_words) = (bench.queue(), bench.queue());
+    let mut one_word = bench
+        .subscribe(&one_word, 9, vec![bind(&exchange, "transaction.*")])
+        .await;
+    let mut any_words = bench
+        .subscribe(&any_words, 9, vec![bind(&exchange, "#.completed")])
+        .await;
+    for (routing_key, expected) in [
+        ("transaction.started", Verdict::Confirmed),
+        ("transaction.completed", Verdict::Confirmed),
+        ("completed", Verdict::Confirmed),
+        ("transaction.completed.twice", Verdict::Unroutable),
+        ("transaction", Verdict::Unroutable),
+        ("", Verdict::Unroutable),
+    ] {
+        let verdict = bench
+            .publish(routed(&exchange, routing_key, routing_key))
+            .await;
+        assert_eq!(verdict, expected, "{routing_key}");
+    }
+    one_word.takes("transaction.started").await;
+    one_word.takes("transaction.completed").await;
+    any_words.takes("transaction.completed").await;
+    any_words.takes("completed").await;
+}
+
+pub(crate) async fn a_queue_bound_twice_gets_an_event_once(bench: Arc<Bench>) {
+    let (exchange, other, queue) = (bench.exchange(), bench.exchange(), bench.queue());
+    let bindings = vec![
+        bind(&exchange, "#"),
+        bind(&exchange, "a.*"),
+        bind(&exchange, "a.*"),
+        bind(&other, "b"),
+    ];
+    let mut consumer = bench.subscribe(&queue, 9, bindings).await;
+    for (exchange, routing_key) in [(&exchange, "a.b"), (&other, "b"), (&exchange, "end")] {
+        let verdict = bench
+            .publish(routed(exchange, routing_key, routing_key))
+            .await;
+        assert_eq!(verdict, Verdict::Confirmed);
+    }
+    for expected in ["a.b", "b", "end"] {
+        consumer.takes(expected).await;
+    }
+}
+
+pub(crate) async fn a_quorum_queue_carries_messages(bench: Arc<Bench>) {
+    let queue = QueueSpec {
+        queue_type: QueueType::Quorum,
+        ..bench.queue()
+    };
+    let mut consumer = bench.consume(&queue, 9).await;
+    bench.send(&queue, &["1", "2"]).await;
+    consumer.takes("1").await;
+    drop(consumer.next().await);
+    let again = consumer.next().await;
+    assert!(again.redelivered);
+}
