@@ -4,13 +4,14 @@ use crate::{
     client::waiters::Waiters,
     error::SetupError,
     event::{Emit, Event, Subscribe, SubscribeHandler},
-    limits::NAME_BYTES_MAX,
+    limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
     reply::{Arrivals, ReplyBackend, ReplyStore, StoreHealth, memory::MemoryReplies},
     server::{Serve, Service},
     transport::{Transport, TransportHealth, memory::MemoryTransport},
 };
 use std::{fmt, sync::Arc, time::Duration};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A connection to a broker and a reply store, over which services are served and called. Cheap
 /// to clone; all clones are one bus.
@@ -23,6 +24,8 @@ pub(crate) struct BusInner {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) app_id: String,
     pub(crate) closed: CancellationToken,
+    /// The loops of services and subscriptions.
+    pub(crate) tasks: TaskTracker,
     namespace: String,
 }
 
@@ -76,6 +79,7 @@ impl Bus {
             waiters,
             app_id: builder.app_id,
             closed: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             namespace: builder.namespace,
         }))
     }
@@ -112,15 +116,19 @@ impl Bus {
         }
     }
 
-    /// Closes the bus and all its clones: services stop as by
-    /// [`Serving::shutdown`](crate::server::Serving::shutdown), what was published is confirmed
-    /// within the bound, and calls that still wait fail.
+    /// Closes the bus and all its clones: calls that wait fail, services drain as by
+    /// [`Serving::shutdown`](crate::server::Serving::shutdown), and what was published is
+    /// confirmed; all of it within the bound.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, connections end when the bus is dropped.
     pub async fn close(&self, within: Duration) {
+        let until = Instant::now() + within.min(WAIT_MAX);
         self.0.closed.cancel();
-        self.0.transport.close(within).await;
+        self.0.tasks.close();
+        let _ = timeout_at(until, self.0.tasks.wait()).await;
+        let left = until.saturating_duration_since(Instant::now());
+        self.0.transport.close(left).await;
         self.0.replies.close().await;
     }
 
@@ -210,6 +218,11 @@ impl BusBuilder {
     fn check(&self) -> Result<(), SetupError> {
         if !self.namespace.is_empty() {
             check_name("namespace", &self.namespace)?;
+            let bytes = self.namespace.len();
+            if bytes > NAMESPACE_BYTES_MAX {
+                let reason = format!("{bytes} bytes, up to {NAMESPACE_BYTES_MAX} are allowed");
+                return Err(SetupError::setting("namespace", reason));
+            }
         }
         let bytes = self.app_id.len();
         if bytes == 0 || bytes > NAME_BYTES_MAX {

@@ -51,17 +51,17 @@ impl FromStr for CallId {
     type Err = InvalidCallId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // Only the 36-character form: two spellings of one id would be two Redis keys.
-        if text.len() != 36 {
+        // Only one spelling: two of one id would be two Redis keys.
+        if text.len() != 36 || text.bytes().any(|byte| byte.is_ascii_uppercase()) {
             return Err(InvalidCallId);
         }
         Uuid::try_parse(text).map(Self).map_err(|_| InvalidCallId)
     }
 }
 
-/// The text is not a call id: 36 characters, a UUID with hyphens.
+/// The text is not a call id: 36 characters, a lower-case UUID with hyphens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a call id: expected a UUID of 36 characters with hyphens")]
+#[error("not a call id: expected a lower-case UUID of 36 characters with hyphens")]
 pub struct InvalidCallId;
 
 #[cfg(test)]
@@ -81,6 +81,7 @@ mod tests {
             "",
             "x",
             &id.replace('-', ""),
+            &id.to_uppercase(),
             &format!("{{{id}}}"),
             &format!("{id} "),
         ] {

@@ -102,6 +102,13 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// Bytes of a queue, exchange or routing key: AMQP short strings end at 255, and we append a suffix.
 pub const NAME_BYTES_MAX: usize = 200;
 
+/// Bytes of a namespace, which every name and key of a bus begins with.
+pub const NAMESPACE_BYTES_MAX: usize = 64;
+
+/// The longest wait that makes a difference; longer ones count as this. Adding more to a clock can
+/// overflow it.
+pub const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Runs of an event's handler that end in an error before the event is dead-lettered.
 pub const EVENT_ATTEMPTS_MAX: u32 = 5;
 

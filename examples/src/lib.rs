@@ -1,1 +1,5 @@
-//! replybus-examples
+//! What several examples share: a contract, a service that keeps it, and where the servers are.
+
+pub mod contract;
+pub mod ledger;
+pub mod servers;

@@ -84,7 +84,9 @@ impl<R: Outcome> Call<R> {
     /// gets the first one's reply. 1 to
     /// [`IDEMPOTENCY_KEY_BYTES_MAX`](crate::limits::IDEMPOTENCY_KEY_BYTES_MAX) bytes without
     /// control characters; remembered for
-    /// [`KEYED_RETENTION`](crate::limits::KEYED_RETENTION).
+    /// [`KEYED_RETENTION`](crate::limits::KEYED_RETENTION), on this queue. What is remembered is
+    /// the handler's answer, its own error included. The same request is one with the same encoded
+    /// arguments: a `HashMap` among them has no fixed order, a `BTreeMap` has.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
@@ -165,6 +167,7 @@ impl<R: Outcome> Call<R> {
         if let Some(key) = &self.idempotency_key {
             check_key(key).map_err(|reason| not_sent(reason.into()))?;
         }
+        let queue = self.client.queue().map_err(not_sent)?;
         let body = self.body.map_err(|error| not_sent(error.into()))?;
         let context = Context::current();
         let mut metadata = context.metadata().clone();
@@ -193,7 +196,7 @@ impl<R: Outcome> Call<R> {
             id,
             contract,
             method: self.method,
-            queue: self.client.queue(),
+            queue,
             verb,
             content_type: self.client.content_type(),
             body,

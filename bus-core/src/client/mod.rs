@@ -31,6 +31,7 @@ use request::About;
 use serde::Serialize;
 use std::{fmt, sync::Arc};
 use tower::ServiceExt;
+use tracing::Instrument;
 
 /// What every generated client wraps: a contract, the queue it is called through, and the layers a
 /// call passes. Cheap to clone.
@@ -38,6 +39,8 @@ use tower::ServiceExt;
 pub struct ServiceClient {
     contract: &'static ServiceContract,
     queue: Arc<str>,
+    /// Why the queue can't be one, if it can't.
+    misnamed: Option<Arc<str>>,
     content_type: ContentType,
     bus: Bus,
     service: ClientService,
@@ -50,16 +53,22 @@ impl ServiceClient {
         Self {
             contract,
             queue: bus.name(contract.queue).into(),
+            misnamed: None,
             content_type: ContentType::default(),
             bus: bus.clone(),
             service: ClientService::new(Caller(bus.inner())),
         }
     }
 
-    /// Calls through another queue than the contract's, such as one per tenant.
+    /// Calls through another queue than the contract's, such as one per tenant. A name that can't
+    /// be a queue's makes calls fail as not sent.
     #[must_use]
     pub fn on_queue(mut self, queue: impl Into<String>) -> Self {
-        self.queue = self.bus.name(&queue.into()).into();
+        let queue = queue.into();
+        self.misnamed = crate::bus::check_name("queue", &queue)
+            .err()
+            .map(|error| error.to_string().into());
+        self.queue = self.bus.name(&queue).into();
         self
     }
 
@@ -89,8 +98,11 @@ impl ServiceClient {
         self.contract
     }
 
-    pub(crate) fn queue(&self) -> Arc<str> {
-        Arc::clone(&self.queue)
+    pub(crate) fn queue(&self) -> Result<Arc<str>, BoxError> {
+        match &self.misnamed {
+            Some(reason) => Err(reason.as_ref().into()),
+            None => Ok(Arc::clone(&self.queue)),
+        }
     }
 
     pub(crate) fn content_type(&self) -> ContentType {
@@ -103,8 +115,15 @@ impl ServiceClient {
 
     async fn run(self, request: CallRequest) -> Result<CallResponse, CallFailure> {
         let about = request.about();
+        let span = tracing::info_span!(
+            "call",
+            service = self.contract.name,
+            method = request.method.name,
+            call_id = %request.id,
+        );
         self.service
             .oneshot(request)
+            .instrument(span)
             .await
             .map_err(|error| failure_of(error, &about))
     }

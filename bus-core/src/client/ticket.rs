@@ -5,7 +5,7 @@ use crate::{
     bus::Bus,
     call_id::CallId,
     error::{CallError, CallFailure, FailureKind},
-    limits::{CALL_TIMEOUT_MAX, REPLY_TTL},
+    limits::{CALL_TIMEOUT_MAX, REPLY_TTL, WAIT_MAX},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, marker::PhantomData, time::Duration};
@@ -92,7 +92,7 @@ impl<R: Outcome> Ticket<R> {
                 .named(self.service.clone(), self.method.clone())
                 .about(self.call_id, started.elapsed(), wait)
         };
-        match timeout_at(started + wait, looking).await {
+        match timeout_at(started + wait.min(WAIT_MAX), looking).await {
             Ok(frame) => read_reply::<R>(&frame, about),
             Err(_) => Err(about(CallFailure::new(FailureKind::TimedOut, "", "")).into()),
         }

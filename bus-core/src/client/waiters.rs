@@ -3,19 +3,28 @@
 use crate::{call_id::CallId, limits::WAITING_MAX, reply::Arrivals};
 use bytes::Bytes;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::oneshot;
 
 /// The calls of one bus that wait for a reply.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters(Mutex<HashMap<CallId, oneshot::Sender<Bytes>>>);
+pub(crate) struct Waiters(Mutex<Places>);
+
+/// The sender is kept with the number of the attempt that waits: the last one, if a layer makes
+/// several at once under one id.
+#[derive(Debug, Default)]
+struct Places {
+    waiting: HashMap<CallId, (u64, oneshot::Sender<Bytes>)>,
+    attempts: u64,
+}
 
 /// A place among the waiters. Dropped on reply, timeout, error and cancel alike, it is free again.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     id: CallId,
+    attempt: u64,
     waiters: Arc<Waiters>,
     reply: oneshot::Receiver<Bytes>,
 }
@@ -26,13 +35,16 @@ impl Waiters {
     pub(crate) fn register(self: &Arc<Self>, id: CallId) -> Option<Waiter> {
         let (sender, reply) = oneshot::channel();
         let mut places = self.places();
-        if places.len() >= WAITING_MAX {
+        if places.waiting.len() >= WAITING_MAX {
             return None;
         }
-        places.insert(id, sender);
+        places.attempts += 1;
+        let attempt = places.attempts;
+        places.waiting.insert(id, (attempt, sender));
         drop(places);
         Some(Waiter {
             id,
+            attempt,
             waiters: Arc::clone(self),
             reply,
         })
@@ -40,10 +52,10 @@ impl Waiters {
 
     /// How many calls wait.
     pub(crate) fn len(&self) -> usize {
-        self.places().len()
+        self.places().waiting.len()
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<CallId, oneshot::Sender<Bytes>>> {
+    fn places(&self) -> MutexGuard<'_, Places> {
         // Nothing in a critical section can panic half-way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -51,15 +63,15 @@ impl Waiters {
 
 impl Arrivals for Waiters {
     fn arrived(&self, id: CallId, frame: Bytes) {
-        let place = self.places().remove(&id);
-        if place.is_none_or(|reply| reply.send(frame).is_err()) {
+        let place = self.places().waiting.remove(&id);
+        if place.is_none_or(|(_, reply)| reply.send(frame).is_err()) {
             // The call timed out or was dropped, or this is a second reply to it.
             metrics::counter!("replybus_late_replies_total").increment(1);
         }
     }
 
     fn waiting(&self) -> Vec<CallId> {
-        self.places().keys().copied().collect()
+        self.places().waiting.keys().copied().collect()
     }
 }
 
@@ -78,7 +90,12 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.waiters.places().remove(&self.id);
+        let mut places = self.waiters.places();
+        if let Entry::Occupied(place) = places.waiting.entry(self.id)
+            && place.get().0 == self.attempt
+        {
+            place.remove();
+        }
     }
 }
 

@@ -7,7 +7,7 @@ pub use metadata::{InvalidMetadata, Metadata};
 pub use trace::TraceContext;
 
 use crate::call_id::CallId;
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::IntoFuture, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -52,13 +52,12 @@ impl Context {
     ///
     /// # Cancel safety
     /// As safe as the future.
-    pub async fn scope<F: Future>(self, future: F) -> F::Output {
-        CURRENT.scope(self, future).await
+    pub async fn scope<F: IntoFuture>(self, future: F) -> F::Output {
+        CURRENT.scope(self, future.into_future()).await
     }
 
     /// A context to run a handler in without a bus, for tests and for work that starts a call
     /// chain of its own.
-    #[must_use]
     pub fn builder() -> ContextBuilder {
         ContextBuilder(Inner {
             attempt: 1,
@@ -158,6 +157,11 @@ impl Context {
             () = self.0.cancelled.cancelled() => {}
             () = deadline => {}
         }
+    }
+
+    /// The token that fires when the work is no longer wanted, its deadline apart.
+    pub(crate) fn token(&self) -> &CancellationToken {
+        &self.0.cancelled
     }
 
     /// The same call as seen by its `attempt`-th run.

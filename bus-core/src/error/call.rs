@@ -114,6 +114,8 @@ pub enum FailureKind {
     Panicked,
     /// There was no connection to the broker for the whole budget, or the bus was closed.
     Disconnected,
+    /// The service does not do this for this caller.
+    Denied,
     /// The idempotency key was used for another request.
     KeyConflict,
     /// The command was started as often as allowed, and its worker died each time.
@@ -137,6 +139,7 @@ impl FailureKind {
             Self::BadReply => "got a reply that can't be sent or read",
             Self::Panicked => "made its handler panic",
             Self::Disconnected => "found no connection",
+            Self::Denied => "was denied",
             Self::KeyConflict => "has an idempotency key that was used for another request",
             Self::Interrupted => "lost its worker every time it was started",
             Self::Layer => "failed in a layer",
@@ -151,6 +154,7 @@ impl FailureKind {
             | Self::Overloaded
             | Self::UnknownMethod
             | Self::BadRequest
+            | Self::Denied
             | Self::KeyConflict => false,
             Self::TimedOut
             | Self::BadReply
@@ -188,6 +192,7 @@ impl CallFailure {
             FaultCode::BadRequest => FailureKind::BadRequest,
             FaultCode::Expired => FailureKind::Expired,
             FaultCode::Overloaded => FailureKind::Overloaded,
+            FaultCode::Denied => FailureKind::Denied,
             FaultCode::KeyConflict => FailureKind::KeyConflict,
             FaultCode::TimedOut => FailureKind::TimedOut,
             FaultCode::Panicked => FailureKind::Panicked,

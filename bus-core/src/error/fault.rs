@@ -81,6 +81,8 @@ fault_codes! {
     Expired = "expired", may_have_executed: false;
     /// The service sheds load.
     Overloaded = "overloaded", may_have_executed: false;
+    /// The service does not do this for this caller.
+    Denied = "denied", may_have_executed: false;
     /// The idempotency key was used for another request.
     KeyConflict = "key_conflict", may_have_executed: false;
     /// The handler did not finish within the budget.

@@ -7,7 +7,7 @@ use crate::{
     client::unix_time,
     codec::{self, CodecError, ContentType},
     context::{Context, TraceContext},
-    limits::{CALL_TIMEOUT, REQUEST_BYTES_MAX},
+    limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, REQUEST_BYTES_MAX},
     message::{Message, Properties},
     transport::{Outgoing, Verdict},
     wire::headers,
@@ -22,6 +22,9 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 
 /// An event about to be emitted: set options, then await it for the broker's word.
+///
+/// It carries the trace of the call that is being served, and nothing else of it: an event is a
+/// fact for anyone, metadata is for those a call is made to.
 #[must_use = "an event is not emitted until it is awaited"]
 pub struct Emit {
     bus: Bus,
@@ -89,9 +92,10 @@ impl Emit {
         self
     }
 
-    /// The time given to the broker to confirm.
+    /// The time given to the broker to confirm, up to
+    /// [`CALL_TIMEOUT_MAX`](crate::limits::CALL_TIMEOUT_MAX).
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = timeout.min(CALL_TIMEOUT_MAX);
         self
     }
 
@@ -138,6 +142,10 @@ fn message(bus: &Bus, exchange: &str, routing_key: &str, id: CallId, body: Bytes
         Some(trace) => trace.child(id),
         None => TraceContext::root(id),
     };
+    let mut headers = vec![(headers::TRACEPARENT.to_owned(), trace.to_string())];
+    if let Some(state) = trace.state() {
+        headers.push((headers::TRACESTATE.to_owned(), state.to_owned()));
+    }
     Message {
         exchange: bus.name(exchange),
         routing_key: routing_key.to_owned(),
@@ -148,7 +156,7 @@ fn message(bus: &Bus, exchange: &str, routing_key: &str, id: CallId, body: Bytes
             timestamp: Some(unix_time().as_secs()),
             app_id: Some(bus.inner().app_id.clone()),
             persistent: true,
-            headers: vec![(headers::TRACEPARENT.to_owned(), trace.to_string())],
+            headers,
             ..Properties::default()
         },
         body,

@@ -171,6 +171,7 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
             cancel,
             drain_within: self.drain_within,
             closed: bus.closed.clone(),
+            tasks: bus.tasks.clone(),
         }
         .start(
             move || {
@@ -280,7 +281,6 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
             context: context.build(),
             id,
             content_type: ContentType::MessagePack,
-            cancel: self.cancel.child_token(),
         }
     }
 

@@ -134,9 +134,9 @@ pub enum ReplyTarget {
 /// What is asked of the store before a command runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Service, method and idempotency key (or call id).
+    /// Queue, method and idempotency key (or call id).
     pub key: String,
-    /// Tells requests under one key apart: a digest of method and arguments.
+    /// Tells requests under one key apart: a digest of the encoded arguments and their encoding.
     pub fingerprint: [u8; 16],
     /// Names this run of this process, so that a run that was given up can't overwrite its successor.
     pub owner: String,

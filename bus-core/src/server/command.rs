@@ -25,6 +25,7 @@ use tokio::{
     time::{Instant, interval_at, sleep},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// First and longest pause before a claim is asked for again.
 const ASK_AGAIN_MIN: Duration = Duration::from_millis(5);
@@ -98,16 +99,15 @@ impl Future for Waiting {
         };
         let outcome = std::task::ready!(finished.poll_unpin(cx));
         self.finished = None;
-        Poll::Ready(match outcome {
-            Ok(Finished { answer, record }) => {
-                if let Some(claim) = record {
-                    self.run.set(RunState::Ended(claim));
-                }
-                answer
-            }
-            // Only a runtime that is shut down drops a task.
-            Err(_) => Answer::fault(FaultCode::Interrupted, "the worker is shut down"),
-        })
+        let Ok(Finished { answer, record }) = outcome else {
+            // It was not started because this worker is told to stop. So is its delivery, which is
+            // dropped and given back.
+            return Poll::Pending;
+        };
+        if let Some(claim) = record {
+            self.run.set(RunState::Ended(claim));
+        }
+        Poll::Ready(answer)
     }
 }
 
@@ -126,8 +126,6 @@ pub(crate) struct Command {
     pub(crate) context: Context,
     pub(crate) id: CallId,
     pub(crate) content_type: ContentType,
-    /// Fired when the work is no longer wanted.
-    pub(crate) cancel: CancellationToken,
 }
 
 impl Command {
@@ -139,7 +137,8 @@ impl Command {
         handler: impl FnOnce() -> AnswerFuture + Send + 'static,
     ) -> Waiting {
         let (done, finished) = oneshot::channel();
-        tokio::spawn(self.run(handler, done));
+        // The task outlives the one that waits for it, and is still part of its span.
+        tokio::spawn(self.run(handler, done).in_current_span());
         Waiting {
             finished: Some(finished),
             run,
@@ -152,7 +151,9 @@ impl Command {
         done: oneshot::Sender<Finished>,
     ) {
         let (store, id, content_type) = (Arc::clone(&self.store), self.id, self.content_type);
-        let finished = self.claim_and_run(handler, &done).await;
+        let Some(finished) = self.claim_and_run(handler, &done).await else {
+            return;
+        };
         // The delivery is gone (the worker was told to stop) but the work is done: say so, for
         // whoever gets the message next.
         if let Err(Finished {
@@ -177,18 +178,24 @@ impl Command {
         self,
         handler: impl FnOnce() -> AnswerFuture + Send,
         done: &oneshot::Sender<Finished>,
-    ) -> Finished {
-        let unrecorded = |answer| Finished {
-            answer,
-            record: None,
+    ) -> Option<Finished> {
+        let unrecorded = |answer| {
+            Some(Finished {
+                answer,
+                record: None,
+            })
         };
         let attempt = match self.take_claim(done).await {
             Ok(attempt) => attempt,
             Err(answer) => return unrecorded(answer),
         };
-        if done.is_closed() || self.context.is_cancelled() {
+        let given_back = done.is_closed() || self.context.token().is_cancelled();
+        if given_back || self.context.is_cancelled() {
             if let Err(error) = self.store.release(&self.claim).await {
                 tracing::debug!(id = %self.id, %error, "a claim was left to lapse");
+            }
+            if given_back {
+                return None;
             }
             return unrecorded(Answer::fault(
                 FaultCode::Expired,
@@ -201,6 +208,7 @@ impl Command {
                 format!("it was started {ATTEMPTS_MAX} times, and its worker died each time"),
             ));
         }
+        let lost = self.context.token().clone();
         let future = self
             .context
             .with_attempt(attempt)
@@ -208,7 +216,7 @@ impl Command {
         let outcome = tokio::select! {
             biased;
             outcome = AssertUnwindSafe(future).catch_unwind() => outcome,
-            never = renew(self.store.as_ref(), &self.claim, &self.cancel) => match never {},
+            never = renew(self.store.as_ref(), &self.claim, &lost) => match never {},
         };
         match outcome {
             Ok(answer) => {
@@ -218,10 +226,10 @@ impl Command {
                     // Nothing was done under this key: it is free for a request that can be read.
                     let _ = self.store.release(&self.claim).await;
                 }
-                Finished {
+                Some(Finished {
                     answer,
                     record: ran.then_some(self.claim),
-                }
+                })
             }
             // Not recorded: the claim lapses, and the key may be used again.
             Err(_) => unrecorded(panicked()),

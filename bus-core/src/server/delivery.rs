@@ -21,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
+use tracing::Instrument;
 
 /// First and longest pause before a reply is stored again.
 const STORE_AGAIN_MIN: Duration = Duration::from_millis(50);
@@ -46,7 +47,10 @@ impl Deliverer {
         let mut envelope = Envelope::read(&message, received, self.store.as_ref());
         let run = Run::default();
         let answer = match self.request(&mut envelope, &message, redelivered, &run) {
-            Ok(request) => self.run(pipeline, request).await,
+            Ok(request) => {
+                let span = span(&request, &envelope);
+                self.run(pipeline, request).instrument(span).await
+            }
             Err(fault) => {
                 drop(pipeline);
                 Answer::fault(fault.code, fault.message)
@@ -174,6 +178,23 @@ impl Deliverer {
             _ => tracing::debug!(service, method, id = %envelope.id, outcome, "served"),
         }
     }
+}
+
+/// The span a call is served in. Its trace is the caller's, by which both ends are found.
+fn span(request: &Request, envelope: &Envelope) -> tracing::Span {
+    let span = tracing::info_span!(
+        "serve",
+        service = request.contract.name,
+        method = request.method.name,
+        call_id = %envelope.id,
+        trace_id = tracing::field::Empty,
+    );
+    if !span.is_disabled()
+        && let Some(trace) = request.context.trace()
+    {
+        span.record("trace_id", format!("{:032x}", trace.trace_id()));
+    }
+    span
 }
 
 /// Stores a reply, however long it takes the store to come back: the handler has run, and running

@@ -18,6 +18,8 @@ pub(crate) struct Intake {
     pub(crate) cancel: CancellationToken,
     pub(crate) drain_within: Duration,
     pub(crate) closed: CancellationToken,
+    /// The bus waits for these when it is closed.
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Intake {
@@ -35,7 +37,8 @@ impl Intake {
         Deliver: Future<Output = ()> + Send + 'static,
     {
         let stop = CancellationToken::new();
-        let task = tokio::spawn(self.run(stop.clone(), ready, deliver));
+        let tasks = self.tasks.clone();
+        let task = tasks.spawn(self.run(stop.clone(), ready, deliver));
         Serving {
             stop: stop.drop_guard(),
             task,

@@ -24,7 +24,6 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 use tower::{Layer, util::BoxCloneSyncService};
 
 /// Requests to a service as a [`tower::Service`]: what a server layer wraps.
@@ -97,9 +96,9 @@ pub(crate) fn answer_of(error: &BoxError) -> Answer {
 #[derive(Clone)]
 pub(super) struct Dispatch {
     pub(super) service: Arc<dyn Service>,
+    /// The queue it is served from, without the namespace.
+    pub(super) queue: Arc<str>,
     pub(super) store: Arc<dyn ReplyStore>,
-    /// Parent of every call's own token; fired when the time to drain is up.
-    pub(super) cancel: CancellationToken,
 }
 
 impl tower::Service<Request> for Dispatch {
@@ -146,7 +145,7 @@ impl Dispatch {
     fn command(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
         let service = Arc::clone(&self.service);
         let id = request.context.call_id().unwrap_or_default();
-        let claim = claim_of(&request, id);
+        let claim = claim_of(&self.queue, &request, id);
         let Request {
             context,
             position,
@@ -160,7 +159,6 @@ impl Dispatch {
             context,
             id,
             content_type: payload.content_type,
-            cancel: self.cancel.child_token(),
         };
         command.start(run, move || service.dispatch(position, payload))
     }
@@ -168,11 +166,11 @@ impl Dispatch {
 
 /// What a command is claimed under: its idempotency key, or else its call id, by which a second
 /// delivery of the same request is recognised.
-fn claim_of(request: &Request, id: CallId) -> Claim {
-    let (service, method) = (request.contract.name, request.method.name);
+fn claim_of(queue: &str, request: &Request, id: CallId) -> Claim {
+    let method = request.method.name;
     let (key, retention) = match request.context.idempotency_key() {
-        Some(key) => (format!("{service}.{method}:key:{key}"), KEYED_RETENTION),
-        None => (format!("{service}.{method}:id:{id}"), UNKEYED_RETENTION),
+        Some(key) => (format!("{queue}:{method}:key:{key}"), KEYED_RETENTION),
+        None => (format!("{queue}:{method}:id:{id}"), UNKEYED_RETENTION),
     };
     Claim {
         key,

@@ -161,8 +161,8 @@ impl Serve {
         let cancel = CancellationToken::new();
         let dispatch = Dispatch {
             service: self.service,
+            queue: self.queue.as_str().into(),
             store: Arc::clone(&bus.replies),
-            cancel: cancel.clone(),
         };
         let mut pipeline = ServerService::new(dispatch);
         for layer in self.layers {
@@ -191,6 +191,7 @@ impl Serve {
             cancel,
             drain_within: self.drain_within,
             closed: bus.closed.clone(),
+            tasks: bus.tasks.clone(),
         }
         .start(
             move || {

@@ -136,3 +136,18 @@ async fn a_request_that_can_not_be_read_leaves_its_key_free() {
     assert_eq!(ledger.runs(), 1);
     let _: AccountsClient = client;
 }
+
+#[tokio::test]
+async fn a_key_belongs_to_its_queue() {
+    let (bus, ledger, client, _serving) = bank().await;
+    let other = crate::bank::Ledger::new();
+    let _tenant = bus
+        .serve(crate::bank::AccountsServer::new(other.clone()))
+        .on_queue("account.tenant-7")
+        .await
+        .unwrap();
+    let tenant = client.clone().on_queue("account.tenant-7");
+    assert_eq!(client.post(1).idempotency_key("k").await.unwrap(), 1);
+    assert_eq!(tenant.post(2).idempotency_key("k").await.unwrap(), 1);
+    assert_eq!((ledger.runs(), other.runs()), (1, 1));
+}

@@ -170,3 +170,20 @@ async fn a_layer_that_fails_for_good_ends_the_service_and_says_so() {
             .is_err()
     );
 }
+
+#[tokio::test]
+async fn a_layer_that_denies_is_believed() {
+    let bus = Bus::in_memory();
+    let _serving = bus
+        .serve(AccountsServer::new(Ledger::new()))
+        .layer(layer_fn(|_: ServerService| {
+            tower::service_fn(|_: Request| async {
+                Ok::<_, BoxError>(Answer::fault(FaultCode::Denied, "not yours"))
+            })
+        }))
+        .await
+        .unwrap();
+    let error = AccountsClient::new(&bus).post(1).await.unwrap_err();
+    assert_eq!(error.kind(), Some(FailureKind::Denied));
+    assert!(!error.may_have_executed());
+}

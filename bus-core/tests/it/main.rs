@@ -1,4 +1,9 @@
 //! What a bus promises, on the in-memory transport and store: one behaviour a file.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests say what they expect"
+)]
 
 mod bad_input;
 mod bank;

@@ -98,3 +98,18 @@ async fn closing_the_bus_ends_calls_that_wait() {
     serving.shutdown().await.unwrap();
     assert!(!bus.health().is_up());
 }
+
+#[tokio::test]
+async fn closing_the_bus_lets_handlers_finish() {
+    let (bus, ledger, client, serving) = bank().await;
+    client.work().send().await.unwrap();
+    ledger.entered(1).await;
+    let closing = tokio::spawn(async move { bus.close(Duration::from_secs(60)).await });
+    let drained = tokio::spawn(serving.run_until(std::future::pending::<()>()));
+    tokio::task::yield_now().await;
+    assert!(!closing.is_finished());
+    ledger.open(1);
+    closing.await.unwrap();
+    assert_eq!(drained.await.unwrap().unwrap().given_back, 0);
+    assert_eq!(ledger.runs(), 1);
+}

@@ -68,7 +68,7 @@ impl Tally {
             Some(slowest) => self.held.split_off(slowest),
             None => BTreeSet::new(),
         };
-        let below = std::mem::replace(&mut self.held, BTreeSet::new());
+        let below = std::mem::take(&mut self.held);
         let mut frames = Vec::with_capacity(1 + above.len());
         // RabbitMQ closes the channel unless the tag itself is one it waits for: the highest ack
         // will do, the highest tag might not.
@@ -119,7 +119,10 @@ pub(super) async fn run(
         if was_empty && !tally.held.is_empty() {
             due.as_mut().reset(Instant::now() + HOLD);
         }
-        if closed || tally.held.len() >= enough || (!tally.held.is_empty() && due.is_elapsed()) {
+        if closed
+            || tally.held.len() >= enough
+            || (!tally.held.is_empty() && due.deadline() <= Instant::now())
+        {
             frames.extend(tally.flush());
         }
         if frames

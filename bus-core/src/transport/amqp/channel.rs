@@ -64,11 +64,11 @@ pub(super) enum Progress {
 }
 
 impl ConfirmChannel {
-    pub(super) async fn open(live: Arc<Live>) -> Result<Self, Failure> {
+    pub(super) async fn open(live: Arc<Live>) -> Result<Box<Self>, Failure> {
         let channel = live.channel().await?;
         live.answer(channel.confirm_select(ConfirmSelectOptions::default()))
             .await?;
-        Ok(Self {
+        Ok(Box::new(Self {
             live,
             channel: Arc::new(channel),
             confirms: Confirms::default(),
@@ -76,11 +76,15 @@ impl ConfirmChannel {
             order: 0,
             exchanges: HashSet::new(),
             asking: None,
-        })
+        }))
     }
 
     pub(super) fn live(&self) -> &Arc<Live> {
         &self.live
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.channel.status().connected()
     }
 
     pub(super) fn unconfirmed(&self) -> usize {
@@ -95,10 +99,7 @@ impl ConfirmChannel {
     /// Whether the channel takes this message now.
     pub(super) fn admit(&mut self, job: &Job) -> Admission {
         let message = &job.outgoing.message;
-        if self.ledger.len() >= WINDOW
-            || self.asking.is_some()
-            || !self.channel.status().connected()
-        {
+        if self.ledger.len() >= WINDOW || self.asking.is_some() || !self.is_open() {
             return Admission::Later;
         }
         // Two messages of one id could not be told apart when one is returned.
@@ -167,8 +168,12 @@ impl ConfirmChannel {
             .into_iter()
             .map(|(order, result)| {
                 let resolution = match result {
-                    Ok(Confirmation::Ack(returned)) => Resolution::Ack(returned.as_ref().and_then(id_of)),
-                    Ok(Confirmation::Nack(returned)) => Resolution::Nack(returned.as_ref().and_then(id_of)),
+                    Ok(Confirmation::Ack(returned)) => {
+                        Resolution::Ack(returned.as_ref().and_then(id_of))
+                    }
+                    Ok(Confirmation::Nack(returned)) => {
+                        Resolution::Nack(returned.as_ref().and_then(id_of))
+                    }
                     Ok(Confirmation::NotRequested) => {
                         ended = Some("the channel is not in confirm mode".to_owned());
                         Resolution::Lost
@@ -189,7 +194,7 @@ impl ConfirmChannel {
 
     /// Ends the channel: what has no verdict is lost. To be dropped along with the connection, or
     /// when nothing is unconfirmed.
-    pub(super) fn give_up(self) {
+    pub(super) fn give_up(self: Box<Self>) {
         for ticket in self.ledger.into_tickets() {
             ticket.slip.fill(Verdict::Lost);
         }

@@ -3,8 +3,8 @@
 use super::{
     acks,
     convert::decode,
-    failure::Failure,
-    link::{Link, Live, pauses},
+    failure::{Failure, FailureKind},
+    link::{Link, Live, Pauses},
     topology::{self, DeclareError},
 };
 use crate::{
@@ -91,6 +91,8 @@ pub(super) struct Consumers {
     pub(super) tasks: TaskTracker,
     pub(super) closing: CancellationToken,
     pub(super) connect_within: Duration,
+    /// For error messages.
+    pub(super) address: Arc<str>,
 }
 
 impl Consumers {
@@ -136,7 +138,8 @@ impl Consumers {
         let deadline = Instant::now() + self.connect_within;
         let mut link = self.link.clone();
         let mut last = Failure::transient("there was no connection");
-        for pause in pauses() {
+        let mut pauses = Pauses::new();
+        loop {
             let attempted = tokio::time::timeout_at(deadline, async {
                 let live = link.up().await.ok_or(SetupError::Closed)?;
                 attempt(live).await
@@ -147,11 +150,11 @@ impl Consumers {
                 Ok(Err(DeclareError::Link(failure))) => last = failure,
                 Err(_) => break,
             }
-            sleep(pause).await;
+            sleep(pauses.next()).await;
         }
         Err(SetupError::Unreachable {
             server: "RabbitMQ",
-            address: "the address it was connected to".to_owned(),
+            address: self.address.to_string(),
             source: last.into(),
         })
     }
@@ -178,8 +181,10 @@ async fn attach_to(live: Arc<Live>, source: &Source) -> Result<Attached, Declare
         live.answer(channel.basic_consume(queue, "".into(), options, FieldTable::default()))
             .await
     };
-    let consumer = consumer.await.map_err(|failure| {
-        DeclareError::new(failure, &format!("queue \"{}\"", source.queue.name))
+    let consumer = consumer.await.map_err(|failure| match failure.kind {
+        // Deleted since it was declared a moment ago.
+        FailureKind::Missing => DeclareError::Link(failure),
+        _ => DeclareError::new(failure, &format!("queue \"{}\"", source.queue.name)),
     })?;
     Ok(Attached {
         tag: consumer.tag(),
@@ -227,18 +232,17 @@ impl Task {
     /// A new consumer, however long it takes; `None` once the transport is closed.
     async fn attach_again(&self) -> Option<Attached> {
         let mut link = self.consumers.link.clone();
+        let mut pauses = Pauses::new();
         loop {
-            for pause in pauses() {
-                sleep(pause).await;
-                let live = link.up().await?;
-                match attach_to(live, &self.source).await {
-                    Ok(attached) => return Some(attached),
-                    Err(DeclareError::Setup(error)) => {
-                        tracing::error!(queue = self.source.queue.name, %error, "can't consume");
-                    }
-                    Err(DeclareError::Link(failure)) => {
-                        tracing::warn!(queue = self.source.queue.name, %failure, "can't consume yet");
-                    }
+            sleep(pauses.next()).await;
+            let live = link.up().await?;
+            match attach_to(live, &self.source).await {
+                Ok(attached) => return Some(attached),
+                Err(DeclareError::Setup(error)) => {
+                    tracing::error!(queue = self.source.queue.name, %error, "can't consume");
+                }
+                Err(DeclareError::Link(failure)) => {
+                    tracing::warn!(queue = self.source.queue.name, %failure, "can't consume yet");
                 }
             }
         }

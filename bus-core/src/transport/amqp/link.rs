@@ -9,7 +9,7 @@ use super::{
     url::Address,
 };
 use crate::{error::SetupError, limits};
-use backon::{BackoffBuilder, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::{Stream, StreamExt};
 use lapin::{Connection, ConnectionProperties, Event};
 use std::{fmt, io, pin::Pin, sync::Arc, time::Duration};
@@ -124,7 +124,7 @@ impl Link {
         self.state.borrow().clone()
     }
 
-    /// The connection, if there is one. Does less than [`state`](Self::state).
+    /// Whether the broker takes no messages on the connection there is.
     pub(super) fn is_blocked(&self) -> bool {
         matches!(&*self.state.borrow(), LinkState::Up(live) if live.is_blocked())
     }
@@ -158,16 +158,23 @@ struct Opened {
     address: String,
 }
 
-/// Pauses between attempts to reach a broker, or a queue on it: jittered, without end.
-pub(super) fn pauses() -> impl Iterator<Item = Duration> + Send {
-    // backon's jitter adds up to the whole pause, so half the bound is the bound.
-    ExponentialBuilder::new()
-        .with_min_delay(limits::RECONNECT_MIN / 2)
-        .with_max_delay(limits::RECONNECT_MAX / 2)
-        .with_jitter()
-        .without_max_times()
-        .build()
-        .chain(std::iter::repeat(limits::RECONNECT_MAX))
+/// Pauses between attempts to reach a broker, or something on it: growing, jittered, without end.
+pub(super) struct Pauses(ExponentialBackoff);
+
+impl Pauses {
+    pub(super) fn new() -> Self {
+        // backon's jitter adds up to the whole pause, so half the bound is the bound.
+        let backoff = ExponentialBuilder::new()
+            .with_min_delay(limits::RECONNECT_MIN / 2)
+            .with_max_delay(limits::RECONNECT_MAX / 2)
+            .with_jitter()
+            .without_max_times();
+        Self(backoff.build())
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        self.0.next().unwrap_or(limits::RECONNECT_MAX)
+    }
 }
 
 async fn open_first(broker: &Broker, role: &'static str) -> Result<Opened, SetupError> {
@@ -180,7 +187,8 @@ async fn open_first(broker: &Broker, role: &'static str) -> Result<Opened, Setup
             .unwrap_or_default(),
         Failure::transient("no attempt was finished"),
     );
-    for pause in pauses() {
+    let mut pauses = Pauses::new();
+    loop {
         for address in &broker.addresses {
             match timeout_at(deadline, open(broker, role, address)).await {
                 Ok(Ok(opened)) => return Ok(opened),
@@ -198,6 +206,7 @@ async fn open_first(broker: &Broker, role: &'static str) -> Result<Opened, Setup
                 Err(_) => break,
             }
         }
+        let pause = pauses.next();
         if Instant::now() + pause >= deadline {
             break;
         }
@@ -313,15 +322,14 @@ async fn keep_up(
 }
 
 async fn reopen(broker: &Broker, role: &'static str) -> Opened {
+    let mut pauses = Pauses::new();
     loop {
-        for pause in pauses() {
-            tokio::time::sleep(pause).await;
-            for address in &broker.addresses {
-                match open(broker, role, address).await {
-                    Ok(opened) => return opened,
-                    Err(failure) => {
-                        tracing::warn!(connection = role, %address, %failure, "RabbitMQ can't be reached");
-                    }
+        tokio::time::sleep(pauses.next()).await;
+        for address in &broker.addresses {
+            match open(broker, role, address).await {
+                Ok(opened) => return opened,
+                Err(failure) => {
+                    tracing::warn!(connection = role, %address, %failure, "RabbitMQ can't be reached");
                 }
             }
         }

@@ -20,12 +20,14 @@ mod consumer;
 mod convert;
 mod failure;
 mod ledger;
+mod line;
 mod link;
 mod publisher;
 mod socket;
 mod topology;
 mod unconfirmed;
 mod url;
+mod waiting;
 
 use self::{
     consumer::Consumers,
@@ -109,7 +111,7 @@ impl Amqp {
     /// How long [`connect`](Self::connect), and consuming and declaring later, keep trying before
     /// they report that the broker can't be reached. By default [`limits::CONNECT_WITHIN`].
     pub fn connect_within(mut self, limit: Duration) -> Self {
-        self.connect_within = limit;
+        self.connect_within = limit.min(limits::WAIT_MAX);
         self
     }
 
@@ -155,6 +157,8 @@ impl Amqp {
     pub async fn connect(self) -> Result<Arc<dyn Transport>, SetupError> {
         let (broker, confirm_timeout) = self.checked()?;
         let connect_within = broker.connect_within;
+        let addresses: Vec<_> = broker.addresses.iter().map(ToString::to_string).collect();
+        let address = addresses.join(", ").into();
         let broker = Arc::new(broker);
         let end = CancellationToken::new();
         // Dropped on the way out of an error, too.
@@ -172,6 +176,7 @@ impl Amqp {
                 tasks: TaskTracker::new(),
                 closing: end.child_token(),
                 connect_within,
+                address,
             },
             links,
             closing,

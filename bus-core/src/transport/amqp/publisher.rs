@@ -1,24 +1,22 @@
 //! The task that publishes, and the handle that feeds it.
 //!
 //! One task owns the channels, one with confirms and one without: lapin mixes up the confirms of a
-//! channel that several tasks publish on. Messages wait in its queue, not in lapin's, so that they can still be withdrawn and expire.
+//! channel that several tasks publish on. Messages wait in its queue, not in lapin's, so that they
+//! can still be withdrawn and expire.
 
 use super::{
-    channel::{Admission, ConfirmChannel, Progress},
+    channel::{Admission, Progress},
     failure::Failure,
-    link::{Link, LinkState, Live, pauses},
-    unconfirmed::UnconfirmedChannel,
+    line::{Channels, Line, Step},
+    link::{Link, LinkState, Pauses},
+    waiting::Waiting,
 };
 use crate::{
     limits,
     transport::{Outgoing, Receipt, Slip, Verdict},
 };
-use futures_util::future::BoxFuture;
 use std::{
-    collections::VecDeque,
-    future::{pending, poll_fn},
     sync::Arc,
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -72,6 +70,7 @@ impl Publisher {
             jobs: receiver,
             waiting: Waiting::default(),
             line: Line::Down,
+            pauses: Pauses::new(),
             confirm_timeout,
             patient_since: Instant::now(),
             drain: drain.clone(),
@@ -123,87 +122,14 @@ impl Publisher {
     }
 }
 
-type Opening = BoxFuture<'static, Result<Channels, Failure>>;
-
-/// The channels of one connection.
-struct Channels {
-    confirmed: ConfirmChannel,
-    unconfirmed: UnconfirmedChannel,
-}
-
-impl Channels {
-    async fn open(live: Arc<Live>) -> Result<Self, Failure> {
-        Ok(Self {
-            unconfirmed: UnconfirmedChannel::open(&live).await?,
-            confirmed: ConfirmChannel::open(live).await?,
-        })
-    }
-
-    fn live(&self) -> &Arc<Live> {
-        self.confirmed.live()
-    }
-
-    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
-        if let Poll::Ready(ended) = self.unconfirmed.poll_progress(cx) {
-            return Poll::Ready(Progress::Resolved(ended));
-        }
-        self.confirmed.poll_progress(cx)
-    }
-
-    fn give_up(self) {
-        self.unconfirmed.give_up();
-        self.confirmed.give_up();
-    }
-}
-
-/// Messages that are not written yet, in order.
-#[derive(Default)]
-struct Waiting {
-    confirmed: VecDeque<Job>,
-    unconfirmed: VecDeque<Job>,
-}
-
-impl Waiting {
-    fn push(&mut self, job: Job) {
-        if job.outgoing.confirm {
-            self.confirmed.push_back(job);
-        } else {
-            self.unconfirmed.push_back(job);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.confirmed.is_empty() && self.unconfirmed.is_empty()
-    }
-
-    /// Takes out what `matches`.
-    fn drain_where(&mut self, mut matches: impl FnMut(&Job) -> bool) -> Vec<Job> {
-        let mut taken = Vec::new();
-        for jobs in [&mut self.confirmed, &mut self.unconfirmed] {
-            for job in std::mem::take(jobs) {
-                if matches(&job) {
-                    taken.push(job);
-                } else {
-                    jobs.push_back(job);
-                }
-            }
-        }
-        taken
-    }
-}
-
-/// The way to the broker.
-enum Line {
-    Down,
-    Opening(Opening),
-    Up(Box<Channels>),
-}
-
 struct Task {
     link: Link,
     jobs: mpsc::UnboundedReceiver<Job>,
     waiting: Waiting,
     line: Line,
+    /// A channel that keeps being closed, such as by publishes that are not permitted, is opened
+    /// less and less often.
+    pauses: Pauses,
     confirm_timeout: Duration,
     /// Time before this does not count against the broker: it had blocked us.
     patient_since: Instant,
@@ -213,8 +139,7 @@ struct Task {
 enum Event {
     Link,
     Jobs(usize),
-    Opened(Result<Box<Channels>, Failure>),
-    Progress(Progress),
+    Line(Step),
     Sweep,
     Returns,
     Drain,
@@ -223,7 +148,7 @@ enum Event {
 
 impl Task {
     async fn run(mut self, abandon: CancellationToken) {
-        let mut sweep = interval(SWEEP_EVERY.min(self.confirm_timeout / 4));
+        let mut sweep = interval(sweep_every(self.confirm_timeout));
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut returns = interval(RETURNS_EVERY);
         returns.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -239,7 +164,7 @@ impl Task {
             let event = tokio::select! {
                 () = self.link.changed() => Event::Link,
                 count = self.jobs.recv_many(&mut batch, BATCH), if !self.jobs.is_closed() || !self.jobs.is_empty() => Event::Jobs(count),
-                event = self.line.next() => event,
+                step = self.line.next() => Event::Line(step),
                 _ = sweep.tick(), if !idle || watched => Event::Sweep,
                 _ = returns.tick(), if watched => Event::Returns,
                 () = self.drain.cancelled(), if !draining => Event::Drain,
@@ -249,8 +174,8 @@ impl Task {
                 Event::Link => self.follow_link(),
                 Event::Jobs(0) => draining = true, // The transport was dropped.
                 Event::Jobs(_) => batch.drain(..).for_each(|job| self.waiting.push(job)),
-                Event::Opened(opened) => self.opened(opened),
-                Event::Progress(progress) => self.progress(progress),
+                Event::Line(Step::Opened(opened)) => self.opened(opened),
+                Event::Line(Step::Progress(progress)) => self.progress(progress),
                 Event::Sweep => self.sweep(),
                 Event::Returns => {
                     if let Line::Up(channels) = &mut self.line {
@@ -312,7 +237,7 @@ impl Task {
                     matches!(&self.line, Line::Up(channel) if Arc::ptr_eq(channel.live(), &live));
                 if !same {
                     self.hang_up();
-                    self.line = Line::Opening(Box::pin(Channels::open(live)));
+                    self.line = Line::opening(Duration::ZERO, live);
                 }
             }
             LinkState::Down(_) | LinkState::Closed => self.hang_up(),
@@ -327,9 +252,7 @@ impl Task {
 
     fn opened(&mut self, opened: Result<Box<Channels>, Failure>) {
         match opened {
-            Ok(channel) => {
-                self.line = Line::Up(channel);
-            }
+            Ok(channels) => self.line = Line::Up(channels),
             Err(failure) => self.reopen(&failure.to_string()),
         }
     }
@@ -341,12 +264,13 @@ impl Task {
             return;
         };
         tracing::warn!(reason, "lost the channel to publish on");
-        self.line = Line::Opening(Box::pin(reopen(live)));
+        self.line = Line::opening(self.pauses.next(), live);
     }
 
     fn progress(&mut self, progress: Progress) {
         match progress {
-            Progress::Resolved(None) | Progress::Exchange { found: true, .. } => {}
+            Progress::Resolved(None) => self.pauses = Pauses::new(),
+            Progress::Exchange { found: true, .. } => {}
             Progress::Resolved(Some(reason)) => self.reopen(&reason),
             Progress::Exchange { name, found: false } => {
                 let is_lost = |job: &Job| job.outgoing.message.exchange == name;
@@ -383,6 +307,8 @@ impl Task {
             let live = Arc::clone(channels.live());
             live.fail(format!("no confirm within {:?}", self.confirm_timeout));
             self.hang_up();
+        } else if !channels.are_open() {
+            self.reopen("the broker closed it");
         }
     }
 
@@ -398,21 +324,7 @@ impl Task {
     }
 }
 
-impl Line {
-    async fn next(&mut self) -> Event {
-        match self {
-            Self::Down => pending().await,
-            Self::Opening(opening) => Event::Opened(opening.await.map(Box::new)),
-            Self::Up(channel) => Event::Progress(poll_fn(|cx| channel.poll_progress(cx)).await),
-        }
-    }
-}
-
-/// A channel that keeps being closed, such as by a publish that is not permitted, is not opened in
-/// a loop without a pause.
-async fn reopen(live: Arc<Live>) -> Result<Channels, Failure> {
-    if let Some(pause) = pauses().next() {
-        tokio::time::sleep(pause).await;
-    }
-    Channels::open(live).await
+/// Often enough to notice a missing confirm in time.
+fn sweep_every(confirm_timeout: Duration) -> Duration {
+    (confirm_timeout / 4).clamp(Duration::from_millis(1), SWEEP_EVERY)
 }

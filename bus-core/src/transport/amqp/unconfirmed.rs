@@ -41,9 +41,14 @@ impl UnconfirmedChannel {
         })
     }
 
+    /// Whether the broker has left it open.
+    pub(super) fn is_open(&self) -> bool {
+        self.channel.status().connected()
+    }
+
     /// Whether the channel takes a message now.
     pub(super) fn admits(&self) -> bool {
-        self.writing < WINDOW && self.channel.status().connected()
+        self.writing < WINDOW && self.is_open()
     }
 
     /// Whether anybody still asks.

@@ -1,0 +1,281 @@
+//! What a network does to a connection, done by a proxy in front of the broker.
+
+use crate::{
+    proxy::Proxy,
+    support::{
+        BOUND, Broker, TestQueue, broker, next, number, number_of, publish, to_queue, verdict,
+    },
+};
+use replybus::{
+    limits,
+    transport::{Outgoing, Settled, Transport, TransportHealth, Verdict, amqp::Amqp},
+};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
+
+fn through(broker: &Broker, proxy: &Proxy) -> Amqp {
+    Amqp::new(broker.url_through(proxy.port))
+}
+
+async fn wait_for_health(
+    transport: &Arc<dyn Transport>,
+    wanted: impl Fn(&TransportHealth) -> bool,
+) {
+    let bound = Instant::now() + BOUND;
+    while !wanted(&transport.health()) {
+        assert!(Instant::now() < bound, "{:?}", transport.health());
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Takes everything out of a queue until `last` has come.
+async fn drain(transport: &Arc<dyn Transport>, queue: &TestQueue, last: u64) -> BTreeSet<u64> {
+    assert_eq!(
+        publish(transport, to_queue(queue.name(), number(last))).await,
+        Verdict::Confirmed
+    );
+    let mut deliveries = transport.consume(queue.source(64)).await.unwrap();
+    let mut found = BTreeSet::new();
+    while !found.contains(&last) {
+        let delivery = next(&mut deliveries).await;
+        found.insert(number_of(&delivery));
+        delivery.settler.settle(Settled::Ack);
+    }
+    deliveries.stop().await;
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cut_connections_lose_no_confirmed_message() {
+    let Some(broker) = broker() else { return };
+    let proxy = Proxy::start(broker.authority());
+    let transport = through(&broker, &proxy).connect().await.unwrap();
+    let queue = broker.queue("cut");
+    transport.declare(queue.spec.clone()).await.unwrap();
+    let (mut confirmed, mut never) = (BTreeSet::new(), BTreeSet::new());
+    let mut lost = 0;
+    let mut n = 0;
+    for _ in 0..6 {
+        let receipts: Vec<_> = (0..1500)
+            .map(|_| {
+                n += 1;
+                (n, transport.publish(to_queue(queue.name(), number(n))))
+            })
+            .collect();
+        let mut receipts = receipts.into_iter();
+        for (n, receipt) in receipts.by_ref().take(200) {
+            // The cut comes while the rest are on their way.
+            assert_eq!(verdict(receipt).await, Verdict::Confirmed);
+            confirmed.insert(n);
+        }
+        proxy.cut();
+        for (n, receipt) in receipts {
+            match verdict(receipt).await {
+                Verdict::Confirmed => drop(confirmed.insert(n)),
+                Verdict::NotWritten => drop(never.insert(n)),
+                Verdict::Lost => lost += 1,
+                verdict => panic!("{verdict:?}"),
+            }
+        }
+    }
+    let found = drain(&transport, &queue, u64::MAX).await;
+    assert!(
+        confirmed.is_subset(&found),
+        "{} confirmed, {} found",
+        confirmed.len(),
+        found.len()
+    );
+    assert!(never.is_disjoint(&found));
+    println!("{} confirmed, {lost} lost of {n}", confirmed.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_outlives_its_connections() {
+    let Some(broker) = broker() else { return };
+    let proxy = Proxy::start(broker.authority());
+    let consuming = through(&broker, &proxy).connect().await.unwrap();
+    let publishing = broker.transport().await;
+    let queue = broker.queue("reattach");
+    let mut deliveries = consuming.consume(queue.source(16)).await.unwrap();
+    let mut settlers_of_the_past = Vec::new();
+    for round in 0..5_u64 {
+        let count = 100;
+        for n in 0..count {
+            let outgoing = to_queue(queue.name(), number(round * count + n));
+            assert_eq!(publish(&publishing, outgoing).await, Verdict::Confirmed);
+        }
+        let mut seen = BTreeSet::new();
+        while seen.len() < usize::try_from(count).unwrap() {
+            let delivery = next(&mut deliveries).await;
+            let n = number_of(&delivery);
+            if n / count == round {
+                seen.insert(n);
+            }
+            if seen.len() == 50 && settlers_of_the_past.len() < usize::try_from(round).unwrap() + 1
+            {
+                // An order for a channel that is gone must not settle anything on the next one.
+                settlers_of_the_past.push(delivery.settler);
+                seen.remove(&n);
+                proxy.cut();
+            } else {
+                delivery.settler.settle(Settled::Ack);
+            }
+        }
+    }
+    settlers_of_the_past
+        .into_iter()
+        .for_each(|settler| settler.settle(Settled::Ack));
+    deliveries.stop().await;
+    consuming.close(BOUND).await;
+    queue.wait_ready(&broker.raw().await, 0).await;
+}
+
+/// Publishes until it is confirmed: with a limit of a second a busy machine may lose one.
+async fn insist(transport: &Arc<dyn Transport>, queue: &TestQueue, n: u64) {
+    let bound = Instant::now() + BOUND;
+    while publish(transport, to_queue(queue.name(), number(n))).await != Verdict::Confirmed {
+        assert!(Instant::now() < bound, "not confirmed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_connection_is_noticed_and_replaced() {
+    let Some(broker) = broker() else { return };
+    let proxy = Proxy::start(broker.authority());
+    let transport = through(&broker, &proxy)
+        .heartbeat(Duration::from_secs(1))
+        .confirm_timeout(Duration::from_secs(1))
+        .connect()
+        .await
+        .unwrap();
+    let queue = broker.queue("frozen");
+    let mut deliveries = transport.consume(queue.source(4)).await.unwrap();
+    insist(&transport, &queue, 1).await;
+    next(&mut deliveries).await.settler.settle(Settled::Ack);
+    proxy.freeze();
+    let swallowed = publish(&transport, to_queue(queue.name(), number(2))).await;
+    assert_eq!(swallowed, Verdict::Lost);
+    insist(&transport, &queue, 3).await;
+    // The consumer's connection carries nothing unasked: only its heartbeat tells.
+    while number_of(&next(&mut deliveries).await) != 3 {}
+    // Neither old connection is left: both were ended from this side.
+    assert!(proxy.ended_by_client() >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_connection_messages_wait_until_their_deadline() {
+    let Some(broker) = broker() else { return };
+    let proxy = Proxy::start(broker.authority());
+    let transport = through(&broker, &proxy).connect().await.unwrap();
+    let queue = broker.queue("waiting");
+    transport.declare(queue.spec.clone()).await.unwrap();
+    proxy.refuse(true);
+    proxy.cut();
+    wait_for_health(&transport, |health| {
+        matches!(health, TransportHealth::Down(_))
+    })
+    .await;
+
+    let patient = transport.publish(to_queue(queue.name(), "patient"));
+    let hasty = Outgoing {
+        deadline: Some(Instant::now() + Duration::from_millis(200)),
+        ..to_queue(queue.name(), "hasty")
+    };
+    assert_eq!(publish(&transport, hasty).await, Verdict::NotWritten);
+    let others: Vec<_> = (1..limits::UNCONFIRMED_MAX)
+        .map(|_| transport.publish(to_queue(queue.name(), "abandoned")))
+        .collect();
+    let too_many = publish(&transport, to_queue(queue.name(), "too many")).await;
+    assert_eq!(too_many, Verdict::Busy);
+    // Nobody asks for the others any more: their places become free without a connection.
+    drop(others);
+    let bound = Instant::now() + BOUND;
+    let free = loop {
+        let mut receipt = transport.publish(to_queue(queue.name(), "free"));
+        if timeout(Duration::from_millis(10), receipt.verdict())
+            .await
+            .is_err()
+        {
+            break receipt;
+        }
+        assert!(Instant::now() < bound, "no place became free");
+    };
+    proxy.refuse(false);
+    assert_eq!(verdict(patient).await, Verdict::Confirmed);
+    assert_eq!(verdict(free).await, Verdict::Confirmed);
+    wait_for_health(&transport, |health| *health == TransportHealth::Up).await;
+    assert_eq!(queue.ready(&broker.raw().await).await, 2);
+}
+
+/// `connection.blocked` with a reason, as a frame.
+fn blocked(reason: &str) -> Vec<u8> {
+    let mut arguments = vec![u8::try_from(reason.len()).unwrap()];
+    arguments.extend(reason.as_bytes());
+    frame(60, &arguments)
+}
+
+/// A method of the connection class (10), on channel 0.
+fn frame(method: u8, arguments: &[u8]) -> Vec<u8> {
+    let size = u8::try_from(4 + arguments.len()).unwrap();
+    let mut frame = vec![1, 0, 0, 0, 0, 0, size, 0, 10, 0, method];
+    frame.extend(arguments);
+    frame.push(0xCE);
+    frame
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_blocks_us_makes_us_busy_not_stuck() {
+    let Some(broker) = broker() else { return };
+    let proxy = Proxy::start(broker.authority());
+    let transport = through(&broker, &proxy).connect().await.unwrap();
+    let queue = broker.queue("blocked");
+    transport.declare(queue.spec.clone()).await.unwrap();
+    proxy.inject(&blocked("low on memory"));
+    wait_for_health(&transport, |health| {
+        *health == TransportHealth::Blocked("low on memory".to_owned())
+    })
+    .await;
+    // The connection that consumes may have heard of it first.
+    let bound = Instant::now() + BOUND;
+    while publish(&transport, to_queue(queue.name(), "x")).await != Verdict::Busy {
+        assert!(Instant::now() < bound, "the publisher was not told");
+    }
+    proxy.inject(&frame(61, &[]));
+    wait_for_health(&transport, |health| *health == TransportHealth::Up).await;
+    assert_eq!(
+        publish(&transport, to_queue(queue.name(), "x")).await,
+        Verdict::Confirmed
+    );
+    assert_eq!(proxy.ended_by_client(), 0, "the connection was kept");
+    // Closing while blocked is bounded, too.
+    proxy.inject(&blocked("again"));
+    wait_for_health(&transport, |health| {
+        matches!(health, TransportHealth::Blocked(_))
+    })
+    .await;
+    timeout(BOUND, transport.close(Duration::from_secs(1)))
+        .await
+        .unwrap();
+}
+
+/// What was written without a confirm is lost with its connection, and said to be, as long as
+/// somebody asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_is_told_to_those_who_wait_without_a_confirm() {
+    let Some(broker) = broker() else { return };
+    let proxy = Proxy::start(broker.authority());
+    let transport = through(&broker, &proxy).connect().await.unwrap();
+    let queue = broker.queue("unconfirmed");
+    let mut deliveries = transport.consume(queue.source(9)).await.unwrap();
+    let receipt = transport.publish(Outgoing {
+        confirm: false,
+        ..to_queue(queue.name(), number(1))
+    });
+    next(&mut deliveries).await.settler.settle(Settled::Ack);
+    proxy.cut();
+    assert_eq!(verdict(receipt).await, Verdict::Lost);
+}
