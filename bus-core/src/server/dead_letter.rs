@@ -63,7 +63,6 @@ impl DeadLetters {
         reason: &str,
         text: &str,
     ) -> bool {
-        metrics::counter!("replybus_dead_letters_total", "queue" => self.of.clone()).increment(1);
         message.exchange = String::new();
         message.routing_key = self.queue.name.clone();
         let properties = &mut message.properties;
@@ -89,10 +88,16 @@ impl DeadLetters {
             let verdict = match timeout(CONFIRM_TIMEOUT * 2, receipt.verdict()).await {
                 Ok(verdict) => verdict,
                 Err(_) if receipt.withdraw() == Withdrawn::Surely => Verdict::NotWritten,
-                Err(_) => Verdict::Lost,
+                // Written: the publisher says so when it is lost. Until then the broker has it, or
+                // blocks us, and a second letter would be one too many.
+                Err(_) => receipt.verdict().await,
             };
             match verdict {
-                Verdict::Confirmed => return true,
+                Verdict::Confirmed => {
+                    metrics::counter!("replybus_dead_letters_total", "queue" => self.of.clone())
+                        .increment(1);
+                    return true;
+                }
                 Verdict::Unroutable => {
                     // Somebody deleted it.
                     if let Err(error) = self.transport.declare(self.queue.clone()).await {

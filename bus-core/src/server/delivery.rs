@@ -79,10 +79,11 @@ impl Deliverer {
             }
         }
         if settlement.dead_letter {
+            // Until there is a place for it the message stays where it is: given back it would be
+            // run again, and what is kept may have been half done.
             let reason = Outcome::of(&answer);
-            if !self.dead_letters.keep(message, reason, &answer).await {
-                give_back(settler).await;
-                return;
+            while !self.dead_letters.keep(message.clone(), reason, &answer).await {
+                sleep(STORE_AGAIN_MAX).await;
             }
         }
         settler.settle(Settled::Ack);
