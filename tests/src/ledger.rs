@@ -15,7 +15,7 @@ use tokio::sync::watch;
 const LATE_BY: Duration = Duration::from_secs(1);
 
 /// A ledger whose entries have names that are used once.
-#[queue_handler("ledger.requests", timeout = "10s")]
+#[queue_handler("ledger.requests", timeout = "2m")]
 pub trait Ledger {
     /// The number itself.
     #[query]
@@ -25,7 +25,7 @@ pub trait Ledger {
     /// when its caller gives up, in milliseconds since the Unix epoch.
     async fn enter(&self, name: String, until: Option<u64>) -> Result<u32, Never>;
 
-    /// Enters `name` and panics.
+    /// Waits at the gate, enters `name`, and panics.
     async fn spill(&self, name: String) -> Result<(), Never>;
 }
 
@@ -46,6 +46,13 @@ impl Books {
     pub fn new(journal: Arc<Journal>) -> (Self, Gate) {
         let (sender, gate) = watch::channel(true);
         (Self { journal, gate }, Gate(sender))
+    }
+
+    async fn pass(&self) {
+        // An error is a gate that is gone and will never open.
+        if self.gate.clone().wait_for(|open| *open).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -73,16 +80,16 @@ impl Ledger for Books {
         });
         let event = if late { Event::Late } else { Event::Began };
         self.journal.note(&name, event, attempt);
-        // An error is a gate that is gone and will never open.
-        if self.gate.clone().wait_for(|open| *open).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.pass().await;
         self.journal.note(&name, Event::Done, attempt);
         Ok(attempt)
     }
 
     async fn spill(&self, name: String) -> Result<(), Never> {
-        self.journal.note(&name, Event::Done, 1);
+        let attempt = Context::current().attempt();
+        self.journal.note(&name, Event::Began, attempt);
+        self.pass().await;
+        self.journal.note(&name, Event::Done, attempt);
         panic!("on purpose");
     }
 }

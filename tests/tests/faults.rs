@@ -21,6 +21,8 @@ mod alarm;
 mod broker;
 #[path = "faults/links.rs"]
 mod links;
+#[path = "faults/nemesis.rs"]
+mod nemesis;
 #[path = "faults/queues.rs"]
 mod queues;
 #[path = "faults/shutdown.rs"]

@@ -144,10 +144,7 @@ async fn a_million_calls_leave_nothing_behind() {
         .await
         .unwrap();
     let handlers = Handlers::default();
-    let serving = bus
-        .serve(SoakServer::new(handlers.clone()))
-        .await
-        .unwrap();
+    let serving = bus.serve(SoakServer::new(handlers.clone())).await.unwrap();
     let client = SoakClient::new(&bus);
     let letters = count_dead_letters(&transport).await;
     settle().await;
@@ -186,7 +183,10 @@ async fn a_million_calls_leave_nothing_behind() {
     assert_eq!(handlers.repeated.load(Ordering::Relaxed), 0);
     if let Some(warm) = memory.get(WARM_UP) {
         let grown = memory.last().unwrap().saturating_sub(*warm);
-        assert!(grown <= GROWTH_BYTES_MAX, "grown by {grown} bytes: {memory:?}");
+        assert!(
+            grown <= GROWTH_BYTES_MAX,
+            "grown by {grown} bytes: {memory:?}"
+        );
     }
     serving.shutdown().await.unwrap();
     bus.close(WITHIN).await;
@@ -227,8 +227,14 @@ async fn one_call(client: &SoakClient, dice: &mut Dice) -> Came {
     let number = dice.next();
     let short = Duration::from_millis(dice.below(3));
     match dice.below(100) {
-        0..30 => came(number, client.ask(number, short, true).timeout(WITHIN).await),
-        30..55 => came(number, client.tell(number, short, true).timeout(WITHIN).await),
+        0..30 => came(
+            number,
+            client.ask(number, short, true).timeout(WITHIN).await,
+        ),
+        30..55 => came(
+            number,
+            client.tell(number, short, true).timeout(WITHIN).await,
+        ),
         // Dropped at any moment, from before the first poll on.
         55..65 => {
             let call = client.tell(number, short, false).timeout(WITHIN);

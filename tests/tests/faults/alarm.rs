@@ -4,7 +4,11 @@ use crate::{
     load::{Kind, call, refused},
     rig::{Rig, Settings, eventually},
 };
-use replybus::{FailureKind, limits::CLOCK_ALLOWANCE, transport::TransportHealth};
+use replybus::{
+    FailureKind,
+    limits::{CLAIM_LEASE, CLOCK_ALLOWANCE},
+    transport::TransportHealth,
+};
 use replybus_tests::servers::Persistence;
 use std::time::Duration;
 use tokio::{task::JoinSet, time::sleep};
@@ -67,4 +71,36 @@ async fn a_memory_alarm() {
         }
     }
     assert!(ledger.caller.health().is_up() && ledger.worker.health().is_up());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_wait_for_the_end_of_an_alarm() {
+    let Some(rig) = Rig::start(Persistence::None).await else {
+        return;
+    };
+    let ledger = rig.ledger(Settings::default()).await;
+    ledger.gate.close();
+    for number in 0..4 {
+        let spill = ledger.client.spill(number.to_string());
+        spill.send().await.unwrap();
+    }
+    eventually("they run", || async { ledger.journal.begun() == 4 }).await;
+    rig.rabbit.block_publishers().await.unwrap();
+    ledger.gate.open();
+    // Long enough for their claims to lapse.
+    sleep(CLAIM_LEASE * 3).await;
+    assert!(!ledger.worker.health().is_up());
+    rig.rabbit.unblock_publishers().await.unwrap();
+    rig.queues("the letters are kept", |queue, messages| {
+        messages == if queue.ends_with(".dead") { 4 } else { 0 }
+    })
+    .await;
+    for number in 0..4 {
+        let page = ledger.journal.page(&number.to_string());
+        assert_eq!(
+            page.done,
+            [1],
+            "run again for want of a place for its letter"
+        );
+    }
 }

@@ -4,29 +4,55 @@ use crate::{
     load::Load,
     rig::{Rig, Settings, eventually},
 };
-use replybus::transport::TransportHealth;
+use replybus::{contract::QueueType, transport::TransportHealth};
 use replybus_tests::servers::Persistence;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 const WITHIN: Duration = Duration::from_secs(10);
 
+/// Longer than a restart takes.
+const PATIENT: Duration = Duration::from_secs(100);
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_and_restarted_under_load() {
+async fn killed_and_restarted_with_classic_queues() {
+    killed_and_restarted(QueueType::Classic).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_and_restarted_with_quorum_queues() {
+    killed_and_restarted(QueueType::Quorum).await;
+}
+
+async fn killed_and_restarted(queue_type: QueueType) {
     let Some(mut rig) = Rig::start(Persistence::None).await else {
         return;
     };
-    let ledger = rig.ledger(Settings::default()).await;
-    let load = Load::start(&ledger.client, WITHIN);
-    for _ in 0..2 {
+    let settings = Settings {
+        queue_type,
+        ..Settings::default()
+    };
+    let ledger = rig.ledger(settings).await;
+    if queue_type == QueueType::Quorum {
+        // RabbitMQ 3.10 writes down which quorum queues it has minutes later, and one that it does
+        // not know of after a crash is lost for ever.
+        let sync = "[dets:sync(Table) || Table <- dets:all()].";
+        rig.rabbit.ctl(&["eval", sync]).await.unwrap();
+    }
+    // First callers that may not live to see it again, then some that do.
+    for within in [WITHIN, PATIENT] {
+        let load = Load::start(&ledger.client, within);
         load.flows().await;
         rig.rabbit.kill();
         rig.rabbit.restart().await.unwrap();
         load.flows().await;
+        let account = load.stop().await;
+        if within == PATIENT {
+            account.all_went_well();
+        }
+        rig.drained().await;
+        account.is_true_of(&ledger.journal);
     }
-    let account = load.stop().await;
-    rig.drained().await;
-    account.is_true_of(&ledger.journal);
     assert!(ledger.caller.health().is_up() && ledger.worker.health().is_up());
     assert_eq!(ledger.caller.health().calls_waiting, 0);
 }

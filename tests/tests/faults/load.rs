@@ -73,17 +73,34 @@ impl From<CallError<Never>> for Failed {
 
 /// Makes one call, and holds it to its deadline.
 pub(crate) async fn call(client: &LedgerClient, kind: Kind, within: Duration) -> Told {
-    let name = Uuid::new_v4().simple().to_string();
+    call_named(client, kind, &unused_name(), within).await
+}
+
+/// Makes one command twice at once, under one key.
+pub(crate) async fn call_twice(client: &LedgerClient, within: Duration) -> [Told; 2] {
+    let name = unused_name();
+    let again = || call_named(client, Kind::KeyedCommand, &name, within);
+    let (one, other) = tokio::join!(again(), again());
+    [one, other]
+}
+
+fn unused_name() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+async fn call_named(client: &LedgerClient, kind: Kind, name: &str, within: Duration) -> Told {
     let until = u64::try_from((unix_time() + within).as_millis()).ok();
+    // What comes twice must be the same each time.
+    let until = until.filter(|_| kind == Kind::Command);
     let started = Instant::now();
-    let enter = || client.enter(name.clone(), until).timeout(within);
+    let enter = || client.enter(name.to_owned(), until).timeout(within);
     let outcome = match kind {
         Kind::Query => answered(client.echo(7).timeout(within).await.map(|_| None)),
         Kind::Command => answered(enter().await.map(Some)),
-        Kind::KeyedCommand => answered(enter().idempotency_key(&name).await.map(Some)),
+        Kind::KeyedCommand => answered(enter().idempotency_key(name).await.map(Some)),
         // Its own timeout says when it must have been started, not how long the broker may take.
         Kind::Send => {
-            let sent = client.enter(name.clone(), None);
+            let sent = client.enter(name.to_owned(), until);
             let sent = sent.deadline(started + within).send().await;
             sent.map(|_| None).map_err(Failed::from)
         }
@@ -95,7 +112,7 @@ pub(crate) async fn call(client: &LedgerClient, kind: Kind, within: Duration) ->
     );
     Told {
         kind,
-        name,
+        name: name.to_owned(),
         outcome,
     }
 }
@@ -126,13 +143,17 @@ impl Load {
                 let mut told = Vec::new();
                 let kinds = KINDS.iter().cycle().skip(caller);
                 for kind in kinds.take_while(|_| !stop.is_cancelled()) {
-                    let one = call(&client, *kind, within).await;
-                    let row = &in_a_row[caller];
-                    match one.outcome {
-                        Ok(_) => row.fetch_add(1, Ordering::Relaxed),
-                        Err(_) => row.swap(0, Ordering::Relaxed),
+                    let now = match kind {
+                        Kind::KeyedCommand => call_twice(&client, within).await.into(),
+                        _ => vec![call(&client, *kind, within).await],
                     };
-                    told.push(one);
+                    let row = &in_a_row[caller];
+                    if now.iter().all(|one| one.outcome.is_ok()) {
+                        row.fetch_add(1, Ordering::Relaxed);
+                    } else {
+                        row.store(0, Ordering::Relaxed);
+                    }
+                    told.extend(now);
                     sleep(PAUSE).await;
                 }
                 told
@@ -205,12 +226,6 @@ impl Account {
         );
     }
 
-    /// Whether anybody failed so.
-    pub(crate) fn failed_as(&self, kind: FailureKind) -> bool {
-        let is = |one: &Told| matches!(one.outcome, Err(failed) if failed.kind == kind);
-        self.0.iter().any(is)
-    }
-
     /// Nothing was said that is not true, once the queues are empty.
     pub(crate) fn is_true_of(&self, journal: &Journal) {
         let mut counted = std::collections::BTreeMap::<String, usize>::new();
@@ -241,7 +256,8 @@ fn is_true(one: &Told, journal: &Journal) {
     assert_eq!(page.late, 0, "begun when its caller was gone: {one:?}");
     match one.outcome {
         Ok(_) => assert_eq!(page.done.len(), 1, "lost: {one:?}, {page:?}"),
-        Err(failed) if !failed.may_have_executed => {
+        // Of what was called twice, the other can have been run.
+        Err(failed) if !failed.may_have_executed && one.kind != Kind::KeyedCommand => {
             assert_eq!(page.began, 0, "begun all the same: {one:?}, {page:?}");
         }
         Err(_) => {}

@@ -1,6 +1,6 @@
 //! Private servers, and a bus on each side of them.
 
-use replybus::{Amqp, Bus, server::Serving};
+use replybus::{Amqp, Bus, contract::QueueType, server::Serving};
 use replybus_redis::RedisReplies;
 use replybus_tests::{
     ledger::{Books, Gate, Journal, LedgerClient, LedgerServer},
@@ -48,31 +48,46 @@ impl Rig {
 
     /// A caller and a worker, in a namespace of their own.
     pub(crate) async fn ledger(&self, settings: Settings) -> Ledger {
-        Ledger::open(
-            settings,
-            (self.rabbit.url(), self.redis.url()),
-            (self.rabbit.url(), self.redis.url()),
-        )
-        .await
+        Ledger::open(settings, self.servers(), self.servers()).await
     }
 
-    /// Waits until no queue holds a message, neither ready nor delivered.
+    /// The addresses of RabbitMQ and Redis.
+    pub(crate) fn servers(&self) -> (String, String) {
+        (self.rabbit.url(), self.redis.url())
+    }
+
+    /// Waits until no queue holds a message, neither ready nor delivered, except for dead letters.
     pub(crate) async fn drained(&self) {
+        self.queues("they are drained", |queue, messages| {
+            queue.ends_with(".dead") || messages == 0
+        })
+        .await;
+    }
+
+    /// Waits until all queues and the messages in each are as they should be.
+    pub(crate) async fn queues(&self, what: &str, right: impl Fn(&str, u64) -> bool) {
         let mut last = String::new();
-        let drained = timeout(AT_MOST, async {
+        let waiting = timeout(AT_MOST, async {
             loop {
                 let listed = self.rabbit.ctl(&["list_queues", "name", "messages"]).await;
                 match listed {
-                    Ok(queues) if queues.lines().skip(1).all(|line| line.ends_with("\t0")) => {
-                        return;
+                    Ok(queues) => {
+                        // The first line is a heading.
+                        let mut lines = queues.lines().skip(1).map(|line| {
+                            let (name, messages) = line.split_once('\t').unwrap();
+                            (name, messages.parse().unwrap())
+                        });
+                        if lines.all(|(name, messages)| right(name, messages)) {
+                            return;
+                        }
+                        last = queues;
                     }
-                    Ok(queues) => last = queues,
                     Err(error) => last = error.to_string(),
                 }
                 sleep(LOOK_EVERY).await;
             }
         });
-        assert!(drained.await.is_ok(), "queues are not empty:\n{last}");
+        assert!(waiting.await.is_ok(), "waited until {what}:\n{last}");
     }
 }
 
@@ -81,6 +96,7 @@ impl Rig {
 pub(crate) struct Settings {
     pub(crate) heartbeat: Duration,
     pub(crate) confirm_timeout: Duration,
+    pub(crate) queue_type: QueueType,
 }
 
 impl Default for Settings {
@@ -88,6 +104,7 @@ impl Default for Settings {
         Self {
             heartbeat: replybus::limits::HEARTBEAT,
             confirm_timeout: replybus::limits::CONFIRM_TIMEOUT,
+            queue_type: QueueType::Classic,
         }
     }
 }
@@ -98,6 +115,7 @@ impl Settings {
         Self {
             heartbeat: Duration::from_secs(1),
             confirm_timeout: Duration::from_secs(2),
+            ..Self::default()
         }
     }
 }
@@ -127,11 +145,7 @@ impl Ledger {
         let worker = connect(&namespace, settings, &worker).await;
         let journal = Arc::new(Journal::default());
         let (books, gate) = Books::new(Arc::clone(&journal));
-        let serving = worker
-            .serve(LedgerServer::new(books.clone()))
-            .await
-            .unwrap();
-        Self {
+        let mut ledger = Self {
             client: LedgerClient::new(&caller),
             namespace,
             caller,
@@ -139,8 +153,19 @@ impl Ledger {
             journal,
             books,
             gate,
-            serving: Some(serving),
-        }
+            serving: None,
+        };
+        let serving = ledger.serve_on(&ledger.worker, settings.queue_type).await;
+        ledger.serving = Some(serving);
+        ledger
+    }
+
+    /// Serves the ledger in another bus's place, or again.
+    pub(crate) async fn serve_on(&self, bus: &Bus, queue_type: QueueType) -> Serving {
+        bus.serve(LedgerServer::new(self.books.clone()))
+            .queue_type(queue_type)
+            .await
+            .unwrap()
     }
 
     /// The name of the service's queue.

@@ -22,7 +22,7 @@ async fn a_bus_waits_for_servers_that_start_after_it() {
     };
     rig.rabbit.kill();
     rig.redis.kill();
-    let servers = (rig.rabbit.url(), rig.redis.url());
+    let servers = rig.servers();
     let early = Amqp::new(&servers.0).connect_within(Duration::from_millis(300));
     let early = Bus::connect(early, RedisReplies::new(&servers.1)).await;
     assert!(matches!(
@@ -51,7 +51,7 @@ async fn services_and_callers_of_one_bus_share_two_connections() {
     let Some(rig) = Rig::start(Persistence::None).await else {
         return;
     };
-    let servers = (rig.rabbit.url(), rig.redis.url());
+    let servers = rig.servers();
     let bus = connect(&unique("many"), Settings::default(), &servers).await;
     let (books, _gate) = Books::new(Arc::default());
     let mut serving = Vec::new();

@@ -1,7 +1,7 @@
 //! Redis dies, with and without its data, and freezes.
 
 use crate::{
-    load::Load,
+    load::{Kind, Load},
     rig::{Rig, Settings},
 };
 use replybus_tests::servers::Persistence;
@@ -33,8 +33,12 @@ async fn killed_and_restarted(persistence: Persistence) {
         rig.redis.restart().await.unwrap();
         load.flows().await;
     }
-    let account = load.stop().await;
+    let mut account = load.stop().await;
     rig.drained().await;
+    if persistence == Persistence::None {
+        // That a key was used is forgotten with the rest: its second call can be run like a first.
+        account.0.retain(|one| one.kind != Kind::KeyedCommand);
+    }
     account.is_true_of(&ledger.journal);
     assert!(ledger.caller.health().is_up() && ledger.worker.health().is_up());
     assert_eq!(ledger.caller.health().calls_waiting, 0);

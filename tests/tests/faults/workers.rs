@@ -54,8 +54,7 @@ async fn a_command_whose_worker_was_killed_is_run_by_another() {
         return;
     };
     let namespace = unique("killed");
-    let servers = (rig.rabbit.url(), rig.redis.url());
-    let bus = connect(&namespace, Settings::default(), &servers).await;
+    let bus = connect(&namespace, Settings::default(), &rig.servers()).await;
     let client = LedgerClient::new(&bus);
     let mut first = worker(rig, &namespace, "closed");
     served(&client, &mut first).await;
@@ -91,8 +90,7 @@ async fn killed_under_load() {
         return;
     };
     let namespace = unique("load");
-    let servers = (rig.rabbit.url(), rig.redis.url());
-    let bus = connect(&namespace, Settings::default(), &servers).await;
+    let bus = connect(&namespace, Settings::default(), &rig.servers()).await;
     let client = LedgerClient::new(&bus);
     let mut all = vec![worker(rig, &namespace, "open")];
     served(&client, &mut all[0]).await;
