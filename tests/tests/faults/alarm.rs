@@ -43,7 +43,7 @@ async fn a_memory_alarm() {
     for kind in [Kind::Command, Kind::KeyedCommand, Kind::Send, Kind::Query] {
         let one = call(&ledger.client, kind, LONG).await;
         assert_eq!(ledger.journal.page(&one.name).began, 0);
-        refused(one.outcome.clone(), FailureKind::Overloaded);
+        refused(one.outcome, FailureKind::Overloaded);
         told.push(one);
     }
     ledger.gate.open();
