@@ -88,7 +88,7 @@ impl Soak for Handlers {
         if !after.is_zero() {
             sleep(after).await;
         }
-        if strict && number % 2 == 1 {
+        if strict && !number.is_multiple_of(2) {
             return Err(Odd(number));
         }
         Ok(number)
@@ -277,7 +277,7 @@ async fn one_call(client: &SoakClient, dice: &mut Dice) -> Came {
 
 fn came(number: u64, outcome: Result<u64, CallError<Odd>>) -> Came {
     match outcome {
-        Ok(answer) if number % 2 == 0 => {
+        Ok(answer) if number.is_multiple_of(2) => {
             assert_eq!(answer, number);
             Came::Answered
         }
@@ -335,7 +335,7 @@ impl Drop for PrintedOnFailure {
 fn quiet() {
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if info.payload_as_str() != Some(ON_PURPOSE) {
+        if info.payload().downcast_ref::<String>().map(String::as_str) != Some(ON_PURPOSE) {
             loud(info);
         }
     }));
