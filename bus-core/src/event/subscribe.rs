@@ -18,7 +18,6 @@ use crate::{
         Answer, AnswerFuture, Intake, Serving,
         command::{Command, Run},
         dead_letter::DeadLetters,
-        give_back,
         settlement::{Kind, Outcome, settle},
         store_until,
     },
@@ -242,11 +241,7 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
         }
         if settlement.dead_letter {
             tracing::warn!(event = E::ROUTING_KEY, group = self.group, %id, outcome, "an event was not handled");
-            let outcome = Outcome::of(&answer);
-            if !self.dead_letters.keep(message, outcome, &answer).await {
-                give_back(settler).await;
-                return;
-            }
+            self.dead_letters.keep(message, &answer).await;
         }
         settler.settle(Settled::Ack);
     }

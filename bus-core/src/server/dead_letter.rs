@@ -4,7 +4,7 @@
 //! dead-letter exchange on the queue would also take every message that expires, and unless it is
 //! a quorum queue it would promise nothing.
 
-use super::{service::Answer, settlement::Outcome};
+use super::service::Answer;
 use crate::{
     contract::QueueType,
     error::SetupError,
@@ -13,8 +13,11 @@ use crate::{
     transport::{Outgoing, QueueSpec, Transport, Verdict, Withdrawn},
     wire::headers,
 };
-use std::sync::Arc;
-use tokio::time::timeout;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
+
+/// Pause before a letter is put again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// The dead letters of one queue.
 #[derive(Debug, Clone)]
@@ -44,26 +47,26 @@ impl DeadLetters {
         })
     }
 
-    /// Keeps a message; `false` if the broker did not take it, and it must not be acknowledged.
-    pub(crate) async fn keep(&self, message: Message, outcome: Outcome, answer: &Answer) -> bool {
-        let (reason, text) = match (outcome, answer.as_fault()) {
-            (_, Some(fault)) => (fault.code.as_str(), fault.message.as_str()),
-            _ => (
+    /// Keeps a message. While there is no place for it this goes on: given back to its queue the
+    /// message would be run again, and what is kept may have been half done.
+    ///
+    /// # Cancel safety
+    /// Dropped, the message may have been kept; its delivery is not acknowledged yet.
+    pub(crate) async fn keep(&self, message: Message, answer: &Answer) {
+        let (reason, text) = match answer.as_fault() {
+            Some(fault) => (fault.code.as_str(), fault.message.as_str()),
+            None => (
                 "handler",
                 "the handler returned an error, and nobody waits for it",
             ),
         };
-        self.keep_because(message, reason, text).await
+        let letter = self.letter(message, reason, text);
+        while !self.put(&letter).await {
+            sleep(TRY_AGAIN).await;
+        }
     }
 
-    /// As [`keep`](Self::keep), for a reason in words.
-    pub(crate) async fn keep_because(
-        &self,
-        mut message: Message,
-        reason: &str,
-        text: &str,
-    ) -> bool {
-        metrics::counter!("replybus_dead_letters_total", "queue" => self.of.clone()).increment(1);
+    fn letter(&self, mut message: Message, reason: &str, text: &str) -> Message {
         message.exchange = String::new();
         message.routing_key = self.queue.name.clone();
         let properties = &mut message.properties;
@@ -78,9 +81,14 @@ impl DeadLetters {
         ] {
             properties.headers.push((name.to_owned(), value.to_owned()));
         }
+        message
+    }
+
+    /// Publishes a letter; `false` if the broker has no place for it now.
+    async fn put(&self, letter: &Message) -> bool {
         for _ in 0..2 {
             let mut receipt = self.transport.publish(Outgoing {
-                message: message.clone(),
+                message: letter.clone(),
                 // A deadline would be the letter's own: it would expire in its queue.
                 deadline: None,
                 mandatory: true,
@@ -89,10 +97,16 @@ impl DeadLetters {
             let verdict = match timeout(CONFIRM_TIMEOUT * 2, receipt.verdict()).await {
                 Ok(verdict) => verdict,
                 Err(_) if receipt.withdraw() == Withdrawn::Surely => Verdict::NotWritten,
-                Err(_) => Verdict::Lost,
+                // Written: the publisher says so when it is lost. Until then the broker has it, or
+                // blocks us, and a second letter would be one too many.
+                Err(_) => receipt.verdict().await,
             };
             match verdict {
-                Verdict::Confirmed => return true,
+                Verdict::Confirmed => {
+                    metrics::counter!("replybus_dead_letters_total", "queue" => self.of.clone())
+                        .increment(1);
+                    return true;
+                }
                 Verdict::Unroutable => {
                     // Somebody deleted it.
                     if let Err(error) = self.transport.declare(self.queue.clone()).await {

@@ -15,7 +15,7 @@ use crate::{
     message::Message,
     reply::{Claim, Reply, ReplyStore, ReplyTarget},
     server::command::Run,
-    transport::{Delivery, Settled, Settler},
+    transport::{Delivery, Settled},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -79,12 +79,8 @@ impl Deliverer {
             }
         }
         if settlement.dead_letter {
-            let reason = Outcome::of(&answer);
             // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
-            if !Box::pin(self.dead_letters.keep(message, reason, &answer)).await {
-                give_back(settler).await;
-                return;
-            }
+            Box::pin(self.dead_letters.keep(message, &answer)).await;
         }
         settler.settle(Settled::Ack);
     }
@@ -216,10 +212,4 @@ pub(crate) async fn store_until(store: &dyn ReplyStore, reply: Reply, until: Ins
         sleep(pause).await;
         pause = (pause * 2).min(STORE_AGAIN_MAX);
     }
-}
-
-/// Gives a message back to the queue, but not in a hot loop.
-pub(crate) async fn give_back(settler: Settler) {
-    sleep(STORE_AGAIN_MAX).await;
-    settler.settle(Settled::Requeue);
 }

@@ -18,5 +18,5 @@ pub use request::Request;
 pub use serve::Serve;
 pub use service::{Answer, AnswerFuture, Payload, Service};
 
-pub(crate) use delivery::{give_back, store_until};
+pub(crate) use delivery::store_until;
 pub(crate) use intake::Intake;

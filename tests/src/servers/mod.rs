@@ -7,10 +7,12 @@ mod port;
 mod process;
 mod rabbitmq;
 mod redis;
+mod worker;
 
 pub use port::ReservedPort;
 pub use rabbitmq::PrivateRabbit;
 pub use redis::{Persistence, PrivateRedis};
+pub use worker::Worker;
 
 use std::{io, path::PathBuf};
 

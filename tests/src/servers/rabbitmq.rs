@@ -204,6 +204,7 @@ fn node_command(
     command
         .env_remove("NOTIFY_SOCKET")
         .env("HOME", workplace.path("home"))
+        .env("ERL_CRASH_DUMP", workplace.path("crash"))
         // The start script becomes the node, so that the process started is the one to signal.
         .env("RUNNING_UNDER_SYSTEMD", "true")
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")

@@ -17,7 +17,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 pub enum Persistence {
     /// Nothing.
     None,
-    /// What it had acknowledged, but for the last second (`appendonly yes`).
+    /// What it had acknowledged (`appendonly yes`, `appendfsync always`).
     AppendOnly,
 }
 
@@ -133,6 +133,6 @@ fn server_command(binary: &PathBuf, port: &ReservedPort, persistence: Persistenc
     command
         .args(["--port", &port.number().to_string()])
         .args(["--bind", "127.0.0.1", "--daemonize", "no", "--save", ""])
-        .args(["--appendonly", append_only]);
+        .args(["--appendonly", append_only, "--appendfsync", "always"]);
     command
 }

@@ -1,0 +1,32 @@
+//! Serves the ledger until it is killed, or asked to end. Settings: `AMQP_URL`, `REDIS_URL`,
+//! `NAMESPACE`, `JOURNAL`, and `GATE=closed` for handlers that never finish.
+
+use replybus::{Amqp, Bus};
+use replybus_redis::RedisReplies;
+use replybus_tests::{
+    ledger::{Books, Journal, LedgerServer},
+    servers::Worker,
+};
+use std::{env, error::Error, path::Path, sync::Arc, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let journal = Journal::kept_in(Path::new(&env::var(Worker::JOURNAL)?))?;
+    let (books, gate) = Books::new(Arc::new(journal));
+    if env::var("GATE").is_ok_and(|gate| gate == "closed") {
+        gate.close();
+    }
+    let mut terminated = signal(SignalKind::terminate())?;
+    let bus = Bus::builder()
+        .namespace(env::var("NAMESPACE")?)
+        .connect(
+            Amqp::new(env::var("AMQP_URL")?),
+            RedisReplies::new(env::var("REDIS_URL")?),
+        )
+        .await?;
+    let serving = bus.serve(LedgerServer::new(books)).await?;
+    serving.run_until(terminated.recv()).await?;
+    bus.close(Duration::from_secs(5)).await;
+    Ok(())
+}

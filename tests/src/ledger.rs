@@ -1,0 +1,212 @@
+//! The service that the fault tests call, and the journal of what it did.
+
+use replybus::{Context, Never, limits::CLOCK_ALLOWANCE, queue_handler};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Write},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::watch;
+
+/// From the check of a deadline to the handler's first step, on a machine that does much else.
+const LATE_BY: Duration = Duration::from_secs(1);
+
+/// A ledger whose entries have names that are used once.
+#[queue_handler("ledger.requests", timeout = "2m")]
+pub trait Ledger {
+    /// The number itself.
+    #[query]
+    async fn echo(&self, number: u64) -> Result<u64, Never>;
+
+    /// Waits at the gate, enters `name`, and returns which run of the command this was. `until` is
+    /// when its caller gives up, in milliseconds since the Unix epoch.
+    async fn enter(&self, name: String, until: Option<u64>) -> Result<u32, Never>;
+
+    /// Waits at the gate, enters `name`, and panics.
+    async fn spill(&self, name: String) -> Result<(), Never>;
+}
+
+/// The service. Its clones share journal and gate.
+#[derive(Debug, Clone)]
+pub struct Books {
+    journal: Arc<Journal>,
+    gate: watch::Receiver<bool>,
+}
+
+/// Lets handlers pass, or holds them.
+#[derive(Debug)]
+pub struct Gate(watch::Sender<bool>);
+
+impl Books {
+    /// The service, and its gate, which is open.
+    #[must_use]
+    pub fn new(journal: Arc<Journal>) -> (Self, Gate) {
+        let (sender, gate) = watch::channel(true);
+        (Self { journal, gate }, Gate(sender))
+    }
+
+    async fn pass(&self) {
+        // An error is a gate that is gone and will never open.
+        if self.gate.clone().wait_for(|open| *open).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Gate {
+    /// Lets handlers pass, those inside and those to come.
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Holds handlers.
+    pub fn close(&self) {
+        self.0.send_replace(false);
+    }
+}
+
+impl Ledger for Books {
+    async fn echo(&self, number: u64) -> Result<u64, Never> {
+        Ok(number)
+    }
+
+    async fn enter(&self, name: String, until: Option<u64>) -> Result<u32, Never> {
+        let attempt = Context::current().attempt();
+        let late = until.is_some_and(|until| {
+            unix_time() > Duration::from_millis(until) + CLOCK_ALLOWANCE + LATE_BY
+        });
+        let event = if late { Event::Late } else { Event::Began };
+        self.journal.note(&name, event, attempt);
+        self.pass().await;
+        self.journal.note(&name, Event::Done, attempt);
+        Ok(attempt)
+    }
+
+    async fn spill(&self, name: String) -> Result<(), Never> {
+        let attempt = Context::current().attempt();
+        self.journal.note(&name, Event::Began, attempt);
+        self.pass().await;
+        self.journal.note(&name, Event::Done, attempt);
+        panic!("on purpose");
+    }
+}
+
+/// Time since the Unix epoch.
+#[must_use]
+pub fn unix_time() -> Duration {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Event {
+    Began,
+    /// Began after its caller had given up.
+    Late,
+    Done,
+}
+
+/// What was begun and done, by name.
+#[derive(Debug, Default)]
+pub struct Journal {
+    pages: Mutex<HashMap<String, Page>>,
+    /// A copy for whoever outlives this process.
+    file: Option<File>,
+}
+
+/// What happened to one name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Runs that began.
+    pub began: u32,
+    /// Runs that began after the caller had given up, by more than clocks may differ.
+    pub late: u32,
+    /// The attempts that were done.
+    pub done: Vec<u32>,
+}
+
+impl Journal {
+    /// A journal that is copied into a file.
+    ///
+    /// # Errors
+    /// The file can't be written.
+    pub fn kept_in(path: &Path) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Self {
+            file: Some(file),
+            ..Self::default()
+        })
+    }
+
+    /// Adds what the journal in a file says. Of a line that was cut off half-way nothing is taken.
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn add(&self, path: &Path) -> io::Result<()> {
+        for line in std::fs::read_to_string(path)?.lines() {
+            let mut words = line.split(' ');
+            let event = match words.next() {
+                Some("began") => Event::Began,
+                Some("late") => Event::Late,
+                Some("done") => Event::Done,
+                _ => continue,
+            };
+            let attempt = words.next().and_then(|attempt| attempt.parse().ok());
+            if let (Some(attempt), Some(name), Some("end")) = (attempt, words.next(), words.next())
+            {
+                self.note(name, event, attempt);
+            }
+        }
+        Ok(())
+    }
+
+    /// What happened to `name`.
+    #[must_use]
+    pub fn page(&self, name: &str) -> Page {
+        self.pages().get(name).cloned().unwrap_or_default()
+    }
+
+    /// How many names were begun.
+    #[must_use]
+    pub fn begun(&self) -> usize {
+        self.pages().len()
+    }
+
+    fn note(&self, name: &str, event: Event, attempt: u32) {
+        let word = {
+            let mut pages = self.pages();
+            let page = pages.entry(name.to_owned()).or_default();
+            match event {
+                Event::Began => {
+                    page.began += 1;
+                    "began"
+                }
+                Event::Late => {
+                    page.began += 1;
+                    page.late += 1;
+                    "late"
+                }
+                Event::Done => {
+                    page.done.push(attempt);
+                    "done"
+                }
+            }
+        };
+        if let Some(mut file) = self.file.as_ref() {
+            // One write, so that lines of parallel handlers don't mix.
+            let line = format!("{word} {attempt} {name} end\n");
+            if let Err(error) = file.write_all(line.as_bytes()) {
+                eprintln!("the journal can't be written: {error}");
+                std::process::abort();
+            }
+        }
+    }
+
+    fn pages(&self) -> MutexGuard<'_, HashMap<String, Page>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,212 @@
+//! Private servers, and a bus on each side of them.
+
+use replybus::{Amqp, Bus, contract::QueueType, server::Serving};
+use replybus_redis::RedisReplies;
+use replybus_tests::{
+    ledger::{Books, Gate, Journal, LedgerClient, LedgerServer},
+    live::{require_or_skip, unique},
+    servers::{Persistence, PrivateRabbit, PrivateRedis},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, sleep, timeout},
+};
+
+/// Within this whatever a test waits for has happened, on a machine that does much else.
+pub(crate) const AT_MOST: Duration = Duration::from_secs(120);
+
+/// Between two looks at what is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// A RabbitMQ and a Redis.
+pub(crate) struct Rig {
+    pub(crate) rabbit: PrivateRabbit,
+    pub(crate) redis: PrivateRedis,
+}
+
+impl Rig {
+    /// Servers for one test, which may do with them as it likes; `None` if there are none.
+    pub(crate) async fn start(persistence: Persistence) -> Option<Self> {
+        let (rabbit, redis) =
+            tokio::join!(PrivateRabbit::start(), PrivateRedis::start(persistence));
+        Some(Self {
+            rabbit: require_or_skip(rabbit)?,
+            redis: require_or_skip(redis)?,
+        })
+    }
+
+    /// Servers that the tests of this file share, which must not harm them. They end with this
+    /// process.
+    pub(crate) async fn shared() -> Option<&'static Self> {
+        static SHARED: OnceCell<Option<Rig>> = OnceCell::const_new();
+        SHARED
+            .get_or_init(|| Self::start(Persistence::None))
+            .await
+            .as_ref()
+    }
+
+    /// A caller and a worker, in a namespace of their own.
+    pub(crate) async fn ledger(&self, settings: Settings) -> Ledger {
+        Ledger::open(settings, self.servers(), self.servers()).await
+    }
+
+    /// The addresses of RabbitMQ and Redis.
+    pub(crate) fn servers(&self) -> (String, String) {
+        (self.rabbit.url(), self.redis.url())
+    }
+
+    /// Waits until no queue holds a message, neither ready nor delivered, except for dead letters.
+    pub(crate) async fn drained(&self) {
+        self.queues("they are drained", |queue, messages| {
+            queue.ends_with(".dead") || messages == 0
+        })
+        .await;
+    }
+
+    /// Waits until all queues and the messages in each are as they should be.
+    pub(crate) async fn queues(&self, what: &str, right: impl Fn(&str, u64) -> bool) {
+        let mut last = String::new();
+        let waiting = timeout(AT_MOST, async {
+            loop {
+                let listed = self.rabbit.ctl(&["list_queues", "name", "messages"]).await;
+                match listed {
+                    Ok(queues) => {
+                        // The first line is a heading.
+                        let mut lines = queues.lines().skip(1).map(|line| {
+                            let (name, messages) = line.split_once('\t').unwrap();
+                            (name, messages.parse().unwrap())
+                        });
+                        if lines.all(|(name, messages)| right(name, messages)) {
+                            return;
+                        }
+                        last = queues;
+                    }
+                    Err(error) => last = error.to_string(),
+                }
+                sleep(LOOK_EVERY).await;
+            }
+        });
+        assert!(waiting.await.is_ok(), "waited until {what}:\n{last}");
+    }
+}
+
+/// How both buses are set.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) heartbeat: Duration,
+    pub(crate) confirm_timeout: Duration,
+    pub(crate) queue_type: QueueType,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            heartbeat: replybus::limits::HEARTBEAT,
+            confirm_timeout: replybus::limits::CONFIRM_TIMEOUT,
+            queue_type: QueueType::Classic,
+        }
+    }
+}
+
+impl Settings {
+    /// Notices trouble as soon as can be.
+    pub(crate) fn quick() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(1),
+            confirm_timeout: Duration::from_secs(2),
+            ..Self::default()
+        }
+    }
+}
+
+/// A bus that calls and a bus that serves.
+pub(crate) struct Ledger {
+    pub(crate) namespace: String,
+    pub(crate) caller: Bus,
+    pub(crate) worker: Bus,
+    pub(crate) client: LedgerClient,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) books: Books,
+    pub(crate) gate: Gate,
+    /// `None` while a test has none served.
+    pub(crate) serving: Option<Serving>,
+}
+
+impl Ledger {
+    /// The caller and the worker each with the addresses of RabbitMQ and Redis.
+    pub(crate) async fn open(
+        settings: Settings,
+        caller: (String, String),
+        worker: (String, String),
+    ) -> Self {
+        let namespace = unique("faults");
+        let caller = connect(&namespace, settings, &caller).await;
+        let worker = connect(&namespace, settings, &worker).await;
+        let journal = Arc::new(Journal::default());
+        let (books, gate) = Books::new(Arc::clone(&journal));
+        let mut ledger = Self {
+            client: LedgerClient::new(&caller),
+            namespace,
+            caller,
+            worker,
+            journal,
+            books,
+            gate,
+            serving: None,
+        };
+        let serving = ledger.serve_on(&ledger.worker, settings.queue_type).await;
+        ledger.serving = Some(serving);
+        ledger
+    }
+
+    /// Serves the ledger in another bus's place, or again.
+    pub(crate) async fn serve_on(&self, bus: &Bus, queue_type: QueueType) -> Serving {
+        bus.serve(LedgerServer::new(self.books.clone()))
+            .queue_type(queue_type)
+            .await
+            .unwrap()
+    }
+
+    /// The name of the service's queue.
+    pub(crate) fn queue(&self) -> String {
+        format!("{}.ledger.requests", self.namespace)
+    }
+}
+
+/// A bus at the addresses of RabbitMQ and Redis.
+pub(crate) async fn connect(
+    namespace: &str,
+    settings: Settings,
+    (amqp, redis): &(String, String),
+) -> Bus {
+    let amqp = Amqp::new(amqp)
+        .heartbeat(settings.heartbeat)
+        .confirm_timeout(settings.confirm_timeout)
+        .connect_within(AT_MOST);
+    let redis = RedisReplies::new(redis).connect_within(AT_MOST);
+    Bus::builder()
+        .namespace(namespace)
+        .connect(amqp, redis)
+        .await
+        .unwrap()
+}
+
+/// Waits until `happened` says so.
+#[track_caller]
+pub(crate) fn eventually<F: Future<Output = bool>>(
+    what: &str,
+    happened: impl Fn() -> F,
+) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let end = Instant::now() + AT_MOST;
+        while !happened().await {
+            assert!(
+                Instant::now() < end,
+                "not within {AT_MOST:?}: {what} ({caller})"
+            );
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Redis dies, with and without its data, and freezes.
+
+use crate::{
+    load::{Kind, Load},
+    rig::{Rig, Settings},
+};
+use replybus_tests::servers::Persistence;
+use std::time::Duration;
+use tokio::time::sleep;
+
+const WITHIN: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_and_restarted_with_its_data() {
+    killed_and_restarted(Persistence::AppendOnly).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_and_restarted_without_its_data() {
+    killed_and_restarted(Persistence::None).await;
+}
+
+async fn killed_and_restarted(persistence: Persistence) {
+    let Some(mut rig) = Rig::start(persistence).await else {
+        return;
+    };
+    let ledger = rig.ledger(Settings::default()).await;
+    let load = Load::start(&ledger.client, WITHIN);
+    for _ in 0..3 {
+        load.flows().await;
+        rig.redis.kill();
+        sleep(Duration::from_secs(1)).await;
+        rig.redis.restart().await.unwrap();
+        load.flows().await;
+    }
+    let mut account = load.stop().await;
+    rig.drained().await;
+    if persistence == Persistence::None {
+        // That a key was used is forgotten with the rest: its second call can be run like a first.
+        account.0.retain(|one| one.kind != Kind::KeyedCommand);
+    }
+    account.is_true_of(&ledger.journal);
+    assert!(ledger.caller.health().is_up() && ledger.worker.health().is_up());
+    assert_eq!(ledger.caller.health().calls_waiting, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen_for_three_seconds() {
+    let Some(rig) = Rig::start(Persistence::None).await else {
+        return;
+    };
+    let ledger = rig.ledger(Settings::default()).await;
+    let load = Load::start(&ledger.client, WITHIN);
+    load.flows().await;
+    rig.redis.freeze();
+    sleep(Duration::from_secs(3)).await;
+    rig.redis.thaw();
+    load.flows().await;
+    let account = load.stop().await;
+    account.all_went_well();
+    rig.drained().await;
+    account.is_true_of(&ledger.journal);
+}

@@ -1,0 +1,131 @@
+//! Worker processes die, and others take over.
+
+use crate::{
+    load::{Kind, Load, call},
+    rig::{AT_MOST, Rig, Settings, connect, eventually},
+};
+use replybus_tests::{
+    ledger::{Journal, LedgerClient},
+    live::unique,
+    servers::Worker,
+};
+use std::{path::Path, time::Duration};
+use tokio::{task::JoinSet, time::timeout};
+
+/// Longer than the lease of a dead worker's claim.
+const WITHIN: Duration = Duration::from_secs(60);
+
+fn worker(rig: &Rig, namespace: &str, gate: &str) -> Worker {
+    Worker::start(
+        Path::new(env!("CARGO_BIN_EXE_ledger-worker")),
+        &[
+            ("AMQP_URL", &rig.rabbit.url()),
+            ("REDIS_URL", &rig.redis.url()),
+            ("NAMESPACE", namespace),
+            ("GATE", gate),
+        ],
+    )
+    .unwrap()
+}
+
+/// What these workers did.
+fn journal<'a>(workers: impl IntoIterator<Item = &'a Worker>) -> Journal {
+    let journal = Journal::default();
+    for worker in workers {
+        // One that did nothing yet has none.
+        let _ = journal.add(&worker.journal());
+    }
+    journal
+}
+
+/// Waits until calls are served.
+async fn served(client: &LedgerClient, worker: &mut Worker) {
+    let answered = timeout(AT_MOST, async {
+        while call(client, Kind::Query, WITHIN).await.outcome.is_err() {
+            assert!(worker.is_running(), "{}", worker.log_tail());
+        }
+    });
+    assert!(answered.await.is_ok(), "{}", worker.log_tail());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_whose_worker_was_killed_is_run_by_another() {
+    let Some(rig) = Rig::shared().await else {
+        return;
+    };
+    let namespace = unique("killed");
+    let bus = connect(&namespace, Settings::default(), &rig.servers()).await;
+    let client = LedgerClient::new(&bus);
+    let mut first = worker(rig, &namespace, "closed");
+    served(&client, &mut first).await;
+
+    let mut calls = JoinSet::new();
+    for number in 0..16 {
+        let client = client.clone();
+        let kind = [Kind::Command, Kind::KeyedCommand][number % 2];
+        calls.spawn(async move { call(&client, kind, WITHIN).await });
+    }
+    eventually("the first worker runs them all", || async {
+        journal([&first]).begun() == 16
+    })
+    .await;
+    let mut second = worker(rig, &namespace, "open");
+    first.kill();
+    let told = calls.join_all().await;
+    assert!(second.is_running());
+
+    let (before, after) = (journal([&first]), journal([&second]));
+    for one in told {
+        assert_eq!(one.outcome, Ok(Some(2)), "{one:?}");
+        assert_eq!(before.page(&one.name).began, 1);
+        assert!(before.page(&one.name).done.is_empty());
+        assert_eq!(after.page(&one.name).began, 1);
+        assert_eq!(after.page(&one.name).done, [2]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_under_load() {
+    let Some(rig) = Rig::shared().await else {
+        return;
+    };
+    let namespace = unique("load");
+    let bus = connect(&namespace, Settings::default(), &rig.servers()).await;
+    let client = LedgerClient::new(&bus);
+    let mut all = vec![worker(rig, &namespace, "open")];
+    served(&client, &mut all[0]).await;
+
+    let load = Load::start(&client, WITHIN);
+    for killed in 0..3 {
+        let mut next = worker(rig, &namespace, "open");
+        served(&client, &mut next).await;
+        all.push(next);
+        load.flows().await;
+        all[killed].kill();
+        load.flows().await;
+    }
+    let account = load.stop().await;
+    account.all_went_well();
+    let entered = || {
+        let commands = account.0.iter().filter(|one| one.kind != Kind::Query);
+        let journal = journal(&all);
+        commands
+            .map(|one| (one, journal.page(&one.name)))
+            .collect::<Vec<_>>()
+    };
+    eventually("what was sent is done", || async {
+        entered().iter().all(|(_, page)| !page.done.is_empty())
+    })
+    .await;
+    for (one, page) in entered() {
+        // A worker can die between the effect and its record: the next one knows by its attempt.
+        let attempts: Vec<u32> = (1..).take(page.done.len()).collect();
+        let mut done = page.done.clone();
+        done.sort_unstable();
+        assert!(
+            done.len() == 1 || done == attempts,
+            "{one:?} was done in the attempts {done:?}"
+        );
+        assert_eq!(page.late, 0, "{one:?}");
+    }
+}
