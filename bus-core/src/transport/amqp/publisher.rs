@@ -115,7 +115,7 @@ impl Publisher {
             slip,
             permit,
         };
-        if let Err(job) = self.write_now(job)
+        if let Some(job) = self.write_now(job)
             && let Err(mpsc::error::SendError(job)) = self.jobs.send(job)
         {
             job.refuse(Verdict::NotWritten);
@@ -123,24 +123,25 @@ impl Publisher {
         receipt
     }
 
-    /// Writes a message that no confirm is wanted for, past the task, if there is a channel.
-    fn write_now(&self, job: Job) -> Result<(), Job> {
+    /// Writes a message that no confirm is wanted for, past the task. Gives it back if that can't be
+    /// done now.
+    fn write_now(&self, job: Job) -> Option<Job> {
         if job.outgoing.confirm || self.drain.is_cancelled() {
-            return Err(job);
+            return Some(job);
         }
         let channel = self
             .direct
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        match channel {
-            Some(channel) => {
-                channel.write(job)?;
-                self.written.notify_one();
-                Ok(())
-            }
-            None => Err(job),
+        let Some(channel) = channel else {
+            return Some(job);
+        };
+        let refused = channel.write(job);
+        if refused.is_none() {
+            self.written.notify_one();
         }
+        refused
     }
 
     /// Takes no more messages, lets those it has be confirmed, and ends the task.
@@ -254,7 +255,7 @@ impl Task {
             return;
         }
         while let Some(job) = self.waiting.unconfirmed.pop_front() {
-            if let Err(job) = channels.unconfirmed.write(job) {
+            if let Some(job) = channels.unconfirmed.write(job) {
                 self.waiting.unconfirmed.push_front(job);
                 break;
             }

@@ -62,25 +62,23 @@ impl UnconfirmedChannel {
 
     /// Writes a message, unless it was withdrawn or does not fit into AMQP. Gives it back if the
     /// channel takes none now.
-    pub(super) fn write(&self, job: Job) -> Result<(), Job> {
+    pub(super) fn write(&self, job: Job) -> Option<Job> {
         if !self.is_open() || !self.state().has_room() {
-            return Err(job);
+            return Some(job);
         }
-        let Some(Ready {
+        // What can't be written has its verdict, and is done with as well.
+        let Ready {
             id,
             encoded,
             mandatory,
             slip,
             // It is counted by its caller from here on, who has a place to wait in.
             permit: _,
-        }) = job.ready()
-        else {
-            return Ok(());
-        };
+        } = job.ready()?;
         let mut state = self.state();
         if state.ended {
             slip.fill(Verdict::Lost);
-            return Ok(());
+            return None;
         }
         state.watched.insert(id, slip);
         state.published += 1;
@@ -95,7 +93,7 @@ impl UnconfirmedChannel {
         } else {
             let _ = write.now_or_never();
         }
-        Ok(())
+        None
     }
 
     /// Takes what the broker returned; lapin tells nobody when it comes.
