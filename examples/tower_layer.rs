@@ -59,7 +59,7 @@ async fn check_token(inner: ServerService, request: Request) -> Result<Answer, B
         request.method()
     );
     Ok(Answer::fault(
-        FaultCode::BadRequest,
+        FaultCode::Denied,
         "the token is missing or wrong",
     ))
 }

@@ -7,30 +7,13 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::future::join_all;
-use replybus::{Bus, Never, queue_handler};
-use replybus_benches::echo::Echo;
+use replybus::Bus;
+use replybus_benches::{
+    echo::Echo,
+    service::{EchoServiceClient, EchoServiceServer, Echoes},
+};
 use std::{hint::black_box, time::Duration};
 use tokio::runtime::{Builder, Runtime};
-
-#[queue_handler("echo.requests", concurrency = 512, prefetch = 1024)]
-trait EchoService {
-    #[query]
-    async fn ask(&self, echo: Echo) -> Result<Echo, Never>;
-
-    async fn order(&self, echo: Echo) -> Result<Echo, Never>;
-}
-
-struct Echoes;
-
-impl EchoService for Echoes {
-    async fn ask(&self, echo: Echo) -> Result<Echo, Never> {
-        Ok(echo)
-    }
-
-    async fn order(&self, echo: Echo) -> Result<Echo, Never> {
-        Ok(echo)
-    }
-}
 
 /// One thread, so that time per call is work per call.
 fn runtime() -> Runtime {

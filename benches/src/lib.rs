@@ -10,5 +10,6 @@ pub mod path;
 pub mod paths;
 pub mod report;
 pub mod rounds;
+pub mod service;
 pub mod stats;
 pub mod worker;

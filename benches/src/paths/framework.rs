@@ -4,34 +4,14 @@ use super::amqp;
 use crate::{
     echo::Echo,
     path::{Caller, Calls, Path, Site},
+    service::{EchoServiceClient, EchoServiceServer, Echoes},
     worker::Ready,
 };
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use replybus::{Amqp, Bus, Never, queue_handler};
+use replybus::{Amqp, Bus};
 use replybus_redis::RedisReplies;
 use std::{future::pending, sync::Arc};
-
-/// A method of each kind, both of which return their argument.
-#[queue_handler("echo.requests", concurrency = 64, prefetch = 128)]
-trait EchoService {
-    #[query]
-    async fn ask(&self, echo: Echo) -> Result<Echo, Never>;
-
-    async fn order(&self, echo: Echo) -> Result<Echo, Never>;
-}
-
-struct Echoes;
-
-impl EchoService for Echoes {
-    async fn ask(&self, echo: Echo) -> Result<Echo, Never> {
-        Ok(echo)
-    }
-
-    async fn order(&self, echo: Echo) -> Result<Echo, Never> {
-        Ok(echo)
-    }
-}
 
 /// Calls through the framework.
 #[derive(Debug)]

@@ -1,0 +1,30 @@
+//! The service that the framework's own paths call: a method of each kind, both of which return
+//! their argument.
+
+use crate::echo::Echo;
+use replybus::{Never, queue_handler};
+
+/// Echoes.
+#[queue_handler("echo.requests", concurrency = 64)]
+pub trait EchoService {
+    /// As a query: transient, and not claimed.
+    #[query]
+    async fn ask(&self, echo: Echo) -> Result<Echo, Never>;
+
+    /// As a command: persistent, and claimed before it runs.
+    async fn order(&self, echo: Echo) -> Result<Echo, Never>;
+}
+
+/// The implementation.
+#[derive(Debug)]
+pub struct Echoes;
+
+impl EchoService for Echoes {
+    async fn ask(&self, echo: Echo) -> Result<Echo, Never> {
+        Ok(echo)
+    }
+
+    async fn order(&self, echo: Echo) -> Result<Echo, Never> {
+        Ok(echo)
+    }
+}
