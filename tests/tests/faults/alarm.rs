@@ -70,7 +70,7 @@ async fn a_memory_alarm() {
             Err(_) => assert_eq!(page.began, 0, "run when its caller was gone: {one:?}"),
         }
     }
-    assert!(ledger.caller.health().is_up() && ledger.worker.health().is_up());
+    ledger.comes_up().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -53,7 +53,7 @@ async fn killed_and_restarted(queue_type: QueueType) {
         rig.drained().await;
         account.is_true_of(&ledger.journal);
     }
-    assert!(ledger.caller.health().is_up() && ledger.worker.health().is_up());
+    ledger.comes_up().await;
     assert_eq!(ledger.caller.health().calls_waiting, 0);
 }
 

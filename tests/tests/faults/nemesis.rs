@@ -69,7 +69,7 @@ async fn everything_at_once() {
     let account = load.stop().await;
     rig.drained().await;
     account.is_true_of(&ledger.journal);
-    assert!(ledger.caller.health().is_up() && ledger.worker.health().is_up());
+    ledger.comes_up().await;
     assert_eq!(ledger.caller.health().calls_waiting, 0);
 }
 

@@ -134,6 +134,15 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
+    /// Waits until both buses have all their connections again. Each comes back in its own time,
+    /// those that nothing flows over, too.
+    pub(crate) async fn comes_up(&self) {
+        eventually("both buses are up", || async {
+            self.caller.health().is_up() && self.worker.health().is_up()
+        })
+        .await;
+    }
+
     /// The caller and the worker each with the addresses of RabbitMQ and Redis.
     pub(crate) async fn open(
         settings: Settings,

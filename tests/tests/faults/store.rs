@@ -40,7 +40,7 @@ async fn killed_and_restarted(persistence: Persistence) {
         account.0.retain(|one| one.kind != Kind::KeyedCommand);
     }
     account.is_true_of(&ledger.journal);
-    assert!(ledger.caller.health().is_up() && ledger.worker.health().is_up());
+    ledger.comes_up().await;
     assert_eq!(ledger.caller.health().calls_waiting, 0);
 }
 
