@@ -146,14 +146,9 @@ impl CallRequest {
 
     fn headers(&self, awaited: bool) -> Vec<(String, String)> {
         let mut headers = Vec::with_capacity(4);
-        let mut set = |name: &str, value: String| headers.push((name.to_owned(), value));
         // A trace that begins here is named after the call: the service derives it from the id.
-        if let Some(trace) = &self.trace {
-            set(headers::TRACEPARENT, trace.to_string());
-            if let Some(state) = trace.state() {
-                set(headers::TRACESTATE, state.to_owned());
-            }
-        }
+        headers.extend(self.trace.iter().flat_map(TraceContext::headers));
+        let mut set = |name: &str, value: String| headers.push((name.to_owned(), value));
         if awaited {
             let left = self.deadline.saturating_duration_since(Instant::now());
             set(

@@ -1,6 +1,6 @@
 //! W3C Trace Context (Level 1, sections 3.2 and 3.3): read, checked, and continued.
 
-use crate::call_id::CallId;
+use crate::{call_id::CallId, message::Properties, wire::headers};
 use std::fmt;
 
 /// Where a call stands in a trace: the headers `traceparent` and `tracestate`.
@@ -32,6 +32,22 @@ impl TraceContext {
             parent_id: call.random_bits(),
             ..self.clone()
         }
+    }
+
+    /// The trace a message is part of: the one its headers name, or one that begins with it and is
+    /// named after it.
+    pub(crate) fn of(properties: &Properties, id: CallId) -> Self {
+        properties
+            .header(headers::TRACEPARENT)
+            .and_then(|parent| Self::parse(parent, properties.header(headers::TRACESTATE)))
+            .unwrap_or_else(|| Self::root(id))
+    }
+
+    /// The headers that name this trace.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (String, String)> {
+        let state = self.state.clone();
+        let state = state.map(|state| (headers::TRACESTATE.to_owned(), state));
+        std::iter::once((headers::TRACEPARENT.to_owned(), self.to_string())).chain(state)
     }
 
     /// Reads the two headers. A `tracestate` without a valid `traceparent` is dropped, as the

@@ -6,11 +6,10 @@ use crate::{
     call_id::CallId,
     client::unix_time,
     codec::{self, CodecError, ContentType},
-    context::Context,
+    context::{Context, TraceContext},
     limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, REQUEST_BYTES_MAX},
     message::{Message, Properties},
     transport::{Outgoing, Verdict},
-    wire::headers,
 };
 use bytes::Bytes;
 use std::{
@@ -138,14 +137,8 @@ impl Emit {
 
 fn message(bus: &Bus, exchange: &str, routing_key: &str, id: CallId, body: Bytes) -> Message {
     let context = Context::current();
-    let mut headers = Vec::new();
     // A trace that begins here is named after the event: subscribers derive it from the id.
-    if let Some(trace) = context.trace().map(|trace| trace.child(id)) {
-        headers.push((headers::TRACEPARENT.to_owned(), trace.to_string()));
-        if let Some(state) = trace.state() {
-            headers.push((headers::TRACESTATE.to_owned(), state.to_owned()));
-        }
-    }
+    let trace = context.trace().map(|trace| trace.child(id));
     Message {
         exchange: bus.name(exchange),
         routing_key: routing_key.to_owned(),
@@ -156,7 +149,7 @@ fn message(bus: &Bus, exchange: &str, routing_key: &str, id: CallId, body: Bytes
             timestamp: Some(unix_time().as_secs()),
             app_id: Some(bus.inner().app_id.clone()),
             persistent: true,
-            headers,
+            headers: trace.iter().flat_map(TraceContext::headers).collect(),
             ..Properties::default()
         },
         body,

@@ -22,7 +22,6 @@ use crate::{
         store_until,
     },
     transport::{Binding, Delivery, QueueSpec, Settled, Source},
-    wire::headers,
 };
 use std::{
     fmt,
@@ -252,16 +251,13 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
         let name = properties.message_id.as_deref().filter(|id| id.len() <= 64);
         let id: CallId = name.and_then(|id| id.parse().ok()).unwrap_or_default();
         let name = name.map_or_else(|| id.to_string(), str::to_owned);
-        let trace = properties
-            .header(headers::TRACEPARENT)
-            .and_then(|parent| TraceContext::parse(parent, properties.header(headers::TRACESTATE)));
         let context = Context::builder()
             .call_id(id)
             .redelivered(redelivered)
             .caller(properties.app_id.clone())
             .serving("event", E::ROUTING_KEY)
             .cancelled_by(self.cancel.child_token())
-            .trace(trace.unwrap_or_else(|| TraceContext::root(id)));
+            .trace(TraceContext::of(properties, id));
         Command {
             store: Arc::clone(&self.store),
             claim: Claim {

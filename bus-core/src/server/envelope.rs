@@ -146,10 +146,7 @@ impl Envelope {
             check_key(key).map_err(|reason| Fault::new(FaultCode::BadRequest, reason))?;
             context = context.idempotency_key(key);
         }
-        let trace = properties
-            .header(headers::TRACEPARENT)
-            .and_then(|parent| TraceContext::parse(parent, properties.header(headers::TRACESTATE)));
-        Ok(context.trace(trace.unwrap_or_else(|| TraceContext::root(self.id))))
+        Ok(context.trace(TraceContext::of(properties, self.id)))
     }
 }
 
