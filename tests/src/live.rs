@@ -37,6 +37,16 @@ pub async fn redis() -> Option<String> {
     require_or_skip(reached("Redis", redis_url(), 6379).await)
 }
 
+/// The address of the shared PostgreSQL (`DATABASE_URL`, or the one on this machine), if it can be
+/// reached; else as [`require_or_skip`] says.
+pub async fn postgres() -> Option<String> {
+    let url = variable(
+        "DATABASE_URL",
+        "postgres://postgres@127.0.0.1:5432/postgres",
+    );
+    require_or_skip(reached("PostgreSQL", url, 5432).await)
+}
+
 /// Passes on a server that is there. Without one the test is skipped: it gets `None`, and the
 /// reason is printed.
 ///

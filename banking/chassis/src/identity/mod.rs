@@ -1,0 +1,212 @@
+//! Who asks. A call carries a session or a pass as metadata, and each service looks at it itself.
+
+mod pass;
+mod session;
+mod session_store;
+
+pub use session::SESSION;
+pub use session_store::SessionStore;
+pub(crate) use session_store::redis_client;
+
+use crate::keys::Keys;
+use contracts::{Refused, UserId};
+use jsonwebtoken::errors::Error as TokenError;
+use pass::{PASS, Passes, Role};
+use replybus::Context;
+use session::Sessions;
+use std::{fmt, sync::Arc, time::Duration};
+use uuid::Uuid;
+
+/// A user who has proved who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Their id.
+    pub id: UserId,
+    /// Their name.
+    pub username: String,
+    /// The session they proved it with.
+    pub session: Uuid,
+}
+
+/// Tells who asks, and says who this program is. Clones share it.
+#[derive(Clone)]
+pub struct Identity(Arc<Inner>);
+
+struct Inner {
+    sessions: Sessions,
+    store: SessionStore,
+    passes: Passes,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// The identity of the program `name`.
+    #[must_use]
+    pub fn new(name: &str, keys: &Keys, store: SessionStore) -> Self {
+        Self(Arc::new(Inner {
+            sessions: Sessions::new(keys),
+            store,
+            passes: Passes::new(name, &keys.services),
+        }))
+    }
+
+    /// The same keys and sessions, for another program in this process.
+    #[must_use]
+    pub fn of_program(&self, name: &str) -> Self {
+        Self(Arc::new(Inner {
+            sessions: self.0.sessions.clone(),
+            store: self.0.store.clone(),
+            passes: self.0.passes.of_program(name),
+        }))
+    }
+
+    /// The user whose session the call that is being served carries.
+    ///
+    /// # Errors
+    /// There is no session, it is not ours, or it has ended: [`Refused::Unauthenticated`]. The
+    /// store of sessions does not answer: [`Refused::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// Safe; it only reads.
+    pub async fn user(&self) -> Result<User, Refused> {
+        let context = Context::current();
+        let token = context.metadata().get(SESSION);
+        self.user_of(token.ok_or(Refused::Unauthenticated)?).await
+    }
+
+    /// The user whose session this token is.
+    ///
+    /// # Errors
+    /// As [`user`](Self::user).
+    ///
+    /// # Cancel safety
+    /// Safe; it only reads.
+    pub async fn user_of(&self, token: &str) -> Result<User, Refused> {
+        let user = self.0.sessions.verify(token).map_err(|error| {
+            tracing::debug!(%error, "a session is refused");
+            Refused::Unauthenticated
+        })?;
+        match self.0.store.holder(user.session).await {
+            Ok(holder) if holder == Some(user.id) => Ok(user),
+            Ok(_) => Err(Refused::Unauthenticated),
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "can't look a session up"
+                );
+                Err(Refused::Unavailable)
+            }
+        }
+    }
+
+    /// Begins a session of a user and returns its token.
+    ///
+    /// # Errors
+    /// This program has no key to sign with, or the store of sessions does not answer.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, a session may be left that nobody has the token of.
+    pub async fn begin_session(
+        &self,
+        id: UserId,
+        username: &str,
+        ttl: Duration,
+    ) -> Result<String, Refused> {
+        let user = User {
+            id,
+            username: username.to_owned(),
+            session: Uuid::new_v4(),
+        };
+        let unavailable = |error: &(dyn std::error::Error + 'static)| {
+            tracing::error!(error, "can't begin a session");
+            Refused::Unavailable
+        };
+        let token: Result<String, TokenError> = self.0.sessions.issue(&user, ttl);
+        let token = token.map_err(|error| unavailable(&error))?;
+        let stored = self.0.store.begin(user.session, id, ttl).await;
+        stored.map_err(|error| unavailable(&error))?;
+        Ok(token)
+    }
+
+    /// Ends a session, everywhere.
+    ///
+    /// # Errors
+    /// The store of sessions does not answer.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the session may have ended or not; it can be ended again.
+    pub async fn end_session(&self, session: Uuid) -> Result<(), Refused> {
+        self.0.store.end(session).await.map_err(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "can't end a session"
+            );
+            Refused::Unavailable
+        })
+    }
+
+    /// Whether the store of sessions answers.
+    ///
+    /// # Cancel safety
+    /// Safe; it only reads.
+    pub async fn store_is_up(&self) -> bool {
+        self.0.store.is_up().await
+    }
+
+    /// The name and value of the metadata with which this program proves that it is the service it
+    /// says. Good for a minute: ask anew for each call.
+    #[must_use]
+    pub fn service_pass(&self) -> (&'static str, String) {
+        (PASS, self.0.passes.issue(Role::Service))
+    }
+
+    /// The same, for a call on behalf of the administrator.
+    #[must_use]
+    pub fn admin_pass(&self) -> (&'static str, String) {
+        (PASS, self.0.passes.issue(Role::Admin))
+    }
+
+    /// Refuses unless the call comes from the service `name`.
+    ///
+    /// # Errors
+    /// There is no pass: [`Refused::Unauthenticated`]. It is another's: [`Refused::Forbidden`].
+    pub fn require_service(&self, name: &str) -> Result<(), Refused> {
+        let (issuer, role) = self.pass()?;
+        if role == Role::Service && issuer == name {
+            Ok(())
+        } else {
+            Err(Refused::Forbidden)
+        }
+    }
+
+    /// Refuses unless the call is made on behalf of the administrator.
+    ///
+    /// # Errors
+    /// As [`require_service`](Self::require_service).
+    pub fn require_admin(&self) -> Result<(), Refused> {
+        match self.pass()? {
+            (_, Role::Admin) => Ok(()),
+            (_, Role::Service) => Err(Refused::Forbidden),
+        }
+    }
+
+    fn pass(&self) -> Result<(String, Role), Refused> {
+        let context = Context::current();
+        let token = context
+            .metadata()
+            .get(PASS)
+            .ok_or(Refused::Unauthenticated)?;
+        self.0.passes.verify(token).map_err(|error| {
+            tracing::debug!(%error, "a pass is refused");
+            Refused::Unauthenticated
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

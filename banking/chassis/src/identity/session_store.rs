@@ -1,0 +1,145 @@
+//! Which sessions are alive: in Redis, where every service sees the same, or in this process.
+
+use anyhow::Context as _;
+use contracts::UserId;
+use redis::{
+    AsyncCommands, Client, IntoConnectionInfo, RedisError,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use uuid::Uuid;
+
+/// Redis answers within this or is away.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Unanswered for so long, the kernel calls the peer dead, and the manager connects again.
+const TCP_SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// The sessions that are alive. Clones share them.
+#[derive(Clone)]
+pub struct SessionStore(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Memory(Arc<Mutex<HashMap<Uuid, (UserId, Instant)>>>),
+    Redis {
+        connection: ConnectionManager,
+        prefix: String,
+    },
+}
+
+impl SessionStore {
+    /// Sessions that only this process knows.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self(Kind::Memory(Arc::default()))
+    }
+
+    /// Sessions in Redis, under `{namespace.}bank:session:{id}`. It connects when it is first
+    /// used.
+    ///
+    /// # Errors
+    /// The address can't be read.
+    pub fn redis(url: &str, namespace: &str) -> anyhow::Result<Self> {
+        let prefix = match namespace {
+            "" => "bank:session:".to_owned(),
+            namespace => format!("{namespace}.bank:session:"),
+        };
+        let connection = redis_manager(url)?;
+        Ok(Self(Kind::Redis { connection, prefix }))
+    }
+
+    pub(super) async fn begin(
+        &self,
+        session: Uuid,
+        user: UserId,
+        ttl: Duration,
+    ) -> Result<(), RedisError> {
+        match &self.0 {
+            Kind::Memory(sessions) => {
+                let now = Instant::now();
+                let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
+                sessions.retain(|_, (_, until)| *until > now);
+                sessions.insert(session, (user, now + ttl));
+                Ok(())
+            }
+            Kind::Redis { connection, prefix } => {
+                let key = format!("{prefix}{session}");
+                let mut connection = connection.clone();
+                connection
+                    .set_ex(key, user.to_string(), ttl.as_secs())
+                    .await
+            }
+        }
+    }
+
+    pub(super) async fn holder(&self, session: Uuid) -> Result<Option<UserId>, RedisError> {
+        match &self.0 {
+            Kind::Memory(sessions) => {
+                let sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
+                let alive = sessions
+                    .get(&session)
+                    .filter(|(_, until)| *until > Instant::now());
+                Ok(alive.map(|(user, _)| *user))
+            }
+            Kind::Redis { connection, prefix } => {
+                let key = format!("{prefix}{session}");
+                let holder: Option<String> = connection.clone().get(key).await?;
+                Ok(holder.and_then(|holder| holder.parse().ok()))
+            }
+        }
+    }
+
+    pub(super) async fn end(&self, session: Uuid) -> Result<(), RedisError> {
+        match &self.0 {
+            Kind::Memory(sessions) => {
+                let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
+                sessions.remove(&session);
+                Ok(())
+            }
+            Kind::Redis { connection, prefix } => {
+                connection.clone().del(format!("{prefix}{session}")).await
+            }
+        }
+    }
+
+    pub(super) async fn is_up(&self) -> bool {
+        match &self.0 {
+            Kind::Memory(_) => true,
+            Kind::Redis { connection, .. } => {
+                let mut connection = connection.clone();
+                let ping: Result<(), _> = redis::cmd("PING").query_async(&mut connection).await;
+                ping.is_ok()
+            }
+        }
+    }
+}
+
+/// Settings of a connection that notices when its peer is gone.
+pub(crate) fn redis_client(url: &str) -> anyhow::Result<Client> {
+    let keepalive = TcpKeepalive::new()
+        .with_time(TCP_SILENCE_MAX)
+        .with_interval(Duration::from_secs(1));
+    let tcp = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(keepalive)
+        .set_user_timeout(TCP_SILENCE_MAX);
+    let info = url
+        .into_connection_info()
+        .context("the address of Redis can't be read")?;
+    Client::open(info.set_tcp_settings(tcp)).context("the address of Redis can't be used")
+}
+
+fn redis_manager(url: &str) -> anyhow::Result<ConnectionManager> {
+    let settings = ConnectionManagerConfig::new()
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_connection_timeout(Some(RESPONSE_TIMEOUT))
+        .set_max_delay(Duration::from_secs(1));
+    let client = redis_client(url)?;
+    ConnectionManager::new_lazy_with_config(client, settings)
+        .context("the address of Redis can't be used")
+}

@@ -1,0 +1,201 @@
+use super::*;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, get_current_timestamp};
+use replybus::Metadata;
+use serde_json::json;
+
+fn identity(name: &str, keys: &Keys) -> Identity {
+    Identity::new(name, keys, SessionStore::memory())
+}
+
+/// Asks as a call with this metadata would.
+async fn with<T>(entry: (&str, &str), ask: impl AsyncFn() -> T) -> T {
+    let mut metadata = Metadata::new();
+    metadata.insert(entry.0, entry.1).unwrap();
+    Context::builder()
+        .metadata(metadata)
+        .build()
+        .scope(ask())
+        .await
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn a_session_names_its_user_until_it_ends() {
+    let bank = identity("auth-service", &Keys::draw().unwrap());
+    let id = UserId::new();
+    let token = bank.begin_session(id, "ada", HOUR).await.unwrap();
+    let user = with((SESSION, &token), async || bank.user().await)
+        .await
+        .unwrap();
+    assert_eq!((user.id, user.username.as_str()), (id, "ada"));
+
+    bank.end_session(user.session).await.unwrap();
+    assert_eq!(bank.user_of(&token).await, Err(Refused::Unauthenticated));
+    assert_eq!(bank.user().await, Err(Refused::Unauthenticated));
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_time() {
+    let bank = identity("auth-service", &Keys::draw().unwrap());
+    // Within the leeway of the token, so that it is the store that refuses.
+    let token = bank
+        .begin_session(UserId::new(), "ada", Duration::ZERO)
+        .await
+        .unwrap();
+    assert_eq!(bank.user_of(&token).await, Err(Refused::Unauthenticated));
+}
+
+#[tokio::test]
+async fn what_another_key_signed_is_refused() {
+    let ours = identity("auth-service", &Keys::draw().unwrap());
+    let theirs = identity("auth-service", &Keys::draw().unwrap());
+    let token = theirs
+        .begin_session(UserId::new(), "ada", HOUR)
+        .await
+        .unwrap();
+    assert_eq!(ours.user_of(&token).await, Err(Refused::Unauthenticated));
+    let pass = theirs.service_pass();
+    let asked = with((pass.0, &pass.1), async || {
+        ours.require_service("auth-service")
+    })
+    .await;
+    assert_eq!(asked, Err(Refused::Unauthenticated));
+}
+
+#[tokio::test]
+async fn a_forged_token_is_refused() {
+    let keys = Keys::draw().unwrap();
+    let bank = identity("auth-service", &keys);
+    let id = UserId::new();
+    let good = bank.begin_session(id, "ada", HOUR).await.unwrap();
+    let session = bank.user_of(&good).await.unwrap().session;
+    let now = get_current_timestamp();
+    let claims = json!({
+        "iss": "auth-service", "aud": "bank", "sub": id, "sid": session, "name": "ada",
+        "iat": now, "nbf": now, "exp": now + 3600,
+    });
+    let signing = keys.signing.as_ref().unwrap();
+    let sign = |change: &dyn Fn(&mut Header, &mut serde_json::Value)| {
+        let (mut header, mut claims) = (Header::new(Algorithm::EdDSA), claims.clone());
+        header.typ = Some("at+jwt".to_owned());
+        header.kid = Some(signing.id.clone());
+        change(&mut header, &mut claims);
+        let secret = EncodingKey::from_secret(b"session-verifying.pem");
+        let key = if header.alg == Algorithm::HS256 {
+            &secret
+        } else {
+            &signing.key
+        };
+        jsonwebtoken::encode(&header, &claims, key).unwrap()
+    };
+    let unchanged = sign(&|_, _| {});
+    assert_eq!(bank.user_of(&unchanged).await.map(|user| user.id), Ok(id));
+
+    let mut forged: Vec<(String, String)> = vec![
+        (
+            "another algorithm".into(),
+            sign(&|header, _| header.alg = Algorithm::HS256),
+        ),
+        (
+            "another type".into(),
+            sign(&|header, _| header.typ = Some("JWT".into())),
+        ),
+        ("no key id".into(), sign(&|header, _| header.kid = None)),
+        (
+            "a key id that is a path".into(),
+            sign(&|header, _| header.kid = Some("../x".into())),
+        ),
+        (
+            "another audience".into(),
+            sign(&|_, claims| claims["aud"] = json!("shop")),
+        ),
+        (
+            "another issuer".into(),
+            sign(&|_, claims| claims["iss"] = json!("shop")),
+        ),
+        (
+            "expired".into(),
+            sign(&|_, claims| claims["exp"] = json!(now - 60)),
+        ),
+        (
+            "not yet valid".into(),
+            sign(&|_, claims| claims["nbf"] = json!(now + 60)),
+        ),
+        (
+            "expiry as text".into(),
+            sign(&|_, claims| claims["exp"] = json!("9999999999")),
+        ),
+        (
+            "another user".into(),
+            sign(&|_, claims| claims["sub"] = json!(UserId::new())),
+        ),
+        (
+            "a session that never was".into(),
+            sign(&|_, claims| claims["sid"] = json!(Uuid::new_v4())),
+        ),
+        (
+            "a megabyte".into(),
+            format!("{good}{}", "A".repeat(1 << 20)),
+        ),
+        ("nothing".into(), String::new()),
+        ("dots".into(), "..".into()),
+    ];
+    for claim in ["iss", "aud", "sub", "sid", "exp", "nbf"] {
+        let token = sign(&|_, claims| {
+            claims.as_object_mut().unwrap().remove(claim);
+        });
+        forged.push((format!("without {claim}"), token));
+    }
+    // No signature, and `alg: none`.
+    let body = good.split('.').nth(1).unwrap();
+    forged.push((
+        "unsigned".into(),
+        format!("eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.{body}."),
+    ));
+    for (what, token) in forged {
+        assert_eq!(
+            bank.user_of(&token).await,
+            Err(Refused::Unauthenticated),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_pass_is_good_for_what_it_says_and_nothing_else() {
+    let keys = Keys::draw().unwrap();
+    let transfers = identity("transfer-service", &keys);
+    let accounts = identity("account-service", &keys);
+    let gateway = transfers.of_program("api-producer");
+
+    let pass = transfers.service_pass();
+    let ask =
+        async |name: &str| with((pass.0, &pass.1), async || accounts.require_service(name)).await;
+    assert_eq!(ask("transfer-service").await, Ok(()));
+    assert_eq!(ask("auth-service").await, Err(Refused::Forbidden));
+    let admin = with((pass.0, &pass.1), async || accounts.require_admin()).await;
+    assert_eq!(admin, Err(Refused::Forbidden));
+
+    let pass = gateway.admin_pass();
+    let admin = with((pass.0, &pass.1), async || accounts.require_admin()).await;
+    assert_eq!(admin, Ok(()));
+    let service = with((pass.0, &pass.1), async || {
+        accounts.require_service("api-producer")
+    })
+    .await;
+    assert_eq!(service, Err(Refused::Forbidden));
+
+    // A session is not a pass, nor the other way round.
+    let session = transfers
+        .begin_session(UserId::new(), "ada", HOUR)
+        .await
+        .unwrap();
+    let admin = with((pass.0, &session), async || accounts.require_admin()).await;
+    assert_eq!(admin, Err(Refused::Unauthenticated));
+    assert_eq!(
+        accounts.user_of(&pass.1).await,
+        Err(Refused::Unauthenticated)
+    );
+    assert_eq!(accounts.require_admin(), Err(Refused::Unauthenticated));
+}

@@ -1,0 +1,23 @@
+//! What every service of the bank stands on: settings, the bus, a database, and the answer to the
+//! question who asks.
+//!
+//! In reading order: [`settings`] are read, a [`Platform`] is made of them, a service is started on
+//! it and is [`Running`], and a program [`run`]s it until it is told to stop.
+
+pub mod database;
+pub mod identity;
+pub mod keys;
+pub mod settings;
+pub mod telemetry;
+
+mod platform;
+mod probe;
+mod program;
+mod running;
+
+pub use database::Database;
+pub use identity::{Identity, User};
+pub use platform::Platform;
+pub use probe::metrics_text;
+pub use program::{report, run, shutdown_signal};
+pub use running::Running;

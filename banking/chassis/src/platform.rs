@@ -1,0 +1,103 @@
+//! What a service is started on.
+
+use crate::{
+    database::Database,
+    identity::{Identity, SessionStore},
+    keys::Keys,
+    settings::PlatformSettings,
+};
+use anyhow::Context as _;
+use replybus::{Amqp, Bus, reply::memory::MemoryReplies, transport::memory::MemoryTransport};
+use replybus_redis::RedisReplies;
+use sqlx::migrate::Migrator;
+
+/// The bus, who this program is, and where databases are. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    /// The bus.
+    pub bus: Bus,
+    /// Who asks, and who this program is.
+    pub identity: Identity,
+    settings: PlatformSettings,
+}
+
+impl Platform {
+    /// Connects the program `name`. Servers that are not there yet are waited for while it runs.
+    ///
+    /// # Errors
+    /// A setting makes no sense, or the keys can't be read.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it leaves nothing behind.
+    pub async fn connect(name: &str, settings: PlatformSettings) -> anyhow::Result<Self> {
+        let keys = match &settings.keys_dir {
+            Some(directory) => Keys::load(directory)?,
+            None => Keys::draw()?,
+        };
+        let store = match &settings.redis_url {
+            Some(url) => SessionStore::redis(url.reveal(), &settings.namespace)?,
+            None => SessionStore::memory(),
+        };
+        let identity = Identity::new(name, &keys, store);
+        let bus = Bus::builder().namespace(&settings.namespace).app_id(name);
+        let amqp = settings
+            .amqp_url
+            .as_ref()
+            .map(|url| Amqp::new(url.reveal()));
+        let redis = settings
+            .redis_url
+            .as_ref()
+            .map(|url| RedisReplies::new(url.reveal()));
+        let bus = match (amqp, redis) {
+            (Some(amqp), Some(redis)) => bus.connect(amqp, redis).await,
+            (Some(amqp), None) => bus.connect(amqp, MemoryReplies::new()).await,
+            (None, Some(redis)) => bus.open(MemoryTransport::new(), redis).await,
+            (None, None) => bus.open(MemoryTransport::new(), MemoryReplies::new()).await,
+        };
+        Ok(Self {
+            bus: bus.context("can't connect to the bus")?,
+            identity,
+            settings,
+        })
+    }
+
+    /// The same bus and keys, for another program in this process.
+    #[must_use]
+    pub fn of_program(&self, name: &str) -> Self {
+        Self {
+            identity: self.identity.of_program(name),
+            ..self.clone()
+        }
+    }
+
+    /// Opens the database of a service; see [`Database::open`].
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    ///
+    /// # Cancel safety
+    /// As [`Database::open`].
+    pub async fn database(
+        &self,
+        schema: &'static str,
+        migrations: &Migrator,
+    ) -> anyhow::Result<Database> {
+        Database::open(&self.settings, schema, migrations).await
+    }
+
+    /// The settings it was made of.
+    #[must_use]
+    pub fn settings(&self) -> &PlatformSettings {
+        &self.settings
+    }
+
+    /// A client of the Redis that is set, if one is.
+    ///
+    /// # Errors
+    /// Its address can't be read.
+    pub fn redis(&self) -> anyhow::Result<Option<redis::Client>> {
+        let url = self.settings.redis_url.as_ref();
+        url.map(|url| crate::identity::redis_client(url.reveal()))
+            .transpose()
+    }
+}

@@ -1,0 +1,99 @@
+//! A program around a service: starts it, waits to be told to stop, stops it.
+
+use crate::{Platform, Running, probe, settings::PlatformSettings, telemetry};
+use anyhow::Context as _;
+use std::{fmt::Write as _, process::ExitCode, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// What was published may be confirmed, and what is waited for answered, for so long.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Runs the program `name` until it is told to stop (SIGTERM or SIGINT), and drains. A second
+/// signal ends it at once.
+///
+/// # Cancel safety
+/// Not to be dropped before it is ready: what `start` began would go on.
+pub async fn run(
+    name: &str,
+    settings: PlatformSettings,
+    start: impl AsyncFnOnce(&Platform) -> anyhow::Result<Running>,
+) -> ExitCode {
+    telemetry::init(settings.log_format);
+    match run_to_the_end(name, settings, start).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{name}: {}", report(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run_to_the_end(
+    name: &str,
+    settings: PlatformSettings,
+    start: impl AsyncFnOnce(&Platform) -> anyhow::Result<Running>,
+) -> anyhow::Result<()> {
+    let _ = probe::metrics_text();
+    tokio::spawn(probe::upkeep());
+    let probe_addr = settings.probe_addr;
+    let platform = Platform::connect(name, settings).await?;
+    let mut running = start(&platform).await?;
+    if let Some(address) = probe_addr {
+        let bus = platform.bus.clone();
+        running = running.beside(|stop| async move {
+            let served = probe::serve(address, bus, stop.cancelled_owned()).await;
+            if let Err(error) = served {
+                tracing::error!(%error, %address, "there are no probes");
+            }
+        });
+    }
+    tracing::info!("{name} is serving");
+    shutdown_signal()
+        .await
+        .context("can't listen for signals")?;
+    tracing::info!("{name} is stopping; once more to end it at once");
+    tokio::select! {
+        () = async {
+            running.stop().await;
+            platform.bus.close(CLOSE_WITHIN).await;
+        } => Ok(()),
+        ended = shutdown_signal() => {
+            ended?;
+            anyhow::bail!("ended before it had stopped")
+        }
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+///
+/// # Errors
+/// The operating system gives no signals.
+///
+/// # Cancel safety
+/// Safe; a signal that comes while nobody waits is not remembered.
+pub async fn shutdown_signal() -> std::io::Result<()> {
+    let (mut term, mut int) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// An error and its sources in one line, each once.
+#[must_use]
+pub fn report(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !line.ends_with(&cause) {
+            let separator = if line.is_empty() { "" } else { ": " };
+            // A string takes all that is written to it.
+            let _ = write!(line, "{separator}{cause}");
+        }
+    }
+    line
+}

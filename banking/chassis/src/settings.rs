@@ -1,0 +1,200 @@
+//! Settings that all services share, from flags and the environment.
+
+use clap::Args;
+use std::{net::SocketAddr, path::PathBuf};
+use url::Url;
+
+/// Where the servers are, and who may speak for whom.
+#[derive(Debug, Clone, Args)]
+pub struct PlatformSettings {
+    /// RabbitMQ, such as amqp://user:password@host:5672/%2f; without it calls stay in this process
+    #[arg(long, env = "RABBITMQ_URL", hide_env_values = true, value_name = "URL", value_parser = amqp_url)]
+    pub amqp_url: Option<Secret>,
+
+    /// Redis, such as redis://host:6379/0; without it replies and sessions stay in this process
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL", value_parser = redis_url)]
+    pub redis_url: Option<Secret>,
+
+    /// postgres://user:password@host:5432/database, where each service has a schema; sqlite:DIR,
+    /// where each has a file; or sqlite::memory:, which forgets everything at the end
+    #[arg(
+        long,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        default_value = "sqlite::memory:",
+        value_parser = database_url
+    )]
+    pub database_url: Secret,
+
+    /// Connections to PostgreSQL, for each service
+    #[arg(
+        long,
+        env = "DATABASE_CONNECTIONS",
+        value_name = "N",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u32).range(1..=1000)
+    )]
+    pub database_connections: u32,
+
+    /// Directory of the keys that `bank keys` writes; without it they are drawn at start, which is
+    /// enough for one process
+    #[arg(long, env = "KEYS_DIR", value_name = "DIR")]
+    pub keys_dir: Option<PathBuf>,
+
+    /// Prefix of all queues, exchanges and keys, so that several banks can share servers
+    #[arg(long, env = "BUS_NAMESPACE", value_name = "NAME", default_value = "")]
+    pub namespace: String,
+
+    /// Address for probes: /livez, /readyz and /metrics; without it there is none
+    #[arg(long, env = "PROBE_ADDR", value_name = "ADDR")]
+    pub probe_addr: Option<SocketAddr>,
+
+    /// How log lines are written
+    #[arg(
+        long,
+        env = "LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// A setting that may hold a password. It is not shown by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// A secret.
+    #[must_use]
+    pub fn new(secret: String) -> Self {
+        Self(secret)
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+fn amqp_url(text: &str) -> Result<Secret, String> {
+    with_scheme(text, &["amqp", "amqps"])
+}
+
+fn redis_url(text: &str) -> Result<Secret, String> {
+    with_scheme(text, &["redis", "rediss"])
+}
+
+fn database_url(text: &str) -> Result<Secret, String> {
+    if text.starts_with("sqlite:") {
+        let directory = text.trim_start_matches("sqlite:").trim_start_matches("//");
+        return if directory.is_empty() {
+            Err("sqlite: is followed by a directory or by :memory:".to_owned())
+        } else {
+            Ok(Secret(text.to_owned()))
+        };
+    }
+    with_scheme(text, &["postgres", "postgresql"])
+        .map_err(|reason| format!("{reason}, or sqlite:DIR"))
+}
+
+/// The reasons name no part of the address: it may hold a password.
+fn with_scheme(text: &str, allowed: &[&str]) -> Result<Secret, String> {
+    let url = Url::parse(text).map_err(|error| format!("not an address: {error}"))?;
+    if !allowed.contains(&url.scheme()) {
+        let allowed = allowed.join(":// or ");
+        return Err(format!("an address begins with {allowed}://"));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("the address names no host".to_owned());
+    }
+    Ok(Secret(text.to_owned()))
+}
+
+impl PlatformSettings {
+    /// Refuses settings with which a service alone in its process could not be reached.
+    ///
+    /// # Errors
+    /// A setting is missing; it is named, with what is missing without it.
+    pub fn check_standalone(&self) -> anyhow::Result<()> {
+        let missing = [
+            (self.amqp_url.is_none(), "--amqp-url (RABBITMQ_URL)"),
+            (self.redis_url.is_none(), "--redis-url (REDIS_URL)"),
+            (
+                self.keys_dir.is_none(),
+                "--keys-dir (KEYS_DIR, made by `bank keys`)",
+            ),
+        ];
+        let missing: Vec<_> = missing
+            .into_iter()
+            .filter_map(|(is_missing, name)| is_missing.then_some(name))
+            .collect();
+        anyhow::ensure!(
+            missing.is_empty(),
+            "services in processes of their own meet over RabbitMQ and Redis and trust the same \
+             keys: {} must be set",
+            missing.join(", ")
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        platform: PlatformSettings,
+    }
+
+    #[test]
+    fn a_bad_address_is_refused_and_its_password_not_repeated() {
+        for (flag, value) in [
+            ("--amqp-url", "http://user:hunter2@host"),
+            ("--amqp-url", "amqp:hunter2"),
+            ("--redis-url", "redis://"),
+            ("--database-url", "mysql://user:hunter2@host/bank"),
+            ("--database-url", "sqlite:"),
+        ] {
+            let refused = Program::try_parse_from(["service", flag, value]).unwrap_err();
+            let reason = reason_of(&refused);
+            assert!(
+                !reason.is_empty() && !reason.contains("hunter2"),
+                "{flag}: {reason}"
+            );
+        }
+    }
+
+    fn reason_of(error: &clap::Error) -> String {
+        std::error::Error::source(error)
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn no_debug_shows_a_password() {
+        let url = "amqp://user:hunter2@host:5672/%2f";
+        let program = Program::try_parse_from(["service", "--amqp-url", url]).unwrap();
+        assert!(!format!("{program:?}").contains("hunter2"));
+        assert!(program.platform.check_standalone().is_err());
+    }
+}

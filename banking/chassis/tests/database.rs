@@ -1,0 +1,131 @@
+//! One set of queries on both kinds of databases.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+use chassis::{Database, database::is_transient, settings::PlatformSettings};
+use clap::Parser;
+use sqlx::{Connection, PgConnection, Row};
+use uuid::Uuid;
+
+#[derive(Parser)]
+struct Program {
+    #[command(flatten)]
+    platform: PlatformSettings,
+}
+
+async fn open(url: &str) -> Database {
+    let program = Program::parse_from(["test", "--database-url", url]);
+    let migrations = sqlx::migrate!("tests/migrations");
+    // Twice: the second time there is nothing left to do.
+    let _ = Database::open(&program.platform, "notes", &migrations)
+        .await
+        .unwrap();
+    Database::open(&program.platform, "notes", &migrations)
+        .await
+        .unwrap()
+}
+
+/// What the queries of the services are made of.
+async fn obeys_the_dialect(database: &Database) {
+    let mut writing = database.begin().await.unwrap();
+    for (id, amount, remark) in [("a", 1_i64, None), ("b", 2, Some("two"))] {
+        let insert = "INSERT INTO notes (id, amount, remark) VALUES ($1, $2, $3)
+            ON CONFLICT (id) DO NOTHING";
+        for inserted in [1, 0] {
+            let done = sqlx::query(insert).bind(id).bind(amount).bind(remark);
+            assert_eq!(
+                done.execute(&mut *writing).await.unwrap().rows_affected(),
+                inserted
+            );
+        }
+    }
+    writing.commit().await.unwrap();
+
+    let mut locking = database.begin().await.unwrap();
+    let select = "SELECT id, amount, seen, remark FROM notes WHERE id IN ($1, $2) ORDER BY id";
+    let select = sqlx::AssertSqlSafe(format!("{select}{}", database.for_update()));
+    let rows = sqlx::query(select)
+        .bind("b")
+        .bind("a")
+        .fetch_all(&mut *locking)
+        .await
+        .unwrap();
+    let read: Vec<(String, i64, i64, Option<String>)> = rows
+        .iter()
+        .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
+        .collect();
+    assert_eq!(
+        read,
+        [
+            ("a".to_owned(), 1, 0, None),
+            ("b".to_owned(), 2, 0, Some("two".to_owned()))
+        ]
+    );
+    let taken = "UPDATE notes SET amount = amount - 2 WHERE id = $1 RETURNING amount";
+    let taken: (i64,) = sqlx::query_as(taken)
+        .bind("b")
+        .fetch_one(&mut *locking)
+        .await
+        .unwrap();
+    assert_eq!(taken.0, 0);
+    locking.rollback().await.unwrap();
+
+    let sum = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT), COUNT(*) FROM notes";
+    let sum: (i64, i64) = sqlx::query_as(sum)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+    assert_eq!(sum, (3, 2), "what was rolled back did not happen");
+
+    let overdrawn = sqlx::query("UPDATE notes SET amount = amount - 5").execute(database.pool());
+    let refused = overdrawn.await.unwrap_err();
+    assert!(refused.as_database_error().unwrap().is_check_violation());
+    assert!(!is_transient(&refused));
+    assert!(database.is_up().await);
+}
+
+#[tokio::test]
+async fn in_memory() {
+    // Each one is another: a database in memory belongs to who opened it.
+    obeys_the_dialect(&open("sqlite::memory:").await).await;
+}
+
+#[tokio::test]
+async fn in_a_file_that_is_still_there_afterwards() {
+    let directory = std::env::temp_dir().join(format!("bank-{}", Uuid::new_v4()));
+    let url = format!("sqlite:{}", directory.display());
+    let first = open(&url).await;
+    obeys_the_dialect(&first).await;
+    first.close().await;
+    let again = open(&url).await;
+    let count = sqlx::query("SELECT COUNT(*) FROM notes")
+        .fetch_one(again.pool())
+        .await
+        .unwrap();
+    assert_eq!(count.get::<i64, _>(0), 2);
+    again.close().await;
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
+async fn in_postgres() {
+    let Some(server) = replybus_tests::live::postgres().await else {
+        return;
+    };
+    let name = format!("test_{}", Uuid::new_v4().simple());
+    let mut admin = PgConnection::connect(&server).await.unwrap();
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::query(create).execute(&mut admin).await.unwrap();
+    let mut url = url::Url::parse(&server).unwrap();
+    url.set_path(&name);
+    let database = open(url.as_str()).await;
+    obeys_the_dialect(&database).await;
+    let schema = "SELECT CAST(current_schema() AS TEXT), current_setting('lock_timeout')";
+    let schema: (String, String) = sqlx::query_as(schema)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+    assert_eq!(schema, ("notes".to_owned(), "3s".to_owned()));
+    database.close().await;
+    let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+    sqlx::query(drop).execute(&mut admin).await.unwrap();
+}

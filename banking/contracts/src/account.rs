@@ -1,0 +1,257 @@
+//! Where the money is: accounts, and the ledger that moves it.
+
+use crate::{
+    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth,
+    UserId, notification, transfer,
+};
+use jiff::Timestamp;
+use replybus::{Never, queue_handler};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// What a new account begins with, in minor units; posted as its first deposit.
+pub const OPENING_BALANCE: i64 = 100_000;
+
+/// Accounts and the double-entry ledger.
+#[queue_handler("account.requests", timeout = "5s")]
+pub trait Accounts {
+    /// The account of the user who asks.
+    #[query]
+    async fn me(&self) -> Result<Profile, AccountError>;
+
+    /// The balance of the user who asks, in minor units.
+    #[query]
+    async fn balance(&self) -> Result<Balance, AccountError>;
+
+    /// Whose account has this number. Any user may ask, so that they know whom they pay.
+    #[query]
+    async fn lookup(&self, account_number: AccountNumber) -> Result<Holder, AccountError>;
+
+    /// Pays in, once for each key of the user's.
+    async fn deposit(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError>;
+
+    /// Pays out, once for each key of the user's.
+    async fn withdraw(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError>;
+
+    /// The entries on the account of the user who asks, newest first.
+    #[query]
+    async fn statement(&self, page: PageRequest) -> Result<Page<StatementEntry>, AccountError>;
+
+    /// Opens an account, or finds the one opened before. For the auth service.
+    async fn open(&self, holder: NewHolder) -> Result<Profile, AccountError>;
+
+    /// Both sides of a transfer that is to be made. For the transfer service.
+    #[query]
+    async fn parties(&self, from: UserId, to: Recipient) -> Result<Parties, AccountError>;
+
+    /// Moves money between two accounts, once for each transfer: asked again, it gives the same
+    /// verdict, a rejection included. For the transfer service.
+    async fn post_transfer(&self, posting: TransferPosting) -> Result<Posted, AccountError>;
+
+    /// Totals of the whole bank. For the administrator.
+    #[query]
+    async fn admin_stats(&self) -> Result<BankStats, AccountError>;
+
+    /// Users whose name or account number contains `search`. For the administrator.
+    #[query]
+    async fn admin_users(
+        &self,
+        page: PageRequest,
+        search: Option<String>,
+    ) -> Result<Page<AdminUser>, AccountError>;
+
+    /// One user. For the administrator.
+    #[query]
+    async fn admin_user(&self, id: UserId) -> Result<AdminUser, AccountError>;
+
+    /// Transfers of all users or one, asked of the transfer service. For the administrator.
+    #[query]
+    async fn admin_transfers(
+        &self,
+        page: PageRequest,
+        user_id: Option<UserId>,
+        search: Option<String>,
+    ) -> Result<Page<transfer::AdminTransfer>, AccountError>;
+
+    /// Notifications of all users or one, asked of the notification service. For the
+    /// administrator.
+    #[query]
+    async fn admin_notifications(
+        &self,
+        page: PageRequest,
+        user_id: Option<UserId>,
+    ) -> Result<Page<notification::AdminNotification>, AccountError>;
+
+    /// How the service is.
+    #[query]
+    async fn health(&self) -> Result<ServiceHealth, Never>;
+}
+
+/// A user's account, as they see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Profile {
+    /// The user's id.
+    pub id: UserId,
+    /// Their phone, masked but for 2 digits on each side.
+    pub phone: Option<String>,
+    /// Their name.
+    pub username: String,
+    /// Their account.
+    pub account_number: AccountNumber,
+    /// What is on it, in minor units.
+    pub balance: i64,
+}
+
+/// What is on an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Balance {
+    /// In minor units; never negative.
+    pub balance: i64,
+}
+
+/// Who holds an account, as everybody may know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Holder {
+    /// The account.
+    pub account_number: AccountNumber,
+    /// Its holder's name.
+    pub username: String,
+}
+
+/// For whom to open an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewHolder {
+    /// The user; one account each.
+    pub user_id: UserId,
+    /// Their name, unique at the auth service.
+    pub username: String,
+    /// Their phone, masked: the account service has no use for the rest.
+    pub phone: Option<String>,
+}
+
+/// To whom money goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Recipient {
+    /// The account of the user with this name, whatever its case.
+    Username(String),
+    /// The account with this number.
+    AccountNumber(AccountNumber),
+}
+
+/// The two sides of a transfer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parties {
+    /// Whose money it is.
+    pub from: Party,
+    /// Whose it becomes; may be the same.
+    pub to: Party,
+}
+
+/// A transfer to post.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferPosting {
+    /// The transfer.
+    pub transfer: Uuid,
+    /// The account that pays.
+    pub from: AccountNumber,
+    /// The account that is paid; another one.
+    pub to: AccountNumber,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// A transfer is in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posted {
+    /// Since when.
+    pub posted_at: Timestamp,
+}
+
+/// An entry of the ledger, as the holder of the account sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatementEntry {
+    /// Counts the entries of one account, from 1.
+    pub number: i64,
+    /// What kind of posting it is part of.
+    pub kind: EntryKind,
+    /// In minor units; negative if it left the account.
+    pub amount: i64,
+    /// What was on the account afterwards, in minor units.
+    pub balance: i64,
+    /// The other side's account; none if it is outside the bank.
+    pub counterparty: Option<AccountNumber>,
+    /// The other side's name.
+    pub counterparty_username: Option<String>,
+    /// When it was posted.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// What moved the money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EntryKind {
+    /// A new account's first deposit.
+    Opening,
+    /// Paid in.
+    Deposit,
+    /// Paid out.
+    Withdrawal,
+    /// Moved between two users.
+    Transfer,
+}
+
+/// Totals of the whole bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BankStats {
+    /// Users with an account.
+    pub total_users: u64,
+    /// The sum of all balances, in minor units.
+    pub total_balance: i64,
+    /// Transfers completed.
+    pub total_transfers: u64,
+    /// What they moved, in minor units.
+    pub total_transfer_amount: i64,
+    /// Notifications stored.
+    pub total_notifications: u64,
+}
+
+/// A user, as the administrator sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdminUser {
+    /// The user's id.
+    pub id: UserId,
+    /// Their name.
+    pub username: String,
+    /// Their phone, masked but for 2 digits on each side.
+    pub phone: Option<String>,
+    /// Their account.
+    pub account_number: AccountNumber,
+    /// What is on it, in minor units.
+    pub balance: i64,
+    /// When it was opened.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// Why nothing was answered or moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum AccountError {
+    /// There is less on the account than is to leave it.
+    #[error("Insufficient balance")]
+    InsufficientBalance,
+    /// The account would hold more than can be counted.
+    #[error("The balance would be too large")]
+    BalanceTooLarge,
+    /// No account has this number, or no user this name or id.
+    #[error("{0} not found")]
+    NotFound(String),
+    /// The key was used for another amount or kind of posting.
+    #[error("Idempotency-Key was already used for another request")]
+    KeyConflict,
+    /// What any service may say.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}

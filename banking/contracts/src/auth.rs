@@ -1,0 +1,200 @@
+//! Who somebody is: registration and sessions.
+
+use crate::{AccountNumber, Refused, ServiceHealth, UserId};
+use replybus::{Never, queue_handler};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use utoipa::ToSchema;
+
+/// Users and their sessions.
+///
+/// `register` and `login` are marked as queries though they write: then no broker keeps a message
+/// with a password on disk or as a dead letter. Both may be repeated: a registration with the same
+/// password is picked up where it stopped, and a login makes another session.
+#[queue_handler("auth.requests", timeout = "10s")]
+pub trait Auth {
+    /// Makes a user and has their account opened.
+    #[query]
+    async fn register(&self, registration: Registration) -> Result<Registered, AuthError>;
+
+    /// Begins a session.
+    #[query]
+    async fn login(&self, login: Login) -> Result<LoggedIn, AuthError>;
+
+    /// Ends the session that the call carries. One that has ended already is refused.
+    async fn logout(&self) -> Result<(), AuthError>;
+
+    /// How the service is.
+    #[query]
+    async fn health(&self) -> Result<ServiceHealth, Never>;
+}
+
+/// Whom to register.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Registration {
+    /// 3 to 32 letters, digits, `_`, `-` and `.`, beginning with a letter or digit; names that
+    /// differ only by case are the same.
+    pub username: String,
+    /// 8 to 128 characters.
+    pub password: Password,
+    /// 7 to 15 digits (ITU-T E.164), with no sign.
+    pub phone: Option<String>,
+}
+
+/// Who wants a session.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Login {
+    /// The name or phone they registered with.
+    pub who: LoginName,
+    /// Their password.
+    pub password: Password,
+}
+
+/// How a user is named at login.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginName {
+    /// By name.
+    Username(String),
+    /// By phone, digits only.
+    Phone(String),
+}
+
+/// A password on its way. It is not shown by `Debug`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(String);
+
+impl Password {
+    /// A password.
+    #[must_use]
+    pub fn new(password: String) -> Self {
+        Self(password)
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// A new user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Registered {
+    /// The user's id.
+    pub id: UserId,
+    /// Their phone, masked but for 2 digits on each side.
+    pub phone: Option<String>,
+    /// Their name.
+    pub username: String,
+    /// Their account.
+    pub account_number: AccountNumber,
+    /// What is on it, in minor units.
+    pub balance: i64,
+}
+
+/// A new session.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LoggedIn {
+    /// The token that carries the session; a secret.
+    pub session: String,
+    /// Their phone, masked but for 2 digits on each side.
+    pub phone: Option<String>,
+    /// Their name.
+    pub username: String,
+    /// Their account.
+    pub account_number: AccountNumber,
+    /// What is on it, in minor units.
+    pub balance: i64,
+}
+
+impl fmt::Debug for LoggedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoggedIn")
+            .field("username", &self.username)
+            .field("account_number", &self.account_number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no user or no session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum AuthError {
+    /// Another user has the name.
+    #[error("Username already taken")]
+    UsernameTaken,
+    /// Another user has the phone.
+    #[error("Phone already registered")]
+    PhoneTaken,
+    /// A field is not as it must be: its name and what is allowed.
+    #[error("{field}: {allowed}")]
+    Invalid {
+        /// The field.
+        field: String,
+        /// What is allowed.
+        allowed: String,
+    },
+    /// There is no such user, or the password is another.
+    #[error("Invalid credentials")]
+    InvalidCredentials,
+    /// Too many passwords are being checked.
+    #[error("Too many logins at once, try again")]
+    Busy,
+    /// What any service may say.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// Masks all but the first and last 2 digits; all of them if there are fewer than 5.
+#[must_use]
+pub fn mask_phone(phone: &str) -> String {
+    let shown = if phone.len() < 5 { 0 } else { 2 };
+    let hidden = phone.len() - 2 * shown;
+    phone
+        .char_indices()
+        .map(|(place, digit)| {
+            if place < shown || place >= shown + hidden {
+                digit
+            } else {
+                '*'
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_phone_shows_two_digits_on_each_side() {
+        assert_eq!(mask_phone("4915112345678"), "49*********78");
+        assert_eq!(mask_phone("12345"), "12*45");
+        assert_eq!(mask_phone("1234"), "****");
+        assert_eq!(mask_phone(""), "");
+    }
+
+    #[test]
+    fn no_debug_shows_a_secret() {
+        let login = Login {
+            who: LoginName::Username("ada".to_owned()),
+            password: Password::new("open sesame".to_owned()),
+        };
+        assert!(!format!("{login:?}").contains("sesame"));
+        let session = LoggedIn {
+            session: "a.token".to_owned(),
+            phone: None,
+            username: "ada".to_owned(),
+            account_number: AccountNumber::draw(),
+            balance: 0,
+        };
+        assert!(!format!("{session:?}").contains("token"));
+    }
+}

@@ -1,0 +1,29 @@
+//! What the bank's services share, and all they share: the contracts, and what travels in them.
+//!
+//! Each module of a service has its trait, in the order of the routes, and the messages that only
+//! it uses. An identity is not among the arguments: it travels as metadata, a session or a pass,
+//! and the service that is asked verifies it itself.
+
+pub mod account;
+pub mod auth;
+pub mod notification;
+pub mod transfer;
+
+mod amount;
+mod event;
+mod health;
+mod idempotency_key;
+mod identity;
+mod page;
+mod refused;
+
+pub use amount::{Amount, InvalidAmount};
+pub use event::{Party, TransactionCompleted};
+pub use health::{PartHealth, ServiceHealth};
+pub use idempotency_key::{IdempotencyKey, InvalidIdempotencyKey};
+pub use identity::{AccountNumber, InvalidAccountNumber, UserId};
+pub use page::{Page, PageRequest};
+pub use refused::Refused;
+
+/// The exchange that events are published to, by the routing keys of their types.
+pub const EVENTS_EXCHANGE: &str = "banking_events";

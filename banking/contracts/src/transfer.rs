@@ -1,0 +1,172 @@
+//! Money from one user to another.
+
+use crate::{
+    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Refused, ServiceHealth, UserId,
+    account::Recipient,
+};
+use jiff::Timestamp;
+use replybus::{Never, queue_handler};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Transfers between users.
+#[queue_handler("transfer.requests", timeout = "8s")]
+pub trait Transfers {
+    /// Moves money from the user who asks, once for each key of theirs: asked again, it gives the
+    /// same answer, a rejection included.
+    async fn transfer(&self, order: TransferOrder) -> Result<TransferReceipt, TransferError>;
+
+    /// Transfers that the user who asks made or was sent, newest first.
+    #[query]
+    async fn transactions(&self, page: PageRequest) -> Result<Page<Transaction>, TransferError>;
+
+    /// Totals of the whole bank. For the administrator.
+    #[query]
+    async fn admin_totals(&self) -> Result<TransferTotals, TransferError>;
+
+    /// Transfers of all users or one, newest first. For the administrator.
+    #[query]
+    async fn admin_transfers(
+        &self,
+        page: PageRequest,
+        user_id: Option<UserId>,
+        search: Option<String>,
+    ) -> Result<Page<AdminTransfer>, TransferError>;
+
+    /// How the service is.
+    #[query]
+    async fn health(&self) -> Result<ServiceHealth, Never>;
+}
+
+/// A transfer that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferOrder {
+    /// To whom.
+    pub to: Recipient,
+    /// How much.
+    pub amount: Amount,
+    /// The user's name for it.
+    pub key: IdempotencyKey,
+}
+
+/// A transfer that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TransferReceipt {
+    /// Always true; what was not made is an error.
+    pub ok: bool,
+    /// The name of the user who paid.
+    pub from: String,
+    /// The name of the user who was paid.
+    pub to: String,
+    /// Their account.
+    pub to_account_number: AccountNumber,
+    /// How much, in minor units.
+    pub amount: Amount,
+}
+
+/// A transfer, as one of its sides sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Transaction {
+    /// The transfer.
+    #[schema(value_type = String, format = Uuid)]
+    pub id: Uuid,
+    /// Whether the user who asks paid or was paid.
+    pub direction: Direction,
+    /// The name of the user who pays.
+    pub from: String,
+    /// Their account.
+    pub from_account_number: AccountNumber,
+    /// The name of the user who is paid.
+    pub to: String,
+    /// Their account.
+    pub to_account_number: AccountNumber,
+    /// How much, in minor units.
+    pub amount: Amount,
+    /// How far it is.
+    pub status: TransferStatus,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// Which way money went, as one side sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// To the other side.
+    Sent,
+    /// From the other side.
+    Received,
+}
+
+/// How far a transfer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TransferStatus {
+    /// Recorded; the ledger's verdict is not known yet.
+    Pending,
+    /// The money was moved.
+    Completed,
+    /// It was not, and never will be.
+    Rejected,
+}
+
+/// Totals of all transfers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TransferTotals {
+    /// Transfers completed.
+    pub transfers: u64,
+    /// What they moved, in minor units.
+    pub amount: i64,
+}
+
+/// A transfer, as the administrator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AdminTransfer {
+    /// The transfer.
+    #[schema(value_type = String, format = Uuid)]
+    pub id: Uuid,
+    /// The name of the user who pays.
+    pub from: String,
+    /// Their account.
+    pub from_account_number: AccountNumber,
+    /// The name of the user who is paid.
+    pub to: String,
+    /// Their account.
+    pub to_account_number: AccountNumber,
+    /// How much, in minor units.
+    pub amount: Amount,
+    /// How far it is.
+    pub status: TransferStatus,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// Why no money was moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum TransferError {
+    /// There is less on the account than is to leave it.
+    #[error("Insufficient balance")]
+    InsufficientBalance,
+    /// The recipient's account would hold more than can be counted.
+    #[error("The recipient's balance would be too large")]
+    BalanceTooLarge,
+    /// Both sides are the same user.
+    #[error("Cannot transfer to yourself")]
+    ToYourself,
+    /// No user has this name, or no account this number.
+    #[error("Recipient not found")]
+    UnknownRecipient,
+    /// The key was used for another transfer.
+    #[error("Idempotency-Key was already used for another request")]
+    KeyConflict,
+    /// It is recorded, and the ledger's verdict is not known yet. It will be made or rejected
+    /// without being asked for again; asked again with the same key, the answer tells which.
+    #[error("The transfer is being processed; ask again with the same Idempotency-Key")]
+    Pending,
+    /// What any service may say.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
