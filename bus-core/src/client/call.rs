@@ -85,7 +85,8 @@ impl<R: Outcome> Call<R> {
     /// [`IDEMPOTENCY_KEY_BYTES_MAX`](crate::limits::IDEMPOTENCY_KEY_BYTES_MAX) bytes without
     /// control characters; remembered for
     /// [`KEYED_RETENTION`](crate::limits::KEYED_RETENTION), on this queue. What is remembered is
-    /// the handler's answer, its own error included. The same request is one with the same encoded
+    /// the handler's answer, its own error included unless the handler
+    /// [releases](Context::release_key) the key. The same request is one with the same encoded
     /// arguments: a `HashMap` among them has no fixed order, a `BTreeMap` has.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());

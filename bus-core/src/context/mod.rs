@@ -7,7 +7,14 @@ pub use metadata::{InvalidMetadata, Metadata};
 pub use trace::TraceContext;
 
 use crate::call_id::CallId;
-use std::{future::IntoFuture, sync::Arc, time::Duration};
+use std::{
+    future::IntoFuture,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +46,8 @@ struct Inner {
     metadata: Metadata,
     trace: Option<TraceContext>,
     cancelled: CancellationToken,
+    /// Shared by the clones: the handler sets it, its command's task reads it.
+    key_released: Arc<AtomicBool>,
 }
 
 impl Context {
@@ -157,6 +166,20 @@ impl Context {
             () = self.0.cancelled.cancelled() => {}
             () = deadline => {}
         }
+    }
+
+    /// Says that this run of a command did nothing: if it then returns an error, that is answered
+    /// but not recorded as the outcome for its idempotency key, and the key is free for another
+    /// try. For errors that pass, such as a database that is away; without it they are remembered
+    /// as long as any other answer. A handler that returns a value has done something, and this has
+    /// no effect; nor has it for queries and events.
+    pub fn release_key(&self) {
+        self.0.key_released.store(true, Ordering::Release);
+    }
+
+    /// Whether the handler said that its run did nothing.
+    pub(crate) fn key_is_released(&self) -> bool {
+        self.0.key_released.load(Ordering::Acquire)
     }
 
     /// The token that fires when the work is no longer wanted, its deadline apart.

@@ -1,7 +1,10 @@
 //! A command runs in a task of its own, under a claim, to the end: whatever becomes of the future
 //! that waits for it, and at most once at a time for one key.
 
-use super::service::{Answer, AnswerFuture};
+use super::{
+    service::{Answer, AnswerFuture},
+    settlement::Outcome,
+};
 use crate::{
     call_id::CallId,
     codec::ContentType,
@@ -209,10 +212,8 @@ impl Command {
             ));
         }
         let lost = self.context.token().clone();
-        let future = self
-            .context
-            .with_attempt(attempt)
-            .scope(async move { handler().await });
+        let context = self.context.with_attempt(attempt);
+        let future = context.clone().scope(async move { handler().await });
         let outcome = tokio::select! {
             biased;
             outcome = AssertUnwindSafe(future).catch_unwind() => outcome,
@@ -220,10 +221,13 @@ impl Command {
         };
         match outcome {
             Ok(answer) => {
-                let ran =
-                    !matches!(answer.as_fault(), Some(fault) if !fault.code.may_have_executed());
+                let ran = match Outcome::of(&answer) {
+                    Outcome::Value => true,
+                    Outcome::HandlerError => !context.key_is_released(),
+                    Outcome::Fault(code) => code.may_have_executed(),
+                };
                 if !ran {
-                    // Nothing was done under this key: it is free for a request that can be read.
+                    // Nothing was done under this key: it is free for another request.
                     let _ = self.store.release(&self.claim).await;
                 }
                 Some(Finished {

@@ -1,6 +1,13 @@
 use crate::bank::{AccountsClient, bank};
-use replybus::{FailureKind, limits};
-use std::{future::IntoFuture, time::Duration};
+use replybus::{Bus, Context, FailureKind, limits, queue_handler};
+use std::{
+    future::IntoFuture,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use tokio::time::{Instant, timeout};
 
 #[tokio::test]
@@ -150,4 +157,50 @@ async fn a_key_belongs_to_its_queue() {
     assert_eq!(client.post(1).idempotency_key("k").await.unwrap(), 1);
     assert_eq!(tenant.post(2).idempotency_key("k").await.unwrap(), 1);
     assert_eq!((ledger.runs(), other.runs()), (1, 1));
+}
+
+#[queue_handler("vault.requests")]
+trait Vault {
+    /// Fails twice, then counts its runs. Says that the runs that failed did nothing, if `released`.
+    async fn open(&self, released: bool) -> Result<u32, String>;
+}
+
+#[derive(Clone, Default)]
+struct Stuck(Arc<AtomicU32>);
+
+impl Vault for Stuck {
+    async fn open(&self, released: bool) -> Result<u32, String> {
+        let run = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        if released {
+            Context::current().release_key();
+        }
+        if run < 3 {
+            return Err(format!("stuck {run}"));
+        }
+        Ok(run)
+    }
+}
+
+#[tokio::test]
+async fn an_error_is_the_outcome_for_its_key_unless_the_handler_releases_it() {
+    let bus = Bus::in_memory();
+    let vault = Stuck::default();
+    let serving = bus.serve(VaultServer::new(vault.clone())).await.unwrap();
+    let client = VaultClient::new(&bus);
+    let open = async |released| client.open(released).idempotency_key("k").await;
+
+    for failed in ["stuck 1", "stuck 2"] {
+        let error = open(true).await.unwrap_err();
+        assert_eq!(error.handler().map(String::as_str), Some(failed));
+    }
+    // A value is always the outcome.
+    assert_eq!(open(true).await.unwrap(), 3);
+    assert_eq!(open(true).await.unwrap(), 3);
+
+    vault.0.store(0, Ordering::SeqCst);
+    for _ in 0..2 {
+        let error = client.open(false).idempotency_key("l").await.unwrap_err();
+        assert_eq!(error.handler().map(String::as_str), Some("stuck 1"));
+    }
+    serving.shutdown().await.unwrap();
 }
