@@ -1,0 +1,82 @@
+//! `bank`: the bank in one process, its keys, and customers for it.
+
+#![allow(clippy::print_stdout, reason = "a program speaks to who runs it")]
+
+use bank::{
+    ServeSettings, ServiceName,
+    demo::{self, DemoSettings},
+    serve,
+};
+use chassis::{keys::Keys, report, telemetry};
+use clap::{Parser, Subcommand, ValueEnum};
+use std::{path::PathBuf, process::ExitCode};
+
+/// A bank of five services that call each other over queues.
+///
+/// Alone it runs all of them in this process, and needs no server.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Program {
+    #[command(flatten)]
+    serve: ServeSettings,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run services, all of them unless some are named
+    Serve {
+        /// Which
+        services: Vec<ServiceName>,
+        #[command(flatten)]
+        settings: ServeSettings,
+    },
+    /// Send customers to a bank, and tell what happened
+    Demo(DemoSettings),
+    /// Write new keys into a directory, for services in processes of their own
+    Keys {
+        /// The directory; made if it is missing
+        directory: PathBuf,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let program = Program::parse();
+    match program.command {
+        None => run(program.serve, Vec::new()).await,
+        Some(Command::Serve { services, settings }) => run(settings, services).await,
+        Some(Command::Demo(settings)) => exit(demo::run(settings).await),
+        Some(Command::Keys { directory }) => exit(Keys::write_new(&directory)),
+    }
+}
+
+async fn run(settings: ServeSettings, services: Vec<ServiceName>) -> ExitCode {
+    let all = || ServiceName::value_variants().to_vec();
+    let services = if services.is_empty() { all() } else { services };
+    if let Err(error) = settings.check(&services) {
+        return exit(Err(error));
+    }
+    let platform = settings.platform.clone();
+    chassis::run("bank", platform, async |platform| {
+        let bank = serve::start(platform, &settings, &services).await?;
+        if let Some(address) = bank.http_addr {
+            println!("listening on http://{address}");
+        }
+        Ok(bank.running)
+    })
+    .await
+}
+
+fn exit(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            telemetry::init(chassis::settings::LogFormat::Text);
+            tracing::error!("{}", report(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
