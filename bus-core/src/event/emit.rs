@@ -32,6 +32,7 @@ pub struct Emit {
     body: Result<Bytes, CodecError>,
     id: CallId,
     timeout: Duration,
+    mandatory: bool,
 }
 
 /// An event was not emitted.
@@ -54,6 +55,12 @@ pub enum EmitError {
         event: &'static str,
         /// The exchange on the broker.
         exchange: String,
+    },
+    /// It was to reach a group, and no group subscribes to it.
+    #[error("event {event} has no subscriber")]
+    NoSubscriber {
+        /// Its routing key.
+        event: &'static str,
     },
     /// The broker refuses messages for now, or too many wait.
     #[error("event {event} was refused for load")]
@@ -81,6 +88,7 @@ impl Emit {
             body: codec::encode(ContentType::MessagePack, event, REQUEST_BYTES_MAX),
             id: CallId::new(),
             timeout: CALL_TIMEOUT,
+            mandatory: false,
         }
     }
 
@@ -98,6 +106,13 @@ impl Emit {
         self
     }
 
+    /// Fails if no group subscribes to the event, instead of letting it pass unheard. A group is
+    /// known to the broker from its first subscription on, whether or not one of its members is up.
+    pub fn mandatory(mut self) -> Self {
+        self.mandatory = true;
+        self
+    }
+
     async fn emit(self) -> Result<CallId, EmitError> {
         let event = self.routing_key;
         let budget = self.timeout;
@@ -111,12 +126,15 @@ impl Emit {
                 let mut receipt = self.bus.inner().transport.publish(Outgoing {
                     message: message.clone(),
                     deadline: None,
-                    mandatory: false,
+                    mandatory: self.mandatory,
                     confirm: true,
                 });
                 match receipt.verdict().await {
-                    // An event that nobody subscribed to is confirmed as well.
+                    // An event that nobody subscribed to is confirmed as well, unless it must.
                     Verdict::Confirmed => return Ok(self.id),
+                    Verdict::Unroutable if self.mandatory => {
+                        return Err(EmitError::NoSubscriber { event });
+                    }
                     Verdict::Unroutable => {
                         let exchange = message.exchange;
                         return Err(EmitError::NoExchange { event, exchange });

@@ -1,4 +1,4 @@
-use replybus::{Bus, CallId, Event};
+use replybus::{Bus, CallId, Event, event::EmitError};
 use serde::{Deserialize, Serialize};
 use std::sync::{
     Arc,
@@ -63,6 +63,25 @@ async fn each_group_gets_each_event_once_whichever_member() {
         .collect();
     assert_eq!(all, expected);
     assert!(seen.is_empty());
+}
+
+#[tokio::test]
+async fn a_mandatory_event_without_a_subscriber_is_told() {
+    let bus = Bus::in_memory();
+    let emit = || bus.emit(&Completed { amount: 1 });
+    emit().await.unwrap();
+    let error = emit().mandatory().await.unwrap_err();
+    assert!(matches!(error, EmitError::NoSubscriber { .. }), "{error}");
+    let (tell, mut seen): (_, Seen) = mpsc::unbounded_channel();
+    let subscription = bus
+        .subscribe("audit", member("audit", &tell))
+        .await
+        .unwrap();
+    emit().mandatory().await.unwrap();
+    assert_eq!(seen.recv().await.unwrap(), ("audit", 1));
+    // The group is still there when its last member is gone.
+    subscription.shutdown().await.unwrap();
+    emit().mandatory().await.unwrap();
 }
 
 #[tokio::test]
