@@ -104,6 +104,12 @@ impl Identity {
         }
     }
 
+    /// Whether this program has the key that sessions are signed with.
+    #[must_use]
+    pub fn can_begin_sessions(&self) -> bool {
+        self.0.sessions.can_issue()
+    }
+
     /// Begins a session of a user and returns its token.
     ///
     /// # Errors

@@ -58,6 +58,10 @@ impl Sessions {
         }
     }
 
+    pub(super) fn can_issue(&self) -> bool {
+        self.signing.is_some()
+    }
+
     pub(super) fn issue(&self, user: &User, ttl: Duration) -> Result<String, Error> {
         let signing = self.signing.as_ref().ok_or(ErrorKind::InvalidKeyFormat)?;
         let mut header = Header::new(Algorithm::EdDSA);
