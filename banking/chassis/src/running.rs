@@ -12,6 +12,7 @@ pub struct Running {
     servings: Vec<Serving>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    later: Vec<Self>,
 }
 
 impl Running {
@@ -36,24 +37,21 @@ impl Running {
         self
     }
 
-    /// Takes over what `other` runs.
-    pub fn with(mut self, mut other: Self) -> Self {
-        self.servings.append(&mut other.servings);
-        let (tasks, stop) = (other.tasks.clone(), other.stop.clone());
-        self.beside(|stopped| async move {
-            stopped.cancelled().await;
-            stop.cancel();
-            tasks.close();
-            tasks.wait().await;
-        })
+    /// Takes over what was started after this, and will be stopped before it.
+    pub fn with(mut self, later: Self) -> Self {
+        self.later.push(later);
+        self
     }
 
-    /// Lets running handlers end, within the time that the bus gives them, and then what goes on
-    /// beside.
+    /// Stops what was started later, the last first. Then lets running handlers end, within the time
+    /// that the bus gives them, and then what goes on beside.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it goes on in the background.
     pub async fn stop(self) {
+        for later in self.later.into_iter().rev() {
+            Box::pin(later.stop()).await;
+        }
         let draining = self.servings.into_iter().map(Serving::shutdown);
         for drained in futures_util::future::join_all(draining).await {
             match drained {
