@@ -2,10 +2,11 @@
 
 use anyhow::Context as _;
 use api_producer::HttpSettings;
+use auth_service::SessionSettings;
 use chassis::{Platform, Running, settings::PlatformSettings};
 use clap::{Args, ValueEnum};
 use notification_service::Feed;
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 /// What to serve, and how.
 #[derive(Debug, Clone, Args)]
@@ -18,15 +19,9 @@ pub struct ServeSettings {
     #[command(flatten)]
     pub http: HttpSettings,
 
-    /// Seconds that a session lasts
-    #[arg(
-        long,
-        env = "SESSION_TTL_SECONDS",
-        value_name = "SECONDS",
-        default_value_t = 86_400,
-        value_parser = clap::value_parser!(u64).range(1..=2_678_400)
-    )]
-    pub session_ttl_seconds: u64,
+    /// The auth service's.
+    #[command(flatten)]
+    pub sessions: SessionSettings,
 }
 
 /// A service of the bank.
@@ -88,8 +83,7 @@ pub async fn start(
     let feed = Feed::open(platform)?;
     let mut running = Running::new();
     if wanted(ServiceName::AuthService) {
-        let auth =
-            auth_service::start(platform, Duration::from_secs(settings.session_ttl_seconds)).await;
+        let auth = auth_service::start(platform, settings.sessions.ttl()).await;
         running = running.with(auth.context("the auth service can't start")?);
     }
     if wanted(ServiceName::AccountService) {
