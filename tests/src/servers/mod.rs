@@ -10,6 +10,7 @@ mod redis;
 mod worker;
 
 pub use port::ReservedPort;
+pub use process::{Process, Workplace};
 pub use rabbitmq::PrivateRabbit;
 pub use redis::{Persistence, PrivateRedis};
 pub use worker::Worker;

@@ -27,16 +27,20 @@ while read -r group; do groups="$groups -$group"; done
 rm -rf -- "$1"
 "#;
 
-/// A directory, and a watch over the processes that work in it.
+/// A directory, and a watch over the processes that work in it. Dropped, it is removed; a watch
+/// removes it and kills them when the test process dies in any way.
 #[derive(Debug)]
-pub(super) struct Workplace {
+pub struct Workplace {
     directory: PathBuf,
     watch: Child,
 }
 
 impl Workplace {
     /// A new, empty directory.
-    pub(super) fn new(name: &str) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// It can't be made, or there is no `sh` to watch it.
+    pub fn new(name: &str) -> io::Result<Self> {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!(
@@ -58,12 +62,17 @@ impl Workplace {
         Ok(Self { directory, watch })
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    /// A path in it.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
     /// Starts a process in a group of its own, which writes to the file `log`.
-    pub(super) fn spawn(&mut self, command: &mut Command) -> io::Result<Process> {
+    ///
+    /// # Errors
+    /// It can't be started.
+    pub fn spawn(&mut self, command: &mut Command) -> io::Result<Process> {
         // Files, not pipes: who holds a pipe's end keeps its reader waiting.
         let log = File::options()
             .create(true)
@@ -84,7 +93,8 @@ impl Workplace {
     }
 
     /// The end of the log.
-    pub(super) fn log_tail(&self) -> String {
+    #[must_use]
+    pub fn log_tail(&self) -> String {
         let log = fs::read(self.path("log")).unwrap_or_default();
         let tail = log.len().saturating_sub(LOG_TAIL_BYTES);
         String::from_utf8_lossy(log.get(tail..).unwrap_or_default()).into_owned()
@@ -102,7 +112,7 @@ impl Drop for Workplace {
 
 /// A process and its descendants; dropped, they are killed.
 #[derive(Debug)]
-pub(super) struct Process {
+pub struct Process {
     child: Child,
 }
 
@@ -117,12 +127,13 @@ impl Process {
         let _ = self.pid().map(|pid| kill_process_group(pid, signal));
     }
 
-    pub(super) fn is_running(&mut self) -> bool {
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Kills it and waits until it is gone.
-    pub(super) fn kill(&mut self) {
+    /// Kills it and its descendants, and waits until it is gone.
+    pub fn kill(&mut self) {
         self.signal_group(Signal::KILL);
         let _ = self.child.wait();
     }

@@ -1,0 +1,43 @@
+//! Who kills the processes of a bank, and starts them again.
+
+use crate::Bank;
+use anyhow::Result;
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Places that are hit in one blow.
+const AT_ONCE_MAX: usize = 3;
+/// How long a place stays empty, and how long there is peace, at most.
+const DOWN_MS_MAX: u64 = 2_000;
+const PEACE_MS_MAX: u64 = 2_500;
+
+/// Kills 1 to 3 replicas at a time (SIGKILL), of any services, and starts them again, at moments
+/// that the seed decides, until `stop` says so between two blows. Returns how many were killed;
+/// all of them run again.
+///
+/// # Errors
+/// A process can't be started.
+///
+/// # Cancel safety
+/// Dropped before it is ready, some replicas may be down.
+pub async fn rage(bank: &Bank, seed: u64, stop: impl Fn() -> bool) -> Result<usize> {
+    let mut dice = StdRng::seed_from_u64(seed);
+    let mut places: Vec<usize> = (0..bank.replicas().len()).collect();
+    let mut killed = 0;
+    while !stop() {
+        places.shuffle(&mut dice);
+        let hit = dice.random_range(1..=AT_ONCE_MAX.min(places.len()));
+        let hit: Vec<usize> = places.iter().copied().take(hit).collect();
+        for place in &hit {
+            bank.kill(*place);
+        }
+        killed += hit.len();
+        for place in hit {
+            sleep(Duration::from_millis(dice.random_range(0..DOWN_MS_MAX))).await;
+            bank.start(place)?;
+        }
+        sleep(Duration::from_millis(dice.random_range(0..PEACE_MS_MAX))).await;
+    }
+    Ok(killed)
+}

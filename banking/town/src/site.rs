@@ -1,0 +1,176 @@
+//! What one bank has on servers that others use, too: a namespace, and a database.
+
+use anyhow::{Context as _, Result};
+use lapin::{Connection, ConnectionProperties};
+use redis::AsyncCommands as _;
+use replybus_tests::live;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use uuid::Uuid;
+
+/// All the bank's queues; each has one of dead letters beside it.
+const QUEUES: [&str; 5] = [
+    "auth.requests",
+    "account.requests",
+    "transfer.requests",
+    "notification.requests",
+    "notifications",
+];
+const EXCHANGE: &str = "banking_events";
+/// Keys that Redis looks at in one step of a scan.
+const SCAN: u32 = 1000;
+
+/// Where the servers are. The addresses may hold passwords.
+#[derive(Clone)]
+pub struct Servers {
+    amqp: String,
+    redis: String,
+    postgres: String,
+}
+
+impl Servers {
+    /// The servers that tests share; `None` if one is missing and it may be.
+    ///
+    /// # Panics
+    /// One is missing and `BUS_REQUIRE_LIVE=1` is set.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn found() -> Option<Self> {
+        Some(Self {
+            amqp: live::rabbitmq().await?,
+            redis: live::redis().await?,
+            postgres: live::postgres().await?,
+        })
+    }
+}
+
+/// A namespace on RabbitMQ and Redis and a database of PostgreSQL, for one bank.
+pub struct Site {
+    servers: Servers,
+    namespace: String,
+    database: String,
+}
+
+impl Site {
+    /// Makes the database.
+    ///
+    /// # Errors
+    /// PostgreSQL can't be reached or refuses.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the database may be left.
+    pub async fn open(servers: Servers) -> Result<Self> {
+        let site = Self {
+            servers,
+            namespace: live::unique("bank"),
+            database: format!("test_{}", Uuid::new_v4().simple()),
+        };
+        site.execute(format!("CREATE DATABASE {}", site.database))
+            .await?;
+        Ok(site)
+    }
+
+    /// What every process of the bank has to know, as environment variables.
+    ///
+    /// # Errors
+    /// The address of PostgreSQL can't be read.
+    pub fn environment(&self) -> Result<Vec<(&'static str, String)>> {
+        Ok(vec![
+            ("RABBITMQ_URL", self.servers.amqp.clone()),
+            ("REDIS_URL", self.servers.redis.clone()),
+            ("DATABASE_URL", self.database_url()?),
+            ("BUS_NAMESPACE", self.namespace.clone()),
+        ])
+    }
+
+    /// The namespace on RabbitMQ and Redis.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The bank's database. It may hold a password.
+    ///
+    /// # Errors
+    /// The address of PostgreSQL can't be read.
+    pub fn database_url(&self) -> Result<String> {
+        let mut url = reqwest::Url::parse(&self.servers.postgres)
+            .context("the address of PostgreSQL can't be read")?;
+        url.set_path(&self.database);
+        Ok(url.into())
+    }
+
+    /// Removes all that a bank left on the servers. Its processes are gone by then.
+    ///
+    /// # Errors
+    /// A server can't be reached or refuses; what the others hold is removed all the same.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, something may be left.
+    pub async fn remove(self) -> Result<()> {
+        let (queues, keys, database) = tokio::join!(
+            self.remove_queues(),
+            self.remove_keys(),
+            self.execute(format!("DROP DATABASE {} WITH (FORCE)", self.database))
+        );
+        queues.and(keys).and(database)
+    }
+
+    async fn execute(&self, statement: String) -> Result<()> {
+        let mut connection = PgConnection::connect(&self.servers.postgres)
+            .await
+            .context("can't reach PostgreSQL")?;
+        // It is made of constants and a UUID.
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await
+            .context("PostgreSQL refused to make or drop a database")?;
+        connection.close().await.context("can't leave PostgreSQL")
+    }
+
+    async fn remove_queues(&self) -> Result<()> {
+        let properties = ConnectionProperties::default();
+        let connection = Connection::connect(&self.servers.amqp, properties).await?;
+        let channel = connection.create_channel().await?;
+        for queue in QUEUES {
+            let queue = format!("{}.{queue}", self.namespace);
+            for name in [format!("{queue}.dead"), queue] {
+                // One that was never made counts as deleted.
+                channel
+                    .queue_delete(name.into(), Default::default())
+                    .await?;
+            }
+        }
+        let exchange = format!("{}.{EXCHANGE}", self.namespace);
+        channel
+            .exchange_delete(exchange.into(), Default::default())
+            .await?;
+        connection.close(200, "done".into()).await?;
+        Ok(())
+    }
+
+    async fn remove_keys(&self) -> Result<()> {
+        let client = redis::Client::open(self.servers.redis.as_str())?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        // Claims and inboxes have a prefix before the namespace.
+        let pattern = format!("*{}.*", self.namespace);
+        let mut cursor = 0_u64;
+        loop {
+            let (next, keys): (u64, Vec<String>) = redis::cmd("SCAN")
+                .arg(cursor)
+                .arg("MATCH")
+                .arg(&pattern)
+                .arg("COUNT")
+                .arg(SCAN)
+                .query_async(&mut connection)
+                .await?;
+            if !keys.is_empty() {
+                let _: () = connection.unlink(keys).await?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+}
