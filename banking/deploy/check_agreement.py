@@ -1,0 +1,147 @@
+"""Checks that the files here agree with the code and with each other: ROOT MANIFESTS
+
+Names of programs, settings, queues, ports and secrets; and that no secret is in
+any of them.
+"""
+
+import re
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+PROGRAMS = {
+    "auth-service",
+    "account-service",
+    "transfer-service",
+    "notification-service",
+    "api-producer",
+}
+# Written into the README by hand: where which key of which secret comes from.
+SECRETS = {
+    "bank-rabbitmq": {"url", "management-url"},
+    "bank-redis": {"url"},
+    "bank-database": PROGRAMS - {"api-producer"},
+    "bank-admin": {"secret"},
+}
+
+
+class Code:
+    """What the sources say."""
+
+    def __init__(self, root):
+        sources = sorted((root / "banking").glob("*/src/**/*.rs"))
+        text = "\n".join(source.read_text(encoding="utf-8") for source in sources)
+        self.settings = set(re.findall(r'\benv = "([A-Z_]+)"', text))
+        self.queues = set(re.findall(r'#\[queue_handler\(\s*"([^"]+)"', text))
+        self.queues |= set(re.findall(r'const GROUP: &str = "([^"]+)"', text))
+        manifests = (root / "banking").glob("*/Cargo.toml")
+        self.packages = {path.parent.name for path in manifests}
+
+
+def read(path):
+    with open(path, encoding="utf-8") as stream:
+        return list(yaml.safe_load_all(stream))
+
+
+def check_dockerfile(code, text):
+    built = set(re.findall(r"-p ([a-z-]+)", text))
+    if built != PROGRAMS | {"bank"}:
+        yield f"Dockerfile builds {sorted(built)}"
+    yield from (f"Dockerfile: there is no package {name}" for name in built - code.packages)
+    variables = set(re.findall(r"\b([A-Z_]+)=", text)) - {"RUSTUP_TOOLCHAIN"}
+    yield from (f"Dockerfile: {name} is no setting" for name in variables - code.settings)
+
+
+def check_compose(code, compose, example, kong):
+    services = compose["services"]
+    for name in PROGRAMS:
+        service = services[name]
+        if service["command"] != [name]:
+            yield f"compose.yaml: {name} runs {service['command']}"
+        for wanted in ("healthcheck", "restart", "stop_grace_period"):
+            if wanted not in service:
+                yield f"compose.yaml: {name} has no {wanted}"
+        for variable in set(service["environment"]) - code.settings:
+            yield f"compose.yaml: {name}: {variable} is no setting"
+    for name in set(services) - PROGRAMS - {"keys"}:
+        if "healthcheck" not in services[name]:
+            yield f"compose.yaml: {name} has no healthcheck"
+    text = yaml.dump(compose)
+    used = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", text)) | {"ADMIN_SECRET"}
+    known = set(re.findall(r"^#?([A-Z_]+)=", example, re.M))
+    if used != known:
+        yield f".env.example and compose.yaml differ in {sorted(used ^ known)}"
+    filled = re.findall(r"^([A-Z_]*(?:PASSWORD|SECRET)[A-Z_]*)=\S+", example, re.M)
+    yield from (f".env.example gives {name} a value" for name in filled)
+    for service in kong["services"]:
+        host = urlsplit(service["url"]).hostname
+        if "edge" not in services[host]["networks"]:
+            yield f"compose.yaml: Kong can't reach {host}"
+
+
+def check_deployment(code, deployment):
+    name = deployment["metadata"]["name"]
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    if container["command"] != [name] or name not in PROGRAMS:
+        yield f"{name} runs {container['command']}"
+    for variable in container["env"]:
+        if variable["name"] not in code.settings:
+            yield f"{name}: {variable['name']} is no setting"
+        reference = variable.get("valueFrom", {}).get("secretKeyRef")
+        if reference and reference["key"] not in SECRETS.get(reference["name"], ()):
+            yield f"{name}: {reference} is not a secret that the README makes"
+        if "URL" in variable["name"] and not reference:
+            yield f"{name}: {variable['name']} is not by reference"
+    for wanted in ("startupProbe", "livenessProbe", "readinessProbe", "resources"):
+        if wanted not in container:
+            yield f"{name} has no {wanted}"
+    keys = {volume["secret"]["secretName"] for volume in pod["volumes"]}
+    expected = {"bank-keys-auth" if name == "auth-service" else "bank-keys"}
+    if keys != expected:
+        yield f"{name} has the keys {keys}"
+
+
+def check_manifests(code, resources, kong):
+    of = {}
+    for resource in resources:
+        of.setdefault(resource["kind"], {})[resource["metadata"]["name"]] = resource
+    if "Secret" in of:
+        yield f"a secret is among the manifests: {sorted(of['Secret'])}"
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        if set(of[kind]) != PROGRAMS:
+            yield f"{kind}: {sorted(of[kind])}"
+    for deployment in of["Deployment"].values():
+        yield from check_deployment(code, deployment)
+    for service in kong["services"]:
+        url = urlsplit(service["url"])
+        (port,) = of["Service"][url.hostname]["spec"]["ports"]
+        if port["port"] != url.port:
+            yield f"Kong asks {url.hostname} on {url.port}, which is on {port['port']}"
+    scaled = of.get("ScaledObject", {})
+    triggers = [trigger for one in scaled.values() for trigger in one["spec"]["triggers"]]
+    queues = {trigger["metadata"].get("queueName") for trigger in triggers} - {None}
+    if scaled and queues != code.queues:
+        yield f"queues that are scaled and queues of the code differ: {queues ^ code.queues}"
+
+
+def main(root, manifests):
+    here = root / "banking/deploy"
+    code = Code(root)
+    (kong,) = read(here / "kong.yaml")
+    (compose,) = read(here / "compose.yaml")
+    example = (here / ".env.example").read_text(encoding="utf-8")
+    found = list(check_dockerfile(code, (here / "Dockerfile").read_text(encoding="utf-8")))
+    found += check_compose(code, compose, example, kong)
+    for name in ("base", "overlays-small", "overlays-production"):
+        file = manifests / f"{name}.yaml"
+        if file.exists():
+            found += (f"{name}: {each}" for each in check_manifests(code, read(file), kong))
+    print("\n".join(found))
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
