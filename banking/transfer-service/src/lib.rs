@@ -1,6 +1,42 @@
-//! The transfer service.
+//! The transfer service: money from one user to another, asked of the account service.
+//!
+//! A transfer is a row that goes from pending to completed or rejected, once. In reading order:
+//! `service` asks who it is and has the order recorded; `record` is what a row holds, `book` writes
+//! rows and `history` reads them; `ledger` asks the account service; `driver` takes a row from
+//! pending to the ledger's verdict, and `recovery` has it do so with what a crash left behind. With
+//! the verdict `book` writes the event that tells of it, `outbox` gives it out, and `relay` brings
+//! it to the broker.
 
+mod book;
+mod driver;
+mod history;
+mod ledger;
+mod outbox;
+mod record;
+mod recovery;
+mod relay;
+mod service;
+
+use anyhow::Context as _;
+use book::Book;
 use chassis::{Platform, Running};
+use contracts::transfer::TransfersServer;
+use driver::Driver;
+use history::History;
+use ledger::Ledger;
+use outbox::Outbox;
+use recovery::Recovery;
+use relay::Relay;
+use service::TransferService;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// The name this program goes by.
+const PROGRAM: &str = "transfer-service";
+
+/// Calls served at once. Most of them wait for the account service and hold no connection to the
+/// database meanwhile; while it is away they must not keep out those who only want to read.
+const CONCURRENCY: u16 = 64;
 
 /// Starts the service.
 ///
@@ -9,6 +45,38 @@ use chassis::{Platform, Running};
 ///
 /// # Cancel safety
 /// Not to be dropped before it is ready.
-pub async fn start(_platform: &Platform) -> anyhow::Result<Running> {
-    anyhow::bail!("not built yet")
+pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
+    let platform = platform.of_program(PROGRAM);
+    let database = platform.database("transfer", &sqlx::migrate!()).await?;
+    let completed = Arc::new(Notify::new());
+    let book = Book::new(database.clone());
+    let ledger = Ledger::new(&platform.bus, platform.identity.clone());
+    let driver = Driver::new(book.clone(), ledger.clone(), Arc::clone(&completed));
+    let recovery = Recovery {
+        book: book.clone(),
+        driver: driver.clone(),
+    };
+    let relay = Relay {
+        outbox: Outbox::new(database.clone()),
+        bus: platform.bus.clone(),
+        completed,
+    };
+    let service = TransferService {
+        identity: platform.identity.clone(),
+        history: History::new(database.clone()),
+        database,
+        book,
+        ledger,
+        driver,
+    };
+    let serving = platform
+        .bus
+        .serve(TransfersServer::new(service))
+        .concurrency(CONCURRENCY)
+        .await
+        .context("transfers can't be served")?;
+    Ok(Running::new()
+        .serving(serving)
+        .beside(|stop| recovery.run(stop))
+        .beside(|stop| relay.run(stop)))
 }

@@ -1,0 +1,201 @@
+//! The records of transfers, as they are written.
+//!
+//! Each function is safe to repeat and repeats itself when the database was in the way, as long as
+//! somebody waits for it.
+
+use crate::record::{Rejection, State, Transfer, columns};
+use backon::Retryable;
+use chassis::{
+    Database,
+    database::{is_transient, now, patience},
+};
+use contracts::{IdempotencyKey, UserId};
+use jiff::Timestamp;
+use replybus::Context;
+use sqlx::AssertSqlSafe;
+use std::{future::Future, time::Duration};
+use uuid::Uuid;
+
+/// How long a transfer that is being driven is left alone by recovery. Longer than the account
+/// service is given to answer; nothing breaks if it is driven twice.
+const LEASE: Duration = Duration::from_secs(6);
+
+/// Transfers taken up at once.
+pub(crate) const DUE_MAX: usize = 16;
+
+/// Writes records.
+#[derive(Debug, Clone)]
+pub(crate) struct Book {
+    database: Database,
+}
+
+impl Book {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// What this user asked for under this key.
+    pub(crate) async fn find(
+        &self,
+        user: UserId,
+        key: &IdempotencyKey,
+    ) -> sqlx::Result<Option<Transfer>> {
+        const FIND: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM transfers WHERE from_user = $1 AND idempotency_key = $2"
+        );
+        let row = persistently(|| {
+            sqlx::query(FIND)
+                .bind(user.to_string())
+                .bind(key.as_str())
+                .fetch_optional(self.database.pool())
+        });
+        row.await?.as_ref().map(Transfer::read).transpose()
+    }
+
+    /// How far a recorded transfer is.
+    pub(crate) async fn state(&self, id: Uuid) -> sqlx::Result<State> {
+        const STATE: &str = "SELECT state, rejection FROM transfers WHERE id = $1";
+        let row = persistently(|| {
+            sqlx::query(STATE)
+                .bind(id.to_string())
+                .fetch_one(self.database.pool())
+        });
+        State::read(&row.await?)
+    }
+
+    /// Records a transfer, leased to whoever does so. `false` if its key has one already: which
+    /// may be this very one, when nobody heard that it was recorded.
+    pub(crate) async fn record(&self, transfer: &Transfer) -> sqlx::Result<bool> {
+        const RECORD: &str = "INSERT INTO transfers (id, from_user, from_username, from_account,
+                to_user, to_username, to_account, recipient, amount, idempotency_key, created_at,
+                leased_until, state, attempts)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'pending', 0)
+            ON CONFLICT (from_user, idempotency_key) DO NOTHING";
+        let recorded = persistently(|| {
+            let (from, to) = (&transfer.from, &transfer.to);
+            sqlx::query(RECORD)
+                .bind(transfer.id.to_string())
+                .bind(from.user_id.to_string())
+                .bind(from.username.as_str())
+                .bind(from.account_number.as_str())
+                .bind(to.user_id.to_string())
+                .bind(to.username.as_str())
+                .bind(to.account_number.as_str())
+                .bind(transfer.recipient.as_str())
+                .bind(transfer.amount.minor_units())
+                .bind(transfer.key.as_str())
+                .bind(transfer.created_at.as_microsecond())
+                .bind(after(LEASE))
+                .execute(self.database.pool())
+        });
+        Ok(recorded.await?.rows_affected() == 1)
+    }
+
+    /// Records that the money was moved, and with it the event that tells so. `false` if the
+    /// verdict was known already.
+    pub(crate) async fn complete(
+        &self,
+        transfer: &Transfer,
+        posted_at: Timestamp,
+    ) -> sqlx::Result<bool> {
+        let event = serde_json::to_string(&transfer.completed(posted_at))
+            .map_err(|error| sqlx::Error::Encode(error.into()))?;
+        persistently(|| self.complete_once(transfer.id, posted_at, &event)).await
+    }
+
+    async fn complete_once(
+        &self,
+        id: Uuid,
+        posted_at: Timestamp,
+        event: &str,
+    ) -> sqlx::Result<bool> {
+        const COMPLETE: &str = "UPDATE transfers SET state = 'completed', settled_at = $2
+            WHERE id = $1 AND state = 'pending'";
+        const TELL: &str = "INSERT INTO outbox (id, event, leased_until) VALUES ($1, $2, 0)";
+        let id = id.to_string();
+        let mut writing = self.database.begin().await?;
+        let completed = sqlx::query(COMPLETE)
+            .bind(id.as_str())
+            .bind(posted_at.as_microsecond())
+            .execute(&mut *writing)
+            .await?;
+        if completed.rows_affected() == 0 {
+            writing.rollback().await?;
+            return Ok(false);
+        }
+        sqlx::query(TELL)
+            .bind(id.as_str())
+            .bind(event)
+            .execute(&mut *writing)
+            .await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
+    /// Records that the money will never be moved. `false` if the verdict was known already.
+    pub(crate) async fn reject(&self, id: Uuid, rejection: Rejection) -> sqlx::Result<bool> {
+        const REJECT: &str = "UPDATE transfers
+            SET state = 'rejected', rejection = $2, settled_at = $3
+            WHERE id = $1 AND state = 'pending'";
+        let rejected = persistently(|| {
+            sqlx::query(REJECT)
+                .bind(id.to_string())
+                .bind(rejection.as_str())
+                .bind(now())
+                .execute(self.database.pool())
+        });
+        Ok(rejected.await?.rows_affected() == 1)
+    }
+
+    /// Takes up transfers that nobody is at work on, those left alone longest first.
+    pub(crate) async fn lease_due(&self) -> sqlx::Result<Vec<Transfer>> {
+        // Rows are locked in one order, so that replicas never wait for each other in a circle,
+        // and looked at again under the lock.
+        let lease = format!(
+            "WITH due AS (SELECT id FROM transfers WHERE state = 'pending' AND leased_until < $1
+                ORDER BY leased_until, id LIMIT {DUE_MAX}{})
+            UPDATE transfers SET leased_until = $2, attempts = attempts + 1
+            WHERE id IN (SELECT id FROM due) AND state = 'pending' AND leased_until < $1
+            RETURNING {}",
+            self.database.for_update(),
+            columns!(),
+        );
+        let rows = sqlx::query(AssertSqlSafe(lease))
+            .bind(now())
+            .bind(after(LEASE))
+            .fetch_all(self.database.pool())
+            .await?;
+        rows.iter().map(Transfer::read).collect()
+    }
+
+    /// Gives a transfer that is still pending to whoever takes up the next, unless somebody has it
+    /// by now.
+    pub(crate) async fn release(&self, transfer: &Transfer) -> sqlx::Result<()> {
+        const RELEASE: &str = "UPDATE transfers SET leased_until = $3
+            WHERE id = $1 AND attempts = $2 AND state = 'pending'";
+        sqlx::query(RELEASE)
+            .bind(transfer.id.to_string())
+            .bind(transfer.attempts)
+            .bind(now())
+            .execute(self.database.pool())
+            .await
+            .map(drop)
+    }
+}
+
+/// That long from now, as it is stored.
+pub(crate) fn after(pause: Duration) -> i64 {
+    now().saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Repeats what failed for a reason that passes, until the caller of this call has given up.
+pub(crate) async fn persistently<T, F>(work: impl FnMut() -> F) -> sqlx::Result<T>
+where
+    F: Future<Output = sqlx::Result<T>>,
+{
+    let context = Context::current();
+    let worth_it = |error: &sqlx::Error| is_transient(error) && !context.is_cancelled();
+    work.retry(patience()).when(worth_it).await
+}

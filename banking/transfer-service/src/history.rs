@@ -1,0 +1,168 @@
+//! The records of transfers, as they are read: by their two sides, and by the administrator.
+
+use crate::record::{Transfer, columns};
+use chassis::Database;
+use contracts::{
+    Page, PageRequest, UserId,
+    transfer::{AdminTransfer, Transaction, TransferTotals},
+};
+use sqlx::AssertSqlSafe;
+
+/// Reads records. Statements stand alone: a query may be dropped at any of them.
+#[derive(Debug, Clone)]
+pub(crate) struct History {
+    database: Database,
+}
+
+impl History {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// What this user sent, whatever came of it, and what reached them, newest first.
+    pub(crate) async fn of_user(
+        &self,
+        user: UserId,
+        page: PageRequest,
+    ) -> sqlx::Result<Page<Transaction>> {
+        const COUNT: &str = "SELECT
+            (SELECT COUNT(*) FROM transfers WHERE from_user = $1)
+            + (SELECT COUNT(*) FROM transfers WHERE to_user = $1 AND state = 'completed')";
+        // Each side by its own index, and no further than the page: nobody sends to themselves.
+        const PAGE: &str = concat!(
+            "SELECT * FROM (
+                SELECT * FROM (SELECT ",
+            columns!(),
+            "   FROM transfers WHERE from_user = $1 ORDER BY id DESC LIMIT $2) AS sent
+                UNION ALL
+                SELECT * FROM (SELECT ",
+            columns!(),
+            "   FROM transfers WHERE to_user = $1 AND state = 'completed'
+                    ORDER BY id DESC LIMIT $2) AS received
+            ) AS either_side ORDER BY id DESC LIMIT $3 OFFSET $4"
+        );
+        let reader = user.to_string();
+        let (total,): (i64,) = sqlx::query_as(COUNT)
+            .bind(reader.as_str())
+            .fetch_one(self.database.pool())
+            .await?;
+        let rows = sqlx::query(PAGE)
+            .bind(reader.as_str())
+            .bind(page.offset().saturating_add(page.limit()))
+            .bind(page.limit())
+            .bind(page.offset())
+            .fetch_all(self.database.pool())
+            .await?;
+        let items = rows
+            .iter()
+            .map(|row| Ok(Transfer::read(row)?.into_transaction(user)))
+            .collect::<sqlx::Result<_>>()?;
+        Ok(page.of(count(total), items))
+    }
+
+    /// Totals of all users.
+    pub(crate) async fn totals(&self) -> sqlx::Result<TransferTotals> {
+        const TOTALS: &str = "SELECT COUNT(*), CAST(COALESCE(SUM(amount), 0) AS BIGINT)
+            FROM transfers WHERE state = 'completed'";
+        let (transfers, amount): (i64, i64) = sqlx::query_as(TOTALS)
+            .fetch_one(self.database.pool())
+            .await?;
+        Ok(TransferTotals {
+            transfers: count(transfers),
+            amount,
+        })
+    }
+
+    /// Transfers of all users or one, of which a name or an account number contains `search`,
+    /// newest first.
+    pub(crate) async fn of_all(
+        &self,
+        page: PageRequest,
+        user: Option<UserId>,
+        search: Option<&str>,
+    ) -> sqlx::Result<Page<AdminTransfer>> {
+        // No text in a database holds it, and PostgreSQL refuses to look.
+        if search.is_some_and(|search| search.contains('\0')) {
+            return Ok(page.of(0, Vec::new()));
+        }
+        let mut chosen = Chosen::default();
+        if let Some(user) = user {
+            chosen.and("from_user = $ OR to_user = $", user.to_string());
+        }
+        if let Some(search) = search.filter(|search| !search.is_empty()) {
+            chosen.and(
+                "LOWER(from_username) LIKE $ ESCAPE '!' OR LOWER(to_username) LIKE $ ESCAPE '!'
+                    OR from_account LIKE $ ESCAPE '!' OR to_account LIKE $ ESCAPE '!'",
+                containing(search),
+            );
+        }
+        let Chosen { sql, values } = chosen;
+        let total = format!("SELECT COUNT(*) FROM transfers WHERE state <> ''{sql}");
+        let mut total = sqlx::query_as(AssertSqlSafe(total));
+        let rows = format!(
+            "SELECT {} FROM transfers WHERE state <> ''{sql} ORDER BY id DESC LIMIT ${} OFFSET ${}",
+            columns!(),
+            values.len() + 1,
+            values.len() + 2,
+        );
+        let mut rows = sqlx::query(AssertSqlSafe(rows));
+        for value in &values {
+            total = total.bind(value.as_str());
+            rows = rows.bind(value.as_str());
+        }
+        let (total,): (i64,) = total.fetch_one(self.database.pool()).await?;
+        let rows = rows.bind(page.limit()).bind(page.offset());
+        let rows = rows.fetch_all(self.database.pool()).await?;
+        let items = rows
+            .iter()
+            .map(|row| Ok(Transfer::read(row)?.into_admin_transfer()))
+            .collect::<sqlx::Result<_>>()?;
+        Ok(page.of(count(total), items))
+    }
+}
+
+/// Conditions, made of constants, and the values of their parameters.
+#[derive(Default)]
+struct Chosen {
+    sql: String,
+    values: Vec<String>,
+}
+
+impl Chosen {
+    /// Adds a condition, in which each `$` is `value`.
+    fn and(&mut self, condition: &'static str, value: String) {
+        self.values.push(value);
+        let parameter = format!("${}", self.values.len());
+        let condition = condition.replace('$', &parameter);
+        self.sql.push_str(&format!(" AND ({condition})"));
+    }
+}
+
+/// The pattern of texts that contain `part`, whatever its case.
+fn containing(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in part.to_lowercase().chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// A `COUNT`, which is never negative.
+fn count(counted: i64) -> u64 {
+    u64::try_from(counted).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_searched_for_is_taken_literally() {
+        assert_eq!(containing("Ada"), "%ada%");
+        assert_eq!(containing("50%_!\\"), "%50!%!_!!\\%");
+    }
+}

@@ -1,0 +1,118 @@
+//! The account service, as far as transfers need it.
+
+use crate::record::{Rejection, Transfer};
+use chassis::Identity;
+use contracts::{
+    Refused, UserId,
+    account::{AccountError, AccountsClient, Parties, Recipient},
+};
+use jiff::Timestamp;
+use replybus::{Bus, CallError, Context};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What is left of a user's time when the account service is no longer waited for: enough to tell
+/// them so.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(500);
+
+/// Asks the account service, in this service's own name.
+#[derive(Debug, Clone)]
+pub(crate) struct Ledger {
+    accounts: AccountsClient,
+    identity: Identity,
+}
+
+/// What the ledger made of a transfer. Asked again, it says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The money was moved.
+    Posted(Timestamp),
+    /// It never will be.
+    Rejected(Rejection),
+}
+
+/// The account service said nothing, or nothing that helps.
+#[derive(Debug, thiserror::Error)]
+#[error("the account service has no answer")]
+pub(crate) struct NoAnswer(#[source] pub(crate) Box<CallError<AccountError>>);
+
+impl NoAnswer {
+    /// Whether it will pass by itself.
+    pub(crate) fn is_transient(&self) -> bool {
+        match &*self.0 {
+            CallError::Bus(_) => true,
+            CallError::Handler(error) => {
+                matches!(error, AccountError::Refused(Refused::Unavailable))
+            }
+        }
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(bus: &Bus, identity: Identity) -> Self {
+        Self {
+            accounts: AccountsClient::new(bus),
+            identity,
+        }
+    }
+
+    /// Both sides of a transfer; `None` if there is no such recipient.
+    pub(crate) async fn parties(
+        &self,
+        from: UserId,
+        to: &Recipient,
+    ) -> Result<Option<Parties>, NoAnswer> {
+        let (name, pass) = self.identity.service_pass();
+        let mut call = self.accounts.parties(from, to.clone()).metadata(name, pass);
+        if let Some(deadline) = give_up_at() {
+            call = call.deadline(deadline);
+        }
+        match call.await {
+            Ok(parties) => Ok(Some(parties)),
+            Err(CallError::Handler(AccountError::NotFound(_))) => Ok(None),
+            Err(error) => Err(NoAnswer(Box::new(error))),
+        }
+    }
+
+    /// Has a transfer posted, or hears what became of it.
+    pub(crate) async fn post(&self, transfer: &Transfer) -> Result<Verdict, NoAnswer> {
+        let (name, pass) = self.identity.service_pass();
+        let mut call = self
+            .accounts
+            .post_transfer(transfer.posting())
+            .idempotency_key(key_on_the_bus(transfer))
+            .metadata(name, pass);
+        if let Some(deadline) = give_up_at() {
+            call = call.deadline(deadline);
+        }
+        match call.await {
+            Ok(posted) => Ok(Verdict::Posted(posted.posted_at)),
+            Err(CallError::Handler(AccountError::InsufficientBalance)) => {
+                Ok(Verdict::Rejected(Rejection::InsufficientBalance))
+            }
+            Err(CallError::Handler(AccountError::BalanceTooLarge)) => {
+                Ok(Verdict::Rejected(Rejection::BalanceTooLarge))
+            }
+            Err(error) => Err(NoAnswer(Box::new(error))),
+        }
+    }
+}
+
+/// The key under which the bus remembers what came of a posting: its user's, and how often recovery
+/// took it up. The bus remembers failures as well, such as that every worker died; with the count
+/// each attempt is asked anew. That it is posted once is the ledger's to promise, which knows it by
+/// its id.
+fn key_on_the_bus(transfer: &Transfer) -> String {
+    let (user, attempts, key) = (transfer.from.user_id, transfer.attempts, &transfer.key);
+    format!("{user}:{attempts}:{key}")
+}
+
+/// When to stop waiting, if somebody waits for us.
+fn give_up_at() -> Option<Instant> {
+    let deadline = Context::current().deadline()?;
+    Some(
+        deadline
+            .checked_sub(TIME_TO_ANSWER)
+            .unwrap_or_else(Instant::now),
+    )
+}

@@ -1,0 +1,142 @@
+//! Brings events from the outbox to the broker, each at least once, under the id of its transfer.
+
+use crate::outbox::{BATCH, Outbox, Stored};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use contracts::TransactionCompleted;
+use futures_util::future::join_all;
+use replybus::{Bus, CallId, InvalidCallId, event::EmitError};
+use std::{error::Error, sync::Arc, time::Duration};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Between looks for what nobody told of: what a crash left, here or elsewhere.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The broker confirms within this, or is asked again.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
+/// First and longest pause while it does not.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Emits what is in the outbox.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) outbox: Outbox,
+    pub(crate) bus: Bus,
+    /// Told when there may be something in it.
+    pub(crate) completed: Arc<Notify>,
+}
+
+/// What a look came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// There is nothing more for now.
+    Empty,
+    /// There may be more.
+    More,
+    /// Something was not confirmed.
+    Stuck,
+}
+
+/// An event was not emitted.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error("the stored event can't be read")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("the event has no id that the bus takes")]
+    Id(#[from] InvalidCallId),
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+}
+
+impl Relay {
+    /// Goes on until it is told to stop, and then brings away what is left, unless the broker is
+    /// away itself.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let growing = ExponentialBuilder::default()
+            .with_min_delay(PAUSE_MIN)
+            .with_max_delay(PAUSE_MAX)
+            .with_jitter()
+            .without_max_times();
+        let mut pauses = growing.build();
+        loop {
+            let round = self.round().await;
+            if stop.is_cancelled() && round != Round::More {
+                return;
+            }
+            if round != Round::Stuck {
+                pauses = growing.build();
+            }
+            match round {
+                Round::More => {}
+                Round::Empty => tokio::select! {
+                    () = self.completed.notified() => {}
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
+                    () = stop.cancelled() => {}
+                },
+                Round::Stuck => {
+                    let pause = pauses.next().unwrap_or(PAUSE_MAX);
+                    let _ = stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+                }
+            }
+        }
+    }
+
+    async fn round(&self) -> Round {
+        let batch = match self.outbox.lease().await {
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn Error, "can't look for events");
+                return Round::Stuck;
+            }
+        };
+        // They are handed to the broker in this order, and confirmed in any.
+        let emitted = join_all(batch.events.iter().map(|stored| self.emit(stored))).await;
+        let (mut confirmed, mut failed) = (Vec::new(), Vec::new());
+        for (stored, emitted) in batch.events.iter().zip(emitted) {
+            match emitted {
+                Ok(()) => confirmed.push(stored.id),
+                Err(error) => {
+                    report(stored.id, &error);
+                    failed.push(stored.id);
+                }
+            }
+        }
+        let mut round = match (batch.events.len(), failed.len()) {
+            (_, 1..) => Round::Stuck,
+            (BATCH, 0) => Round::More,
+            _ => Round::Empty,
+        };
+        if !confirmed.is_empty()
+            && let Err(error) = self.outbox.forget(&confirmed).await
+        {
+            // They are emitted again under the same ids when the lease has lapsed.
+            tracing::warn!(error = &error as &dyn Error, "events were not forgotten");
+            round = Round::Stuck;
+        }
+        if !failed.is_empty()
+            && let Err(error) = self.outbox.release(&batch, &failed).await
+        {
+            tracing::debug!(%error, "events were not given back, their lease lapses");
+        }
+        round
+    }
+
+    async fn emit(&self, stored: &Stored) -> Result<(), RelayError> {
+        let event: TransactionCompleted = serde_json::from_str(&stored.event)?;
+        let id: CallId = stored.id.to_string().parse()?;
+        self.bus.emit(&event).id(id).timeout(CONFIRM_WITHIN).await?;
+        metrics::counter!("bank_events_emitted_total").increment(1);
+        Ok(())
+    }
+}
+
+fn report(id: Uuid, error: &RelayError) {
+    let unreadable = !matches!(error, RelayError::Emit(_));
+    let error = error as &dyn Error;
+    if unreadable {
+        tracing::error!(transfer = %id, error, "an event stays in the outbox");
+    } else {
+        tracing::warn!(transfer = %id, error, "an event stays in the outbox");
+    }
+}

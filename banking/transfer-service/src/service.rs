@@ -1,0 +1,144 @@
+//! The contract, method by method: who asks, then what is done for them.
+
+use crate::{
+    PROGRAM, book::Book, driver::Driver, history::History, ledger::Ledger, record::Transfer,
+    recovery,
+};
+use chassis::{Database, Identity, User};
+use contracts::{
+    Page, PageRequest, Refused, ServiceHealth, UserId,
+    transfer::{
+        AdminTransfer, Transaction, TransferError, TransferOrder, TransferReceipt, TransferTotals,
+        Transfers,
+    },
+};
+use replybus::{Context, Never};
+use std::error::Error;
+
+/// The transfer service.
+#[derive(Debug)]
+pub(crate) struct TransferService {
+    pub(crate) identity: Identity,
+    pub(crate) database: Database,
+    pub(crate) book: Book,
+    pub(crate) history: History,
+    pub(crate) ledger: Ledger,
+    pub(crate) driver: Driver,
+}
+
+impl Transfers for TransferService {
+    async fn transfer(&self, order: TransferOrder) -> Result<TransferReceipt, TransferError> {
+        let outcome = self.order(&order).await;
+        if !is_final(&outcome) {
+            // A key that the caller gave the bus must not remember it: the record here decides.
+            Context::current().release_key();
+        }
+        outcome
+    }
+
+    async fn transactions(&self, page: PageRequest) -> Result<Page<Transaction>, TransferError> {
+        let user = self.identity.user().await?;
+        let page = self.history.of_user(user.id, page).await;
+        page.map_err(|error| unavailable(&error))
+    }
+
+    async fn admin_totals(&self) -> Result<TransferTotals, TransferError> {
+        self.identity.require_admin()?;
+        let totals = self.history.totals().await;
+        totals.map_err(|error| unavailable(&error))
+    }
+
+    async fn admin_transfers(
+        &self,
+        page: PageRequest,
+        user_id: Option<UserId>,
+        search: Option<String>,
+    ) -> Result<Page<AdminTransfer>, TransferError> {
+        self.identity.require_admin()?;
+        let page = self.history.of_all(page, user_id, search.as_deref()).await;
+        page.map_err(|error| unavailable(&error))
+    }
+
+    async fn health(&self) -> Result<ServiceHealth, Never> {
+        let (database, store) = tokio::join!(self.database.is_up(), self.identity.store_is_up());
+        Ok(ServiceHealth::new(PROGRAM, database, store))
+    }
+}
+
+impl TransferService {
+    async fn order(&self, order: &TransferOrder) -> Result<TransferReceipt, TransferError> {
+        let user = self.identity.user().await?;
+        let known = self.book.find(user.id, &order.key).await;
+        if let Some(known) = known.map_err(|error| unavailable(&error))? {
+            return self.take_up(known, order).await;
+        }
+        let transfer = self.with_parties(&user, order).await?;
+        let recorded = self.book.record(&transfer).await;
+        if recorded.map_err(|error| unavailable(&error))? {
+            return self.drive(transfer).await;
+        }
+        // Another call with this key was faster.
+        let known = self.book.find(user.id, &order.key).await;
+        match known.map_err(|error| unavailable(&error))? {
+            Some(known) => self.take_up(known, order).await,
+            None => Err(Refused::Unavailable.into()),
+        }
+    }
+
+    /// What the user orders, if there is somebody to get it. Nothing is recorded yet.
+    async fn with_parties(
+        &self,
+        user: &User,
+        order: &TransferOrder,
+    ) -> Result<Transfer, TransferError> {
+        let parties = self.ledger.parties(user.id, &order.to).await;
+        let parties = parties.map_err(|error| unavailable(&error))?;
+        let parties = parties.ok_or(TransferError::UnknownRecipient)?;
+        if parties.from.user_id == parties.to.user_id {
+            return Err(TransferError::ToYourself);
+        }
+        Ok(Transfer::new(order, parties))
+    }
+
+    /// Answers for what is recorded under the order's key, and goes on with it if it is pending.
+    async fn take_up(
+        &self,
+        known: Transfer,
+        order: &TransferOrder,
+    ) -> Result<TransferReceipt, TransferError> {
+        if !known.is_for(order) {
+            return Err(TransferError::KeyConflict);
+        }
+        match known.answer() {
+            Err(TransferError::Pending) => self.drive(known).await,
+            decided => decided,
+        }
+    }
+
+    async fn drive(&self, mut transfer: Transfer) -> Result<TransferReceipt, TransferError> {
+        match self.driver.drive(&transfer).await {
+            Ok(state) => transfer.state = state,
+            Err(undecided) => recovery::report(&transfer, &undecided),
+        }
+        transfer.answer()
+    }
+}
+
+/// Whether the answer stays the same for ever.
+fn is_final(outcome: &Result<TransferReceipt, TransferError>) -> bool {
+    match outcome {
+        Ok(_) | Err(TransferError::InsufficientBalance | TransferError::BalanceTooLarge) => true,
+        Err(
+            TransferError::ToYourself
+            | TransferError::UnknownRecipient
+            | TransferError::KeyConflict
+            | TransferError::Pending
+            | TransferError::Refused(_),
+        ) => false,
+    }
+}
+
+fn unavailable(error: &(dyn Error + 'static)) -> TransferError {
+    tracing::warn!(error, "a call is refused");
+    Refused::Unavailable.into()
+}

@@ -1,0 +1,279 @@
+//! A bank of which only the transfer service is real.
+
+use crate::{accounts::ScriptedAccounts, broker::ScriptedBroker};
+use chassis::{Database, Platform, Running, settings::PlatformSettings};
+use clap::Parser;
+use contracts::{
+    Amount, IdempotencyKey, PageRequest, Party,
+    account::{AccountsServer, Recipient},
+    transfer::{
+        Transaction, TransferError, TransferOrder, TransferReceipt, TransferStatus, TransfersClient,
+    },
+};
+use replybus::{Bus, Call, CallError, reply::memory::MemoryReplies, server::Serving};
+use sqlx::{Connection, PgConnection};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::runtime::{Builder, Runtime};
+use uuid::Uuid;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Waits for what must happen, but not for ever.
+pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
+    let waited = tokio::time::timeout(Duration::from_secs(60), what).await;
+    waited.unwrap_or_else(|_| panic!("it did not happen"))
+}
+
+/// Asks until the answer is there.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> T {
+    soon(async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
+
+pub(crate) struct Bank {
+    pub(crate) platform: Platform,
+    pub(crate) broker: Arc<ScriptedBroker>,
+    pub(crate) accounts: ScriptedAccounts,
+}
+
+#[derive(Parser)]
+struct Program {
+    #[command(flatten)]
+    platform: PlatformSettings,
+}
+
+pub(crate) async fn on_sqlite<F>(scenario: impl FnOnce(Arc<Bank>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let directory = std::env::temp_dir().join(format!("bank-{}", Uuid::new_v4()));
+    let bank = Bank::open(&format!("sqlite:{}", directory.display())).await;
+    let ended = tokio::spawn(scenario(bank)).await;
+    std::fs::remove_dir_all(directory).unwrap();
+    ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+}
+
+pub(crate) async fn on_postgres<F>(scenario: impl FnOnce(Arc<Bank>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Some(server) = replybus_tests::live::postgres().await else {
+        return;
+    };
+    let name = format!("test_{}", Uuid::new_v4().simple());
+    let mut admin = PgConnection::connect(&server).await.unwrap();
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
+    sqlx::query(create).execute(&mut admin).await.unwrap();
+    let mut url = url::Url::parse(&server).unwrap();
+    url.set_path(&name);
+    let bank = Bank::open(url.as_str()).await;
+    let ended = tokio::spawn(scenario(bank)).await;
+    let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
+    sqlx::query(drop).execute(&mut admin).await.unwrap();
+    ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+}
+
+impl Bank {
+    async fn open(database: &str) -> Arc<Self> {
+        let settings = [
+            "test",
+            "--database-url",
+            database,
+            "--database-connections",
+            "4",
+        ];
+        let settings = Program::parse_from(settings).platform;
+        let mut platform = Platform::connect("test", settings).await.unwrap();
+        let broker = ScriptedBroker::new();
+        let transport: Arc<ScriptedBroker> = Arc::clone(&broker);
+        let bus = Bus::builder().open(transport, MemoryReplies::new()).await;
+        platform.bus = bus.unwrap();
+        let accounts = platform.identity.of_program("account-service");
+        Arc::new(Self {
+            platform,
+            broker,
+            accounts: ScriptedAccounts::new(accounts),
+        })
+    }
+
+    /// The account service; it goes on to the end of the test.
+    pub(crate) async fn serve_accounts(&self) -> Serving {
+        let server = AccountsServer::new(self.accounts.clone());
+        self.platform.bus.serve(server).await.unwrap()
+    }
+
+    /// The transfer service, as a process that can be killed.
+    pub(crate) async fn start(&self) -> Process {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let platform = self.platform.clone();
+        let started = runtime.spawn(async move { transfer_service::start(&platform).await });
+        let running = started.await.unwrap().unwrap();
+        Process {
+            running: Some(running),
+            runtime: Some(runtime),
+        }
+    }
+
+    pub(crate) async fn customer(&self, username: &str, balance: i64) -> Customer {
+        let party = self.accounts.open(username, balance);
+        let auth = self.platform.identity.of_program("auth-service");
+        let session = auth.begin_session(party.user_id, username, HOUR).await;
+        Customer {
+            session: session.unwrap(),
+            transfers: self.transfers(),
+            party,
+        }
+    }
+
+    pub(crate) fn transfers(&self) -> TransfersClient {
+        TransfersClient::new(&self.platform.bus)
+    }
+
+    /// The tables of the transfer service, to look at.
+    pub(crate) async fn database(&self) -> Database {
+        let migrations = sqlx::migrate!();
+        self.platform
+            .database("transfer", &migrations)
+            .await
+            .unwrap()
+    }
+
+    /// As if the time had passed for which a process that died had leased what it was at work on.
+    pub(crate) async fn let_leases_lapse(&self) {
+        let database = self.database().await;
+        for lapse in [
+            "UPDATE transfers SET leased_until = 0",
+            "UPDATE outbox SET leased_until = 0",
+        ] {
+            sqlx::query(lapse).execute(database.pool()).await.unwrap();
+        }
+        database.close().await;
+    }
+
+    pub(crate) async fn count(&self, table: &str) -> i64 {
+        let database = self.database().await;
+        let count = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        let count: (i64,) = sqlx::query_as(count)
+            .fetch_one(database.pool())
+            .await
+            .unwrap();
+        database.close().await;
+        count.0
+    }
+
+    /// Waits until the broker has all events and the service knows.
+    pub(crate) async fn outbox_is_empty(&self) {
+        let database = self.database().await;
+        until(async || {
+            let left = sqlx::query_as("SELECT COUNT(*) FROM outbox").fetch_one(database.pool());
+            let (left,): (i64,) = left.await.unwrap();
+            (left == 0).then_some(())
+        })
+        .await;
+        database.close().await;
+    }
+}
+
+pub(crate) struct Process {
+    running: Option<Running>,
+    runtime: Option<Runtime>,
+}
+
+impl Process {
+    /// Kills it where it stands.
+    pub(crate) fn crash(self) {}
+
+    /// Has it stop in order.
+    pub(crate) async fn stop(mut self) {
+        let running = self.running.take().unwrap();
+        let runtime = self.runtime.as_ref().unwrap();
+        runtime.spawn(running.stop()).await.unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Customer {
+    pub(crate) party: Party,
+    pub(crate) session: String,
+    transfers: TransfersClient,
+}
+
+/// What a customer is told.
+pub(crate) type Answer = Result<TransferReceipt, TransferError>;
+
+pub(crate) fn order(to: Recipient, amount: i64, key: &str) -> TransferOrder {
+    TransferOrder {
+        to,
+        amount: Amount::new(amount).unwrap(),
+        key: IdempotencyKey::try_from(key.to_owned()).unwrap(),
+    }
+}
+
+pub(crate) fn named(name: &str) -> Recipient {
+    Recipient::Username(name.to_owned())
+}
+
+impl Customer {
+    pub(crate) fn order(&self, order: TransferOrder) -> Call<Answer> {
+        self.transfers
+            .transfer(order)
+            .metadata("session", &self.session)
+    }
+
+    /// Pays, or is told why not.
+    pub(crate) async fn pay(&self, to: &str, amount: i64, key: &str) -> Answer {
+        match self.order(order(named(to), amount, key)).await {
+            Ok(receipt) => Ok(receipt),
+            Err(CallError::Handler(error)) => Err(error),
+            Err(CallError::Bus(failure)) => panic!("{failure:?}"),
+        }
+    }
+
+    /// Asks again for as long as it takes.
+    pub(crate) async fn pay_in_the_end(&self, to: &str, amount: i64, key: &str) -> Answer {
+        until(
+            async || match self.order(order(named(to), amount, key)).await {
+                Ok(receipt) => Some(Ok(receipt)),
+                Err(CallError::Handler(TransferError::Pending | TransferError::Refused(_))) => None,
+                Err(CallError::Handler(error)) => Some(Err(error)),
+                Err(CallError::Bus(_)) => None,
+            },
+        )
+        .await
+    }
+
+    pub(crate) async fn transactions(&self) -> Vec<Transaction> {
+        let page = self.transfers.transactions(PageRequest::new(1, 100));
+        let page = page.metadata("session", &self.session).await;
+        page.unwrap().items
+    }
+
+    /// Waits until none of this customer's transfers is pending.
+    pub(crate) async fn is_settled(&self) -> Vec<Transaction> {
+        until(async || {
+            let all = self.transactions().await;
+            let pending = |transfer: &Transaction| transfer.status == TransferStatus::Pending;
+            (!all.iter().any(pending)).then_some(all)
+        })
+        .await
+    }
+}

@@ -1,0 +1,82 @@
+//! How events reach the broker.
+
+use crate::{bank::Bank, broker::Events, on_both_databases};
+use futures_util::future::join_all;
+use std::{collections::HashSet, sync::Arc};
+
+on_both_databases! {
+    what_the_broker_refused_is_emitted_later_under_the_same_id,
+    two_relays_at_once_emit_everything_and_nothing_twice,
+    a_service_that_stops_leaves_no_event_behind,
+    a_service_stops_though_the_broker_refuses,
+}
+
+async fn what_the_broker_refused_is_emitted_later_under_the_same_id(bank: Arc<Bank>) {
+    let _accounts = bank.serve_accounts().await;
+    let _process = bank.start().await;
+    let ada = bank.customer("ada", 500).await;
+    bank.customer("bob", 0).await;
+    bank.broker.on_events(Events::Refused);
+    for key in ["a", "b", "c"] {
+        ada.pay("bob", 1, key).await.unwrap();
+    }
+    bank.broker.refuses(10).await;
+    assert_eq!(bank.count("outbox").await, 3);
+    bank.broker.on_events(Events::Confirmed);
+    bank.outbox_is_empty().await;
+    let mut made = ada.transactions().await;
+    made.reverse();
+    let made: Vec<_> = made
+        .iter()
+        .map(|transfer| transfer.id.to_string())
+        .collect();
+    assert_eq!(bank.broker.taken(), made, "the oldest first");
+}
+
+async fn two_relays_at_once_emit_everything_and_nothing_twice(bank: Arc<Bank>) {
+    const TRANSFERS: usize = 200;
+    let _accounts = bank.serve_accounts().await;
+    let _replicas = [bank.start().await, bank.start().await];
+    let ada = bank.customer("ada", 100_000).await;
+    bank.customer("bob", 0).await;
+    let keys: Vec<_> = (0..TRANSFERS).map(|number| number.to_string()).collect();
+    for answer in join_all(keys.iter().map(|key| ada.pay_in_the_end("bob", 1, key))).await {
+        answer.unwrap();
+    }
+    bank.outbox_is_empty().await;
+    let taken = bank.broker.taken();
+    let told: HashSet<_> = taken.iter().cloned().collect();
+    let posted = bank.accounts.posted();
+    let posted: HashSet<_> = posted.iter().map(ToString::to_string).collect();
+    assert_eq!(told, posted);
+    assert_eq!((taken.len(), posted.len()), (TRANSFERS, TRANSFERS));
+}
+
+async fn a_service_that_stops_leaves_no_event_behind(bank: Arc<Bank>) {
+    let _accounts = bank.serve_accounts().await;
+    let process = bank.start().await;
+    let ada = bank.customer("ada", 500).await;
+    bank.customer("bob", 0).await;
+    let keys: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+    for answer in join_all(keys.iter().map(|key| ada.pay_in_the_end("bob", 1, key))).await {
+        answer.unwrap();
+    }
+    process.stop().await;
+    assert_eq!(bank.count("outbox").await, 0);
+    assert_eq!(bank.broker.taken().len(), 20);
+}
+
+async fn a_service_stops_though_the_broker_refuses(bank: Arc<Bank>) {
+    let _accounts = bank.serve_accounts().await;
+    let process = bank.start().await;
+    let ada = bank.customer("ada", 500).await;
+    bank.customer("bob", 0).await;
+    bank.broker.on_events(Events::Refused);
+    ada.pay("bob", 1, "rent").await.unwrap();
+    crate::bank::soon(process.stop()).await;
+    assert_eq!(bank.count("outbox").await, 1);
+    bank.broker.on_events(Events::Confirmed);
+    let _again = bank.start().await;
+    bank.outbox_is_empty().await;
+    assert_eq!(bank.broker.taken().len(), 1);
+}
