@@ -1,32 +1,34 @@
-//! The HTTP gateway.
+//! The HTTP gateway: makes a call over the bus of every request, and an answer of its reply.
+//!
+//! In reading order, as a request travels: the `server` accepts its connection, the `edge` gives it
+//! a name, a budget and a context that its calls inherit, `request` reads what it brings, one of
+//! the `routes` asks a service through the `gateway`'s clients, which note the call's id in its
+//! `correlation`, and what goes wrong becomes a `problem`. The `page` is for people.
+//!
+//! The gateway decides nothing: the services verify each session themselves, and their databases
+//! say what an idempotency key has done.
 
-use chassis::{Platform, Running, settings::Secret};
-use notification_service::Feed;
-use std::net::SocketAddr;
+mod correlation;
+mod edge;
+mod gateway;
+mod limits;
+mod page { pub(crate) fn router() -> axum::Router { axum::Router::new() } }
+mod problem;
+mod request;
+mod routes;
+mod server;
+mod settings;
 
-/// Settings of the gateway.
-#[derive(Debug, Clone, clap::Args)]
-pub struct HttpSettings {
-    /// Address to listen on
-    #[arg(
-        long,
-        env = "HTTP_ADDR",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8080"
-    )]
-    pub http_addr: SocketAddr,
+pub use limits::Limits;
+pub use settings::HttpSettings;
 
-    /// What X-Admin-Secret must be; without it the admin routes are off
-    #[arg(long, env = "ADMIN_SECRET", hide_env_values = true, value_name = "SECRET", value_parser = admin_secret)]
-    pub admin_secret: Option<Secret>,
-}
-
-fn admin_secret(text: &str) -> Result<Secret, String> {
-    if text.len() < 8 {
-        return Err("at least 8 characters are needed".to_owned());
-    }
-    Ok(Secret::new(text.to_owned()))
-}
+use anyhow::Context as _;
+use axum::Router;
+use chassis::{Platform, Running};
+use gateway::Gateway;
+use notification_service::{Feed, live_router};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::net::TcpListener;
 
 /// Starts the gateway; returns the address it listens on.
 ///
@@ -36,9 +38,45 @@ fn admin_secret(text: &str) -> Result<Secret, String> {
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(
-    _platform: &Platform,
-    _settings: &HttpSettings,
-    _feed: &Feed,
+    platform: &Platform,
+    settings: &HttpSettings,
+    feed: &Feed,
 ) -> anyhow::Result<(Running, SocketAddr)> {
-    anyhow::bail!("not built yet")
+    start_within(platform, settings, feed, Limits::default()).await
+}
+
+/// Starts the gateway with other limits.
+///
+/// # Errors
+/// As [`start`].
+///
+/// # Cancel safety
+/// As [`start`].
+pub async fn start_within(
+    platform: &Platform,
+    settings: &HttpSettings,
+    feed: &Feed,
+    limits: Limits,
+) -> anyhow::Result<(Running, SocketAddr)> {
+    let platform = platform.of_program("api-producer");
+    let app = app(&platform, settings, feed, limits);
+    let address = settings.http_addr;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address}"))?;
+    let address = listener.local_addr()?;
+    if settings.admin_secret.is_none() {
+        tracing::info!("the admin routes are off: no admin secret is set");
+    }
+    let running = Running::new().beside(|stop| server::serve(listener, app, limits, stop));
+    Ok((running, address))
+}
+
+/// Everything that is served.
+fn app(platform: &Platform, settings: &HttpSettings, feed: &Feed, limits: Limits) -> Router {
+    let gateway = Arc::new(Gateway::new(platform, settings, limits));
+    let routes = routes::router(Arc::clone(&gateway))
+        .merge(live_router(platform.identity.clone(), feed.clone()))
+        .merge(page::router());
+    edge::around(routes, gateway)
 }

@@ -1,0 +1,38 @@
+//! What all routes work with.
+
+use crate::{correlation::noting, limits::Limits, settings::HttpSettings};
+use chassis::{Identity, Platform, settings::Secret};
+use contracts::{
+    account::AccountsClient, auth::AuthClient, notification::NotificationsClient,
+    transfer::TransfersClient,
+};
+use replybus::Bus;
+
+/// The services, as the gateway calls them, and who it is.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) auth: AuthClient,
+    pub(crate) accounts: AccountsClient,
+    pub(crate) transfers: TransfersClient,
+    pub(crate) notifications: NotificationsClient,
+    pub(crate) bus: Bus,
+    pub(crate) identity: Identity,
+    pub(crate) admin_secret: Option<Secret>,
+    pub(crate) limits: Limits,
+}
+
+impl Gateway {
+    pub(crate) fn new(platform: &Platform, settings: &HttpSettings, limits: Limits) -> Self {
+        let bus = &platform.bus;
+        Self {
+            auth: AuthClient::new(bus).layer(noting()),
+            accounts: AccountsClient::new(bus).layer(noting()),
+            transfers: TransfersClient::new(bus).layer(noting()),
+            notifications: NotificationsClient::new(bus).layer(noting()),
+            bus: bus.clone(),
+            identity: platform.identity.clone(),
+            admin_secret: settings.admin_secret.clone(),
+            limits,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What a request brings, read without trust: who asks, the query, the body, and the key.
+
+mod admin;
+mod body;
+mod fields;
+mod key;
+mod query;
+mod session;
+
+pub(crate) use admin::Admin;
+pub(crate) use body::{Body, discard, too_large};
+pub(crate) use fields::{Either, Fields, FromFields, account_number};
+pub(crate) use key::{Key, Keyed};
+pub(crate) use query::{OfAccount, OfUser, Paging, Searching, user_id};
+pub(crate) use session::{Signed, session_of};

@@ -1,0 +1,149 @@
+//! The query of a request, a parameter or two at a time. Unknown ones are ignored, and an empty one
+//! is as good as none: forms send what is left empty.
+
+use super::fields::account_number;
+use crate::{gateway::Gateway, problem::Problem};
+use axum::{
+    extract::{FromRequestParts, Query},
+    http::request::Parts,
+};
+use contracts::{AccountNumber, PageRequest, UserId};
+use std::{collections::HashMap, sync::Arc};
+use utoipa::IntoParams;
+
+/// No name and no number that is searched for is longer.
+const SEARCH_CHARS_MAX: usize = 100;
+
+/// Which page of a list.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Paging {
+    /// Counts from 1; the first unless given.
+    #[param(minimum = 1, maximum = 1_000_000)]
+    page: Option<u32>,
+    /// Entries on a page, 20 unless given; more than 100 count as 100.
+    #[param(minimum = 1)]
+    size: Option<u32>,
+}
+
+/// What to look for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Searching {
+    /// Part of a name or an account number; everything unless given.
+    #[param(max_length = 100)]
+    pub(crate) search: Option<String>,
+}
+
+/// Whom it concerns.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OfUser {
+    /// A user's id; all users unless given.
+    #[param(value_type = Option<String>, format = Uuid)]
+    pub(crate) user_id: Option<UserId>,
+}
+
+/// Whose account is asked for.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OfAccount {
+    /// 6 to 20 digits.
+    #[param(value_type = String, example = "400012345675")]
+    pub(crate) account_number: AccountNumber,
+}
+
+impl Paging {
+    pub(crate) fn request(&self) -> PageRequest {
+        PageRequest::new(
+            self.page.unwrap_or(1),
+            self.size.unwrap_or(PageRequest::SIZE),
+        )
+    }
+}
+
+impl FromRequestParts<Arc<Gateway>> for Paging {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        let parameters = Parameters::of(parts)?;
+        Ok(Self {
+            page: parameters.count("page")?,
+            size: parameters.count("size")?,
+        })
+    }
+}
+
+impl FromRequestParts<Arc<Gateway>> for Searching {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        let parameters = Parameters::of(parts)?;
+        let search = parameters.given("search").map(str::to_owned);
+        let chars = search.as_ref().map_or(0, |text| text.chars().count());
+        if chars > SEARCH_CHARS_MAX {
+            let allowed = format!("at most {SEARCH_CHARS_MAX} characters are allowed");
+            return Err(Problem::field("search", &allowed));
+        }
+        Ok(Self { search })
+    }
+}
+
+impl FromRequestParts<Arc<Gateway>> for OfUser {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        let parameters = Parameters::of(parts)?;
+        let id = parameters.given("user_id");
+        Ok(Self {
+            user_id: id.map(|id| user_id("user_id", id)).transpose()?,
+        })
+    }
+}
+
+impl FromRequestParts<Arc<Gateway>> for OfAccount {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        let name = "account_number";
+        let parameters = Parameters::of(parts)?;
+        let number = parameters.given(name);
+        let number = number.ok_or_else(|| Problem::field(name, "is required"))?;
+        Ok(Self {
+            account_number: account_number(name, number)?,
+        })
+    }
+}
+
+/// A user's id out of a parameter.
+pub(crate) fn user_id(name: &str, text: &str) -> Result<UserId, Problem> {
+    text.parse()
+        .map_err(|_| Problem::field(name, "a user's id (UUID) is needed"))
+}
+
+/// The parameters as they came; the last of a name counts.
+struct Parameters(HashMap<String, String>);
+
+impl Parameters {
+    fn of(parts: &Parts) -> Result<Self, Problem> {
+        let query = Query::try_from_uri(&parts.uri);
+        let Query(parameters) =
+            query.map_err(|_| Problem::field("query", "it can't be read as parameters"))?;
+        Ok(Self(parameters))
+    }
+
+    fn given(&self, name: &str) -> Option<&str> {
+        let text = self.0.get(name)?.trim();
+        (!text.is_empty()).then_some(text)
+    }
+
+    fn count(&self, name: &str) -> Result<Option<u32>, Problem> {
+        let Some(text) = self.given(name) else {
+            return Ok(None);
+        };
+        let count = text.parse().ok().filter(|count| *count >= 1);
+        count
+            .map(Some)
+            .ok_or_else(|| Problem::field(name, "an integer from 1 is needed"))
+    }
+}

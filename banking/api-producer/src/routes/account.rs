@@ -1,0 +1,144 @@
+//! `/api/account`: a user's own money.
+
+use super::openapi::{Bad, Conflict, Missing, Unauthenticated, Unavailable};
+use crate::{
+    gateway::Gateway,
+    problem::Problem,
+    request::{Body, Fields, FromFields, Key, Keyed, OfAccount, Paging, Signed},
+};
+use axum::{Json, extract::State};
+use contracts::{
+    Amount, Page,
+    account::{Balance, Holder, Profile, StatementEntry},
+};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::default()
+        .routes(routes!(me))
+        .routes(routes!(balance))
+        .routes(routes!(lookup))
+        .routes(routes!(deposit))
+        .routes(routes!(withdraw))
+        .routes(routes!(statement))
+}
+
+/// How much to pay in or out.
+#[derive(ToSchema)]
+struct AmountBody {
+    /// In minor units; an integer.
+    amount: Amount,
+}
+
+impl FromFields for AmountBody {
+    fn from_fields(fields: &Fields) -> Result<Self, Problem> {
+        Ok(Self {
+            amount: fields.amount("amount")?,
+        })
+    }
+}
+
+/// The account of the user who asks.
+#[utoipa::path(
+    get,
+    path = "/api/account/me",
+    tag = "account",
+    security(("session" = []), ("bearer" = [])),
+    responses((status = OK, body = Profile), Unauthenticated, Unavailable)
+)]
+async fn me(State(gateway): State<Arc<Gateway>>, _: Signed) -> Result<Json<Profile>, Problem> {
+    Ok(Json(gateway.accounts.me().await?))
+}
+
+/// What is on the account of the user who asks.
+#[utoipa::path(
+    get,
+    path = "/api/account/balance",
+    tag = "account",
+    security(("session" = []), ("bearer" = [])),
+    responses((status = OK, body = Balance), Unauthenticated, Unavailable)
+)]
+async fn balance(
+    State(gateway): State<Arc<Gateway>>,
+    _: Signed,
+) -> Result<Json<Balance>, Problem> {
+    Ok(Json(gateway.accounts.balance().await?))
+}
+
+/// Who holds an account.
+#[utoipa::path(
+    get,
+    path = "/api/account/lookup",
+    tag = "account",
+    params(OfAccount),
+    security(("session" = []), ("bearer" = [])),
+    responses((status = OK, body = Holder), Bad, Unauthenticated, Missing, Unavailable)
+)]
+async fn lookup(
+    State(gateway): State<Arc<Gateway>>,
+    _: Signed,
+    OfAccount { account_number }: OfAccount,
+) -> Result<Json<Holder>, Problem> {
+    Ok(Json(gateway.accounts.lookup(account_number).await?))
+}
+
+/// Pays in, once for each key.
+#[utoipa::path(
+    post,
+    path = "/api/account/deposit",
+    tag = "account",
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 128,
+            description = "Names the deposit: asked again with it, nothing more is paid in.")),
+    request_body = AmountBody,
+    security(("session" = []), ("bearer" = [])),
+    responses((status = OK, body = Balance), Bad, Unauthenticated, Conflict, Unavailable)
+)]
+async fn deposit(
+    State(gateway): State<Arc<Gateway>>,
+    _: Signed,
+    Key(key): Key,
+    Body(AmountBody { amount }): Body<AmountBody>,
+) -> Keyed<Balance> {
+    let paid_in = gateway.accounts.deposit(amount, key.clone()).await;
+    Keyed(key, paid_in.map_err(Problem::from))
+}
+
+/// Pays out, once for each key.
+#[utoipa::path(
+    post,
+    path = "/api/account/withdraw",
+    tag = "account",
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 128,
+            description = "Names the withdrawal: asked again with it, nothing more is paid out.")),
+    request_body = AmountBody,
+    security(("session" = []), ("bearer" = [])),
+    responses((status = OK, body = Balance), Bad, Unauthenticated, Conflict, Unavailable)
+)]
+async fn withdraw(
+    State(gateway): State<Arc<Gateway>>,
+    _: Signed,
+    Key(key): Key,
+    Body(AmountBody { amount }): Body<AmountBody>,
+) -> Keyed<Balance> {
+    let paid_out = gateway.accounts.withdraw(amount, key.clone()).await;
+    Keyed(key, paid_out.map_err(Problem::from))
+}
+
+/// The entries on the account of the user who asks, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/account/statement",
+    tag = "account",
+    params(Paging),
+    security(("session" = []), ("bearer" = [])),
+    responses((status = OK, body = Page<StatementEntry>), Bad, Unauthenticated, Unavailable)
+)]
+async fn statement(
+    State(gateway): State<Arc<Gateway>>,
+    _: Signed,
+    paging: Paging,
+) -> Result<Json<Page<StatementEntry>>, Problem> {
+    Ok(Json(gateway.accounts.statement(paging.request()).await?))
+}

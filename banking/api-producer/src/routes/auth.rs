@@ -1,0 +1,125 @@
+//! `/api/auth`: who somebody is.
+
+use super::openapi::{Bad, Conflict, Unauthenticated, Unavailable};
+use crate::{
+    gateway::Gateway,
+    problem::Problem,
+    request::{Body, Either, Fields, FromFields, Signed},
+};
+use axum::{Json, extract::State};
+use contracts::auth::{LoggedIn, Login, LoginName, Password, Registered, Registration};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::default()
+        .routes(routes!(register))
+        .routes(routes!(login))
+        .routes(routes!(logout))
+}
+
+/// Whom to register.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes what is read field by field")]
+struct RegisterBody {
+    /// 3 to 32 letters, digits, `_`, `-` and `.`, beginning with a letter or digit.
+    #[schema(min_length = 3, max_length = 32)]
+    username: String,
+    /// 8 to 128 characters.
+    #[schema(min_length = 8, max_length = 128, format = Password)]
+    password: String,
+    /// 7 to 15 digits.
+    #[schema(min_length = 7, max_length = 15)]
+    phone: Option<String>,
+}
+
+impl FromFields for Registration {
+    fn from_fields(fields: &Fields) -> Result<Self, Problem> {
+        Ok(Self {
+            username: fields.text("username")?,
+            password: Password::new(fields.text("password")?),
+            phone: fields.optional_text("phone")?,
+        })
+    }
+}
+
+/// Who logs in: `username` or `phone`, and `password`.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes what is read field by field")]
+struct LoginBody {
+    /// The name they registered with.
+    username: Option<String>,
+    /// The phone they registered with, instead.
+    phone: Option<String>,
+    /// Their password.
+    #[schema(format = Password)]
+    password: String,
+}
+
+impl FromFields for Login {
+    fn from_fields(fields: &Fields) -> Result<Self, Problem> {
+        let who = match fields.either_text("username", "phone")? {
+            Either::One(username) => LoginName::Username(username),
+            Either::Other(phone) => LoginName::Phone(phone),
+        };
+        Ok(Self {
+            who,
+            password: Password::new(fields.text("password")?),
+        })
+    }
+}
+
+/// A session has ended.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+struct LoggedOut {
+    /// Always true.
+    ok: bool,
+}
+
+/// Makes a user, and an account with 100000 minor units on it.
+#[utoipa::path(
+    post,
+    path = "/api/auth/register",
+    tag = "auth",
+    request_body = RegisterBody,
+    responses((status = OK, body = Registered), Bad, Conflict, Unavailable)
+)]
+async fn register(
+    State(gateway): State<Arc<Gateway>>,
+    Body(registration): Body<Registration>,
+) -> Result<Json<Registered>, Problem> {
+    Ok(Json(gateway.auth.register(registration).await?))
+}
+
+/// Begins a session.
+#[utoipa::path(
+    post,
+    path = "/api/auth/login",
+    tag = "auth",
+    request_body = LoginBody,
+    responses((status = OK, body = LoggedIn), Bad, Unauthenticated, Unavailable)
+)]
+async fn login(
+    State(gateway): State<Arc<Gateway>>,
+    Body(login): Body<Login>,
+) -> Result<Json<LoggedIn>, Problem> {
+    Ok(Json(gateway.auth.login(login).await?))
+}
+
+/// Ends the session, everywhere.
+#[utoipa::path(
+    post,
+    path = "/api/auth/logout",
+    tag = "auth",
+    security(("session" = []), ("bearer" = [])),
+    responses((status = OK, body = LoggedOut), Unauthenticated, Unavailable)
+)]
+async fn logout(
+    State(gateway): State<Arc<Gateway>>,
+    _: Signed,
+) -> Result<Json<LoggedOut>, Problem> {
+    gateway.auth.logout().await?;
+    Ok(Json(LoggedOut { ok: true }))
+}
