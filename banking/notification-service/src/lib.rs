@@ -1,34 +1,87 @@
-//! The notification service.
+//! The notification service: tells both sides of each transfer, and shows it at once to those who
+//! are connected.
+//!
+//! In reading order: the `subscriber` takes completed transfers, makes of each what its two sides
+//! are `told`, and puts that into the `store`, once. Then it goes to the [`Feed`], which brings it
+//! to every process that has sockets, and to the sockets of its user ([`live`]). The `service`
+//! answers who asks for what is stored.
+//!
+//! The feed forgets what it has shown, so a client connects first and then fetches the list: the
+//! socket is open when it is among those that are told, hence what is stored later comes over the
+//! socket, and what was stored before is in the list. What is in both has the same id.
 
-use axum::Router;
-use chassis::{Identity, Platform, Running};
+pub mod live;
 
-/// Live notifications, as they are stored; clones share it.
-#[derive(Debug, Clone)]
-pub struct Feed;
+mod feed;
+mod service;
+mod store;
+mod subscriber;
+mod told;
 
-impl Feed {
-    /// The feed of this platform: over Redis, or within this process.
-    ///
-    /// # Errors
-    /// The address of Redis can't be read.
-    pub fn open(_platform: &Platform) -> anyhow::Result<Self> {
-        Ok(Self)
-    }
-}
+pub use feed::Feed;
+pub use live::{live_router, serve_live};
 
-/// The route `/ws`.
-pub fn live_router(_identity: Identity, _feed: Feed) -> Router {
-    Router::new()
-}
+use anyhow::Context as _;
+use chassis::{Platform, Running};
+use contracts::{TransactionCompleted, notification::NotificationsServer};
+use service::Service;
+use std::time::Duration;
+use store::Store;
+use subscriber::Subscriber;
+use tokio_util::sync::CancellationToken;
 
-/// Starts the service.
+/// The name under which this program is known to others.
+pub const NAME: &str = "notification-service";
+
+/// The group that is told of each transfer; a queue of that name.
+const GROUP: &str = "notifications";
+/// Events that are stored at once in one process: fewer than it has connections to the database,
+/// so that a burst of transfers leaves some to those who ask.
+const EVENTS_AT_ONCE: u16 = 6;
+/// Storing takes milliseconds. What takes longer waits for a database that is away, and goes back
+/// to the queue when the service stops.
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Starts the service, which shows what it stores on `feed`.
 ///
 /// # Errors
 /// Its database or its queues can't be had.
 ///
 /// # Cancel safety
 /// Not to be dropped before it is ready.
-pub async fn start(_platform: &Platform, _feed: &Feed) -> anyhow::Result<Running> {
-    anyhow::bail!("not built yet")
+pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> {
+    let platform = platform.of_program(NAME);
+    let database = platform.database("notification", &sqlx::migrate!()).await?;
+    let store = Store::new(database.clone());
+    let ended = CancellationToken::new();
+    let subscriber = Subscriber {
+        store: store.clone(),
+        feed: feed.clone(),
+        ended: ended.clone(),
+    };
+    let told = platform
+        .bus
+        .subscribe(GROUP, move |event: TransactionCompleted| {
+            subscriber.clone().tell(event)
+        })
+        .concurrency(EVENTS_AT_ONCE)
+        .drain_within(DRAIN_WITHIN)
+        .await
+        .context("can't subscribe to transfers")?;
+    let service = Service {
+        name: NAME,
+        identity: platform.identity.clone(),
+        store,
+    };
+    let asked = platform
+        .bus
+        .serve(NotificationsServer::new(service))
+        .await
+        .context("can't serve")?;
+    let running = Running::new().serving(told).serving(asked);
+    Ok(running.beside(|stop| async move {
+        stop.cancelled().await;
+        ended.cancel();
+        database.close().await;
+    }))
 }

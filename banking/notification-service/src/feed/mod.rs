@@ -1,0 +1,114 @@
+//! The live feed: what is stored anywhere reaches the sockets of its user everywhere, or the
+//! sockets are closed so that their clients fetch the list.
+
+mod channel;
+mod listeners;
+
+pub(crate) use listeners::{Missed, NoSeat, Seat};
+
+use crate::told::Told;
+use channel::Channel;
+use chassis::Platform;
+use contracts::UserId;
+use listeners::Listeners;
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+/// Sockets that are told to close are waited for so long.
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Live notifications, as they are stored; clones share it. One is enough for a process, and a
+/// process without Redis must not have two: they would not hear of each other.
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+struct Inner {
+    listeners: Arc<Listeners>,
+    /// None within one process.
+    channel: Option<Channel>,
+    sockets: TaskTracker,
+    closing: CancellationToken,
+    /// The last clone that is dropped ends the subscription.
+    _end: DropGuard,
+}
+
+impl Feed {
+    /// The feed of this platform: over Redis, or within this process. It subscribes when the first
+    /// socket comes.
+    ///
+    /// # Errors
+    /// The address of Redis can't be read.
+    pub fn open(platform: &Platform) -> anyhow::Result<Self> {
+        let namespace = &platform.settings().namespace;
+        let channel = match platform.redis()? {
+            Some(client) => Some(Channel::new(client, namespace)?),
+            None => None,
+        };
+        let closing = CancellationToken::new();
+        Ok(Self(Arc::new(Inner {
+            listeners: Arc::new(Listeners::new(channel.is_none())),
+            channel,
+            sockets: TaskTracker::new(),
+            _end: closing.clone().drop_guard(),
+            closing,
+        })))
+    }
+
+    /// Closes all sockets of this process, with the code that says that it goes away (1001), and
+    /// waits until they are closed, for a few seconds. To be called when what serves them stops;
+    /// sockets that come later are closed at once.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, sockets close in the background.
+    pub async fn close(&self) {
+        self.0.closing.cancel();
+        self.0.sockets.close();
+        if timeout(CLOSE_WITHIN, self.0.sockets.wait()).await.is_err() {
+            tracing::warn!(left = self.0.sockets.len(), "sockets are still open");
+        }
+    }
+
+    /// Shows notifications to their users, wherever they are connected. Never fails: that it could
+    /// not be done is logged, and what is stored is in the list.
+    pub(crate) async fn publish(&self, told: &[Told]) {
+        match &self.0.channel {
+            None => told.iter().for_each(|told| self.0.listeners.tell(told)),
+            Some(channel) => channel.publish(told).await,
+        }
+    }
+
+    /// A seat for one more socket of a user, of whom `most` may have one. Waits for the
+    /// subscription, for a few seconds.
+    pub(crate) async fn seat(&self, user: UserId, most: usize) -> Result<Seat, NoSeat> {
+        if let Some(channel) = &self.0.channel {
+            channel.subscribe(&self.0.listeners, &self.0.closing);
+        }
+        Listeners::seat(&self.0.listeners, user, most).await
+    }
+
+    /// Runs a socket; [`close`](Self::close) waits for it.
+    pub(crate) async fn run<F: Future>(&self, socket: F) -> F::Output {
+        self.0.sockets.track_future(socket).await
+    }
+
+    /// Waits until sockets are to be closed.
+    pub(crate) async fn closing(&self) {
+        self.0.closing.cancelled().await;
+    }
+}
+
+impl fmt::Debug for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed")
+            .field("redis", &self.0.channel.is_some())
+            .field("sockets", &self.0.sockets.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! What the tests connect with, and to.
+
+use super::{LiveSettings, live_router_with};
+use crate::{feed::Feed, told::Told};
+use axum::extract::ws::CloseCode;
+use chassis::{
+    Identity, Platform,
+    identity::SessionStore,
+    keys::Keys,
+    settings::{PlatformSettings, Secret},
+};
+use clap::Parser;
+use contracts::UserId;
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use uuid::Uuid;
+
+/// Nothing takes so long.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+
+#[derive(Parser)]
+struct Program {
+    #[command(flatten)]
+    platform: PlatformSettings,
+}
+
+/// A feed, as a process has it.
+pub(crate) async fn feed(redis: Option<&str>, namespace: &str) -> Feed {
+    let mut settings = Program::parse_from(["test", "--namespace", namespace]).platform;
+    // Not what the environment of the tests may say.
+    (settings.amqp_url, settings.keys_dir) = (None, None);
+    settings.redis_url = None;
+    settings.redis_url = redis.map(|url| Secret::new(url.to_owned()));
+    Feed::open(&Platform::connect("test", settings).await.unwrap()).unwrap()
+}
+
+/// Who knows its sessions by itself.
+pub(crate) fn identity() -> Identity {
+    Identity::new("test", &Keys::draw().unwrap(), SessionStore::memory())
+}
+
+/// Serves a live router until the test ends.
+pub(crate) async fn serve(identity: &Identity, feed: &Feed, settings: LiveSettings) -> SocketAddr {
+    let router = live_router_with(identity.clone(), feed.clone(), settings);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+pub(crate) fn told(user_id: UserId, message: &str) -> Told {
+    Told {
+        id: Uuid::now_v7(),
+        user_id,
+        message: message.to_owned(),
+        created_at: Timestamp::now(),
+    }
+}
+
+/// A client of `/ws`.
+pub(crate) struct Client(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Client {
+    pub(crate) async fn connect(address: SocketAddr, session: &str) -> Self {
+        Self::open(&format!("ws://{address}/ws?session={session}")).await
+    }
+
+    pub(crate) async fn open(url: &str) -> Self {
+        let opened = timeout(SOON, connect_async(url)).await;
+        Self(opened.unwrap().unwrap().0)
+    }
+
+    /// The next message; none once the server closed.
+    pub(crate) async fn message(&mut self) -> Option<serde_json::Value> {
+        loop {
+            match timeout(SOON, self.0.next()).await.unwrap() {
+                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).ok(),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                _ => return None,
+            }
+        }
+    }
+
+    /// Reads to the end; returns the code the server closed with.
+    pub(crate) async fn closed(&mut self) -> Option<CloseCode> {
+        let mut code = None;
+        loop {
+            match timeout(SOON, self.0.next()).await.unwrap() {
+                Some(Ok(Message::Close(frame))) => code = frame.map(|frame| frame.code.into()),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return code,
+            }
+        }
+    }
+}

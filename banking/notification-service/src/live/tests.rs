@@ -1,0 +1,234 @@
+use super::{
+    client::{Client, HOUR, SOON, feed, identity, serve, told},
+    *,
+};
+use axum::extract::ws::close_code::{AGAIN, AWAY, POLICY, RESTART};
+use chassis::{identity::SessionStore, keys::Keys};
+use contracts::UserId;
+use futures_util::SinkExt as _;
+use replybus_tests::{live::unique, servers::ReservedPort};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+use tokio_tungstenite::tungstenite::Message;
+
+#[tokio::test]
+async fn a_message_reaches_all_sockets_of_its_user_and_nobody_elses() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let address = serve(&bank, &feed, LiveSettings::default()).await;
+    let (ada, bob) = (UserId::new(), UserId::new());
+    let adas = bank.begin_session(ada, "ada", HOUR).await.unwrap();
+    let again = bank.begin_session(ada, "ada", HOUR).await.unwrap();
+    let bobs = bank.begin_session(bob, "bob", HOUR).await.unwrap();
+    let mut of_ada = [
+        Client::connect(address, &adas).await,
+        Client::connect(address, &again).await,
+    ];
+    let mut of_bob = Client::connect(address, &bobs).await;
+
+    let (for_ada, for_bob) = (told(ada, "for ada"), told(bob, "for bob"));
+    feed.publish(&[for_ada.clone(), for_bob]).await;
+    for client in &mut of_ada {
+        let message = client.message().await.unwrap();
+        assert_eq!(message["type"], "notification");
+        assert_eq!(message["message"], "for ada");
+        assert_eq!(message["id"], for_ada.id.to_string());
+        assert_eq!(message["is_read"], false);
+        assert_eq!(message["created_at"], for_ada.created_at.to_string());
+    }
+    // The first that comes is his own.
+    assert_eq!(of_bob.message().await.unwrap()["message"], "for bob");
+}
+
+#[tokio::test]
+async fn a_socket_without_a_session_is_accepted_and_closed() {
+    let bank = identity();
+    let address = serve(&bank, &feed(None, "").await, LiveSettings::default()).await;
+    let theirs = identity().begin_session(UserId::new(), "ada", HOUR).await;
+    let ended = bank.begin_session(UserId::new(), "ada", HOUR).await;
+    let ended = ended.unwrap();
+    let session = bank.user_of(&ended).await.unwrap().session;
+    bank.end_session(session).await.unwrap();
+    for query in [
+        String::new(),
+        "?session=".to_owned(),
+        "?session=forged".to_owned(),
+        "?session=%ff&session=twice".to_owned(),
+        format!("?session={}", theirs.unwrap()),
+        format!("?session={ended}"),
+    ] {
+        let mut client = Client::open(&format!("ws://{address}/ws{query}")).await;
+        assert_eq!(client.closed().await, Some(POLICY), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_socket_is_closed_when_its_session_ends() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let settings = LiveSettings {
+        look_every: Duration::from_millis(20),
+        ..LiveSettings::default()
+    };
+    let address = serve(&bank, &feed, settings).await;
+    let ada = UserId::new();
+    let token = bank.begin_session(ada, "ada", HOUR).await.unwrap();
+    let other = bank.begin_session(ada, "ada", HOUR).await.unwrap();
+    let mut client = Client::connect(address, &token).await;
+    let mut stays = Client::connect(address, &other).await;
+    feed.publish(&[told(ada, "still logged in")]).await;
+    assert!(client.message().await.is_some());
+    assert!(stays.message().await.is_some());
+
+    let session = bank.user_of(&token).await.unwrap().session;
+    bank.end_session(session).await.unwrap();
+    assert_eq!(client.closed().await, Some(POLICY));
+    feed.publish(&[told(ada, "another session")]).await;
+    assert!(stays.message().await.is_some());
+
+    let short = bank.begin_session(ada, "ada", Duration::from_secs(2)).await;
+    let mut expires = Client::connect(address, &short.unwrap()).await;
+    assert_eq!(expires.closed().await, Some(POLICY));
+}
+
+#[tokio::test]
+async fn without_the_store_of_sessions_a_client_is_to_come_back_later() {
+    let keys = Keys::draw().unwrap();
+    let known = Identity::new("test", &keys, SessionStore::memory());
+    let token = known.begin_session(UserId::new(), "ada", HOUR).await;
+    // Nobody listens there.
+    let port = ReservedPort::new().unwrap();
+    let away = format!("redis://{}/0", port.address());
+    let store = SessionStore::redis(&away, &unique("away")).unwrap();
+    let bank = Identity::new("test", &keys, store);
+    let address = serve(&bank, &feed(None, "").await, LiveSettings::default()).await;
+    let mut client = Client::connect(address, &token.unwrap()).await;
+    assert_eq!(client.closed().await, Some(AGAIN));
+}
+
+#[tokio::test]
+async fn sockets_beyond_the_limits_are_refused_until_others_leave() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let settings = LiveSettings {
+        sockets_max: 3,
+        sockets_of_user_max: 2,
+        ..LiveSettings::default()
+    };
+    let address = serve(&bank, &feed, settings).await;
+    let (ada, bob) = (UserId::new(), UserId::new());
+    let adas = bank.begin_session(ada, "ada", HOUR).await.unwrap();
+    let bobs = bank.begin_session(bob, "bob", HOUR).await.unwrap();
+    let mut first = Client::connect(address, &adas).await;
+    let _second = Client::connect(address, &adas).await;
+    let mut third = Client::connect(address, &adas).await;
+    assert_eq!(third.closed().await, Some(AGAIN), "ada has two");
+
+    // The place of the one that was refused is free.
+    let mut others = Client::connect(address, &bobs).await;
+    feed.publish(&[told(bob, "connected")]).await;
+    assert!(others.message().await.is_some());
+    let mut fourth = Client::connect(address, &bobs).await;
+    assert_eq!(fourth.closed().await, Some(AGAIN), "there are three");
+
+    first.0.close(None).await.unwrap();
+    first.closed().await;
+    let comes_in = async {
+        loop {
+            let mut client = Client::connect(address, &bobs).await;
+            feed.publish(&[told(bob, "connected")]).await;
+            if client.message().await.is_some() {
+                return;
+            }
+        }
+    };
+    timeout(SOON, comes_in).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socket_that_falls_behind_is_closed() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let address = serve(&bank, &feed, LiveSettings::default()).await;
+    let ada = UserId::new();
+    let token = bank.begin_session(ada, "ada", HOUR).await.unwrap();
+    let mut client = Client::connect(address, &token).await;
+    // On the one thread of this test, the socket does not get its turn in between.
+    for _ in 0..1000 {
+        feed.publish(&[told(ada, "one of many")]).await;
+    }
+    assert_eq!(client.closed().await, Some(RESTART));
+}
+
+#[tokio::test]
+async fn a_client_that_gives_no_sign_of_life_is_closed() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let settings = LiveSettings {
+        ping_every: Duration::from_millis(20),
+        silence_max: Duration::from_secs(1),
+        ..LiveSettings::default()
+    };
+    let address = serve(&bank, &feed, settings).await;
+    let ada = UserId::new();
+    let token = bank.begin_session(ada, "ada", HOUR).await.unwrap();
+    let mut lives = Client::connect(address, &token).await;
+    // It reads, and answers nothing.
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /ws?session={token} HTTP/1.1\r\nhost: bank\r\nconnection: upgrade\r\n\
+        upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    );
+    silent.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    let ended = tokio::select! {
+        ended = timeout(SOON, silent.read_to_end(&mut bytes)) => ended.unwrap().is_ok(),
+        // Reading answers pings.
+        said = lives.message() => panic!("the one that lives: {said:?}"),
+    };
+    assert!(ended);
+    let code = RESTART.to_be_bytes();
+    assert!(bytes.windows(2).any(|bytes| bytes == code));
+    feed.publish(&[told(ada, "still there")]).await;
+    assert!(lives.message().await.is_some());
+}
+
+#[tokio::test]
+async fn clients_have_little_to_say() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let address = serve(&bank, &feed, LiveSettings::default()).await;
+    let ada = UserId::new();
+    let token = bank.begin_session(ada, "ada", HOUR).await.unwrap();
+    let mut client = Client::connect(address, &token).await;
+    client.0.send(Message::text("hello")).await.unwrap();
+    feed.publish(&[told(ada, "ignored what was said")]).await;
+    assert!(client.message().await.is_some());
+    let much = "x".repeat(MESSAGE_BYTES_MAX + 1);
+    client.0.send(Message::text(much)).await.unwrap();
+    assert!(client.message().await.is_none());
+}
+
+#[tokio::test]
+async fn a_stop_closes_all_sockets() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let any = "127.0.0.1:0".parse().unwrap();
+    let (running, address) = serve_live(bank.clone(), &feed, any).await.unwrap();
+    let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
+    let session = session.unwrap();
+    let mut client = Client::connect(address, &session).await;
+    let (code, ()) = tokio::join!(client.closed(), running.stop());
+    assert_eq!(code, Some(AWAY));
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_no_websocket_is_told_so() {
+    let bank = identity();
+    let address = serve(&bank, &feed(None, "").await, LiveSettings::default()).await;
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    let request = "GET /ws?session=x HTTP/1.1\r\nhost: bank\r\nconnection: close\r\n\r\n";
+    plain.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = plain.read_to_string(&mut answer);
+    timeout(SOON, read).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains(r#"{"detail":"#), "{answer}");
+}

@@ -1,0 +1,92 @@
+//! Answers users and the administrator.
+
+use crate::store::Store;
+use backon::Retryable;
+use chassis::{
+    Identity,
+    database::{is_transient, patience},
+};
+use contracts::{
+    Page, PageRequest, Refused, ServiceHealth, UserId,
+    notification::{AdminNotification, MarkedRead, Notification, NotificationError, Notifications},
+};
+use replybus::{Context, Never};
+use std::future::Future;
+use uuid::Uuid;
+
+/// The most notifications that are marked by one call; twice what is listed.
+const MARK_MAX: usize = 100;
+
+/// The notification service.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) name: &'static str,
+    pub(crate) identity: Identity,
+    pub(crate) store: Store,
+}
+
+impl Notifications for Service {
+    async fn list(&self) -> Result<Vec<Notification>, NotificationError> {
+        let user = self.identity.user().await?;
+        answered(|| self.store.newest(user.id)).await
+    }
+
+    async fn mark_read(&self, ids: Option<Vec<Uuid>>) -> Result<MarkedRead, NotificationError> {
+        let marked = self.mark(ids).await;
+        if marked.is_err() {
+            // Marking twice is marking once, so another try under the same key does no harm.
+            Context::current().release_key();
+        }
+        marked
+    }
+
+    async fn admin_total(&self) -> Result<u64, NotificationError> {
+        self.identity.require_admin()?;
+        answered(|| self.store.count(None)).await
+    }
+
+    async fn admin_notifications(
+        &self,
+        page: PageRequest,
+        user_id: Option<UserId>,
+    ) -> Result<Page<AdminNotification>, NotificationError> {
+        self.identity.require_admin()?;
+        answered(|| self.store.page(page, user_id)).await
+    }
+
+    async fn health(&self) -> Result<ServiceHealth, Never> {
+        let (database, redis) = tokio::join!(self.store.is_up(), self.identity.store_is_up());
+        Ok(ServiceHealth::new(self.name, database, redis))
+    }
+}
+
+impl Service {
+    async fn mark(&self, ids: Option<Vec<Uuid>>) -> Result<MarkedRead, NotificationError> {
+        let user = self.identity.user().await?;
+        let marked = match ids {
+            Some(ids) if ids.len() > MARK_MAX => return Err(NotificationError::TooMany(MARK_MAX)),
+            Some(ids) => answered(|| self.store.mark(user.id, &ids)).await?,
+            None => answered(|| self.store.mark_all(user.id)).await?,
+        };
+        Ok(MarkedRead { marked })
+    }
+}
+
+/// Asks the database, again if it was in others' way.
+async fn answered<T, F>(ask: impl FnMut() -> F) -> Result<T, NotificationError>
+where
+    F: Future<Output = sqlx::Result<T>>,
+{
+    let mut ask = ask;
+    // Who waited for a connection in vain has little time left, and is told so instead.
+    let again =
+        |error: &sqlx::Error| is_transient(error) && !matches!(error, sqlx::Error::PoolTimedOut);
+    let asked = (|| ask()).retry(patience()).when(again).await;
+    asked.map_err(|error| {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the database does not answer"
+        );
+        Refused::Unavailable.into()
+    })
+}

@@ -1,0 +1,169 @@
+//! Notifications in the database. Each statement stands alone, and so is a transaction of its own.
+
+use crate::told::Told;
+use chassis::{
+    Database,
+    database::{moment, parsed},
+};
+use contracts::{
+    Page, PageRequest, UserId,
+    notification::{AdminNotification, LIST_MAX, Notification},
+};
+use sqlx::AssertSqlSafe;
+use std::fmt::Write as _;
+use uuid::Uuid;
+
+/// The notifications of all users.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    database: Database,
+}
+
+impl Store {
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Stores what the sides of `event` are told, together or not at all. Returns those that are
+    /// stored under their own id, and leaves out those that somebody else had stored before. So it
+    /// may be repeated with the same ids when it is not known whether it was carried out.
+    pub(crate) async fn add(&self, event: Uuid, told: &[Told; 2]) -> sqlx::Result<Vec<Told>> {
+        let [sender, recipient] = told;
+        let added = sqlx::query(
+            "INSERT INTO notifications (id, event, user_id, message, created_at)
+            VALUES ($1, $2, $3, $4, $5), ($6, $2, $7, $8, $5)
+            ON CONFLICT (event, user_id) DO NOTHING",
+        )
+        .bind(sender.id.to_string())
+        .bind(event.to_string())
+        .bind(sender.user_id.to_string())
+        .bind(&sender.message)
+        .bind(sender.created_at.as_microsecond())
+        .bind(recipient.id.to_string())
+        .bind(recipient.user_id.to_string())
+        .bind(&recipient.message)
+        .execute(self.database.pool())
+        .await?;
+        if added.rows_affected() == 2 {
+            return Ok(told.to_vec());
+        }
+        let select = "SELECT id FROM notifications WHERE event = $1";
+        let stored: Vec<(String,)> = sqlx::query_as(select)
+            .bind(event.to_string())
+            .fetch_all(self.database.pool())
+            .await?;
+        let is_stored = |id: Uuid| {
+            let id = id.to_string();
+            stored.iter().any(|(stored,)| *stored == id)
+        };
+        let ours = told.iter().filter(|told| is_stored(told.id));
+        Ok(ours.cloned().collect())
+    }
+
+    /// The newest of a user.
+    pub(crate) async fn newest(&self, user: UserId) -> sqlx::Result<Vec<Notification>> {
+        let select = "SELECT id, message, is_read, created_at FROM notifications
+            WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2";
+        let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(select)
+            .bind(user.to_string())
+            .bind(LIST_MAX)
+            .fetch_all(self.database.pool())
+            .await?;
+        let notification = |(id, message, is_read, created_at): (String, _, _, _)| {
+            Ok(Notification {
+                id: parsed(&id)?,
+                message,
+                is_read: is_read != 0,
+                created_at: moment(created_at)?,
+            })
+        };
+        rows.into_iter().map(notification).collect()
+    }
+
+    /// Marks all of a user's notifications as read; returns how many were not.
+    pub(crate) async fn mark_all(&self, user: UserId) -> sqlx::Result<u64> {
+        let update = "UPDATE notifications SET is_read = 1 WHERE user_id = $1 AND is_read = 0";
+        let marked = sqlx::query(update)
+            .bind(user.to_string())
+            .execute(self.database.pool())
+            .await?;
+        Ok(marked.rows_affected())
+    }
+
+    /// Marks those of these notifications that are the user's; returns how many were not read.
+    pub(crate) async fn mark(&self, user: UserId, ids: &[Uuid]) -> sqlx::Result<u64> {
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let mut update =
+            "UPDATE notifications SET is_read = 1 WHERE user_id = $1 AND is_read = 0 AND id IN ("
+                .to_owned();
+        for number in 2..ids.len() + 2 {
+            // A string takes all that is written to it.
+            let _ = write!(update, "${number}, ");
+        }
+        update.truncate(update.len() - ", ".len());
+        update.push(')');
+        // Made of constants and numbers. There are many of them, so connections need not keep them.
+        let mut update = sqlx::query(AssertSqlSafe(update))
+            .persistent(false)
+            .bind(user.to_string());
+        for id in ids {
+            update = update.bind(id.to_string());
+        }
+        let marked = update.execute(self.database.pool()).await?;
+        Ok(marked.rows_affected())
+    }
+
+    /// How many there are, of all users or one.
+    pub(crate) async fn count(&self, user: Option<UserId>) -> sqlx::Result<u64> {
+        let count = match user {
+            None => sqlx::query_as("SELECT COUNT(*) FROM notifications"),
+            Some(user) => sqlx::query_as("SELECT COUNT(*) FROM notifications WHERE user_id = $1")
+                .bind(user.to_string()),
+        };
+        let (count,): (i64,) = count.fetch_one(self.database.pool()).await?;
+        u64::try_from(count).map_err(|error| sqlx::Error::Decode(error.into()))
+    }
+
+    /// A page of all users' notifications or one's, newest first.
+    pub(crate) async fn page(
+        &self,
+        page: PageRequest,
+        user: Option<UserId>,
+    ) -> sqlx::Result<Page<AdminNotification>> {
+        let total = self.count(user).await?;
+        let select = match user {
+            None => sqlx::query_as(
+                "SELECT id, user_id, message, is_read, created_at FROM notifications
+                ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2",
+            ),
+            Some(_) => sqlx::query_as(
+                "SELECT id, user_id, message, is_read, created_at FROM notifications
+                WHERE user_id = $3 ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2",
+            ),
+        };
+        let mut select = select.bind(page.limit()).bind(page.offset());
+        if let Some(user) = user {
+            select = select.bind(user.to_string());
+        }
+        let rows: Vec<(String, String, String, i64, i64)> =
+            select.fetch_all(self.database.pool()).await?;
+        let notification = |(id, user, message, is_read, created_at): (String, String, _, _, _)| {
+            Ok(AdminNotification {
+                id: parsed(&id)?,
+                user_id: parsed(&user)?,
+                message,
+                is_read: is_read != 0,
+                created_at: moment(created_at)?,
+            })
+        };
+        let items: sqlx::Result<Vec<_>> = rows.into_iter().map(notification).collect();
+        Ok(page.of(total, items?))
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn is_up(&self) -> bool {
+        self.database.is_up().await
+    }
+}
