@@ -1,6 +1,31 @@
-//! The account service.
+//! The account service: who has which account, and the double-entry ledger that moves the money.
+//!
+//! In reading order: the service (`service`) asks who calls, and makes an order (`order`) of what is
+//! to be posted. The books (`books`) post it in one transaction under its key, by the rules of the
+//! ledger (`ledger`), which are pure. While the database is away they are asked again (`failure`).
+//! What other services know is asked of them over the bus (`elsewhere`).
+//!
+//! What always holds: the two entries of a posting sum to zero; an account's balance is the sum of
+//! its entries and never negative; an order takes effect once for each key of its owner's.
 
+mod books;
+mod elsewhere;
+mod failure;
+mod ledger;
+mod order;
+mod service;
+
+pub use service::{AccountService, NAME};
+
+use anyhow::Context as _;
 use chassis::{Platform, Running};
+use contracts::account::AccountsServer;
+
+/// Handlers for each connection to the database. A handler needs one for some statements only; for
+/// the rest it waits for the session store, the bus, or its turn.
+const HANDLERS_PER_CONNECTION: u32 = 3;
+/// The most handlers, however many connections there are.
+const HANDLERS_MAX: u32 = 512;
 
 /// Starts the service.
 ///
@@ -9,6 +34,20 @@ use chassis::{Platform, Running};
 ///
 /// # Cancel safety
 /// Not to be dropped before it is ready.
-pub async fn start(_platform: &Platform) -> anyhow::Result<Running> {
-    anyhow::bail!("not built yet")
+pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
+    let platform = platform.of_program(NAME);
+    let migrations = sqlx::migrate!();
+    let database = platform.database("account", &migrations).await?;
+    let service = AccountService::new(platform.identity.clone(), database, &platform.bus);
+    let connections = platform.settings().database_connections;
+    let handlers = connections
+        .saturating_mul(HANDLERS_PER_CONNECTION)
+        .min(HANDLERS_MAX);
+    let serving = platform
+        .bus
+        .serve(AccountsServer::new(service))
+        .concurrency(u16::try_from(handlers)?)
+        .await
+        .context("can't serve the accounts")?;
+    Ok(Running::new().serving(serving))
 }

@@ -1,0 +1,128 @@
+//! Who holds which account, and what is on it.
+
+use super::Books;
+use crate::failure::{Failure, patiently};
+use chassis::database::parsed;
+use contracts::{
+    AccountNumber, Party, Refused, UserId,
+    account::{AccountError, Holder, Parties, Profile, Recipient},
+};
+
+impl Books {
+    /// The account of a user.
+    pub(crate) async fn profile(&self, user: UserId) -> Result<Profile, AccountError> {
+        patiently(|| async { self.find_profile(user).await?.ok_or_else(no_account) }).await
+    }
+
+    pub(super) async fn find_profile(&self, user: UserId) -> Result<Option<Profile>, Failure> {
+        let select =
+            "SELECT username, phone, account_number, balance FROM accounts WHERE user_id = $1";
+        let row: Option<(String, Option<String>, String, i64)> = sqlx::query_as(select)
+            .bind(user.to_string())
+            .fetch_optional(self.database.pool())
+            .await?;
+        let profile = row.map(|(username, phone, account_number, balance)| {
+            Ok::<_, sqlx::Error>(Profile {
+                id: user,
+                phone,
+                username,
+                account_number: parsed(&account_number)?,
+                balance,
+            })
+        });
+        Ok(profile.transpose()?)
+    }
+
+    /// The number of a user's account. It never changes.
+    pub(crate) async fn account_of(&self, user: UserId) -> Result<AccountNumber, AccountError> {
+        Ok(self.profile(user).await?.account_number)
+    }
+
+    /// Who holds an account.
+    pub(crate) async fn holder(&self, number: &AccountNumber) -> Result<Holder, AccountError> {
+        patiently(|| async {
+            let select = "SELECT username FROM accounts WHERE account_number = $1";
+            let row: Option<(String,)> = sqlx::query_as(select)
+                .bind(number.as_str())
+                .fetch_optional(self.database.pool())
+                .await?;
+            let (username,) = row.ok_or_else(no_account)?;
+            Ok(Holder {
+                account_number: number.clone(),
+                username,
+            })
+        })
+        .await
+    }
+
+    /// Both sides of a transfer that is to be made. A payer without an account may make none.
+    pub(crate) async fn parties(
+        &self,
+        from: UserId,
+        to: &Recipient,
+    ) -> Result<Parties, AccountError> {
+        let (select, recipient) = match to {
+            // No name holds such a character, and PostgreSQL takes no NUL.
+            Recipient::Username(name) if name.contains(char::is_control) => {
+                return Err(no_recipient());
+            }
+            Recipient::Username(name) => (PARTIES_BY_NAME, name.to_lowercase()),
+            Recipient::AccountNumber(number) => (PARTIES_BY_NUMBER, number.to_string()),
+        };
+        patiently(|| async {
+            let row: Option<PartiesRow> = sqlx::query_as(select)
+                .bind(from.to_string())
+                .bind(&recipient)
+                .fetch_optional(self.database.pool())
+                .await?;
+            let (username, account_number, to_user, to_username, to_number) =
+                row.ok_or_else(|| AccountError::from(Refused::Forbidden))?;
+            let (Some(to_user), Some(to_username), Some(to_number)) =
+                (to_user, to_username, to_number)
+            else {
+                return Err(no_recipient().into());
+            };
+            Ok(Parties {
+                from: Party {
+                    user_id: from,
+                    username,
+                    account_number: parsed(&account_number)?,
+                },
+                to: Party {
+                    user_id: parsed(&to_user)?,
+                    username: to_username,
+                    account_number: parsed(&to_number)?,
+                },
+            })
+        })
+        .await
+    }
+}
+
+const PARTIES_BY_NAME: &str =
+    "SELECT payer.username, payer.account_number, payee.user_id, payee.username,
+        payee.account_number
+    FROM accounts payer LEFT JOIN accounts payee ON payee.username_key = $2
+    WHERE payer.user_id = $1";
+
+const PARTIES_BY_NUMBER: &str =
+    "SELECT payer.username, payer.account_number, payee.user_id, payee.username,
+        payee.account_number
+    FROM accounts payer LEFT JOIN accounts payee ON payee.account_number = $2
+    WHERE payer.user_id = $1";
+
+type PartiesRow = (
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+pub(super) fn no_account() -> Failure {
+    AccountError::NotFound("Account".to_owned()).into()
+}
+
+fn no_recipient() -> AccountError {
+    AccountError::NotFound("Recipient".to_owned())
+}

@@ -1,0 +1,33 @@
+//! The accounts and the ledger as they are stored. What is public to the service here is patient:
+//! it is repeated while the database fails in passing.
+
+mod holders;
+mod open;
+mod post;
+mod statement;
+mod users;
+
+use chassis::Database;
+
+/// The accounts and the ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct Books {
+    database: Database,
+}
+
+impl Books {
+    /// The books in this database.
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database }
+    }
+
+    /// Whether they can be opened.
+    pub(crate) async fn are_up(&self) -> bool {
+        self.database.is_up().await
+    }
+}
+
+/// A number of rows.
+fn count(stored: i64) -> sqlx::Result<u64> {
+    u64::try_from(stored).map_err(|error| sqlx::Error::Decode(error.into()))
+}

@@ -1,0 +1,82 @@
+//! Opening an account, once for each user.
+
+use super::{Books, holders::no_account};
+use crate::{
+    failure::{Failure, patiently},
+    order::Order,
+};
+use chassis::database::now;
+use contracts::{
+    AccountNumber, Amount, Refused,
+    account::{AccountError, NewHolder, OPENING_BALANCE, Profile},
+};
+
+/// Among 10^11 numbers, so many that are all taken are a mistake rather than bad luck.
+const DRAWS_MAX: u32 = 16;
+
+impl Books {
+    /// Opens an account under a number that is drawn until a free one comes, and pays in what it
+    /// begins with; or finds the one that its user has.
+    ///
+    /// # Cancel safety
+    /// Not safe: runs in a task that is not aborted.
+    pub(crate) async fn open(
+        &self,
+        holder: &NewHolder,
+        draw: impl Fn() -> AccountNumber,
+    ) -> Result<Profile, AccountError> {
+        patiently(|| self.open_once(holder, &draw)).await
+    }
+
+    async fn open_once(
+        &self,
+        holder: &NewHolder,
+        draw: impl Fn() -> AccountNumber,
+    ) -> Result<Profile, Failure> {
+        let amount =
+            Amount::new(OPENING_BALANCE).map_err(|invalid| sqlx::Error::Encode(invalid.into()))?;
+        for _ in 0..DRAWS_MAX {
+            let number = draw();
+            let mut writing = self.database.begin().await?;
+            let insert = "INSERT INTO accounts (account_number, user_id, username, username_key,
+                    phone, balance, entries, opened_at)
+                VALUES ($1, $2, $3, $4, $5, 0, 0, $6) ON CONFLICT DO NOTHING";
+            let inserted = sqlx::query(insert)
+                .bind(number.as_str())
+                .bind(holder.user_id.to_string())
+                .bind(&holder.username)
+                .bind(holder.username.to_lowercase())
+                .bind(holder.phone.as_deref())
+                .bind(now())
+                .execute(&mut *writing)
+                .await?;
+            if inserted.rows_affected() == 1 {
+                let order = Order::opening(holder.user_id, number, amount);
+                self.settle(writing, &order).await?;
+                return self
+                    .find_profile(holder.user_id)
+                    .await?
+                    .ok_or_else(no_account);
+            }
+            // The user has an account, or the name is another's, or the number is.
+            writing.rollback().await?;
+            if let Some(profile) = self.find_profile(holder.user_id).await? {
+                return Ok(profile);
+            }
+            if self.name_is_taken(&holder.username).await? {
+                tracing::error!("an account is to be opened under the name of another user");
+                return Err(AccountError::from(Refused::Forbidden).into());
+            }
+        }
+        Err(Failure::NumbersTaken(DRAWS_MAX))
+    }
+
+    async fn name_is_taken(&self, username: &str) -> Result<bool, Failure> {
+        let select = "SELECT user_id FROM accounts WHERE username_key = $1";
+        let holder: Option<(String,)> = sqlx::query_as(select)
+            .bind(username.to_lowercase())
+            .fetch_optional(self.database.pool())
+            .await?;
+        Ok(holder.is_some())
+    }
+}

@@ -1,0 +1,153 @@
+//! What the administrator sees of the accounts.
+
+use super::{Books, count};
+use crate::failure::{Failure, patiently};
+use chassis::database::{moment, parsed};
+use contracts::{
+    Page, PageRequest, UserId,
+    account::{AccountError, AdminUser},
+};
+
+/// More than a name or an account number has. What is longer is part of none.
+const SEARCH_CHARS_MAX: usize = 64;
+
+/// A sum can be larger than what it sums up: it is taken in two halves of this.
+const HALF: i128 = 1_000_000_000;
+
+/// How many accounts there are, and the halves of what is on them.
+const TOTALS: &str = "SELECT COUNT(*),
+        CAST(COALESCE(SUM(balance / 1000000000), 0) AS BIGINT),
+        CAST(COALESCE(SUM(balance % 1000000000), 0) AS BIGINT)
+    FROM accounts";
+
+/// One statement, so that total and page are of the same moment. Ids of users are in the order of
+/// their registration.
+const USERS: &str = "SELECT counted.total, listed.user_id, listed.username, listed.phone,
+        listed.account_number, listed.balance, listed.opened_at
+    FROM (
+        SELECT COUNT(*) AS total FROM accounts
+        WHERE username_key LIKE $1 ESCAPE '!' OR account_number LIKE $1 ESCAPE '!'
+    ) counted
+    LEFT JOIN (
+        SELECT * FROM accounts
+        WHERE username_key LIKE $1 ESCAPE '!' OR account_number LIKE $1 ESCAPE '!'
+        ORDER BY user_id DESC LIMIT $2 OFFSET $3
+    ) listed ON 1 = 1
+    ORDER BY listed.user_id DESC";
+
+type Row = (
+    i64,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+    Option<i64>,
+);
+
+impl Books {
+    /// How many users have an account, and what is on all of them.
+    pub(crate) async fn totals(&self) -> Result<(u64, i64), AccountError> {
+        patiently(|| async {
+            let (users, halves, rest): (i64, i64, i64) = sqlx::query_as(TOTALS)
+                .fetch_one(self.database.pool())
+                .await?;
+            let sum = i128::from(halves) * HALF + i128::from(rest);
+            Ok((count(users)?, i64::try_from(sum).unwrap_or(i64::MAX)))
+        })
+        .await
+    }
+
+    /// Users, the newest first; only those whose name or account number contains `search`.
+    pub(crate) async fn users(
+        &self,
+        page: PageRequest,
+        search: Option<&str>,
+    ) -> Result<Page<AdminUser>, AccountError> {
+        match pattern(search.unwrap_or_default()) {
+            Some(pattern) => patiently(|| self.users_once(page, &pattern)).await,
+            None => Ok(page.of(0, Vec::new())),
+        }
+    }
+
+    async fn users_once(
+        &self,
+        page: PageRequest,
+        pattern: &str,
+    ) -> Result<Page<AdminUser>, Failure> {
+        let rows: Vec<Row> = sqlx::query_as(USERS)
+            .bind(pattern)
+            .bind(page.limit())
+            .bind(page.offset())
+            .fetch_all(self.database.pool())
+            .await?;
+        let total = rows.first().map_or(0, |row| row.0);
+        let users = rows.into_iter().filter_map(|row| user(row).transpose());
+        let users = users.collect::<sqlx::Result<Vec<_>>>()?;
+        Ok(page.of(count(total)?, users))
+    }
+
+    /// One user.
+    pub(crate) async fn user(&self, id: UserId) -> Result<AdminUser, AccountError> {
+        patiently(|| async {
+            let select = "SELECT CAST(1 AS BIGINT), user_id, username, phone, account_number,
+                    balance, opened_at
+                FROM accounts WHERE user_id = $1";
+            let row: Option<Row> = sqlx::query_as(select)
+                .bind(id.to_string())
+                .fetch_optional(self.database.pool())
+                .await?;
+            let found = row.map(user).transpose()?.flatten();
+            Ok(found.ok_or_else(|| AccountError::NotFound("User".to_owned()))?)
+        })
+        .await
+    }
+}
+
+/// The user of a row. A page without users is one row without one.
+fn user(row: Row) -> sqlx::Result<Option<AdminUser>> {
+    let (_, Some(id), Some(username), phone, Some(number), Some(balance), Some(opened_at)) = row
+    else {
+        return Ok(None);
+    };
+    Ok(Some(AdminUser {
+        id: parsed(&id)?,
+        username,
+        phone,
+        account_number: parsed(&number)?,
+        balance,
+        created_at: moment(opened_at)?,
+    }))
+}
+
+/// What a name in lower case, or a number, that contains `search` is like; none contains what is
+/// too long, or holds a control character, of which PostgreSQL does not take NUL.
+fn pattern(search: &str) -> Option<String> {
+    let search = search.trim().to_lowercase();
+    if search.chars().count() > SEARCH_CHARS_MAX || search.contains(char::is_control) {
+        return None;
+    }
+    let mut pattern = String::from("%");
+    for char in search.chars() {
+        if matches!(char, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(char);
+    }
+    pattern.push('%');
+    Some(pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_is_for_what_it_says() {
+        assert_eq!(pattern("").as_deref(), Some("%%"));
+        assert_eq!(pattern(" Ada ").as_deref(), Some("%ada%"));
+        assert_eq!(pattern("a_b%!").as_deref(), Some("%a!_b!%!!%"));
+        assert_eq!(pattern("a\0b"), None);
+        assert_eq!(pattern(&"a".repeat(65)), None);
+    }
+}

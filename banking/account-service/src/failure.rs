@@ -1,0 +1,63 @@
+//! Why the books gave no answer, and when to ask them again.
+
+use backon::Retryable;
+use chassis::database::{is_transient, patience};
+use contracts::{Refused, account::AccountError};
+use replybus::Context;
+use std::future::Future;
+
+/// Why the books gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The answer is no.
+    #[error(transparent)]
+    Answer(#[from] AccountError),
+    /// The database gave none.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// Every account number that was drawn is somebody's.
+    #[error("no account number is free among {0} that were drawn")]
+    NumbersTaken(u32),
+}
+
+impl Failure {
+    fn passes(&self) -> bool {
+        matches!(self, Self::Database(error) if is_transient(error))
+    }
+
+    /// Whether to try again at once. Who got no connection has waited long enough to be told so
+    /// while its caller still listens.
+    fn is_worth_repeating(&self) -> bool {
+        self.passes() && !matches!(self, Self::Database(sqlx::Error::PoolTimedOut))
+    }
+
+    /// What the caller is told.
+    fn into_answer(self) -> AccountError {
+        match self {
+            Self::Answer(answer) => answer,
+            failure => {
+                let error: &dyn std::error::Error = &failure;
+                if failure.passes() {
+                    tracing::warn!(error, "the books can't be reached");
+                } else {
+                    tracing::error!(error, "the books can't be used");
+                }
+                Refused::Unavailable.into()
+            }
+        }
+    }
+}
+
+/// Attempts something that is safe to repeat until it is answered, or fails for good, or nobody
+/// waits for it any more.
+pub(crate) async fn patiently<T, F>(attempt: impl FnMut() -> F) -> Result<T, AccountError>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let context = Context::current();
+    attempt
+        .retry(patience())
+        .when(|failure: &Failure| failure.is_worth_repeating() && !context.is_cancelled())
+        .await
+        .map_err(Failure::into_answer)
+}

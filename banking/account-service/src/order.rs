@@ -1,0 +1,175 @@
+//! What is to be posted, and how its parts are stored.
+
+use crate::ledger::Rejection;
+use contracts::{
+    AccountNumber, Amount, IdempotencyKey, UserId,
+    account::{EntryKind, TransferPosting},
+};
+use uuid::Uuid;
+
+/// Owns the openings, each under the id of its user. No user's id is such a word.
+const OPENINGS: &str = "opening";
+/// Owns the transfers, each under its own id.
+const TRANSFERS: &str = "transfer";
+
+/// A movement of money that somebody asks for, under their name for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    /// Of the posting, should there be none yet.
+    pub(crate) id: Uuid,
+    /// To whom the key belongs.
+    pub(crate) owner: String,
+    /// One effect, however often it is asked for.
+    pub(crate) key: String,
+    /// What it is.
+    pub(crate) kind: EntryKind,
+    /// The account that pays; none is the outside of the bank.
+    pub(crate) from: Option<AccountNumber>,
+    /// The account that is paid; none is the outside of the bank.
+    pub(crate) to: Option<AccountNumber>,
+    /// How much.
+    pub(crate) amount: Amount,
+}
+
+impl Order {
+    /// A new account's first deposit.
+    pub(crate) fn opening(user: UserId, account: AccountNumber, amount: Amount) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            owner: OPENINGS.to_owned(),
+            key: user.to_string(),
+            kind: EntryKind::Opening,
+            from: None,
+            to: Some(account),
+            amount,
+        }
+    }
+
+    /// A user pays in.
+    pub(crate) fn deposit(
+        user: UserId,
+        key: IdempotencyKey,
+        account: AccountNumber,
+        amount: Amount,
+    ) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            owner: user.to_string(),
+            key: key.into(),
+            kind: EntryKind::Deposit,
+            from: None,
+            to: Some(account),
+            amount,
+        }
+    }
+
+    /// A user pays out.
+    pub(crate) fn withdrawal(
+        user: UserId,
+        key: IdempotencyKey,
+        account: AccountNumber,
+        amount: Amount,
+    ) -> Self {
+        Self {
+            kind: EntryKind::Withdrawal,
+            from: Some(account.clone()),
+            to: None,
+            ..Self::deposit(user, key, account, amount)
+        }
+    }
+
+    /// One user pays another.
+    pub(crate) fn transfer(posting: TransferPosting) -> Self {
+        Self {
+            id: posting.transfer,
+            owner: TRANSFERS.to_owned(),
+            key: posting.transfer.to_string(),
+            kind: EntryKind::Transfer,
+            from: Some(posting.from),
+            to: Some(posting.to),
+            amount: posting.amount,
+        }
+    }
+
+    /// Whether a rejection is the lasting answer. Of a transfer it is, for it is recorded elsewhere
+    /// too, and both must stay the same. To a user it is only how things stood: the key is free.
+    pub(crate) fn rejection_lasts(&self) -> bool {
+        self.kind == EntryKind::Transfer
+    }
+}
+
+/// What became of a posting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is in the ledger.
+    Posted,
+    /// It never will be.
+    Rejected(Rejection),
+}
+
+/// A part of a posting that is stored as one of a few words.
+pub(crate) trait Word: Copy + 'static {
+    /// All there are.
+    const ALL: &'static [Self];
+
+    /// As it is stored.
+    fn word(self) -> &'static str;
+
+    /// What was stored.
+    fn read(stored: &str) -> sqlx::Result<Self> {
+        let mut all = Self::ALL.iter().copied();
+        all.find(|value| value.word() == stored).ok_or_else(|| {
+            sqlx::Error::Decode(format!("{stored:?} is stored, and has no meaning").into())
+        })
+    }
+}
+
+impl Word for EntryKind {
+    const ALL: &'static [Self] = &[
+        Self::Opening,
+        Self::Deposit,
+        Self::Withdrawal,
+        Self::Transfer,
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Deposit => "deposit",
+            Self::Withdrawal => "withdrawal",
+            Self::Transfer => "transfer",
+        }
+    }
+}
+
+impl Word for Verdict {
+    const ALL: &'static [Self] = &[
+        Self::Posted,
+        Self::Rejected(Rejection::InsufficientBalance),
+        Self::Rejected(Rejection::BalanceTooLarge),
+    ];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Posted => "posted",
+            Self::Rejected(Rejection::InsufficientBalance) => "insufficient_balance",
+            Self::Rejected(Rejection::BalanceTooLarge) => "balance_too_large",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_read_as_what_was_written() {
+        for kind in EntryKind::ALL {
+            assert_eq!(EntryKind::read(kind.word()).unwrap(), *kind);
+        }
+        for verdict in Verdict::ALL {
+            assert_eq!(Verdict::read(verdict.word()).unwrap(), *verdict);
+        }
+        assert!(Verdict::read("perhaps").is_err());
+    }
+}

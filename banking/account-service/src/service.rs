@@ -1,0 +1,178 @@
+//! What each method does: first who asks, then the books.
+
+use crate::{books::Books, elsewhere::Elsewhere, order::Order};
+use chassis::{Database, Identity};
+use contracts::{
+    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Refused, ServiceHealth, UserId,
+    account::{
+        AccountError, Accounts, AdminUser, Balance, BankStats, Holder, NewHolder, Parties, Posted,
+        Profile, Recipient, StatementEntry, TransferPosting,
+    },
+    notification::AdminNotification,
+    transfer::AdminTransfer,
+};
+use replybus::{Bus, Context, Never};
+
+/// The name of this program.
+pub const NAME: &str = "account-service";
+/// Who opens accounts.
+const AUTH_SERVICE: &str = "auth-service";
+/// Who moves money between users.
+const TRANSFER_SERVICE: &str = "transfer-service";
+
+/// The account service, on its database.
+#[derive(Debug)]
+pub struct AccountService {
+    identity: Identity,
+    books: Books,
+    elsewhere: Elsewhere,
+}
+
+impl AccountService {
+    /// A service that knows who asks by `identity`, keeps its books in `database`, and reaches other
+    /// services over `bus`.
+    #[must_use]
+    pub fn new(identity: Identity, database: Database, bus: &Bus) -> Self {
+        Self {
+            identity,
+            books: Books::new(database),
+            elsewhere: Elsewhere::new(bus),
+        }
+    }
+}
+
+/// The answer to a command. An error is not for the bus to remember under its key: a rejection that
+/// lasts is in the books, and any other error did nothing, or they know what it did.
+fn answer<T>(result: Result<T, AccountError>) -> Result<T, AccountError> {
+    result.inspect_err(|_| Context::current().release_key())
+}
+
+impl Accounts for AccountService {
+    async fn me(&self) -> Result<Profile, AccountError> {
+        let user = self.identity.user().await?;
+        self.books.profile(user.id).await
+    }
+
+    async fn balance(&self) -> Result<Balance, AccountError> {
+        let user = self.identity.user().await?;
+        let balance = self.books.profile(user.id).await?.balance;
+        Ok(Balance { balance })
+    }
+
+    async fn lookup(&self, account_number: AccountNumber) -> Result<Holder, AccountError> {
+        self.identity.user().await?;
+        self.books.holder(&account_number).await
+    }
+
+    async fn deposit(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError> {
+        answer(self.pay(Order::deposit, amount, key).await)
+    }
+
+    async fn withdraw(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError> {
+        answer(self.pay(Order::withdrawal, amount, key).await)
+    }
+
+    async fn statement(&self, page: PageRequest) -> Result<Page<StatementEntry>, AccountError> {
+        let user = self.identity.user().await?;
+        self.books.statement(user.id, page).await
+    }
+
+    async fn open(&self, holder: NewHolder) -> Result<Profile, AccountError> {
+        answer(self.open_for(holder).await)
+    }
+
+    async fn parties(&self, from: UserId, to: Recipient) -> Result<Parties, AccountError> {
+        self.identity.require_service(TRANSFER_SERVICE)?;
+        self.books.parties(from, &to).await
+    }
+
+    async fn post_transfer(&self, posting: TransferPosting) -> Result<Posted, AccountError> {
+        answer(self.transfer(posting).await)
+    }
+
+    async fn admin_stats(&self) -> Result<BankStats, AccountError> {
+        self.identity.require_admin()?;
+        let own = self.books.totals();
+        let (own, elsewhere) = futures_util::future::try_join(own, self.elsewhere.totals()).await?;
+        let ((total_users, total_balance), (transfers, total_notifications)) = (own, elsewhere);
+        Ok(BankStats {
+            total_users,
+            total_balance,
+            total_transfers: transfers.transfers,
+            total_transfer_amount: transfers.amount,
+            total_notifications,
+        })
+    }
+
+    async fn admin_users(
+        &self,
+        page: PageRequest,
+        search: Option<String>,
+    ) -> Result<Page<AdminUser>, AccountError> {
+        self.identity.require_admin()?;
+        self.books.users(page, search.as_deref()).await
+    }
+
+    async fn admin_user(&self, id: UserId) -> Result<AdminUser, AccountError> {
+        self.identity.require_admin()?;
+        self.books.user(id).await
+    }
+
+    async fn admin_transfers(
+        &self,
+        page: PageRequest,
+        user_id: Option<UserId>,
+        search: Option<String>,
+    ) -> Result<Page<AdminTransfer>, AccountError> {
+        self.identity.require_admin()?;
+        self.elsewhere.transfers(page, user_id, search).await
+    }
+
+    async fn admin_notifications(
+        &self,
+        page: PageRequest,
+        user_id: Option<UserId>,
+    ) -> Result<Page<AdminNotification>, AccountError> {
+        self.identity.require_admin()?;
+        self.elsewhere.notifications(page, user_id).await
+    }
+
+    async fn health(&self) -> Result<ServiceHealth, Never> {
+        let parts = (self.books.are_up(), self.identity.store_is_up());
+        let (database, redis) = futures_util::future::join(parts.0, parts.1).await;
+        Ok(ServiceHealth::new(NAME, database, redis))
+    }
+}
+
+impl AccountService {
+    /// Moves the user's money over the edge of the bank.
+    async fn pay(
+        &self,
+        order: impl Fn(UserId, IdempotencyKey, AccountNumber, Amount) -> Order,
+        amount: Amount,
+        key: IdempotencyKey,
+    ) -> Result<Balance, AccountError> {
+        let user = self.identity.user().await?;
+        let account = self.books.account_of(user.id).await?;
+        let order = order(user.id, key, account, amount);
+        let balance = self.books.post(&order).await?.balance;
+        Ok(Balance { balance })
+    }
+
+    async fn open_for(&self, holder: NewHolder) -> Result<Profile, AccountError> {
+        self.identity.require_service(AUTH_SERVICE)?;
+        self.books.open(&holder, AccountNumber::draw).await
+    }
+
+    async fn transfer(&self, posting: TransferPosting) -> Result<Posted, AccountError> {
+        self.identity.require_service(TRANSFER_SERVICE)?;
+        if posting.from == posting.to {
+            tracing::error!(transfer = %posting.transfer, "a transfer goes where it comes from");
+            return Err(Refused::Forbidden.into());
+        }
+        let receipt = self.books.post(&Order::transfer(posting)).await?;
+        Ok(Posted {
+            posted_at: receipt.posted_at,
+        })
+    }
+}

@@ -1,0 +1,306 @@
+//! An account service with customers.
+
+use crate::audit;
+use account_service::AccountService;
+use chassis::{Database, Platform, Running, identity::SESSION, settings::PlatformSettings};
+use clap::Parser;
+use contracts::{
+    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, UserId,
+    account::{
+        AccountError, AccountsClient, AccountsServer, Balance, NewHolder, Posted, Profile,
+        StatementEntry, TransferPosting,
+    },
+};
+use futures_util::FutureExt;
+use replybus::{Call, CallError, client::Outcome};
+use replybus_tests::{live, proxy::Proxy};
+use sqlx::{Connection, PgConnection};
+use std::{
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::PathBuf,
+    time::Duration,
+};
+use tokio::net::lookup_host;
+use url::Url;
+use uuid::Uuid;
+
+/// A busy machine takes its time. Whoever waits for this long waits in vain.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+#[derive(Parser)]
+struct Program {
+    #[command(flatten)]
+    platform: PlatformSettings,
+}
+
+/// A service, the bus it is on, and what it leaves behind.
+pub(crate) struct Branch {
+    pub(crate) platform: Platform,
+    pub(crate) accounts: AccountsClient,
+    /// What the service wrote, as seen past it.
+    pub(crate) database: Database,
+    running: Option<Running>,
+    place: Place,
+}
+
+enum Place {
+    Memory,
+    Directory(PathBuf),
+    Postgres { server: String, name: String },
+}
+
+impl Branch {
+    /// On SQLite in memory.
+    pub(crate) async fn in_memory() -> Option<Self> {
+        let platform = platform("sqlite::memory:").await;
+        // It belongs to who opened it: the service and the audit share it.
+        let migrations = sqlx::migrate!();
+        let database = platform.database("account", &migrations).await.unwrap();
+        let identity = platform.of_program(account_service::NAME).identity;
+        let service = AccountService::new(identity, database.clone(), &platform.bus);
+        let serving = platform.bus.serve(AccountsServer::new(service));
+        let running = Running::new().serving(serving.await.unwrap());
+        Some(Self::new(platform, database, running, Place::Memory))
+    }
+
+    /// On a file of SQLite.
+    pub(crate) async fn in_a_file() -> Option<Self> {
+        let directory = std::env::temp_dir().join(format!("accounts-{}", Uuid::new_v4()));
+        let url = format!("sqlite:{}", directory.display());
+        Some(Self::start(&url, &url, Place::Directory(directory)).await)
+    }
+
+    /// On PostgreSQL, if it is there.
+    pub(crate) async fn in_postgres() -> Option<Self> {
+        let (url, place) = postgres_database().await?;
+        Some(Self::start(&url, &url, place).await)
+    }
+
+    /// On PostgreSQL behind a proxy, if it is there.
+    pub(crate) async fn behind_a_proxy() -> Option<(Self, Proxy)> {
+        let (url, place) = postgres_database().await?;
+        let mut through = Url::parse(&url).unwrap();
+        let host = through.host_str().unwrap().to_owned();
+        let server = (host, through.port().unwrap_or(5432));
+        let server: SocketAddr = lookup_host(server).await.unwrap().next().unwrap();
+        let proxy = Proxy::to(server).await.unwrap();
+        through.set_ip_host(proxy.addr().ip()).unwrap();
+        through.set_port(Some(proxy.addr().port())).unwrap();
+        let branch = Self::start(through.as_str(), &url, place).await;
+        Some((branch, proxy))
+    }
+
+    async fn start(url: &str, audited: &str, place: Place) -> Self {
+        let platform = platform(url).await;
+        let running = account_service::start(&platform).await.unwrap();
+        let audited = settings(audited);
+        let database = Database::open(&audited, "account", &sqlx::migrate!());
+        let database = database.await.unwrap();
+        Self::new(platform, database, running, place)
+    }
+
+    fn new(platform: Platform, database: Database, running: Running, place: Place) -> Self {
+        Self {
+            accounts: AccountsClient::new(&platform.bus),
+            platform,
+            database,
+            running: Some(running),
+            place,
+        }
+    }
+
+    /// Runs a test, audits the ledger, and leaves nothing behind.
+    pub(crate) async fn run(mut self, test: impl AsyncFnOnce(&Self)) {
+        let tested = AssertUnwindSafe(async {
+            test(&self).await;
+            audit::ledger(&self.database).await;
+        });
+        let tested = tested.catch_unwind().await;
+        self.running.take().unwrap().stop().await;
+        self.database.close().await;
+        match self.place {
+            Place::Memory => {}
+            Place::Directory(directory) => std::fs::remove_dir_all(directory).unwrap(),
+            Place::Postgres { server, name } => {
+                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+                execute(&server, drop).await;
+            }
+        }
+        if let Err(panic) = tested {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Makes a call as the service `program`.
+    pub(crate) fn as_service<R: Outcome>(&self, program: &str, call: Call<R>) -> Call<R> {
+        let (name, pass) = self.platform.identity.of_program(program).service_pass();
+        call.metadata(name, pass).timeout(PATIENCE)
+    }
+
+    /// Opens an account and begins a session.
+    pub(crate) async fn customer(&self, username: &str) -> Customer {
+        let id = UserId::new();
+        let profile = self.open(id, username).await.unwrap();
+        Customer {
+            id,
+            number: profile.account_number,
+            session: self.session(id, username).await,
+            accounts: self.accounts.clone(),
+        }
+    }
+
+    pub(crate) async fn customers<const N: usize>(&self) -> [Customer; N] {
+        let opening = (0..N).map(|n| async move { self.customer(&format!("user{n}")).await });
+        let customers: Vec<_> = futures_util::future::join_all(opening).await;
+        customers.try_into().ok().unwrap()
+    }
+
+    pub(crate) async fn session(&self, id: UserId, username: &str) -> String {
+        let identity = self.platform.identity.of_program("auth-service");
+        identity
+            .begin_session(id, username, PATIENCE)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn open(
+        &self,
+        user_id: UserId,
+        username: &str,
+    ) -> Result<Profile, CallError<AccountError>> {
+        let holder = NewHolder {
+            user_id,
+            username: username.to_owned(),
+            phone: Some("49****78".to_owned()),
+        };
+        self.as_service("auth-service", self.accounts.open(holder))
+            .await
+    }
+
+    /// Posts a transfer as the transfer service does.
+    pub(crate) async fn post(
+        &self,
+        transfer: Uuid,
+        from: &Customer,
+        to: &Customer,
+        units: i64,
+    ) -> Result<Posted, CallError<AccountError>> {
+        let posting = TransferPosting {
+            transfer,
+            from: from.number.clone(),
+            to: to.number.clone(),
+            amount: amount(units),
+        };
+        self.as_service("transfer-service", self.accounts.post_transfer(posting))
+            .await
+    }
+}
+
+/// A user with a session.
+#[derive(Clone)]
+pub(crate) struct Customer {
+    pub(crate) id: UserId,
+    pub(crate) number: AccountNumber,
+    pub(crate) session: String,
+    accounts: AccountsClient,
+}
+
+impl Customer {
+    /// Makes a call as this user.
+    pub(crate) fn asks<R: Outcome>(&self, call: Call<R>) -> Call<R> {
+        call.metadata(SESSION, &self.session).timeout(PATIENCE)
+    }
+
+    pub(crate) async fn deposit(&self, units: i64, name: &str) -> Result<i64, AccountError> {
+        said(
+            self.asks(self.accounts.deposit(amount(units), key(name)))
+                .await,
+        )
+    }
+
+    pub(crate) async fn withdraw(&self, units: i64, name: &str) -> Result<i64, AccountError> {
+        said(
+            self.asks(self.accounts.withdraw(amount(units), key(name)))
+                .await,
+        )
+    }
+
+    pub(crate) async fn balance(&self) -> i64 {
+        said(self.asks(self.accounts.balance()).await).unwrap()
+    }
+
+    pub(crate) async fn statement(&self, page: u32, size: u32) -> Page<StatementEntry> {
+        let page = PageRequest::new(page, size);
+        self.asks(self.accounts.statement(page)).await.unwrap()
+    }
+}
+
+fn said(answer: Result<Balance, CallError<AccountError>>) -> Result<i64, AccountError> {
+    match answer {
+        Ok(balance) => Ok(balance.balance),
+        Err(CallError::Handler(error)) => Err(error),
+        Err(CallError::Bus(failure)) => panic!("{failure:?}"),
+    }
+}
+
+pub(crate) fn amount(units: i64) -> Amount {
+    Amount::new(units).unwrap()
+}
+
+pub(crate) fn key(name: &str) -> IdempotencyKey {
+    name.to_owned().try_into().unwrap()
+}
+
+/// The handler's own error.
+pub(crate) fn refusal<T: std::fmt::Debug>(
+    answer: Result<T, CallError<AccountError>>,
+) -> AccountError {
+    match answer {
+        Err(CallError::Handler(error)) => error,
+        answer => panic!("{answer:?} is no error of the handler"),
+    }
+}
+
+fn settings(url: &str) -> PlatformSettings {
+    Program::parse_from(["test", "--database-url", url]).platform
+}
+
+async fn platform(url: &str) -> Platform {
+    Platform::connect("test", settings(url)).await.unwrap()
+}
+
+async fn postgres_database() -> Option<(String, Place)> {
+    let server = live::postgres().await?;
+    let name = format!("test_{}", Uuid::new_v4().simple());
+    execute(&server, format!("CREATE DATABASE {name}")).await;
+    let mut url = Url::parse(&server).unwrap();
+    url.set_path(&name);
+    Some((url.into(), Place::Postgres { server, name }))
+}
+
+async fn execute(server: &str, statement: String) {
+    let mut admin = PgConnection::connect(server).await.unwrap();
+    let statement = sqlx::AssertSqlSafe(statement);
+    sqlx::query(statement).execute(&mut admin).await.unwrap();
+    admin.close().await.unwrap();
+}
+
+/// Runs tests of this module on each kind of database.
+macro_rules! on_each_database {
+    ($($test:ident,)+) => {
+        mod in_memory { on_each_database!(in_memory: $($test,)+); }
+        mod in_a_file { on_each_database!(in_a_file: $($test,)+); }
+        mod in_postgres { on_each_database!(in_postgres: $($test,)+); }
+    };
+    ($place:ident: $($test:ident,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                if let Some(branch) = $crate::branch::Branch::$place().await {
+                    branch.run(super::$test).await;
+                }
+            }
+        )+
+    };
+}

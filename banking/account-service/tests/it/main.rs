@@ -1,0 +1,13 @@
+//! The account service over a bus, on each kind of database.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+#[macro_use]
+mod branch;
+mod audit;
+
+mod accounts;
+mod admin;
+mod faults;
+mod identity;
+mod keys;
+mod money;
