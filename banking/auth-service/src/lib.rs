@@ -1,17 +1,73 @@
-//! The auth service.
+//! The auth service: who somebody is.
+//!
+//! In reading order: [`SessionSettings`] are read and the service is [`start`]ed; `service` takes
+//! the calls, `registration` and `login` decide, `fields` says what can be registered. Both prove a
+//! password (`proof`), which `guesses` may put off and `passwords` computes. `account` has the
+//! user's account opened, and `users` is the table.
 
+mod account;
+mod fields;
+mod guesses;
+mod login;
+mod passwords;
+mod proof;
+mod registration;
+mod service;
+mod settings;
+mod users;
+
+pub use settings::SessionSettings;
+
+use anyhow::{Context as _, ensure};
 use chassis::{Platform, Running};
+use contracts::{account::AccountsClient, auth::AuthServer};
+use guesses::Guesses;
+use passwords::Passwords;
+use service::{AuthService, Desk};
+use std::{num::NonZero, time::Duration};
+use tokio_util::task::TaskTracker;
+use users::Users;
 
-/// Starts the service.
+/// The name that this program's passes carry.
+const NAME: &str = "auth-service";
+
+/// Most calls wait: for one of the few passwords that are checked at once, or for the account
+/// service. There is room for many, so that a health check gets past them; each holds little.
+const CONCURRENCY: u16 = 128;
+
+/// Starts the service. Sessions that it begins live for `session_ttl`.
 ///
 /// # Errors
-/// Its database or its queue can't be had.
+/// The keys have no private half to sign sessions with, or its database or its queue can't be had.
 ///
 /// # Cancel safety
 /// Not to be dropped before it is ready.
-pub async fn start(
-    _platform: &Platform,
-    _session_ttl: std::time::Duration,
-) -> anyhow::Result<Running> {
-    anyhow::bail!("not built yet")
+pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result<Running> {
+    let platform = platform.of_program(NAME);
+    ensure!(
+        platform.identity.can_begin_sessions(),
+        "the keys have no private half, and sessions can't be signed: session-signing.pem is \
+         missing in the directory of keys"
+    );
+    let database = platform.database("auth", &sqlx::migrate!()).await?;
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let desk = Desk {
+        identity: platform.identity.clone(),
+        users: Users::new(database),
+        passwords: Passwords::new(processors).context("passwords can't be hashed")?,
+        guesses: Guesses::default(),
+        accounts: AccountsClient::new(&platform.bus),
+        session_ttl,
+    };
+    let tasks = TaskTracker::new();
+    let service = AuthService::new(desk, tasks.clone());
+    let serving = platform.bus.serve(AuthServer::new(service));
+    let serving = serving.concurrency(CONCURRENCY).await?;
+    // What a caller no longer waits for is still brought to its end.
+    let running = Running::new().beside(|stop| async move {
+        stop.cancelled().await;
+        tasks.close();
+        tasks.wait().await;
+    });
+    Ok(running.serving(serving))
 }

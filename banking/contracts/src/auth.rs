@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 /// Users and their sessions.
 ///
 /// `register` and `login` are marked as queries though they write: then no broker keeps a message
-/// with a password on disk or as a dead letter. Both may be repeated: a registration with the same
-/// password is picked up where it stopped, and a login makes another session.
+/// with a password on disk or as a dead letter. Both may be repeated: a registration that stopped
+/// half way is gone on with by the same password and phone, and a login makes another session.
 #[queue_handler("auth.requests", timeout = "10s")]
 pub trait Auth {
     /// Makes a user and has their account opened.
@@ -144,8 +144,8 @@ pub enum AuthError {
     /// There is no such user, or the password is another.
     #[error("Invalid credentials")]
     InvalidCredentials,
-    /// Too many passwords are being checked.
-    #[error("Too many logins at once, try again")]
+    /// Too many passwords are being checked, or too many were wrong for this user.
+    #[error("Too many logins, try again later")]
     Busy,
     /// What any service may say.
     #[error(transparent)]

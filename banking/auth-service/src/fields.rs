@@ -1,0 +1,127 @@
+//! What can be registered.
+
+use contracts::auth::{AuthError, Password, Registration};
+
+const USERNAME: &str =
+    "3 to 32 letters, digits, _, - and . are allowed, beginning with a letter or digit";
+const PHONE: &str = "7 to 15 digits are allowed";
+const PASSWORD: &str = "8 to 128 characters are allowed";
+
+/// A registration whose fields are as they must be.
+pub(crate) struct Applicant {
+    pub(crate) username: String,
+    pub(crate) phone: Option<String>,
+    pub(crate) password: Password,
+}
+
+impl TryFrom<Registration> for Applicant {
+    type Error = AuthError;
+
+    fn try_from(registration: Registration) -> Result<Self, AuthError> {
+        let Registration {
+            username,
+            password,
+            phone,
+        } = registration;
+        if !is_username(&username) {
+            return Err(invalid("username", USERNAME));
+        }
+        if !(8..=128).contains(&password.reveal().chars().count()) {
+            return Err(invalid("password", PASSWORD));
+        }
+        if !phone.as_deref().is_none_or(is_phone) {
+            return Err(invalid("phone", PHONE));
+        }
+        Ok(Self {
+            username,
+            phone,
+            password,
+        })
+    }
+}
+
+/// What names are compared by.
+pub(crate) fn username_key(username: &str) -> String {
+    username.to_ascii_lowercase()
+}
+
+fn is_username(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    (3..=32).contains(&text.len())
+        && text.bytes().all(known)
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+fn is_phone(text: &str) -> bool {
+    (7..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn invalid(field: &str, allowed: &str) -> AuthError {
+    AuthError::Invalid {
+        field: field.to_owned(),
+        allowed: allowed.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(username: &str, password: &str, phone: Option<&str>) -> Option<String> {
+        let registration = Registration {
+            username: username.to_owned(),
+            password: Password::new(password.to_owned()),
+            phone: phone.map(str::to_owned),
+        };
+        match Applicant::try_from(registration) {
+            Ok(_) => None,
+            Err(AuthError::Invalid { field, .. }) => Some(field),
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn a_username_is_3_to_32_of_what_is_allowed() {
+        let longest = "a".repeat(32);
+        for allowed in ["ada", "ADA", "a.b", "0_-", "7up", &longest] {
+            assert_eq!(refused(allowed, "12345678", None), None, "{allowed}");
+        }
+        let too_long = "a".repeat(33);
+        for wrong in [
+            "", "ab", ".ab", "_ab", "-ab", "a b", "ada ", " ada", "ada\0", "ada'", "ädä", "аda",
+            "a@b", &too_long,
+        ] {
+            let field = refused(wrong, "12345678", None);
+            assert_eq!(field.as_deref(), Some("username"), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_8_to_128_characters_and_not_bytes() {
+        for allowed in ["12345678", "ääääääää", "        ", &"ä".repeat(128)] {
+            assert_eq!(refused("ada", allowed, None), None, "{allowed:?}");
+        }
+        for wrong in ["", "1234567", "ääää", &"a".repeat(129)] {
+            let field = refused("ada", wrong, None);
+            assert_eq!(field.as_deref(), Some("password"), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_phone_is_7_to_15_digits_or_none() {
+        for allowed in ["1234567", "000000000000000"] {
+            assert_eq!(refused("ada", "12345678", Some(allowed)), None, "{allowed}");
+        }
+        for wrong in [
+            "",
+            "123456",
+            "1234567890123456",
+            "+4915112345",
+            "49 151 12345",
+            "１２３４５６７",
+        ] {
+            let field = refused("ada", "12345678", Some(wrong));
+            assert_eq!(field.as_deref(), Some("phone"), "{wrong:?}");
+        }
+    }
+}

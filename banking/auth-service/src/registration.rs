@@ -1,0 +1,78 @@
+//! A name is reserved, and an account opened for it.
+//!
+//! The row of the user decides who has the name. It is written first, so a registration can end
+//! half way: the name is reserved and there is no account. Nobody is locked out by that: whoever
+//! registers again with the same password and phone, or logs in, goes on where it stopped.
+
+use crate::{
+    fields::{Applicant, username_key},
+    service::Desk,
+    users::User,
+};
+use contracts::{
+    UserId,
+    auth::{AuthError, Registered, Registration, mask_phone},
+};
+use replybus::Context;
+
+impl Desk {
+    /// Makes a user and has their account opened.
+    pub(crate) async fn register(
+        &self,
+        registration: Registration,
+    ) -> Result<Registered, AuthError> {
+        let applicant = Applicant::try_from(registration)?;
+        let key = username_key(&applicant.username);
+        let user = match self.users.by_username(&key).await? {
+            Some(user) => self.go_on(user, &applicant).await?,
+            None => self.reserve(&key, &applicant).await?,
+        };
+        let account = self.account_of(&user).await?;
+        Ok(Registered {
+            id: user.id,
+            phone: user.phone.as_deref().map(mask_phone),
+            username: user.username,
+            account_number: account.account_number,
+            balance: account.balance,
+        })
+    }
+
+    async fn reserve(&self, key: &str, applicant: &Applicant) -> Result<User, AuthError> {
+        let user = User {
+            id: UserId::new(),
+            username: applicant.username.clone(),
+            phone: applicant.phone.clone(),
+            password_hash: self.passwords.hash(applicant.password.clone()).await?,
+            registered_by: call_id(),
+            is_active: false,
+        };
+        if self.users.insert(key, &user).await? {
+            return Ok(user);
+        }
+        // Somebody was faster; or it was us, and the answer to the insert was lost.
+        match self.users.by_username(key).await? {
+            Some(user) => self.go_on(user, applicant).await,
+            None => Err(AuthError::PhoneTaken),
+        }
+    }
+
+    /// The user as whom `applicant` goes on, if they began it.
+    async fn go_on(&self, user: User, applicant: &Applicant) -> Result<User, AuthError> {
+        // A call can be delivered again after it was carried out. To anyone else the name is taken.
+        let open = !user.is_active || user.registered_by == call_id();
+        if !open || user.phone != applicant.phone {
+            return Err(AuthError::UsernameTaken);
+        }
+        let key = username_key(&user.username);
+        match self.prove(&key, Some(&user), &applicant.password).await {
+            Err(AuthError::InvalidCredentials) => Err(AuthError::UsernameTaken),
+            proved => proved.map(|()| user),
+        }
+    }
+}
+
+fn call_id() -> String {
+    // A call that came over the bus has one.
+    let id = Context::current().call_id();
+    id.unwrap_or_default().to_string()
+}

@@ -1,0 +1,88 @@
+//! The calls, as they come.
+
+use crate::{NAME, guesses::Guesses, passwords::Passwords, users::Users};
+use chassis::Identity;
+use contracts::{
+    Refused, ServiceHealth,
+    account::AccountsClient,
+    auth::{Auth, AuthError, LoggedIn, Login, Registered, Registration},
+};
+use replybus::{Context, Never};
+use std::{future::Future, panic::resume_unwind, sync::Arc, time::Duration};
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+/// Takes the calls and brings them to an end.
+pub(crate) struct AuthService {
+    desk: Arc<Desk>,
+    tasks: TaskTracker,
+}
+
+/// All that the service decides with.
+pub(crate) struct Desk {
+    pub(crate) identity: Identity,
+    pub(crate) users: Users,
+    pub(crate) passwords: Passwords,
+    pub(crate) guesses: Guesses,
+    pub(crate) accounts: AccountsClient,
+    pub(crate) session_ttl: Duration,
+}
+
+impl AuthService {
+    /// The service; what callers no longer wait for ends in `tasks`.
+    pub(crate) fn new(desk: Desk, tasks: TaskTracker) -> Self {
+        let desk = Arc::new(desk);
+        Self { desk, tasks }
+    }
+
+    /// Runs what writes in a task of its own: a query's handler is dropped at its deadline.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, AuthError>> + Send + 'static,
+    ) -> Result<T, AuthError> {
+        let task = Context::current().scope(work).in_current_span();
+        match self.tasks.spawn(task).await {
+            Ok(outcome) => outcome,
+            Err(lost) => match lost.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime ends.
+                Err(_) => Err(Refused::Unavailable.into()),
+            },
+        }
+    }
+}
+
+impl Auth for AuthService {
+    async fn register(&self, registration: Registration) -> Result<Registered, AuthError> {
+        let desk = Arc::clone(&self.desk);
+        self.to_the_end(async move { desk.register(registration).await })
+            .await
+    }
+
+    async fn login(&self, login: Login) -> Result<LoggedIn, AuthError> {
+        let desk = Arc::clone(&self.desk);
+        self.to_the_end(async move { desk.login(login).await })
+            .await
+    }
+
+    async fn logout(&self) -> Result<(), AuthError> {
+        let identity = &self.desk.identity;
+        let ended = async {
+            let user = identity.user().await?;
+            identity.end_session(user.session).await
+        };
+        ended.await.map_err(|refused| {
+            if refused == Refused::Unavailable {
+                Context::current().release_key();
+            }
+            refused.into()
+        })
+    }
+
+    async fn health(&self) -> Result<ServiceHealth, Never> {
+        let desk = &self.desk;
+        let (database, sessions) =
+            tokio::join!(desk.users.database_is_up(), desk.identity.store_is_up());
+        Ok(ServiceHealth::new(NAME, database, sessions))
+    }
+}

@@ -1,0 +1,160 @@
+//! An account service that opens accounts, or does not.
+
+use chassis::Identity;
+use contracts::{
+    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Refused, ServiceHealth, UserId,
+    account::{
+        AccountError, Accounts, AdminUser, Balance, BankStats, Holder, NewHolder, OPENING_BALANCE,
+        Parties, Posted, Profile, Recipient, StatementEntry, TransferPosting,
+    },
+    notification::AdminNotification,
+    transfer::AdminTransfer,
+};
+use replybus::Never;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::watch;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Opens,
+    Refuses,
+    /// Does not answer until the mood changes.
+    Silent,
+}
+
+#[derive(Clone)]
+pub(crate) struct FakeAccounts {
+    identity: Identity,
+    mood: Arc<watch::Sender<Mood>>,
+    opened: Arc<Mutex<BTreeMap<UserId, (NewHolder, Profile)>>>,
+    asked: Arc<watch::Sender<u32>>,
+}
+
+impl FakeAccounts {
+    pub(crate) fn new(identity: Identity) -> Self {
+        Self {
+            identity,
+            mood: Arc::new(watch::Sender::new(Mood::Opens)),
+            opened: Arc::default(),
+            asked: Arc::new(watch::Sender::new(0)),
+        }
+    }
+
+    pub(crate) fn become_(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+
+    /// Waits until it was asked that often to open an account.
+    pub(crate) async fn asked(&self, times: u32) {
+        let mut asked = self.asked.subscribe();
+        asked.wait_for(|asked| *asked >= times).await.unwrap();
+    }
+
+    /// For whom there are accounts.
+    pub(crate) fn holders(&self) -> Vec<NewHolder> {
+        let opened = self.opened.lock().unwrap();
+        opened.values().map(|(holder, _)| holder.clone()).collect()
+    }
+
+    /// Money comes and goes.
+    pub(crate) fn set_balance(&self, user: UserId, balance: i64) {
+        let mut opened = self.opened.lock().unwrap();
+        opened.get_mut(&user).unwrap().1.balance = balance;
+    }
+}
+
+impl Accounts for FakeAccounts {
+    async fn open(&self, holder: NewHolder) -> Result<Profile, AccountError> {
+        self.identity.require_service("auth-service")?;
+        self.asked.send_modify(|asked| *asked += 1);
+        let mut mood = self.mood.subscribe();
+        let mood = *mood.wait_for(|mood| *mood != Mood::Silent).await.unwrap();
+        if mood == Mood::Refuses {
+            return Err(Refused::Unavailable.into());
+        }
+        let mut opened = self.opened.lock().unwrap();
+        let (_, profile) = opened.entry(holder.user_id).or_insert_with(|| {
+            let profile = Profile {
+                id: holder.user_id,
+                phone: holder.phone.clone(),
+                username: holder.username.clone(),
+                account_number: AccountNumber::draw(),
+                balance: OPENING_BALANCE,
+            };
+            (holder, profile)
+        });
+        Ok(profile.clone())
+    }
+
+    async fn me(&self) -> Result<Profile, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn balance(&self) -> Result<Balance, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn lookup(&self, _: AccountNumber) -> Result<Holder, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn deposit(&self, _: Amount, _: IdempotencyKey) -> Result<Balance, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn withdraw(&self, _: Amount, _: IdempotencyKey) -> Result<Balance, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn statement(&self, _: PageRequest) -> Result<Page<StatementEntry>, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn parties(&self, _: UserId, _: Recipient) -> Result<Parties, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn post_transfer(&self, _: TransferPosting) -> Result<Posted, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn admin_stats(&self) -> Result<BankStats, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn admin_users(
+        &self,
+        _: PageRequest,
+        _: Option<String>,
+    ) -> Result<Page<AdminUser>, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn admin_user(&self, _: UserId) -> Result<AdminUser, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn admin_transfers(
+        &self,
+        _: PageRequest,
+        _: Option<UserId>,
+        _: Option<String>,
+    ) -> Result<Page<AdminTransfer>, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn admin_notifications(
+        &self,
+        _: PageRequest,
+        _: Option<UserId>,
+    ) -> Result<Page<AdminNotification>, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn health(&self) -> Result<ServiceHealth, Never> {
+        panic!("not asked for")
+    }
+}
