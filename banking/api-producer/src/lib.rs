@@ -12,7 +12,7 @@ mod correlation;
 mod edge;
 mod gateway;
 mod limits;
-mod page { pub(crate) fn router() -> axum::Router { axum::Router::new() } }
+mod page;
 mod problem;
 mod request;
 mod routes;
@@ -68,7 +68,15 @@ pub async fn start_within(
     if settings.admin_secret.is_none() {
         tracing::info!("the admin routes are off: no admin secret is set");
     }
-    let running = Running::new().beside(|stop| server::serve(listener, app, limits, stop));
+    let feed = feed.clone();
+    let running = Running::new().beside(|stop| async move {
+        let serving = server::serve(listener, app, limits, stop.clone());
+        let closing = async {
+            stop.cancelled().await;
+            feed.close().await;
+        };
+        tokio::join!(serving, closing);
+    });
     Ok((running, address))
 }
 
