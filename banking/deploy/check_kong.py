@@ -28,6 +28,8 @@ PLUGINS = {
 PATHS = {
     "/": "page",
     "/page.css": "page",
+    "/modules/money.js": "page",
+    "/favicon.svg": "page",
     "/openapi.json": "page",
     "/api/auth/login": "credentials",
     "/api/auth/logout": "api",
