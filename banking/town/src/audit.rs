@@ -240,20 +240,14 @@ async fn notifications(
     same("notifications", expected, found)
 }
 
-/// The amount and the other side that a notification tells of: no other word of it is a number or
-/// a customer's name.
+/// The amount and the other side that a notification tells of.
 fn subject(message: &str) -> Result<(i64, String)> {
-    let words = || {
-        message
-            .split(' ')
-            .map(|word| word.trim_end_matches(['.', ':', '!']))
+    let words: Vec<&str> = message.split(' ').collect();
+    let ["You", "sent" | "received", amount, "to" | "from", other] = words.as_slice() else {
+        bail!("a notification says something else: {message}");
     };
-    let amount = words().find_map(|word| word.parse().ok());
-    let other = words().find(|word| word.starts_with('t') && word.contains('-'));
-    match (amount, other) {
-        (Some(amount), Some(other)) => Ok((amount, other.to_owned())),
-        _ => bail!("a notification names no amount or no customer: {message}"),
-    }
+    let amount = amount.replace(',', "").parse().context("no amount")?;
+    Ok((amount, (*other).to_owned()))
 }
 
 /// The transfers that a customer made or was sent: which way, how much, from whom and to whom.
@@ -342,6 +336,14 @@ impl Deal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_notification_tells_of_an_amount_and_the_other_side() {
+        let told = subject("You received 1,234,567 from bob-3").unwrap();
+        assert_eq!(told, (1_234_567, "bob-3".to_owned()));
+        assert!(subject("You received a letter from bob-3").is_err());
+        assert!(subject("Hello").is_err());
+    }
 
     #[test]
     fn lists_are_the_same_in_any_order_and_not_otherwise() {

@@ -40,14 +40,18 @@ impl Customer {
         let unique = Uuid::new_v4().simple().to_string();
         let username = format!("{name}-{}", unique.get(..12).unwrap_or_default());
         let who = json!({ "username": username, "password": Self::PASSWORD });
-        let registered = patient(|| visitor.post("/api/auth/register").json(&who)).await?;
-        let login = patient(|| visitor.post("/api/auth/login").json(&who)).await?;
+        let registered = patient(|| visitor.post("/api/auth/register").json(&who)).await;
+        // One whose answer was lost is registered, and may not be again; the login tells.
+        let login = patient(|| visitor.post("/api/auth/login").json(&who)).await;
+        let login = login.or_else(|error| registered.and(Err(error)))?;
+        let session = text(&login, "session")?;
+        let me = patient(|| visitor.get("/api/account/me").session(&session)).await?;
         Ok(Self {
             visitor: visitor.clone(),
+            id: text(&me, "id")?,
+            account_number: text(&me, "account_number")?,
             username,
-            id: text(&registered, "id")?,
-            account_number: text(&registered, "account_number")?,
-            session: text(&login, "session")?,
+            session,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::{Value, json};
-use std::fmt;
+use std::{env, fmt, str::FromStr};
 
 /// The smallest amount of an order, and what lies between two of them: an order's key asked for
 /// with another amount must not look like another order.
@@ -71,6 +71,19 @@ pub struct Nonsense {
     pub body: Value,
     /// The status that it must get.
     pub status: u16,
+}
+
+/// The seed that this environment variable holds, or another one each time.
+#[must_use]
+pub fn seed_of_environment(variable: &str) -> u64 {
+    let seed = number_of_environment(variable);
+    seed.unwrap_or_else(rand::random)
+}
+
+/// The number that this environment variable holds, if it is one.
+#[must_use]
+pub fn number_of_environment<T: FromStr>(variable: &str) -> Option<T> {
+    env::var(variable).ok()?.parse().ok()
 }
 
 impl Plan {

@@ -1,0 +1,61 @@
+//! Money, to the unit, while processes of all five services are killed (SIGKILL) and started again
+//! at random moments.
+//!
+//! `CHAOS_SEED` repeats the plan and the choice of victims, `CHAOS_REQUESTS` makes it longer.
+//! Without servers it is skipped, unless `BUS_REQUIRE_LIVE=1`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what it expects, in its functions too"
+)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use town::{
+    Bank, Program,
+    audit::audit,
+    nemesis,
+    site::Servers,
+    trade::{self, plan::Plan},
+};
+
+const CUSTOMERS: usize = 50;
+const REQUESTS: usize = 3_000;
+/// Errands under way at any time.
+const AT_A_TIME: usize = 64;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_is_neither_made_nor_lost_while_services_are_killed() {
+    let Some(servers) = Servers::found().await else {
+        return;
+    };
+    let program = Program {
+        path: env!("CARGO_BIN_EXE_bank").into(),
+        arguments: Vec::new(),
+    };
+    let bank = Bank::live(program, servers).await.unwrap();
+    bank.lent_to(every_unit_is_accounted_for).await.unwrap();
+}
+
+async fn every_unit_is_accounted_for(bank: &Bank) {
+    let seed = trade::plan::seed_of_environment("CHAOS_SEED");
+    let requests = trade::plan::number_of_environment("CHAOS_REQUESTS").unwrap_or(REQUESTS);
+    println!("CHAOS_SEED={seed}");
+    let customers = trade::customers(bank, CUSTOMERS).await.unwrap();
+    let plan = Plan::draw(seed, CUSTOMERS, requests);
+    let over = AtomicBool::new(false);
+    let trading = async {
+        let deals = trade::trade(bank, &customers, &plan, AT_A_TIME).await;
+        over.store(true, Ordering::Relaxed);
+        deals
+    };
+    let raging = nemesis::rage(bank, seed, || over.load(Ordering::Relaxed));
+    let (deals, killed) = tokio::join!(trading, raging);
+    let (deals, killed) = (deals.unwrap(), killed.unwrap());
+    bank.ready().await.unwrap();
+    let books = audit(bank, &customers, &deals).await.unwrap();
+    println!("{} requests, {killed} killed: {books:?}", plan.requests());
+    // Else it was no trade, or no chaos.
+    assert!(books.transfers > requests / 4 && killed > 10);
+}

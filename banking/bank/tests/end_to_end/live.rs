@@ -1,0 +1,193 @@
+//! The services themselves, asked over the bus without the gateway in between: none of them takes
+//! its word for who asks.
+
+use crate::live_bank;
+use chassis::{
+    Identity,
+    identity::{SESSION, SessionStore},
+    keys::Keys,
+};
+use contracts::{
+    AccountNumber, Amount, IdempotencyKey, PageRequest, Refused, UserId,
+    account::{AccountError, AccountsClient, NewHolder, Recipient, TransferPosting},
+    auth::{AuthClient, AuthError},
+    notification::{NotificationError, NotificationsClient},
+    transfer::{TransferError, TransferOrder, TransfersClient},
+};
+use replybus::{Amqp, Bus, CallError};
+use replybus_redis::RedisReplies;
+use replybus_tests::live;
+use std::time::Duration;
+use town::{Bank, Customer};
+use uuid::Uuid;
+
+/// Asks every method but `health`, `register` and `login` with this metadata, and hands each
+/// outcome to `judge` with the method's name and whether it is for the administrator, a service or
+/// a user.
+macro_rules! ask_all {
+    ($bus:expr, $entry:expr, $judge:expr) => {{
+        let (bus, entry): (&Bus, Option<(&str, &str)>) = ($bus, $entry);
+        let (auth, accounts) = (AuthClient::new(bus), AccountsClient::new(bus));
+        let (transfers, notifications) = (TransfersClient::new(bus), NotificationsClient::new(bus));
+        let (page, amount) = (PageRequest::default(), Amount::new(5).unwrap());
+        let (number, key) = (AccountNumber::draw(), IdempotencyKey::draw());
+        let to = Recipient::Username("somebody".to_owned());
+        let order = TransferOrder { to: to.clone(), amount, key: key.clone() };
+        let posting = TransferPosting {
+            transfer: Uuid::now_v7(),
+            from: number.clone(),
+            to: AccountNumber::draw(),
+            amount,
+        };
+        let holder = NewHolder {
+            user_id: UserId::new(),
+            username: "mallory".to_owned(),
+            phone: None,
+        };
+        macro_rules! ask {
+            ($for:ident $call:expr) => {{
+                let call = match entry {
+                    Some((name, value)) => $call.metadata(name, value),
+                    None => $call,
+                };
+                $judge(stringify!($call), For::$for, refusal(call.await));
+            }};
+        }
+        ask!(User accounts.me());
+        ask!(User accounts.balance());
+        ask!(User accounts.lookup(number.clone()));
+        ask!(User accounts.deposit(amount, key.clone()));
+        ask!(User accounts.withdraw(amount, key.clone()));
+        ask!(User accounts.statement(page));
+        ask!(Service accounts.open(holder));
+        ask!(Service accounts.parties(UserId::new(), to));
+        ask!(Service accounts.post_transfer(posting));
+        ask!(Admin accounts.admin_stats());
+        ask!(Admin accounts.admin_users(page, None));
+        ask!(Admin accounts.admin_user(UserId::new()));
+        ask!(Admin accounts.admin_transfers(page, None, None));
+        ask!(Admin accounts.admin_notifications(page, None));
+        ask!(User transfers.transfer(order));
+        ask!(User transfers.transactions(page));
+        ask!(Admin transfers.admin_totals());
+        ask!(Admin transfers.admin_transfers(page, None, None));
+        ask!(User notifications.list());
+        ask!(User notifications.mark_read(None));
+        ask!(Admin notifications.admin_total());
+        ask!(Admin notifications.admin_notifications(page, None));
+        // The last, for afterwards a session is none.
+        ask!(User auth.logout());
+    }};
+}
+
+/// Whom a method is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    User,
+    Service,
+    Admin,
+}
+
+/// Why a service refused; nothing if it did not, or for a reason that has to do with what was asked.
+fn refusal<T, E: MayRefuse>(outcome: Result<T, CallError<E>>) -> Option<Refused> {
+    match outcome {
+        Ok(_) => None,
+        Err(CallError::Handler(error)) => error.refused(),
+        Err(CallError::Bus(failure)) => panic!("{failure}"),
+    }
+}
+
+/// A service's own error.
+trait MayRefuse {
+    fn refused(self) -> Option<Refused>;
+}
+
+macro_rules! may_refuse {
+    ($($error:ident)+) => {
+        $(impl MayRefuse for $error {
+            fn refused(self) -> Option<Refused> {
+                match self {
+                    Self::Refused(refused) => Some(refused),
+                    _ => None,
+                }
+            }
+        })+
+    };
+}
+
+may_refuse!(AuthError AccountError TransferError NotificationError);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_service_takes_the_gateways_word_for_who_asks() {
+    let Some(bank) = live_bank().await else {
+        return;
+    };
+    bank.lent_to(nobody_is_believed_without_proof)
+        .await
+        .unwrap();
+}
+
+async fn nobody_is_believed_without_proof(bank: &Bank) {
+    let bus = bus(bank).await;
+    let refused_as = |expected: Refused| {
+        move |method: &str, _: For, refusal: Option<Refused>| {
+            assert_eq!(refusal, Some(expected), "{method}");
+        }
+    };
+    ask_all!(&bus, None, refused_as(Refused::Unauthenticated));
+
+    // Another bank's session and passes: well made, with other keys.
+    let stranger = Identity::new(
+        "auth-service",
+        &Keys::draw().unwrap(),
+        SessionStore::memory(),
+    );
+    let session = stranger.begin_session(UserId::new(), "mallory", Duration::from_secs(60));
+    let session = session.await.unwrap();
+    let forged = Some((SESSION, session.as_str()));
+    ask_all!(&bus, forged, refused_as(Refused::Unauthenticated));
+    for (name, pass) in [stranger.service_pass(), stranger.admin_pass()] {
+        let forged = Some((name, pass.as_str()));
+        ask_all!(&bus, forged, refused_as(Refused::Unauthenticated));
+    }
+
+    // A user's good session opens what is theirs, and neither a service's doors nor the vault.
+    let ada = Customer::new(bank.visitor(), "ada").await.unwrap();
+    let session = Some((SESSION, ada.session.as_str()));
+    ask_all!(
+        &bus,
+        session,
+        |method: &str, who: For, refusal: Option<Refused>| {
+            let expected = (who != For::User).then_some(Refused::Unauthenticated);
+            assert_eq!(refusal, expected, "{method}");
+        }
+    );
+
+    // The gateway's own pass is no other service's, and no administrator's.
+    let keys = Keys::load(&bank.keys().unwrap()).unwrap();
+    let gateway = Identity::new("api-producer", &keys, SessionStore::memory());
+    let (name, pass) = gateway.service_pass();
+    let pass = Some((name, pass.as_str()));
+    ask_all!(
+        &bus,
+        pass,
+        |method: &str, who: For, refusal: Option<Refused>| {
+            let expected = match who {
+                For::User => Refused::Unauthenticated,
+                For::Service | For::Admin => Refused::Forbidden,
+            };
+            assert_eq!(refusal, Some(expected), "{method}");
+        }
+    );
+    bus.close(Duration::from_secs(5)).await;
+}
+
+/// A bus beside the gateway's.
+async fn bus(bank: &Bank) -> Bus {
+    let builder = Bus::builder().namespace(bank.site().unwrap().namespace());
+    let (amqp, redis) = (
+        Amqp::new(live::amqp_url()),
+        RedisReplies::new(live::redis_url()),
+    );
+    builder.connect(amqp, redis).await.unwrap()
+}

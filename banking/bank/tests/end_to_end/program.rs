@@ -1,0 +1,114 @@
+//! The program itself: what it refuses to start with, and the keys it writes.
+
+use crate::{live_bank, program};
+use replybus_tests::servers::Workplace;
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
+use town::Bank;
+
+/// Runs the program to its end; returns whether it succeeded, and what it wrote.
+fn run(arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(program().path);
+    for setting in ["RABBITMQ_URL", "REDIS_URL", "KEYS_DIR", "DATABASE_URL"] {
+        command.env_remove(setting);
+    }
+    let output = command.args(arguments).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_with_the_reason() {
+    for (arguments, reason) in [
+        (&["serve", "account-service"][..], "--amqp-url"),
+        (&["serve", "post-office"], "post-office"),
+        (&["--amqp-url", "http://host"], "amqp"),
+        (&["--redis-url", "host"], "--redis-url"),
+        (&["--database-url", "mysql://host/bank"], "postgres"),
+        (&["--http-addr", "localhost"], "--http-addr"),
+        (&["--admin-secret", "short"], "--admin-secret"),
+        (&["--session-ttl-seconds", "0"], "--session-ttl-seconds"),
+        (
+            &["--keys-dir", "/nowhere", "--http-addr", "127.0.0.1:0"],
+            "/nowhere",
+        ),
+    ] {
+        let (success, text) = run(arguments);
+        assert!(!success, "{arguments:?} was taken");
+        assert!(text.contains(reason), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn help_names_every_setting_and_its_variable() {
+    let (success, text) = run(&["--help"]);
+    assert!(success);
+    for setting in [
+        "--amqp-url",
+        "RABBITMQ_URL",
+        "--redis-url",
+        "REDIS_URL",
+        "--database-url",
+        "DATABASE_URL",
+        "--http-addr",
+        "HTTP_ADDR",
+        "--admin-secret",
+        "ADMIN_SECRET",
+        "--session-ttl-seconds",
+        "SESSION_TTL_SECONDS",
+        "--keys-dir",
+        "--namespace",
+    ] {
+        assert!(text.contains(setting), "{setting} is missing:\n{text}");
+    }
+}
+
+#[test]
+fn keys_are_private_and_never_written_over() {
+    let workplace = Workplace::new("keys").unwrap();
+    let directory = workplace.path("keys");
+    let (success, text) = run(&["keys", directory.to_str().unwrap()]);
+    assert!(success, "{text}");
+    let files: Vec<_> = fs::read_dir(&directory)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    assert_eq!(files.len(), 3);
+    let read = || {
+        files
+            .iter()
+            .map(|file| fs::read(file).unwrap())
+            .collect::<Vec<_>>()
+    };
+    let before = read();
+    for file in &files {
+        let mode = fs::metadata(file).unwrap().permissions().mode();
+        let is_public = file.to_string_lossy().contains("verifying");
+        assert_eq!(mode & 0o077 != 0, is_public, "{}", file.display());
+    }
+    let (success, _) = run(&["keys", directory.to_str().unwrap()]);
+    assert!(!success);
+    assert_eq!(read(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demo_ends_with_as_much_money_as_it_began() {
+    let arguments = ["demo", "--users", "5", "--transfers", "50", "--seed", "7"];
+    let (success, text) = tokio::task::spawn_blocking(move || run(&arguments))
+        .await
+        .unwrap();
+    assert!(success && text.contains("the same"), "{text}");
+    // On a bank of many processes, too.
+    let Some(bank) = live_bank().await else {
+        return;
+    };
+    bank.lent_to(async |bank: &Bank| {
+        let url = bank.visitor().url().to_string();
+        let demo = tokio::task::spawn_blocking(move || {
+            run(&["demo", "--url", &url, "--users", "5", "--transfers", "50"])
+        });
+        let (success, text) = demo.await.unwrap();
+        assert!(success && text.contains("the same"), "{text}");
+    })
+    .await
+    .unwrap();
+}

@@ -1,0 +1,61 @@
+//! Money, to the unit: 10,000 requests of 50 customers at once, on the bank's embedded default and
+//! on real servers with each service in processes of its own.
+//!
+//! `MONEY_SEED` repeats a run, `MONEY_REQUESTS` makes it longer. Without servers the second is
+//! skipped, unless `BUS_REQUIRE_LIVE=1`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what it expects, in its functions too"
+)]
+
+use town::{
+    Bank, Program,
+    audit::audit,
+    site::Servers,
+    trade::{self, plan::Plan},
+};
+
+const CUSTOMERS: usize = 50;
+const REQUESTS: usize = 10_000;
+/// Errands under way at any time.
+const AT_A_TIME: usize = 64;
+
+fn program() -> Program {
+    Program {
+        path: env!("CARGO_BIN_EXE_bank").into(),
+        arguments: Vec::new(),
+    }
+}
+
+async fn every_unit_is_accounted_for(bank: &Bank) {
+    let seed = trade::plan::seed_of_environment("MONEY_SEED");
+    let requests = trade::plan::number_of_environment("MONEY_REQUESTS").unwrap_or(REQUESTS);
+    println!("MONEY_SEED={seed}");
+    let customers = trade::customers(bank, CUSTOMERS).await.unwrap();
+    let plan = Plan::draw(seed, CUSTOMERS, requests);
+    let deals = trade::trade(bank, &customers, &plan, AT_A_TIME)
+        .await
+        .unwrap();
+    let books = audit(bank, &customers, &deals).await.unwrap();
+    println!("{} requests: {books:?}", plan.requests());
+    // Else it was no trade.
+    assert!(books.transfers > requests / 4 && books.refused > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_is_neither_made_nor_lost_in_one_process() {
+    let bank = Bank::embedded(program()).await.unwrap();
+    bank.lent_to(every_unit_is_accounted_for).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_is_neither_made_nor_lost_on_real_servers() {
+    let Some(servers) = Servers::found().await else {
+        return;
+    };
+    let bank = Bank::live(program(), servers).await.unwrap();
+    bank.lent_to(every_unit_is_accounted_for).await.unwrap();
+}
