@@ -69,8 +69,9 @@ fn every_file_that_is_asked_for_is_served() {
     let served = |path: &str| FILES.iter().any(|file| file.path == path);
     let html = FILES.iter().find(|file| file.kind == HTML).unwrap().body;
     let mut asked = Vec::new();
-    for quoted in ["src=\"", "href=\""] {
-        asked.extend(between(html, quoted, "\"").into_iter().map(str::to_owned));
+    for quoted in ["src=\"/", "href=\"/"] {
+        let paths = between(html, quoted, "\"").into_iter();
+        asked.extend(paths.map(|path| format!("/{path}")));
     }
     for file in FILES.iter().filter(|file| file.kind == SCRIPT) {
         let folder = match file.path.strip_prefix("/modules/") {

@@ -10,6 +10,9 @@ const WORDS = {
   withdraw: { doing: "Withdrawing", done: "Withdrew", thing: "withdrawal" },
 };
 
+/** In place of the bank's words, which are about headers. */
+const LATE = "The bank did not answer in time. It may be made yet.";
+
 export class Desk {
   #place;
   #on;
@@ -38,7 +41,7 @@ export class Desk {
     } catch (failure) {
       if (failure.stale || run !== this.#run) return;
       if (failure.isFinal) this.#close("error", failure.message, false);
-      else this.offer(order, failure.message);
+      else this.offer(order, failure.status === 504 ? LATE : failure.message);
     }
     this.#on.settled();
   }

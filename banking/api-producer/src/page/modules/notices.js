@@ -7,7 +7,7 @@ import { days, nothing, timeOf } from "./lists.js";
 /** The bank lists no more than these. */
 const LIST_MAX = 50;
 const TOAST_MS = 6_000;
-const TOASTS_MAX = 3;
+const TOASTS_MAX = 2;
 
 export function notices(place) {
   const problems = element("p", { class: "message message-error", role: "alert", hidden: "" });
