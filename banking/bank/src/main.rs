@@ -74,7 +74,7 @@ fn exit(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            telemetry::init(chassis::settings::LogFormat::Text);
+            telemetry::init_quiet();
             tracing::error!("{}", report(&error));
             ExitCode::FAILURE
         }

@@ -2,18 +2,20 @@
 
 use crate::settings::LogFormat;
 use std::io::IsTerminal as _;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
-/// What is logged unless `RUST_LOG` says otherwise. lapin writes the bodies of returned messages,
-/// passwords included.
-const DEFAULT: &str = "info,sqlx=warn,lapin=warn,lapin::returned_messages=off";
+/// What is logged unless `RUST_LOG` says otherwise.
+const DEFAULT: &str = "info,sqlx=warn,lapin=warn";
 
 /// Begins to log. Once for a process; a second time it does nothing.
 pub fn init(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(DEFAULT))
-        .add_directive(filter_out_bodies());
-    let registry = tracing_subscriber::registry().with(filter);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(tells_no_body));
     // The error says that it was set up before.
     let _ = match format {
         LogFormat::Json => registry
@@ -29,7 +31,10 @@ pub fn init(format: LogFormat) {
     };
 }
 
-/// Holds even if `RUST_LOG` turns lapin up.
-fn filter_out_bodies() -> tracing_subscriber::filter::Directive {
-    "lapin::returned_messages=off".parse().unwrap_or_default()
+/// Holds whatever `RUST_LOG` says: lapin writes returned messages, and at the finest level every
+/// frame.
+fn tells_no_body(line: &Metadata<'_>) -> bool {
+    let target = line.target();
+    !target.starts_with("lapin")
+        || (target != "lapin::returned_messages" && *line.level() != Level::TRACE)
 }

@@ -5,7 +5,7 @@ mod summary;
 
 use crate::{ServeSettings, ServiceName, serve};
 use anyhow::{Context as _, ensure};
-use chassis::{Platform, settings::LogFormat, telemetry};
+use chassis::{Platform, telemetry};
 use clap::{Args, ValueEnum};
 use customer::Customer;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -63,7 +63,7 @@ pub async fn run(settings: DemoSettings) -> anyhow::Result<()> {
     if let Some(url) = settings.url.clone() {
         return visit(&settings, url).await;
     }
-    telemetry::init(LogFormat::Text);
+    telemetry::init_quiet();
     let mut serve = settings.serve.clone();
     if !settings.stay {
         // Nobody else is to come, so any port will do.
