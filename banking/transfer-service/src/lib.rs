@@ -30,6 +30,7 @@ use relay::Relay;
 use service::TransferService;
 use std::sync::Arc;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// The name this program goes by.
 const PROGRAM: &str = "transfer-service";
@@ -75,8 +76,13 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         .concurrency(CONCURRENCY)
         .await
         .context("transfers can't be served")?;
-    Ok(Running::new()
-        .serving(serving)
-        .beside(|stop| recovery.run(stop))
-        .beside(|stop| relay.run(stop)))
+    Ok(Running::new().serving(serving).beside(|stop| async move {
+        // What recovery completes at the end is still told of.
+        let recovered = CancellationToken::new();
+        let recovering = async {
+            recovery.run(stop).await;
+            recovered.cancel();
+        };
+        tokio::join!(recovering, relay.run(recovered.clone()));
+    }))
 }

@@ -60,8 +60,10 @@ impl Relay {
             .without_max_times();
         let mut pauses = growing.build();
         loop {
+            // Asked first: what was there when it was told to stop is part of the round.
+            let last = stop.is_cancelled();
             let round = self.round().await;
-            if stop.is_cancelled() && round != Round::More {
+            if last && round != Round::More {
                 return;
             }
             if round != Round::Stuck {

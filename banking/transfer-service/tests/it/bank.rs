@@ -192,7 +192,12 @@ pub(crate) struct Process {
 
 impl Process {
     /// Kills it where it stands.
-    pub(crate) fn crash(self) {}
+    pub(crate) async fn crash(mut self) {
+        let runtime = self.runtime.take().unwrap();
+        // Returns when all its threads have ended: nothing of it is heard of afterwards.
+        let killed = move || runtime.shutdown_timeout(Duration::from_secs(60));
+        tokio::task::spawn_blocking(killed).await.unwrap();
+    }
 
     /// Has it stop in order.
     pub(crate) async fn stop(mut self) {
@@ -248,16 +253,17 @@ impl Customer {
         }
     }
 
-    /// Asks again for as long as it takes.
+    /// Asks again for as long as it takes, a little each time.
     pub(crate) async fn pay_in_the_end(&self, to: &str, amount: i64, key: &str) -> Answer {
-        until(
-            async || match self.order(order(named(to), amount, key)).await {
+        until(async || {
+            let call = self.order(order(named(to), amount, key));
+            match call.timeout(Duration::from_secs(4)).await {
                 Ok(receipt) => Some(Ok(receipt)),
                 Err(CallError::Handler(TransferError::Pending | TransferError::Refused(_))) => None,
                 Err(CallError::Handler(error)) => Some(Err(error)),
                 Err(CallError::Bus(_)) => None,
-            },
-        )
+            }
+        })
         .await
     }
 

@@ -7,7 +7,7 @@ use crate::{
     on_both_databases,
 };
 use contracts::transfer::TransferStatus;
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, future::IntoFuture, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
 on_both_databases! {
@@ -22,6 +22,7 @@ on_both_databases! {
 /// A customer's call that will get no answer.
 fn begin(ada: &Customer) -> JoinHandle<()> {
     let call = ada.order(order(named("bob"), 200, "rent"));
+    let call = call.timeout(Duration::from_secs(2)).into_future();
     tokio::spawn(async move { drop(call.await) })
 }
 
@@ -52,7 +53,7 @@ async fn killed_before_it_is_recorded_a_transfer_never_was(bank: Arc<Bank>) {
     bank.accounts.on_parties(Script::WaitFirst);
     let call = begin(&ada);
     bank.accounts.asked_for_parties(1).await;
-    process.crash();
+    process.crash().await;
     bank.accounts.on_parties(Script::Answer);
     soon(call).await.unwrap();
     assert_eq!(bank.count("transfers").await, 0);
@@ -70,7 +71,7 @@ async fn killed_while_it_waits_for_the_verdict_it_is_posted_once(bank: Arc<Bank>
     bank.accounts.on_postings(Script::WaitFirst);
     let call = begin(&ada);
     bank.accounts.asked_to_post(1).await;
-    process.crash();
+    process.crash().await;
     bank.let_leases_lapse().await;
     let _again = bank.start().await;
     // The first posting is still on its way when the second is asked for.
@@ -87,7 +88,7 @@ async fn killed_when_it_is_posted_and_not_recorded_it_is_completed(bank: Arc<Ban
     bank.accounts.on_postings(Script::WaitAfterwards);
     let call = begin(&ada);
     crate::bank::until(async || (bank.accounts.posted().len() == 1).then_some(())).await;
-    process.crash();
+    process.crash().await;
     bank.accounts.on_postings(Script::Answer);
     let _again = bank.start().await;
     // Nobody helps: the lease of the dead lapses by itself.
@@ -101,7 +102,7 @@ async fn killed_before_the_event_is_out_it_is_emitted(bank: Arc<Bank>) {
     let (ada, bob) = customers(&bank).await;
     bank.broker.on_events(Events::Refused);
     ada.pay("bob", 200, "rent").await.unwrap();
-    process.crash();
+    process.crash().await;
     assert!(bank.broker.taken().is_empty());
     bank.broker.on_events(Events::Confirmed);
     bank.let_leases_lapse().await;
@@ -119,7 +120,7 @@ async fn killed_before_it_knows_that_the_event_is_out_it_emits_it_again_under_th
     bank.broker.on_events(Events::NeverConfirmed);
     ada.pay("bob", 200, "rent").await.unwrap();
     bank.broker.takes(1).await;
-    process.crash();
+    process.crash().await;
     bank.broker.on_events(Events::Confirmed);
     bank.let_leases_lapse().await;
     let _again = bank.start().await;
@@ -155,7 +156,7 @@ async fn killed_at_random_moments_it_loses_and_doubles_nothing(bank: Arc<Bank>) 
         let more = usize::from(uuid::Uuid::new_v4().as_bytes()[0]) % CALLS;
         let asked = bank.accounts.times_asked_to_post() + more;
         bank.accounts.asked_to_post(asked).await;
-        process.crash();
+        process.crash().await;
         bank.let_leases_lapse().await;
     }
     let _last = bank.start().await;

@@ -157,7 +157,7 @@ async fn replicas_recover_together_and_each_transfer_is_posted_once(bank: Arc<Ba
     for answer in join_all(keys.iter().map(|key| ada.pay("bob", 10, key))).await {
         assert_eq!(answer, Err(TransferError::Pending));
     }
-    process.crash();
+    process.crash().await;
     let _replicas = [bank.start().await, bank.start().await, bank.start().await];
     bank.accounts.on_postings(Script::Answer);
     ada.is_settled().await;
@@ -183,7 +183,7 @@ async fn asked_again_with_its_key_a_pending_transfer_goes_on_at_once(bank: Arc<B
     let _accounts = bank.serve_accounts().await;
     let process = bank.start().await;
     let (ada, bob) = pending(&bank, Script::Unavailable).await;
-    process.crash();
+    process.crash().await;
     // Leased for ever, so that recovery leaves it alone.
     let database = bank.database().await;
     let lease = format!("UPDATE transfers SET leased_until = {}", i64::MAX);
