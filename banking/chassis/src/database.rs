@@ -195,9 +195,11 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => match error.code().as_deref() {
             // PostgreSQL: connection exceptions (08), insufficient resources (53), operator
             // intervention such as a shutdown (57P), serialization failure, deadlock, lock and
-            // statement timeout.
+            // statement timeout, and a transaction that was ended because it was idle.
             Some(code) if code.starts_with("08") || code.starts_with("53") => true,
-            Some("40001" | "40P01" | "55P03" | "57014" | "57P01" | "57P02" | "57P03") => true,
+            Some("25P03" | "40001" | "40P01" | "55P03" | "57014" | "57P01" | "57P02" | "57P03") => {
+                true
+            }
             // SQLite: busy and locked, extended codes included.
             Some("5" | "6" | "261" | "262" | "517" | "773") => true,
             _ => false,
@@ -244,7 +246,8 @@ pub fn parsed<T: std::str::FromStr<Err: Into<sqlx::error::BoxDynError>>>(
 }
 
 fn sqlite_url(url: &str, schema: &str) -> anyhow::Result<String> {
-    let place = url.trim_start_matches("sqlite:").trim_start_matches("//");
+    let place = url.strip_prefix("sqlite:").unwrap_or(url);
+    let place = place.strip_prefix("//").unwrap_or(place);
     if place == ":memory:" {
         return Ok("sqlite::memory:".to_owned());
     }
@@ -252,7 +255,13 @@ fn sqlite_url(url: &str, schema: &str) -> anyhow::Result<String> {
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;
     let file = directory.join(format!("{schema}.db"));
-    Ok(format!("sqlite://{}?mode=rwc", file.display()))
+    // sqlx reads the path as a part of an address.
+    let file = file.display().to_string();
+    let file = file
+        .replace('%', "%25")
+        .replace('?', "%3F")
+        .replace('#', "%23");
+    Ok(format!("sqlite://{file}?mode=rwc"))
 }
 
 fn postgres_url(url: &str, schema: &str) -> anyhow::Result<String> {

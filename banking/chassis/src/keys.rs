@@ -149,7 +149,7 @@ impl VerifyingSide {
     }
 }
 
-/// Names a key: the first half of it, which is as unlikely to be another's as a digest.
+/// Names a key: its first 8 bytes, which are as unlikely to be another's as those of a digest.
 fn key_id(key: &VerifyingKey) -> String {
     to_hex(key.as_bytes().split_at(8).0)
 }
@@ -177,7 +177,7 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.is_ascii() {
+    if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
     let mut bytes = [0; 32];
@@ -185,4 +185,118 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{os::unix::fs::PermissionsExt as _, path::PathBuf};
+
+    /// A directory with new keys, gone at the end.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new() -> Self {
+            let name = format!("keys-{}", uuid::Uuid::new_v4());
+            let directory = Self(std::env::temp_dir().join(name));
+            Keys::write_new(&directory.0).unwrap();
+            directory
+        }
+
+        fn read(&self, name: &str) -> String {
+            fs::read_to_string(self.0.join(name)).unwrap()
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.0.join(name), text).unwrap();
+        }
+
+        /// Why its keys can't be loaded.
+        fn refused(&self) -> String {
+            format!("{:#}", Keys::load(&self.0).unwrap_err())
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_private_to_its_owner() {
+        let directory = Directory::new();
+        let keys = Keys::load(&directory.0).unwrap();
+        assert_eq!(keys.signing.unwrap().id, keys.verifying[0].id);
+        assert_eq!(to_hex(&keys.services), directory.read(SERVICES).trim());
+        for private in [SIGNING, SERVICES] {
+            let file = fs::metadata(directory.0.join(private)).unwrap();
+            assert_eq!(file.permissions().mode() & 0o777, 0o600, "{private}");
+        }
+        let other = Directory::new();
+        assert_ne!(directory.read(SERVICES), other.read(SERVICES));
+        assert_ne!(directory.read(SIGNING), other.read(SIGNING));
+    }
+
+    #[test]
+    fn keys_that_are_there_are_kept() {
+        let directory = Directory::new();
+        let before = directory.read(SIGNING);
+        assert!(Keys::write_new(&directory.0).is_err());
+        fs::remove_file(directory.0.join(SERVICES)).unwrap();
+        assert!(Keys::write_new(&directory.0).is_err());
+        assert_eq!(directory.read(SIGNING), before);
+    }
+
+    #[test]
+    fn a_program_without_the_private_key_can_still_verify() {
+        let directory = Directory::new();
+        fs::remove_file(directory.0.join(SIGNING)).unwrap();
+        let keys = Keys::load(&directory.0).unwrap();
+        assert!(keys.signing.is_none());
+        assert_eq!(keys.verifying.len(), 1);
+    }
+
+    #[test]
+    fn keys_can_be_replaced_one_after_the_other() {
+        let (new, old) = (Directory::new(), Directory::new());
+        let both = format!("{}\n{}", new.read(VERIFYING), old.read(VERIFYING));
+        new.write(VERIFYING, &both);
+        let keys = Keys::load(&new.0).unwrap();
+        let old = Keys::load(&old.0).unwrap();
+        assert_eq!(keys.verifying.len(), 2);
+        assert_eq!(keys.verifying[1].id, old.verifying[0].id);
+    }
+
+    #[test]
+    fn what_is_no_key_is_refused_by_the_name_of_its_file() {
+        let directory = Directory::new();
+        let other = Directory::new();
+        let (public, services) = (directory.read(VERIFYING), directory.read(SERVICES));
+
+        directory.write(VERIFYING, &other.read(VERIFYING));
+        let reason = directory.refused();
+        assert!(reason.contains(VERIFYING) && reason.contains(SIGNING));
+        for wrong in ["", "\n", "a key", &other.read(SIGNING), &public[..40]] {
+            directory.write(VERIFYING, wrong);
+            assert!(directory.refused().contains(VERIFYING), "{wrong}");
+        }
+        directory.write(VERIFYING, &format!("{public}and more"));
+        assert!(directory.refused().contains(VERIFYING));
+        directory.write(VERIFYING, &public);
+
+        let digits = services.trim();
+        for wrong in ["", &digits[1..], &format!("{digits}0"), &"+f".repeat(32)] {
+            directory.write(SERVICES, wrong);
+            let reason = directory.refused();
+            assert!(reason.contains(SERVICES), "{wrong}");
+            assert!(
+                wrong.is_empty() || !reason.contains(wrong),
+                "a secret is told"
+            );
+        }
+        directory.write(SERVICES, &services);
+        directory.write(SIGNING, &public);
+        assert!(directory.refused().contains(SIGNING));
+    }
 }

@@ -3,8 +3,9 @@
 use axum::{Router, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use replybus::Bus;
-use std::{future::Future, net::SocketAddr, sync::OnceLock, time::Duration};
+use std::{future::Future, sync::OnceLock, time::Duration};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
@@ -38,28 +39,70 @@ pub(crate) async fn upkeep() {
     }
 }
 
-/// Serves the probes until `stop` is ready.
+/// Serves the probes until `stop` is ready. It can work once it has `started` and its bus is up.
 pub(crate) async fn serve(
-    address: SocketAddr,
+    listener: TcpListener,
     bus: Bus,
+    started: CancellationToken,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let ready = move || {
-        let bus = bus.clone();
-        async move {
-            if bus.health().is_up() {
-                (StatusCode::OK, "ready\n")
-            } else {
-                (StatusCode::SERVICE_UNAVAILABLE, "the bus is down\n")
-            }
-        }
+        let why_not = if !started.is_cancelled() {
+            Some("it is starting\n")
+        } else if !bus.health().is_up() {
+            Some("the bus is down\n")
+        } else {
+            None
+        };
+        let answer = match why_not {
+            None => (StatusCode::OK, "ready\n"),
+            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
+        };
+        std::future::ready(answer)
     };
     let probes = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(|| async { metrics_text() }));
-    let listener = TcpListener::bind(address).await?;
     axum::serve(listener, probes)
         .with_graceful_shutdown(stop)
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+    };
+
+    #[tokio::test]
+    async fn it_lives_before_it_is_ready() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (started, stop) = (CancellationToken::new(), CancellationToken::new());
+        let serving = serve(
+            listener,
+            Bus::in_memory(),
+            started.clone(),
+            stop.clone().cancelled_owned(),
+        );
+        let serving = tokio::spawn(serving);
+        let get = async |path: &str| {
+            let mut connection = TcpStream::connect(address).await.unwrap();
+            let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+            connection.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            connection.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        assert!(get("/livez").await.starts_with("HTTP/1.0 200"));
+        let starting = get("/readyz").await;
+        assert!(starting.starts_with("HTTP/1.0 503") && starting.ends_with("it is starting\n"));
+        started.cancel();
+        assert!(get("/readyz").await.starts_with("HTTP/1.0 200"));
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+    }
 }

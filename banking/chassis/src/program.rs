@@ -3,7 +3,11 @@
 use crate::{Platform, Running, probe, settings::PlatformSettings, telemetry};
 use anyhow::Context as _;
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
 
 /// What was published may be confirmed, and what is waited for answered, for so long.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
@@ -35,18 +39,27 @@ async fn run_to_the_end(
 ) -> anyhow::Result<()> {
     let _ = probe::metrics_text();
     tokio::spawn(probe::upkeep());
-    let probe_addr = settings.probe_addr;
+    let probes = match settings.probe_addr {
+        Some(address) => Some(
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("can't listen for probes on {address}"))?,
+        ),
+        None => None,
+    };
     let platform = Platform::connect(name, settings).await?;
-    let mut running = start(&platform).await?;
-    if let Some(address) = probe_addr {
-        let bus = platform.bus.clone();
+    let (mut running, started) = (Running::new(), CancellationToken::new());
+    if let Some(listener) = probes {
+        let (bus, started) = (platform.bus.clone(), started.clone());
         running = running.beside(|stop| async move {
-            let served = probe::serve(address, bus, stop.cancelled_owned()).await;
+            let served = probe::serve(listener, bus, started, stop.cancelled_owned()).await;
             if let Err(error) = served {
-                tracing::error!(%error, %address, "there are no probes");
+                tracing::error!(%error, "there are no probes any longer");
             }
         });
     }
+    running = running.with(start(&platform).await?);
+    started.cancel();
     tracing::info!("{name} is serving");
     shutdown_signal()
         .await

@@ -9,10 +9,21 @@ use tracing_subscriber::{
 
 /// What is logged unless `RUST_LOG` says otherwise.
 const DEFAULT: &str = "info,sqlx=warn,lapin=warn";
+/// The same, of a program that itself tells people what goes well.
+const QUIET: &str = "warn";
 
 /// Begins to log. Once for a process; a second time it does nothing.
 pub fn init(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT));
+    begin(format, DEFAULT);
+}
+
+/// Begins to log for people, and only what does not go well. Otherwise as [`init`].
+pub fn init_quiet() {
+    begin(LogFormat::Text, QUIET);
+}
+
+fn begin(format: LogFormat, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let registry = tracing_subscriber::registry()
         .with(filter)
         .with(filter_fn(tells_no_body));

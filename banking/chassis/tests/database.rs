@@ -91,7 +91,9 @@ async fn in_memory() {
 
 #[tokio::test]
 async fn in_a_file_that_is_still_there_afterwards() {
-    let directory = std::env::temp_dir().join(format!("bank-{}", Uuid::new_v4()));
+    // Not every directory is a good part of an address.
+    let directory = format!("Bank %41 #1 ? {}", Uuid::new_v4());
+    let directory = std::env::temp_dir().join(directory);
     let url = format!("sqlite:{}", directory.display());
     let first = open(&url).await;
     obeys_the_dialect(&first).await;
@@ -103,6 +105,7 @@ async fn in_a_file_that_is_still_there_afterwards() {
         .unwrap();
     assert_eq!(count.get::<i64, _>(0), 2);
     again.close().await;
+    assert!(directory.join("notes.db").exists());
     std::fs::remove_dir_all(directory).unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// A user of the bank, by an id that never changes and says nothing (UUIDv7).
+/// A user of the bank, by an id that never changes and says nothing but when it was made (UUIDv7).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]

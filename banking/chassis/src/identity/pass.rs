@@ -1,5 +1,8 @@
 //! The pass with which one service proves to another that it is one, or that the administrator
 //! asks. A JWT signed with the secret that only services have (HMAC-SHA-256), good for a minute.
+//!
+//! One secret for all: nobody else can make a pass, but each service could make another's. What a
+//! pass is asked for by name keeps services from mistakes, not from a service that was taken over.
 
 use super::session::LEEWAY_SECONDS;
 use jsonwebtoken::{

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use contracts::UserId;
 use redis::{
-    AsyncCommands, Client, IntoConnectionInfo, RedisError,
+    Client, Cmd, FromRedisValue, IntoConnectionInfo, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
@@ -69,10 +69,8 @@ impl SessionStore {
             }
             Kind::Redis { connection, prefix } => {
                 let key = format!("{prefix}{session}");
-                let mut connection = connection.clone();
-                connection
-                    .set_ex(key, user.to_string(), ttl.as_secs())
-                    .await
+                let set = Cmd::set_ex(key, user.to_string(), ttl.as_secs());
+                ask(connection, set).await
             }
         }
     }
@@ -87,8 +85,8 @@ impl SessionStore {
                 Ok(alive.map(|(user, _)| *user))
             }
             Kind::Redis { connection, prefix } => {
-                let key = format!("{prefix}{session}");
-                let holder: Option<String> = connection.clone().get(key).await?;
+                let get = Cmd::get(format!("{prefix}{session}"));
+                let holder: Option<String> = ask(connection, get).await?;
                 Ok(holder.and_then(|holder| holder.parse().ok()))
             }
         }
@@ -102,7 +100,7 @@ impl SessionStore {
                 Ok(())
             }
             Kind::Redis { connection, prefix } => {
-                connection.clone().del(format!("{prefix}{session}")).await
+                ask(connection, Cmd::del(format!("{prefix}{session}"))).await
             }
         }
     }
@@ -111,11 +109,24 @@ impl SessionStore {
         match &self.0 {
             Kind::Memory(_) => true,
             Kind::Redis { connection, .. } => {
-                let mut connection = connection.clone();
-                let ping: Result<(), _> = redis::cmd("PING").query_async(&mut connection).await;
+                let ping: Result<(), _> = ask(connection, redis::cmd("PING")).await;
                 ping.is_ok()
             }
         }
+    }
+}
+
+/// Asks Redis, and once more if the connection was lost: the first to ask after that only sets off
+/// that it is made again. All that is asked here may be asked twice.
+async fn ask<T: FromRedisValue>(
+    connection: &ConnectionManager,
+    command: Cmd,
+) -> Result<T, RedisError> {
+    match command.query_async(&mut connection.clone()).await {
+        Err(error) if error.is_unrecoverable_error() && !error.is_timeout() => {
+            command.query_async(&mut connection.clone()).await
+        }
+        answer => answer,
     }
 }
 
@@ -138,7 +149,8 @@ fn redis_manager(url: &str) -> anyhow::Result<ConnectionManager> {
     let settings = ConnectionManagerConfig::new()
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
         .set_connection_timeout(Some(RESPONSE_TIMEOUT))
-        .set_max_delay(Duration::from_secs(1));
+        // A call is rather refused than kept waiting; the next one tries again.
+        .set_number_of_retries(0);
     let client = redis_client(url)?;
     ConnectionManager::new_lazy_with_config(client, settings)
         .context("the address of Redis can't be used")

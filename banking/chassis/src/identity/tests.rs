@@ -18,11 +18,13 @@ async fn with<T>(entry: (&str, &str), ask: impl AsyncFn() -> T) -> T {
         .await
 }
 
+const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-#[tokio::test]
-async fn a_session_names_its_user_until_it_ends() {
-    let bank = identity("auth-service", &Keys::draw().unwrap());
+/// What a store promises, whichever it is.
+async fn names_its_user_until_it_ends(store: SessionStore) {
+    let bank = Identity::new("auth-service", &Keys::draw().unwrap(), store);
+    assert!(bank.can_begin_sessions() && bank.store_is_up().await);
     let id = UserId::new();
     let token = bank.begin_session(id, "ada", HOUR).await.unwrap();
     let user = with((SESSION, &token), async || bank.user().await)
@@ -33,6 +35,62 @@ async fn a_session_names_its_user_until_it_ends() {
     bank.end_session(user.session).await.unwrap();
     assert_eq!(bank.user_of(&token).await, Err(Refused::Unauthenticated));
     assert_eq!(bank.user().await, Err(Refused::Unauthenticated));
+    bank.end_session(user.session).await.unwrap();
+
+    let token = bank.begin_session(id, "ada", SECOND).await.unwrap();
+    let ended = async {
+        while bank.user_of(&token).await.is_ok() {
+            tokio::time::sleep(SECOND / 50).await;
+        }
+        assert_eq!(bank.user_of(&token).await, Err(Refused::Unauthenticated));
+    };
+    tokio::time::timeout(60 * SECOND, ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_in_memory_names_its_user_until_it_ends() {
+    names_its_user_until_it_ends(SessionStore::memory()).await;
+}
+
+#[tokio::test]
+async fn a_session_in_redis_names_its_user_until_it_ends() {
+    let Some(url) = replybus_tests::live::redis().await else {
+        return;
+    };
+    let namespace = replybus_tests::live::unique("sessions");
+    names_its_user_until_it_ends(SessionStore::redis(&url, &namespace).unwrap()).await;
+}
+
+#[tokio::test]
+async fn without_its_store_sessions_are_neither_good_nor_bad() {
+    let keys = Keys::draw().unwrap();
+    let token = identity("auth-service", &keys)
+        .begin_session(UserId::new(), "ada", HOUR)
+        .await
+        .unwrap();
+    // Nothing listens there.
+    let store = SessionStore::redis("redis://127.0.0.1:1/0", "").unwrap();
+    let bank = Identity::new("auth-service", &keys, store);
+    assert!(!bank.store_is_up().await);
+    assert_eq!(bank.user_of(&token).await, Err(Refused::Unavailable));
+    let begun = bank.begin_session(UserId::new(), "ada", HOUR).await;
+    assert_eq!(begun, Err(Refused::Unavailable));
+    assert_eq!(
+        bank.end_session(Uuid::new_v4()).await,
+        Err(Refused::Unavailable)
+    );
+    // What is forged is known without it.
+    assert_eq!(bank.user_of("forged").await, Err(Refused::Unauthenticated));
+}
+
+#[tokio::test]
+async fn who_has_no_private_key_can_not_begin_sessions() {
+    let mut keys = Keys::draw().unwrap();
+    keys.signing = None;
+    let bank = identity("transfer-service", &keys);
+    assert!(!bank.can_begin_sessions());
+    let begun = bank.begin_session(UserId::new(), "ada", HOUR).await;
+    assert_eq!(begun, Err(Refused::Unavailable));
 }
 
 #[tokio::test]
