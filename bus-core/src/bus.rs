@@ -7,7 +7,7 @@ use crate::{
     limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
     reply::{Arrivals, ReplyBackend, ReplyStore, StoreHealth, memory::MemoryReplies},
     server::{Serve, Service},
-    transport::{Transport, TransportHealth, memory::MemoryTransport},
+    transport::{QueueState, Transport, TransportHealth, memory::MemoryTransport},
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout_at};
@@ -114,6 +114,18 @@ impl Bus {
             replies: self.0.replies.health(),
             calls_waiting: self.0.waiters.len(),
         }
+    }
+
+    /// What a queue of this bus holds, and how many consume it; `None` if there is no such queue.
+    /// For health checks, and to tell a service that is slow from one that nobody serves.
+    ///
+    /// # Errors
+    /// The broker refuses, or there is no connection to ask on.
+    ///
+    /// # Cancel safety
+    /// Safe; it only reads.
+    pub async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError> {
+        self.0.transport.inspect(&self.name(queue)).await
     }
 
     /// Closes the bus and all its clones: calls that wait fail, services drain as by

@@ -45,6 +45,7 @@ macro_rules! suite {
             consuming::a_cancelled_next_loses_nothing,
             topology::a_queue_can_be_declared_again,
             topology::a_queue_with_other_arguments_is_refused,
+            topology::a_queue_tells_what_it_holds_and_who_consumes_it,
             topology::an_exchange_needs_no_listener,
             topology::patterns_select_events,
             topology::a_queue_bound_twice_gets_an_event_once,

@@ -42,6 +42,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// As [`consume`](Self::consume).
     async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError>;
 
+    /// What a queue holds, and how many consume it; `None` if there is no such queue.
+    ///
+    /// # Errors
+    /// The broker refuses, or there is no connection to ask on.
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError>;
+
     /// Whether messages can be published and consumed right now.
     fn health(&self) -> TransportHealth;
 
@@ -79,6 +85,16 @@ pub struct QueueSpec {
     /// Messages it holds before further ones are refused (`x-max-length` with
     /// `x-overflow: reject-publish`). `None` means without limit.
     pub length_max: Option<u32>,
+}
+
+/// A queue at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueState {
+    /// Messages that wait for a consumer with room. Those that were delivered and are not settled
+    /// yet do not count.
+    pub waiting: u64,
+    /// Consumers, of all programs.
+    pub consumers: u64,
 }
 
 /// Deliveries of one queue.

@@ -4,7 +4,7 @@ use crate::bench::{Bench, bind, routed};
 use replybus::{
     SetupError,
     contract::QueueType,
-    transport::{Outgoing, QueueSpec, Source, Verdict},
+    transport::{Outgoing, QueueSpec, QueueState, Source, Verdict},
 };
 use std::sync::Arc;
 
@@ -45,6 +45,30 @@ pub(crate) async fn a_queue_with_other_arguments_is_refused(bench: Arc<Bench>) {
     let mut consumer = bench.consume(&queue, 9).await;
     bench.send(&queue, &["still here"]).await;
     consumer.takes("still here").await;
+}
+
+pub(crate) async fn a_queue_tells_what_it_holds_and_who_consumes_it(bench: Arc<Bench>) {
+    let queue = bench.queue();
+    let inspect = async || bench.transport.inspect(&queue.name).await.unwrap();
+    assert_eq!(inspect().await, None);
+    bench.transport.declare(queue.clone()).await.unwrap();
+    bench.send(&queue, &["one", "two", "three"]).await;
+    let state = |waiting, consumers| Some(QueueState { waiting, consumers });
+    assert_eq!(inspect().await, state(3, 0));
+    let mut consumer = bench.consume(&queue, 2).await;
+    consumer.takes("one").await;
+    // What it prefetched no longer waits.
+    let consumed = inspect().await.unwrap();
+    assert!(
+        consumed.consumers == 1 && consumed.waiting < 3,
+        "{consumed:?}"
+    );
+    drop(consumer);
+    // It is given up in the background.
+    while inspect().await.is_none_or(|state| state.consumers > 0) {}
+    // Looking for what is missing did the connection no harm.
+    assert_eq!(bench.transport.inspect("nobody.knows").await.unwrap(), None);
+    bench.send(&queue, &["still here"]).await;
 }
 
 fn assert_names_the_queue(error: SetupError, queue: &QueueSpec) {

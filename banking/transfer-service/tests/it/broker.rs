@@ -5,7 +5,7 @@ use contracts::EVENTS_EXCHANGE;
 use replybus::{
     SetupError,
     transport::{
-        Deliveries, Outgoing, QueueSpec, Receipt, Slip, Source, Transport, TransportHealth,
+        Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source, Transport, TransportHealth,
         Verdict, memory::MemoryTransport,
     },
 };
@@ -101,6 +101,10 @@ impl Transport for ScriptedBroker {
 
     async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
         self.inner.declare(queue).await
+    }
+
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError> {
+        self.inner.inspect(queue).await
     }
 
     fn health(&self) -> TransportHealth {

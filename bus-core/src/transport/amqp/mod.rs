@@ -31,11 +31,15 @@ mod waiting;
 
 use self::{
     consumer::Consumers,
+    failure::Failure,
     link::{Broker, Link, LinkState},
     publisher::Publisher,
+    topology::DeclareError,
     url::Address,
 };
-use super::{Deliveries, Outgoing, QueueSpec, Receipt, Source, Transport, TransportHealth};
+use super::{
+    Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Source, Transport, TransportHealth,
+};
 use crate::{error::SetupError, limits};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
@@ -268,6 +272,26 @@ impl Transport for AmqpTransport {
         self.consumers
             .retried(|live| async move { topology::declare(&live, queue, &[]).await })
             .await
+    }
+
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError> {
+        let unreachable = |source: Failure| SetupError::Unreachable {
+            server: "RabbitMQ",
+            address: self.consumers.address.to_string(),
+            source: source.into(),
+        };
+        // A state is asked for to be known now: a connection that is away is an answer.
+        let live = match self.consumers.link.state() {
+            LinkState::Up(live) => live,
+            LinkState::Down(reason) => return Err(unreachable(Failure::transient(&*reason))),
+            LinkState::Closed => return Err(SetupError::Closed),
+        };
+        topology::inspect(&live, queue)
+            .await
+            .map_err(|error| match error {
+                DeclareError::Setup(error) => error,
+                DeclareError::Link(failure) => unreachable(failure),
+            })
     }
 
     fn health(&self) -> TransportHealth {

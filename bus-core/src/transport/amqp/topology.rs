@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::SetupError,
-    transport::{Binding, QueueSpec},
+    transport::{Binding, QueueSpec, QueueState},
 };
 use lapin::{
     Channel, ExchangeKind,
@@ -93,6 +93,29 @@ async fn declare_on(
         .map_err(|failure| DeclareError::new(failure, &what))?;
     }
     Ok(())
+}
+
+/// What a queue holds, and how many consume it; `None` if there is no such queue.
+pub(super) async fn inspect(live: &Live, queue: &str) -> Result<Option<QueueState>, DeclareError> {
+    let what = format!("queue \"{queue}\"");
+    let name = name(queue, &what)?;
+    let channel = live.channel().await.map_err(DeclareError::Link)?;
+    let options = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let declared = live.answer(channel.queue_declare(name, options, FieldTable::default()));
+    match declared.await {
+        Ok(queue) => {
+            close(live, &channel).await;
+            Ok(Some(QueueState {
+                waiting: queue.message_count().into(),
+                consumers: queue.consumer_count().into(),
+            }))
+        }
+        Err(failure) if failure.kind == FailureKind::Missing => Ok(None),
+        Err(failure) => Err(DeclareError::new(failure, &what)),
+    }
 }
 
 async fn declare_exchange(

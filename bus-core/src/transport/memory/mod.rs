@@ -14,8 +14,8 @@ use self::{
     topic::{TopicPattern, words},
 };
 use super::{
-    Binding, Deliveries, Outgoing, QueueSpec, Receipt, Slip, Source, Transport, TransportHealth,
-    Verdict,
+    Binding, Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source, Transport,
+    TransportHealth, Verdict,
 };
 use crate::{error::SetupError, message::Message};
 use async_trait::async_trait;
@@ -136,6 +136,18 @@ impl Transport for MemoryTransport {
             return Err(SetupError::Closed);
         }
         self.broker.topology_mut().declare(queue).map(drop)
+    }
+
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError> {
+        if self.is_closed() {
+            return Err(SetupError::Closed);
+        }
+        Ok(self
+            .broker
+            .topology()
+            .queues
+            .get(queue)
+            .map(|queue| queue.inspect()))
     }
 
     fn health(&self) -> TransportHealth {

@@ -2,7 +2,7 @@
 
 use crate::{
     message::Message,
-    transport::{QueueSpec, SettleOrder, Settled},
+    transport::{QueueSpec, QueueState, SettleOrder, Settled},
 };
 use std::{
     collections::{HashMap, VecDeque},
@@ -179,6 +179,22 @@ impl Queue {
     }
 
     /// Removes the consumers of a connection; all they hold goes back.
+    /// What it holds that has not expired, and who consumes it.
+    pub(super) fn inspect(&self) -> QueueState {
+        let state = self.lock();
+        let now = Instant::now();
+        let waiting = state
+            .ready
+            .iter()
+            .filter(|entry| entry.expires.is_none_or(|expires| expires > now))
+            .count();
+        let consuming = state.consumers.iter().filter(|consumer| !consumer.stopped);
+        QueueState {
+            waiting: u64::try_from(waiting).unwrap_or(u64::MAX),
+            consumers: u64::try_from(consuming.count()).unwrap_or(u64::MAX),
+        }
+    }
+
     pub(super) fn close_connection(&self, connection: u64) {
         self.lock()
             .detach(|candidate| candidate.connection == connection);
