@@ -20,12 +20,14 @@ pub use service::{AccountService, NAME};
 use anyhow::Context as _;
 use chassis::{Platform, Running};
 use contracts::account::AccountsServer;
+use std::ops::RangeInclusive;
 
 /// Handlers for each connection to the database. A handler needs one for some statements only; for
 /// the rest it waits for the session store, the bus, or its turn.
 const HANDLERS_PER_CONNECTION: u32 = 3;
-/// The most handlers, however many connections there are.
-const HANDLERS_MAX: u32 = 512;
+/// Handlers, however many connections there are. With fewer, those that wait for other services
+/// could be all there are.
+const HANDLERS: RangeInclusive<u32> = 32..=512;
 
 /// Starts the service.
 ///
@@ -42,7 +44,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     let connections = platform.settings().database_connections;
     let handlers = connections
         .saturating_mul(HANDLERS_PER_CONNECTION)
-        .min(HANDLERS_MAX);
+        .clamp(*HANDLERS.start(), *HANDLERS.end());
     let serving = platform
         .bus
         .serve(AccountsServer::new(service))

@@ -80,3 +80,62 @@ impl Books {
         Ok(holder.is_some())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chassis::{Database, settings::PlatformSettings};
+    use clap::Parser;
+    use contracts::UserId;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        platform: PlatformSettings,
+    }
+
+    async fn books() -> Books {
+        let program = Program::parse_from(["test", "--database-url", "sqlite::memory:"]);
+        let migrations = sqlx::migrate!();
+        let database = Database::open(&program.platform, "account", &migrations).await;
+        Books::new(database.unwrap())
+    }
+
+    fn holder(username: &str) -> NewHolder {
+        NewHolder {
+            user_id: UserId::new(),
+            username: username.to_owned(),
+            phone: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_number_that_is_taken_is_drawn_again() {
+        let books = books().await;
+        let taken = || "111111".parse().unwrap();
+        let ada = books.open(&holder("ada"), taken).await.unwrap();
+        assert_eq!(ada.account_number, taken());
+
+        let drawn = AtomicUsize::new(0);
+        let draw = || match drawn.fetch_add(1, Ordering::Relaxed) {
+            0..3 => taken(),
+            _ => "222222".parse().unwrap(),
+        };
+        let grace = books.open(&holder("grace"), draw).await.unwrap();
+        assert_eq!(grace.account_number.as_str(), "222222");
+        assert_eq!(grace.balance, OPENING_BALANCE);
+        assert_eq!(drawn.into_inner(), 4);
+    }
+
+    #[tokio::test]
+    async fn draws_end_when_every_number_is_taken() {
+        let books = books().await;
+        let taken = || "111111".parse().unwrap();
+        books.open(&holder("ada"), taken).await.unwrap();
+        let none_left = books.open(&holder("grace"), taken).await;
+        assert_eq!(none_left, Err(Refused::Unavailable.into()));
+        let found = books.totals().await.unwrap();
+        assert_eq!(found, (1, OPENING_BALANCE));
+    }
+}

@@ -102,7 +102,7 @@ impl Notifications for NotificationService {
         self.0.require_admin()?;
         let notification = AdminNotification {
             id: Uuid::now_v7(),
-            user_id: user_id.unwrap(),
+            user_id: user_id.unwrap_or_else(UserId::new),
             message: "Money came".to_owned(),
             is_read: false,
             created_at: Timestamp::now(),

@@ -6,7 +6,6 @@ use contracts::{
     account::{AccountError, OPENING_BALANCE, TransferPosting},
 };
 use futures_util::{StreamExt, stream};
-use rand::RngExt;
 use replybus::CallError;
 use replybus_tests::proxy::Mode;
 use std::sync::atomic::{AtomicU32, Ordering};
