@@ -28,7 +28,7 @@ fn routes(visitor: &Visitor) -> Vec<(&'static str, Ask)> {
 pub(crate) async fn no_route_of_a_user_answers_without_a_session(bank: &Bank) {
     for (path, ask) in routes(bank.visitor()) {
         let answer = ask.send().await.unwrap();
-        println!("       {path}");
+        assert_eq!(answer.status, 401, "{path}: {}", answer.text);
         refused(&answer, 401, "Not authenticated");
         assert!(!answer.header("www-authenticate").is_empty());
     }
@@ -52,7 +52,7 @@ pub(crate) async fn no_route_of_a_user_takes_a_forged_session(bank: &Bank) {
     ] {
         for (path, ask) in routes(bank.visitor()) {
             let answer = ask.session(&forged).send().await.unwrap();
-            println!("       {path}");
+            assert_eq!(answer.status, 401, "{path} with {forged}: {}", answer.text);
             refused(&answer, 401, "Not authenticated");
         }
     }
