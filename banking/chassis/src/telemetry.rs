@@ -49,3 +49,38 @@ fn tells_no_body(line: &Metadata<'_>) -> bool {
     !target.starts_with("lapin")
         || (target != "lapin::returned_messages" && *line.level() != Level::TRACE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use tracing_subscriber::layer::{Context, Layer};
+
+    /// Notes the targets of the lines that get through.
+    struct Ear(Arc<Mutex<Vec<String>>>);
+
+    impl<S: tracing::Subscriber> Layer<S> for Ear {
+        fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+            let line = event.metadata();
+            let line = format!("{} {}", line.target(), line.level());
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    #[test]
+    fn no_level_lets_a_body_through() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let everything = tracing_subscriber::registry()
+            .with(EnvFilter::new("trace"))
+            .with(filter_fn(tells_no_body))
+            .with(Ear(Arc::clone(&heard)));
+        tracing::subscriber::with_default(everything, || {
+            tracing::warn!(target: "lapin::returned_messages", "a body");
+            tracing::trace!(target: "lapin::channels", "a frame");
+            tracing::warn!(target: "lapin::channels", "a closed channel");
+            tracing::trace!(target: "bank", "a detail");
+        });
+        let heard = heard.lock().unwrap();
+        assert_eq!(*heard, ["lapin::channels WARN", "bank TRACE"]);
+    }
+}

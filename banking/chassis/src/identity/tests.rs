@@ -1,6 +1,7 @@
 use super::*;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, get_current_timestamp};
 use replybus::Metadata;
+use replybus_tests::servers::{Persistence, PrivateRedis};
 use serde_json::json;
 
 fn identity(name: &str, keys: &Keys) -> Identity {
@@ -81,6 +82,24 @@ async fn without_its_store_sessions_are_neither_good_nor_bad() {
     );
     // What is forged is known without it.
     assert_eq!(bank.user_of("forged").await, Err(Refused::Unauthenticated));
+}
+
+#[tokio::test]
+async fn a_session_is_known_at_the_first_ask_after_redis_is_back() {
+    let redis = PrivateRedis::start(Persistence::AppendOnly).await;
+    let Some(mut redis) = replybus_tests::live::require_or_skip(redis) else {
+        return;
+    };
+    let store = SessionStore::redis(&redis.url(), "").unwrap();
+    let bank = Identity::new("auth-service", &Keys::draw().unwrap(), store);
+    let id = UserId::new();
+    let token = bank.begin_session(id, "ada", HOUR).await.unwrap();
+    redis.kill();
+    for _ in 0..3 {
+        assert_eq!(bank.user_of(&token).await, Err(Refused::Unavailable));
+    }
+    redis.restart().await.unwrap();
+    assert_eq!(bank.user_of(&token).await.map(|user| user.id), Ok(id));
 }
 
 #[tokio::test]
