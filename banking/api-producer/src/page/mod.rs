@@ -68,6 +68,7 @@ static FILES: &[File] = &[
         body: include_str!("page.js"),
     },
     module!("cash.js"),
+    module!("desk.js"),
     module!("door.js"),
     module!("elements.js"),
     module!("http.js"),
