@@ -21,7 +21,7 @@ pub struct Limits {
     /// connection that is kept. Longer than a proxy keeps idle connections (Kong: 60 s), so that
     /// it is never the gateway that closes one just as the proxy uses it.
     pub header_read: Duration,
-    /// Connections that may be open, live ones included; more wait to be accepted.
+    /// Connections that may be open, but for WebSockets; more wait to be accepted.
     pub connections: usize,
     /// Time for each part of the dashboard: one that is late must not keep the others waiting.
     pub dashboard_part: Duration,

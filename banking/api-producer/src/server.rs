@@ -3,27 +3,21 @@
 
 use crate::limits::Limits;
 use axum::Router;
+use hyper::server::conn::http1::Builder;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Bytes of a request's line and headers together. A session has about 400 of them.
+/// Bytes of a request's line and headers together; a read or two more may pass. A session has about
+/// 400 of them.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
 
 /// Pause after a connection could not be accepted, which happens when the process may open no more
@@ -37,97 +31,72 @@ pub(crate) async fn serve(
     limits: Limits,
     stop: CancellationToken,
 ) {
-    let mut http = Builder::new(TokioExecutor::new()).http1_only();
-    http.http1()
-        .timer(TokioTimer::new())
+    // Not hyper-util's builder for several versions: while it waits for the first bytes of a
+    // connection, no timeout of its own runs.
+    let mut http = Builder::new();
+    http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
         .max_buf_size(HEADER_BYTES_MAX);
     let places = Arc::new(Semaphore::new(limits.connections));
-    let open = GracefulShutdown::new();
+    let (open, over) = (TaskTracker::new(), CancellationToken::new());
     while let Some(accepted) = stop
         .run_until_cancelled(accept(&listener, Arc::clone(&places)))
         .await
     {
-        let connection = match accepted {
-            Ok(connection) => connection,
+        match accepted {
+            Ok((stream, place)) => {
+                let connection = attend(http.clone(), stream, app.clone(), stop.clone());
+                let over = over.clone();
+                open.spawn(async move {
+                    over.run_until_cancelled(connection).await;
+                    drop(place);
+                });
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_AGAIN).await;
-                continue;
             }
-        };
-        let service = TowerToHyperService::new(app.clone());
-        let served = http.serve_connection_with_upgrades(TokioIo::new(connection), service);
-        let served = open.watch(served.into_owned());
-        tokio::spawn(async move {
-            if let Err(error) = served.await {
-                // Mostly a client that is gone, or was too slow.
-                tracing::debug!(error, "a connection ended early");
-            }
-        });
+        }
     }
     // Whoever connects from now on is told at once that nobody is there.
     drop(listener);
-    if timeout(limits.drain, open.shutdown()).await.is_err() {
-        tracing::warn!("requests were still being answered when the gateway stopped");
+    open.close();
+    if timeout(limits.drain, open.wait()).await.is_err() {
+        tracing::warn!(left = open.len(), "requests are given up");
+        over.cancel();
+        open.wait().await;
     }
 }
 
-async fn accept(listener: &TcpListener, places: Arc<Semaphore>) -> io::Result<Connection> {
+/// A connection, and its place among those that may be open. A WebSocket gives the place back: they
+/// are counted where they are served.
+async fn accept(
+    listener: &TcpListener,
+    places: Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     // It is never closed.
     let place = places.acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     // Answers are small, and someone waits for each.
     stream.set_nodelay(true)?;
-    Ok(Connection {
-        stream,
-        _place: place,
-    })
+    Ok((stream, place))
 }
 
-/// A connection and its place among those that may be open, which it keeps when it becomes a
-/// WebSocket.
-struct Connection {
-    stream: TcpStream,
-    _place: OwnedSemaphorePermit,
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+/// Answers the requests of a connection. After the stop, the one that was begun is the last.
+async fn attend(http: Builder, stream: TcpStream, app: Router, stop: CancellationToken) {
+    let service = TowerToHyperService::new(app);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection.with_upgrades());
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        let error: &(dyn std::error::Error + 'static) = &error;
+        // Mostly a client that is gone, or was too slow.
+        tracing::debug!(error, "a connection ended early");
     }
 }

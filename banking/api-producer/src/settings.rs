@@ -42,7 +42,13 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_short_or_can_not_be_sent_is_refused() {
-        for refused in ["", "seven77", "with a space", "zwölf Zeichen", "tab\ttabtab"] {
+        for refused in [
+            "",
+            "seven77",
+            "with a space",
+            "zwölf Zeichen",
+            "tab\ttabtab",
+        ] {
             let reason = admin_secret(refused).unwrap_err();
             assert!(refused.is_empty() || !reason.contains(refused), "{reason}");
         }

@@ -14,10 +14,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use chassis::identity::SESSION;
-use replybus::{
-    Context, Metadata,
-    context::TraceContext,
-};
+use replybus::{Context, Metadata, context::TraceContext};
 use std::sync::Arc;
 use tokio::time::{Instant, timeout};
 

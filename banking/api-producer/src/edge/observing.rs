@@ -65,7 +65,14 @@ impl Drop for Observed {
         .increment(1);
         let correlation = self.correlation.as_ref();
         let correlation = correlation.and_then(|id| id.to_str().ok());
-        tracing::info!(method, path = self.path, status, seconds, correlation, "http");
+        tracing::info!(
+            method,
+            path = self.path,
+            status,
+            seconds,
+            correlation,
+            "http"
+        );
     }
 }
 

@@ -86,7 +86,9 @@ impl Fields {
             return Ok(None);
         };
         let id = |value: &Value| value.as_str().and_then(|text| text.parse().ok());
-        let ids = value.as_array().and_then(|ids| ids.iter().map(id).collect());
+        let ids = value
+            .as_array()
+            .and_then(|ids| ids.iter().map(id).collect());
         ids.map(Some)
             .ok_or_else(|| Problem::field(name, "a list of ids (UUIDs) is needed"))
     }
@@ -128,8 +130,20 @@ mod tests {
         assert_eq!(amount_of("1"), Ok(1));
         assert_eq!(amount_of("1000000000000"), Ok(Amount::MAX));
         for refused in [
-            "0", "-1", "1.5", "1.0", "1e2", "\"5\"", "null", "true", "[5]", "{}",
-            "1000000000001", "9223372036854775808", "18446744073709551616", "1e400",
+            "0",
+            "-1",
+            "1.5",
+            "1.0",
+            "1e2",
+            "\"5\"",
+            "null",
+            "true",
+            "[5]",
+            "{}",
+            "1000000000001",
+            "9223372036854775808",
+            "18446744073709551616",
+            "1e400",
         ] {
             let detail = amount_of(refused).unwrap_err();
             let named = detail.starts_with("amount: ") || detail.starts_with("body: ");
@@ -139,7 +153,16 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_object_is_refused() {
-        for refused in ["[]", "1", "null", "\"x\"", "{", "{}{}", "\u{feff}{}", "{'a':1}"] {
+        for refused in [
+            "[]",
+            "1",
+            "null",
+            "\"x\"",
+            "{",
+            "{}{}",
+            "\u{feff}{}",
+            "{'a':1}",
+        ] {
             let problem = Fields::parse(refused.as_bytes()).unwrap_err();
             assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
             assert!(problem.into_detail().starts_with("body: "), "{refused}");
@@ -164,8 +187,16 @@ mod tests {
         };
         assert_eq!(either(r#"{"a":"x"}"#), Ok(Either::One("x".into())));
         assert_eq!(either(r#"{"a":"","b":"y"}"#), Ok(Either::Other("y".into())));
-        assert_eq!(either(r#"{"a":null,"b":"y"}"#), Ok(Either::Other("y".into())));
-        for refused in ["{}", r#"{"a":"x","b":"y"}"#, r#"{"a":1}"#, r#"{"a":"x","b":1}"#] {
+        assert_eq!(
+            either(r#"{"a":null,"b":"y"}"#),
+            Ok(Either::Other("y".into()))
+        );
+        for refused in [
+            "{}",
+            r#"{"a":"x","b":"y"}"#,
+            r#"{"a":1}"#,
+            r#"{"a":"x","b":1}"#,
+        ] {
             assert!(either(refused).is_err(), "{refused}");
         }
     }

@@ -60,10 +60,7 @@ async fn me(State(gateway): State<Arc<Gateway>>, _: Signed) -> Result<Json<Profi
     security(("session" = []), ("bearer" = [])),
     responses((status = OK, body = Balance), Unauthenticated, Unavailable)
 )]
-async fn balance(
-    State(gateway): State<Arc<Gateway>>,
-    _: Signed,
-) -> Result<Json<Balance>, Problem> {
+async fn balance(State(gateway): State<Arc<Gateway>>, _: Signed) -> Result<Json<Balance>, Problem> {
     Ok(Json(gateway.accounts.balance().await?))
 }
 

@@ -13,10 +13,16 @@ mod transfer;
 use crate::gateway::Gateway;
 use axum::{Json, Router, routing::get};
 use std::{future::ready, sync::Arc};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 /// All routes of the gateway but the page and `/ws`, the description of the API among them.
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+    let (router, api) = described();
+    finished(router, api, gateway)
+}
+
+fn described() -> (Router<Arc<Gateway>>, OpenApi) {
     let (router, api) = OpenApiRouter::with_openapi(openapi::begin())
         .merge(auth::router())
         .merge(account::router())
@@ -27,8 +33,57 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .merge(health::router())
         .merge(own::router())
         .split_for_parts();
-    let api = openapi::finish(api);
+    (router, openapi::finish(api))
+}
+
+fn finished(router: Router<Arc<Gateway>>, api: OpenApi, gateway: Arc<Gateway>) -> Router {
     router
         .route("/openapi.json", get(move || ready(Json(api.clone()))))
         .with_state(gateway)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HttpSettings, Limits};
+    use chassis::{
+        Platform,
+        settings::{LogFormat, PlatformSettings, Secret},
+    };
+    use std::collections::BTreeSet;
+
+    #[tokio::test]
+    async fn every_route_is_described_and_every_description_is_of_a_route() {
+        let settings = PlatformSettings {
+            amqp_url: None,
+            redis_url: None,
+            database_url: Secret::new("sqlite::memory:".to_owned()),
+            database_connections: 1,
+            keys_dir: None,
+            namespace: String::new(),
+            probe_addr: None,
+            log_format: LogFormat::Text,
+        };
+        let platform = Platform::connect("test", settings).await.unwrap();
+        let http = HttpSettings {
+            http_addr: "127.0.0.1:0".parse().unwrap(),
+            admin_secret: None,
+        };
+        let gateway = Arc::new(Gateway::new(&platform, &http, Limits::default()));
+        let (router, api) = described();
+        // A router lists its paths nowhere but here.
+        let printed = format!("{:?}", finished(router, api.clone(), gateway));
+        let served: BTreeSet<&str> = printed
+            .split('"')
+            // axum's own, for what is not found, are among them.
+            .filter(|text| text.starts_with('/') && *text != "/" && !text.contains("__private"))
+            .collect();
+        let described = api.paths.paths.keys().map(String::as_str);
+        // `/ws` is mounted beside; the description does not describe itself.
+        let described: BTreeSet<&str> = described
+            .filter(|path| *path != "/ws")
+            .chain(["/openapi.json"])
+            .collect();
+        assert_eq!(served, described);
+    }
 }

@@ -1,0 +1,16 @@
+//! The gateway in front of services that say what the tests tell them to.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+
+mod services;
+mod started;
+
+mod admin;
+mod connections;
+mod correlation;
+mod dashboard;
+mod described;
+mod failures;
+mod input;
+mod metadata;
+mod own;
+mod table;

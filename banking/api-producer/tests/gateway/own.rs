@@ -1,0 +1,100 @@
+//! What the gateway says of itself, and the headers of all it says.
+
+use crate::started::{answer, bank};
+use reqwest::StatusCode;
+use serde_json::json;
+
+#[tokio::test]
+async fn it_tells_how_it_is() {
+    let bank = bank().await;
+    let told = answer(bank.request("GET", "/health")).await;
+    assert_eq!(told.status, StatusCode::OK);
+    let expected = json!({
+        "status": "up", "service": "api-producer", "broker": "up", "replies": "up",
+    });
+    assert_eq!(told.json(), expected);
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_never_by_what_a_client_makes_up() {
+    let bank = bank().await;
+    // The first look begins to count.
+    let first = answer(bank.request("GET", "/metrics")).await;
+    assert_eq!(
+        first.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let id = crate::services::ID;
+    let path = format!("/api/account/admin/users/{id}?secret=hunter2");
+    answer(bank.allowed("GET", &path)).await;
+    answer(bank.allowed("FROBNICATE", "/made/up")).await;
+    let counted = answer(bank.request("GET", "/metrics")).await.text;
+    let line = |parts: &[&str]| {
+        counted
+            .lines()
+            .any(|line| parts.iter().all(|part| line.contains(part)))
+    };
+    let route = "route=\"/api/account/admin/users/{id}\"";
+    assert!(
+        line(&[
+            "http_requests_total",
+            "method=\"GET\"",
+            route,
+            "status=\"200\""
+        ]),
+        "{counted}"
+    );
+    assert!(
+        line(&["http_request_duration_seconds_bucket", route]),
+        "{counted}"
+    );
+    let unmatched = ["method=\"other\"", "route=\"unmatched\"", "status=\"404\""];
+    assert!(line(&unmatched), "{counted}");
+    for made_up in [id, "hunter2", "FROBNICATE", "/made/up", "a.b.c"] {
+        assert!(!counted.contains(made_up), "{made_up}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_protected_in_a_browser() {
+    let bank = bank().await;
+    for path in [
+        "/",
+        "/nowhere",
+        "/api/account/me",
+        "/openapi.json",
+        "/health",
+    ] {
+        let told = answer(bank.request("GET", path)).await;
+        assert_eq!(
+            told.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+        assert_eq!(
+            told.header("referrer-policy"),
+            Some("no-referrer"),
+            "{path}"
+        );
+        assert_eq!(told.header("x-frame-options"), Some("DENY"), "{path}");
+        let policy = told.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'"), "{path}: {policy}");
+        assert!(
+            policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert!(!policy.contains("unsafe"), "{path}: {policy}");
+        assert_eq!(
+            told.headers
+                .get_all("content-security-policy")
+                .iter()
+                .count(),
+            1
+        );
+        // Who may call it from elsewhere is said by what stands in front.
+        assert_eq!(told.header("access-control-allow-origin"), None);
+        if path != "/" {
+            assert_eq!(told.header("cache-control"), Some("no-store"), "{path}");
+        }
+    }
+}

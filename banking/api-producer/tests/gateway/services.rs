@@ -1,0 +1,437 @@
+//! Services without a database: each notes how it was asked, and then does what its script says.
+
+use chassis::Identity;
+use contracts::{
+    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth,
+    UserId,
+    account::{
+        AccountError, Accounts, AdminUser, Balance, BankStats, EntryKind, Holder, NewHolder,
+        Parties, Posted, Profile, Recipient, StatementEntry, TransferPosting,
+    },
+    auth::{Auth, AuthError, LoggedIn, Login, LoginName, Registered, Registration},
+    notification::{AdminNotification, MarkedRead, Notification, NotificationError, Notifications},
+    transfer::{
+        AdminTransfer, Direction, Transaction, TransferError, TransferOrder, TransferReceipt,
+        TransferStatus, TransferTotals, Transfers,
+    },
+};
+use jiff::Timestamp;
+use replybus::{Context, Never};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::{Barrier, Notify};
+use uuid::Uuid;
+
+pub(crate) const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+pub(crate) const NUMBER: &str = "400012345675";
+pub(crate) const TIME: &str = "2026-01-02T03:04:05Z";
+
+/// What a service does when it is asked.
+#[derive(Clone)]
+pub(crate) enum Script<E> {
+    Answer,
+    Refuse(E),
+    Panic,
+    NeverAnswer,
+    /// Answers when so many are asked at the same time.
+    Meet(Arc<Barrier>),
+    /// Says that it was asked, and answers when it is told to.
+    Wait {
+        asked: Arc<Notify>,
+        go: Arc<Notify>,
+    },
+}
+
+/// How a service was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) method: String,
+    pub(crate) arguments: String,
+    pub(crate) call_id: String,
+    pub(crate) metadata: Vec<(String, String)>,
+    pub(crate) trace: String,
+    pub(crate) key: Option<String>,
+}
+
+impl Seen {
+    pub(crate) fn session(&self) -> Option<&str> {
+        let session = self.metadata.iter().find(|(name, _)| name == "session");
+        session.map(|(_, value)| value.as_str())
+    }
+}
+
+/// A service, as a test holds it.
+pub(crate) struct Desk<E> {
+    script: Mutex<Script<E>>,
+    healthy: Mutex<bool>,
+    seen: Mutex<Vec<Seen>>,
+    identity: Identity,
+}
+
+impl<E: Clone + From<Refused>> Desk<E> {
+    pub(crate) fn new(identity: Identity) -> Arc<Self> {
+        Arc::new(Self {
+            script: Mutex::new(Script::Answer),
+            healthy: Mutex::new(true),
+            seen: Mutex::default(),
+            identity,
+        })
+    }
+
+    pub(crate) fn from_now_on(&self, script: Script<E>) {
+        *self.script.lock().unwrap() = script;
+    }
+
+    pub(crate) fn is_unwell(&self) {
+        *self.healthy.lock().unwrap() = false;
+    }
+
+    /// How it was asked, and forgets it.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().unwrap())
+    }
+
+    fn note(&self, arguments: String) {
+        let context = Context::current();
+        let entries = context.metadata().iter();
+        self.seen.lock().unwrap().push(Seen {
+            method: context.method().to_owned(),
+            arguments,
+            call_id: context.call_id().unwrap().to_string(),
+            metadata: entries
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            trace: context.trace().unwrap().to_string(),
+            key: context.idempotency_key().map(str::to_owned),
+        });
+    }
+
+    async fn ask(&self, arguments: String) -> Result<(), E> {
+        self.note(arguments);
+        let script = self.script.lock().unwrap().clone();
+        match script {
+            Script::Answer => Ok(()),
+            Script::Refuse(error) => Err(error),
+            Script::Panic => panic!("as the script says"),
+            Script::NeverAnswer => pending().await,
+            Script::Meet(barrier) => {
+                barrier.wait().await;
+                Ok(())
+            }
+            Script::Wait { asked, go } => {
+                asked.notify_one();
+                go.notified().await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn ask_as_admin(&self, arguments: String) -> Result<(), E> {
+        self.identity.require_admin()?;
+        self.ask(arguments).await
+    }
+
+    async fn health(&self, name: &str) -> Result<ServiceHealth, Never> {
+        self.note(String::new());
+        let healthy = *self.healthy.lock().unwrap();
+        let silent = matches!(*self.script.lock().unwrap(), Script::NeverAnswer);
+        if silent {
+            pending::<()>().await;
+        }
+        Ok(ServiceHealth::new(name, healthy, true))
+    }
+}
+
+fn id() -> UserId {
+    ID.parse().unwrap()
+}
+
+fn number() -> AccountNumber {
+    NUMBER.parse().unwrap()
+}
+
+fn time() -> Timestamp {
+    TIME.parse().unwrap()
+}
+
+fn uuid() -> Uuid {
+    ID.parse().unwrap()
+}
+
+fn profile() -> Profile {
+    Profile {
+        id: id(),
+        phone: Some("49*********78".to_owned()),
+        username: "ada".to_owned(),
+        account_number: number(),
+        balance: 100_000,
+    }
+}
+
+pub(crate) struct FakeAuth(pub(crate) Arc<Desk<AuthError>>);
+
+impl Auth for FakeAuth {
+    async fn register(&self, registration: Registration) -> Result<Registered, AuthError> {
+        let Registration {
+            username,
+            password,
+            phone,
+        } = registration;
+        let password = password.reveal().to_owned();
+        self.0
+            .ask(format!("{username} {password} {phone:?}"))
+            .await?;
+        let profile = profile();
+        Ok(Registered {
+            id: profile.id,
+            phone: None,
+            username,
+            account_number: profile.account_number,
+            balance: profile.balance,
+        })
+    }
+
+    async fn login(&self, login: Login) -> Result<LoggedIn, AuthError> {
+        let password = login.password.reveal();
+        self.0.ask(format!("{:?} {password}", login.who)).await?;
+        let LoginName::Username(username) = login.who else {
+            return Err(AuthError::InvalidCredentials);
+        };
+        Ok(LoggedIn {
+            session: "a.b.c".to_owned(),
+            phone: None,
+            username,
+            account_number: number(),
+            balance: 5,
+        })
+    }
+
+    async fn logout(&self) -> Result<(), AuthError> {
+        self.0.ask(String::new()).await
+    }
+
+    async fn health(&self) -> Result<ServiceHealth, Never> {
+        self.0.health("auth-service").await
+    }
+}
+
+pub(crate) struct FakeAccounts(pub(crate) Arc<Desk<AccountError>>);
+
+impl Accounts for FakeAccounts {
+    async fn me(&self) -> Result<Profile, AccountError> {
+        self.0.ask(String::new()).await?;
+        Ok(profile())
+    }
+
+    async fn balance(&self) -> Result<Balance, AccountError> {
+        self.0.ask(String::new()).await?;
+        Ok(Balance { balance: 7 })
+    }
+
+    async fn lookup(&self, account_number: AccountNumber) -> Result<Holder, AccountError> {
+        self.0.ask(account_number.to_string()).await?;
+        Ok(Holder {
+            account_number,
+            username: "bob".to_owned(),
+        })
+    }
+
+    async fn deposit(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError> {
+        self.0.ask(format!("{amount} {key}")).await?;
+        Ok(Balance { balance: 8 })
+    }
+
+    async fn withdraw(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError> {
+        self.0.ask(format!("{amount} {key}")).await?;
+        Ok(Balance { balance: 6 })
+    }
+
+    async fn statement(&self, page: PageRequest) -> Result<Page<StatementEntry>, AccountError> {
+        self.0.ask(paging(page)).await?;
+        let entry = StatementEntry {
+            number: 2,
+            kind: EntryKind::Transfer,
+            amount: -5,
+            balance: 99_995,
+            counterparty: Some(number()),
+            counterparty_username: Some("bob".to_owned()),
+            created_at: time(),
+        };
+        Ok(page.of(1, vec![entry]))
+    }
+
+    async fn open(&self, _: NewHolder) -> Result<Profile, AccountError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn parties(&self, _: UserId, _: Recipient) -> Result<Parties, AccountError> {
+        let party = Party {
+            user_id: id(),
+            username: "ada".to_owned(),
+            account_number: number(),
+        };
+        Ok(Parties {
+            from: party.clone(),
+            to: party,
+        })
+    }
+
+    async fn post_transfer(&self, _: TransferPosting) -> Result<Posted, AccountError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn admin_stats(&self) -> Result<BankStats, AccountError> {
+        self.0.ask_as_admin(String::new()).await?;
+        Ok(BankStats {
+            total_users: 1,
+            total_balance: 2,
+            total_transfers: 3,
+            total_transfer_amount: 4,
+            total_notifications: 5,
+        })
+    }
+
+    async fn admin_users(
+        &self,
+        page: PageRequest,
+        search: Option<String>,
+    ) -> Result<Page<AdminUser>, AccountError> {
+        let asked = format!("{} {search:?}", paging(page));
+        self.0.ask_as_admin(asked).await?;
+        Ok(page.of(1, vec![admin_user()]))
+    }
+
+    async fn admin_user(&self, id: UserId) -> Result<AdminUser, AccountError> {
+        self.0.ask_as_admin(id.to_string()).await?;
+        Ok(admin_user())
+    }
+
+    async fn admin_transfers(
+        &self,
+        page: PageRequest,
+        user_id: Option<UserId>,
+        search: Option<String>,
+    ) -> Result<Page<AdminTransfer>, AccountError> {
+        let user = user_id.map(|id| id.to_string());
+        let asked = format!("{} {user:?} {search:?}", paging(page));
+        self.0.ask_as_admin(asked).await?;
+        Ok(page.of(0, Vec::new()))
+    }
+
+    async fn admin_notifications(
+        &self,
+        page: PageRequest,
+        user_id: Option<UserId>,
+    ) -> Result<Page<AdminNotification>, AccountError> {
+        let user = user_id.map(|id| id.to_string());
+        let asked = format!("{} {user:?}", paging(page));
+        self.0.ask_as_admin(asked).await?;
+        Ok(page.of(0, Vec::new()))
+    }
+
+    async fn health(&self) -> Result<ServiceHealth, Never> {
+        self.0.health("account-service").await
+    }
+}
+
+fn admin_user() -> AdminUser {
+    AdminUser {
+        id: id(),
+        username: "ada".to_owned(),
+        phone: None,
+        account_number: number(),
+        balance: 1,
+        created_at: time(),
+    }
+}
+
+fn paging(page: PageRequest) -> String {
+    format!("{} from {}", page.limit(), page.offset())
+}
+
+pub(crate) struct FakeTransfers(pub(crate) Arc<Desk<TransferError>>);
+
+impl Transfers for FakeTransfers {
+    async fn transfer(&self, order: TransferOrder) -> Result<TransferReceipt, TransferError> {
+        let TransferOrder { to, amount, key } = order;
+        self.0.ask(format!("{to:?} {amount} {key}")).await?;
+        Ok(TransferReceipt {
+            ok: true,
+            from: "ada".to_owned(),
+            to: "bob".to_owned(),
+            to_account_number: number(),
+            amount,
+        })
+    }
+
+    async fn transactions(&self, page: PageRequest) -> Result<Page<Transaction>, TransferError> {
+        self.0.ask(paging(page)).await?;
+        let transaction = Transaction {
+            id: uuid(),
+            direction: Direction::Sent,
+            from: "ada".to_owned(),
+            from_account_number: number(),
+            to: "bob".to_owned(),
+            to_account_number: number(),
+            amount: Amount::new(5).unwrap(),
+            status: TransferStatus::Completed,
+            created_at: time(),
+        };
+        Ok(page.of(1, vec![transaction]))
+    }
+
+    async fn admin_totals(&self) -> Result<TransferTotals, TransferError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn admin_transfers(
+        &self,
+        _: PageRequest,
+        _: Option<UserId>,
+        _: Option<String>,
+    ) -> Result<Page<AdminTransfer>, TransferError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn health(&self) -> Result<ServiceHealth, Never> {
+        self.0.health("transfer-service").await
+    }
+}
+
+pub(crate) struct FakeNotifications(pub(crate) Arc<Desk<NotificationError>>);
+
+impl Notifications for FakeNotifications {
+    async fn list(&self) -> Result<Vec<Notification>, NotificationError> {
+        self.0.ask(String::new()).await?;
+        Ok(vec![Notification {
+            id: uuid(),
+            message: "You got 5".to_owned(),
+            is_read: false,
+            created_at: time(),
+        }])
+    }
+
+    async fn mark_read(&self, ids: Option<Vec<Uuid>>) -> Result<MarkedRead, NotificationError> {
+        let ids = ids.map(|ids| ids.iter().map(Uuid::to_string).collect::<Vec<_>>());
+        self.0.ask(format!("{ids:?}")).await?;
+        Ok(MarkedRead { marked: 1 })
+    }
+
+    async fn admin_total(&self) -> Result<u64, NotificationError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn admin_notifications(
+        &self,
+        _: PageRequest,
+        _: Option<UserId>,
+    ) -> Result<Page<AdminNotification>, NotificationError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn health(&self) -> Result<ServiceHealth, Never> {
+        self.0.health("notification-service").await
+    }
+}

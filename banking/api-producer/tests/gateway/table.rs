@@ -1,0 +1,331 @@
+//! Every route: what the service is asked, and what the client is told.
+
+use crate::{
+    services::{ID, NUMBER, Seen, TIME},
+    started::{Started, answer, bank},
+};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+/// Method and path, the body, the service's method and its arguments, the answer.
+type Row = (
+    &'static str,
+    String,
+    Option<Value>,
+    &'static str,
+    String,
+    Value,
+);
+
+fn rows() -> Vec<Row> {
+    let profile = json!({
+        "id": ID, "phone": "49*********78", "username": "ada", "account_number": NUMBER,
+        "balance": 100_000,
+    });
+    let page = |items: Value, total: u64, page: u64, size: u64, pages: u64| json!({ "items": items, "total": total, "page": page, "size": size, "pages": pages });
+    let entry = json!({
+        "number": 2, "kind": "transfer", "amount": -5, "balance": 99_995,
+        "counterparty": NUMBER, "counterparty_username": "bob", "created_at": TIME,
+    });
+    let transaction = json!({
+        "id": ID, "direction": "sent", "from": "ada", "from_account_number": NUMBER,
+        "to": "bob", "to_account_number": NUMBER, "amount": 5, "status": "completed",
+        "created_at": TIME,
+    });
+    let user = json!({
+        "id": ID, "username": "ada", "phone": null, "account_number": NUMBER, "balance": 1,
+        "created_at": TIME,
+    });
+    let receipt = json!({
+        "ok": true, "from": "ada", "to": "bob", "to_account_number": NUMBER, "amount": 5,
+    });
+    let none = String::new;
+    let get = |path: &str| path.to_owned();
+    vec![
+        (
+            "POST",
+            get("/api/auth/register"),
+            Some(json!({ "username": "eve", "password": "pa55 word", "phone": "4915112345678" })),
+            "register",
+            "eve pa55 word Some(\"4915112345678\")".into(),
+            json!({
+                "id": ID, "phone": null, "username": "eve", "account_number": NUMBER,
+                "balance": 100_000,
+            }),
+        ),
+        (
+            "POST",
+            get("/api/auth/register"),
+            Some(json!({ "username": "eve", "password": "pa55 word", "age": 7 })),
+            "register",
+            "eve pa55 word None".into(),
+            json!({
+                "id": ID, "phone": null, "username": "eve", "account_number": NUMBER,
+                "balance": 100_000,
+            }),
+        ),
+        (
+            "POST",
+            get("/api/auth/login"),
+            Some(json!({ "username": "eve", "password": "pa55 word" })),
+            "login",
+            "Username(\"eve\") pa55 word".into(),
+            json!({
+                "session": "a.b.c", "phone": null, "username": "eve", "account_number": NUMBER,
+                "balance": 5,
+            }),
+        ),
+        (
+            "POST",
+            get("/api/auth/logout"),
+            None,
+            "logout",
+            none(),
+            json!({ "ok": true }),
+        ),
+        ("GET", get("/api/account/me"), None, "me", none(), profile),
+        (
+            "GET",
+            get("/api/account/balance"),
+            None,
+            "balance",
+            none(),
+            json!({ "balance": 7 }),
+        ),
+        (
+            "GET",
+            get("/api/account/lookup?account_number=00012345&x=1"),
+            None,
+            "lookup",
+            "00012345".into(),
+            json!({ "account_number": "00012345", "username": "bob" }),
+        ),
+        (
+            "GET",
+            get("/api/account/statement"),
+            None,
+            "statement",
+            "20 from 0".into(),
+            page(json!([entry]), 1, 1, 20, 1),
+        ),
+        (
+            "GET",
+            get("/api/account/statement?page=3&size=1000"),
+            None,
+            "statement",
+            "100 from 200".into(),
+            page(json!([entry]), 1, 3, 100, 1),
+        ),
+        (
+            "GET",
+            get("/api/account/admin/stats"),
+            None,
+            "admin_stats",
+            none(),
+            json!({
+                "total_users": 1, "total_balance": 2, "total_transfers": 3,
+                "total_transfer_amount": 4, "total_notifications": 5,
+            }),
+        ),
+        (
+            "GET",
+            get("/api/account/admin/users?search=a%20d&page=2"),
+            None,
+            "admin_users",
+            "20 from 20 Some(\"a d\")".into(),
+            page(json!([user]), 1, 2, 20, 1),
+        ),
+        (
+            "GET",
+            format!("/api/account/admin/users/{ID}"),
+            None,
+            "admin_user",
+            ID.into(),
+            user,
+        ),
+        (
+            "GET",
+            format!("/api/account/admin/transfers?user_id={ID}&search=ada&size=5"),
+            None,
+            "admin_transfers",
+            format!("5 from 0 Some(\"{ID}\") Some(\"ada\")"),
+            page(json!([]), 0, 1, 5, 0),
+        ),
+        (
+            "GET",
+            get("/api/account/admin/notifications?user_id="),
+            None,
+            "admin_notifications",
+            "20 from 0 None".into(),
+            page(json!([]), 0, 1, 20, 0),
+        ),
+        (
+            "POST",
+            get("/api/account/deposit"),
+            Some(json!({ "amount": 5 })),
+            "deposit",
+            "5 a key".into(),
+            json!({ "balance": 8 }),
+        ),
+        (
+            "POST",
+            get("/api/account/withdraw"),
+            Some(json!({ "amount": 5 })),
+            "withdraw",
+            "5 a key".into(),
+            json!({ "balance": 6 }),
+        ),
+        (
+            "POST",
+            get("/api/transfer/transfer"),
+            Some(json!({ "to_username": "bob", "amount": 5 })),
+            "transfer",
+            "Username(\"bob\") 5 a key".into(),
+            receipt.clone(),
+        ),
+        (
+            "POST",
+            get("/api/transfer/transfer"),
+            Some(json!({ "to_account_number": NUMBER, "to_username": null, "amount": 5 })),
+            "transfer",
+            format!("AccountNumber(AccountNumber(\"{NUMBER}\")) 5 a key"),
+            receipt,
+        ),
+        (
+            "GET",
+            get("/api/transfer/transactions?size=2"),
+            None,
+            "transactions",
+            "2 from 0".into(),
+            page(json!([transaction]), 1, 1, 2, 1),
+        ),
+        (
+            "GET",
+            get("/api/notifications/notifications"),
+            None,
+            "list",
+            none(),
+            json!([{ "id": ID, "message": "You got 5", "is_read": false, "created_at": TIME }]),
+        ),
+        (
+            "POST",
+            get("/api/notifications/read"),
+            Some(json!({ "ids": [ID] })),
+            "mark_read",
+            format!("Some([\"{ID}\"])"),
+            json!({ "marked": 1 }),
+        ),
+        (
+            "POST",
+            get("/api/notifications/read"),
+            None,
+            "mark_read",
+            "None".into(),
+            json!({ "marked": 1 }),
+        ),
+    ]
+}
+
+pub(crate) fn seen(bank: &Started) -> Vec<Seen> {
+    let mut seen = bank.auth.seen();
+    seen.extend(bank.accounts.seen());
+    seen.extend(bank.transfers.seen());
+    seen.extend(bank.notifications.seen());
+    seen
+}
+
+#[tokio::test]
+async fn every_route_asks_its_service_and_tells_the_client_what_it_said() {
+    let bank = bank().await;
+    for (method, path, body, asked, arguments, expected) in rows() {
+        let mut request = bank
+            .allowed(method, &path)
+            .header("Idempotency-Key", "a key");
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let told = answer(request).await;
+        assert_eq!(told.status, StatusCode::OK, "{path}: {}", told.text);
+        assert_eq!(told.json(), expected, "{path}");
+        assert_eq!(
+            told.header("content-type"),
+            Some("application/json"),
+            "{path}"
+        );
+        assert_eq!(told.header("cache-control"), Some("no-store"), "{path}");
+
+        let seen = seen(&bank);
+        let [seen] = seen.as_slice() else {
+            panic!("{path}: {seen:?}")
+        };
+        assert_eq!(
+            (seen.method.as_str(), seen.arguments.as_str()),
+            (asked, arguments.as_str())
+        );
+        assert_eq!(seen.session(), Some("a.b.c"), "{path}");
+        assert_eq!(seen.call_id, told.correlation(), "{path}");
+        // The services' own databases know the key; the bus does not.
+        assert_eq!(seen.key, None, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_a_session_too() {
+    let bank = bank().await;
+    let request = bank.request("GET", "/api/account/me");
+    let told = answer(request.bearer_auth("d.e.f")).await;
+    assert_eq!(told.status, StatusCode::OK);
+    assert_eq!(bank.accounts.seen()[0].session(), Some("d.e.f"));
+}
+
+#[tokio::test]
+async fn health_is_asked_over_the_queue() {
+    let bank = bank().await;
+    for (part, name) in [
+        ("auth", "auth-service"),
+        ("account", "account-service"),
+        ("transfer", "transfer-service"),
+        ("notifications", "notification-service"),
+    ] {
+        let told = answer(bank.request("GET", &format!("/api/{part}/health"))).await;
+        assert_eq!(told.status, StatusCode::OK);
+        let expected = json!({ "status": "up", "service": name, "database": "up", "redis": "up" });
+        assert_eq!(told.json(), expected);
+        let seen = seen(&bank);
+        assert_eq!((seen.len(), seen[0].method.as_str()), (1, "health"));
+    }
+    bank.transfers.is_unwell();
+    let told = answer(bank.request("GET", "/api/transfer/health")).await;
+    assert_eq!(told.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(told.header("retry-after"), Some("1"));
+    let expected = json!({
+        "status": "down", "service": "transfer-service", "database": "down", "redis": "up",
+    });
+    assert_eq!(told.json(), expected);
+}
+
+#[tokio::test]
+async fn an_answer_repeats_the_key_it_was_asked_under() {
+    let bank = bank().await;
+    let transfer = json!({ "to_username": "bob", "amount": 5 });
+    let money = [
+        ("/api/account/deposit", json!({ "amount": 5 })),
+        ("/api/account/withdraw", json!({ "amount": 5 })),
+        ("/api/transfer/transfer", transfer),
+    ];
+    for (path, body) in &money {
+        let request = bank.signed("POST", path).json(body);
+        let told = answer(request.header("Idempotency-Key", "mine: 1~")).await;
+        assert_eq!(told.header("idempotency-key"), Some("mine: 1~"), "{path}");
+        assert!(seen(&bank)[0].arguments.ends_with(" mine: 1~"));
+
+        let mut drawn = Vec::new();
+        for _ in 0..2 {
+            let told = answer(bank.signed("POST", path).json(body)).await;
+            let key = told.header("idempotency-key").unwrap().to_owned();
+            assert!(seen(&bank)[0].arguments.ends_with(&format!(" {key}")));
+            drawn.push(key);
+        }
+        assert_ne!(drawn[0], drawn[1], "{path}: each request is another effect");
+    }
+}
