@@ -14,13 +14,16 @@ use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable};
 use jiff::Timestamp;
 use sqlx::{
-    Any, AnyPool, AssertSqlSafe, Executor, Transaction, any::AnyPoolOptions, migrate::Migrator,
+    Any, AnyPool, AssertSqlSafe, Connection, Executor, Transaction, any::AnyPoolOptions,
+    migrate::Migrator,
 };
 use std::{fmt, path::PathBuf, time::Duration};
 use url::Url;
 
 /// A connection is waited for so long.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that was not used for so long is asked whether it is still there.
+const ASK_AFTER: Duration = Duration::from_secs(1);
 /// A database that is not there yet is waited for so long at start.
 const START_WITHIN: Duration = Duration::from_secs(60);
 /// PostgreSQL ends a statement, a wait for a lock, and an idle transaction after so long.
@@ -77,9 +80,18 @@ impl Database {
         let pool = AnyPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // It would cost a round trip for each use. A connection that was lost shows by its
-            // first statement, and that is repeated.
+            // A connection in steady use shows by its statements whether it is still there, and
+            // asking before each use would cost a round trip. One that has been idle is asked, or a
+            // restarted database would be met with dead connections only.
             .test_before_acquire(false)
+            .before_acquire(|connection, used| {
+                Box::pin(async move {
+                    if used.idle_for > ASK_AFTER {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if kind == Kind::Sqlite {
@@ -110,6 +122,7 @@ impl Database {
             .without_max_times();
         (|| database.migrate(schema, migrations))
             .retry(patient)
+            .when(passes)
             .notify(|error, pause| {
                 tracing::warn!(
                     schema,
@@ -180,6 +193,19 @@ impl Database {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Whether what a start failed with passes by itself: the database is not there yet, or another
+/// replica has just made the schema.
+fn passes(error: &anyhow::Error) -> bool {
+    let made_meanwhile = |error: &sqlx::Error| {
+        let code = error.as_database_error().and_then(|error| error.code());
+        matches!(code.as_deref(), Some("23505" | "42P06" | "42P07"))
+    };
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())
+        .any(|error| is_transient(error) || made_meanwhile(error))
 }
 
 /// Whether a statement or transaction that failed so may succeed when it is repeated whole: the

@@ -132,3 +132,19 @@ async fn in_postgres() {
     let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
     sqlx::query(drop).execute(&mut admin).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_database_that_will_never_be_there_is_not_waited_for() {
+    let Some(server) = replybus_tests::live::postgres().await else {
+        return;
+    };
+    let mut url = url::Url::parse(&server).unwrap();
+    url.set_path(&format!("no_{}", Uuid::new_v4().simple()));
+    let program = Program::parse_from(["test", "--database-url", url.as_str()]);
+    let migrations = sqlx::migrate!("tests/migrations");
+    let opening = Database::open(&program.platform, "notes", &migrations);
+    // The minute that one is waited for which is still to come has not passed.
+    let opened = tokio::time::timeout(std::time::Duration::from_secs(40), opening).await;
+    let refused = format!("{:#}", opened.unwrap().unwrap_err());
+    assert!(refused.contains("does not exist"), "{refused}");
+}
