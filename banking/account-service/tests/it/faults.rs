@@ -90,7 +90,7 @@ async fn connections_that_break_in_the_middle_make_nothing_happen_twice_or_not_a
                     .unwrap();
             }
             // Others are in the middle of something.
-            if done.fetch_add(1, Ordering::Relaxed) % 20 == 0 {
+            if done.fetch_add(1, Ordering::Relaxed).is_multiple_of(20) {
                 proxy.set(Mode::Cut);
             }
         });

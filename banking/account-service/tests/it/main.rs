@@ -1,5 +1,11 @@
 //! The account service over a bus, on each kind of database.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test"
+)]
 
 #[macro_use]
 mod branch;
