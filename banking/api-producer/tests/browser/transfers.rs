@@ -146,7 +146,7 @@ const WATCH_CONNECTIONS: &str = "
     window.connections = [];
     window.WebSocket = class extends connect {
         constructor(url) {
-            super(window.cut ? 'ws://127.0.0.1:1/' : url);
+            super(window.cut ? new URL('/nowhere', url) : url);
             window.connections.push(this);
         }
     };
