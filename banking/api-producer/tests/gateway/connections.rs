@@ -38,7 +38,7 @@ async fn one_answer(stream: &mut TcpStream) -> String {
             .unwrap()
             .unwrap();
         assert_ne!(length, 0, "closed before it had answered");
-        read.extend_from_slice(&some[..length]);
+        read.extend_from_slice(some.get(..length).unwrap());
     }
     String::from_utf8(read).unwrap()
 }
@@ -123,7 +123,7 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
 async fn a_request_that_was_begun_ends_before_the_gateway_does() {
     let bank = bank().await;
     let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    bank.accounts.from_now_on(Script::Wait {
+    bank.accounts.follows(Script::Wait {
         asked: Arc::clone(&asked),
         go: Arc::clone(&go),
     });
@@ -151,7 +151,7 @@ async fn a_request_that_does_not_end_is_not_waited_for_longer_than_allowed() {
     };
     let bank = Started::with(short, true, None).await;
     let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    bank.accounts.from_now_on(Script::Wait {
+    bank.accounts.follows(Script::Wait {
         asked: Arc::clone(&asked),
         go,
     });

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 #[tokio::test]
 async fn every_answer_has_one_of_its_own() {
     let bank = bank().await;
-    bank.notifications.from_now_on(Script::Panic);
+    bank.notifications.follows(Script::Panic);
     let mut ids = HashSet::new();
     let requests = [
         ("GET", "/"),
@@ -43,7 +43,7 @@ async fn every_answer_has_one_of_its_own() {
 #[tokio::test]
 async fn it_is_the_id_of_the_call_also_if_that_fails() {
     let bank = bank().await;
-    bank.accounts.from_now_on(Script::Refuse(
+    bank.accounts.follows(Script::Refuse(
         contracts::account::AccountError::KeyConflict,
     ));
     let deposit = json!({ "amount": 5 });

@@ -17,11 +17,9 @@ async fn the_services_are_asked_at_the_same_time() {
     let bank = bank().await;
     let barrier = Arc::new(Barrier::new(3));
     // Each one answers when all have been asked.
-    bank.accounts
-        .from_now_on(Script::Meet(Arc::clone(&barrier)));
-    bank.transfers
-        .from_now_on(Script::Meet(Arc::clone(&barrier)));
-    bank.notifications.from_now_on(Script::Meet(barrier));
+    bank.accounts.follows(Script::Meet(Arc::clone(&barrier)));
+    bank.transfers.follows(Script::Meet(Arc::clone(&barrier)));
+    bank.notifications.follows(Script::Meet(barrier));
     let told = answer(bank.signed("GET", "/api/dashboard")).await;
     assert_eq!(told.status, StatusCode::OK);
     let body = told.json();
@@ -41,7 +39,7 @@ async fn a_part_that_fails_is_marked_and_the_rest_still_comes() {
         limits.dashboard_part = Duration::from_millis(300);
     };
     let bank = Started::with(short, true, None).await;
-    bank.transfers.from_now_on(Script::NeverAnswer);
+    bank.transfers.follows(Script::NeverAnswer);
     let told = answer(bank.signed("GET", "/api/dashboard")).await;
     assert_eq!(told.status, StatusCode::OK);
     let body = told.json();
@@ -55,10 +53,10 @@ async fn a_part_that_fails_is_marked_and_the_rest_still_comes() {
     assert_eq!(body["transactions"].as_object().unwrap().len(), 1);
     assert_eq!(body["notifications"].as_array().unwrap().len(), 1);
 
-    bank.transfers.from_now_on(Script::Answer);
+    bank.transfers.follows(Script::Answer);
     bank.accounts
-        .from_now_on(Script::Refuse(AccountError::Refused(Refused::Unavailable)));
-    bank.notifications.from_now_on(Script::Panic);
+        .follows(Script::Refuse(AccountError::Refused(Refused::Unavailable)));
+    bank.notifications.follows(Script::Panic);
     let told = answer(bank.signed("GET", "/api/dashboard")).await;
     assert_eq!(told.status, StatusCode::OK);
     let body = told.json();
@@ -72,7 +70,7 @@ async fn a_part_that_fails_is_marked_and_the_rest_still_comes() {
 async fn a_session_that_one_service_refuses_is_refused() {
     let bank = bank().await;
     bank.notifications
-        .from_now_on(Script::Refuse(NotificationError::Refused(
+        .follows(Script::Refuse(NotificationError::Refused(
             Refused::Unauthenticated,
         )));
     let told = answer(bank.signed("GET", "/api/dashboard")).await;
@@ -83,10 +81,10 @@ async fn a_session_that_one_service_refuses_is_refused() {
 #[tokio::test]
 async fn if_nothing_comes_there_is_no_dashboard() {
     let bank = bank().await;
-    bank.accounts.from_now_on(Script::Panic);
+    bank.accounts.follows(Script::Panic);
     bank.transfers
-        .from_now_on(Script::Refuse(TransferError::Refused(Refused::Unavailable)));
-    bank.notifications.from_now_on(Script::Panic);
+        .follows(Script::Refuse(TransferError::Refused(Refused::Unavailable)));
+    bank.notifications.follows(Script::Panic);
     let told = answer(bank.signed("GET", "/api/dashboard")).await;
     assert_eq!(told.status, StatusCode::BAD_GATEWAY);
 }

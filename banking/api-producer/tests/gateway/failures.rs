@@ -69,7 +69,7 @@ async fn the_auth_services_errors() {
     ];
     errors.extend(REFUSED.map(|(refused, status, detail)| (refused.into(), status, detail)));
     for (error, status, detail) in errors {
-        bank.auth.from_now_on(Script::Refuse(error));
+        bank.auth.follows(Script::Refuse(error));
         assert_told(&register(&bank).await, status, detail);
     }
 }
@@ -97,7 +97,7 @@ async fn the_account_services_errors() {
     ];
     errors.extend(REFUSED.map(|(refused, status, detail)| (refused.into(), status, detail)));
     for (error, status, detail) in errors {
-        bank.accounts.from_now_on(Script::Refuse(error));
+        bank.accounts.follows(Script::Refuse(error));
         assert_told(&deposit(&bank).await, status, detail);
     }
 }
@@ -125,7 +125,7 @@ async fn the_transfer_services_errors_come_with_their_key() {
     ];
     errors.extend(REFUSED.map(|(refused, status, detail)| (refused.into(), status, detail)));
     for (error, status, detail) in errors {
-        bank.transfers.from_now_on(Script::Refuse(error));
+        bank.transfers.follows(Script::Refuse(error));
         let told = transfer(&bank).await;
         assert_told(&told, status, detail);
         assert_eq!(told.header("idempotency-key"), Some("mine"));
@@ -139,7 +139,7 @@ async fn the_notification_services_errors() {
     let mut errors = vec![(too_many, 400, "ids: at most 100 are allowed")];
     errors.extend(REFUSED.map(|(refused, status, detail)| (refused.into(), status, detail)));
     for (error, status, detail) in errors {
-        bank.notifications.from_now_on(Script::Refuse(error));
+        bank.notifications.follows(Script::Refuse(error));
         assert_told(&list(&bank).await, status, detail);
     }
 }
@@ -176,7 +176,7 @@ async fn a_service_that_does_not_answer_in_time_is_504() {
         limits.health = Duration::from_millis(200);
     };
     let bank = Started::with(short, true, None).await;
-    bank.accounts.from_now_on(Script::NeverAnswer);
+    bank.accounts.follows(Script::NeverAnswer);
     let told = deposit(&bank).await;
     assert_eq!(told.status, StatusCode::GATEWAY_TIMEOUT);
     assert!(
@@ -229,6 +229,6 @@ async fn a_bus_that_is_closed_is_503_and_the_gateway_says_so_of_itself() {
 #[tokio::test]
 async fn a_service_that_panics_is_502_without_its_words() {
     let bank = bank().await;
-    bank.accounts.from_now_on(Script::Panic);
+    bank.accounts.follows(Script::Panic);
     assert_told(&deposit(&bank).await, 502, "The service failed");
 }

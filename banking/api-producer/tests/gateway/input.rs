@@ -7,8 +7,10 @@ use crate::{
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-/// A body that is accepted, by route, with what each of its fields may not be.
-fn bodies() -> Vec<(&'static str, Value, Vec<(&'static str, Vec<Value>)>)> {
+/// A route, a body that it accepts, and what each of the fields may not be.
+type Accepted = (&'static str, Value, Vec<(&'static str, Vec<Value>)>);
+
+fn bodies() -> Vec<Accepted> {
     let no_text = || vec![json!(5), json!(true), json!(["x"]), json!({})];
     let required_text = || [no_text(), vec![Value::Null, json!("")]].concat();
     let no_amount = || {

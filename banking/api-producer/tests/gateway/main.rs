@@ -13,4 +13,5 @@ mod failures;
 mod input;
 mod metadata;
 mod own;
+mod program;
 mod table;

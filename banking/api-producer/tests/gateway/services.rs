@@ -80,7 +80,7 @@ impl<E: Clone + From<Refused>> Desk<E> {
         })
     }
 
-    pub(crate) fn from_now_on(&self, script: Script<E>) {
+    pub(crate) fn follows(&self, script: Script<E>) {
         *self.script.lock().unwrap() = script;
     }
 

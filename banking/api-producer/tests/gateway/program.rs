@@ -1,0 +1,58 @@
+//! The gateway as a program: its help, and settings that it refuses to start with.
+
+use crate::started::bank;
+use api_producer::{HttpSettings, start};
+use notification_service::Feed;
+use std::process::{Command, Output};
+
+fn run(arguments: &[&str]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_api-producer"));
+    // Not what the environment of the tests may say.
+    program.env_clear().args(arguments).output().unwrap()
+}
+
+#[test]
+fn its_help_names_every_setting() {
+    let help = run(&["--help"]);
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    for (flag, variable) in [
+        ("--http-addr", "HTTP_ADDR"),
+        ("--admin-secret", "ADMIN_SECRET"),
+        ("--amqp-url", "RABBITMQ_URL"),
+        ("--redis-url", "REDIS_URL"),
+        ("--keys-dir", "KEYS_DIR"),
+        ("--probe-addr", "PROBE_ADDR"),
+    ] {
+        assert!(help.contains(flag) && help.contains(variable), "{flag}");
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_with_the_reason() {
+    for (arguments, reason) in [
+        (vec!["--http-addr", "here"], "--http-addr"),
+        (vec!["--admin-secret", "hunter2"], "at least 8 characters"),
+        (vec!["--amqp-url", "http://broker"], "amqp://"),
+        // Alone in its process it would reach nobody.
+        (vec![], "--amqp-url (RABBITMQ_URL)"),
+    ] {
+        let refused = run(&arguments);
+        assert!(!refused.status.success(), "{arguments:?}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(said.contains(reason), "{arguments:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_refused_at_start() {
+    let bank = bank().await;
+    let settings = HttpSettings {
+        http_addr: bank.address,
+        admin_secret: None,
+    };
+    let feed = Feed::open(&bank.platform).unwrap();
+    let refused = start(&bank.platform, &settings, &feed).await.unwrap_err();
+    let reason = format!("{refused:#}");
+    assert!(reason.contains(&bank.address.to_string()), "{reason}");
+}
