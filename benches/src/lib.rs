@@ -1,9 +1,11 @@
 //! The harness that measures whole calls through real servers, and the paths it compares.
 //!
 //! A [`path::Path`] is one way for a call to travel: the framework's, or a hand-written reference.
-//! [`rounds`] gives each its turn, round by round, and [`report`] says what came of it.
+//! [`rounds`] gives each its turn, round by round, and [`report`] says what came of it. [`bank`] is
+//! another harness: a whole application, under the same [`load`].
 
 pub mod arguments;
+pub mod bank;
 pub mod echo;
 pub mod load;
 pub mod path;

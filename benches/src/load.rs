@@ -35,24 +35,44 @@ pub struct Slice {
 /// # Errors
 /// A call fails, or a reply is not what its call sent.
 pub async fn measure<C: Caller>(caller: &Arc<C>, load: Load) -> Result<Slice> {
+    let caller = Arc::clone(caller);
+    closed_loop(load, move |number| {
+        let caller = Arc::clone(&caller);
+        async move {
+            let echo = Echo::numbered(number);
+            let reply = caller.call(&echo).await?;
+            ensure!(reply == echo, "a caller got the reply to another call");
+            Ok(())
+        }
+    })
+    .await
+}
+
+/// Runs the load with anything that is called with a number no other call has.
+///
+/// # Errors
+/// A call fails.
+pub async fn closed_loop<F, C>(load: Load, call: F) -> Result<Slice>
+where
+    F: Fn(u64) -> C + Clone + Send + 'static,
+    C: Future<Output = Result<()>> + Send,
+{
     let counted_from = Instant::now() + load.ramp;
     let counted_to = counted_from + load.length;
     let mut tasks = JoinSet::new();
     for first in 0..u64::from(load.callers) {
-        let caller = Arc::clone(caller);
+        let call = call.clone();
         tasks.spawn(async move {
             let mut counted = Counted::default();
             let mut number = first;
             loop {
-                let echo = Echo::numbered(number);
                 let begun = Instant::now();
                 // One call at least, however long the machine stood still.
                 if begun >= counted_to && !counted.took.is_empty() {
                     return anyhow::Ok(counted);
                 }
-                let reply = caller.call(&echo).await?;
+                call(number).await?;
                 let ended = Instant::now();
-                ensure!(reply == echo, "a caller got the reply to another call");
                 if begun >= counted_from {
                     // A call that outlasts the turn is a slow one: p99 is to know of it.
                     counted.took.push(ended - begun);
