@@ -4,7 +4,7 @@ use crate::{accounts::ScriptedAccounts, broker::ScriptedBroker};
 use chassis::{Database, Platform, Running, settings::PlatformSettings};
 use clap::Parser;
 use contracts::{
-    Amount, IdempotencyKey, PageRequest, Party,
+    Amount, IdempotencyKey, PageRequest, Party, TransactionCompleted,
     account::{AccountsServer, Recipient},
     transfer::{
         Transaction, TransferError, TransferOrder, TransferReceipt, TransferStatus, TransfersClient,
@@ -95,6 +95,11 @@ impl Bank {
         let transport: Arc<ScriptedBroker> = Arc::clone(&broker);
         let bus = Bus::builder().open(transport, MemoryReplies::new()).await;
         platform.bus = bus.unwrap();
+        // A group that is away: events have somewhere to go.
+        let away = platform
+            .bus
+            .subscribe("away", async |_: TransactionCompleted| ());
+        away.await.unwrap().shutdown().await.unwrap();
         let accounts = platform.identity.of_program("account-service");
         Arc::new(Self {
             platform,

@@ -5,8 +5,8 @@ use contracts::EVENTS_EXCHANGE;
 use replybus::{
     SetupError,
     transport::{
-        Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source, Transport, TransportHealth,
-        Verdict, memory::MemoryTransport,
+        Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source, Transport,
+        TransportHealth, Verdict, memory::MemoryTransport,
     },
 };
 use std::{
