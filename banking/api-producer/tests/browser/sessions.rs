@@ -1,6 +1,7 @@
 //! Registering, logging in and out, and what a session outlives.
 
 use crate::{Screen, Visit, page::PASSWORD};
+use fantoccini::{Locator, key::Key};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_outlives_a_reload_and_ends_with_logging_out() {
@@ -31,7 +32,13 @@ async fn who_is_not_let_in_is_told_why() {
     };
     let ada = visit.page(Screen::Phone).await;
     ada.fits().await;
-    ada.click("#tab-register").await;
+    // By keyboard: the arrow to the right shows what is to the right.
+    let tab = ada.browser.find(Locator::Id("tab-login")).await.unwrap();
+    tab.send_keys(&char::from(Key::Right).to_string())
+        .await
+        .unwrap();
+    ada.holds("return document.activeElement.id === 'tab-register'")
+        .await;
     ada.fits().await;
     ada.fill("#register-name", "ada").await;
     ada.fill("#register-password", "short").await;

@@ -2,6 +2,16 @@
 
 use crate::{Screen, Visit};
 
+/// They are gone after some seconds, perhaps before the test looks.
+const REMEMBER_TOASTS: &str = "
+    window.toasts = [];
+    new MutationObserver((changes) => {
+        for (const change of changes) {
+            for (const node of change.addedNodes) window.toasts.push(node.textContent);
+        }
+    }).observe(document.getElementById('toasts'), { childList: true });
+";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn both_sides_see_a_transfer_without_a_reload() {
     let Some(visit) = Visit::begin().await else {
@@ -25,14 +35,14 @@ async fn both_sides_see_a_transfer_without_a_reload() {
     bob.shows("#bell-count", "1").await;
     bob.fits().await;
     bob.click("#bell").await;
-    bob.mentions("#notices", "You received").await;
-    bob.mentions("#notices", "from ada").await;
+    let told = "You received 12.34 from ada";
+    bob.mentions("#notices", told).await;
     bob.fits().await;
 
     bob.click("#notices .notice .quiet").await;
     bob.holds("return document.getElementById('bell-count').hidden")
         .await;
-    bob.mentions("#notices", "You received").await;
+    bob.mentions("#notices", told).await;
 
     // By the number of the account, as it is written.
     let number = ada.text("#account-number").await.unwrap();
@@ -42,8 +52,11 @@ async fn both_sides_see_a_transfer_without_a_reload() {
     bob.shows("#send-review-to", "ada").await;
     bob.shows("#send-review-number", &number).await;
     bob.fits().await;
+    ada.run(REMEMBER_TOASTS).await;
     bob.click("#send-confirm").await;
     bob.shows("#send-outcome", "Sent 1,000.00 to ada.").await;
+    ada.holds("return window.toasts.includes('You received 1,000.00 from bob')")
+        .await;
     bob.shows("#balance", "12.34").await;
     ada.shows("#balance", "1,987.66").await;
     ada.click("#tab-transfers").await;
@@ -174,4 +187,42 @@ async fn what_happened_while_the_connection_was_lost_is_seen_when_it_is_back() {
     bob.shows("#balance", "1,001.00").await;
     bob.shows("#bell-count", "1").await;
     visit.end([ada, bob]).await;
+}
+
+/// Pays in eleven times, one unit more each time.
+const PAY_IN: &str = "
+    const done = arguments[0];
+    const { token } = JSON.parse(sessionStorage.getItem('session'));
+    const headers = { 'X-Session': token, 'Content-Type': 'application/json' };
+    (async () => {
+        for (let amount = 1; amount <= 11; amount += 1) {
+            const body = JSON.stringify({ amount });
+            await fetch('/api/account/deposit', { method: 'POST', headers, body });
+        }
+        done();
+    })();
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_statement_is_read_page_by_page() {
+    let Some(visit) = Visit::begin().await else {
+        return;
+    };
+    let ada = visit.page(Screen::Phone).await;
+    ada.register("ada").await;
+    let paid = ada.browser.execute_async(PAY_IN, Vec::new());
+    paid.await.unwrap();
+    ada.browser.refresh().await.unwrap();
+    ada.mentions("#statement", "+0.11").await;
+    ada.shows("#statement .pager p", "1 of 2").await;
+    ada.fits().await;
+    ada.click("#statement .pager button:last-child").await;
+    ada.shows("#statement .pager p", "2 of 2").await;
+    ada.mentions("#statement", "Account opened").await;
+    // There is no older one: it stays.
+    ada.click("#statement .pager button:last-child").await;
+    ada.click("#statement .pager button:first-child").await;
+    ada.shows("#statement .pager p", "1 of 2").await;
+    ada.mentions("#statement", "+0.11").await;
+    visit.end([ada]).await;
 }

@@ -3,6 +3,7 @@
 import { byId, element, say } from "./elements.js";
 import { ask } from "./http.js";
 import { days, nothing, timeOf } from "./lists.js";
+import { format } from "./money.js";
 
 /** The bank lists no more than these. */
 const LIST_MAX = 50;
@@ -41,16 +42,17 @@ export function notices(place) {
   }
 
   function row(notice) {
+    const message = worded(notice.message);
     const button = element(
       "button",
-      { type: "button", class: "quiet", "aria-label": `Mark as read: ${notice.message}`, onclick: () => mark({ ids: [notice.id] }) },
+      { type: "button", class: "quiet", "aria-label": `Mark as read: ${message}`, onclick: () => mark({ ids: [notice.id] }) },
       "Mark read",
     );
     return element(
       "li",
       { class: notice.is_read ? "line notice" : "line notice notice-unread" },
       element("span", { class: "dot", "aria-hidden": "true" }),
-      element("div", { class: "line-what" }, element("p", {}, notice.message), element("p", { class: "line-notes" }, timeOf(notice.created_at))),
+      element("div", { class: "line-what" }, element("p", {}, message), element("p", { class: "line-notes" }, timeOf(notice.created_at))),
       notice.is_read ? null : button,
     );
   }
@@ -84,10 +86,19 @@ function count(unread) {
   document.title = unread ? `(${unread}) The Bank` : "The Bank";
 }
 
+/**
+ * The bank's message, with its amount written as everywhere on the page: like all of the bank's
+ * interface, its messages count minor units. A message of another form is shown as it is.
+ */
+function worded(message) {
+  const amount = /^(You (?:sent|received) )([\d,]+)(?= )/;
+  return message.replace(amount, (_, verb, units) => verb + format(units.replaceAll(",", "")));
+}
+
 /** Shows a message for a moment. */
 export function toast(message) {
   const toasts = byId("toasts");
-  const shown = element("p", { class: "toast" }, message);
+  const shown = element("p", { class: "toast" }, worded(message));
   toasts.append(shown);
   while (toasts.childElementCount > TOASTS_MAX) toasts.firstElementChild.remove();
   setTimeout(() => shown.remove(), TOAST_MS);
