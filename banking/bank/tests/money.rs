@@ -11,11 +11,16 @@
     reason = "a test says what it expects, in its functions too"
 )]
 
+use serde_json::json;
 use town::{
     Bank, Program,
     audit::audit,
     site::Servers,
-    trade::{self, plan::Plan},
+    trade::{
+        self,
+        errand::Deal,
+        plan::{Act, Plan},
+    },
 };
 
 const CUSTOMERS: usize = 50;
@@ -58,4 +63,37 @@ async fn money_is_neither_made_nor_lost_on_real_servers() {
     };
     let bank = Bank::live(program(), servers).await.unwrap();
     bank.lent_to(every_unit_is_accounted_for).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_audit_notices_one_unit_that_nobody_ordered_and_one_order_that_was_lost() {
+    let bank = Bank::embedded(program()).await.unwrap();
+    bank.lent_to(async |bank: &Bank| {
+        let customers = trade::customers(bank, 4).await.unwrap();
+        let plan = Plan::draw(7, customers.len(), 100);
+        let deals = trade::trade(bank, &customers, &plan, 8).await.unwrap();
+        audit(bank, &customers, &deals).await.unwrap();
+
+        // Each is missed where it should be, a transfer at once by the totals.
+        for kind in [is_transfer as fn(&Deal) -> bool, |deal| !is_transfer(deal)] {
+            let mut lost = deals.clone();
+            let place = lost.iter().position(|deal| deal.done && kind(deal));
+            lost.swap_remove(place.unwrap());
+            assert!(audit(bank, &customers, &lost).await.is_err());
+        }
+        let one = customers.first().unwrap().post("/api/account/deposit");
+        one.json(&json!({ "amount": 1 })).ok().await.unwrap();
+        let noticed = audit(bank, &customers, &deals).await.unwrap_err();
+        let noticed = format!("{noticed:#}");
+        assert!(
+            noticed.contains("entries of the statement: 1 too many"),
+            "{noticed}"
+        );
+    })
+    .await
+    .unwrap();
+}
+
+fn is_transfer(deal: &Deal) -> bool {
+    matches!(deal.order.act, Act::Transfer { .. })
 }
