@@ -1,6 +1,6 @@
 //! What all routes work with.
 
-use crate::{correlation::noting, limits::Limits, settings::HttpSettings};
+use crate::{correlation::noting, limits::Limits, settings::HttpSettings, unserved::watching};
 use chassis::{Identity, Platform, settings::Secret};
 use contracts::{
     account::AccountsClient, auth::AuthClient, notification::NotificationsClient,
@@ -25,10 +25,18 @@ impl Gateway {
     pub(crate) fn new(platform: &Platform, settings: &HttpSettings, limits: Limits) -> Self {
         let bus = &platform.bus;
         Self {
-            auth: AuthClient::new(bus).layer(noting()),
-            accounts: AccountsClient::new(bus).layer(noting()),
-            transfers: TransfersClient::new(bus).layer(noting()),
-            notifications: NotificationsClient::new(bus).layer(noting()),
+            auth: AuthClient::new(bus)
+                .layer(watching(bus, "auth.requests"))
+                .layer(noting()),
+            accounts: AccountsClient::new(bus)
+                .layer(watching(bus, "account.requests"))
+                .layer(noting()),
+            transfers: TransfersClient::new(bus)
+                .layer(watching(bus, "transfer.requests"))
+                .layer(noting()),
+            notifications: NotificationsClient::new(bus)
+                .layer(watching(bus, "notification.requests"))
+                .layer(noting()),
             bus: bus.clone(),
             identity: platform.identity.clone(),
             admin_secret: settings.admin_secret.clone(),

@@ -1,5 +1,6 @@
 //! What a client is told instead of what it asked for.
 
+use crate::unserved;
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -114,6 +115,7 @@ impl From<CallFailure> for Problem {
         let kind = failure.kind();
         let problem = match kind {
             FailureKind::TimedOut | FailureKind::Expired => Self::not_in_time(),
+            _ if unserved::is_why(&failure) => Self::not_available(),
             FailureKind::Unroutable | FailureKind::Disconnected | FailureKind::Overloaded => {
                 Self::not_available()
             }

@@ -215,6 +215,20 @@ async fn a_service_that_was_never_there_is_503() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_no_longer_there_is_503_though_its_queue_waits_for_it() {
+    let short = |limits: &mut api_producer::Limits| {
+        limits.request = Duration::from_millis(200);
+    };
+    let mut bank = Started::with(short, true, None).await;
+    std::mem::take(&mut bank.services).stop().await;
+    let away = "The service is not available, try again later";
+    assert_told(&register(&bank).await, 503, away);
+    assert_told(&deposit(&bank).await, 503, away);
+    assert_told(&transfer(&bank).await, 503, away);
+    assert_told(&list(&bank).await, 503, away);
+}
+
+#[tokio::test]
 async fn a_bus_that_is_closed_is_503_and_the_gateway_says_so_of_itself() {
     let bank = bank().await;
     assert_eq!(

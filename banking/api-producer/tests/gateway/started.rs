@@ -31,7 +31,7 @@ pub(crate) struct Started {
     pub(crate) notifications: Arc<Desk<NotificationError>>,
     http: Client,
     /// Dropped, they would be served no more.
-    _services: Running,
+    pub(crate) services: Running,
 }
 
 /// An answer, read.
@@ -108,7 +108,7 @@ impl Started {
             transfers,
             notifications,
             http: Client::builder().timeout(SOON).build().unwrap(),
-            _services: serving,
+            services: serving,
         }
     }
 
