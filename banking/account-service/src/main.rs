@@ -15,7 +15,7 @@ struct Program {
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = Program::parse().platform;
-    if let Err(reason) = settings.check_standalone() {
+    if let Err(reason) = settings.check_standalone(true) {
         let refused = Program::command().error(ErrorKind::MissingRequiredArgument, reason);
         refused.exit();
     }

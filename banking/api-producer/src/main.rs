@@ -20,7 +20,7 @@ struct Program {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Program { platform, http } = Program::parse();
-    let standalone = platform.check_standalone();
+    let standalone = platform.check_standalone(false);
     chassis::run("api-producer", platform, async |platform| {
         standalone?;
         let feed = Feed::open(platform)?;

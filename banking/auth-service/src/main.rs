@@ -18,7 +18,7 @@ struct Program {
 #[tokio::main]
 async fn main() -> ExitCode {
     let program = Program::parse();
-    let standalone = program.platform.check_standalone();
+    let standalone = program.platform.check_standalone(true);
     chassis::run("auth-service", program.platform, async |platform| {
         standalone?;
         auth_service::start(platform, program.sessions.ttl()).await

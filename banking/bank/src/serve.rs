@@ -61,8 +61,11 @@ impl ServeSettings {
         if all {
             return Ok(());
         }
+        let keeps_data = services
+            .iter()
+            .any(|name| *name != ServiceName::ApiProducer);
         self.platform
-            .check_standalone()
+            .check_standalone(keeps_data)
             .context("only a part of the bank is to run here")
     }
 }

@@ -150,17 +150,22 @@ fn with_scheme(text: &str, allowed: &[&str]) -> Result<Secret, String> {
 }
 
 impl PlatformSettings {
-    /// Refuses settings with which a service alone in its process could not be reached.
+    /// Refuses settings with which a service alone in its process could not be reached, or, if it
+    /// keeps data, would forget it at its end.
     ///
     /// # Errors
     /// A setting is missing; it is named, with what is missing without it.
-    pub fn check_standalone(&self) -> anyhow::Result<()> {
+    pub fn check_standalone(&self, keeps_data: bool) -> anyhow::Result<()> {
         let missing = [
             (self.amqp_url.is_none(), "--amqp-url (RABBITMQ_URL)"),
             (self.redis_url.is_none(), "--redis-url (REDIS_URL)"),
             (
                 self.keys_dir.is_none(),
                 "--keys-dir (KEYS_DIR, made by `bank keys`)",
+            ),
+            (
+                keeps_data && self.database_url.reveal().contains(":memory:"),
+                "--database-url (DATABASE_URL, one that outlives the process)",
             ),
         ];
         let missing: Vec<_> = missing
@@ -169,8 +174,8 @@ impl PlatformSettings {
             .collect();
         anyhow::ensure!(
             missing.is_empty(),
-            "services in processes of their own meet over RabbitMQ and Redis and trust the same \
-             keys: {} must be set",
+            "services in processes of their own meet over RabbitMQ and Redis, trust the same keys, \
+             and outlive each other: {} must be set",
             missing.join(", ")
         );
         Ok(())
@@ -212,6 +217,6 @@ mod tests {
         let url = "amqp://user:hunter2@host:5672/%2f";
         let program = Program::try_parse_from(["service", "--amqp-url", url]).unwrap();
         assert!(!format!("{program:?}").contains("hunter2"));
-        assert!(program.platform.check_standalone().is_err());
+        assert!(program.platform.check_standalone(false).is_err());
     }
 }

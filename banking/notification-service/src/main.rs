@@ -30,7 +30,7 @@ struct Program {
 #[tokio::main]
 async fn main() -> ExitCode {
     let program = Program::parse();
-    if let Err(error) = program.platform.check_standalone() {
+    if let Err(error) = program.platform.check_standalone(true) {
         telemetry::init(LogFormat::Text);
         tracing::error!("{}", report(&error));
         return ExitCode::FAILURE;

@@ -19,7 +19,7 @@ struct Settings {
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = Settings::parse().platform;
-    if let Err(error) = settings.check_standalone() {
+    if let Err(error) = settings.check_standalone(true) {
         // Before there is a log. There is nobody to tell if this fails as well.
         let _ = writeln!(stderr(), "error: {}", report(&error));
         return ExitCode::FAILURE;
