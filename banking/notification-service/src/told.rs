@@ -23,7 +23,7 @@ impl Told {
     pub(crate) fn of(event: &TransactionCompleted) -> sqlx::Result<[Self; 2]> {
         // As precise as it is stored, so that it is shown the same at once and later.
         let created_at = moment(now())?;
-        let amount = grouped(event.amount);
+        let amount = written(event.amount);
         let told = |user_id, message| Self {
             id: Uuid::now_v7(),
             user_id,
@@ -44,17 +44,19 @@ impl Told {
     }
 }
 
-/// Minor units, with a comma between thousands.
-fn grouped(amount: Amount) -> String {
-    let digits = amount.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+/// An amount as people write it: hundredths behind a point, and a comma between thousands.
+fn written(amount: Amount) -> String {
+    let minor_units = amount.minor_units();
+    let whole = (minor_units / 100).to_string();
+    let mut text = String::with_capacity(whole.len() + whole.len() / 3 + 3);
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && (whole.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
     }
-    text
+    let hundredths = minor_units % 100;
+    text + &format!(".{hundredths:02}")
 }
 
 #[cfg(test)]
@@ -63,16 +65,17 @@ mod tests {
     use contracts::{AccountNumber, Party};
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn amounts_are_written_as_people_write_them() {
         for (amount, text) in [
-            (1, "1"),
-            (999, "999"),
-            (1_000, "1,000"),
-            (12_345, "12,345"),
-            (123_456, "123,456"),
-            (Amount::MAX, "1,000,000,000,000"),
+            (1, "0.01"),
+            (99, "0.99"),
+            (100, "1.00"),
+            (99_999, "999.99"),
+            (100_000, "1,000.00"),
+            (123_456_789, "1,234,567.89"),
+            (Amount::MAX, "10,000,000,000.00"),
         ] {
-            assert_eq!(grouped(Amount::new(amount).unwrap()), text);
+            assert_eq!(written(Amount::new(amount).unwrap()), text);
         }
     }
 
@@ -92,9 +95,9 @@ mod tests {
         };
         let [sender, recipient] = Told::of(&event).unwrap();
         assert_eq!(sender.user_id, event.from.user_id);
-        assert_eq!(sender.message, "You sent 1,234 to bob");
+        assert_eq!(sender.message, "You sent 12.34 to bob");
         assert_eq!(recipient.user_id, event.to.user_id);
-        assert_eq!(recipient.message, "You received 1,234 from alice");
+        assert_eq!(recipient.message, "You received 12.34 from alice");
         assert_ne!(sender.id, recipient.id);
     }
 }

@@ -246,7 +246,9 @@ fn subject(message: &str) -> Result<(i64, String)> {
     let ["You", "sent" | "received", amount, "to" | "from", other] = words.as_slice() else {
         bail!("a notification says something else: {message}");
     };
-    let amount = amount.replace(',', "").parse().context("no amount")?;
+    // Hundredths are always two digits, so the point can go.
+    let amount = amount.replace([',', '.'], "").parse();
+    let amount = amount.context("no amount")?;
     Ok((amount, (*other).to_owned()))
 }
 
@@ -339,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_notification_tells_of_an_amount_and_the_other_side() {
-        let told = subject("You received 1,234,567 from bob-3").unwrap();
+        let told = subject("You received 12,345.67 from bob-3").unwrap();
         assert_eq!(told, (1_234_567, "bob-3".to_owned()));
         assert!(subject("You received a letter from bob-3").is_err());
         assert!(subject("Hello").is_err());

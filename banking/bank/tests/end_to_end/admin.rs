@@ -160,7 +160,7 @@ pub(crate) async fn notifications_are_listed_for_all_and_for_one(bank: &Bank) {
     })
     .await;
     let one = &items(&page)[0];
-    let message = format!("You received 1,234 from {}", ada.username);
+    let message = format!("You received 12.34 from {}", ada.username);
     assert_eq!(
         (&one["user_id"], &one["message"]),
         (&json!(bob.id), &json!(message))

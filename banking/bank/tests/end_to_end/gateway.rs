@@ -188,6 +188,6 @@ pub(crate) async fn the_dashboard_joins_three_services(bank: &Bank) {
     .await;
     assert_eq!(dashboard["account"]["balance"], json!(100_040));
     assert_eq!(dashboard["transactions"]["items"][0]["amount"], json!(40));
-    let message = format!("You received 40 from {}", ada.username);
+    let message = format!("You received 0.40 from {}", ada.username);
     assert_eq!(dashboard["notifications"][0]["message"], json!(message));
 }

@@ -74,13 +74,13 @@ pub(crate) async fn both_sides_are_told_once(bank: &Bank) {
     };
     let (to, from) = (&bob.username, &ada.username);
     let sent = [
-        format!("You sent 1,500 to {to}"),
-        format!("You sent 7 to {to}"),
+        format!("You sent 0.07 to {to}"),
+        format!("You sent 15.00 to {to}"),
     ];
     assert_eq!(messages(&adas), sent.map(Value::from));
     let received = [
-        format!("You received 1,500 from {from}"),
-        format!("You received 7 from {from}"),
+        format!("You received 0.07 from {from}"),
+        format!("You received 15.00 from {from}"),
     ];
     assert_eq!(messages(&bobs), received.map(Value::from));
     let moments: Vec<_> = bobs
@@ -144,9 +144,9 @@ pub(crate) async fn a_notification_arrives_live_at_every_gateway(bank: &Bank) {
             .unwrap();
         for (customer, socket) in &mut sockets {
             let message = if customer.id == ada.id {
-                format!("You sent {amount} to {}", bob.username)
+                format!("You sent 0.{amount} to {}", bob.username)
             } else {
-                format!("You received {amount} from {}", ada.username)
+                format!("You received 0.{amount} from {}", ada.username)
             };
             let arrived = next(socket).await.into_text().unwrap();
             let arrived: Value = serde_json::from_str(&arrived).unwrap();
@@ -169,7 +169,7 @@ pub(crate) async fn nobody_hears_what_is_not_for_them(bank: &Bank) {
     ada.transfer(&eve, 6, "for eve").ok().await.unwrap();
     // The first that she hears is her own.
     let heard = next(&mut eves).await.into_text().unwrap();
-    assert!(heard.contains("You received 6 from"), "{heard}");
+    assert!(heard.contains("You received 0.06 from"), "{heard}");
     assert_eq!(told(&eve, 1).await.len(), 1);
     eves.send(Message::Close(None)).await.unwrap();
 }

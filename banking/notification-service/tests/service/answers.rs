@@ -27,7 +27,7 @@ async fn the_list_has_the_newest_first_and_not_more_than_fit() {
         assert_eq!(listed.len(), most);
         for (place, notification) in listed.iter().enumerate() {
             let amount = most + 3 - place;
-            let message = format!("You received {amount} from alice");
+            let message = format!("You received 0.{amount:02} from alice");
             assert_eq!(notification.message, message);
         }
         replica.running.stop().await;

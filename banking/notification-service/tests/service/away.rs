@@ -60,7 +60,7 @@ async fn an_event_waits_for_postgres_to_come_back() {
         proxy.set(Mode::Pass);
         replica.until_listed(&alice, 1).await;
         let listed = replica.until_listed(&bob, 1).await;
-        assert_eq!(listed[0].message, "You received 70 from alice");
+        assert_eq!(listed[0].message, "You received 0.70 from alice");
         assert_eq!(replica.total().await, 2);
         replica.running.stop().await;
     })

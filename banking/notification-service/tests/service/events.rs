@@ -30,8 +30,8 @@ async fn an_event_that_comes_twice_is_stored_once_for_each_side() {
         let again = Replica::on(emitted_and_done(replica).await).await;
         assert_eq!(again.total().await, 2 + 2, "with the last one");
         let (sent, received) = (again.list(&alice).await, again.list(&bob).await);
-        assert_eq!(sent[0].message, "You sent 1,234 to bob");
-        assert_eq!(received[0].message, "You received 1,234 from alice");
+        assert_eq!(sent[0].message, "You sent 12.34 to bob");
+        assert_eq!(received[0].message, "You received 12.34 from alice");
         assert!(!sent[0].is_read && !received[0].is_read);
         again.running.stop().await;
     })
@@ -105,7 +105,7 @@ async fn what_is_stored_arrives_live_and_once() {
         assert_eq!(shown.len(), 1, "{shown:?}");
         let shown: serde_json::Value = serde_json::from_str(&shown[0]).unwrap();
         assert_eq!(shown["type"], "notification");
-        assert_eq!(shown["message"], "You received 5,000 from alice");
+        assert_eq!(shown["message"], "You received 50.00 from alice");
 
         // What is listed is the same, to the letter.
         let again = Replica::on(replica.platform).await;

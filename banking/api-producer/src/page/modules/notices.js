@@ -3,7 +3,6 @@
 import { byId, element, say } from "./elements.js";
 import { ask } from "./http.js";
 import { days, nothing, timeOf } from "./lists.js";
-import { format } from "./money.js";
 
 /** The bank lists no more than these. */
 const LIST_MAX = 50;
@@ -42,7 +41,7 @@ export function notices(place) {
   }
 
   function row(notice) {
-    const message = worded(notice.message);
+    const message = notice.message;
     const button = element(
       "button",
       { type: "button", class: "quiet", "aria-label": `Mark as read: ${message}`, onclick: () => mark({ ids: [notice.id] }) },
@@ -86,19 +85,10 @@ function count(unread) {
   document.title = unread ? `(${unread}) The Bank` : "The Bank";
 }
 
-/**
- * The bank's message, with its amount written as everywhere on the page: like all of the bank's
- * interface, its messages count minor units. A message of another form is shown as it is.
- */
-function worded(message) {
-  const amount = /^(You (?:sent|received) )([\d,]+)(?= )/;
-  return message.replace(amount, (_, verb, units) => verb + format(units.replaceAll(",", "")));
-}
-
 /** Shows a message for a moment. */
 export function toast(message) {
   const toasts = byId("toasts");
-  const shown = element("p", { class: "toast" }, worded(message));
+  const shown = element("p", { class: "toast" }, message);
   toasts.append(shown);
   while (toasts.childElementCount > TOASTS_MAX) toasts.firstElementChild.remove();
   setTimeout(() => shown.remove(), TOAST_MS);
