@@ -3,7 +3,8 @@
 //! In reading order, as a request travels: the `server` accepts its connection, the `edge` gives it
 //! a name, a budget and a context that its calls inherit, `request` reads what it brings, one of
 //! the `routes` asks a service through the `gateway`'s clients, which note the call's id in its
-//! `correlation` and look whether it is `unserved`, and what goes wrong becomes a `problem`. The `page` is for people.
+//! `correlation` and look whether it is `unserved`, and what goes wrong becomes a `problem`. The
+//! `page` is for people.
 //!
 //! The gateway decides nothing: the services verify each session themselves, and their databases
 //! say what an idempotency key has done.

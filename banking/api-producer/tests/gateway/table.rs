@@ -17,34 +17,11 @@ type Row = (
     Value,
 );
 
-fn rows() -> Vec<Row> {
-    let profile = json!({
-        "id": ID, "phone": "49*********78", "username": "ada", "account_number": NUMBER,
-        "balance": 100_000,
-    });
-    let page = |items: Value, total: u64, page: u64, size: u64, pages: u64| json!({ "items": items, "total": total, "page": page, "size": size, "pages": pages });
-    let entry = json!({
-        "number": 2, "kind": "transfer", "amount": -5, "balance": 99_995,
-        "counterparty": NUMBER, "counterparty_username": "bob", "created_at": TIME,
-    });
-    let transaction = json!({
-        "id": ID, "direction": "sent", "from": "ada", "from_account_number": NUMBER,
-        "to": "bob", "to_account_number": NUMBER, "amount": 5, "status": "completed",
-        "created_at": TIME,
-    });
-    let user = json!({
-        "id": ID, "username": "ada", "phone": null, "account_number": NUMBER, "balance": 1,
-        "created_at": TIME,
-    });
-    let receipt = json!({
-        "ok": true, "from": "ada", "to": "bob", "to_account_number": NUMBER, "amount": 5,
-    });
-    let none = String::new;
-    let get = |path: &str| path.to_owned();
+fn of_auth() -> Vec<Row> {
     vec![
         (
             "POST",
-            get("/api/auth/register"),
+            String::from("/api/auth/register"),
             Some(json!({ "username": "eve", "password": "pa55 word", "phone": "4915112345678" })),
             "register",
             "eve pa55 word Some(\"4915112345678\")".into(),
@@ -55,7 +32,7 @@ fn rows() -> Vec<Row> {
         ),
         (
             "POST",
-            get("/api/auth/register"),
+            String::from("/api/auth/register"),
             Some(json!({ "username": "eve", "password": "pa55 word", "age": 7 })),
             "register",
             "eve pa55 word None".into(),
@@ -66,7 +43,7 @@ fn rows() -> Vec<Row> {
         ),
         (
             "POST",
-            get("/api/auth/login"),
+            String::from("/api/auth/login"),
             Some(json!({ "username": "eve", "password": "pa55 word" })),
             "login",
             "Username(\"eve\") pa55 word".into(),
@@ -77,24 +54,44 @@ fn rows() -> Vec<Row> {
         ),
         (
             "POST",
-            get("/api/auth/logout"),
+            String::from("/api/auth/logout"),
             None,
             "logout",
-            none(),
+            String::new(),
             json!({ "ok": true }),
         ),
-        ("GET", get("/api/account/me"), None, "me", none(), profile),
+    ]
+}
+
+fn of_accounts() -> Vec<Row> {
+    let profile = json!({
+        "id": ID, "phone": "49*********78", "username": "ada", "account_number": NUMBER,
+        "balance": 100_000,
+    });
+    let entry = json!({
+        "number": 2, "kind": "transfer", "amount": -5, "balance": 99_995,
+        "counterparty": NUMBER, "counterparty_username": "bob", "created_at": TIME,
+    });
+    vec![
         (
             "GET",
-            get("/api/account/balance"),
+            String::from("/api/account/me"),
+            None,
+            "me",
+            String::new(),
+            profile,
+        ),
+        (
+            "GET",
+            String::from("/api/account/balance"),
             None,
             "balance",
-            none(),
+            String::new(),
             json!({ "balance": 7 }),
         ),
         (
             "GET",
-            get("/api/account/lookup?account_number=00012345&x=1"),
+            String::from("/api/account/lookup?account_number=00012345&x=1"),
             None,
             "lookup",
             "00012345".into(),
@@ -102,7 +99,7 @@ fn rows() -> Vec<Row> {
         ),
         (
             "GET",
-            get("/api/account/statement"),
+            String::from("/api/account/statement"),
             None,
             "statement",
             "20 from 0".into(),
@@ -110,18 +107,27 @@ fn rows() -> Vec<Row> {
         ),
         (
             "GET",
-            get("/api/account/statement?page=3&size=1000"),
+            String::from("/api/account/statement?page=3&size=1000"),
             None,
             "statement",
             "100 from 200".into(),
             page(json!([entry]), 1, 3, 100, 1),
         ),
+    ]
+}
+
+fn of_the_administrator() -> Vec<Row> {
+    let user = json!({
+        "id": ID, "username": "ada", "phone": null, "account_number": NUMBER, "balance": 1,
+        "created_at": TIME,
+    });
+    vec![
         (
             "GET",
-            get("/api/account/admin/stats"),
+            String::from("/api/account/admin/stats"),
             None,
             "admin_stats",
-            none(),
+            String::new(),
             json!({
                 "total_users": 1, "total_balance": 2, "total_transfers": 3,
                 "total_transfer_amount": 4, "total_notifications": 5,
@@ -129,7 +135,7 @@ fn rows() -> Vec<Row> {
         ),
         (
             "GET",
-            get("/api/account/admin/users?search=a%20d&page=2"),
+            String::from("/api/account/admin/users?search=a%20d&page=2"),
             None,
             "admin_users",
             "20 from 20 Some(\"a d\")".into(),
@@ -153,15 +159,28 @@ fn rows() -> Vec<Row> {
         ),
         (
             "GET",
-            get("/api/account/admin/notifications?user_id="),
+            String::from("/api/account/admin/notifications?user_id="),
             None,
             "admin_notifications",
             "20 from 0 None".into(),
             page(json!([]), 0, 1, 20, 0),
         ),
+    ]
+}
+
+fn of_money() -> Vec<Row> {
+    let transaction = json!({
+        "id": ID, "direction": "sent", "from": "ada", "from_account_number": NUMBER,
+        "to": "bob", "to_account_number": NUMBER, "amount": 5, "status": "completed",
+        "created_at": TIME,
+    });
+    let receipt = json!({
+        "ok": true, "from": "ada", "to": "bob", "to_account_number": NUMBER, "amount": 5,
+    });
+    vec![
         (
             "POST",
-            get("/api/account/deposit"),
+            String::from("/api/account/deposit"),
             Some(json!({ "amount": 5 })),
             "deposit",
             "5 a key".into(),
@@ -169,7 +188,7 @@ fn rows() -> Vec<Row> {
         ),
         (
             "POST",
-            get("/api/account/withdraw"),
+            String::from("/api/account/withdraw"),
             Some(json!({ "amount": 5 })),
             "withdraw",
             "5 a key".into(),
@@ -177,7 +196,7 @@ fn rows() -> Vec<Row> {
         ),
         (
             "POST",
-            get("/api/transfer/transfer"),
+            String::from("/api/transfer/transfer"),
             Some(json!({ "to_username": "bob", "amount": 5 })),
             "transfer",
             "Username(\"bob\") 5 a key".into(),
@@ -185,7 +204,7 @@ fn rows() -> Vec<Row> {
         ),
         (
             "POST",
-            get("/api/transfer/transfer"),
+            String::from("/api/transfer/transfer"),
             Some(json!({ "to_account_number": NUMBER, "to_username": null, "amount": 5 })),
             "transfer",
             format!("AccountNumber(AccountNumber(\"{NUMBER}\")) 5 a key"),
@@ -193,23 +212,28 @@ fn rows() -> Vec<Row> {
         ),
         (
             "GET",
-            get("/api/transfer/transactions?size=2"),
+            String::from("/api/transfer/transactions?size=2"),
             None,
             "transactions",
             "2 from 0".into(),
             page(json!([transaction]), 1, 1, 2, 1),
         ),
+    ]
+}
+
+fn of_notifications() -> Vec<Row> {
+    vec![
         (
             "GET",
-            get("/api/notifications/notifications"),
+            String::from("/api/notifications/notifications"),
             None,
             "list",
-            none(),
+            String::new(),
             json!([{ "id": ID, "message": "You got 5", "is_read": false, "created_at": TIME }]),
         ),
         (
             "POST",
-            get("/api/notifications/read"),
+            String::from("/api/notifications/read"),
             Some(json!({ "ids": [ID] })),
             "mark_read",
             format!("Some([\"{ID}\"])"),
@@ -217,13 +241,28 @@ fn rows() -> Vec<Row> {
         ),
         (
             "POST",
-            get("/api/notifications/read"),
+            String::from("/api/notifications/read"),
             None,
             "mark_read",
             "None".into(),
             json!({ "marked": 1 }),
         ),
     ]
+}
+
+fn page(items: Value, total: u64, page: u64, size: u64, pages: u64) -> Value {
+    json!({ "items": items, "total": total, "page": page, "size": size, "pages": pages })
+}
+
+fn rows() -> impl Iterator<Item = Row> {
+    let parts = [
+        of_auth(),
+        of_accounts(),
+        of_the_administrator(),
+        of_money(),
+        of_notifications(),
+    ];
+    parts.into_iter().flatten()
 }
 
 pub(crate) fn seen(bank: &Started) -> Vec<Seen> {
