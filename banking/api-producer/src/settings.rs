@@ -1,6 +1,6 @@
 //! Settings of the gateway, from flags and the environment.
 
-use chassis::settings::Secret;
+use chassis::settings::{Secret, SecretParser};
 use std::net::SocketAddr;
 
 /// A shorter secret is guessed.
@@ -19,7 +19,7 @@ pub struct HttpSettings {
     pub http_addr: SocketAddr,
 
     /// What X-Admin-Secret must be; without it the admin routes are off
-    #[arg(long, env = "ADMIN_SECRET", hide_env_values = true, value_name = "SECRET", value_parser = admin_secret)]
+    #[arg(long, env = "ADMIN_SECRET", hide_env_values = true, value_name = "SECRET", value_parser = SecretParser(admin_secret))]
     pub admin_secret: Option<Secret>,
 }
 
@@ -39,6 +39,21 @@ fn admin_secret(text: &str) -> Result<Secret, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        http: HttpSettings,
+    }
+
+    #[test]
+    fn a_refused_secret_is_not_repeated() {
+        let arguments = ["gateway", "--admin-secret", "hun ter2"];
+        let refused = Program::try_parse_from(arguments).unwrap_err().to_string();
+        assert!(refused.contains("--admin-secret"), "{refused}");
+        assert!(!refused.contains("ter2"), "{refused}");
+    }
 
     #[test]
     fn a_secret_that_is_short_or_can_not_be_sent_is_refused() {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A service did nothing, for a reason that has nothing to do with what was asked. Part of every
-/// service's own error.
+/// A service did not do what it was asked, for a reason that has nothing to do with what that was.
+/// Part of every service's own error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refused {
     /// The session is missing, forged, expired or was logged out.
@@ -12,7 +12,8 @@ pub enum Refused {
     /// Who asks is known and may not.
     #[error("Forbidden")]
     Forbidden,
-    /// The service can't reach what it needs. Nothing was done; asking again later may help.
+    /// The service can't reach what it needs. Asking again later may help: with the same key if it
+    /// moves money, for whether a database that was lost while it committed did so is not known.
     #[error("The service is not available, try again later")]
     Unavailable,
 }

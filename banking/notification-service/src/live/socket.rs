@@ -138,13 +138,14 @@ impl Socket {
     }
 
     async fn close(&mut self, end: End) {
-        let Some(frame) = end.frame() else {
+        if let Some(frame) = end.frame()
+            && self.socket.send(Message::Close(Some(frame))).await.is_err()
+        {
             return;
-        };
-        if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
-            // A connection that is dropped before the other side has read all may lose the code.
-            while let Some(Ok(_)) = self.socket.recv().await {}
         }
+        // The answer to a close is written by reading on. And a connection that is dropped before
+        // the other side has read all may lose the code.
+        while let Some(Ok(_)) = self.socket.recv().await {}
     }
 }
 

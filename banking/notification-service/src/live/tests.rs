@@ -5,7 +5,7 @@ use super::{
 use axum::extract::ws::close_code::{AGAIN, AWAY, POLICY, RESTART};
 use chassis::{identity::SessionStore, keys::Keys};
 use contracts::UserId;
-use futures_util::SinkExt as _;
+use futures_util::{SinkExt as _, StreamExt as _};
 use replybus_tests::{live::unique, servers::ReservedPort};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -142,6 +142,23 @@ async fn sockets_beyond_the_limits_are_refused_until_others_leave() {
         }
     };
     timeout(SOON, comes_in).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_close_is_answered() {
+    let bank = identity();
+    let address = serve(&bank, &feed(None, "").await, LiveSettings::default()).await;
+    let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
+    let mut client = Client::connect(address, &session.unwrap()).await;
+    client.0.close(None).await.unwrap();
+    let last = timeout(SOON, async {
+        let mut last = None;
+        while let Some(message) = client.0.next().await {
+            last = Some(message.unwrap());
+        }
+        last
+    });
+    assert!(matches!(last.await.unwrap(), Some(Message::Close(_))));
 }
 
 #[tokio::test]
