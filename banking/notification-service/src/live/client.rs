@@ -79,24 +79,31 @@ impl Client {
 
     /// The next message; none once the server closed.
     pub(crate) async fn message(&mut self) -> Option<serde_json::Value> {
-        loop {
-            match timeout(SOON, self.0.next()).await.unwrap() {
-                Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).ok(),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                _ => return None,
+        // Around all of it: each ping of the server is something that comes.
+        let next = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => return serde_json::from_str(&text).ok(),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    _ => return None,
+                }
             }
-        }
+        };
+        timeout(SOON, next).await.unwrap()
     }
 
     /// Reads to the end; returns the code the server closed with.
     pub(crate) async fn closed(&mut self) -> Option<CloseCode> {
-        let mut code = None;
-        loop {
-            match timeout(SOON, self.0.next()).await.unwrap() {
-                Some(Ok(Message::Close(frame))) => code = frame.map(|frame| frame.code.into()),
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return code,
+        let end = async {
+            let mut code = None;
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Close(frame))) => code = frame.map(|frame| frame.code.into()),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return code,
+                }
             }
-        }
+        };
+        timeout(SOON, end).await.unwrap()
     }
 }

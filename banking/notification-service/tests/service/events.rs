@@ -1,6 +1,6 @@
 //! Each side of a transfer is told once.
 
-use crate::stage::{Replica, on_both, party, settings, transfer};
+use crate::stage::{Replica, SOON, on_both, party, settings, transfer};
 use chassis::identity::SESSION;
 use futures_util::StreamExt as _;
 use notification_service::{Feed, live_router, start};
@@ -96,12 +96,16 @@ async fn what_is_stored_arrives_live_and_once() {
         running.stop().await;
         feed.close().await;
 
-        let mut shown = Vec::new();
-        while let Some(Ok(message)) = timeout(crate::stage::SOON, socket.next()).await.unwrap() {
-            if let Message::Text(text) = message {
-                shown.push(text.to_string());
+        let read = async {
+            let mut shown = Vec::new();
+            while let Some(Ok(message)) = socket.next().await {
+                if let Message::Text(text) = message {
+                    shown.push(text.to_string());
+                }
             }
-        }
+            shown
+        };
+        let shown = timeout(SOON, read).await.unwrap();
         assert_eq!(shown.len(), 1, "{shown:?}");
         let shown: serde_json::Value = serde_json::from_str(&shown[0]).unwrap();
         assert_eq!(shown["type"], "notification");
