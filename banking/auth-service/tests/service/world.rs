@@ -78,7 +78,7 @@ async fn run(url: &str, ttl: Duration, test: &impl AsyncFn(&World)) -> std::thre
 impl World {
     async fn start(url: &str, ttl: Duration) -> Self {
         let seconds = ttl.as_secs().to_string();
-        let program = Program::parse_from([
+        let mut program = Program::parse_from([
             "test",
             "--database-url",
             url,
@@ -87,6 +87,8 @@ impl World {
             "--session-ttl-seconds",
             &seconds,
         ]);
+        // Not what the environment of the tests may say: the bus is within the process.
+        (program.platform.amqp_url, program.platform.redis_url) = (None, None);
         let platform = Platform::connect("test", program.platform).await.unwrap();
         let running = auth_service::start(&platform, program.sessions.ttl()).await;
         let accounts = FakeAccounts::new(platform.identity.of_program("account-service"));
