@@ -36,7 +36,6 @@ pub(crate) async fn feed(redis: Option<&str>, namespace: &str) -> Feed {
     let mut settings = Program::parse_from(["test", "--namespace", namespace]).platform;
     // Not what the environment of the tests may say.
     (settings.amqp_url, settings.keys_dir) = (None, None);
-    settings.redis_url = None;
     settings.redis_url = redis.map(|url| Secret::new(url.to_owned()));
     Feed::open(&Platform::connect("test", settings).await.unwrap()).unwrap()
 }
