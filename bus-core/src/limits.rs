@@ -1,4 +1,5 @@
-//! Every bound and default in one place, with its unit and the reason for its value.
+//! The bounds and defaults of calls and services in one place, with their units and the reasons
+//! for their values. Those of the connections to Redis are in the crate `replybus-redis`.
 //!
 //! What a user may change has a setting named beside it; the rest is fixed so that both ends agree.
 
