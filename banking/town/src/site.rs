@@ -28,6 +28,16 @@ pub struct Servers {
 }
 
 impl Servers {
+    /// Servers at these addresses.
+    #[must_use]
+    pub fn at(amqp: String, redis: String, postgres: String) -> Self {
+        Self {
+            amqp,
+            redis,
+            postgres,
+        }
+    }
+
     /// The servers that tests share; `None` if one is missing and it may be.
     ///
     /// # Panics

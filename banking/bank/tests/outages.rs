@@ -1,0 +1,63 @@
+//! Money, to the unit, while RabbitMQ, Redis and PostgreSQL fail under the bank: killed, cut off,
+//! or silent, one after the other, and back again.
+//!
+//! `OUTAGE_SEED` repeats the plan and the failures, `OUTAGE_REQUESTS` makes it longer. Without
+//! servers it is skipped, unless `BUS_REQUIRE_LIVE=1`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test says what it expects, in its functions too"
+)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use town::{
+    Bank, Program,
+    audit::audit,
+    outage::FrailServers,
+    trade::{self, plan::Plan},
+};
+
+const CUSTOMERS: usize = 10;
+const REQUESTS: usize = 400;
+/// Errands under way at any time.
+const AT_A_TIME: usize = 32;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_is_neither_made_nor_lost_while_servers_fail() {
+    let Some(mut servers) = FrailServers::start().await.unwrap() else {
+        return;
+    };
+    let program = Program {
+        path: env!("CARGO_BIN_EXE_bank").into(),
+        arguments: Vec::new(),
+    };
+    let bank = Bank::live(program, servers.servers()).await.unwrap();
+    bank.lent_to(async |bank| every_unit_is_accounted_for(bank, &mut servers).await)
+        .await
+        .unwrap();
+}
+
+async fn every_unit_is_accounted_for(bank: &Bank, servers: &mut FrailServers) {
+    let seed = trade::plan::seed_of_environment("OUTAGE_SEED");
+    let requests = trade::plan::number_of_environment("OUTAGE_REQUESTS").unwrap_or(REQUESTS);
+    println!("OUTAGE_SEED={seed}");
+    let customers = trade::customers(bank, CUSTOMERS).await.unwrap();
+    let plan = Plan::draw(seed, CUSTOMERS, requests);
+    let over = AtomicBool::new(false);
+    let trading = async {
+        let deals = trade::trade(bank, &customers, &plan, AT_A_TIME).await;
+        over.store(true, Ordering::Relaxed);
+        deals
+    };
+    let failing = servers.fail(seed, || over.load(Ordering::Relaxed));
+    let (deals, outages) = tokio::join!(trading, failing);
+    let (deals, outages) = (deals.unwrap(), outages.unwrap());
+    bank.ready().await.unwrap();
+    let books = audit(bank, &customers, &deals).await.unwrap();
+    println!("{} requests, {outages:?}: {books:?}", plan.requests());
+    // Else it was no trade, or nothing failed.
+    assert!(books.transfers > requests / 4);
+    assert!(outages.rabbit > 0 && outages.redis > 0 && outages.postgres > 0);
+}
