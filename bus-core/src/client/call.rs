@@ -3,6 +3,7 @@
 use super::{
     Outcome, ServiceClient, Ticket,
     caller::CallResponse,
+    copies::Copies,
     request::{CallRequest, Verb},
 };
 use crate::{
@@ -138,18 +139,18 @@ impl<R: Outcome> Call<R> {
     pub async fn submit(self) -> Result<Ticket<R>, CallFailure> {
         let (client, request) = self.prepare(Verb::Submit)?;
         let ticket = Ticket::of(&request);
-        client.accept(request).await?;
-        Ok(ticket)
+        let repeated = client.accept(request).await?;
+        Ok(ticket.repeated(repeated))
     }
 
     async fn call(self) -> Result<R::Ok, CallError<R::Err>> {
         let (client, request) = self.prepare(Verb::Call)?;
         let about = request.about();
         match client.run(request).await? {
-            CallResponse::Reply(frame) => {
-                read_reply::<R>(&frame, |failure| about.complete(failure))
-            }
-            CallResponse::Accepted => Err(about
+            CallResponse::Reply { frame, repeated } => read_reply::<R>(&frame, |failure| {
+                about.complete(failure.of_one_copy(repeated))
+            }),
+            CallResponse::Accepted { .. } => Err(about
                 .failure(FailureKind::BadReply)
                 .with_source("a layer answered a call without a reply")
                 .into()),
@@ -208,6 +209,7 @@ impl<R: Outcome> Call<R> {
             priority: self.priority,
             metadata,
             trace: context.trace().map(|trace| trace.child(id)),
+            copies: Copies::default(),
         };
         Ok((self.client, request))
     }

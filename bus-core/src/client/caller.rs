@@ -5,6 +5,7 @@ use crate::{
     bus::BusInner,
     error::{BoxError, CallFailure, FailureKind},
     transport::{Outgoing, Receipt, Verdict, Withdrawn},
+    wire::ReplyFrame,
 };
 use bytes::Bytes;
 use std::{
@@ -16,13 +17,24 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 /// What came of a request.
+///
+/// One that was sent again says so: what the fault in a reply says of one copy, such as that it
+/// was not run, need not hold for another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallResponse {
-    /// The reply, encoded; see [`ReplyFrame`](crate::wire::ReplyFrame).
-    Reply(Bytes),
+    /// A reply came.
+    Reply {
+        /// The reply, encoded; see [`ReplyFrame`](crate::wire::ReplyFrame).
+        frame: Bytes,
+        /// More than one copy of the request may have reached the broker.
+        repeated: bool,
+    },
     /// The broker has the request; nobody waits for a reply here.
-    Accepted,
+    Accepted {
+        /// As in [`Reply`](Self::Reply).
+        repeated: bool,
+    },
 }
 
 /// Publishes requests of one bus.
@@ -42,10 +54,8 @@ impl tower::Service<CallRequest> for Caller {
         let bus = Arc::clone(&self.0);
         Box::pin(async move {
             let outcome = match request.verb {
-                Verb::Call => call(&bus, &request).await.map(CallResponse::Reply),
-                Verb::Send | Verb::Submit => hand_over(&bus, &request)
-                    .await
-                    .map(|()| CallResponse::Accepted),
+                Verb::Call => call(&bus, &request).await,
+                Verb::Send | Verb::Submit => hand_over(&bus, &request).await,
             };
             outcome.map_err(BoxError::from)
         })
@@ -57,8 +67,8 @@ struct Attempts<'a> {
     bus: &'a BusInner,
     request: &'a CallRequest,
     receipt: Receipt,
-    /// Some copy may have reached the broker.
-    written: bool,
+    /// The last copy was not run, and surely will not be.
+    spent: bool,
 }
 
 impl<'a> Attempts<'a> {
@@ -67,44 +77,72 @@ impl<'a> Attempts<'a> {
             bus,
             request,
             receipt: publish(bus, request),
-            written: false,
+            spent: false,
         }
     }
 
     /// Sends the same call again: a service recognises it by its id.
     fn again(&mut self) {
-        self.written |= self.receipt.withdraw() == Withdrawn::TooLate;
+        self.take_back();
         metrics::counter!("replybus_republished_total").increment(1);
         self.receipt = publish(self.bus, self.request);
     }
 
+    /// Withdraws the last copy; one that surely will not be run counts no longer.
+    fn take_back(&self) {
+        if self.spent || self.receipt.withdraw() == Withdrawn::Surely {
+            self.request.copies.took_back();
+        }
+    }
+
+    /// Whether any copy but the last may have reached the broker.
+    fn repeated(&self) -> bool {
+        self.request.copies.are_several()
+    }
+
+    fn replied(&mut self, frame: Bytes) -> CallResponse {
+        let repeated = self.repeated();
+        // With several there is no telling which of them it is about.
+        self.spent |= !repeated && says_not_run(&frame);
+        CallResponse::Reply { frame, repeated }
+    }
+
     /// What a verdict other than `Confirmed` and `Lost` means for the call.
-    fn refused(&self, verdict: Verdict) -> CallFailure {
+    fn refused(&mut self, verdict: Verdict) -> CallFailure {
+        self.spent = true;
         let kind = match verdict {
             Verdict::Unroutable => FailureKind::Unroutable,
             Verdict::Refused | Verdict::Busy => FailureKind::Overloaded,
             Verdict::NotWritten | Verdict::Confirmed | Verdict::Lost => FailureKind::Disconnected,
         };
-        self.failure(kind)
+        self.unless_repeated(kind)
     }
 
     fn timed_out(&self) -> CallFailure {
-        let gone = self.receipt.withdraw() == Withdrawn::TooLate;
-        if gone || self.written {
+        if self.receipt.withdraw() == Withdrawn::TooLate || self.repeated() {
             self.request.failure(FailureKind::TimedOut)
         } else {
-            self.failure(FailureKind::Disconnected)
+            self.unless_repeated(FailureKind::Disconnected)
         }
     }
 
-    fn failure(&self, kind: FailureKind) -> CallFailure {
-        let failure = self.request.failure(kind);
-        if self.written {
-            // An earlier copy may be out there, whatever became of this one.
-            failure.may_have_been_executed()
-        } else {
-            failure.surely_not_executed()
+    fn bus_closed(&self) -> CallFailure {
+        match self.receipt.withdraw() {
+            Withdrawn::Surely => self.unless_repeated(FailureKind::Disconnected),
+            Withdrawn::TooLate => self.request.failure(FailureKind::Disconnected),
         }
+    }
+
+    /// A failure of which the last copy was surely not executed.
+    fn unless_repeated(&self, kind: FailureKind) -> CallFailure {
+        let failure = self.request.failure(kind).surely_not_executed();
+        failure.of_one_copy(self.repeated())
+    }
+}
+
+impl Drop for Attempts<'_> {
+    fn drop(&mut self) {
+        self.take_back();
     }
 }
 
@@ -113,8 +151,9 @@ fn publish(bus: &BusInner, request: &CallRequest) -> Receipt {
         Verb::Call => request.deadline,
         Verb::Send | Verb::Submit => request.started + request.expires_in,
     };
+    let repeated = request.copies.begin();
     bus.transport.publish(Outgoing {
-        message: request.message(&bus.app_id, bus.replies.inbox()),
+        message: request.message(&bus.app_id, bus.replies.inbox(), repeated),
         deadline: Some(expires.into_std()),
         mandatory: true,
         // A queue with a limit may refuse, and only a confirm tells.
@@ -122,15 +161,28 @@ fn publish(bus: &BusInner, request: &CallRequest) -> Receipt {
     })
 }
 
+/// A failure before anything was published, unless a layer did so before.
+fn unsent(request: &CallRequest, kind: FailureKind) -> CallFailure {
+    request.failure(kind).of_one_copy(request.copies.are_any())
+}
+
+/// Whether a reply says that its copy was not run.
+fn says_not_run(frame: &Bytes) -> bool {
+    matches!(
+        ReplyFrame::decode(frame),
+        Ok((_, ReplyFrame::Fault(fault))) if !fault.code.may_have_executed()
+    )
+}
+
 /// Publishes, and waits for the reply. The reply is the confirm: a request that is lost with its
 /// connection is sent again under the same id, by which a service recognises it. What the broker
 /// says is listened to only to learn early that no reply can come.
-async fn call(bus: &BusInner, request: &CallRequest) -> Result<Bytes, CallFailure> {
+async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, CallFailure> {
     if request.deadline <= Instant::now() {
-        return Err(request.failure(FailureKind::Expired));
+        return Err(unsent(request, FailureKind::Expired));
     }
     let Some(mut waiter) = bus.waiters.register(request.id) else {
-        return Err(request.failure(FailureKind::Overloaded));
+        return Err(unsent(request, FailureKind::Overloaded));
     };
     let mut attempts = Attempts::first(bus, request);
     let mut confirmed = false;
@@ -139,26 +191,20 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<Bytes, CallFailur
     loop {
         tokio::select! {
             biased;
-            frame = waiter.reply() => return Ok(frame),
+            frame = waiter.reply() => return Ok(attempts.replied(frame)),
             verdict = attempts.receipt.verdict(), if !confirmed => match verdict {
                 Verdict::Confirmed => confirmed = true,
                 Verdict::Lost => attempts.again(),
                 refused => return Err(attempts.refused(refused)),
             },
-            () = bus.closed.cancelled() => {
-                let failure = request.failure(FailureKind::Disconnected);
-                return Err(match attempts.receipt.withdraw() {
-                    Withdrawn::Surely if !attempts.written => failure.surely_not_executed(),
-                    _ => failure,
-                });
-            }
+            () = bus.closed.cancelled() => return Err(attempts.bus_closed()),
             () = &mut deadline => return Err(attempts.timed_out()),
         }
     }
 }
 
 /// Publishes, and waits for the broker's word that it has the request.
-async fn hand_over(bus: &BusInner, request: &CallRequest) -> Result<(), CallFailure> {
+async fn hand_over(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, CallFailure> {
     let mut attempts = Attempts::first(bus, request);
     let deadline = sleep_until(request.deadline);
     tokio::pin!(deadline);
@@ -166,7 +212,10 @@ async fn hand_over(bus: &BusInner, request: &CallRequest) -> Result<(), CallFail
         tokio::select! {
             biased;
             verdict = attempts.receipt.verdict() => match verdict {
-                Verdict::Confirmed => return Ok(()),
+                Verdict::Confirmed => {
+                    let repeated = attempts.repeated();
+                    return Ok(CallResponse::Accepted { repeated });
+                }
                 Verdict::Lost => attempts.again(),
                 refused => return Err(attempts.refused(refused)),
             },

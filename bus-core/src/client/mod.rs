@@ -3,6 +3,7 @@
 
 mod call;
 mod caller;
+mod copies;
 mod layer;
 mod outcome;
 mod request;
@@ -109,8 +110,13 @@ impl ServiceClient {
         self.content_type
     }
 
-    async fn accept(self, request: CallRequest) -> Result<(), CallFailure> {
-        self.run(request).await.map(|_| ())
+    /// Hands a request over; returns whether that took more than one copy.
+    async fn accept(self, request: CallRequest) -> Result<bool, CallFailure> {
+        match self.run(request).await? {
+            CallResponse::Reply { repeated, .. } | CallResponse::Accepted { repeated } => {
+                Ok(repeated)
+            }
+        }
     }
 
     async fn run(self, request: CallRequest) -> Result<CallResponse, CallFailure> {

@@ -1,5 +1,6 @@
 //! One call on its way through the client's layers to the publisher.
 
+use super::copies::Copies;
 use crate::{
     call_id::CallId,
     codec::ContentType,
@@ -34,6 +35,7 @@ pub struct CallRequest {
     pub(crate) metadata: Metadata,
     /// The trace it continues, if it does.
     pub(crate) trace: Option<TraceContext>,
+    pub(crate) copies: Copies,
 }
 
 /// What the caller wants back.
@@ -117,8 +119,9 @@ impl CallRequest {
         self.about().failure(kind)
     }
 
-    /// The message, the same for each attempt but for what the publisher adds.
-    pub(crate) fn message(&self, app_id: &str, inbox: &str) -> Message {
+    /// The message: the same for each copy, but for what the publisher adds and for the mark of
+    /// one that is `repeated`.
+    pub(crate) fn message(&self, app_id: &str, inbox: &str, repeated: bool) -> Message {
         let id = self.id.to_string();
         let awaited = self.verb == Verb::Call;
         let answered = self.verb != Verb::Send;
@@ -138,13 +141,13 @@ impl CallRequest {
                 // What changes something survives a broker; a question is asked again.
                 persistent: !(awaited && self.method.kind == MethodKind::Query),
                 priority: self.priority,
-                headers: self.headers(awaited),
+                headers: self.headers(awaited, repeated),
             },
             body: self.body.clone(),
         }
     }
 
-    fn headers(&self, awaited: bool) -> Vec<(String, String)> {
+    fn headers(&self, awaited: bool, repeated: bool) -> Vec<(String, String)> {
         let mut headers = Vec::with_capacity(4);
         // A trace that begins here is named after the call: the service derives it from the id.
         headers.extend(self.trace.iter().flat_map(TraceContext::headers));
@@ -158,6 +161,9 @@ impl CallRequest {
         }
         if let Some(key) = &self.idempotency_key {
             set(headers::IDEMPOTENCY_KEY, key.clone());
+        }
+        if repeated {
+            set(headers::REPEATED, headers::TRUE.to_owned());
         }
         for (name, value) in self.metadata.iter() {
             set(name, value.to_owned());

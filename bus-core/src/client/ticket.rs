@@ -26,6 +26,9 @@ pub struct Ticket<R> {
     call_id: CallId,
     /// Milliseconds since the Unix epoch, by the submitter's clock.
     expires_at: u64,
+    /// More than one copy of the request may have reached the broker.
+    #[serde(default)]
+    repeated: bool,
     #[serde(skip)]
     outcome: PhantomData<fn() -> R>,
 }
@@ -41,8 +44,14 @@ impl<R: Outcome> Ticket<R> {
             method: request.method.name.to_owned(),
             call_id: request.id,
             expires_at: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
+            repeated: false,
             outcome: PhantomData,
         }
+    }
+
+    /// The same, of a call that was handed over in more than one copy, or not.
+    pub(super) fn repeated(self, repeated: bool) -> Self {
+        Self { repeated, ..self }
     }
 
     /// The call's id.
@@ -89,6 +98,7 @@ impl<R: Outcome> Ticket<R> {
         };
         let about = |failure: CallFailure| {
             failure
+                .of_one_copy(self.repeated)
                 .named(self.service.clone(), self.method.clone())
                 .about(self.call_id, started.elapsed(), wait)
         };
@@ -106,6 +116,7 @@ impl<R> Clone for Ticket<R> {
             method: self.method.clone(),
             call_id: self.call_id,
             expires_at: self.expires_at,
+            repeated: self.repeated,
             outcome: PhantomData,
         }
     }

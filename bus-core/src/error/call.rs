@@ -217,6 +217,16 @@ impl CallFailure {
         self
     }
 
+    /// What a failure of one copy of a call says of the call: if there were others, one of them
+    /// may have been executed.
+    pub(crate) fn of_one_copy(self, repeated: bool) -> Self {
+        if repeated {
+            self.may_have_been_executed()
+        } else {
+            self
+        }
+    }
+
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
         self.0.source = Some(source.into());
         self

@@ -9,6 +9,11 @@ pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(crate) const TRACEPARENT: &str = "traceparent";
 /// W3C Trace Context, section 3.3.
 pub(crate) const TRACESTATE: &str = "tracestate";
+/// On a request that is sent again under the same id, while an earlier copy may have reached the
+/// broker: the boolean [`TRUE`].
+pub(crate) const REPEATED: &str = "repeated";
+/// A boolean as [`Properties`](crate::message::Properties) hold it.
+pub(crate) const TRUE: &str = "true";
 /// On a dead letter: the code of the fault.
 pub(crate) const DEAD_REASON: &str = "dead-letter-reason";
 /// On a dead letter: the fault in words.
@@ -18,7 +23,9 @@ pub(crate) const DEAD_QUEUE: &str = "dead-letter-queue";
 
 /// Whether a header is ours or the broker's (`x-death`, ...), and so none of the user's metadata.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    matches!(name, DEADLINE | IDEMPOTENCY_KEY | TRACEPARENT | TRACESTATE)
-        || name.starts_with("x-")
+    matches!(
+        name,
+        DEADLINE | IDEMPOTENCY_KEY | TRACEPARENT | TRACESTATE | REPEATED
+    ) || name.starts_with("x-")
         || name.starts_with("dead-letter-")
 }

@@ -1,6 +1,9 @@
 //! Between our message and lapin's.
 
-use crate::message::{Message, Properties};
+use crate::{
+    message::{Message, Properties},
+    wire::headers,
+};
 use bytes::Bytes;
 use lapin::{
     BasicProperties,
@@ -96,7 +99,11 @@ fn encode_headers(headers: Vec<(String, String)>) -> Result<FieldTable, TooLong>
     }
     let mut table = FieldTable::default();
     for (name, value) in headers {
-        table.insert(short(name)?, AMQPValue::LongString(value.into()));
+        let value = match name.as_str() {
+            headers::REPEATED => AMQPValue::Boolean(value == headers::TRUE),
+            _ => AMQPValue::LongString(value.into()),
+        };
+        table.insert(short(name)?, value);
     }
     Ok(table)
 }
@@ -198,6 +205,17 @@ mod tests {
         };
         assert_eq!(round_trip(full.clone()), full);
         assert_eq!(round_trip(Message::default()), Message::default());
+    }
+
+    #[test]
+    fn the_mark_of_a_repetition_is_a_boolean() {
+        let mark = vec![(headers::REPEATED.to_owned(), headers::TRUE.to_owned())];
+        let table = encode_headers(mark.clone()).unwrap();
+        assert_eq!(
+            table.inner().get(headers::REPEATED),
+            Some(&AMQPValue::Boolean(true))
+        );
+        assert_eq!(decode_headers(&table), mark);
     }
 
     #[test]

@@ -1,0 +1,80 @@
+//! A transport that carries requests, and whose word about them is the test's.
+
+use async_trait::async_trait;
+use replybus::{
+    SetupError,
+    transport::{
+        Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source, Transport,
+        TransportHealth, Verdict, memory::MemoryTransport,
+    },
+};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+
+/// Stores what is published, and gives no verdict about requests but by [`say`](Self::say).
+#[derive(Debug)]
+pub(crate) struct Unsure {
+    inner: Arc<MemoryTransport>,
+    asked: Mutex<VecDeque<Slip>>,
+    published: Semaphore,
+}
+
+impl Unsure {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            inner: MemoryTransport::new(),
+            asked: Mutex::default(),
+            published: Semaphore::new(0),
+        })
+    }
+
+    /// Waits until `n` more requests were published.
+    pub(crate) async fn published(&self, n: u32) {
+        self.published.acquire_many(n).await.unwrap().forget();
+    }
+
+    /// Gives a verdict about the first request that has none.
+    pub(crate) fn say(&self, verdict: Verdict) {
+        let slip = self.asked.lock().unwrap().pop_front().unwrap();
+        slip.fill(verdict);
+    }
+}
+
+#[async_trait]
+impl Transport for Unsure {
+    fn publish(&self, outgoing: Outgoing) -> Receipt {
+        if outgoing.message.properties.correlation_id.is_none() {
+            return self.inner.publish(outgoing);
+        }
+        let (slip, receipt) = Receipt::new();
+        assert!(slip.begin_write());
+        drop(self.inner.publish(outgoing));
+        self.asked.lock().unwrap().push_back(slip);
+        self.published.add_permits(1);
+        receipt
+    }
+
+    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
+        self.inner.consume(source).await
+    }
+
+    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
+        self.inner.declare(queue).await
+    }
+
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError> {
+        self.inner.inspect(queue).await
+    }
+
+    fn health(&self) -> TransportHealth {
+        self.inner.health()
+    }
+
+    async fn close(&self, within: Duration) {
+        self.inner.close(within).await;
+    }
+}
