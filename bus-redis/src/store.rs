@@ -67,7 +67,7 @@ impl ReplyStore for RedisStore {
 
     async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {
         let key = &self.keys.response(id);
-        let fetched = self.writer.run(|mut link| async move {
+        let fetched = self.writer.read(|mut link| async move {
             let frame: Option<Vec<u8>> = redis::cmd("GET").arg(key).query_async(&mut link).await?;
             Ok(frame.map(Bytes::from))
         });

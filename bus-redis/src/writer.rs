@@ -73,11 +73,29 @@ impl Writer {
     }
 
     /// Runs `operation`, and again on another connection if it failed for want of a good one,
-    /// within a few response timeouts in all.
+    /// within a few response timeouts in all. A failure is noted; that it works again is for
+    /// [`probe`](Self::probe) to find out, because not all that succeeds has stored something.
     ///
     /// # Cancel safety
     /// Dropped, it may or may not have been carried out.
     pub(crate) async fn run<T, F>(&self, operation: impl Fn(Link) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let outcome = self.read(operation).await;
+        if let Err(failure) = &outcome
+            && (failure.cure() != Cure::None || failure.refusal().is_some())
+        {
+            self.health.storing_fails(&failure.reason());
+        }
+        outcome
+    }
+
+    /// As [`run`](Self::run), for an operation that only reads: it says nothing about storing.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn read<T, F>(&self, operation: impl Fn(Link) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
@@ -92,18 +110,11 @@ impl Writer {
         );
         loop {
             let failure = match self.attempt(&operation, deadline).await {
-                Ok(value) => {
-                    self.health.storing_works();
-                    return Ok(value);
-                }
+                Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
             let pause = pauses.next().unwrap_or(RETRY_PAUSE_MAX);
-            let lasting = failure.cure() == Cure::None;
-            if lasting || Instant::now() + pause >= deadline {
-                if !lasting || failure.refusal().is_some() {
-                    self.health.storing_fails(&failure.reason());
-                }
+            if failure.cure() == Cure::None || Instant::now() + pause >= deadline {
                 return Err(failure);
             }
             sleep(pause).await;
@@ -160,10 +171,10 @@ impl Writer {
             self.health.storing_failed().await;
             while !self.health.is_storing() {
                 sleep(RETRY_PAUSE_MAX).await;
-                // Success and failure alike are noted by `run`.
-                let _ = self
-                    .run(|mut link| async move { inbox.probe(&mut link).await })
-                    .await;
+                let stored = self.run(|mut link| async move { inbox.probe(&mut link).await });
+                if stored.await.is_ok() {
+                    self.health.storing_works();
+                }
             }
         }
     }

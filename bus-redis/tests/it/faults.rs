@@ -206,6 +206,10 @@ async fn a_full_server_is_down_until_there_is_room() {
     let reply = to_inbox(&store, "room");
     assert!(store.store(reply.clone()).await.is_err());
     assert!(matches!(store.health(), StoreHealth::Down(_)));
+    // That something can be read, or given up, does not make room.
+    assert_eq!(store.fetch(reply.id).await.unwrap(), None);
+    store.release(&live::claim("full", "mine")).await.unwrap();
+    assert!(matches!(store.health(), StoreHealth::Down(_)));
     limit(&mut admin, "0").await;
     is_up(&store).await;
     store.store(reply.clone()).await.unwrap();
