@@ -63,8 +63,8 @@ impl<R: Outcome> Ticket<R> {
     /// Waits for the reply until it could have expired.
     ///
     /// # Errors
-    /// The handler's own error; that there is no reply; or that the store can't be reached for
-    /// that long.
+    /// The handler's own error; that there is no reply; that the store can't be reached for that
+    /// long; or that the bus was closed.
     ///
     /// # Cancel safety
     /// Safe; it can be called again.
@@ -84,10 +84,11 @@ impl<R: Outcome> Ticket<R> {
     /// Safe; it can be called again.
     pub async fn wait_for(&self, bus: &Bus, wait: Duration) -> Result<R::Ok, CallError<R::Err>> {
         let started = Instant::now();
+        let bus = bus.inner();
         let looking = async {
             loop {
                 // A store that can't be reached for a while does not end a wait.
-                match bus.inner().replies.fetch(self.call_id).await {
+                match bus.replies.fetch(self.call_id).await {
                     Ok(Some(frame)) => break frame,
                     Ok(None) => {}
                     Err(error) => tracing::debug!(%error, call_id = %self.call_id, "looking again"),
@@ -102,9 +103,13 @@ impl<R: Outcome> Ticket<R> {
                 .named(self.service.clone(), self.method.clone())
                 .about(self.call_id, started.elapsed(), wait)
         };
-        match timeout_at(started + wait.min(WAIT_MAX), looking).await {
-            Ok(frame) => read_reply::<R>(&frame, about),
-            Err(_) => Err(about(CallFailure::new(FailureKind::TimedOut, "", "")).into()),
+        let failed = |kind| Err(about(CallFailure::new(kind, "", "")).into());
+        tokio::select! {
+            looked = timeout_at(started + wait.min(WAIT_MAX), looking) => match looked {
+                Ok(frame) => read_reply::<R>(&frame, about),
+                Err(_) => failed(FailureKind::TimedOut),
+            },
+            () = bus.closed.cancelled() => failed(FailureKind::Disconnected),
         }
     }
 }

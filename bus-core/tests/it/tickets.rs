@@ -73,3 +73,19 @@ async fn a_failure_comes_through_a_ticket_as_through_a_call() {
     let error = ticket.wait(&bus).await.unwrap_err();
     assert_eq!(error.handler(), Some(&Refused::NoAccount("nobody".into())));
 }
+
+#[tokio::test(start_paused = true)]
+async fn closing_the_bus_ends_the_wait() {
+    let (bus, ledger, client, _serving) = bank().await;
+    let ticket = client.work().submit().await.unwrap();
+    ledger.entered(1).await;
+    let waiting = tokio::spawn({
+        let (bus, ticket) = (bus.clone(), ticket.clone());
+        async move { ticket.wait(&bus).await }
+    });
+    bus.close(Duration::from_secs(1)).await;
+    let ended = tokio::time::timeout(Duration::from_secs(1), waiting).await;
+    let error = ended.unwrap().unwrap().unwrap_err();
+    assert_eq!(error.kind(), Some(FailureKind::Disconnected));
+    assert!(error.may_have_executed());
+}
