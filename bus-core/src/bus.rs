@@ -10,8 +10,11 @@ use crate::{
     transport::{QueueState, Transport, TransportHealth, memory::MemoryTransport},
 };
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a close waits for what it told to give its messages back.
+const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
 
 /// A connection to a broker and a reply store, over which services are served and called. Cheap
 /// to clone; all clones are one bus.
@@ -23,6 +26,11 @@ pub(crate) struct BusInner {
     pub(crate) replies: Arc<dyn ReplyStore>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) app_id: String,
+    /// Ends every intake, which then drains.
+    pub(crate) stopping: CancellationToken,
+    /// Ends the draining of every intake.
+    pub(crate) abandoned: CancellationToken,
+    /// Ends what waits for a reply.
     pub(crate) closed: CancellationToken,
     /// The loops of services and subscriptions.
     pub(crate) tasks: TaskTracker,
@@ -78,6 +86,8 @@ impl Bus {
             replies,
             waiters,
             app_id: builder.app_id,
+            stopping: CancellationToken::new(),
+            abandoned: CancellationToken::new(),
             closed: CancellationToken::new(),
             tasks: TaskTracker::new(),
             namespace: builder.namespace,
@@ -128,17 +138,26 @@ impl Bus {
         self.0.transport.inspect(&self.name(queue)).await
     }
 
-    /// Closes the bus and all its clones: calls that wait fail, services drain as by
-    /// [`Serving::shutdown`](crate::server::Serving::shutdown), and what was published is
-    /// confirmed; all of it within the bound.
+    /// Closes the bus and all its clones: services drain as by
+    /// [`Serving::shutdown`](crate::server::Serving::shutdown), calls that still wait then fail,
+    /// and what was published is confirmed; all of it within the bound, give or take the seconds
+    /// that the servers take to agree to it.
+    ///
+    /// Handlers that drain can call and emit like before. Those that are not done when the bound
+    /// is over are told so ([`Context::cancelled`](crate::Context::cancelled)) and their messages
+    /// go back to the queue.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, connections end when the bus is dropped.
     pub async fn close(&self, within: Duration) {
         let until = Instant::now() + within.min(WAIT_MAX);
-        self.0.closed.cancel();
+        self.0.stopping.cancel();
         self.0.tasks.close();
-        let _ = timeout_at(until, self.0.tasks.wait()).await;
+        if timeout_at(until, self.0.tasks.wait()).await.is_err() {
+            self.0.abandoned.cancel();
+            let _ = timeout(GIVE_BACK_WITHIN, self.0.tasks.wait()).await;
+        }
+        self.0.closed.cancel();
         let left = until.saturating_duration_since(Instant::now());
         self.0.transport.close(left).await;
         self.0.replies.close().await;

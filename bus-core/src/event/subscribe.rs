@@ -168,7 +168,8 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
             deliveries,
             cancel,
             drain_within: self.drain_within,
-            closed: bus.closed.clone(),
+            closed: bus.stopping.clone(),
+            abandoned: bus.abandoned.clone(),
             tasks: bus.tasks.clone(),
         }
         .start(

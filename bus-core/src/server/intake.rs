@@ -18,6 +18,8 @@ pub(crate) struct Intake {
     pub(crate) cancel: CancellationToken,
     pub(crate) drain_within: Duration,
     pub(crate) closed: CancellationToken,
+    /// Fired when the bus gives its intakes no more time to drain.
+    pub(crate) abandoned: CancellationToken,
     /// The bus waits for these when it is closed.
     pub(crate) tasks: TaskTracker,
 }
@@ -89,7 +91,10 @@ impl Intake {
         };
         self.deliveries.stop().await;
         tracker.close();
-        let drained = timeout(self.drain_within, tracker.wait()).await.is_ok();
+        let drained = tokio::select! {
+            drained = timeout(self.drain_within, tracker.wait()) => drained.is_ok(),
+            () = self.abandoned.cancelled() => false,
+        };
         let given_back = tracker.len();
         self.cancel.cancel();
         tracker.wait().await;

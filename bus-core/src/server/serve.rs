@@ -190,7 +190,8 @@ impl Serve {
             deliveries,
             cancel,
             drain_within: self.drain_within,
-            closed: bus.closed.clone(),
+            closed: bus.stopping.clone(),
+            abandoned: bus.abandoned.clone(),
             tasks: bus.tasks.clone(),
         }
         .start(

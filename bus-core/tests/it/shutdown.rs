@@ -1,6 +1,10 @@
 use crate::bank::{AccountsClient, AccountsServer, Ledger, bank};
-use replybus::{Bus, FailureKind};
-use std::{future::IntoFuture, time::Duration};
+use replybus::{
+    Bus, Context, FailureKind, Never, queue_handler, reply::memory::MemoryReplies,
+    transport::memory::MemoryTransport,
+};
+use std::{future::IntoFuture, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 
 #[tokio::test]
 async fn what_runs_finishes_and_what_waits_goes_back() {
@@ -112,4 +116,88 @@ async fn closing_the_bus_lets_handlers_finish() {
     closing.await.unwrap();
     assert_eq!(drained.await.unwrap().unwrap().given_back, 0);
     assert_eq!(ledger.runs(), 1);
+}
+
+#[queue_handler("relay.requests")]
+trait Relay {
+    /// Waits at the gate, then has an amount posted.
+    async fn post(&self) -> Result<u32, String>;
+
+    /// Runs until it is told to stop.
+    async fn endless(&self) -> Result<(), Never>;
+}
+
+#[derive(Clone)]
+struct Relaying {
+    accounts: AccountsClient,
+    ledger: Ledger,
+    told: Arc<Semaphore>,
+}
+
+impl Relay for Relaying {
+    async fn post(&self) -> Result<u32, String> {
+        self.ledger.entered.add_permits(1);
+        self.ledger.gate.acquire().await.unwrap().forget();
+        let posted = self.accounts.post(1).await;
+        posted.map_err(|error| error.to_string())
+    }
+
+    async fn endless(&self) -> Result<(), Never> {
+        self.ledger.entered.add_permits(1);
+        Context::current().cancelled().await;
+        self.told.add_permits(1);
+        Ok(())
+    }
+}
+
+/// A bus that relays to another bus, where the accounts are.
+async fn relaying() -> (Bus, Bus, Relaying) {
+    let (transport, replies) = (MemoryTransport::new(), MemoryReplies::new());
+    let far = Bus::builder()
+        .open(transport.connect(), replies.clone())
+        .await
+        .unwrap();
+    let near = Bus::builder().open(transport, replies).await.unwrap();
+    let relaying = Relaying {
+        accounts: AccountsClient::new(&near),
+        ledger: Ledger::new(),
+        told: Arc::new(Semaphore::new(0)),
+    };
+    (near, far, relaying)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_drains_can_call_others() {
+    let (near, far, relaying) = relaying().await;
+    let _accounts = far.serve(AccountsServer::new(Ledger::new())).await.unwrap();
+    let serving = near
+        .serve(RelayServer::new(relaying.clone()))
+        .await
+        .unwrap();
+    let call = tokio::spawn(RelayClient::new(&far).post().into_future());
+    relaying.ledger.entered(1).await;
+    let closing = tokio::spawn(async move { near.close(Duration::from_secs(60)).await });
+    tokio::task::yield_now().await;
+    relaying.ledger.open(1);
+    assert_eq!(call.await.unwrap().unwrap(), 1);
+    closing.await.unwrap();
+    assert_eq!(serving.shutdown().await.unwrap().given_back, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_tells_handlers_when_its_time_is_up() {
+    let (near, far, relaying) = relaying().await;
+    let serving = near
+        .serve(RelayServer::new(relaying.clone()))
+        .drain_within(Duration::from_secs(600))
+        .await
+        .unwrap();
+    let call = RelayClient::new(&far).endless();
+    let call = tokio::spawn(call.timeout(Duration::from_secs(900)).into_future());
+    relaying.ledger.entered(1).await;
+    near.close(Duration::from_secs(5)).await;
+    let told = tokio::time::timeout(Duration::from_secs(5), relaying.told.acquire());
+    told.await.unwrap().unwrap().forget();
+    assert_eq!(serving.shutdown().await.unwrap().given_back, 1);
+    call.abort();
 }
