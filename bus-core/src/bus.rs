@@ -9,7 +9,7 @@ use crate::{
     server::{Serve, Service},
     transport::{QueueState, Transport, TransportHealth, memory::MemoryTransport},
 };
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -122,6 +122,7 @@ impl Bus {
         Health {
             transport: self.0.transport.health(),
             replies: self.0.replies.health(),
+            not_consumed: self.0.transport.not_consumed(),
             calls_waiting: self.0.waiters.len(),
         }
     }
@@ -130,7 +131,8 @@ impl Bus {
     /// For health checks, and to tell a service that is slow from one that nobody serves.
     ///
     /// # Errors
-    /// The broker refuses, or there is no connection to ask on.
+    /// The broker refuses, there is no connection to ask on, or the queue does not answer within
+    /// [`CONNECT_TIMEOUT`](crate::limits::CONNECT_TIMEOUT).
     ///
     /// # Cancel safety
     /// Safe; it only reads.
@@ -298,15 +300,20 @@ pub struct Health {
     pub transport: TransportHealth,
     /// The reply store.
     pub replies: StoreHealth,
+    /// Queues on the broker that this process serves or subscribes and does not get messages from
+    /// right now, each with the reason.
+    pub not_consumed: BTreeMap<String, String>,
     /// Calls of this process that wait for a reply.
     pub calls_waiting: usize,
 }
 
 impl Health {
-    /// Whether calls can be made and served.
+    /// Whether calls can be made, and all that is served or subscribed here is.
     #[must_use]
     pub fn is_up(&self) -> bool {
-        self.transport == TransportHealth::Up && self.replies == StoreHealth::Up
+        self.transport == TransportHealth::Up
+            && self.replies == StoreHealth::Up
+            && self.not_consumed.is_empty()
     }
 }
 

@@ -69,8 +69,10 @@ pub const ATTEMPTS_MAX: u32 = 5;
 /// How long a one-way call waits to be taken before it expires. Set by `.timeout(..)`.
 pub const SEND_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a publisher waits for the broker's word before it gives the connection up. Twice the
-/// heartbeat, at which the broker itself would be called dead.
+/// How long a publisher waits for the broker's word before it publishes on another channel, and how
+/// long it then goes on listening to the one before. Twice the heartbeat, at which the broker itself
+/// would be called dead. Set by `.confirm_timeout(..)` of
+/// [`Amqp`](crate::transport::amqp::Amqp::confirm_timeout).
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// AMQP heartbeat. RabbitMQ's documentation calls less than 5 s a source of false alarms.

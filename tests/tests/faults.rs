@@ -33,5 +33,7 @@ mod shutdown;
 mod start;
 #[path = "faults/store.rs"]
 mod store;
+#[path = "faults/stuck.rs"]
+mod stuck;
 #[path = "faults/workers.rs"]
 mod workers;

@@ -67,7 +67,8 @@ struct Attempts<'a> {
     bus: &'a BusInner,
     request: &'a CallRequest,
     receipt: Receipt,
-    /// The last copy was not run, and surely will not be.
+    /// The last copy was not run, and surely will not be. Not known while there are several, all
+    /// of one id: what is said is said of any of them.
     spent: bool,
 }
 
@@ -102,14 +103,13 @@ impl<'a> Attempts<'a> {
 
     fn replied(&mut self, frame: Bytes) -> CallResponse {
         let repeated = self.repeated();
-        // With several there is no telling which of them it is about.
         self.spent |= !repeated && says_not_run(&frame);
         CallResponse::Reply { frame, repeated }
     }
 
     /// What a verdict other than `Confirmed` and `Lost` means for the call.
     fn refused(&mut self, verdict: Verdict) -> CallFailure {
-        self.spent = true;
+        self.spent |= !self.repeated();
         let kind = match verdict {
             Verdict::Unroutable => FailureKind::Unroutable,
             Verdict::Refused | Verdict::Busy => FailureKind::Overloaded,

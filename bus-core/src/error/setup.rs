@@ -43,6 +43,13 @@ pub enum SetupError {
         /// The broker's own words, and how to put it right.
         reason: String,
     },
+    /// A queue gave no answer in time, though the broker did: a quorum queue without a majority of
+    /// its nodes, or one that is stuck.
+    #[error("{queue} gives no answer, though RabbitMQ does")]
+    NoAnswer {
+        /// The queue.
+        queue: String,
+    },
     /// The bus was closed.
     #[error("the bus is closed")]
     Closed,

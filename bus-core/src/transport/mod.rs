@@ -14,7 +14,7 @@ pub use settler::{SettleOrder, Settled, Settler};
 
 use crate::{contract::QueueType, error::SetupError, message::Message};
 use async_trait::async_trait;
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 use tokio::time::Instant;
 
 /// Carries requests and events.
@@ -33,7 +33,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Lost connections are the transport's business: it re-attaches, and declares again.
     ///
     /// # Errors
-    /// The queue exists with other arguments, the broker refuses, or it can't be reached.
+    /// The queue exists with other arguments, the broker refuses, it can't be reached, or the queue
+    /// does not answer.
     async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError>;
 
     /// Declares a queue that nobody here consumes, such as one for dead letters.
@@ -45,11 +46,18 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// What a queue holds, and how many consume it; `None` if there is no such queue.
     ///
     /// # Errors
-    /// The broker refuses, or there is no connection to ask on.
+    /// The broker refuses, there is no connection to ask on, or the queue does not answer.
     async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError>;
 
     /// Whether messages can be published and consumed right now.
     fn health(&self) -> TransportHealth;
+
+    /// The queues that are to be consumed and are not right now, each with the reason: lost with a
+    /// connection, deleted and declared with other arguments, no longer permitted, stuck. Trying
+    /// goes on.
+    fn not_consumed(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
     /// Lets what was published be confirmed, within the bound, and ends the connections.
     async fn close(&self, within: Duration);

@@ -39,7 +39,8 @@ pub enum Verdict {
     Busy,
     /// Never written: its deadline passed, it was withdrawn, or the transport closed.
     NotWritten,
-    /// The connection was lost after it was written and before a confirm: nobody knows.
+    /// It was written, and its connection or channel was lost, or the time for a confirm was over,
+    /// before a confirm came: nobody knows.
     Lost,
 }
 

@@ -3,8 +3,14 @@
 use crate::support::{
     BOUND, TestQueue, broker, next, number, number_of, publish, to_queue, verdict,
 };
+use lapin::{options::QueueDeclareOptions, types::FieldTable};
 use replybus::transport::{Binding, Outgoing, Settled, Source, Transport, Verdict};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
 
 async fn fill(transport: &Arc<dyn Transport>, queue: &TestQueue, count: u64) {
     transport.declare(queue.spec.clone()).await.unwrap();
@@ -193,4 +199,56 @@ async fn a_dropped_transport_ends_its_consumers_and_gives_back_their_messages() 
     }
     queue.wait_ready(&broker.raw().await, 10).await;
     drop(taken);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_can_not_be_consumed_any_more_is_named_with_the_reason() {
+    let Some(broker) = broker() else { return };
+    let transport = broker.transport().await;
+    let queue = broker.queue("replaced");
+    let mut deliveries = transport.consume(queue.source(4)).await.unwrap();
+    assert!(transport.not_consumed().is_empty());
+    // Somebody replaces it by one of other arguments, and then thinks better of it.
+    let bound = Instant::now() + BOUND;
+    let name = || queue.name().into();
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    let mut other = FieldTable::default();
+    other.insert("x-max-length".into(), 7.into());
+    loop {
+        let channel = broker.raw().await;
+        // The consumer may have declared it again in between.
+        let _ = channel.queue_delete(name(), Default::default()).await;
+        let declared = channel.queue_declare(name(), durable, other.clone());
+        if declared.await.is_ok() {
+            break;
+        }
+        assert!(Instant::now() < bound, "the queue could not be replaced");
+    }
+    let reason = loop {
+        let absent = transport.not_consumed();
+        if let Some(reason) = absent.get(queue.name())
+            && reason.contains("other arguments")
+        {
+            break reason.clone();
+        }
+        assert!(Instant::now() < bound, "{absent:?}");
+        sleep(Duration::from_millis(5)).await;
+    };
+    assert!(reason.contains(queue.name()), "{reason}");
+    let channel = broker.raw().await;
+    channel
+        .queue_delete(name(), Default::default())
+        .await
+        .unwrap();
+    while !transport.not_consumed().is_empty() {
+        assert!(Instant::now() < bound, "{:?}", transport.not_consumed());
+        sleep(Duration::from_millis(5)).await;
+    }
+    let one = publish(&transport, to_queue(queue.name(), number(1))).await;
+    assert_eq!(one, Verdict::Confirmed);
+    next(&mut deliveries).await.settler.settle(Settled::Ack);
+    deliveries.stop().await;
 }

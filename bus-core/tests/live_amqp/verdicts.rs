@@ -1,9 +1,10 @@
 //! What a receipt says is what happened.
 
 use crate::support::{BOUND, broker, next, number, number_of, publish, to_queue, verdict};
+use futures_util::FutureExt;
 use replybus::{
     message::{Message, Properties},
-    transport::{Outgoing, Transport, Verdict, Withdrawn},
+    transport::{Outgoing, Settled, Transport, Verdict, Withdrawn},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -84,7 +85,7 @@ async fn no_verdict_is_wrong_under_64_tasks() {
     while found.len() < acknowledged.len() {
         let delivery = next(&mut deliveries).await;
         assert!(found.insert(number_of(&delivery)), "delivered twice");
-        delivery.settler.settle(replybus::transport::Settled::Ack);
+        delivery.settler.settle(Settled::Ack);
     }
     assert_eq!(found, acknowledged);
     deliveries.stop().await;
@@ -183,7 +184,7 @@ async fn a_deadline_becomes_the_expiration() {
     let expiration = delivery.message.properties.expiration.unwrap();
     assert!(expiration <= BOUND && expiration > Duration::ZERO);
     assert!(delivery.message.properties.message_id.is_some());
-    delivery.settler.settle(replybus::transport::Settled::Ack);
+    delivery.settler.settle(Settled::Ack);
     deliveries.stop().await;
 
     let short = publish(&transport, with_deadline(Duration::from_millis(50))).await;
@@ -260,4 +261,60 @@ async fn without_confirms_only_what_goes_wrong_is_told() {
     assert_eq!(arrives.withdraw(), Withdrawn::TooLate);
     let silence = tokio::time::timeout(Duration::from_millis(50), arrives.verdict());
     assert!(silence.await.is_err());
+}
+
+/// A caller may make several attempts of one id at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn attempts_of_one_id_do_not_end_each_other() {
+    let Some(broker) = broker() else { return };
+    let transport = broker.transport().await;
+    let queue = broker.queue("attempts");
+    let mut deliveries = transport.consume(queue.source(9)).await.unwrap();
+    let attempt = |queue: &str| {
+        let mut outgoing = to_queue(queue, number(1));
+        outgoing.confirm = false;
+        outgoing.message.properties.message_id = Some("the same".into());
+        transport.publish(outgoing)
+    };
+    let mut attempts = [attempt(queue.name()), attempt(queue.name())];
+    for _ in &attempts {
+        next(&mut deliveries).await.settler.settle(Settled::Ack);
+    }
+    for attempt in &mut attempts {
+        assert_eq!(attempt.verdict().now_or_never(), None);
+    }
+    let missing = format!("test.missing.{}", uuid::Uuid::new_v4());
+    for attempt in [attempt(&missing), attempt(&missing)] {
+        assert_eq!(verdict(attempt).await, Verdict::Unroutable);
+    }
+    deliveries.stop().await;
+}
+
+/// What the broker refuses on one channel is no trouble of the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_outlive_an_error_of_the_confirmed_channel() {
+    let Some(broker) = broker() else { return };
+    let transport = broker.transport().await;
+    let queue = broker.queue("outlives");
+    transport.declare(queue.spec.clone()).await.unwrap();
+    let mut call = transport.publish(Outgoing {
+        confirm: false,
+        ..to_queue(queue.name(), number(1))
+    });
+    let exchange = format!("test.outlives.{}", uuid::Uuid::new_v4());
+    let to_exchange = || {
+        let mut outgoing = to_queue("key", number(2));
+        outgoing.message.exchange.clone_from(&exchange);
+        outgoing.mandatory = false;
+        outgoing
+    };
+    assert_eq!(publish(&transport, to_exchange()).await, Verdict::Confirmed);
+    let raw = broker.raw().await;
+    raw.exchange_delete(exchange.as_str().into(), Default::default())
+        .await
+        .unwrap();
+    assert_eq!(publish(&transport, to_exchange()).await, Verdict::Lost);
+    let later = publish(&transport, to_queue(queue.name(), number(3))).await;
+    assert_eq!(later, Verdict::Confirmed);
+    assert_eq!(call.verdict().now_or_never(), None);
 }

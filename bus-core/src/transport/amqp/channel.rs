@@ -39,8 +39,10 @@ pub(super) struct Ticket {
 pub(super) enum Admission {
     /// Write it.
     Now,
-    /// Keep it and those behind it until something changes.
-    Later,
+    /// Set it aside: another with this `message_id` is on its way.
+    Behind(String),
+    /// Set it aside until an exchange was found, or not.
+    Asking,
 }
 
 pub(super) struct ConfirmChannel {
@@ -57,8 +59,13 @@ pub(super) struct ConfirmChannel {
 
 /// Something happened on the channel.
 pub(super) enum Progress {
-    /// Verdicts were given; `Some` if the channel has ended, with the reason.
-    Resolved(Option<String>),
+    /// Verdicts were given.
+    Resolved {
+        /// The `message_id` of each.
+        ids: Vec<String>,
+        /// Why the channel has ended, if it has.
+        ended: Option<String>,
+    },
     /// An exchange was found, or not.
     Exchange { name: String, found: bool },
 }
@@ -79,10 +86,6 @@ impl ConfirmChannel {
         }))
     }
 
-    pub(super) fn live(&self) -> &Arc<Live> {
-        &self.live
-    }
-
     pub(super) fn is_open(&self) -> bool {
         self.channel.status().connected()
     }
@@ -96,31 +99,52 @@ impl ConfirmChannel {
         self.ledger.oldest().map(|ticket| ticket.written)
     }
 
+    /// When the newest message without a verdict was written.
+    pub(super) fn newest(&self) -> Option<Instant> {
+        self.ledger.newest().map(|ticket| ticket.written)
+    }
+
+    /// Whether a message of this id is on its way.
+    pub(super) fn carries(&self, id: &str) -> bool {
+        self.ledger.contains(id)
+    }
+
+    /// Whether the channel takes any message now.
+    pub(super) fn has_room(&self) -> bool {
+        self.ledger.len() < WINDOW && self.is_open()
+    }
+
     /// Whether the channel takes this message now.
     pub(super) fn admit(&mut self, job: &Job) -> Admission {
         let message = &job.outgoing.message;
-        if self.ledger.len() >= WINDOW || self.asking.is_some() || !self.is_open() {
-            return Admission::Later;
+        // First, so that what is set aside behind another waits for nothing else.
+        if !message.exchange.is_empty() && !self.exchanges.contains(&message.exchange) {
+            return self.ask(&message.exchange);
         }
         // Two messages of one id could not be told apart when one is returned.
-        if message
-            .properties
-            .message_id
-            .as_deref()
-            .is_some_and(|id| self.ledger.contains(id))
-        {
-            return Admission::Later;
+        match &message.properties.message_id {
+            Some(id) if self.carries(id) => Admission::Behind(id.clone()),
+            _ => Admission::Now,
         }
-        if message.exchange.is_empty() || self.exchanges.contains(&message.exchange) {
-            return Admission::Now;
+    }
+
+    /// Asks for an exchange, one at a time.
+    fn ask(&mut self, exchange: &str) -> Admission {
+        if self.asking.is_some() {
+            return Admission::Asking;
         }
-        let Ok(name) = ShortString::try_new(message.exchange.clone()) else {
+        let Ok(name) = ShortString::try_new(exchange.to_owned()) else {
             return Admission::Now; // Writing it finds the same, and says so.
         };
         let live = Arc::clone(&self.live);
         let asking = async move { topology::ensure_exchange(&live, name).await };
-        self.asking = Some((message.exchange.clone(), Box::pin(asking)));
-        Admission::Later
+        self.asking = Some((exchange.to_owned(), Box::pin(asking)));
+        Admission::Asking
+    }
+
+    /// Takes no more messages; those it has may still be confirmed.
+    pub(super) fn retire(&mut self) {
+        self.asking = None;
     }
 
     /// Writes a message, unless it was withdrawn, is past its deadline or does not fit into AMQP.
@@ -143,7 +167,7 @@ impl ConfirmChannel {
     /// Waits for confirms, or for an exchange that was asked for.
     pub(super) fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         if let Poll::Ready(round) = self.confirms.poll_round(cx) {
-            return Poll::Ready(Progress::Resolved(self.settle(round)));
+            return Poll::Ready(self.settle(round));
         }
         if let Some((_, asking)) = &mut self.asking
             && let Poll::Ready(answer) = asking.as_mut().poll(cx)
@@ -156,13 +180,16 @@ impl ConfirmChannel {
                     }
                     Progress::Exchange { name, found }
                 }
-                Err(failure) => Progress::Resolved(Some(failure.to_string())),
+                Err(failure) => Progress::Resolved {
+                    ids: Vec::new(),
+                    ended: Some(failure.to_string()),
+                },
             });
         }
         Poll::Pending
     }
 
-    fn settle(&mut self, round: Vec<(u64, lapin::Result<Confirmation>)>) -> Option<String> {
+    fn settle(&mut self, round: Vec<(u64, lapin::Result<Confirmation>)>) -> Progress {
         let mut ended = None;
         let round = round
             .into_iter()
@@ -186,14 +213,15 @@ impl ConfirmChannel {
                 (order, resolution)
             })
             .collect();
-        for (ticket, verdict) in self.ledger.resolve(round) {
+        let mut ids = Vec::new();
+        for (id, ticket, verdict) in self.ledger.resolve(round) {
             ticket.slip.fill(verdict);
+            ids.push(id);
         }
-        ended
+        Progress::Resolved { ids, ended }
     }
 
-    /// Ends the channel: what has no verdict is lost. To be dropped along with the connection, or
-    /// when nothing is unconfirmed.
+    /// Ends the channel: what has no verdict is lost.
     pub(super) fn give_up(self: Box<Self>) {
         for ticket in self.ledger.into_tickets() {
             ticket.slip.fill(Verdict::Lost);

@@ -1,6 +1,7 @@
 //! Consumes one queue for as long as it is wanted, over as many channels as that takes.
 
 use super::{
+    absences::{Absence, Absences},
     acks,
     convert::decode,
     failure::{Failure, FailureKind},
@@ -9,6 +10,7 @@ use super::{
 };
 use crate::{
     error::SetupError,
+    limits,
     transport::{Deliveries, Delivery, SettleOrder, Settler, Source},
 };
 use async_trait::async_trait;
@@ -28,9 +30,12 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a queue may take to agree to the end of a consumer.
+const CANCEL_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long a consumer may take to end once the broker has agreed to it.
 const END_WITHIN: Duration = Duration::from_secs(1);
@@ -91,6 +96,7 @@ pub(super) struct Consumers {
     pub(super) tasks: TaskTracker,
     pub(super) closing: CancellationToken,
     pub(super) connect_within: Duration,
+    pub(super) absences: Absences,
     /// For error messages.
     pub(super) address: Arc<str>,
 }
@@ -114,7 +120,8 @@ impl Consumers {
             generation: Arc::clone(&generation),
             stop: stop.clone(),
         };
-        let first = self.retried(|live| attach_to(live, &task.source)).await?;
+        let first = self.retried(|live, until| attach_to(live, &task.source, Some(until)));
+        let first = first.await?;
         let tracker = TaskTracker::new();
         tracker.spawn(self.tasks.track_future(task.run(first)));
         tracker.close();
@@ -127,10 +134,11 @@ impl Consumers {
     }
 
     /// Does something on the connection, again if that fails for a passing reason, until
-    /// `connect_within` is over.
+    /// `connect_within` is over. An attempt is told until when a queue may take to answer it, for
+    /// which even the last one has [`limits::CONNECT_TIMEOUT`].
     pub(super) async fn retried<T, F>(
         &self,
-        attempt: impl Fn(Arc<Live>) -> F,
+        attempt: impl Fn(Arc<Live>, Instant) -> F,
     ) -> Result<T, SetupError>
     where
         F: Future<Output = Result<T, DeclareError>>,
@@ -139,18 +147,18 @@ impl Consumers {
         let mut link = self.link.clone();
         let mut last = Failure::transient("there was no connection");
         let mut pauses = Pauses::new();
-        loop {
-            let attempted = tokio::time::timeout_at(deadline, async {
-                let live = link.up().await.ok_or(SetupError::Closed)?;
-                attempt(live).await
-            });
-            match attempted.await {
-                Ok(Ok(done)) => return Ok(done),
-                Ok(Err(DeclareError::Setup(error))) => return Err(error),
-                Ok(Err(DeclareError::Link(failure))) => last = failure,
-                Err(_) => break,
+        while let Ok(live) = timeout_at(deadline, link.up()).await {
+            let until = deadline.max(Instant::now() + limits::CONNECT_TIMEOUT);
+            match attempt(live.ok_or(SetupError::Closed)?, until).await {
+                Ok(done) => return Ok(done),
+                Err(DeclareError::Setup(error)) => return Err(error),
+                Err(DeclareError::Link(failure)) => last = failure,
             }
-            sleep(pauses.next()).await;
+            let pause = pauses.next();
+            if Instant::now() + pause >= deadline {
+                break;
+            }
+            sleep(pause).await;
         }
         Err(SetupError::Unreachable {
             server: "RabbitMQ",
@@ -162,14 +170,18 @@ impl Consumers {
 
 /// A consumer on a channel of its own.
 struct Attached {
-    live: Arc<Live>,
     channel: Arc<Channel>,
     consumer: lapin::Consumer,
     tag: ShortString,
 }
 
-async fn attach_to(live: Arc<Live>, source: &Source) -> Result<Attached, DeclareError> {
-    topology::declare(&live, &source.queue, &source.bindings).await?;
+/// Declares the queue and consumes it; the queue may take `until` to answer.
+async fn attach_to(
+    live: Arc<Live>,
+    source: &Source,
+    until: Option<Instant>,
+) -> Result<Attached, DeclareError> {
+    topology::declare(&live, &source.queue, &source.bindings, until).await?;
     let queue = topology::name(&source.queue.name, "queue")?;
     let channel = live.channel().await.map_err(DeclareError::Link)?;
     let consumer = async {
@@ -178,7 +190,8 @@ async fn attach_to(live: Arc<Live>, source: &Source) -> Result<Attached, Declare
         live.answer(channel.basic_qos(source.prefetch, options))
             .await?;
         let options = BasicConsumeOptions::default();
-        live.answer(channel.basic_consume(queue, "".into(), options, FieldTable::default()))
+        let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default());
+        live.answer_about_queue(&source.queue.name, until, consumer)
             .await
     };
     let consumer = consumer.await.map_err(|failure| match failure.kind {
@@ -190,7 +203,6 @@ async fn attach_to(live: Arc<Live>, source: &Source) -> Result<Attached, Declare
         tag: consumer.tag(),
         channel: Arc::new(channel),
         consumer,
-        live,
     })
 }
 
@@ -217,31 +229,35 @@ impl Task {
             };
             // Deliveries not handed out yet are those of a channel that is gone.
             self.generation.fetch_add(1, Ordering::Release);
-            tracing::warn!(queue = self.source.queue.name, reason, "lost a consumer");
+            let queue = &self.source.queue.name;
+            tracing::warn!(queue, reason, "lost a consumer");
+            let absence = self.consumers.absences.note(queue, &reason);
             attached = tokio::select! {
-                attached = self.attach_again() => match attached {
+                attached = self.attach_again(&absence) => match attached {
                     Some(attached) => attached,
                     None => return,
                 },
                 () = self.stop.cancelled() => return,
             };
-            tracing::info!(queue = self.source.queue.name, "consuming again");
+            tracing::info!(queue, "consuming again");
         }
     }
 
     /// A new consumer, however long it takes; `None` once the transport is closed.
-    async fn attach_again(&self) -> Option<Attached> {
+    async fn attach_again(&self, absence: &Absence) -> Option<Attached> {
         let mut link = self.consumers.link.clone();
         let mut pauses = Pauses::new();
         loop {
             sleep(pauses.next()).await;
             let live = link.up().await?;
-            match attach_to(live, &self.source).await {
+            match attach_to(live, &self.source, None).await {
                 Ok(attached) => return Some(attached),
                 Err(DeclareError::Setup(error)) => {
+                    absence.because(&error.to_string());
                     tracing::error!(queue = self.source.queue.name, %error, "can't consume");
                 }
                 Err(DeclareError::Link(failure)) => {
+                    absence.because(&failure.to_string());
                     tracing::warn!(queue = self.source.queue.name, %failure, "can't consume yet");
                 }
             }
@@ -301,7 +317,7 @@ fn deliver(
 async fn cancel(attached: &mut Attached, orders: &mpsc::UnboundedSender<SettleOrder>) {
     let options = BasicCancelOptions::default();
     let cancelled = attached.channel.basic_cancel(attached.tag.clone(), options);
-    if attached.live.answer(cancelled).await.is_err() {
+    if !matches!(timeout(CANCEL_WITHIN, cancelled).await, Ok(Ok(()))) {
         return; // With the channel all goes back anyway.
     }
     // The broker sent no more before it agreed, and lapin ends the stream where it did.

@@ -21,6 +21,8 @@ pub(super) enum FailureKind {
     Missing,
     /// The broker knows the queue or exchange, with other arguments.
     Mismatch,
+    /// A queue gave no answer, on a connection that does.
+    Silent,
     /// Anything that another attempt may overcome.
     Transient,
 }
@@ -32,6 +34,23 @@ impl Failure {
             text: text.into(),
         }
     }
+}
+
+impl Failure {
+    pub(super) fn silent(queue: &str) -> Self {
+        Self {
+            kind: FailureKind::Silent,
+            text: format!("queue \"{queue}\" does not answer"),
+        }
+    }
+}
+
+/// Whether the broker ended a channel with this and left the connection as it is.
+pub(super) fn is_of_one_channel(error: &lapin::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ProtocolError(said) if matches!(said.kind(), AMQPErrorKind::Soft(_))
+    )
 }
 
 impl From<lapin::Error> for Failure {

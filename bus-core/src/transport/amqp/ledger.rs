@@ -93,6 +93,14 @@ impl<T> Ledger<T> {
         self.open.values().next().map(|entry| &entry.ticket)
     }
 
+    /// The message without a verdict that was written last.
+    pub(super) fn newest(&self) -> Option<&T> {
+        let last = |entries: &BTreeMap<u64, Entry<T>>| entries.keys().next_back().copied();
+        let order = last(&self.open).max(last(&self.doubtful))?;
+        let entry = self.open.get(&order).or_else(|| self.doubtful.get(&order));
+        entry.map(|entry| &entry.ticket)
+    }
+
     /// Everything without a verdict.
     pub(super) fn into_tickets(self) -> impl Iterator<Item = T> {
         self.open
@@ -101,8 +109,8 @@ impl<T> Ledger<T> {
             .map(|entry| entry.ticket)
     }
 
-    /// Takes in one round and gives the verdicts that are certain now.
-    pub(super) fn resolve(&mut self, round: Vec<(u64, Resolution)>) -> Vec<(T, Verdict)> {
+    /// Takes in one round and gives the verdicts that are certain now, each with the `message_id`.
+    pub(super) fn resolve(&mut self, round: Vec<(u64, Resolution)>) -> Vec<(String, T, Verdict)> {
         for (_, resolution) in &round {
             if let Resolution::Ack(Some(id)) | Resolution::Nack(Some(id)) = resolution {
                 self.note_return(id);
@@ -142,7 +150,7 @@ impl<T> Ledger<T> {
         }
     }
 
-    fn settle_doubtful(&mut self, verdicts: &mut Vec<(T, Verdict)>) {
+    fn settle_doubtful(&mut self, verdicts: &mut Vec<(String, T, Verdict)>) {
         if self.doubtful.is_empty() {
             return;
         }
@@ -165,9 +173,14 @@ impl<T> Ledger<T> {
         }
     }
 
-    fn give(&mut self, entry: Entry<T>, verdict: Verdict, verdicts: &mut Vec<(T, Verdict)>) {
+    fn give(
+        &mut self,
+        entry: Entry<T>,
+        verdict: Verdict,
+        verdicts: &mut Vec<(String, T, Verdict)>,
+    ) {
         self.ids.remove(&entry.id);
-        verdicts.push((entry.ticket, verdict));
+        verdicts.push((entry.id, entry.ticket, verdict));
     }
 }
 
@@ -260,7 +273,7 @@ mod tests {
     fn look(world: &mut World, ledger: &mut Ledger<u64>, seed: u64) {
         let mut round = std::mem::take(&mut world.resolved);
         shuffle(&mut round, seed);
-        for (order, verdict) in ledger.resolve(round) {
+        for (_, order, verdict) in ledger.resolve(round) {
             let expected = match world.fates[&order] {
                 Fate::Stored => Verdict::Confirmed,
                 Fate::Returned => Verdict::Unroutable,
@@ -324,6 +337,7 @@ mod tests {
         for order in [1, 2, 3] {
             ledger.write(order, order.to_string(), true, order);
         }
+        assert_eq!(ledger.newest(), Some(&3));
         // Both 1 and 2 were returned; the ack of 2 carries the return of 1, that of 1 carries 2's.
         assert_eq!(
             ledger.resolve(vec![(2, Resolution::Ack(Some("1".into())))]),
@@ -331,11 +345,14 @@ mod tests {
         );
         assert_eq!(
             ledger.resolve(vec![(1, Resolution::Ack(Some("2".into())))]),
-            [(1, Verdict::Unroutable), (2, Verdict::Unroutable)]
+            [
+                ("1".into(), 1, Verdict::Unroutable),
+                ("2".into(), 2, Verdict::Unroutable)
+            ]
         );
         assert_eq!(
             ledger.resolve(vec![(3, Resolution::Ack(None))]),
-            [(3, Verdict::Confirmed)]
+            [("3".into(), 3, Verdict::Confirmed)]
         );
     }
 }

@@ -1,80 +1,134 @@
-//! The way to the broker: no channels, channels being opened, or channels.
+//! The way to the broker for one kind of message: no channel, one being opened, or one.
 
 use super::{
-    channel::{ConfirmChannel, Progress},
     failure::Failure,
-    link::Live,
-    unconfirmed::UnconfirmedChannel,
+    link::{Link, LinkState, Live, Pauses},
 };
+use crate::limits;
 use futures_util::future::BoxFuture;
 use std::{
-    future::{pending, poll_fn},
     sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
 };
 
-/// The two channels of one connection: a publish waits on the one that fits it.
-pub(super) struct Channels {
-    pub(super) confirmed: Box<ConfirmChannel>,
-    pub(super) unconfirmed: Arc<UnconfirmedChannel>,
+/// Opens a channel on a connection.
+type Open<C> = fn(Arc<Live>) -> BoxFuture<'static, Result<C, Failure>>;
+
+/// One channel that is always being kept up, as long as there is a connection.
+pub(super) struct Line<C> {
+    open: Open<C>,
+    live: Option<Arc<Live>>,
+    state: State<C>,
+    /// A channel that keeps being closed, such as by publishes that are not permitted, is opened
+    /// less and less often.
+    pauses: Pauses,
+    opened: Instant,
 }
 
-impl Channels {
-    async fn open(pause: Duration, live: Arc<Live>) -> Result<Box<Self>, Failure> {
-        tokio::time::sleep(pause).await;
-        Ok(Box::new(Self {
-            unconfirmed: Arc::new(UnconfirmedChannel::open(&live).await?),
-            confirmed: ConfirmChannel::open(live).await?,
-        }))
-    }
-
-    pub(super) fn live(&self) -> &Arc<Live> {
-        self.confirmed.live()
-    }
-
-    pub(super) fn are_open(&self) -> bool {
-        self.confirmed.is_open() && self.unconfirmed.is_open()
-    }
-
-    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
-        self.confirmed.poll_progress(cx)
-    }
-
-    /// Ends both; see there.
-    pub(super) fn give_up(self) {
-        self.unconfirmed.give_up();
-        self.confirmed.give_up();
-    }
-}
-
-pub(super) enum Line {
+enum State<C> {
     Down,
-    Opening(BoxFuture<'static, Result<Box<Channels>, Failure>>),
-    Up(Box<Channels>),
+    Opening(BoxFuture<'static, Result<C, Failure>>),
+    Up(C),
 }
 
-/// What a line came to next.
-pub(super) enum Step {
-    Opened(Result<Box<Channels>, Failure>),
-    Progress(Progress),
-}
-
-impl Line {
-    /// Channels on a connection, after a pause.
-    pub(super) fn opening(pause: Duration, live: Arc<Live>) -> Self {
-        Self::Opening(Box::pin(Channels::open(pause, live)))
+impl<C: Send + 'static> Line<C> {
+    pub(super) fn new(open: Open<C>) -> Self {
+        Self {
+            open,
+            live: None,
+            state: State::Down,
+            pauses: Pauses::new(),
+            opened: Instant::now(),
+        }
     }
 
-    /// Waits for the next step; for ever while there is no line.
-    ///
-    /// # Cancel safety
-    /// Safe; it can be called again.
-    pub(super) async fn next(&mut self) -> Step {
-        match self {
-            Self::Down => pending().await,
-            Self::Opening(opening) => Step::Opened(opening.await),
-            Self::Up(channels) => Step::Progress(poll_fn(|cx| channels.poll_progress(cx)).await),
+    /// The connection it is on, if there is one.
+    pub(super) fn live(&self) -> Option<&Arc<Live>> {
+        self.live.as_ref()
+    }
+
+    pub(super) fn up(&self) -> Option<&C> {
+        match &self.state {
+            State::Up(channel) => Some(channel),
+            State::Down | State::Opening(_) => None,
         }
+    }
+
+    pub(super) fn up_mut(&mut self) -> Option<&mut C> {
+        match &mut self.state {
+            State::Up(channel) => Some(channel),
+            State::Down | State::Opening(_) => None,
+        }
+    }
+
+    /// The connection to move to, `None` if there is none; nothing if it is on that already.
+    pub(super) fn behind(&self, link: &Link) -> Option<Option<Arc<Live>>> {
+        let there = match link.state() {
+            LinkState::Up(live) => Some(live),
+            LinkState::Down(_) | LinkState::Closed => None,
+        };
+        let same = match (&self.live, &there) {
+            (Some(here), Some(there)) => Arc::ptr_eq(here, there),
+            (None, None) => true,
+            _ => false,
+        };
+        (!same).then_some(there)
+    }
+
+    /// Moves to another connection; gives back the channel on the last one.
+    pub(super) fn move_to(&mut self, live: Option<Arc<Live>>) -> Option<C> {
+        self.live = live;
+        let last = self.hang_up();
+        self.open_after(Duration::ZERO);
+        last
+    }
+
+    /// Opens another channel on the same connection, after a pause; gives back the present one.
+    pub(super) fn replace(&mut self) -> Option<C> {
+        let last = self.hang_up();
+        // One that was up for longer than any pause did not keep being closed.
+        if last.is_some() && self.opened.elapsed() > limits::RECONNECT_MAX {
+            self.pauses = Pauses::new();
+        }
+        let pause = self.pauses.next();
+        self.open_after(pause);
+        last
+    }
+
+    fn hang_up(&mut self) -> Option<C> {
+        match std::mem::replace(&mut self.state, State::Down) {
+            State::Up(channel) => Some(channel),
+            State::Down | State::Opening(_) => None,
+        }
+    }
+
+    fn open_after(&mut self, pause: Duration) {
+        if let Some(live) = &self.live {
+            let opening = (self.open)(Arc::clone(live));
+            self.state = State::Opening(Box::pin(async move {
+                tokio::time::sleep(pause).await;
+                opening.await
+            }));
+        }
+    }
+
+    /// Waits until a channel that was being opened is up.
+    pub(super) fn poll_opened(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let State::Opening(opening) = &mut self.state {
+            match ready!(opening.as_mut().poll(cx)) {
+                Ok(channel) => {
+                    self.state = State::Up(channel);
+                    self.opened = Instant::now();
+                    return Poll::Ready(());
+                }
+                Err(failure) => {
+                    // If it is the connection that failed, the link will say so.
+                    tracing::warn!(%failure, "can't open a channel to publish on");
+                    self.replace();
+                }
+            }
+        }
+        Poll::Pending
     }
 }

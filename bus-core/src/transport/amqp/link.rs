@@ -1,10 +1,10 @@
 //! One connection to the broker that is always being kept up.
 //!
-//! lapin's own recovery is not used: it leaves confirms pending and consumers silent. Here any
-//! sign of trouble drops the whole connection and makes a new one, for ever, one attempt at a time.
+//! lapin's own recovery is not used: it leaves confirms pending and consumers silent. Here any sign
+//! that the connection is lost drops it and makes a new one, for ever, one attempt at a time.
 
 use super::{
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, is_of_one_channel},
     socket::Socket,
     url::Address,
 };
@@ -12,7 +12,12 @@ use crate::{error::SetupError, limits};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::{Stream, StreamExt};
 use lapin::{Connection, ConnectionProperties, Event};
-use std::{fmt, io, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, timeout, timeout_at},
@@ -65,8 +70,8 @@ impl Live {
         self.answer(self.connection.create_channel()).await
     }
 
-    /// The broker's answer to a request. None in [`limits::CONNECT_TIMEOUT`] means that the
-    /// connection is dead, whatever TCP says.
+    /// The broker's answer to a request that it can answer itself, such as to open a channel. None
+    /// in [`limits::CONNECT_TIMEOUT`] means that the connection is dead, whatever TCP says.
     pub(super) async fn answer<T>(
         &self,
         request: impl Future<Output = lapin::Result<T>>,
@@ -78,6 +83,40 @@ impl Live {
                 self.fail(reason.clone());
                 Err(Failure::transient(reason))
             }
+        }
+    }
+}
+
+impl Live {
+    /// The broker's answer to a request that a queue must answer. That can take as long as it likes
+    /// while the connection, which others use too, is seen to be alive: until it has come or
+    /// `until` is over. The same request is waited for all the time: another would take another
+    /// channel, which can't be closed before the queue answers.
+    pub(super) async fn answer_about_queue<T>(
+        &self,
+        queue: &str,
+        until: Option<Instant>,
+        request: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, Failure> {
+        let mut request = pin!(request);
+        let started = Instant::now();
+        loop {
+            let patience = Instant::now() + limits::CONNECT_TIMEOUT;
+            let wake = until.map_or(patience, |until| until.min(patience));
+            if let Ok(answer) = timeout_at(wake, &mut request).await {
+                return Ok(answer?);
+            }
+            let probe = self.channel().await?;
+            let _ = self.answer(probe.close(200, "alive".into())).await;
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return Err(Failure::silent(queue));
+            }
+            let waited = started.elapsed();
+            tracing::warn!(
+                queue,
+                ?waited,
+                "the queue does not answer, the connection does"
+            );
         }
     }
 }
@@ -346,7 +385,10 @@ async fn lost(opened: &mut Opened) -> String {
             event = opened.events.next() => match event {
                 Some(Event::ConnectionBlocked(reason)) => block(live, Some(reason)),
                 Some(Event::ConnectionUnblocked) => block(live, None),
-                Some(Event::Error(error)) => return Failure::from(error).to_string(),
+                // An error of one channel is told to those who use it.
+                Some(Event::Error(error)) if !is_of_one_channel(&error) => {
+                    return Failure::from(error).to_string();
+                }
                 Some(_) => {}
                 None => return "the connection ended".to_owned(),
             },

@@ -2,9 +2,10 @@
 //!
 //! [`Amqp`] is the builder; what it connects is a [`Transport`]. It keeps two connections, one to
 //! publish and one to consume, because RabbitMQ stops reading a connection that publishes while it
-//! is short of memory or disk, and with it every ack. Each is dropped and made anew on any sign of
-//! trouble, for ever: lost connections are seen by callers as [`Verdict::Lost`], by consumers as
-//! redelivered messages.
+//! is short of memory or disk, and with it every ack. Each is dropped and made anew on any sign that
+//! it is lost, for ever: lost connections are seen by callers as [`Verdict::Lost`], by consumers as
+//! redelivered messages. A queue that does not answer, and an error of one channel, are no such
+//! sign.
 //!
 //! Exchanges are durable topic exchanges, declared before the first message to them.
 //!
@@ -13,11 +14,14 @@
 //!
 //! [`Verdict::Lost`]: crate::transport::Verdict::Lost
 
+mod absences;
 mod acks;
 mod channel;
+mod confirmed;
 mod confirms;
 mod consumer;
 mod convert;
+mod direct;
 mod failure;
 mod ledger;
 mod line;
@@ -30,6 +34,7 @@ mod url;
 mod waiting;
 
 use self::{
+    absences::Absences,
     consumer::Consumers,
     failure::Failure,
     link::{Broker, Link, LinkState},
@@ -42,7 +47,8 @@ use super::{
 };
 use crate::{error::SetupError, limits};
 use async_trait::async_trait;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -50,6 +56,10 @@ use tokio_util::{
 
 /// How long tasks may take to end once they were told to.
 const END_WITHIN: Duration = Duration::from_secs(2);
+
+/// Inspections without an answer at once. Each has a channel, and may have it for as long as its
+/// queue is stuck.
+const INSPECTIONS_MAX: usize = 16;
 
 /// Where RabbitMQ is and how to connect to it.
 ///
@@ -119,8 +129,9 @@ impl Amqp {
         self
     }
 
-    /// How long the broker may take to confirm a message before the connection is given up. By
-    /// default [`limits::CONFIRM_TIMEOUT`].
+    /// How long the broker may take to confirm a message before the next ones are published on
+    /// another channel. One that is not confirmed within twice this time is
+    /// [lost](crate::transport::Verdict::Lost). By default [`limits::CONFIRM_TIMEOUT`].
     pub fn confirm_timeout(mut self, limit: Duration) -> Self {
         self.confirm_timeout = limit;
         self
@@ -180,8 +191,10 @@ impl Amqp {
                 tasks: TaskTracker::new(),
                 closing: end.child_token(),
                 connect_within,
+                absences: Absences::default(),
                 address,
             },
+            inspections: Arc::new(Semaphore::new(INSPECTIONS_MAX)),
             links,
             closing,
             _end: ends_with_us,
@@ -252,6 +265,8 @@ struct AmqpTransport {
     publisher: Publisher,
     publish: Link,
     consumers: Consumers,
+    /// Places for inspections that have no answer yet.
+    inspections: Arc<Semaphore>,
     links: TaskTracker,
     closing: CancellationToken,
     _end: DropGuard,
@@ -270,7 +285,9 @@ impl Transport for AmqpTransport {
     async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
         let queue = &queue;
         self.consumers
-            .retried(|live| async move { topology::declare(&live, queue, &[]).await })
+            .retried(|live, until| async move {
+                topology::declare(&live, queue, &[], Some(until)).await
+            })
             .await
     }
 
@@ -286,12 +303,30 @@ impl Transport for AmqpTransport {
             LinkState::Down(reason) => return Err(unreachable(Failure::transient(&*reason))),
             LinkState::Closed => return Err(SetupError::Closed),
         };
-        topology::inspect(&live, queue)
+        let no_answer = || SetupError::NoAnswer {
+            queue: format!("queue \"{queue}\""),
+        };
+        let places = Arc::clone(&self.inspections);
+        let asked = queue.to_owned();
+        let asking = async move {
+            let place = places.acquire_owned().await.ok();
+            // It goes on when nobody waits for it any more: its channel can't be closed before the
+            // queue has answered.
+            tokio::spawn(async move {
+                let state = topology::inspect(&live, &asked).await;
+                drop(place);
+                state
+            })
             .await
-            .map_err(|error| match error {
+        };
+        match tokio::time::timeout(limits::CONNECT_TIMEOUT, asking).await {
+            Ok(Ok(state)) => state.map_err(|error| match error {
                 DeclareError::Setup(error) => error,
                 DeclareError::Link(failure) => unreachable(failure),
-            })
+            }),
+            Ok(Err(_)) => Err(SetupError::Closed), // The runtime ends.
+            Err(_) => Err(no_answer()),
+        }
     }
 
     fn health(&self) -> TransportHealth {
@@ -307,6 +342,10 @@ impl Transport for AmqpTransport {
             }
         }
         TransportHealth::Up
+    }
+
+    fn not_consumed(&self) -> BTreeMap<String, String> {
+        self.consumers.absences.all()
     }
 
     async fn close(&self, within: Duration) {

@@ -1,23 +1,20 @@
 //! The task that publishes, and the handle that feeds it.
 //!
-//! One task owns the channels, one with confirms and one without: lapin mixes up the confirms of a
+//! One task owns the lines, one with confirms and one without: lapin mixes up the confirms of a
 //! channel that several tasks publish on. Messages wait in its queue, not in lapin's, so that they
-//! can still be withdrawn and expire.
+//! can still be withdrawn and expire. Neither line waits for the other, nor is lost with it.
 
 use super::{
-    channel::{Admission, Progress},
-    failure::Failure,
-    line::{Channels, Line, Step},
-    link::{Link, LinkState, Pauses},
-    unconfirmed::UnconfirmedChannel,
-    waiting::Waiting,
+    confirmed::{ConfirmedLine, Step},
+    direct::{Direct, DirectLine},
+    link::Link,
 };
 use crate::{
     limits,
     transport::{Outgoing, Receipt, Slip, Verdict},
 };
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -36,9 +33,6 @@ const RETURNS_EVERY: Duration = Duration::from_millis(5);
 /// Messages taken from the queue before confirms are looked at again.
 const BATCH: usize = 64;
 
-/// The channel that is written to past the publisher's task, while it is open.
-type Direct = Arc<RwLock<Option<Arc<UnconfirmedChannel>>>>;
-
 /// A message, its slip, and its place among [`limits::UNCONFIRMED_MAX`].
 pub(super) struct Job {
     pub(super) outgoing: Outgoing,
@@ -47,7 +41,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    fn refuse(self, verdict: Verdict) {
+    pub(super) fn refuse(self, verdict: Verdict) {
         self.slip.fill(verdict);
     }
 }
@@ -76,13 +70,10 @@ impl Publisher {
         let task = Task {
             link: link.clone(),
             jobs: receiver,
-            waiting: Waiting::default(),
-            line: Line::Down,
-            direct: Arc::clone(&direct),
+            confirmed: ConfirmedLine::new(confirm_timeout),
+            direct: DirectLine::new(direct.clone()),
             written: Arc::clone(&written),
-            pauses: Pauses::new(),
-            confirm_timeout,
-            patient_since: Instant::now(),
+            sweep_every: sweep_every(confirm_timeout),
             drain: drain.clone(),
         };
         let abandoned = abandon.clone();
@@ -129,12 +120,7 @@ impl Publisher {
         if job.outgoing.confirm || self.drain.is_cancelled() {
             return Some(job);
         }
-        let channel = self
-            .direct
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        let Some(channel) = channel else {
+        let Some(channel) = self.direct.channel() else {
             return Some(job);
         };
         let refused = channel.write(job);
@@ -160,24 +146,18 @@ impl Publisher {
 struct Task {
     link: Link,
     jobs: mpsc::UnboundedReceiver<Job>,
-    waiting: Waiting,
-    line: Line,
-    /// The open channel, for those who write past this task.
-    direct: Direct,
+    confirmed: ConfirmedLine,
+    direct: DirectLine,
     written: Arc<Notify>,
-    /// A channel that keeps being closed, such as by publishes that are not permitted, is opened
-    /// less and less often.
-    pauses: Pauses,
-    confirm_timeout: Duration,
-    /// Time before this does not count against the broker: it had blocked us.
-    patient_since: Instant,
+    sweep_every: Duration,
     drain: CancellationToken,
 }
 
 enum Event {
     Link,
     Jobs(usize),
-    Line(Step),
+    Confirmed(Step),
+    Opened,
     Written,
     Sweep,
     Returns,
@@ -187,7 +167,7 @@ enum Event {
 
 impl Task {
     async fn run(mut self, abandon: CancellationToken) {
-        let mut sweep = interval(sweep_every(self.confirm_timeout));
+        let mut sweep = interval(self.sweep_every);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut returns = interval(RETURNS_EVERY);
         returns.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -195,15 +175,18 @@ impl Task {
         let mut draining = false;
         self.follow_link();
         loop {
-            self.write_waiting();
-            let (idle, watched) = (self.is_idle(), self.is_watched());
+            self.confirmed.write();
+            self.direct.write();
+            let idle = self.confirmed.is_idle() && self.direct.is_idle();
+            let watched = self.direct.is_watched();
             if draining && idle && self.jobs.is_empty() {
                 break;
             }
             let event = tokio::select! {
                 () = self.link.changed() => Event::Link,
                 count = self.jobs.recv_many(&mut batch, BATCH), if !self.jobs.is_closed() || !self.jobs.is_empty() => Event::Jobs(count),
-                step = self.line.next() => Event::Line(step),
+                step = self.confirmed.next() => Event::Confirmed(step),
+                () = self.direct.opened() => Event::Opened,
                 _ = sweep.tick(), if !idle || watched => Event::Sweep,
                 _ = returns.tick(), if watched => Event::Returns,
                 () = self.written.notified(), if !watched => Event::Written,
@@ -213,16 +196,11 @@ impl Task {
             match event {
                 Event::Link => self.follow_link(),
                 Event::Jobs(0) => draining = true, // The transport was dropped.
-                Event::Jobs(_) => batch.drain(..).for_each(|job| self.waiting.push(job)),
-                Event::Line(Step::Opened(opened)) => self.opened(opened),
-                Event::Line(Step::Progress(progress)) => self.progress(progress),
-                Event::Written => {} // Watching begins.
+                Event::Jobs(_) => batch.drain(..).for_each(|job| self.push(job)),
+                Event::Confirmed(step) => self.confirmed.take(step),
+                Event::Opened | Event::Written => {} // There is something to write, or to watch.
                 Event::Sweep => self.sweep(),
-                Event::Returns => {
-                    if let Line::Up(channels) = &mut self.line {
-                        channels.unconfirmed.take_returned();
-                    }
-                }
+                Event::Returns => self.direct.take_returned(),
                 Event::Drain => {
                     draining = true;
                     self.jobs.close();
@@ -233,142 +211,34 @@ impl Task {
         self.end();
     }
 
-    fn is_idle(&self) -> bool {
-        let unconfirmed = match &self.line {
-            Line::Up(channels) => channels.confirmed.unconfirmed(),
-            Line::Down | Line::Opening(_) => 0,
-        };
-        self.waiting.is_empty() && unconfirmed == 0
-    }
-
-    /// Whether somebody asks about a message that was written without a confirm to come.
-    fn is_watched(&self) -> bool {
-        matches!(&self.line, Line::Up(channels) if channels.unconfirmed.is_watched())
-    }
-
-    /// Writes what may be written now.
-    fn write_waiting(&mut self) {
-        let Line::Up(channels) = &mut self.line else {
-            return;
-        };
-        if channels.live().is_blocked() {
-            return;
-        }
-        while let Some(job) = self.waiting.unconfirmed.pop_front() {
-            if let Some(job) = channels.unconfirmed.write(job) {
-                self.waiting.unconfirmed.push_front(job);
-                break;
-            }
-        }
-        while let Some(job) = self.waiting.confirmed.pop_front() {
-            match channels.confirmed.admit(&job) {
-                Admission::Now => channels.confirmed.write(job),
-                Admission::Later => {
-                    self.waiting.confirmed.push_front(job);
-                    return;
-                }
-            }
+    fn push(&mut self, job: Job) {
+        if job.outgoing.confirm {
+            self.confirmed.push(job);
+        } else {
+            self.direct.push(job);
         }
     }
 
-    /// Brings the channel in line with the connection.
     fn follow_link(&mut self) {
-        match self.link.state() {
-            LinkState::Up(live) => {
-                let same =
-                    matches!(&self.line, Line::Up(channel) if Arc::ptr_eq(channel.live(), &live));
-                if !same {
-                    self.hang_up();
-                    self.line = Line::opening(Duration::ZERO, live);
-                }
-            }
-            LinkState::Down(_) | LinkState::Closed => self.hang_up(),
-        }
+        self.confirmed.follow(&self.link);
+        self.direct.follow(&self.link);
     }
 
-    fn open_direct(&self, channel: Option<Arc<UnconfirmedChannel>>) {
-        *self.direct.write().unwrap_or_else(PoisonError::into_inner) = channel;
-    }
-
-    fn hang_up(&mut self) {
-        self.open_direct(None);
-        if let Line::Up(channel) = std::mem::replace(&mut self.line, Line::Down) {
-            channel.give_up();
-        }
-    }
-
-    fn opened(&mut self, opened: Result<Box<Channels>, Failure>) {
-        match opened {
-            Ok(channels) => {
-                self.open_direct(Some(Arc::clone(&channels.unconfirmed)));
-                self.line = Line::Up(channels);
-            }
-            Err(failure) => self.reopen(&failure.to_string()),
-        }
-    }
-
-    /// Makes a new channel if the connection is still there; if not, the link will say so.
-    fn reopen(&mut self, reason: &str) {
-        self.hang_up();
-        let LinkState::Up(live) = self.link.state() else {
-            return;
-        };
-        tracing::warn!(reason, "lost the channel to publish on");
-        self.line = Line::opening(self.pauses.next(), live);
-    }
-
-    fn progress(&mut self, progress: Progress) {
-        match progress {
-            Progress::Resolved(None) => self.pauses = Pauses::new(),
-            Progress::Exchange { found: true, .. } => {}
-            Progress::Resolved(Some(reason)) => self.reopen(&reason),
-            Progress::Exchange { name, found: false } => {
-                let is_lost = |job: &Job| job.outgoing.message.exchange == name;
-                for job in self.waiting.drain_where(is_lost) {
-                    job.refuse(Verdict::Unroutable);
-                }
-            }
-        }
-    }
-
-    /// Drops what is not worth writing any more, and gives the connection up if the broker does
-    /// not confirm.
     fn sweep(&mut self) {
         let now = Instant::now();
         let is_over = |job: &Job| {
-            job.slip.abandoned()
-                || job
-                    .outgoing
-                    .deadline
-                    .is_some_and(|deadline| deadline <= now)
+            let deadline = job.outgoing.deadline;
+            job.slip.abandoned() || deadline.is_some_and(|deadline| deadline <= now)
         };
-        for job in self.waiting.drain_where(is_over) {
-            job.refuse(Verdict::NotWritten);
-        }
-        let Line::Up(channels) = &mut self.line else {
-            return;
-        };
-        channels.unconfirmed.forget_abandoned();
-        if channels.live().is_blocked() {
-            self.patient_since = now;
-        } else if let Some(oldest) = channels.confirmed.oldest()
-            && now.saturating_duration_since(oldest.max(self.patient_since)) > self.confirm_timeout
-        {
-            let live = Arc::clone(channels.live());
-            live.fail(format!("no confirm within {:?}", self.confirm_timeout));
-            self.hang_up();
-        } else if !channels.are_open() {
-            self.reopen("the broker closed it");
-        }
+        self.confirmed.sweep(now, is_over);
+        self.direct.sweep(is_over);
     }
 
     fn end(mut self) {
-        self.hang_up();
+        self.confirmed.end();
+        self.direct.end();
         self.jobs.close();
         while let Ok(job) = self.jobs.try_recv() {
-            job.refuse(Verdict::NotWritten);
-        }
-        for job in self.waiting.drain_where(|_| true) {
             job.refuse(Verdict::NotWritten);
         }
     }

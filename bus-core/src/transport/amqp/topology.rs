@@ -16,6 +16,7 @@ use lapin::{
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
+use tokio::time::Instant;
 
 /// Why a declaration did not happen.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,10 @@ impl DeclareError {
     pub(super) fn new(failure: Failure, what: &str) -> Self {
         let fix = match failure.kind {
             FailureKind::Transient => return Self::Link(failure),
+            FailureKind::Silent => {
+                let queue = what.to_owned();
+                return Self::Setup(SetupError::NoAnswer { queue });
+            }
             FailureKind::Mismatch => {
                 "it exists with other arguments: delete it, or ask for the arguments it has"
             }
@@ -46,14 +51,16 @@ impl DeclareError {
     }
 }
 
-/// Declares a durable queue, and its bindings along with their exchanges.
+/// Declares a durable queue, and its bindings along with their exchanges. The queue may take
+/// `until` to answer.
 pub(super) async fn declare(
     live: &Live,
     queue: &QueueSpec,
     bindings: &[Binding],
+    until: Option<Instant>,
 ) -> Result<(), DeclareError> {
     let channel = live.channel().await.map_err(DeclareError::Link)?;
-    declare_on(live, &channel, queue, bindings).await?;
+    declare_on(live, &channel, queue, bindings, until).await?;
     close(live, &channel).await;
     Ok(())
 }
@@ -63,6 +70,7 @@ async fn declare_on(
     channel: &Channel,
     queue: &QueueSpec,
     bindings: &[Binding],
+    until: Option<Instant>,
 ) -> Result<(), DeclareError> {
     let what = format!("queue \"{}\"", queue.name);
     let name = name(&queue.name, &what)?;
@@ -70,7 +78,8 @@ async fn declare_on(
         durable: true,
         ..QueueDeclareOptions::default()
     };
-    live.answer(channel.queue_declare(name.clone(), options, arguments(queue)))
+    let declared = channel.queue_declare(name.clone(), options, arguments(queue));
+    live.answer_about_queue(&queue.name, until, declared)
         .await
         .map_err(|failure| DeclareError::new(failure, &what))?;
     for binding in bindings {
@@ -81,31 +90,28 @@ async fn declare_on(
             .await
             .map_err(|failure| DeclareError::new(failure, &what))?;
         let what = format!("binding of queue \"{}\" to {what}", queue.name);
-        let options = QueueBindOptions::default();
-        live.answer(channel.queue_bind(
-            name.clone(),
-            exchange,
-            key,
-            options,
-            FieldTable::default(),
-        ))
-        .await
-        .map_err(|failure| DeclareError::new(failure, &what))?;
+        let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+        let bound = channel.queue_bind(name.clone(), exchange, key, options, arguments);
+        live.answer_about_queue(&queue.name, until, bound)
+            .await
+            .map_err(|failure| DeclareError::new(failure, &what))?;
     }
     Ok(())
 }
 
-/// What a queue holds, and how many consume it; `None` if there is no such queue.
+/// What a queue holds, and how many consume it; `None` if there is no such queue. Takes as long as
+/// the queue does, or the connection lives.
 pub(super) async fn inspect(live: &Live, queue: &str) -> Result<Option<QueueState>, DeclareError> {
     let what = format!("queue \"{queue}\"");
     let name = name(queue, &what)?;
-    let channel = live.channel().await.map_err(DeclareError::Link)?;
+    let channel = live.connection.create_channel().await;
+    let channel = channel.map_err(|error| DeclareError::Link(error.into()))?;
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
     };
-    let declared = live.answer(channel.queue_declare(name, options, FieldTable::default()));
-    match declared.await {
+    let declared = channel.queue_declare(name, options, FieldTable::default());
+    match declared.await.map_err(Failure::from) {
         Ok(queue) => {
             close(live, &channel).await;
             Ok(Some(QueueState {

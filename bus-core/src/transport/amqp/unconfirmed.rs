@@ -15,7 +15,7 @@ use crate::transport::{Slip, Verdict};
 use futures_util::{FutureExt, future::BoxFuture};
 use lapin::Confirmation;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -35,11 +35,40 @@ pub(super) struct UnconfirmedChannel {
 #[derive(Default)]
 struct State {
     /// By `message_id`, those somebody still asks about.
-    watched: HashMap<String, Slip>,
+    watched: HashMap<String, Watched>,
     published: u64,
     written: u64,
     milestones: VecDeque<(u64, BoxFuture<'static, lapin::Result<Confirmation>>)>,
     ended: bool,
+}
+
+/// Those who ask about one id: a caller may make several attempts at once. One is the rule, and
+/// takes no allocation.
+struct Watched {
+    first: Slip,
+    more: Vec<Slip>,
+}
+
+impl Watched {
+    fn fill(self, verdict: Verdict) {
+        self.first.fill(verdict);
+        self.more.into_iter().for_each(|slip| slip.fill(verdict));
+    }
+
+    /// Forgets those that nobody asks about any more; `false` if none is left.
+    fn is_asked_about(&mut self) -> bool {
+        self.more.retain(|slip| !slip.abandoned());
+        if !self.first.abandoned() {
+            return true;
+        }
+        match self.more.pop() {
+            Some(slip) => {
+                self.first = slip;
+                true
+            }
+            None => false,
+        }
+    }
 }
 
 impl UnconfirmedChannel {
@@ -80,7 +109,7 @@ impl UnconfirmedChannel {
             slip.fill(Verdict::Lost);
             return None;
         }
-        state.watched.insert(id, slip);
+        state.watch(id, slip);
         state.published += 1;
         // The first poll queues the frames; there is no more to it but to learn when they are out.
         let write = publish(Arc::clone(&self.channel), encoded, mandatory);
@@ -101,16 +130,18 @@ impl UnconfirmedChannel {
         // Ready at once: outside confirm mode there is nothing to wait for.
         let returned = self.channel.wait_for_confirms().now_or_never();
         for message in returned.and_then(Result::ok).into_iter().flatten() {
-            let slip = id_of(&message).and_then(|id| self.state().watched.remove(&id));
-            if let Some(slip) = slip {
-                slip.fill(Verdict::Unroutable);
+            let watched = id_of(&message).and_then(|id| self.state().watched.remove(&id));
+            if let Some(watched) = watched {
+                watched.fill(Verdict::Unroutable);
             }
         }
     }
 
     /// Forgets those nobody asks about any more: their replies came, or their time was up.
     pub(super) fn forget_abandoned(&self) {
-        self.state().watched.retain(|_, slip| !slip.abandoned());
+        self.state()
+            .watched
+            .retain(|_, watched| watched.is_asked_about());
     }
 
     /// Ends the channel: nobody knows what became of what was written to it.
@@ -118,8 +149,8 @@ impl UnconfirmedChannel {
         let mut state = self.state();
         state.ended = true;
         state.milestones.clear();
-        for (_, slip) in state.watched.drain() {
-            slip.fill(Verdict::Lost);
+        for (_, watched) in state.watched.drain() {
+            watched.fill(Verdict::Lost);
         }
     }
 
@@ -137,6 +168,16 @@ impl fmt::Debug for UnconfirmedChannel {
 }
 
 impl State {
+    fn watch(&mut self, id: String, slip: Slip) {
+        match self.watched.entry(id) {
+            Entry::Vacant(place) => {
+                let more = Vec::new();
+                place.insert(Watched { first: slip, more });
+            }
+            Entry::Occupied(place) => place.into_mut().more.push(slip),
+        }
+    }
+
     /// Whether lapin holds few enough unwritten messages to take another.
     fn has_room(&mut self) -> bool {
         if self.ended {

@@ -1,0 +1,218 @@
+//! The line that is confirmed: the messages that wait for it, the channel they are written to, and
+//! the one before that.
+//!
+//! A queue that is stuck confirms nothing, and says nothing of the connection, which others share.
+//! So when confirms are overdue the channel is replaced, on the same connection: opening the new
+//! one is what shows whether the connection is alive. The old one retires. Others of its messages
+//! may still be confirmed, until only overdue ones are left.
+
+use super::{
+    channel::{Admission, ConfirmChannel, Progress},
+    line::Line,
+    link::Link,
+    publisher::Job,
+    waiting::Waiting,
+};
+use crate::transport::Verdict;
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+pub(super) struct ConfirmedLine {
+    line: Line<Box<ConfirmChannel>>,
+    retiring: Option<Box<ConfirmChannel>>,
+    waiting: Waiting,
+    confirm_timeout: Duration,
+    /// Time before this does not count against the broker: it had blocked us.
+    patient_since: Instant,
+}
+
+/// What the line came to next.
+pub(super) enum Step {
+    Opened,
+    Progress(Progress),
+    Retiring(Progress),
+}
+
+impl ConfirmedLine {
+    pub(super) fn new(confirm_timeout: Duration) -> Self {
+        Self {
+            line: Line::new(|live| Box::pin(ConfirmChannel::open(live))),
+            retiring: None,
+            waiting: Waiting::default(),
+            confirm_timeout,
+            patient_since: Instant::now(),
+        }
+    }
+
+    pub(super) fn push(&mut self, job: Job) {
+        self.waiting.push(job);
+    }
+
+    /// Whether nothing waits, neither to be written nor for a verdict.
+    pub(super) fn is_idle(&self) -> bool {
+        let mut channels = self.line.up().into_iter().chain(&self.retiring);
+        self.waiting.is_empty() && channels.all(|channel| channel.unconfirmed() == 0)
+    }
+
+    /// Brings the channel in line with the connection.
+    pub(super) fn follow(&mut self, link: &Link) {
+        if let Some(live) = self.line.behind(link) {
+            let last = self.line.move_to(live);
+            self.lose(last);
+        }
+    }
+
+    /// Gives up the channels of a connection that is gone.
+    fn lose(&mut self, last: Option<Box<ConfirmChannel>>) {
+        for channel in [last, self.retiring.take()].into_iter().flatten() {
+            channel.give_up();
+        }
+        self.waiting.release();
+    }
+
+    /// Writes what may be written now.
+    pub(super) fn write(&mut self) {
+        if self.line.live().is_none_or(|live| live.is_blocked()) {
+            return;
+        }
+        let Some(channel) = self.line.up_mut() else {
+            return;
+        };
+        while channel.has_room()
+            && let Some(job) = self.waiting.take()
+        {
+            match channel.admit(&job) {
+                Admission::Now => {
+                    let id = job.outgoing.message.properties.message_id.clone();
+                    channel.write(job);
+                    // One that was withdrawn is not on its way.
+                    if let Some(id) = id
+                        && !channel.carries(&id)
+                    {
+                        self.waiting.free(id);
+                    }
+                }
+                Admission::Behind(id) => self.waiting.set_behind(id, job),
+                Admission::Asking => self.waiting.set_asking(job),
+            }
+        }
+    }
+
+    /// Waits for the next step; for ever while there is no line.
+    ///
+    /// # Cancel safety
+    /// Safe; it can be called again.
+    pub(super) async fn next(&mut self) -> Step {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        if let Some(retiring) = &mut self.retiring
+            && let Poll::Ready(progress) = retiring.poll_progress(cx)
+        {
+            return Poll::Ready(Step::Retiring(progress));
+        }
+        match self.line.up_mut() {
+            Some(channel) => channel.poll_progress(cx).map(Step::Progress),
+            None => self.line.poll_opened(cx).map(|()| Step::Opened),
+        }
+    }
+
+    pub(super) fn take(&mut self, step: Step) {
+        match step {
+            Step::Opened | Step::Retiring(Progress::Exchange { .. }) => {}
+            Step::Retiring(Progress::Resolved { ended, .. }) => {
+                let is_done = |channel: &mut Box<ConfirmChannel>| {
+                    ended.is_some() || channel.unconfirmed() == 0
+                };
+                if let Some(channel) = self.retiring.take_if(is_done) {
+                    channel.give_up();
+                }
+            }
+            Step::Progress(Progress::Resolved { ids, ended }) => {
+                ids.into_iter().for_each(|id| self.waiting.free(id));
+                if let Some(reason) = ended {
+                    self.reopen(&reason);
+                }
+            }
+            Step::Progress(Progress::Exchange { name, found }) => {
+                if !found {
+                    let is_lost = |job: &Job| job.outgoing.message.exchange == name;
+                    self.refuse(Verdict::Unroutable, is_lost);
+                }
+                self.waiting.answered();
+            }
+        }
+    }
+
+    /// Drops what is not worth writing any more, and replaces a channel whose confirms are overdue.
+    pub(super) fn sweep(&mut self, now: Instant, is_over: impl Fn(&Job) -> bool) {
+        self.refuse(Verdict::NotWritten, is_over);
+        let Some(live) = self.line.live() else {
+            return;
+        };
+        if live.is_blocked() {
+            self.patient_since = now;
+            return;
+        }
+        let is_overdue = |written: Instant| {
+            let waits = now.saturating_duration_since(written.max(self.patient_since));
+            waits > self.confirm_timeout
+        };
+        let is_done = |channel: &mut Box<ConfirmChannel>| {
+            !channel.is_open() || channel.newest().is_none_or(is_overdue)
+        };
+        if let Some(channel) = self.retiring.take_if(is_done) {
+            channel.give_up();
+        }
+        let Some(channel) = self.line.up() else {
+            return;
+        };
+        if channel.oldest().is_some_and(is_overdue) {
+            self.retire();
+        } else if !channel.is_open() {
+            self.reopen("the broker closed it");
+        }
+    }
+
+    /// Replaces the channel and waits on for those of its confirms that are not overdue.
+    fn retire(&mut self) {
+        tracing::warn!(
+            "no confirm within {:?}: publishing on another channel",
+            self.confirm_timeout
+        );
+        let Some(mut last) = self.line.replace() else {
+            return;
+        };
+        last.retire();
+        if let Some(older) = self.retiring.replace(last) {
+            older.give_up();
+        }
+        self.waiting.release();
+    }
+
+    /// Makes a new channel if the connection is still there.
+    fn reopen(&mut self, reason: &str) {
+        tracing::warn!(reason, "lost the channel to publish on");
+        if let Some(last) = self.line.replace() {
+            last.give_up();
+        }
+        self.waiting.release();
+    }
+
+    fn refuse(&mut self, verdict: Verdict, which: impl Fn(&Job) -> bool) {
+        for job in self.waiting.drain_where(which) {
+            job.refuse(verdict);
+        }
+    }
+
+    /// Ends the line.
+    pub(super) fn end(&mut self) {
+        let last = self.line.move_to(None);
+        self.lose(last);
+        self.refuse(Verdict::NotWritten, |_| true);
+    }
+}
