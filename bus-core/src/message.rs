@@ -40,8 +40,6 @@ pub struct Properties {
     pub app_id: Option<String>,
     /// Delivery mode 2: written to disk.
     pub persistent: bool,
-    /// 0 to 9, higher first; only queues with priorities look at it.
-    pub priority: Option<u8>,
     /// Headers with text values, in the order they were set.
     pub headers: Vec<(String, String)>,
 }

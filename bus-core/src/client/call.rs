@@ -40,7 +40,6 @@ pub struct Call<R> {
     deadline: Option<Instant>,
     idempotency_key: Option<String>,
     metadata: Metadata,
-    priority: Option<u8>,
     refused: Option<BoxError>,
     outcome: PhantomData<fn() -> R>,
 }
@@ -59,7 +58,6 @@ impl<R> Call<R> {
             deadline: None,
             idempotency_key: None,
             metadata: Metadata::new(),
-            priority: None,
             refused: None,
             outcome: PhantomData,
         }
@@ -100,16 +98,6 @@ impl<R: Outcome> Call<R> {
         if let Err(error) = self.metadata.insert(name, value) {
             self.refused.get_or_insert(error.into());
         }
-        self
-    }
-
-    /// A priority from 0 to 9, higher first. Only queues declared with priorities look at it.
-    pub fn priority(mut self, priority: u8) -> Self {
-        if priority > 9 {
-            self.refused
-                .get_or_insert(format!("priority {priority}: 0 to 9 are allowed").into());
-        }
-        self.priority = Some(priority);
         self
     }
 
@@ -206,7 +194,6 @@ impl<R: Outcome> Call<R> {
             deadline,
             expires_in,
             idempotency_key: self.idempotency_key,
-            priority: self.priority,
             metadata,
             trace: context.trace().map(|trace| trace.child(id)),
             copies: Copies::default(),

@@ -31,7 +31,6 @@ pub struct CallRequest {
     pub(crate) deadline: Instant,
     pub(crate) expires_in: Duration,
     pub(crate) idempotency_key: Option<String>,
-    pub(crate) priority: Option<u8>,
     pub(crate) metadata: Metadata,
     /// The trace it continues, if it does.
     pub(crate) trace: Option<TraceContext>,
@@ -140,7 +139,6 @@ impl CallRequest {
                 app_id: Some(app_id.to_owned()),
                 // What changes something survives a broker; a question is asked again.
                 persistent: !(awaited && self.method.kind == MethodKind::Query),
-                priority: self.priority,
                 headers: self.headers(awaited, repeated),
             },
             body: self.body.clone(),

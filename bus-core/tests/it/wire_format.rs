@@ -29,10 +29,7 @@ async fn caught(content_type: ContentType) -> (Message, Message, Message) {
     };
     let mut deliveries = transport.consume(source).await.unwrap();
     let client = AccountsClient::new(&bus).with_content_type(content_type);
-    let call = client
-        .balance("ab".into(), 5)
-        .metadata("token", "t")
-        .priority(3);
+    let call = client.balance("ab".into(), 5).metadata("token", "t");
     let call = tokio::spawn(call.into_future());
     client.post(7).idempotency_key("k").send().await.unwrap();
     client
@@ -91,7 +88,6 @@ async fn properties_of_a_call() {
         Some("application/msgpack")
     );
     assert_eq!(properties.app_id.as_deref(), Some("teller"));
-    assert_eq!(properties.priority, Some(3));
     assert!(!properties.persistent, "a query is transient");
     let ttl = properties.expiration.unwrap();
     assert!(

@@ -29,7 +29,6 @@ pub(crate) async fn a_message_arrives_as_it_was_sent(bench: Arc<Bench>) {
             timestamp: Some(1_700_000_000),
             app_id: Some("gateway".to_owned()),
             persistent: true,
-            priority: Some(3),
             headers: vec![("traceparent".to_owned(), "00-é-01".to_owned())],
         },
         body: vec![0, 255, 1, 254].into(),

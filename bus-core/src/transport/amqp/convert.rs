@@ -74,9 +74,6 @@ fn encode_properties(from: Properties) -> Result<BasicProperties, TooLong> {
     if let Some(seconds) = from.timestamp {
         to = to.with_timestamp(seconds);
     }
-    if let Some(priority) = from.priority {
-        to = to.with_priority(priority);
-    }
     if !from.headers.is_empty() {
         to = to.with_headers(encode_headers(from.headers)?);
     }
@@ -124,7 +121,6 @@ pub(super) fn decode(delivery: Delivery) -> Message {
         timestamp: *from.timestamp(),
         app_id: text(from.app_id()),
         persistent: *from.delivery_mode() == Some(2),
-        priority: *from.priority(),
         headers: from
             .headers()
             .as_ref()
@@ -198,7 +194,6 @@ mod tests {
                 timestamp: Some(1_700_000_000),
                 app_id: Some("teller".into()),
                 persistent: true,
-                priority: Some(3),
                 headers: vec![("a".into(), "ä".into()), ("b".into(), String::new())],
             },
             body: Bytes::from_static(b"\x00\xff"),
