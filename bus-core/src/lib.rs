@@ -107,6 +107,10 @@ pub use transport::amqp::Amqp;
 /// - `AccountsServer`, which serves an implementation of the trait: [`Bus::serve`];
 /// - `AccountsClient`, with a method for each of the trait's that makes a [`Call`].
 ///
+/// Both have the contract as a constant, `AccountsClient::CONTRACT`: the name of the queue, for
+/// [`Bus::inspect`], the methods and their defaults. See
+/// [`ServiceContract`](contract::ServiceContract).
+///
 /// The queue's name comes first, then options, each of which can be overridden when serving:
 ///
 /// | option | meaning | default |
@@ -138,6 +142,8 @@ pub use transport::amqp::Amqp;
 ///     async fn withdraw(&self, account: String, amount: u64, note: Option<String>)
 ///         -> Result<u64, Overdrawn>;
 /// }
+///
+/// assert_eq!(AccountsClient::CONTRACT.queue, "account.requests");
 /// ```
 pub use replybus_macros::queue_handler;
 

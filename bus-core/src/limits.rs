@@ -71,8 +71,7 @@ pub const SEND_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a publisher waits for the broker's word before it publishes on another channel, and how
 /// long it then goes on listening to the one before. Twice the heartbeat, at which the broker itself
-/// would be called dead. Set by `.confirm_timeout(..)` of
-/// [`Amqp`](crate::transport::amqp::Amqp::confirm_timeout).
+/// would be called dead. Set by `.confirm_timeout(..)`.
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// AMQP heartbeat. RabbitMQ's documentation calls less than 5 s a source of false alarms.

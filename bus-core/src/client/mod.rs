@@ -34,6 +34,9 @@ use std::{fmt, sync::Arc};
 use tower::ServiceExt;
 use tracing::Instrument;
 
+/// Bytes of a routing key: an AMQP short string.
+const ADDRESS_BYTES_MAX: usize = 255;
+
 /// What every generated client wraps: a contract, the queue it is called through, and the layers a
 /// call passes. Cheap to clone.
 #[derive(Clone)]
@@ -54,7 +57,7 @@ impl ServiceClient {
         Self {
             contract,
             queue: bus.name(contract.queue).into(),
-            misnamed: None,
+            misnamed: misnamed(bus, contract.queue),
             content_type: ContentType::default(),
             bus: bus.clone(),
             service: ClientService::new(Caller(bus.inner())),
@@ -66,9 +69,7 @@ impl ServiceClient {
     #[must_use]
     pub fn on_queue(mut self, queue: impl Into<String>) -> Self {
         let queue = queue.into();
-        self.misnamed = crate::bus::check_name("queue", &queue)
-            .err()
-            .map(|error| error.to_string().into());
+        self.misnamed = misnamed(&self.bus, &queue);
         self.queue = self.bus.name(&queue).into();
         self
     }
@@ -133,6 +134,17 @@ impl ServiceClient {
             .await
             .map_err(|error| failure_of(error, &about))
     }
+}
+
+/// Why no message could be addressed to a queue of this name, if none could.
+fn misnamed(bus: &Bus, queue: &str) -> Option<Arc<str>> {
+    if let Err(error) = crate::bus::check_name("queue", queue) {
+        return Some(error.to_string().into());
+    }
+    let bytes = bus.name(queue).len();
+    (bytes > ADDRESS_BYTES_MAX).then(|| {
+        format!("queue: {bytes} bytes with its namespace, {ADDRESS_BYTES_MAX} are allowed").into()
+    })
 }
 
 /// The failure that an error out of the layers stands for: our own as it is, tower's own by what

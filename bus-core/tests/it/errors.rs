@@ -60,7 +60,6 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_sent() {
         client.post(1).idempotency_key(""),
         client.post(1).idempotency_key("x".repeat(256)),
         client.post(1).idempotency_key("a\nb"),
-        client.post(1).priority(10),
         client.post(1).metadata("Bad Name", "v"),
     ] {
         let error = call.await.unwrap_err();
@@ -68,6 +67,22 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_sent() {
         assert!(error.source().is_some());
     }
     assert_eq!(ledger.runs(), 0);
+}
+
+#[tokio::test]
+async fn a_queue_whose_name_is_too_long_with_its_namespace_is_not_sent_to() {
+    use replybus::{reply::memory::MemoryReplies, transport::memory::MemoryTransport};
+    let bus = Bus::builder()
+        .namespace("n".repeat(64))
+        .open(MemoryTransport::new(), MemoryReplies::new())
+        .await
+        .unwrap();
+    let client = AccountsClient::new(&bus).on_queue("q".repeat(191));
+    let error = client.post(1).await.unwrap_err();
+    assert_eq!(error.kind(), Some(FailureKind::NotSent), "{error}");
+    let client = AccountsClient::new(&bus).on_queue("q".repeat(190));
+    let error = client.post(1).await.unwrap_err();
+    assert_eq!(error.kind(), Some(FailureKind::Unroutable), "{error}");
 }
 
 #[tokio::test]
