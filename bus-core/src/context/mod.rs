@@ -143,9 +143,10 @@ impl Context {
         self.0.trace.as_ref()
     }
 
-    /// Whether the work is no longer wanted: the deadline has passed, or the service is shut down
-    /// and its time to drain is up. A command is not stopped by it; it may stop itself where that
-    /// is safe.
+    /// Whether the work is no longer wanted: the deadline has passed, the service is shut down and
+    /// its time to drain is up, or another worker has taken the command over. A command is not
+    /// stopped by it; it may stop itself where that is safe. One that stops before it did anything
+    /// should call [`release_key`](Self::release_key), else its error is the outcome for its key.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.cancelled.is_cancelled() || self.remaining() == Some(Duration::ZERO)

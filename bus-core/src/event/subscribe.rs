@@ -208,7 +208,7 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
         let run = Run::default();
         let command = self.command(&message, redelivered);
         let id = command.id;
-        let claim = command.claim.clone();
+        let token = command.context.token().clone();
         let handler = self.run(&message);
         let answer = command.start(run.clone(), handler).await;
         let settlement = settle(
@@ -218,25 +218,25 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
                 command: true,
             },
         );
+        if settlement.dead_letter && token.is_cancelled() {
+            // Another run has the claim by now, and decides. Dropped, the settler gives the event
+            // back: it waits for that run's outcome.
+            return;
+        }
         let outcome = answer.label();
         metrics::counter!("replybus_events_total", "event" => E::ROUTING_KEY, "outcome" => outcome)
             .increment(1);
         if let Some(record) = run.take_record() {
-            if settlement.dead_letter {
-                // Not remembered as handled: put back from the dead letters it runs again.
-                let _ = self.store.release(&claim).await;
-            } else {
-                let reply = Reply {
-                    id,
-                    target: ReplyTarget::None,
-                    frame: answer.encode(ContentType::MessagePack),
-                    ttl: Duration::ZERO,
-                    record: Some(record),
-                };
-                let until = Instant::now() + CALL_TIMEOUT_MAX;
-                if !store_until(self.store.as_ref(), reply, until).await {
-                    return;
-                }
+            let reply = Reply {
+                id,
+                target: ReplyTarget::None,
+                frame: answer.encode(ContentType::MessagePack),
+                ttl: Duration::ZERO,
+                record: Some(record),
+            };
+            let until = Instant::now() + CALL_TIMEOUT_MAX;
+            if !store_until(self.store.as_ref(), reply, until).await {
+                return;
             }
         }
         if settlement.dead_letter {
@@ -271,6 +271,9 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
             context: context.build(),
             id,
             content_type: ContentType::MessagePack,
+            // Not remembered as handled: given back, or put back from the dead letters, it runs
+            // again.
+            errors_count: false,
         }
     }
 
@@ -295,6 +298,7 @@ async fn handle<E: Event, H: SubscribeHandler<E>>(
     content_type: ContentType,
     body: &[u8],
 ) -> Answer {
+    let context = Context::current();
     let mut pause = TRY_AGAIN_MIN;
     let mut attempt = 1;
     loop {
@@ -302,14 +306,20 @@ async fn handle<E: Event, H: SubscribeHandler<E>>(
             Ok(event) => event,
             Err(error) => return Answer::fault(FaultCode::BadRequest, format!("event: {error}")),
         };
-        match handler.handle(event).await {
-            Ok(()) => return Answer::done(),
-            Err(error) if attempt == EVENT_ATTEMPTS_MAX => {
-                return Answer::fault(FaultCode::Failed, format!("the handler failed: {error}"));
-            }
-            Err(error) => tracing::debug!(error, attempt, "an event's handler runs again"),
+        let Err(error) = handler.handle(event).await else {
+            return Answer::done();
+        };
+        tracing::debug!(error, attempt, "an event's handler failed");
+        // Once it is cancelled, the event is somebody else's to handle.
+        let again = attempt < EVENT_ATTEMPTS_MAX
+            && tokio::select! {
+                biased;
+                () = context.cancelled() => false,
+                () = sleep(pause) => true,
+            };
+        if !again {
+            return Answer::fault(FaultCode::Failed, format!("the handler failed: {error}"));
         }
-        sleep(pause).await;
         pause *= 2;
         attempt += 1;
     }

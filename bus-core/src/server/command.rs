@@ -129,6 +129,8 @@ pub(crate) struct Command {
     pub(crate) context: Context,
     pub(crate) id: CallId,
     pub(crate) content_type: ContentType,
+    /// Whether an error is an outcome: somebody is told of it, and it is not tried again.
+    pub(crate) errors_count: bool,
 }
 
 impl Command {
@@ -194,9 +196,7 @@ impl Command {
         };
         let given_back = done.is_closed() || self.context.token().is_cancelled();
         if given_back || self.context.is_cancelled() {
-            if let Err(error) = self.store.release(&self.claim).await {
-                tracing::debug!(id = %self.id, %error, "a claim was left to lapse");
-            }
+            self.release().await;
             if given_back {
                 return None;
             }
@@ -212,7 +212,7 @@ impl Command {
             ));
         }
         let lost = self.context.token().clone();
-        let context = self.context.with_attempt(attempt);
+        let context = self.context.clone().with_attempt(attempt);
         let future = context.clone().scope(async move { handler().await });
         let outcome = tokio::select! {
             biased;
@@ -224,19 +224,30 @@ impl Command {
                 let ran = match Outcome::of(&answer) {
                     Outcome::Value => true,
                     Outcome::HandlerError => !context.key_is_released(),
-                    Outcome::Fault(code) => code.may_have_executed(),
+                    Outcome::Fault(code) => self.errors_count && code.may_have_executed(),
                 };
                 if !ran {
-                    // Nothing was done under this key: it is free for another request.
-                    let _ = self.store.release(&self.claim).await;
+                    // Nothing was done under this key, or it is to be done again: it is free.
+                    self.release().await;
                 }
                 Some(Finished {
                     answer,
                     record: ran.then_some(self.claim),
                 })
             }
-            // Not recorded: the claim lapses, and the key may be used again.
-            Err(_) => unrecorded(panicked()),
+            Err(_) => {
+                // Not recorded: the claim lapses, and the key may be used again.
+                if !self.errors_count {
+                    self.release().await;
+                }
+                unrecorded(panicked())
+            }
+        }
+    }
+
+    async fn release(&self) {
+        if let Err(error) = self.store.release(&self.claim).await {
+            tracing::debug!(id = %self.id, %error, "a claim was left to lapse");
         }
     }
 

@@ -159,6 +159,7 @@ impl Dispatch {
             context,
             id,
             content_type: payload.content_type,
+            errors_count: true,
         };
         command.start(run, move || service.dispatch(position, payload))
     }

@@ -25,13 +25,19 @@ impl Refusing for Refuses {
     }
 }
 
-async fn bus() -> (Bus, Arc<dyn Transport>) {
+pub(crate) async fn bus() -> (Bus, Arc<dyn Transport>) {
     let transport: Arc<dyn Transport> = MemoryTransport::new();
     let bus = Bus::builder()
         .open(Arc::clone(&transport), MemoryReplies::new())
         .await
         .unwrap();
     (bus, transport)
+}
+
+/// How many messages of a queue are kept as dead letters.
+pub(crate) async fn kept(transport: &Arc<dyn Transport>, of: &str) -> u64 {
+    let dead = transport.inspect(&format!("{of}.dead")).await.unwrap();
+    dead.unwrap().waiting
 }
 
 async fn dead(transport: &Arc<dyn Transport>, of: &str) -> Box<dyn Deliveries> {

@@ -13,6 +13,7 @@ mod dead_letters;
 mod deadlines;
 mod errors;
 mod events;
+mod events_given_back;
 mod layers;
 mod repeated;
 mod round_trip;
