@@ -16,6 +16,7 @@ pub(crate) struct Claims {
     claim: Script,
     renew: Script,
     release: Script,
+    lapse: Script,
     finish: Script,
 }
 
@@ -44,6 +45,7 @@ impl Claims {
             claim: Script::new(include_str!("scripts/claim.lua")),
             renew: Script::new(include_str!("scripts/renew.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
+            lapse: Script::new(include_str!("scripts/lapse.lua")),
             finish: Script::new(include_str!("scripts/finish.lua")),
         }
     }
@@ -87,6 +89,16 @@ impl Claims {
         claim: &Claim,
     ) -> Result<(), Failure> {
         let mut asked = self.release.key(keys.claim(&claim.key));
+        Ok(asked.arg(&claim.owner).invoke_async(link).await?)
+    }
+
+    pub(crate) async fn lapse(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+        claim: &Claim,
+    ) -> Result<(), Failure> {
+        let mut asked = self.lapse.key(keys.claim(&claim.key));
         Ok(asked.arg(&claim.owner).invoke_async(link).await?)
     }
 

@@ -103,6 +103,13 @@ impl ReplyStore for RedisStore {
             .map_err(|failure| failure.store("release a claim"))
     }
 
+    async fn lapse(&self, claim: &Claim) -> Result<(), StoreError> {
+        let asked = self
+            .writer
+            .run(|mut link| async move { self.claims.lapse(&mut link, &self.keys, claim).await });
+        asked.await.map_err(|failure| failure.store("end a lease"))
+    }
+
     fn health(&self) -> StoreHealth {
         if self.stop.is_cancelled() {
             return StoreHealth::Down("closed".to_owned());

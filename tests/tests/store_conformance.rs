@@ -42,6 +42,7 @@ macro_rules! suite {
             claims::a_claim_whose_record_is_gone_is_made_again,
             claims::a_renewed_claim_does_not_lapse,
             claims::a_released_claim_does_not_count,
+            claims::a_run_that_lapsed_counts,
             claims::an_outcome_is_forgotten_after_its_retention,
         }
     };

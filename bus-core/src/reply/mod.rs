@@ -79,12 +79,20 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// The store can't be reached.
     async fn renew(&self, claim: &Claim) -> Result<bool, StoreError>;
 
-    /// Gives up a claim whose command did not start, so that another may run it at once. The
-    /// attempt does not count. Does nothing if it belongs to another owner by now.
+    /// Gives up a claim whose command did not start, did nothing, or is to be run again, so that
+    /// another may run it at once. The attempt does not count. Does nothing if it has an outcome or
+    /// belongs to another owner by now.
     ///
     /// # Errors
     /// The store can't be reached; the claim lapses by itself.
     async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
+
+    /// Ends the lease of a run that came to no outcome, such as one that panicked, so that another
+    /// may run it at once. Unlike with [`release`](Self::release) the attempt counts.
+    ///
+    /// # Errors
+    /// The store can't be reached; the claim lapses by itself.
+    async fn lapse(&self, claim: &Claim) -> Result<(), StoreError>;
 
     /// Whether replies can be stored and heard right now.
     fn health(&self) -> StoreHealth;
@@ -149,7 +157,7 @@ pub struct Claim {
 /// The answer to a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claimed {
-    /// Run it. `attempt` is 1 the first time, and higher after runs whose process died.
+    /// Run it. `attempt` is 1 the first time, and higher after runs that did not end.
     Run {
         /// Counts the runs that were started.
         attempt: u32,

@@ -1,4 +1,4 @@
--- Gives up a claim whose command did not start; the attempt does not count.
+-- Gives up a claim whose command did nothing; the attempt does not count.
 -- KEYS: claim. ARGV: owner.
 local held = redis.call('HMGET', KEYS[1], 'owner', 'state', 'attempt')
 if held[1] ~= ARGV[1] or held[2] == 'done' then return 0 end

@@ -216,6 +216,27 @@ pub(crate) async fn a_released_claim_does_not_count(bench: Bench) {
     assert_eq!(store.claim(&by("e")).await, done("ok"));
 }
 
+pub(crate) async fn a_run_that_lapsed_counts(bench: Bench) {
+    let store = bench.open().await;
+    store.claim(&by("a")).await;
+    store.store.lapse(&by("b")).await.unwrap();
+    assert_eq!(store.claim(&by("b")).await, Claimed::Running);
+    store.store.lapse(&by("a")).await.unwrap();
+    store.finish(&by("a"), "from the dead").await;
+    assert_eq!(store.claim(&by("b")).await, run(2));
+    assert!(!store.store.renew(&by("a")).await.unwrap());
+    store.finish(&by("b"), "ok").await;
+    store.store.lapse(&by("b")).await.unwrap();
+    assert_eq!(store.claim(&by("c")).await, done("ok"));
+    // Nor does it make a record that was not there.
+    let other = Claim {
+        key: "Accounts.post:43".to_owned(),
+        ..by("a")
+    };
+    store.store.lapse(&other).await.unwrap();
+    assert_eq!(store.claim(&other).await, run(1));
+}
+
 pub(crate) async fn an_outcome_is_forgotten_after_its_retention(bench: Bench) {
     let store = bench.open().await;
     let claim = Claim {

@@ -24,8 +24,8 @@ enum State {
         owner: Arc<str>,
         lapses: Instant,
     },
-    /// Given up before it started.
-    Released,
+    /// Given up: anyone may run it.
+    Free,
     Done {
         owner: Arc<str>,
         frame: Bytes,
@@ -59,7 +59,7 @@ impl Claims {
                 State::Running { lapses, .. } if *lapses > Instant::now() => {
                     return Claimed::Running;
                 }
-                State::Running { .. } | State::Released => record.attempt.saturating_add(1),
+                State::Running { .. } | State::Free => record.attempt.saturating_add(1),
             },
         };
         self.run(claim, attempt);
@@ -84,7 +84,14 @@ impl Claims {
         match record.filter(|record| record.is_run_by(claim)) {
             None => {}
             Some(record) if record.attempt <= 1 => self.0.remove(&*claim.key),
-            Some(record) => self.set(claim, record.attempt - 1, State::Released),
+            Some(record) => self.set(claim, record.attempt - 1, State::Free),
+        }
+    }
+
+    pub(super) fn lapse(&mut self, claim: &Claim) {
+        let record = self.0.get(&*claim.key);
+        if let Some(record) = record.filter(|record| record.is_run_by(claim)) {
+            self.set(claim, record.attempt, State::Free);
         }
     }
 
@@ -118,7 +125,7 @@ impl Claims {
         let ttl = match &state {
             // The count of attempts has to outlive the run that did not end.
             State::Running { .. } => claim.retention.saturating_add(claim.lease),
-            State::Released | State::Done { .. } => claim.retention,
+            State::Free | State::Done { .. } => claim.retention,
         };
         let record = Record {
             fingerprint: claim.fingerprint,
@@ -220,6 +227,20 @@ mod tests {
         claims.release(&by("c"));
         claims.finish(&by("c"), "given up".into());
         assert_eq!(claims.claim(&by("c")), Claimed::Run { attempt: 2 });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_lapsed_counts() {
+        let mut claims = Claims::default();
+        claims.claim(&by("a"));
+        claims.lapse(&by("b"));
+        assert_eq!(claims.claim(&by("b")), Claimed::Running);
+        claims.lapse(&by("a"));
+        assert_eq!(claims.finish(&by("a"), "from the dead".into()), None);
+        assert_eq!(claims.claim(&by("b")), Claimed::Run { attempt: 2 });
+        claims.finish(&by("b"), "ok".into());
+        claims.lapse(&by("b"));
+        assert_eq!(claims.claim(&by("c")), done("ok"));
     }
 
     #[tokio::test(start_paused = true)]

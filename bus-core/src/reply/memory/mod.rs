@@ -184,6 +184,12 @@ impl ReplyStore for MemoryStore {
         Ok(())
     }
 
+    async fn lapse(&self, claim: &Claim) -> Result<(), StoreError> {
+        let namespace = self.open("end a lease")?;
+        lock(&namespace.claims).lapse(claim);
+        Ok(())
+    }
+
     fn health(&self) -> StoreHealth {
         match self.open("") {
             Ok(_) => StoreHealth::Up,
