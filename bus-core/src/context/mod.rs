@@ -112,14 +112,16 @@ impl Context {
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether the broker may have delivered this request before, to here or to another worker.
+    /// Whether this request may have been delivered before, to here or to another worker: the
+    /// broker says that it delivers it again, or its caller, who lost a connection, that it
+    /// published it again.
     #[must_use]
     pub fn redelivered(&self) -> bool {
         self.0.redelivered
     }
 
-    /// Counts the runs of a command: more than 1 after a worker died running it. Always 1 for a
-    /// query.
+    /// Counts the runs of a command: more than 1 after one that did not end, because its worker
+    /// died or it panicked. Always 1 for a query.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.0.attempt
@@ -190,7 +192,9 @@ impl Context {
 
     /// The same call as seen by its `attempt`-th run.
     pub(crate) fn with_attempt(mut self, attempt: u32) -> Self {
-        Arc::make_mut(&mut self.0).attempt = attempt;
+        if self.0.attempt != attempt {
+            Arc::make_mut(&mut self.0).attempt = attempt;
+        }
         self
     }
 }

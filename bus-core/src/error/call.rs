@@ -100,7 +100,7 @@ pub enum FailureKind {
     Unroutable,
     /// No reply came in time.
     TimedOut,
-    /// Its time had passed before the handler started; it was not run.
+    /// Its time had passed before the handler started.
     Expired,
     /// The queue is full, the broker or the service sheds load, or too many calls are waiting.
     Overloaded,
@@ -118,7 +118,8 @@ pub enum FailureKind {
     Denied,
     /// The idempotency key was used for another request.
     KeyConflict,
-    /// The command was started as often as allowed, and its worker died each time.
+    /// The command was started before and never ended; its time has passed, or it was started as
+    /// often as is allowed.
     Interrupted,
     /// A layer, of the client or the server, failed.
     Layer,
@@ -141,7 +142,7 @@ impl FailureKind {
             Self::Disconnected => "found no connection",
             Self::Denied => "was denied",
             Self::KeyConflict => "has an idempotency key that was used for another request",
-            Self::Interrupted => "lost its worker every time it was started",
+            Self::Interrupted => "was started and never ended",
             Self::Layer => "failed in a layer",
         }
     }
@@ -201,7 +202,7 @@ impl CallFailure {
             FaultCode::Failed => FailureKind::Layer,
         };
         let mut failure = Self::new(kind, "", "");
-        failure.0.may_have_executed = fault.code.may_have_executed();
+        failure.0.may_have_executed = fault.may_have_executed;
         failure.with_source(ServerSaid(fault.message))
     }
 

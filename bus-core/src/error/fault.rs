@@ -9,15 +9,25 @@ pub struct Fault {
     pub code: FaultCode,
     /// What happened, naming the thing; holds no argument values.
     pub message: String,
+    /// Whether the handler can have run, wholly or in part: by what the code says of this delivery,
+    /// and by what is known of earlier ones.
+    pub may_have_executed: bool,
 }
 
 impl Fault {
-    /// A fault.
+    /// A fault; its code decides whether the handler can have run.
     pub fn new(code: FaultCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
+            may_have_executed: code.may_have_executed(),
         }
+    }
+
+    /// Says that, whatever the code says, the handler can have run.
+    pub(crate) fn may_have_been_executed(mut self) -> Self {
+        self.may_have_executed = true;
+        self
     }
 }
 
@@ -60,7 +70,7 @@ macro_rules! fault_codes {
                 }
             }
 
-            /// Whether the handler can have run, wholly or in part.
+            /// Whether the handler can have run, wholly or in part, in the delivery that ends so.
             #[must_use]
             pub const fn may_have_executed(self) -> bool {
                 match self {
@@ -91,7 +101,8 @@ fault_codes! {
     Panicked = "panicked", may_have_executed: true;
     /// The handler answered, but the answer can't be sent: too large, or not encodable.
     BadReply = "bad_reply", may_have_executed: true;
-    /// The command was started as often as allowed, and its worker died each time.
+    /// The command was started before and never ended. It is not started again: its time has
+    /// passed, or that was as often as is allowed.
     Interrupted = "interrupted", may_have_executed: true;
     /// A layer of the server refused or failed.
     Failed = "failed", may_have_executed: true;

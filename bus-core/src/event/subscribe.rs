@@ -16,8 +16,9 @@ use crate::{
     reply::{Claim, Reply, ReplyStore, ReplyTarget},
     server::{
         Answer, AnswerFuture, Intake, Serving,
-        command::{Command, Run},
+        command::{Command, End, Run, RunState},
         dead_letter::DeadLetters,
+        envelope::is_repeated,
         settlement::{Kind, Outcome, settle},
         store_until,
     },
@@ -206,7 +207,7 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
             ..
         } = delivery;
         let run = Run::default();
-        let command = self.command(&message, redelivered);
+        let command = self.command(&message, redelivered || is_repeated(&message));
         let id = command.id;
         let token = command.context.token().clone();
         let handler = self.run(&message);
@@ -216,6 +217,7 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
             Kind {
                 awaited: false,
                 command: true,
+                repetition: false,
             },
         );
         if settlement.dead_letter && token.is_cancelled() {
@@ -226,18 +228,19 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
         let outcome = answer.label();
         metrics::counter!("replybus_events_total", "event" => E::ROUTING_KEY, "outcome" => outcome)
             .increment(1);
-        if let Some(record) = run.take_record() {
+        if let RunState::Ended(End::Ran(held)) = run.take() {
             let reply = Reply {
                 id,
                 target: ReplyTarget::None,
                 frame: answer.encode(ContentType::MessagePack),
                 ttl: Duration::ZERO,
-                record: Some(record),
+                record: Some(held.claim.clone()),
             };
             let until = Instant::now() + CALL_TIMEOUT_MAX;
             if !store_until(self.store.as_ref(), reply, until).await {
                 return;
             }
+            held.recorded();
         }
         if settlement.dead_letter {
             tracing::warn!(event = E::ROUTING_KEY, group = self.group, %id, outcome, "an event was not handled");
@@ -246,7 +249,7 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
         settler.settle(Settled::Ack);
     }
 
-    fn command(&self, message: &Message, redelivered: bool) -> Command {
+    fn command(&self, message: &Message, seen_before: bool) -> Command {
         let properties = &message.properties;
         // Without an id of its own an event can't be told from a repetition.
         let name = properties.message_id.as_deref().filter(|id| id.len() <= 64);
@@ -254,7 +257,7 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
         let name = name.map_or_else(|| id.to_string(), str::to_owned);
         let context = Context::builder()
             .call_id(id)
-            .redelivered(redelivered)
+            .redelivered(seen_before)
             .caller(properties.app_id.clone())
             .serving("event", E::ROUTING_KEY)
             .cancelled_by(self.cancel.child_token())
@@ -271,6 +274,7 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
             context: context.build(),
             id,
             content_type: ContentType::MessagePack,
+            start_by: None,
             // Not remembered as handled: given back, or put back from the dead letters, it runs
             // again.
             errors_count: false,

@@ -1,20 +1,20 @@
 //! The way of one delivery through the server: read, run, reply, keep, settle.
 
 use super::{
+    command::{End, Finished, Held, Run, RunState},
     dead_letter::DeadLetters,
-    envelope::Envelope,
+    envelope::{Envelope, expired, is_repeated},
     pipeline::{ServerService, answer_of},
     request::Request,
     service::{Answer, Payload},
-    settlement::{Kind, Outcome, settle},
+    settlement::{Kind, Outcome, Settlement, settle},
 };
 use crate::{
-    contract::ServiceContract,
+    contract::{MethodKind, ServiceContract},
     error::{Fault, FaultCode},
     limits::{CALL_TIMEOUT_MAX, REPLY_TTL},
     message::Message,
-    reply::{Claim, Reply, ReplyStore, ReplyTarget},
-    server::command::Run,
+    reply::{Reply, ReplyStore, ReplyTarget},
     transport::{Delivery, Settled},
 };
 use std::{sync::Arc, time::Duration};
@@ -45,58 +45,92 @@ impl Deliverer {
             settler,
         } = delivery;
         let mut envelope = Envelope::read(&message, received, self.store.as_ref());
+        let seen_before = redelivered || is_repeated(&message);
         let run = Run::default();
-        let answer = match self.request(&mut envelope, &message, redelivered, &run) {
+        let answer = match self.request(&mut envelope, &message, seen_before, &run) {
             Ok(request) => {
                 let span = span(&request, &envelope);
                 self.run(pipeline, request).instrument(span).await
             }
             Err(fault) => {
                 drop(pipeline);
-                Answer::fault(fault.code, fault.message)
+                fault.into()
             }
         };
-        self.count(&message, &answer, &envelope);
-        let kind = Kind {
-            awaited: envelope.awaited(),
-            command: message.properties.persistent,
+        let (end, abandoned) = match run.take() {
+            RunState::Ended(end) => (end, None),
+            RunState::Abandoned(finished) => (End::Started, Some(finished)),
         };
-        let settlement = settle(Outcome::of(&answer), kind);
-        let record = run.take_record();
-        if settlement.reply || record.is_some() {
-            let reply = self.reply(&envelope, &answer, record);
-            if !self.store(reply, &envelope).await {
-                // Dropping the settler gives the message back: another worker may reach the store.
+        let mut came = Came::of(answer, end, seen_before, &envelope, &message);
+        self.count(&message, &came.answer, &envelope);
+        if !self
+            .answer(&mut came, &envelope, envelope.target.clone())
+            .await
+        {
+            // Dropping the settler gives the message back: another worker may reach the store.
+            return;
+        }
+        if let Some(finished) = abandoned {
+            // A layer gave up on a command. Its caller has an answer; what it came to is recorded,
+            // and says what becomes of the message.
+            let Ok(Finished { answer, end }) = finished.await else {
+                // It was not started because this worker is told to stop.
+                return;
+            };
+            came = Came::of(answer, end, seen_before, &envelope, &message);
+            if !Box::pin(self.answer(&mut came, &envelope, ReplyTarget::None)).await {
                 return;
             }
         }
-        if let Some(finished) = run.abandoned().await {
-            // A layer gave up on a command that has now ended; only its record is still to be made.
-            let mut reply = self.reply(&envelope, &finished.answer, finished.record);
-            reply.target = ReplyTarget::None;
-            if reply.record.is_some() && !Box::pin(self.store(reply, &envelope)).await {
-                return;
-            }
-        }
-        if settlement.dead_letter {
+        if came.settlement.dead_letter {
             // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
-            Box::pin(self.dead_letters.keep(message, &answer)).await;
+            Box::pin(self.dead_letters.keep(message, &came.answer)).await;
         }
         settler.settle(Settled::Ack);
+    }
+
+    /// Stores the reply and the record, as far as there are such; `false` if the message must go
+    /// back to the queue.
+    async fn answer(&self, came: &mut Came, envelope: &Envelope, target: ReplyTarget) -> bool {
+        let held = came.held.take();
+        let replies = came.settlement.reply && target != ReplyTarget::None;
+        if !replies && held.is_none() {
+            return true;
+        }
+        let reply = Reply {
+            id: envelope.id,
+            target,
+            frame: came.answer.encode(envelope.content_type),
+            ttl: REPLY_TTL,
+            record: held.as_ref().map(|held| held.claim.clone()),
+        };
+        let stored = self.store(reply, envelope).await;
+        if let Some(held) = held
+            && stored
+        {
+            held.recorded();
+        }
+        stored
     }
 
     fn request(
         &self,
         envelope: &mut Envelope,
         message: &Message,
-        redelivered: bool,
+        seen_before: bool,
         run: &Run,
     ) -> Result<Request, Fault> {
-        if let Some(fault) = envelope.refusal() {
+        if let Some(fault) = envelope.take_fault() {
             return Err(fault);
         }
         let name = message.properties.kind.as_deref().unwrap_or_default();
-        let Some((position, method)) = self.contract.method(name) else {
+        let found = self.contract.method(name);
+        // A command that may have been started is not called expired before its claim is asked.
+        let asks = seen_before && found.is_some_and(|(_, m)| m.kind == MethodKind::Command);
+        if !asks && envelope.is_late() {
+            return Err(expired());
+        }
+        let Some((position, method)) = found else {
             let known: Vec<&str> = self.contract.methods.iter().map(|m| m.name).collect();
             let name: String = name.chars().take(64).collect();
             let known = known.join(", ");
@@ -109,7 +143,7 @@ impl Deliverer {
             ));
         };
         let context = envelope
-            .context(message, redelivered)?
+            .context(message, seen_before)?
             .serving(self.contract.name, method.name)
             .cancelled_by(self.cancel.child_token())
             .build();
@@ -122,6 +156,7 @@ impl Deliverer {
                 content_type: envelope.content_type,
                 body: message.body.clone(),
             },
+            start_by: envelope.start_by,
             run: run.clone(),
         })
     }
@@ -132,16 +167,6 @@ impl Deliverer {
             pipeline.ready().await?.call(request).await
         };
         answered.await.unwrap_or_else(|error| answer_of(&error))
-    }
-
-    fn reply(&self, envelope: &Envelope, answer: &Answer, record: Option<Claim>) -> Reply {
-        Reply {
-            id: envelope.id,
-            target: envelope.target.clone(),
-            frame: answer.encode(envelope.content_type),
-            ttl: REPLY_TTL,
-            record,
-        }
     }
 
     /// Stores a reply; `false` if the message must go back to the queue.
@@ -169,10 +194,44 @@ impl Deliverer {
         metrics::histogram!("replybus_serve_seconds", "service" => service, "method" => method)
             .record(envelope.received.elapsed());
         match answer.as_fault() {
-            Some(fault) if fault.code.may_have_executed() => {
+            Some(fault) if fault.may_have_executed => {
                 tracing::warn!(service, method, id = %envelope.id, %fault, "a call failed");
             }
             _ => tracing::debug!(service, method, id = %envelope.id, outcome, "served"),
+        }
+    }
+}
+
+/// What came of a delivery, and what is to be done about it.
+struct Came {
+    answer: Answer,
+    /// The claim to record the answer under.
+    held: Option<Held>,
+    settlement: Settlement,
+}
+
+impl Came {
+    fn of(
+        answer: Answer,
+        end: End,
+        seen_before: bool,
+        envelope: &Envelope,
+        message: &Message,
+    ) -> Self {
+        let answer = if end.may_have_run(seen_before) {
+            answer.may_have_been_executed()
+        } else {
+            answer
+        };
+        let kind = Kind {
+            awaited: envelope.awaited(),
+            command: message.properties.persistent,
+            repetition: !seen_before && matches!(end, End::Elsewhere),
+        };
+        Self {
+            settlement: settle(Outcome::of(&answer), kind),
+            held: end.into_held(),
+            answer,
         }
     }
 }

@@ -24,9 +24,22 @@ pub(crate) struct Envelope {
     /// When the caller stops waiting, by this process's clock.
     pub(crate) deadline: Option<Instant>,
     /// When it is no longer to be started.
-    expires: Option<Instant>,
+    pub(crate) start_by: Option<Instant>,
     /// The first thing that is wrong with it.
     fault: Option<Fault>,
+}
+
+/// Whether a message is a copy that was published again: an earlier one may have been delivered.
+pub(crate) fn is_repeated(message: &Message) -> bool {
+    message.properties.header(headers::REPEATED) == Some("true")
+}
+
+/// The fault of a request that was not started in time.
+pub(crate) fn expired() -> Fault {
+    Fault::new(
+        FaultCode::Expired,
+        "its time had passed before it was started",
+    )
 }
 
 impl Envelope {
@@ -81,13 +94,14 @@ impl Envelope {
             expires.map_or(by_clock, |expires| expires.min(by_clock))
         });
         let waits = matches!(target, ReplyTarget::Inbox(_));
+        let deadline = deadline.or(if waits { expires } else { None });
         Self {
             id,
             target,
             content_type,
             received,
-            deadline: deadline.or(if waits { expires } else { None }),
-            expires,
+            deadline,
+            start_by: deadline.into_iter().chain(expires).min(),
             fault,
         }
     }
@@ -112,31 +126,26 @@ impl Envelope {
         self.target != ReplyTarget::None
     }
 
-    /// Why it must not be started, if so.
-    pub(crate) fn refusal(&mut self) -> Option<Fault> {
-        if let Some(fault) = self.fault.take() {
-            return Some(fault);
-        }
-        let now = Instant::now();
-        let late = |until: Option<Instant>| until.is_some_and(|until| until <= now);
-        (late(self.deadline) || late(self.expires)).then(|| {
-            Fault::new(
-                FaultCode::Expired,
-                "its time had passed before it was started",
-            )
-        })
+    /// What is wrong with it, if something is.
+    pub(crate) fn take_fault(&mut self) -> Option<Fault> {
+        self.fault.take()
+    }
+
+    /// Whether its time has passed.
+    pub(crate) fn is_late(&self) -> bool {
+        self.start_by.is_some_and(|by| by <= Instant::now())
     }
 
     /// The beginning of its context.
     pub(crate) fn context(
         &self,
         message: &Message,
-        redelivered: bool,
+        seen_before: bool,
     ) -> Result<ContextBuilder, Fault> {
         let properties = &message.properties;
         let mut context = Context::builder()
             .call_id(self.id)
-            .redelivered(redelivered)
+            .redelivered(seen_before)
             .caller(properties.app_id.clone())
             .metadata(Metadata::from_headers(&properties.headers));
         if let Some(deadline) = self.deadline {
@@ -178,14 +187,11 @@ mod tests {
     #[tokio::test]
     async fn clocks_may_differ_by_the_allowance() {
         // The caller's clock is behind ours: by its word the deadline has passed.
-        let mut near = read(with_deadline(-200, 2_000)).await;
-        assert_eq!(near.refusal(), None);
+        let near = read(with_deadline(-200, 2_000)).await;
+        assert!(!near.is_late());
         // A request that was held back: more than any clock explains.
-        let mut far = read(with_deadline(-2_000, 2_000)).await;
-        assert_eq!(
-            far.refusal().map(|fault| fault.code),
-            Some(FaultCode::Expired)
-        );
+        let far = read(with_deadline(-2_000, 2_000)).await;
+        assert!(far.is_late());
         // The caller's clock is ahead: the time to live bounds what is left.
         let ahead = read(with_deadline(60_000, 2_000)).await;
         let left = ahead.deadline.unwrap() - ahead.received;
@@ -204,7 +210,7 @@ mod tests {
         let mut hostile = read(properties(Some("session:admin"))).await;
         assert_eq!(hostile.target, ReplyTarget::Key);
         assert_eq!(
-            hostile.refusal().map(|fault| fault.code),
+            hostile.take_fault().map(|fault| fault.code),
             Some(FaultCode::BadRequest)
         );
         assert_eq!(read(Properties::default()).await.target, ReplyTarget::None);
@@ -219,7 +225,7 @@ mod tests {
         .await;
         assert!(!envelope.awaited());
         assert_eq!(
-            envelope.refusal().map(|fault| fault.code),
+            envelope.take_fault().map(|fault| fault.code),
             Some(FaultCode::BadRequest)
         );
     }

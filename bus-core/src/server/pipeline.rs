@@ -150,6 +150,7 @@ impl Dispatch {
             context,
             position,
             payload,
+            start_by,
             run,
             ..
         } = request;
@@ -159,6 +160,7 @@ impl Dispatch {
             context,
             id,
             content_type: payload.content_type,
+            start_by,
             errors_count: true,
         };
         command.start(run, move || service.dispatch(position, payload))

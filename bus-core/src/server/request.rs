@@ -5,6 +5,7 @@ use crate::{
     context::Context,
     contract::{MethodContract, MethodKind, ServiceContract},
 };
+use tokio::time::Instant;
 
 /// A call, as a server layer sees it.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Request {
     pub(crate) method: &'static MethodContract,
     pub(crate) context: Context,
     pub(crate) payload: Payload,
+    /// When it is no longer to be started.
+    pub(crate) start_by: Option<Instant>,
     /// Where a command's run is found again if a layer drops the future that waits for it.
     pub(crate) run: Run,
 }

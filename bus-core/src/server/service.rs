@@ -72,7 +72,7 @@ impl Answer {
     /// An answer in place of the handler's, such as a layer's refusal.
     #[must_use]
     pub fn fault(code: FaultCode, message: impl Into<String>) -> Self {
-        Self(AnswerKind::Fault(Fault::new(code, message)))
+        Fault::new(code, message).into()
     }
 
     /// The answer of a handler that has nothing to say.
@@ -92,6 +92,14 @@ impl Answer {
         match &self.0 {
             AnswerKind::Fault(fault) => Some(fault),
             AnswerKind::Ok(_) | AnswerKind::Handler(_) => None,
+        }
+    }
+
+    /// A fault that, whatever its code says, can have been executed; any other answer as it is.
+    pub(crate) fn may_have_been_executed(self) -> Self {
+        match self.0 {
+            AnswerKind::Fault(fault) => Self(AnswerKind::Fault(fault.may_have_been_executed())),
+            kind => Self(kind),
         }
     }
 
@@ -144,6 +152,12 @@ impl Answer {
             FaultCode::BadReply,
             format!("the answer can't be sent: {error}"),
         )
+    }
+}
+
+impl From<Fault> for Answer {
+    fn from(fault: Fault) -> Self {
+        Self(AnswerKind::Fault(fault))
     }
 }
 

@@ -13,7 +13,10 @@ pub(crate) enum Outcome {
     /// The handler returned its own error.
     HandlerError,
     /// The handler did not answer.
-    Fault(FaultCode),
+    Fault {
+        code: FaultCode,
+        may_have_executed: bool,
+    },
 }
 
 /// What is known of the delivery itself.
@@ -23,6 +26,8 @@ pub(crate) struct Kind {
     pub(crate) awaited: bool,
     /// It changes something: it was sent to survive.
     pub(crate) command: bool,
+    /// It repeats a command whose first delivery is running, and is kept if need be.
+    pub(crate) repetition: bool,
 }
 
 /// What to do with it, in this order, before it is acknowledged.
@@ -37,26 +42,31 @@ impl Outcome {
         match &answer.0 {
             AnswerKind::Ok(_) => Self::Value,
             AnswerKind::Handler(_) => Self::HandlerError,
-            AnswerKind::Fault(fault) => Self::Fault(fault.code),
+            AnswerKind::Fault(fault) => Self::Fault {
+                code: fault.code,
+                may_have_executed: fault.may_have_executed,
+            },
         }
     }
 }
 
 /// The table. A caller that waits is always answered. A command is kept as a dead letter when it
-/// may have been half done, and when nobody would otherwise learn that it was not done at all. A
-/// message that expired is not kept: that is what its expiry asked for.
+/// may have been half done, unless another delivery of it answers for that; and when nobody would
+/// otherwise learn that it was not done at all. A message that expired unstarted is not kept: that
+/// is what its expiry asked for.
 pub(crate) const fn settle(outcome: Outcome, kind: Kind) -> Settlement {
     let unseen = kind.command && !kind.awaited;
     let dead_letter = match outcome {
-        Outcome::Value | Outcome::Fault(FaultCode::Expired) => false,
-        Outcome::HandlerError => unseen,
-        Outcome::Fault(code) => {
-            if code.may_have_executed() {
-                kind.command
-            } else {
-                unseen
-            }
-        }
+        Outcome::Value
+        | Outcome::Fault {
+            code: FaultCode::Expired,
+            may_have_executed: false,
+        } => false,
+        Outcome::Fault {
+            may_have_executed: true,
+            ..
+        } => unseen || (kind.command && !kind.repetition),
+        Outcome::HandlerError | Outcome::Fault { .. } => unseen,
     };
     Settlement {
         reply: kind.awaited,
@@ -72,12 +82,22 @@ mod tests {
     #[test]
     fn the_whole_table() {
         let mut outcomes = vec![Outcome::Value, Outcome::HandlerError];
-        outcomes.extend(FaultCode::ALL.iter().map(|code| Outcome::Fault(*code)));
-        outcomes.push(Outcome::Fault(FaultCode::Unknown));
+        for code in FaultCode::ALL.iter().chain([&FaultCode::Unknown]) {
+            outcomes.extend([false, true].map(|may_have_executed| Outcome::Fault {
+                code: *code,
+                may_have_executed,
+            }));
+        }
         for outcome in outcomes {
-            for (awaited, command) in [(false, false), (false, true), (true, false), (true, true)] {
-                let settlement = settle(outcome, Kind { awaited, command });
-                let about = format!("{outcome:?}, awaited {awaited}, command {command}");
+            for bits in 0_u8..8 {
+                let [awaited, command, repetition] = [1, 2, 4].map(|bit| bits & bit != 0);
+                let kind = Kind {
+                    awaited,
+                    command,
+                    repetition,
+                };
+                let settlement = settle(outcome, kind);
+                let about = format!("{outcome:?}, {kind:?}");
                 // Every caller that waits is answered, once.
                 assert_eq!(settlement.reply, awaited, "{about}");
                 // A question is never kept.
@@ -89,16 +109,23 @@ mod tests {
                 );
                 // No failed command disappears without anybody being told.
                 let failed = outcome != Outcome::Value;
-                let expired = outcome == Outcome::Fault(FaultCode::Expired);
+                let expired = outcome
+                    == Outcome::Fault {
+                        code: FaultCode::Expired,
+                        may_have_executed: false,
+                    };
                 if command && failed && !expired {
                     assert!(settlement.reply || settlement.dead_letter, "{about}");
                 }
-                // What may be half done is kept even when its caller was told.
-                if let Outcome::Fault(code) = outcome
+                // What may be half done is kept even when its caller was told, once.
+                if let Outcome::Fault {
+                    may_have_executed: true,
+                    ..
+                } = outcome
                     && command
-                    && code.may_have_executed()
+                    && awaited
                 {
-                    assert!(settlement.dead_letter, "{about}");
+                    assert_eq!(settlement.dead_letter, !repetition, "{about}");
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The frame of a reply: `{"status": "ok", "body": ..}` or
-//! `{"status": "error", "code": .., "message": .., "body": ..}`, in the request's encoding.
+//! `{"status": "error", "code": .., "message": .., "may_have_executed": .., "body": ..}`, in the
+//! request's encoding.
 
 use crate::{
     codec::{self, CodecError, ContentType},
@@ -89,14 +90,16 @@ impl ReplyFrame {
             status: &'static str,
             code: &'static str,
             message: &'a str,
+            may_have_executed: bool,
         }
         let error = Error {
             status: "error",
             code: fault.code.as_str(),
             message: &fault.message,
+            may_have_executed: fault.may_have_executed,
         };
         let mut frame = Vec::with_capacity(160);
-        // Three strings into a growing buffer: neither encoder has a way to fail.
+        // Three strings and a flag into a growing buffer: neither encoder has a way to fail.
         let _ = codec::append(content_type, &error, &mut frame);
         frame.into()
     }
@@ -121,6 +124,7 @@ fn decode_json(frame: &Bytes) -> Result<ReplyFrame, FrameError> {
         status: String,
         code: Option<String>,
         message: Option<String>,
+        may_have_executed: Option<bool>,
         // A body of `null` is a body: an Option of its own would read it as none.
         #[serde(borrow, default, deserialize_with = "present")]
         body: Option<&'a RawValue>,
@@ -137,6 +141,7 @@ fn decode_json(frame: &Bytes) -> Result<ReplyFrame, FrameError> {
         status: &json.status,
         code: json.code.as_deref(),
         message: json.message.as_deref(),
+        may_have_executed: json.may_have_executed,
         body,
     }
     .frame()
@@ -152,6 +157,7 @@ fn decode_msgpack(frame: &Bytes) -> Result<ReplyFrame, FrameError> {
             "status" => parts.status = read_str(&mut rest)?,
             "code" => parts.code = Some(read_str(&mut rest)?),
             "message" => parts.message = Some(read_str(&mut rest)?),
+            "may_have_executed" => parts.may_have_executed = Some(read_bool(&mut rest)?),
             key => {
                 // The body is written last, so its length need not be looked for.
                 let len = if key == "body" && entry + 1 == entries {
@@ -183,11 +189,17 @@ fn read_str<'a>(rest: &mut &'a [u8]) -> Result<&'a str, FrameError> {
     Ok(text)
 }
 
+fn read_bool(rest: &mut &[u8]) -> Result<bool, FrameError> {
+    rmp::decode::read_bool(rest)
+        .map_err(|error| FrameError::new(format!("expected true or false, {error}")))
+}
+
 #[derive(Default)]
 struct Parts<'a> {
     status: &'a str,
     code: Option<&'a str>,
     message: Option<&'a str>,
+    may_have_executed: Option<bool>,
     body: Option<Bytes>,
 }
 
@@ -197,10 +209,16 @@ impl Parts<'_> {
         match (self.status, self.code) {
             ("ok", _) => Ok(ReplyFrame::Ok(body(self.body)?)),
             ("error", Some(HANDLER)) => Ok(ReplyFrame::Handler(body(self.body)?)),
-            ("error", Some(code)) => Ok(ReplyFrame::Fault(Fault::new(
-                FaultCode::from_wire(code),
-                self.message.unwrap_or(code),
-            ))),
+            ("error", Some(text)) => {
+                let code = FaultCode::from_wire(text);
+                let ran = self.may_have_executed;
+                Ok(ReplyFrame::Fault(Fault {
+                    code,
+                    message: self.message.unwrap_or(text).to_owned(),
+                    // Not every service says it: then the code decides.
+                    may_have_executed: ran.unwrap_or(code.may_have_executed()),
+                }))
+            }
             ("error", None) => Err(FrameError::new("an error without a code")),
             (status, _) => Err(FrameError::new(format!("status {status:?} is not known"))),
         }
@@ -230,11 +248,13 @@ mod tests {
             );
             for code in FaultCode::ALL {
                 let fault = Fault::new(*code, "why");
-                let frame = ReplyFrame::encode_fault(content_type, &fault);
-                assert_eq!(
-                    ReplyFrame::decode(&frame),
-                    Ok((content_type, ReplyFrame::Fault(fault)))
-                );
+                for fault in [fault.clone(), fault.may_have_been_executed()] {
+                    let frame = ReplyFrame::encode_fault(content_type, &fault);
+                    assert_eq!(
+                        ReplyFrame::decode(&frame),
+                        Ok((content_type, ReplyFrame::Fault(fault)))
+                    );
+                }
             }
         }
     }
@@ -252,11 +272,29 @@ mod tests {
         let fault = Fault::new(FaultCode::Expired, "late");
         assert_eq!(
             ReplyFrame::encode_fault(ContentType::MessagePack, &fault),
-            &b"\x83\xa6status\xa5error\xa4code\xa7expired\xa7message\xa4late"[..]
+            &b"\x84\xa6status\xa5error\xa4code\xa7expired\xa7message\xa4late\xb1may_have_executed\xc2"[..]
         );
         assert_eq!(
             ReplyFrame::encode_handler_error(ContentType::Json, "no").unwrap(),
             &br#"{"status":"error","code":"handler","body":"no"}"#[..]
+        );
+    }
+
+    #[test]
+    fn of_a_fault_that_does_not_say_it_the_code_tells_whether_it_ran() {
+        for code in FaultCode::ALL {
+            let (fault, name) = (Fault::new(*code, "why"), code.as_str());
+            let frame = format!(r#"{{"status":"error","code":"{name}","message":"why"}}"#);
+            assert_eq!(
+                ReplyFrame::decode(&frame.into()),
+                Ok((ContentType::Json, ReplyFrame::Fault(fault)))
+            );
+        }
+        let frame = b"\x82\xa6status\xa5error\xa4code\xa7expired";
+        let fault = Fault::new(FaultCode::Expired, "expired");
+        assert_eq!(
+            ReplyFrame::decode(&Bytes::from_static(frame)),
+            Ok((ContentType::MessagePack, ReplyFrame::Fault(fault)))
         );
     }
 

@@ -80,7 +80,7 @@ impl Site {
     }
 }
 
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl replybus::reply::Arrivals for Nobody {
     fn arrived(&self, _: CallId, _: Bytes) {}
@@ -89,7 +89,7 @@ impl replybus::reply::Arrivals for Nobody {
     }
 }
 
-fn request(id: CallId, method: &str) -> Properties {
+pub(crate) fn request(id: CallId, method: &str) -> Properties {
     Properties {
         correlation_id: Some(id.to_string()),
         kind: Some(method.to_owned()),

@@ -1,5 +1,11 @@
-use crate::bank::{AccountsClient, bank};
-use replybus::{Bus, Context, FailureKind, limits, queue_handler};
+use crate::{
+    bank::{AccountsClient, AccountsServer, Ledger, bank},
+    faulty_store::{Faults, FaultyReplies},
+};
+use replybus::{
+    Bus, Context, FailureKind, limits, queue_handler, server::Serving,
+    transport::memory::MemoryTransport,
+};
 use std::{
     future::IntoFuture,
     sync::{
@@ -147,9 +153,9 @@ async fn a_request_that_can_not_be_read_leaves_its_key_free() {
 #[tokio::test]
 async fn a_key_belongs_to_its_queue() {
     let (bus, ledger, client, _serving) = bank().await;
-    let other = crate::bank::Ledger::new();
+    let other = Ledger::new();
     let _tenant = bus
-        .serve(crate::bank::AccountsServer::new(other.clone()))
+        .serve(AccountsServer::new(other.clone()))
         .on_queue("account.tenant-7")
         .await
         .unwrap();
@@ -157,6 +163,94 @@ async fn a_key_belongs_to_its_queue() {
     assert_eq!(client.post(1).idempotency_key("k").await.unwrap(), 1);
     assert_eq!(tenant.post(2).idempotency_key("k").await.unwrap(), 1);
     assert_eq!((ledger.runs(), other.runs()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_panicked_may_be_tried_again_at_once() {
+    let (_bus, ledger, client, _serving) = bank().await;
+    for runs in 1..=limits::ATTEMPTS_MAX {
+        let error = client.panics_half_way().idempotency_key("k").await;
+        assert_eq!(error.unwrap_err().kind(), Some(FailureKind::Panicked));
+        assert_eq!(ledger.runs(), runs);
+    }
+    // Its runs are counted all the same.
+    let error = client.panics_half_way().idempotency_key("k").await;
+    assert_eq!(error.unwrap_err().kind(), Some(FailureKind::Interrupted));
+    assert_eq!(ledger.runs(), limits::ATTEMPTS_MAX);
+}
+
+/// A bus whose store fails when told to, with the service on it.
+async fn faulty_bank() -> (Bus, Arc<Faults>, Ledger, AccountsClient, Serving) {
+    let faults = Arc::new(Faults::default());
+    let builder = Bus::builder();
+    let bus = builder.open(MemoryTransport::new(), FaultyReplies::new(&faults));
+    let (bus, ledger) = (bus.await.unwrap(), Ledger::new());
+    let service = bus.serve(AccountsServer::new(ledger.clone()));
+    let serving = service.drain_within(Duration::ZERO).await.unwrap();
+    let client = AccountsClient::new(&bus);
+    (bus, faults, ledger, client, serving)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_seen_running_is_not_called_unstarted_when_the_store_goes_away() {
+    let (_bus, faults, ledger, client, _serving) = faulty_bank().await;
+    let work = || client.work().idempotency_key("k");
+    let running = tokio::spawn(work().timeout(Duration::from_secs(60)).into_future());
+    ledger.entered(1).await;
+    let again = tokio::spawn(work().timeout(Duration::from_secs(5)).into_future());
+    // Until it has seen the first one run.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    faults.no_claims.store(true, Ordering::SeqCst);
+    let error = again.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), Some(FailureKind::TimedOut));
+    assert!(error.may_have_executed());
+    ledger.open(1);
+    assert_eq!(running.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_is_kept_until_its_outcome_is_recorded() {
+    let (_bus, faults, ledger, client, _serving) = faulty_bank().await;
+    faults.no_replies.store(true, Ordering::SeqCst);
+    let post = || {
+        let call = client.post(1).idempotency_key("k");
+        tokio::spawn(call.timeout(Duration::from_secs(120)).into_future())
+    };
+    let first = post();
+    tokio::time::sleep(limits::CLAIM_LEASE * 2).await;
+    let again = post();
+    tokio::time::sleep(limits::CLAIM_LEASE * 2).await;
+    faults.no_replies.store(false, Ordering::SeqCst);
+    assert_eq!(first.await.unwrap().unwrap(), 1);
+    assert_eq!(again.await.unwrap().unwrap(), 1);
+    assert_eq!(ledger.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_is_recorded_though_its_delivery_was_given_back() {
+    for before in [false, true] {
+        let (bus, faults, ledger, client, serving) = faulty_bank().await;
+        let call = client.work().timeout(Duration::from_secs(60));
+        let call = tokio::spawn(call.into_future());
+        ledger.entered(1).await;
+        faults.no_replies.store(true, Ordering::SeqCst);
+        // It ends while the delivery still waits for it, or when that is gone.
+        if before {
+            ledger.open(1);
+            ledger.left.acquire().await.unwrap().forget();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(serving.shutdown().await.unwrap().given_back, 1);
+        if !before {
+            ledger.open(1);
+        }
+        let other = Ledger::new();
+        let _other = bus.serve(AccountsServer::new(other.clone())).await.unwrap();
+        tokio::time::sleep(limits::CLAIM_LEASE * 2).await;
+        faults.no_replies.store(false, Ordering::SeqCst);
+        assert_eq!(call.await.unwrap().unwrap(), 1);
+        assert_eq!((ledger.runs(), other.runs()), (1, 0));
+    }
 }
 
 #[queue_handler("vault.requests")]

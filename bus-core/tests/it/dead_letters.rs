@@ -10,7 +10,7 @@ use replybus::{
     reply::memory::MemoryReplies,
     transport::{Deliveries, QueueSpec, Settled, Source, Transport, memory::MemoryTransport},
 };
-use std::sync::Arc;
+use std::{future::IntoFuture, sync::Arc, time::Duration};
 
 #[queue_handler("refusing.requests")]
 trait Refusing {
@@ -102,6 +102,24 @@ async fn a_command_that_may_be_half_done_is_kept_even_when_its_caller_knows() {
     // The query's panic left nothing.
     assert_eq!(reason, "panicked");
     assert_eq!(message.properties.kind.as_deref(), Some("panics_half_way"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_of_a_command_that_still_runs_is_not_kept() {
+    let (bus, transport) = bus().await;
+    let ledger = Ledger::new();
+    let serving = bus.serve(AccountsServer::new(ledger.clone()));
+    let serving = serving.await.unwrap();
+    let client = AccountsClient::new(&bus);
+    let work = |timeout| client.work().idempotency_key("k").timeout(timeout);
+    let running = tokio::spawn(work(Duration::from_secs(60)).into_future());
+    ledger.entered(1).await;
+    let error = work(Duration::from_secs(1)).await.unwrap_err();
+    assert!(error.is_timeout() && error.may_have_executed());
+    ledger.open(1);
+    assert_eq!(running.await.unwrap().unwrap(), 1);
+    serving.shutdown().await.unwrap();
+    assert_eq!(kept(&transport, "account.requests").await, 0);
 }
 
 #[tokio::test]

@@ -1,15 +1,12 @@
 //! An event that was given back to its queue is handled by whoever gets it next, whatever becomes of
 //! the run that was left behind.
 
-use crate::dead_letters::{bus, kept};
-use async_trait::async_trait;
-use bytes::Bytes;
+use crate::{
+    dead_letters::{bus, kept},
+    faulty_store::{Faults, FaultyReplies},
+};
 use replybus::{
-    Bus, CallId, Context, Event, SetupError,
-    reply::{
-        Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, StoreError, StoreHealth,
-        memory::MemoryReplies,
-    },
+    Bus, Context, Event,
     transport::{Transport, memory::MemoryTransport},
 };
 use serde::{Deserialize, Serialize};
@@ -68,10 +65,12 @@ async fn an_error_after_the_drain_is_no_outcome() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_lost_its_claim_decides_nothing() {
     let transport: Arc<dyn Transport> = MemoryTransport::new();
+    let faults = Arc::new(Faults::default());
     let bus = Bus::builder()
-        .open(Arc::clone(&transport), Forgetful(MemoryReplies::new()))
+        .open(Arc::clone(&transport), FaultyReplies::new(&faults))
         .await
         .unwrap();
+    faults.taken_over.store(true, Ordering::SeqCst);
     let runs = Arc::new(AtomicU32::new(0));
     let (tell, mut seen) = mpsc::unbounded_channel();
     let handler = move |event: Booked| {
@@ -94,61 +93,4 @@ async fn a_run_that_lost_its_claim_decides_nothing() {
     assert_eq!(timeout(LONG, seen.recv()).await, Ok(Some(5)));
     subscription.shutdown().await.unwrap();
     assert_eq!(kept(&transport, "audit").await, 0);
-}
-
-/// A store that says of every claim that another has it by now.
-struct Forgetful(MemoryReplies);
-
-#[async_trait]
-impl ReplyBackend for Forgetful {
-    async fn open(
-        self: Box<Self>,
-        namespace: &str,
-        arrivals: Arc<dyn Arrivals>,
-    ) -> Result<Arc<dyn ReplyStore>, SetupError> {
-        let store = Box::new(self.0).open(namespace, arrivals).await?;
-        Ok(Arc::new(ForgetfulStore(store)))
-    }
-}
-
-#[derive(Debug)]
-struct ForgetfulStore(Arc<dyn ReplyStore>);
-
-#[async_trait]
-impl ReplyStore for ForgetfulStore {
-    fn inbox(&self) -> &str {
-        self.0.inbox()
-    }
-
-    fn is_inbox(&self, reply_to: &str) -> bool {
-        self.0.is_inbox(reply_to)
-    }
-
-    async fn store(&self, reply: Reply) -> Result<(), StoreError> {
-        self.0.store(reply).await
-    }
-
-    async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {
-        self.0.fetch(id).await
-    }
-
-    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
-        self.0.claim(claim).await
-    }
-
-    async fn renew(&self, _: &Claim) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-
-    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.0.release(claim).await
-    }
-
-    fn health(&self) -> StoreHealth {
-        self.0.health()
-    }
-
-    async fn close(&self) {
-        self.0.close().await;
-    }
 }

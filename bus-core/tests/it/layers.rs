@@ -1,4 +1,7 @@
-use crate::bank::{AccountsClient, AccountsServer, Ledger, bank};
+use crate::{
+    bank::{AccountsClient, AccountsServer, Ledger, bank},
+    dead_letters,
+};
 use replybus::{
     Bus, FailureKind,
     client::{CallRequest, ClientService},
@@ -92,9 +95,9 @@ async fn towers_own_layers_mean_what_they_mean() {
 
 #[tokio::test(start_paused = true)]
 async fn a_command_survives_a_layer_that_gives_up_on_it() {
-    let bus = Bus::in_memory();
+    let (bus, transport) = dead_letters::bus().await;
     let ledger = Ledger::new();
-    let _serving = bus
+    let serving = bus
         .serve(AccountsServer::new(ledger.clone()))
         .layer(TimeoutLayer::new(Duration::from_millis(50)))
         .await
@@ -118,6 +121,9 @@ async fn a_command_survives_a_layer_that_gives_up_on_it() {
     }
     assert_eq!(outcome.unwrap(), 1);
     assert_eq!(ledger.runs(), 1);
+    // It was not half done.
+    serving.shutdown().await.unwrap();
+    assert_eq!(dead_letters::kept(&transport, "account.requests").await, 0);
 }
 
 #[tokio::test]

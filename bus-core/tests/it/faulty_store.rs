@@ -1,0 +1,120 @@
+//! The in-memory store, which fails when a test says so.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use replybus::{
+    CallId, SetupError,
+    reply::{
+        Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, StoreError, StoreHealth,
+        memory::MemoryReplies,
+    },
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+/// What is wrong with the store now.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    /// Claims can't be asked for.
+    pub(crate) no_claims: AtomicBool,
+    /// Replies and outcomes can't be stored.
+    pub(crate) no_replies: AtomicBool,
+    /// Of every claim it says that another has it by now.
+    pub(crate) taken_over: AtomicBool,
+}
+
+/// Opens the store.
+pub(crate) struct FaultyReplies {
+    replies: MemoryReplies,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug)]
+struct FaultyStore {
+    store: Arc<dyn ReplyStore>,
+    faults: Arc<Faults>,
+}
+
+impl FaultyReplies {
+    pub(crate) fn new(faults: &Arc<Faults>) -> Self {
+        Self {
+            replies: MemoryReplies::new(),
+            faults: Arc::clone(faults),
+        }
+    }
+}
+
+fn check(fault: &AtomicBool) -> Result<(), StoreError> {
+    if fault.load(Ordering::SeqCst) {
+        let source = "on purpose".into();
+        return Err(StoreError {
+            action: "do what was asked",
+            source,
+        });
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl ReplyBackend for FaultyReplies {
+    async fn open(
+        self: Box<Self>,
+        namespace: &str,
+        arrivals: Arc<dyn Arrivals>,
+    ) -> Result<Arc<dyn ReplyStore>, SetupError> {
+        Ok(Arc::new(FaultyStore {
+            store: Box::new(self.replies).open(namespace, arrivals).await?,
+            faults: self.faults,
+        }))
+    }
+}
+
+#[async_trait]
+impl ReplyStore for FaultyStore {
+    fn inbox(&self) -> &str {
+        self.store.inbox()
+    }
+
+    fn is_inbox(&self, reply_to: &str) -> bool {
+        self.store.is_inbox(reply_to)
+    }
+
+    async fn store(&self, reply: Reply) -> Result<(), StoreError> {
+        check(&self.faults.no_replies)?;
+        self.store.store(reply).await
+    }
+
+    async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {
+        self.store.fetch(id).await
+    }
+
+    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        check(&self.faults.no_claims)?;
+        self.store.claim(claim).await
+    }
+
+    async fn renew(&self, claim: &Claim) -> Result<bool, StoreError> {
+        if self.faults.taken_over.load(Ordering::SeqCst) {
+            return Ok(false);
+        }
+        self.store.renew(claim).await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.store.release(claim).await
+    }
+
+    async fn lapse(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.store.lapse(claim).await
+    }
+
+    fn health(&self) -> StoreHealth {
+        self.store.health()
+    }
+
+    async fn close(&self) {
+        self.store.close().await;
+    }
+}
