@@ -111,8 +111,10 @@ pub const NAMESPACE_BYTES_MAX: usize = 64;
 /// overflow it.
 pub const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// Runs of an event's handler that end in an error before the event is dead-lettered.
-pub const EVENT_ATTEMPTS_MAX: u32 = 5;
+/// How long an event's handler that returns an error is run again before the event is
+/// dead-lettered: a database that restarts is back by then. Set by `.retry_within(..)`, up to
+/// [`CALL_TIMEOUT_MAX`].
+pub const EVENT_RETRY_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long a subscriber remembers which events it has handled.
 pub const EVENT_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);

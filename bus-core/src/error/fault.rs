@@ -104,7 +104,7 @@ fault_codes! {
     /// The command was started before and never ended. It is not started again: its time has
     /// passed, or that was as often as is allowed.
     Interrupted = "interrupted", may_have_executed: true;
-    /// A layer of the server refused or failed.
+    /// A layer of the server failed; of an event, its handler did, as often as it was run.
     Failed = "failed", may_have_executed: true;
 }
 

@@ -9,8 +9,8 @@ use crate::{
     contract::QueueType,
     error::{FaultCode, SetupError},
     limits::{
-        CALL_TIMEOUT_MAX, CLAIM_LEASE, CONCURRENCY, DRAIN_WITHIN, EVENT_ATTEMPTS_MAX,
-        EVENT_RETENTION, PREFETCH_MAX,
+        CALL_TIMEOUT_MAX, CLAIM_LEASE, CONCURRENCY, DRAIN_WITHIN, EVENT_RETENTION,
+        EVENT_RETRY_WITHIN, PREFETCH_MAX,
     },
     message::Message,
     reply::{Claim, Reply, ReplyStore, ReplyTarget},
@@ -38,9 +38,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// First pause before a handler that returned an error runs again; each further one is twice as
-/// long.
+/// First and longest pause before a handler that returned an error runs again; each is twice as
+/// long as the one before.
 const TRY_AGAIN_MIN: Duration = Duration::from_millis(100);
+const TRY_AGAIN_MAX: Duration = Duration::from_secs(5);
 
 /// What takes events: an async closure or function of the event, returning `()` or a `Result`.
 pub trait SubscribeHandler<E>: Send + Sync + 'static {
@@ -85,8 +86,8 @@ impl<E: fmt::Display> EventOutcome for Result<(), E> {
 /// A subscription about to start: set options, then await it.
 ///
 /// An event is handled at least once, and once only while its id is remembered
-/// ([`EVENT_RETENTION`]). A handler that returns an error runs again, up to
-/// [`EVENT_ATTEMPTS_MAX`] times with growing pauses; then, or when it panics or can't read the
+/// ([`EVENT_RETENTION`]). A handler that returns an error runs again, with growing pauses, for as
+/// long as [`retry_within`](Self::retry_within) says; then, or when it panics or can't read the
 /// event, the event is kept in the queue `{group}.dead`. Events are not handled in order.
 #[must_use = "a subscription does nothing until it is awaited"]
 pub struct Subscribe<E, H> {
@@ -96,6 +97,7 @@ pub struct Subscribe<E, H> {
     concurrency: u16,
     queue_type: QueueType,
     drain_within: Duration,
+    retry_within: Duration,
     event: PhantomData<fn() -> E>,
 }
 
@@ -108,6 +110,7 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
             concurrency: CONCURRENCY,
             queue_type: QueueType::default(),
             drain_within: DRAIN_WITHIN,
+            retry_within: EVENT_RETRY_WITHIN,
             event: PhantomData,
         }
     }
@@ -130,11 +133,27 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
         self
     }
 
+    /// How long a handler that returns an error runs again, counted from its first run:
+    /// [`EVENT_RETRY_WITHIN`] unless set, at most [`CALL_TIMEOUT_MAX`]; zero for one run only. An
+    /// event that waits for its next run is one of those that are handled: while all do, no more
+    /// are taken.
+    pub fn retry_within(mut self, retry_within: Duration) -> Self {
+        self.retry_within = retry_within;
+        self
+    }
+
     async fn start(self) -> Result<Serving, SetupError> {
         crate::bus::check_name("group", &self.group)?;
         if self.concurrency == 0 || self.concurrency > PREFETCH_MAX {
             let reason = format!("{}: 1 to {PREFETCH_MAX} are allowed", self.concurrency);
             return Err(SetupError::setting("concurrency", reason));
+        }
+        if self.retry_within > CALL_TIMEOUT_MAX {
+            let reason = format!(
+                "{:?} is more than {CALL_TIMEOUT_MAX:?}, after which the broker wants its event back",
+                self.retry_within
+            );
+            return Err(SetupError::setting("retry_within", reason));
         }
         let bus = self.bus.inner();
         let queue = QueueSpec {
@@ -152,6 +171,7 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
             store: Arc::clone(&bus.replies),
             dead_letters,
             cancel: cancel.clone(),
+            retry_within: self.retry_within,
             event: PhantomData,
         });
         let source = Source {
@@ -195,6 +215,7 @@ struct Deliverer<E, H> {
     store: Arc<dyn ReplyStore>,
     dead_letters: DeadLetters,
     cancel: CancellationToken,
+    retry_within: Duration,
     event: PhantomData<fn() -> E>,
 }
 
@@ -243,7 +264,8 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
             held.recorded();
         }
         if settlement.dead_letter {
-            tracing::warn!(event = E::ROUTING_KEY, group = self.group, %id, outcome, "an event was not handled");
+            let fault = answer.as_fault().map(tracing::field::display);
+            tracing::warn!(event = E::ROUTING_KEY, group = self.group, %id, outcome, fault, "an event was not handled");
             self.dead_letters.keep(message, &answer).await;
         }
         settler.settle(Settled::Ack);
@@ -286,10 +308,13 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
         let handler = Arc::clone(&self.handler);
         let content_type = ContentType::from_wire(message.properties.content_type.as_deref());
         let body = message.body.clone();
+        let retry_within = self.retry_within;
         move || {
             Box::pin(async move {
                 match content_type {
-                    Ok(content_type) => handle(handler.as_ref(), content_type, &body).await,
+                    Ok(content_type) => {
+                        handle(handler.as_ref(), content_type, &body, retry_within).await
+                    }
                     Err(error) => Answer::fault(FaultCode::BadRequest, format!("event: {error}")),
                 }
             })
@@ -301,10 +326,11 @@ async fn handle<E: Event, H: SubscribeHandler<E>>(
     handler: &H,
     content_type: ContentType,
     body: &[u8],
+    retry_within: Duration,
 ) -> Answer {
     let context = Context::current();
+    let until = Instant::now() + retry_within;
     let mut pause = TRY_AGAIN_MIN;
-    let mut attempt = 1;
     loop {
         let event = match codec::decode(content_type, body) {
             Ok(event) => event,
@@ -313,9 +339,18 @@ async fn handle<E: Event, H: SubscribeHandler<E>>(
         let Err(error) = handler.handle(event).await else {
             return Answer::done();
         };
-        tracing::debug!(error, attempt, "an event's handler failed");
+        let left = Instant::now() + pause <= until;
+        if left {
+            let id = context.call_id().map(tracing::field::display);
+            tracing::warn!(
+                event = E::ROUTING_KEY,
+                id,
+                error,
+                "an event's handler failed, and runs again"
+            );
+        }
         // Once it is cancelled, the event is somebody else's to handle.
-        let again = attempt < EVENT_ATTEMPTS_MAX
+        let again = left
             && tokio::select! {
                 biased;
                 () = context.cancelled() => false,
@@ -324,8 +359,7 @@ async fn handle<E: Event, H: SubscribeHandler<E>>(
         if !again {
             return Answer::fault(FaultCode::Failed, format!("the handler failed: {error}"));
         }
-        pause *= 2;
-        attempt += 1;
+        pause = (pause * 2).min(TRY_AGAIN_MAX);
     }
 }
 

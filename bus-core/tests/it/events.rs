@@ -1,10 +1,17 @@
-use replybus::{Bus, CallId, Event, event::EmitError};
+use crate::dead_letters;
+use replybus::{Bus, CallId, Event, event::EmitError, limits};
 use serde::{Deserialize, Serialize};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
 
 #[derive(Debug, Clone, PartialEq, Event, Serialize, Deserialize)]
 #[event("transfer.completed", exchange = "bank.events")]
@@ -124,6 +131,31 @@ async fn a_handler_that_fails_runs_again() {
     bus.emit(&Completed { amount: 5 }).await.unwrap();
     assert_eq!(seen.recv().await, Some(Completed { amount: 5 }));
     assert_eq!(runs.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_run_again_for_as_long_as_it_is_told_to() {
+    let (bus, transport) = dead_letters::bus().await;
+    let since = Instant::now();
+    let away = move |for_seconds| {
+        move |_: Completed| {
+            let back = since.elapsed() >= Duration::from_secs(for_seconds);
+            async move { back.then_some(()).ok_or("the database is away") }
+        }
+    };
+    let by_default = bus.subscribe("patient", away(55)).await.unwrap();
+    let hasty = bus.subscribe("hasty", away(55));
+    let hasty = hasty.retry_within(Duration::ZERO).await.unwrap();
+    bus.emit(&Completed { amount: 5 }).await.unwrap();
+    sleep(Duration::from_secs(61)).await;
+    by_default.shutdown().await.unwrap();
+    hasty.shutdown().await.unwrap();
+    assert_eq!(dead_letters::kept(&transport, "patient").await, 0);
+    assert_eq!(dead_letters::kept(&transport, "hasty").await, 1);
+
+    let too_long = bus.subscribe("endless", away(0));
+    let too_long = too_long.retry_within(limits::CALL_TIMEOUT_MAX + Duration::from_secs(1));
+    assert!(too_long.await.is_err());
 }
 
 #[tokio::test]
