@@ -28,7 +28,6 @@ use service::Service;
 use std::time::Duration;
 use store::Store;
 use subscriber::Subscriber;
-use tokio_util::sync::CancellationToken;
 
 /// The name under which this program is known to others.
 pub const NAME: &str = "notification-service";
@@ -38,6 +37,8 @@ const GROUP: &str = "notifications";
 /// Events that are stored at once in one process: fewer than it has connections to the database,
 /// so that a burst of transfers leaves some to those who ask.
 const EVENTS_AT_ONCE: u16 = 6;
+/// How long an event waits for a database that is away before it is kept as a dead letter.
+const RETRY_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Storing takes milliseconds. What takes longer waits for a database that is away, and goes back
 /// to the queue when the service stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
@@ -53,11 +54,9 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
     let platform = platform.of_program(NAME);
     let database = platform.database("notification", &sqlx::migrate!()).await?;
     let store = Store::new(database.clone());
-    let ended = CancellationToken::new();
     let subscriber = Subscriber {
         store: store.clone(),
         feed: feed.clone(),
-        ended: ended.clone(),
     };
     let told = platform
         .bus
@@ -65,6 +64,7 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
             subscriber.clone().tell(event)
         })
         .concurrency(EVENTS_AT_ONCE)
+        .retry_within(RETRY_WITHIN)
         .drain_within(DRAIN_WITHIN)
         .await
         .context("can't subscribe to transfers")?;
@@ -81,7 +81,6 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
     let running = Running::new().serving(told).serving(asked);
     Ok(running.beside(|stop| async move {
         stop.cancelled().await;
-        ended.cancel();
         database.close().await;
     }))
 }

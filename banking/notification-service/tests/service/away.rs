@@ -1,27 +1,20 @@
 //! The database is away for a while.
 
 use crate::stage::{Replica, SOON, on_postgres, on_sqlite, party, settings, transfer};
-use chassis::{
-    Platform,
-    settings::{PlatformSettings, Secret},
-};
-use contracts::{EVENTS_EXCHANGE, Refused, TransactionCompleted, notification::NotificationError};
+use chassis::settings::Secret;
+use contracts::{EVENTS_EXCHANGE, Refused, notification::NotificationError};
 use lapin::{
     Connection, ConnectionProperties,
     options::{ExchangeDeleteOptions, QueueDeleteOptions},
 };
-use replybus::{Bus, CallError, limits::EVENT_ATTEMPTS_MAX};
+use replybus::CallError;
 use replybus_tests::{
     live::{self, unique},
     proxy::{Mode, Proxy},
 };
 use sqlx::{Connection as _, SqliteConnection};
 use std::{net::ToSocketAddrs as _, time::Duration};
-use tokio::{
-    runtime::{Builder, Runtime},
-    sync::watch,
-    time::{Instant, timeout},
-};
+use tokio::time::Instant;
 use url::Url;
 
 /// PostgreSQL behind a proxy.
@@ -107,54 +100,6 @@ async fn an_answer_does_not_wait_for_a_database_that_is_away() {
     .await;
 }
 
-/// A process, as far as that matters: what it left running ends with it.
-struct Process {
-    runtime: Runtime,
-    platform: Platform,
-}
-
-impl Process {
-    /// Starts a replica, and returns it for the process to stop.
-    async fn start(settings: PlatformSettings) -> (Self, Replica) {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let replica = runtime.spawn(Replica::start(settings)).await.unwrap();
-        let platform = replica.platform.clone();
-        (Self { runtime, platform }, replica)
-    }
-
-    async fn stop(&self, replica: Replica) {
-        let stopping = self.runtime.spawn(replica.running.stop());
-        stopping.await.unwrap();
-    }
-
-    /// Waits as long as a handler that only fails is run again, then ends the process.
-    async fn end_when_failing_handlers_are_given_up(self) {
-        let (runs, mut counted) = watch::channel(0);
-        let witness = self.runtime.spawn(async move {
-            let bus = Bus::in_memory();
-            let failing = bus.subscribe("witness", move |_: TransactionCompleted| {
-                runs.send_modify(|runs| *runs += 1);
-                std::future::ready(Err("always"))
-            });
-            let failing = failing.await.unwrap();
-            let event = transfer(&party("alice"), &party("bob"), 1);
-            bus.emit(&event).await.unwrap();
-            (bus, failing)
-        });
-        let last = counted.wait_for(|runs| *runs == EVENT_ATTEMPTS_MAX);
-        timeout(SOON, last).await.unwrap().unwrap();
-        drop(witness.await.unwrap());
-        let bus = self.platform.bus;
-        let closing = async move { bus.close(Duration::from_secs(5)).await };
-        self.runtime.spawn(closing).await.unwrap();
-        self.runtime.shutdown_background();
-    }
-}
-
 #[tokio::test]
 async fn an_event_whose_replica_stops_is_stored_by_another() {
     let (Some(amqp), Some(redis)) = (live::rabbitmq().await, live::redis().await) else {
@@ -170,19 +115,21 @@ async fn an_event_whose_replica_stops_is_stored_by_another() {
             settings
         };
         let (proxy, through_proxy) = behind_proxy(url).await;
-        let (process, stops) = Process::start(on_servers(&through_proxy)).await;
+        let stops = Replica::start(on_servers(&through_proxy)).await;
         let (alice, bob) = (party("alice"), party("bob"));
         proxy.set(Mode::Refuse);
         stops.emit(&transfer(&alice, &bob, 70)).await;
         until_unavailable(&stops).await;
-        process.stop(stops).await;
-        process.end_when_failing_handlers_are_given_up().await;
+        // Its process lives on, and with it the run that it left behind.
+        stops.running.stop().await;
 
         let other = Replica::start(on_servers(url)).await;
         other.until_listed(&bob, 1).await;
         assert_eq!(other.total().await, 2);
         other.running.stop().await;
-        other.platform.bus.close(Duration::from_secs(5)).await;
+        for replica in [&stops.platform, &other.platform] {
+            replica.bus.close(Duration::from_secs(5)).await;
+        }
         delete_queues(&amqp, &namespace).await;
     })
     .await;
