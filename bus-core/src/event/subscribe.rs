@@ -89,6 +89,9 @@ impl<E: fmt::Display> EventOutcome for Result<(), E> {
 /// ([`EVENT_RETENTION`]). A handler that returns an error runs again, with growing pauses, for as
 /// long as [`retry_within`](Self::retry_within) says; then, or when it panics or can't read the
 /// event, the event is kept in the queue `{group}.dead`. Events are not handled in order.
+///
+/// A group has one type of event: members that subscribe to different ones share a queue, and keep
+/// each other's events as dead letters. Give each type a group of its own.
 #[must_use = "a subscription does nothing until it is awaited"]
 pub struct Subscribe<E, H> {
     bus: Bus,
@@ -303,14 +306,39 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
         }
     }
 
+    /// What is wrong with a message that is another group member's kind of event.
+    fn misrouted(&self, message: &Message) -> Option<Answer> {
+        // One that is put back from the dead letters comes by the queue's name.
+        let key = if message.exchange.is_empty() {
+            message.properties.kind.as_deref()?
+        } else {
+            &message.routing_key
+        };
+        (key != E::ROUTING_KEY).then(|| {
+            let key: String = key.chars().take(64).collect();
+            Answer::fault(
+                FaultCode::BadRequest,
+                format!(
+                    "group {:?} takes events of type {:?}, and this is of type {key:?}",
+                    self.group,
+                    E::ROUTING_KEY
+                ),
+            )
+        })
+    }
+
     /// The event's handler, to be started when the claim is taken.
     fn run(&self, message: &Message) -> impl FnOnce() -> AnswerFuture + Send + 'static + use<E, H> {
         let handler = Arc::clone(&self.handler);
         let content_type = ContentType::from_wire(message.properties.content_type.as_deref());
         let body = message.body.clone();
         let retry_within = self.retry_within;
+        let misrouted = self.misrouted(message);
         move || {
             Box::pin(async move {
+                if let Some(refusal) = misrouted {
+                    return refusal;
+                }
                 match content_type {
                     Ok(content_type) => {
                         handle(handler.as_ref(), content_type, &body, retry_within).await

@@ -31,7 +31,7 @@ pub(crate) struct Envelope {
 
 /// Whether a message is a copy that was published again: an earlier one may have been delivered.
 pub(crate) fn is_repeated(message: &Message) -> bool {
-    message.properties.header(headers::REPEATED) == Some("true")
+    message.properties.header(headers::REPEATED) == Some(headers::TRUE)
 }
 
 /// The fault of a request that was not started in time.

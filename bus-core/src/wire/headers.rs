@@ -5,8 +5,6 @@
 pub(crate) const DEADLINE: &str = "deadline";
 /// Names the effect, so that it happens once.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// `true` on a copy that a caller published again after it lost its connection.
-pub(crate) const REPEATED: &str = "repeated";
 /// W3C Trace Context, section 3.2.
 pub(crate) const TRACEPARENT: &str = "traceparent";
 /// W3C Trace Context, section 3.3.
@@ -27,7 +25,7 @@ pub(crate) const DEAD_QUEUE: &str = "dead-letter-queue";
 pub(crate) fn is_reserved(name: &str) -> bool {
     matches!(
         name,
-        DEADLINE | IDEMPOTENCY_KEY | REPEATED | TRACEPARENT | TRACESTATE
+        DEADLINE | IDEMPOTENCY_KEY | TRACEPARENT | TRACESTATE | REPEATED
     ) || name.starts_with("x-")
         || name.starts_with("dead-letter-")
 }

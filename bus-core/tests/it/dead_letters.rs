@@ -40,7 +40,7 @@ pub(crate) async fn kept(transport: &Arc<dyn Transport>, of: &str) -> u64 {
     dead.unwrap().waiting
 }
 
-async fn dead(transport: &Arc<dyn Transport>, of: &str) -> Box<dyn Deliveries> {
+pub(crate) async fn dead(transport: &Arc<dyn Transport>, of: &str) -> Box<dyn Deliveries> {
     let queue = QueueSpec {
         name: format!("{of}.dead"),
         queue_type: QueueType::Classic,
@@ -54,7 +54,7 @@ async fn dead(transport: &Arc<dyn Transport>, of: &str) -> Box<dyn Deliveries> {
     transport.consume(source).await.unwrap()
 }
 
-async fn next(dead: &mut Box<dyn Deliveries>) -> (String, Message) {
+pub(crate) async fn next(dead: &mut Box<dyn Deliveries>) -> (String, Message) {
     let delivery = dead.next().await.unwrap();
     delivery.settler.settle(Settled::Ack);
     let message = delivery.message;

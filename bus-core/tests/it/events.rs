@@ -1,5 +1,10 @@
 use crate::dead_letters;
-use replybus::{Bus, CallId, Event, event::EmitError, limits};
+use replybus::{
+    Bus, CallId, Event,
+    event::EmitError,
+    limits,
+    transport::{Outgoing, Verdict},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     sync::{
@@ -182,6 +187,55 @@ async fn an_event_that_can_not_be_read_takes_no_place_for_ever() {
     }
     bus.emit(&Completed { amount: 7 }).await.unwrap();
     assert_eq!(seen.recv().await, Some(7));
+}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event("transfer.rejected", exchange = "bank.events")]
+struct Rejected {
+    amount: i64,
+}
+
+#[tokio::test]
+async fn a_group_has_one_type_of_event() {
+    let (bus, transport) = dead_letters::bus().await;
+    let (tell, mut seen): (_, Seen) = mpsc::unbounded_channel();
+    let misled = tell.clone();
+    let rejected = move |event: Rejected| {
+        misled.send(("rejected", event.amount)).unwrap();
+        std::future::ready(())
+    };
+    let other = bus.subscribe("audit", rejected).await.unwrap();
+    let subscription = bus
+        .subscribe("audit", member("audit", &tell))
+        .await
+        .unwrap();
+    // In turn: one goes to each member.
+    bus.emit(&Completed { amount: 1 }).await.unwrap();
+    bus.emit(&Completed { amount: 1 }).await.unwrap();
+    assert_eq!(seen.recv().await, Some(("audit", 1)));
+    other.shutdown().await.unwrap();
+    subscription.shutdown().await.unwrap();
+    let mut dead = dead_letters::dead(&transport, "audit").await;
+    let (reason, letter) = dead_letters::next(&mut dead).await;
+    assert_eq!(reason, "bad_request");
+    let text = letter.properties.header("dead-letter-message").unwrap();
+    for named in ["audit", "transfer.completed", "transfer.rejected"] {
+        assert!(text.contains(named), "{text}");
+    }
+
+    // Put back as it is, it is known by its type.
+    let subscription = bus.subscribe("audit", member("audit", &tell));
+    let _subscription = subscription.await.unwrap();
+    let mut message = letter;
+    message.routing_key = "audit".into();
+    let mut receipt = transport.publish(Outgoing {
+        message,
+        deadline: None,
+        mandatory: true,
+        confirm: true,
+    });
+    assert_eq!(receipt.verdict().await, Verdict::Confirmed);
+    assert_eq!(seen.recv().await, Some(("audit", 1)));
 }
 
 #[tokio::test]
