@@ -4,8 +4,9 @@ use super::{
     command::{End, Finished, Held, Run, RunState},
     dead_letter::DeadLetters,
     envelope::{Envelope, expired, is_repeated},
-    pipeline::{ServerService, answer_of},
+    pipeline::answer_of,
     request::Request,
+    room::{Admitted, Place},
     service::{Answer, Payload},
     settlement::{Kind, Outcome, Settlement, settle},
 };
@@ -18,9 +19,12 @@ use crate::{
     transport::{Delivery, Settled},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt};
+use tower::Service;
 use tracing::Instrument;
 
 /// First and longest pause before a reply is stored again.
@@ -36,8 +40,8 @@ pub(super) struct Deliverer {
 }
 
 impl Deliverer {
-    /// Takes one delivery to its end. `pipeline` is ready.
-    pub(super) async fn deliver(&self, pipeline: ServerService, delivery: Delivery) {
+    /// Takes one delivery to its end.
+    pub(super) async fn deliver(&self, place: Place, delivery: Delivery) {
         let Delivery {
             message,
             redelivered,
@@ -47,19 +51,25 @@ impl Deliverer {
         let mut envelope = Envelope::read(&message, received, self.store.as_ref());
         let seen_before = redelivered || is_repeated(&message);
         let run = Run::default();
-        let answer = match self.request(&mut envelope, &message, seen_before, &run) {
+        let (answer, permit) = match self.request(&mut envelope, &message, seen_before, &run) {
             Ok(request) => {
                 let span = span(&request, &envelope);
-                self.run(pipeline, request).instrument(span).await
+                run_in(place, request, envelope.awaited())
+                    .instrument(span)
+                    .await
             }
             Err(fault) => {
-                drop(pipeline);
-                fault.into()
+                drop(place);
+                (fault.into(), None)
             }
         };
         let (end, abandoned) = match run.take() {
-            RunState::Ended(end) => (end, None),
-            RunState::Abandoned(finished) => (End::Started, Some(finished)),
+            RunState::Ended(end) => {
+                drop(permit);
+                (end, None)
+            }
+            // It goes on, and so does its share of the concurrency.
+            RunState::Abandoned(finished) => (End::Started, Some((finished, permit))),
         };
         let mut came = Came::of(answer, end, seen_before, &envelope, &message);
         self.count(&message, &came.answer, &envelope);
@@ -70,13 +80,14 @@ impl Deliverer {
             // Dropping the settler gives the message back: another worker may reach the store.
             return;
         }
-        if let Some(finished) = abandoned {
+        if let Some((finished, permit)) = abandoned {
             // A layer gave up on a command. Its caller has an answer; what it came to is recorded,
             // and says what becomes of the message.
             let Ok(Finished { answer, end }) = finished.await else {
                 // It was not started because this worker is told to stop.
                 return;
             };
+            drop(permit);
             came = Came::of(answer, end, seen_before, &envelope, &message);
             if !Box::pin(self.answer(&mut came, &envelope, ReplyTarget::None)).await {
                 return;
@@ -161,14 +172,6 @@ impl Deliverer {
         })
     }
 
-    async fn run(&self, mut pipeline: ServerService, request: Request) -> Answer {
-        let answered = async {
-            // At once: it was ready when the delivery was taken, or it sheds load.
-            pipeline.ready().await?.call(request).await
-        };
-        answered.await.unwrap_or_else(|error| answer_of(&error))
-    }
-
     /// Stores a reply; `false` if the message must go back to the queue.
     async fn store(&self, reply: Reply, envelope: &Envelope) -> bool {
         let wanted_later = reply.record.is_some() || reply.target == ReplyTarget::Key;
@@ -199,6 +202,25 @@ impl Deliverer {
             }
             _ => tracing::debug!(service, method, id = %envelope.id, outcome, "served"),
         }
+    }
+}
+
+/// Runs a request in its place. The permit is its share of the concurrency, if it was let in.
+async fn run_in(
+    place: Place,
+    request: Request,
+    awaited: bool,
+) -> (Answer, Option<OwnedSemaphorePermit>) {
+    match place.admit(awaited).await {
+        Ok(Admitted {
+            mut pipeline,
+            permit,
+        }) => {
+            let answered = pipeline.call(request).await;
+            let answer = answered.unwrap_or_else(|error| answer_of(&error));
+            (answer, Some(permit))
+        }
+        Err(error) => (answer_of(&error), None),
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod envelope;
 mod intake;
 mod pipeline;
 mod request;
+mod room;
 mod serve;
 pub(crate) mod service;
 pub(crate) mod settlement;

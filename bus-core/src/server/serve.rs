@@ -6,6 +6,7 @@ use super::{
     delivery::Deliverer,
     intake::Intake,
     pipeline::{Dispatch, ServerLayer, ServerService},
+    room::Room,
 };
 use crate::{
     bus::Bus,
@@ -22,7 +23,6 @@ use std::{
     time::Duration,
 };
 use tokio_util::sync::CancellationToken;
-use tower::{ServiceExt, limit::ConcurrencyLimitLayer, load_shed::LoadShedLayer};
 
 /// A service about to be served: set options, then await it. Each option starts from the
 /// contract's attribute, and that from [`crate::limits`].
@@ -67,7 +67,8 @@ impl Serve {
         self
     }
 
-    /// Handlers that run at the same time in this process; at least 1, at most the prefetch.
+    /// Handlers that run at the same time in this process; at least 1, at most the prefetch. A
+    /// command that a layer gave up on counts until it ends.
     pub fn concurrency(mut self, concurrency: u16) -> Self {
         self.concurrency = concurrency;
         self.prefetch = self.prefetch.max(concurrency);
@@ -102,7 +103,8 @@ impl Serve {
     }
 
     /// Refuses calls beyond the concurrency as overloaded, instead of letting them wait in the
-    /// queue. Right where a late answer is worth nothing.
+    /// queue. Right where a late answer is worth nothing. One-way calls wait all the same: nobody
+    /// would learn that they were refused.
     pub fn shed_load(mut self) -> Self {
         self.shed_load = true;
         self
@@ -168,11 +170,7 @@ impl Serve {
         for layer in self.layers {
             pipeline = layer(pipeline);
         }
-        let mut pipeline = ConcurrencyLimitLayer::new(usize::from(self.concurrency)).wrap(pipeline);
-        let shed_load = self.shed_load;
-        if shed_load {
-            pipeline = LoadShedLayer::new().wrap(pipeline);
-        }
+        let room = Room::new(pipeline, self.concurrency, self.shed_load);
         let deliverer = Arc::new(Deliverer {
             contract,
             store: Arc::clone(&bus.replies),
@@ -195,19 +193,10 @@ impl Serve {
             tasks: bus.tasks.clone(),
         }
         .start(
-            move || {
-                let mut pipeline = pipeline.clone();
-                async move {
-                    // Whether to shed a request is known when it is there, not before.
-                    if !shed_load {
-                        pipeline.ready().await?;
-                    }
-                    Ok(pipeline)
-                }
-            },
-            move |ready, delivery| {
+            move || room.clone().place(),
+            move |place, delivery| {
                 let deliverer = Arc::clone(&deliverer);
-                async move { deliverer.deliver(ready, delivery).await }
+                async move { deliverer.deliver(place, delivery).await }
             },
         ))
     }

@@ -18,6 +18,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
+use tokio::time::timeout;
 use tower::{Service, layer::layer_fn, limit::ConcurrencyLimitLayer, timeout::TimeoutLayer};
 
 /// Adds a token to calls, and counts them.
@@ -145,6 +146,55 @@ async fn load_is_shed_only_when_asked_to() {
     ledger.open(1);
     held.await.unwrap().unwrap();
     assert_eq!(client.post(1).await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_way_calls_are_not_shed() {
+    let (bus, transport) = dead_letters::bus().await;
+    let ledger = Ledger::new();
+    let serving = bus
+        .serve(AccountsServer::new(ledger.clone()))
+        .concurrency(1)
+        .shed_load()
+        .await
+        .unwrap();
+    let client = AccountsClient::new(&bus);
+    client.work().send().await.unwrap();
+    ledger.entered(1).await;
+    client.work().send().await.unwrap();
+    // Taken after the other.
+    let shed = client.post(1).await.unwrap_err();
+    assert_eq!(shed.kind(), Some(FailureKind::Overloaded));
+    ledger.open(1);
+    let second = timeout(Duration::from_secs(60), ledger.entered(1));
+    second.await.unwrap();
+    ledger.open(1);
+    serving.shutdown().await.unwrap();
+    assert_eq!(ledger.runs(), 2);
+    assert_eq!(dead_letters::kept(&transport, "account.requests").await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_a_layer_gave_up_on_keeps_its_share_of_the_concurrency() {
+    let bus = Bus::in_memory();
+    let ledger = Ledger::new();
+    let serving = bus
+        .serve(AccountsServer::new(ledger.clone()))
+        .concurrency(1)
+        .layer(TimeoutLayer::new(Duration::from_millis(50)))
+        .await
+        .unwrap();
+    let client = AccountsClient::new(&bus);
+    client.work().await.unwrap_err();
+    ledger.entered(1).await;
+    client.work().send().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(ledger.entered.available_permits(), 0);
+    ledger.open(1);
+    ledger.entered(1).await;
+    ledger.open(1);
+    serving.shutdown().await.unwrap();
+    assert_eq!(ledger.runs(), 2);
 }
 
 /// A layer that is not ready, and then fails for good.
