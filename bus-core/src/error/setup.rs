@@ -2,7 +2,7 @@
 
 use super::BoxError;
 
-/// Starting failed; nothing was left half-started.
+/// Starting failed and nothing was left half-started, or what was started has stopped by itself.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
@@ -49,6 +49,13 @@ pub enum SetupError {
     NoAnswer {
         /// The queue.
         queue: String,
+    },
+    /// A service or subscription that was up stopped by itself.
+    #[error("it has stopped by itself")]
+    Stopped {
+        /// What failed: a layer of the service, or the loop that takes deliveries.
+        #[source]
+        source: BoxError,
     },
     /// The bus was closed.
     #[error("the bus is closed")]

@@ -65,11 +65,11 @@ impl Intake {
                     Ok(room) => room,
                     Err(error) => {
                         tracing::error!(%error, "a layer of the server can't take requests");
-                        return;
+                        return SetupError::Stopped { source: error };
                     }
                 };
                 let Some(delivery) = self.deliveries.next().await else {
-                    return;
+                    return SetupError::Closed;
                 };
                 let cancel = self.cancel.clone();
                 // Boxed: a task's future is moved several times before it runs.
@@ -84,10 +84,10 @@ impl Intake {
                 });
             }
         };
-        let stopped = tokio::select! {
-            () = stop.cancelled() => true,
-            () = self.closed.cancelled() => false,
-            () = taking => false,
+        let ended = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            () = self.closed.cancelled() => Ok(()),
+            error = taking => Err(error),
         };
         self.deliveries.stop().await;
         tracker.close();
@@ -98,12 +98,11 @@ impl Intake {
         let given_back = tracker.len();
         self.cancel.cancel();
         tracker.wait().await;
-        if stopped || self.closed.is_cancelled() {
-            Ok(Drained {
+        match ended {
+            Err(error) if !self.closed.is_cancelled() => Err(error),
+            _ => Ok(Drained {
                 given_back: if drained { 0 } else { given_back },
-            })
-        } else {
-            Err(SetupError::Closed)
+            }),
         }
     }
 }
@@ -129,7 +128,7 @@ impl Serving {
     /// handlers finish within the bound, gives the rest back to the queue.
     ///
     /// # Errors
-    /// The stream of deliveries ended by itself: a layer failed for good.
+    /// It stopped by itself: a layer failed for good ([`SetupError::Stopped`]).
     ///
     /// # Cancel safety
     /// Dropped, it shuts down in the background.
@@ -142,7 +141,11 @@ impl Serving {
             }
             ended = &mut task => ended,
         }
-        .unwrap_or(Err(SetupError::Closed))
+        .unwrap_or_else(|panic| {
+            Err(SetupError::Stopped {
+                source: panic.into(),
+            })
+        })
     }
 
     /// Shuts down now; see [`run_until`](Self::run_until).

@@ -3,12 +3,13 @@ use crate::{
     dead_letters,
 };
 use replybus::{
-    Bus, FailureKind,
+    Bus, FailureKind, SetupError,
     client::{CallRequest, ClientService},
     error::{BoxError, FaultCode},
     server::{Answer, Request, ServerService},
 };
 use std::{
+    error::Error,
     future::{Future, IntoFuture},
     pin::Pin,
     sync::{
@@ -219,12 +220,10 @@ async fn a_layer_that_fails_for_good_ends_the_service_and_says_so() {
         .layer(layer_fn(Broken))
         .await
         .unwrap();
-    assert!(
-        serving
-            .run_until(std::future::pending::<()>())
-            .await
-            .is_err()
-    );
+    let served = serving.run_until(std::future::pending::<()>()).await;
+    let error = served.unwrap_err();
+    assert!(matches!(error, SetupError::Stopped { .. }), "{error}");
+    assert_eq!(error.source().unwrap().to_string(), "broken");
 }
 
 #[tokio::test]
