@@ -18,7 +18,7 @@ mod service;
 pub use service::{AccountService, NAME};
 
 use anyhow::Context as _;
-use chassis::{Platform, Running};
+use chassis::{Platform, Running, identity::PROOFS};
 use contracts::account::AccountsServer;
 use std::ops::RangeInclusive;
 
@@ -48,6 +48,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     let serving = platform
         .bus
         .serve(AccountsServer::new(service))
+        .secret_metadata(PROOFS)
         .concurrency(u16::try_from(handlers)?)
         .await
         .context("can't serve the accounts")?;

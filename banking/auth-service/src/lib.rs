@@ -19,7 +19,7 @@ mod users;
 pub use settings::SessionSettings;
 
 use anyhow::{Context as _, ensure};
-use chassis::{Platform, Running};
+use chassis::{Platform, Running, identity::PROOFS};
 use contracts::{account::AccountsClient, auth::AuthServer};
 use guesses::Guesses;
 use passwords::Passwords;
@@ -62,7 +62,8 @@ pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result
     let tasks = TaskTracker::new();
     let service = AuthService::new(desk, tasks.clone());
     let serving = platform.bus.serve(AuthServer::new(service));
-    let serving = serving.concurrency(CONCURRENCY).await?;
+    let serving = serving.concurrency(CONCURRENCY).secret_metadata(PROOFS);
+    let serving = serving.await?;
     // What a caller no longer waits for is still brought to its end.
     let running = Running::new().beside(|stop| async move {
         stop.cancelled().await;

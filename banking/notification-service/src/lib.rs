@@ -22,7 +22,7 @@ pub use feed::Feed;
 pub use live::{live_router, serve_live};
 
 use anyhow::Context as _;
-use chassis::{Platform, Running};
+use chassis::{Platform, Running, identity::PROOFS};
 use contracts::{TransactionCompleted, notification::NotificationsServer};
 use service::Service;
 use std::time::Duration;
@@ -76,6 +76,7 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
     let asked = platform
         .bus
         .serve(NotificationsServer::new(service))
+        .secret_metadata(PROOFS)
         .await
         .context("can't serve")?;
     let running = Running::new().serving(told).serving(asked);

@@ -19,7 +19,7 @@ mod service;
 
 use anyhow::Context as _;
 use book::Book;
-use chassis::{Platform, Running};
+use chassis::{Platform, Running, identity::PROOFS};
 use contracts::transfer::TransfersServer;
 use driver::Driver;
 use history::History;
@@ -73,6 +73,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     let serving = platform
         .bus
         .serve(TransfersServer::new(service))
+        .secret_metadata(PROOFS)
         .concurrency(CONCURRENCY)
         .await
         .context("transfers can't be served")?;

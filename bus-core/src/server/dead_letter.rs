@@ -25,6 +25,8 @@ pub(crate) struct DeadLetters {
     transport: Arc<dyn Transport>,
     queue: QueueSpec,
     of: String,
+    /// Names of headers that are left out.
+    secret: Arc<[String]>,
 }
 
 impl DeadLetters {
@@ -44,7 +46,14 @@ impl DeadLetters {
             transport,
             queue,
             of: of.to_owned(),
+            secret: Arc::default(),
         })
+    }
+
+    /// Leaves out headers: a letter is kept for long, and read by others than its receiver.
+    pub(crate) fn without(mut self, secret: Vec<String>) -> Self {
+        self.secret = secret.into();
+        self
     }
 
     /// Keeps a message. While there is no place for it this goes on: given back to its queue the
@@ -72,6 +81,9 @@ impl DeadLetters {
         let properties = &mut message.properties;
         properties.expiration = None;
         properties.persistent = true;
+        properties
+            .headers
+            .retain(|(name, _)| !self.secret.contains(name));
         // The same text by any other name is a line to log, so it is one.
         let text: String = text.chars().filter(|c| !c.is_control()).take(512).collect();
         for (name, value) in [

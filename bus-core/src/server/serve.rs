@@ -37,6 +37,7 @@ pub struct Serve {
     queue_length_max: Option<u32>,
     drain_within: Duration,
     shed_load: bool,
+    secret_metadata: Vec<String>,
     layers: Vec<Box<dyn FnOnce(ServerService) -> ServerService + Send>>,
 }
 
@@ -56,6 +57,7 @@ impl Serve {
             queue_length_max: defaults.queue_length_max,
             drain_within: DRAIN_WITHIN,
             shed_load: false,
+            secret_metadata: Vec::new(),
             layers: Vec::new(),
             service,
         }
@@ -110,6 +112,14 @@ impl Serve {
         self
     }
 
+    /// Names entries of metadata that dead letters of this service leave out, such as the token of a
+    /// session: a dead letter is kept until somebody takes it, and read by people. One that is put
+    /// back comes without them.
+    pub fn secret_metadata<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.secret_metadata.extend(names.into_iter().map(N::into));
+        self
+    }
+
     /// Wraps the handlers in a [`tower::Layer`]; the last one added is the outermost. Inside of
     /// them all run the handlers, outside of them all stand the concurrency limit and shedding.
     pub fn layer<L: ServerLayer + Send + 'static>(mut self, layer: L) -> Self {
@@ -160,6 +170,7 @@ impl Serve {
         let transport = Arc::clone(&bus.transport);
         let dead_letters =
             DeadLetters::of(Arc::clone(&transport), &queue.name, self.queue_type).await?;
+        let dead_letters = dead_letters.without(self.secret_metadata);
         let cancel = CancellationToken::new();
         let dispatch = Dispatch {
             service: self.service,

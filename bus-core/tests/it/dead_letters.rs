@@ -91,6 +91,20 @@ async fn a_one_way_command_that_fails_is_kept_whole() {
 }
 
 #[tokio::test]
+async fn secrets_are_not_kept() {
+    let (bus, transport) = bus().await;
+    let serving = bus.serve(RefusingServer::new(Refuses));
+    let _serving = serving.secret_metadata(["session"]).await.unwrap();
+    let mut dead = dead(&transport, "refusing.requests").await;
+    let call = RefusingClient::new(&bus).refuse();
+    let call = call.metadata("session", "s3cret").metadata("tenant", "7");
+    call.send().await.unwrap();
+    let (_, message) = next(&mut dead).await;
+    assert_eq!(message.properties.header("session"), None);
+    assert_eq!(message.properties.header("tenant"), Some("7"));
+}
+
+#[tokio::test]
 async fn a_command_that_may_be_half_done_is_kept_even_when_its_caller_knows() {
     let (bus, transport) = bus().await;
     let _serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();

@@ -17,6 +17,9 @@ use session::Sessions;
 use std::{fmt, sync::Arc, time::Duration};
 use uuid::Uuid;
 
+/// The metadata that proves who asks: not for dead letters to keep.
+pub const PROOFS: [&str; 2] = [SESSION, PASS];
+
 /// A user who has proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
