@@ -170,7 +170,7 @@ fn unsent(request: &CallRequest, kind: FailureKind) -> CallFailure {
 fn says_not_run(frame: &Bytes) -> bool {
     matches!(
         ReplyFrame::decode(frame),
-        Ok((_, ReplyFrame::Fault(fault))) if !fault.code.may_have_executed()
+        Ok((_, ReplyFrame::Fault(fault))) if !fault.may_have_executed
     )
 }
 
