@@ -18,6 +18,13 @@ PROGRAMS = {
     "notification-service",
     "api-producer",
 }
+# Who has private keys, and in which volume of compose.yaml; all others have the public
+# ones alone.
+KEYS = {
+    "auth-service": "auth-keys",
+    "transfer-service": "transfer-keys",
+    "api-producer": "gateway-keys",
+}
 # Written into the README by hand: where which key of which secret comes from.
 SECRETS = {
     "bank-rabbitmq": {"url", "management-url"},
@@ -36,6 +43,8 @@ class Code:
         self.settings = set(re.findall(r'\benv = "([A-Z_]+)"', text))
         self.queues = set(re.findall(r'#\[queue_handler\(\s*"([^"]+)"', text))
         self.queues |= set(re.findall(r'const GROUP: &str = "([^"]+)"', text))
+        (issuers,) = re.findall(r"const ISSUERS: .*? = \[([A-Z_, ]+)\];", text)
+        self.issuers = {name.strip().lower().replace("_", "-") for name in issuers.split(",")}
         manifests = (root / "banking").glob("*/Cargo.toml")
         self.packages = {path.parent.name for path in manifests}
 
@@ -65,6 +74,8 @@ def check_compose(code, compose, example, kong):
                 yield f"compose.yaml: {name} has no {wanted}"
         for variable in set(service["environment"]) - code.settings:
             yield f"compose.yaml: {name}: {variable} is no setting"
+        if service["volumes"] != [f"{KEYS.get(name, 'public-keys')}:/keys:ro"]:
+            yield f"compose.yaml: {name} has the volumes {service['volumes']}"
     for name in set(services) - PROGRAMS - {"keys"}:
         if "healthcheck" not in services[name]:
             yield f"compose.yaml: {name} has no healthcheck"
@@ -99,7 +110,7 @@ def check_deployment(code, deployment):
         if wanted not in container:
             yield f"{name} has no {wanted}"
     keys = {volume["secret"]["secretName"] for volume in pod["volumes"]}
-    expected = {"bank-keys-auth" if name == "auth-service" else "bank-keys"}
+    expected = {f"bank-keys-{name}" if name in KEYS else "bank-keys"}
     if keys != expected:
         yield f"{name} has the keys {keys}"
 
@@ -127,6 +138,21 @@ def check_manifests(code, resources, kong):
         yield f"queues that are scaled and queues of the code differ: {queues ^ code.queues}"
 
 
+def check_keys(readme, issuers):
+    """Each program's secret has its own private keys, and nobody else's."""
+    if issuers != set(KEYS):
+        yield f"the programs of the code that issue passes are {sorted(issuers)}"
+    made = re.findall(r"create secret generic (bank-keys\S*)((?: \\\n|[^\n])*)", readme)
+    private = {}
+    for name, rest in made:
+        private[name] = set(re.findall(r"/((?:session|pass)-signing\S*\.pem)", rest))
+    expected = {f"bank-keys-{name}": {f"pass-signing-{name}.pem"} for name in KEYS}
+    expected["bank-keys-auth-service"].add("session-signing.pem")
+    expected["bank-keys"] = set()
+    if private != expected:
+        yield f"README.md: the secrets of keys are {private}"
+
+
 def main(root, manifests):
     here = root / "banking/deploy"
     code = Code(root)
@@ -135,6 +161,8 @@ def main(root, manifests):
     example = (here / ".env.example").read_text(encoding="utf-8")
     found = list(check_dockerfile(code, (here / "Dockerfile").read_text(encoding="utf-8")))
     found += check_compose(code, compose, example, kong)
+    readme = (root / "banking/README.md").read_text(encoding="utf-8")
+    found += check_keys(readme, code.issuers)
     for name in ("base", "overlays-small", "overlays-production"):
         file = manifests / f"{name}.yaml"
         if file.exists():

@@ -5,6 +5,7 @@ use contracts::{
     Page, PageRequest, Refused, UserId,
     account::AccountError,
     notification::{AdminNotification, NotificationError, NotificationsClient},
+    program::{NOTIFICATION_SERVICE, TRANSFER_SERVICE},
     transfer::{AdminTransfer, TransferError, TransferTotals, TransfersClient},
 };
 use replybus::{Bus, CallError, Context};
@@ -92,14 +93,14 @@ fn answer_within() -> Duration {
 fn of_transfers(error: CallError<TransferError>) -> AccountError {
     match error {
         CallError::Handler(TransferError::Refused(refused)) => refused.into(),
-        error => unavailable("transfer-service", &error),
+        error => unavailable(TRANSFER_SERVICE, &error),
     }
 }
 
 fn of_notifications(error: CallError<NotificationError>) -> AccountError {
     match error {
         CallError::Handler(NotificationError::Refused(refused)) => refused.into(),
-        error => unavailable("notification-service", &error),
+        error => unavailable(NOTIFICATION_SERVICE, &error),
     }
 }
 

@@ -15,7 +15,8 @@ mod ledger;
 mod order;
 mod service;
 
-pub use service::{AccountService, NAME};
+pub use contracts::program::ACCOUNT_SERVICE as NAME;
+pub use service::AccountService;
 
 use anyhow::Context as _;
 use chassis::{Platform, Running, identity::PROOFS};

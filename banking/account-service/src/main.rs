@@ -1,7 +1,7 @@
 //! The account service in a process of its own.
 
 use chassis::settings::PlatformSettings;
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::Parser;
 use std::process::ExitCode;
 
 /// Accounts and the double-entry ledger of the bank.
@@ -15,9 +15,11 @@ struct Program {
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = Program::parse().platform;
-    if let Err(reason) = settings.check_standalone(true) {
-        let refused = Program::command().error(ErrorKind::MissingRequiredArgument, reason);
-        refused.exit();
-    }
-    chassis::run(account_service::NAME, settings, account_service::start).await
+    chassis::run_standalone(
+        account_service::NAME,
+        settings,
+        true,
+        account_service::start,
+    )
+    .await
 }

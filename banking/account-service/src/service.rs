@@ -9,16 +9,10 @@ use contracts::{
         Profile, Recipient, StatementEntry, TransferPosting,
     },
     notification::AdminNotification,
+    program::{ACCOUNT_SERVICE, AUTH_SERVICE, TRANSFER_SERVICE},
     transfer::AdminTransfer,
 };
 use replybus::{Bus, Context, Never};
-
-/// The name of this program.
-pub const NAME: &str = "account-service";
-/// Who opens accounts.
-const AUTH_SERVICE: &str = "auth-service";
-/// Who moves money between users.
-const TRANSFER_SERVICE: &str = "transfer-service";
 
 /// The account service, on its database.
 #[derive(Debug)]
@@ -140,7 +134,7 @@ impl Accounts for AccountService {
     async fn health(&self) -> Result<ServiceHealth, Never> {
         let parts = (self.books.are_up(), self.identity.store_is_up());
         let (database, redis) = futures_util::future::join(parts.0, parts.1).await;
-        Ok(ServiceHealth::new(NAME, database, redis))
+        Ok(ServiceHealth::new(ACCOUNT_SERVICE, database, redis))
     }
 }
 

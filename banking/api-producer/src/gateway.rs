@@ -26,16 +26,16 @@ impl Gateway {
         let bus = &platform.bus;
         Self {
             auth: AuthClient::new(bus)
-                .layer(watching(bus, "auth.requests"))
+                .layer(watching(bus, AuthClient::CONTRACT.queue))
                 .layer(noting()),
             accounts: AccountsClient::new(bus)
-                .layer(watching(bus, "account.requests"))
+                .layer(watching(bus, AccountsClient::CONTRACT.queue))
                 .layer(noting()),
             transfers: TransfersClient::new(bus)
-                .layer(watching(bus, "transfer.requests"))
+                .layer(watching(bus, TransfersClient::CONTRACT.queue))
                 .layer(noting()),
             notifications: NotificationsClient::new(bus)
-                .layer(watching(bus, "notification.requests"))
+                .layer(watching(bus, NotificationsClient::CONTRACT.queue))
                 .layer(noting()),
             bus: bus.clone(),
             identity: platform.identity.clone(),

@@ -27,6 +27,7 @@ pub use settings::HttpSettings;
 use anyhow::Context as _;
 use axum::Router;
 use chassis::{Platform, Running};
+use contracts::program::API_PRODUCER;
 use gateway::Gateway;
 use notification_service::{Feed, live_router};
 use std::{net::SocketAddr, sync::Arc};
@@ -35,7 +36,7 @@ use tokio::net::TcpListener;
 /// Starts the gateway; returns the address it listens on.
 ///
 /// # Errors
-/// The address can't be bound.
+/// The address can't be bound, or there is an admin secret and no key of passes for it.
 ///
 /// # Cancel safety
 /// Not to be dropped before it is ready.
@@ -60,7 +61,10 @@ pub async fn start_within(
     feed: &Feed,
     limits: Limits,
 ) -> anyhow::Result<(Running, SocketAddr)> {
-    let platform = platform.of_program("api-producer");
+    let platform = match settings.admin_secret {
+        Some(_) => platform.of_issuer(API_PRODUCER)?,
+        None => platform.of_program(API_PRODUCER),
+    };
     let app = app(&platform, settings, feed, limits);
     let address = settings.http_addr;
     let listener = TcpListener::bind(address)

@@ -3,6 +3,7 @@
 use api_producer::HttpSettings;
 use chassis::settings::PlatformSettings;
 use clap::Parser;
+use contracts::program::API_PRODUCER;
 use notification_service::Feed;
 use std::process::ExitCode;
 
@@ -20,9 +21,7 @@ struct Program {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Program { platform, http } = Program::parse();
-    let standalone = platform.check_standalone(false);
-    chassis::run("api-producer", platform, async |platform| {
-        standalone?;
+    chassis::run_standalone(API_PRODUCER, platform, false, async |platform| {
         let feed = Feed::open(platform)?;
         let (running, address) = api_producer::start(platform, &http, &feed).await?;
         tracing::info!("listening on http://{address}");

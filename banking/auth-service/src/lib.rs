@@ -20,16 +20,13 @@ pub use settings::SessionSettings;
 
 use anyhow::{Context as _, ensure};
 use chassis::{Platform, Running, identity::PROOFS};
-use contracts::{account::AccountsClient, auth::AuthServer};
+use contracts::{account::AccountsClient, auth::AuthServer, program::AUTH_SERVICE};
 use guesses::Guesses;
 use passwords::Passwords;
 use service::{AuthService, Desk};
 use std::{num::NonZero, time::Duration};
 use tokio_util::task::TaskTracker;
 use users::Users;
-
-/// The name that this program's passes carry.
-const NAME: &str = "auth-service";
 
 /// Most calls wait: for one of the few passwords that are checked at once, or for the account
 /// service. There is room for many, so that a health check gets past them; each holds little.
@@ -38,12 +35,12 @@ const CONCURRENCY: u16 = 128;
 /// Starts the service. Sessions that it begins live for `session_ttl`.
 ///
 /// # Errors
-/// The keys have no private half to sign sessions with, or its database or its queue can't be had.
+/// The keys have no private half to sign sessions or passes with, or its database or its queue can't be had.
 ///
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result<Running> {
-    let platform = platform.of_program(NAME);
+    let platform = platform.of_issuer(AUTH_SERVICE)?;
     ensure!(
         platform.identity.can_begin_sessions(),
         "the keys have no private half, and sessions can't be signed: session-signing.pem is \

@@ -3,6 +3,7 @@
 use auth_service::SessionSettings;
 use chassis::settings::PlatformSettings;
 use clap::Parser;
+use contracts::program::AUTH_SERVICE;
 use std::process::ExitCode;
 
 /// Users and their sessions.
@@ -18,10 +19,9 @@ struct Program {
 #[tokio::main]
 async fn main() -> ExitCode {
     let program = Program::parse();
-    let standalone = program.platform.check_standalone(true);
-    chassis::run("auth-service", program.platform, async |platform| {
-        standalone?;
-        auth_service::start(platform, program.sessions.ttl()).await
+    let ttl = program.sessions.ttl();
+    chassis::run_standalone(AUTH_SERVICE, program.platform, true, async |platform| {
+        auth_service::start(platform, ttl).await
     })
     .await
 }

@@ -1,11 +1,12 @@
 //! The calls, as they come.
 
-use crate::{NAME, guesses::Guesses, passwords::Passwords, users::Users};
+use crate::{guesses::Guesses, passwords::Passwords, users::Users};
 use chassis::Identity;
 use contracts::{
     Refused, ServiceHealth,
     account::AccountsClient,
     auth::{Auth, AuthError, LoggedIn, Login, Registered, Registration},
+    program::AUTH_SERVICE,
 };
 use replybus::{Context, Never};
 use std::{future::Future, panic::resume_unwind, sync::Arc, time::Duration};
@@ -83,6 +84,6 @@ impl Auth for AuthService {
         let desk = &self.desk;
         let (database, sessions) =
             tokio::join!(desk.users.database_is_up(), desk.identity.store_is_up());
-        Ok(ServiceHealth::new(NAME, database, sessions))
+        Ok(ServiceHealth::new(AUTH_SERVICE, database, sessions))
     }
 }

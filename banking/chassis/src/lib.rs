@@ -19,5 +19,5 @@ pub use database::Database;
 pub use identity::{Identity, User};
 pub use platform::Platform;
 pub use probe::metrics_text;
-pub use program::{report, run, shutdown_signal};
+pub use program::{refuse, report, run, run_standalone, shutdown_signal};
 pub use running::Running;

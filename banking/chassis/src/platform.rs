@@ -3,7 +3,7 @@
 use crate::{
     database::Database,
     identity::{Identity, SessionStore},
-    keys::Keys,
+    keys::{self, Keys},
     settings::PlatformSettings,
 };
 use anyhow::Context as _;
@@ -68,6 +68,20 @@ impl Platform {
             identity: self.identity.of_program(name),
             ..self.clone()
         }
+    }
+
+    /// The same, for a program that issues passes.
+    ///
+    /// # Errors
+    /// The key is missing that its passes are signed with.
+    pub fn of_issuer(&self, name: &str) -> anyhow::Result<Self> {
+        let platform = self.of_program(name);
+        anyhow::ensure!(
+            platform.identity.can_issue_passes(),
+            "what it asks of other services would be refused: {} is missing in the directory of keys",
+            keys::pass_signing(name)
+        );
+        Ok(platform)
     }
 
     /// Opens the database of a service; see [`Database::open`].

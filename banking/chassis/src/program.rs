@@ -1,6 +1,10 @@
 //! A program around a service: starts it, waits to be told to stop, stops it.
 
-use crate::{Platform, Running, probe, settings::PlatformSettings, telemetry};
+use crate::{
+    Platform, Running, probe,
+    settings::{LogFormat, PlatformSettings},
+    telemetry,
+};
 use anyhow::Context as _;
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 use tokio::{
@@ -12,6 +16,31 @@ use tokio_util::sync::CancellationToken;
 /// What was published may be confirmed, and what is waited for answered, for so long.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
+/// Runs the service `name`, alone in its process, as [`run`] does. Settings with which it could not
+/// be reached, or would forget what it keeps, are refused before anything is connected.
+///
+/// # Cancel safety
+/// As [`run`].
+pub async fn run_standalone(
+    name: &str,
+    settings: PlatformSettings,
+    keeps_data: bool,
+    start: impl AsyncFnOnce(&Platform) -> anyhow::Result<Running>,
+) -> ExitCode {
+    match settings.check_standalone(keeps_data) {
+        Ok(()) => run(name, settings, start).await,
+        Err(reason) => refuse(name, settings.log_format, &reason),
+    }
+}
+
+/// Says why the program `name` does not start, or has ended.
+#[must_use]
+pub fn refuse(name: &str, format: LogFormat, reason: &anyhow::Error) -> ExitCode {
+    telemetry::init(format);
+    tracing::error!("{name}: {}", report(reason));
+    ExitCode::FAILURE
+}
+
 /// Runs the program `name` until it is told to stop (SIGTERM or SIGINT), and drains. A second
 /// signal ends it at once.
 ///
@@ -22,13 +51,11 @@ pub async fn run(
     settings: PlatformSettings,
     start: impl AsyncFnOnce(&Platform) -> anyhow::Result<Running>,
 ) -> ExitCode {
-    telemetry::init(settings.log_format);
+    let format = settings.log_format;
+    telemetry::init(format);
     match run_to_the_end(name, settings, start).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{name}: {}", report(&error));
-            ExitCode::FAILURE
-        }
+        Err(error) => refuse(name, format, &error),
     }
 }
 

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod auth;
 pub mod notification;
+pub mod program;
 pub mod transfer;
 
 mod amount;
@@ -24,6 +25,3 @@ pub use idempotency_key::{IdempotencyKey, InvalidIdempotencyKey};
 pub use identity::{AccountNumber, InvalidAccountNumber, UserId};
 pub use page::{Page, PageRequest};
 pub use refused::Refused;
-
-/// The exchange that events are published to, by the routing keys of their types.
-pub const EVENTS_EXCHANGE: &str = "banking_events";

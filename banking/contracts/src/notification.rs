@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// The most notifications that [`Notifications::list`] returns.
 pub const LIST_MAX: i64 = 50;
 
+/// The group of subscribers that is told of each transfer; a queue of that name.
+pub const GROUP: &str = "notifications";
+
 /// Notifications of users.
 #[queue_handler("notification.requests", timeout = "5s")]
 pub trait Notifications {

@@ -23,17 +23,16 @@ pub use live::{live_router, serve_live};
 
 use anyhow::Context as _;
 use chassis::{Platform, Running, identity::PROOFS};
-use contracts::{TransactionCompleted, notification::NotificationsServer};
+use contracts::{
+    TransactionCompleted,
+    notification::{GROUP, NotificationsServer},
+    program::NOTIFICATION_SERVICE,
+};
 use service::Service;
 use std::time::Duration;
 use store::Store;
 use subscriber::Subscriber;
 
-/// The name under which this program is known to others.
-pub const NAME: &str = "notification-service";
-
-/// The group that is told of each transfer; a queue of that name.
-const GROUP: &str = "notifications";
 /// Events that are stored at once in one process: fewer than it has connections to the database,
 /// so that a burst of transfers leaves some to those who ask.
 const EVENTS_AT_ONCE: u16 = 6;
@@ -51,7 +50,7 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> {
-    let platform = platform.of_program(NAME);
+    let platform = platform.of_program(NOTIFICATION_SERVICE);
     let database = platform.database("notification", &sqlx::migrate!()).await?;
     let store = Store::new(database.clone());
     let subscriber = Subscriber {
@@ -69,7 +68,7 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
         .await
         .context("can't subscribe to transfers")?;
     let service = Service {
-        name: NAME,
+        name: NOTIFICATION_SERVICE,
         identity: platform.identity.clone(),
         store,
     };

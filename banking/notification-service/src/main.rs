@@ -1,13 +1,10 @@
 //! `notification-service`: tells both sides of each transfer.
 
 use anyhow::Context as _;
-use chassis::{
-    report,
-    settings::{LogFormat, PlatformSettings},
-    telemetry,
-};
+use chassis::settings::PlatformSettings;
 use clap::Parser;
-use notification_service::{Feed, NAME, serve_live, start};
+use contracts::program::NOTIFICATION_SERVICE;
+use notification_service::{Feed, serve_live, start};
 use std::{net::SocketAddr, process::ExitCode};
 
 /// The notification service of the bank, with live notifications at /ws.
@@ -30,19 +27,19 @@ struct Program {
 #[tokio::main]
 async fn main() -> ExitCode {
     let program = Program::parse();
-    if let Err(error) = program.platform.check_standalone(true) {
-        telemetry::init(LogFormat::Text);
-        tracing::error!("{}", report(&error));
-        return ExitCode::FAILURE;
-    }
     let address = program.ws_addr;
-    chassis::run(NAME, program.platform, async |platform| {
-        let feed = Feed::open(platform)?;
-        let identity = platform.identity.clone();
-        let (live, _) = serve_live(identity, &feed, address)
-            .await
-            .context("live notifications can't be served")?;
-        Ok(start(platform, &feed).await?.with(live))
-    })
+    chassis::run_standalone(
+        NOTIFICATION_SERVICE,
+        program.platform,
+        true,
+        async |platform| {
+            let feed = Feed::open(platform)?;
+            let identity = platform.identity.clone();
+            let (live, _) = serve_live(identity, &feed, address)
+                .await
+                .context("live notifications can't be served")?;
+            Ok(start(platform, &feed).await?.with(live))
+        },
+    )
     .await
 }

@@ -6,6 +6,9 @@ use crate::{
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use chassis::keys::Keys;
+use contracts::program::{
+    ACCOUNT_SERVICE, API_PRODUCER, AUTH_SERVICE, NOTIFICATION_SERVICE, TRANSFER_SERVICE,
+};
 use futures_util::FutureExt as _;
 use replybus_tests::servers::{Process, ReservedPort, Workplace};
 use std::{
@@ -82,11 +85,11 @@ impl Service {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Auth => "auth-service",
-            Self::Account => "account-service",
-            Self::Transfer => "transfer-service",
-            Self::Notification => "notification-service",
-            Self::Gateway => "api-producer",
+            Self::Auth => AUTH_SERVICE,
+            Self::Account => ACCOUNT_SERVICE,
+            Self::Transfer => TRANSFER_SERVICE,
+            Self::Notification => NOTIFICATION_SERVICE,
+            Self::Gateway => API_PRODUCER,
         }
     }
 

@@ -1,21 +1,29 @@
 //! What one bank has on servers that others use, too: a namespace, and a database.
 
 use anyhow::{Context as _, Result};
+use contracts::{
+    TransactionCompleted,
+    account::AccountsClient,
+    auth::AuthClient,
+    notification::{self, NotificationsClient},
+    transfer::TransfersClient,
+};
 use lapin::{Connection, ConnectionProperties};
 use redis::AsyncCommands as _;
+use replybus::Event as _;
 use replybus_tests::live;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
 
 /// All the bank's queues; each has one of dead letters beside it.
 const QUEUES: [&str; 5] = [
-    "auth.requests",
-    "account.requests",
-    "transfer.requests",
-    "notification.requests",
-    "notifications",
+    AuthClient::CONTRACT.queue,
+    AccountsClient::CONTRACT.queue,
+    TransfersClient::CONTRACT.queue,
+    NotificationsClient::CONTRACT.queue,
+    // Of the group that is told of transfers.
+    notification::GROUP,
 ];
-const EXCHANGE: &str = "banking_events";
 /// Keys that Redis looks at in one step of a scan.
 const SCAN: u32 = 1000;
 
@@ -151,7 +159,7 @@ impl Site {
                     .await?;
             }
         }
-        let exchange = format!("{}.{EXCHANGE}", self.namespace);
+        let exchange = format!("{}.{}", self.namespace, TransactionCompleted::EXCHANGE);
         channel
             .exchange_delete(exchange.into(), Default::default())
             .await?;

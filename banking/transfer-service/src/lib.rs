@@ -20,7 +20,7 @@ mod service;
 use anyhow::Context as _;
 use book::Book;
 use chassis::{Platform, Running, identity::PROOFS};
-use contracts::transfer::TransfersServer;
+use contracts::{program::TRANSFER_SERVICE, transfer::TransfersServer};
 use driver::Driver;
 use history::History;
 use ledger::Ledger;
@@ -32,9 +32,6 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// The name this program goes by.
-const PROGRAM: &str = "transfer-service";
-
 /// Calls served at once. Most of them wait for the account service and hold no connection to the
 /// database meanwhile; while it is away they must not keep out those who only want to read.
 const CONCURRENCY: u16 = 64;
@@ -42,12 +39,12 @@ const CONCURRENCY: u16 = 64;
 /// Starts the service.
 ///
 /// # Errors
-/// Its database or its queue can't be had.
+/// The key of its passes, its database or its queue can't be had.
 ///
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
-    let platform = platform.of_program(PROGRAM);
+    let platform = platform.of_issuer(TRANSFER_SERVICE)?;
     let database = platform.database("transfer", &sqlx::migrate!()).await?;
     let completed = Arc::new(Notify::new());
     let book = Book::new(database.clone());

@@ -1,12 +1,12 @@
 //! The contract, method by method: who asks, then what is done for them.
 
 use crate::{
-    PROGRAM, book::Book, driver::Driver, history::History, ledger::Ledger, record::Transfer,
-    recovery,
+    book::Book, driver::Driver, history::History, ledger::Ledger, record::Transfer, recovery,
 };
 use chassis::{Database, Identity, User};
 use contracts::{
     Page, PageRequest, Refused, ServiceHealth, UserId,
+    program::TRANSFER_SERVICE,
     transfer::{
         AdminTransfer, Transaction, TransferError, TransferOrder, TransferReceipt, TransferTotals,
         Transfers,
@@ -61,7 +61,7 @@ impl Transfers for TransferService {
 
     async fn health(&self) -> Result<ServiceHealth, Never> {
         let (database, store) = tokio::join!(self.database.is_up(), self.identity.store_is_up());
-        Ok(ServiceHealth::new(PROGRAM, database, store))
+        Ok(ServiceHealth::new(TRANSFER_SERVICE, database, store))
     }
 }
 

@@ -116,7 +116,11 @@ impl Notifications for NotificationService {
 }
 
 fn as_admin<R: Outcome>(branch: &Branch, call: Call<R>) -> Call<R> {
-    let (name, pass) = branch.platform.identity.admin_pass();
+    let (name, pass) = branch
+        .platform
+        .identity
+        .of_program("api-producer")
+        .admin_pass();
     call.metadata(name, pass).timeout(PATIENCE)
 }
 

@@ -118,7 +118,8 @@ async fn all_there_is_to_show(branch: &Branch, ada: UserId, session: &str) -> Ve
     ours.end_session(user.session).await.unwrap();
     let forged = theirs.begin_session(ada, "ada", PATIENCE).await.unwrap();
     let service = |name: &str| Some(ours.of_program(name).service_pass());
-    let pass = ours.service_pass().0;
+    let gateway = ours.of_program("api-producer");
+    let pass = gateway.service_pass().0;
     let shown = |what, is, entry| Shown { what, is, entry };
     vec![
         shown("nothing", None, None),
@@ -133,7 +134,7 @@ async fn all_there_is_to_show(branch: &Branch, ada: UserId, session: &str) -> Ve
         shown(
             "a pass as a session",
             None,
-            Some((SESSION, ours.admin_pass().1)),
+            Some((SESSION, gateway.admin_pass().1)),
         ),
         shown("a forged pass", None, Some(theirs.service_pass())),
         shown(
@@ -141,7 +142,16 @@ async fn all_there_is_to_show(branch: &Branch, ada: UserId, session: &str) -> Ve
             None,
             Some(theirs.of_program("transfer-service").service_pass()),
         ),
-        shown("a forged admin's pass", None, Some(theirs.admin_pass())),
+        shown(
+            "a forged admin's pass",
+            None,
+            Some(theirs.of_program("api-producer").admin_pass()),
+        ),
+        shown(
+            "a service's pass for the admin",
+            None,
+            Some(ours.of_program("transfer-service").admin_pass()),
+        ),
         shown("the gateway's pass", None, service("api-producer")),
         shown("another's pass", None, service("notification-service")),
         shown("its own pass", None, service(account_service::NAME)),
@@ -163,7 +173,7 @@ async fn all_there_is_to_show(branch: &Branch, ada: UserId, session: &str) -> Ve
         shown(
             "the admin's pass",
             Some(Who::Admin),
-            Some(ours.admin_pass()),
+            Some(gateway.admin_pass()),
         ),
     ]
 }

@@ -7,7 +7,7 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use contracts::PartHealth;
+use contracts::{PartHealth, program::API_PRODUCER};
 use replybus::{reply::StoreHealth, transport::TransportHealth};
 use serde::Serialize;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ async fn health(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
     };
     let health = GatewayHealth {
         status: PartHealth::of(health.is_up()),
-        service: "api-producer",
+        service: API_PRODUCER,
         broker: PartHealth::of(health.transport == TransportHealth::Up),
         replies: PartHealth::of(health.replies == StoreHealth::Up),
     };

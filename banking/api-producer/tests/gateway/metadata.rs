@@ -10,8 +10,14 @@ use serde_json::json;
 async fn a_client_can_not_make_metadata_up() {
     let bank = bank().await;
     let (admin, service) = (
-        bank.platform.identity.admin_pass(),
-        bank.platform.identity.service_pass(),
+        bank.platform
+            .identity
+            .of_program("api-producer")
+            .admin_pass(),
+        bank.platform
+            .identity
+            .of_program("auth-service")
+            .service_pass(),
     );
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let smuggled = [

@@ -56,7 +56,10 @@ async fn only_who_has_a_session_can_end_it() {
             assert_eq!(refused(outcome), Refused::Unauthenticated.into());
         }
         // No pass is a session.
-        for (name, pass) in [identity.service_pass(), identity.admin_pass()] {
+        for (name, pass) in [
+            identity.of_program("auth-service").service_pass(),
+            identity.of_program("api-producer").admin_pass(),
+        ] {
             let outcome = world.auth().logout().metadata(name, &pass).await;
             assert_eq!(refused(outcome), Refused::Unauthenticated.into());
             let outcome = world.auth().logout().metadata(SESSION, pass).await;

@@ -72,7 +72,7 @@ fn keys_are_private_and_never_written_over() {
         .unwrap()
         .map(|file| file.unwrap().path())
         .collect();
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 6);
     let read = || {
         files
             .iter()

@@ -9,7 +9,7 @@ pub use session_store::SessionStore;
 pub(crate) use session_store::redis_client;
 
 use crate::keys::Keys;
-use contracts::{Refused, UserId};
+use contracts::{Refused, UserId, program::API_PRODUCER};
 use jsonwebtoken::errors::Error as TokenError;
 use pass::{PASS, Passes, Role};
 use replybus::Context;
@@ -54,7 +54,7 @@ impl Identity {
         Self(Arc::new(Inner {
             sessions: Sessions::new(keys),
             store,
-            passes: Passes::new(name, &keys.services),
+            passes: Passes::new(name, &keys.passes),
         }))
     }
 
@@ -167,6 +167,12 @@ impl Identity {
         self.0.store.is_up().await
     }
 
+    /// Whether this program has the key that its passes are signed with.
+    #[must_use]
+    pub fn can_issue_passes(&self) -> bool {
+        self.0.passes.can_issue()
+    }
+
     /// The name and value of the metadata with which this program proves that it is the service it
     /// says. Good for a minute: ask anew for each call.
     #[must_use]
@@ -174,7 +180,7 @@ impl Identity {
         (PASS, self.0.passes.issue(Role::Service))
     }
 
-    /// The same, for a call on behalf of the administrator.
+    /// The same, for a call on behalf of the administrator. It is believed of the gateway alone.
     #[must_use]
     pub fn admin_pass(&self) -> (&'static str, String) {
         (PASS, self.0.passes.issue(Role::Admin))
@@ -193,18 +199,18 @@ impl Identity {
         }
     }
 
-    /// Refuses unless the call is made on behalf of the administrator.
+    /// Refuses unless the call is made on behalf of the administrator, for whom the gateway vouches.
     ///
     /// # Errors
     /// As [`require_service`](Self::require_service).
     pub fn require_admin(&self) -> Result<(), Refused> {
         match self.pass()? {
-            (_, Role::Admin) => Ok(()),
-            (_, Role::Service) => Err(Refused::Forbidden),
+            (API_PRODUCER, Role::Admin) => Ok(()),
+            _ => Err(Refused::Forbidden),
         }
     }
 
-    fn pass(&self) -> Result<(String, Role), Refused> {
+    fn pass(&self) -> Result<(&'static str, Role), Refused> {
         let context = Context::current();
         let token = context
             .metadata()

@@ -1,12 +1,15 @@
 //! The pass with which one service proves to another that it is one, or that the administrator
-//! asks. A JWT signed with the secret that only services have (HMAC-SHA-256), good for a minute.
+//! asks. A JWT signed with Ed25519, by a key that only the program has that issues it, good for a
+//! minute.
 //!
-//! One secret for all: nobody else can make a pass, but each service could make another's. What a
-//! pass is asked for by name keeps services from mistakes, not from a service that was taken over.
+//! Which program that is follows from the key, and not from what the pass says.
 
 use super::session::LEEWAY_SECONDS;
+use crate::keys::{PassKeys, SigningSide};
 use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::Error, get_current_timestamp,
+    Algorithm, Header, Validation,
+    errors::{Error, ErrorKind},
+    get_current_timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +22,8 @@ const AUDIENCE: &str = "bank-services";
 const GOOD_FOR_SECONDS: u64 = 60;
 /// After so long a new one is made.
 const USED_FOR_SECONDS: u64 = 20;
+/// Ours have about 250 bytes.
+const TOKEN_BYTES_MAX: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -40,38 +45,41 @@ type InUse = Mutex<Option<(u64, String)>>;
 
 pub(super) struct Passes {
     program: String,
-    signing: EncodingKey,
-    verifying: DecodingKey,
+    signing: Option<SigningSide>,
+    keys: Arc<PassKeys>,
     validation: Arc<Validation>,
     service: InUse,
     admin: InUse,
 }
 
 impl Passes {
-    pub(super) fn new(program: &str, secret: &[u8; 32]) -> Self {
-        let mut validation = Validation::new(Algorithm::HS256);
+    pub(super) fn new(program: &str, keys: &PassKeys) -> Self {
+        let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = LEEWAY_SECONDS;
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
+        Self::with(program, &Arc::new(keys.clone()), &Arc::new(validation))
+    }
+
+    pub(super) fn of_program(&self, program: &str) -> Self {
+        Self::with(program, &self.keys, &self.validation)
+    }
+
+    fn with(program: &str, keys: &Arc<PassKeys>, validation: &Arc<Validation>) -> Self {
+        let own = keys.signing.iter().find(|(of, _)| *of == program);
         Self {
             program: program.to_owned(),
-            signing: EncodingKey::from_secret(secret),
-            verifying: DecodingKey::from_secret(secret),
-            validation: Arc::new(validation),
+            signing: own.map(|(_, key)| key.clone()),
+            keys: Arc::clone(keys),
+            validation: Arc::clone(validation),
             service: InUse::default(),
             admin: InUse::default(),
         }
     }
 
-    pub(super) fn of_program(&self, program: &str) -> Self {
-        Self {
-            program: program.to_owned(),
-            signing: self.signing.clone(),
-            verifying: self.verifying.clone(),
-            validation: Arc::clone(&self.validation),
-            service: InUse::default(),
-            admin: InUse::default(),
-        }
+    /// Whether this program has a key to issue passes with.
+    pub(super) fn can_issue(&self) -> bool {
+        self.signing.is_some()
     }
 
     pub(super) fn issue(&self, role: Role) -> String {
@@ -86,13 +94,7 @@ impl Passes {
         {
             return pass.clone();
         }
-        let claims = Claims {
-            iss: self.program.clone(),
-            aud: AUDIENCE.to_owned(),
-            role,
-            exp: now.saturating_add(GOOD_FOR_SECONDS),
-        };
-        match jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing) {
+        match self.sign(role, now) {
             Ok(pass) => {
                 *in_use = Some((now, pass.clone()));
                 pass
@@ -105,8 +107,32 @@ impl Passes {
         }
     }
 
-    pub(super) fn verify(&self, token: &str) -> Result<(String, Role), Error> {
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.verifying, &self.validation)?;
-        Ok((claims.claims.iss, claims.claims.role))
+    fn sign(&self, role: Role, now: u64) -> Result<String, Error> {
+        let signing = self.signing.as_ref().ok_or(ErrorKind::InvalidKeyFormat)?;
+        let mut header = Header::new(Algorithm::EdDSA);
+        header.kid = Some(signing.id.clone());
+        let claims = Claims {
+            iss: self.program.clone(),
+            aud: AUDIENCE.to_owned(),
+            role,
+            exp: now.saturating_add(GOOD_FOR_SECONDS),
+        };
+        jsonwebtoken::encode(&header, &claims, &signing.key)
+    }
+
+    /// The program that issued a pass, and as whom.
+    pub(super) fn verify(&self, token: &str) -> Result<(&'static str, Role), Error> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(ErrorKind::InvalidToken.into());
+        }
+        let header = jsonwebtoken::decode_header(token)?;
+        let mut known = self.keys.verifying.iter();
+        let named = known.find(|(_, key)| Some(&key.id) == header.kid.as_ref());
+        let (program, key) = named.ok_or(ErrorKind::InvalidSignature)?;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &self.validation)?.claims;
+        if claims.iss != *program {
+            return Err(ErrorKind::InvalidIssuer.into());
+        }
+        Ok((*program, claims.role))
     }
 }

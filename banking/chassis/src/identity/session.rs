@@ -2,7 +2,7 @@
 
 use super::User;
 use crate::keys::{Keys, SigningSide, VerifyingSide};
-use contracts::UserId;
+use contracts::{UserId, program::AUTH_SERVICE};
 use jsonwebtoken::{
     Algorithm, Header, Validation,
     errors::{Error, ErrorKind},
@@ -15,7 +15,6 @@ use uuid::Uuid;
 /// The metadata that carries the token.
 pub const SESSION: &str = "session";
 
-const ISSUER: &str = "auth-service";
 const AUDIENCE: &str = "bank";
 /// The type of an access token (RFC 9068), so that no other token passes for one.
 const TYPE: &str = "at+jwt";
@@ -48,7 +47,7 @@ impl Sessions {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = LEEWAY_SECONDS;
         validation.validate_nbf = true;
-        validation.set_issuer(&[ISSUER]);
+        validation.set_issuer(&[AUTH_SERVICE]);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         Self {
@@ -69,7 +68,7 @@ impl Sessions {
         header.kid = Some(signing.id.clone());
         let now = get_current_timestamp();
         let claims = Claims {
-            iss: ISSUER.to_owned(),
+            iss: AUTH_SERVICE.to_owned(),
             aud: AUDIENCE.to_owned(),
             sub: user.id,
             sid: user.session,

@@ -2,12 +2,15 @@
 
 use crate::stage::{Replica, SOON, on_postgres, on_sqlite, party, settings, transfer};
 use chassis::settings::Secret;
-use contracts::{EVENTS_EXCHANGE, Refused, notification::NotificationError};
+use contracts::{
+    Refused, TransactionCompleted,
+    notification::{GROUP, NotificationError, NotificationsClient},
+};
 use lapin::{
     Connection, ConnectionProperties,
     options::{ExchangeDeleteOptions, QueueDeleteOptions},
 };
-use replybus::CallError;
+use replybus::{CallError, Event as _};
 use replybus_tests::{
     live::{self, unique},
     proxy::{Mode, Proxy},
@@ -140,7 +143,7 @@ async fn delete_queues(amqp: &str, namespace: &str) {
     let connection = Connection::connect(amqp, ConnectionProperties::default());
     let connection = connection.await.unwrap();
     let channel = connection.create_channel().await.unwrap();
-    for queue in ["notifications", "notification.requests"] {
+    for queue in [GROUP, NotificationsClient::CONTRACT.queue] {
         for name in [
             format!("{namespace}.{queue}"),
             format!("{namespace}.{queue}.dead"),
@@ -149,7 +152,7 @@ async fn delete_queues(amqp: &str, namespace: &str) {
             deleted.await.unwrap();
         }
     }
-    let exchange = format!("{namespace}.{EVENTS_EXCHANGE}");
+    let exchange = format!("{namespace}.{}", TransactionCompleted::EXCHANGE);
     let deleted = channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default());
     deleted.await.unwrap();
 }

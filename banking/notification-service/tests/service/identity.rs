@@ -116,7 +116,7 @@ async fn one_kind_of_identity_is_not_good_for_another() {
     assert_eq!(refused(mark), Refused::Unauthenticated, "nor a user");
     assert!(total.is_ok() && page.is_ok());
 
-    let service = replica.platform.identity.of_program("account-service");
+    let service = replica.platform.identity.of_program("transfer-service");
     let (_, (total, page)) = carrying(service.service_pass()).await;
     assert_eq!(
         refused(total),

@@ -1,9 +1,9 @@
 //! A broker that carries calls as ever, and events as it is told.
 
 use async_trait::async_trait;
-use contracts::EVENTS_EXCHANGE;
+use contracts::TransactionCompleted;
 use replybus::{
-    SetupError,
+    Event as _, SetupError,
     transport::{
         Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source, Transport,
         TransportHealth, Verdict, memory::MemoryTransport,
@@ -73,7 +73,7 @@ impl ScriptedBroker {
 #[async_trait]
 impl Transport for ScriptedBroker {
     fn publish(&self, outgoing: Outgoing) -> Receipt {
-        if outgoing.message.exchange != EVENTS_EXCHANGE {
+        if outgoing.message.exchange != TransactionCompleted::EXCHANGE {
             return self.inner.publish(outgoing);
         }
         let events = *self.events.lock().unwrap();

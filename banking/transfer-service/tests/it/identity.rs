@@ -58,7 +58,7 @@ async fn a_users_methods_refuse_whoever_is_no_user(bank: Arc<Bank>) {
         .unwrap();
     let session = ours.user_of(&gone).await.unwrap().session;
     ours.end_session(session).await.unwrap();
-    let (name, service) = ours.of_program("account-service").service_pass();
+    let (name, service) = ours.of_program("auth-service").service_pass();
     let (_, admin) = ours.of_program("api-producer").admin_pass();
     let nobodies: [Vec<Entry>; 8] = [
         vec![],
@@ -102,7 +102,7 @@ async fn the_administrators_methods_refuse_whoever_is_not_the_administrator(bank
     let ada = bank.customer("ada", 500).await;
     let ours = &bank.platform.identity;
     let (pass, theirs) = another().admin_pass();
-    let (_, service) = ours.of_program("account-service").service_pass();
+    let (_, service) = ours.of_program("auth-service").service_pass();
     let not_admin: [(Vec<Entry>, Refused); 5] = [
         (vec![], Refused::Unauthenticated),
         (

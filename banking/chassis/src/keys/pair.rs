@@ -1,0 +1,103 @@
+//! One pair of keys (Ed25519), and how it is written down.
+
+use anyhow::Context as _;
+use ed25519_dalek::{
+    SigningKey, VerifyingKey,
+    pkcs8::{
+        DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey,
+        spki::der::pem::LineEnding,
+    },
+};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+
+/// What signs.
+#[derive(Clone)]
+pub(crate) struct SigningSide {
+    pub(crate) id: String,
+    pub(crate) key: EncodingKey,
+}
+
+/// What tells whether it was signed.
+#[derive(Clone)]
+pub(crate) struct VerifyingSide {
+    pub(crate) id: String,
+    pub(crate) key: DecodingKey,
+}
+
+/// A new pair.
+pub(super) struct Pair(SigningKey);
+
+impl Pair {
+    pub(super) fn draw() -> Self {
+        Self(SigningKey::from_bytes(&rand::random()))
+    }
+
+    pub(super) fn signing(&self) -> anyhow::Result<SigningSide> {
+        SigningSide::of(&self.0)
+    }
+
+    pub(super) fn verifying(&self) -> VerifyingSide {
+        VerifyingSide::of(&self.0.verifying_key())
+    }
+
+    /// As PEM (PKCS #8).
+    pub(super) fn private_pem(&self) -> anyhow::Result<String> {
+        let pem = self.0.to_pkcs8_pem(LineEnding::LF);
+        Ok(pem.context("can't encode the key")?.to_string())
+    }
+
+    /// As PEM (SPKI).
+    pub(super) fn public_pem(&self) -> anyhow::Result<String> {
+        let pem = self.0.verifying_key().to_public_key_pem(LineEnding::LF);
+        pem.context("can't encode the key")
+    }
+}
+
+impl SigningSide {
+    fn of(pair: &SigningKey) -> anyhow::Result<Self> {
+        let der = pair.to_pkcs8_der().context("can't encode the key")?;
+        Ok(Self {
+            id: key_id(&pair.verifying_key()),
+            key: EncodingKey::from_ed_der(der.as_bytes()),
+        })
+    }
+
+    /// Reads PEM (PKCS #8).
+    pub(super) fn read(pem: &str) -> anyhow::Result<Self> {
+        let pair = SigningKey::from_pkcs8_pem(pem);
+        Self::of(&pair.context("it holds no Ed25519 private key (PKCS #8)")?)
+    }
+}
+
+impl VerifyingSide {
+    fn of(key: &VerifyingKey) -> Self {
+        Self {
+            id: key_id(key),
+            key: DecodingKey::from_ed_der(key.as_bytes()),
+        }
+    }
+
+    /// Reads public keys, one after the other, each with the text before it.
+    pub(super) fn read_all(text: &str) -> anyhow::Result<Vec<(&str, Self)>> {
+        const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
+        const END: &str = "-----END PUBLIC KEY-----";
+        let mut keys = Vec::new();
+        for block in text.split_inclusive(END).map(str::trim) {
+            if block.is_empty() {
+                continue;
+            }
+            let (before, pem) = block.split_at(block.find(BEGIN).unwrap_or_default());
+            let key = VerifyingKey::from_public_key_pem(pem)
+                .context("it holds something else than Ed25519 public keys")?;
+            keys.push((before.trim(), Self::of(&key)));
+        }
+        anyhow::ensure!(!keys.is_empty(), "it holds no key");
+        Ok(keys)
+    }
+}
+
+/// Names a key: its first 8 bytes, which are as unlikely to be another's as those of a digest.
+fn key_id(key: &VerifyingKey) -> String {
+    let (first, _) = key.as_bytes().split_at(8);
+    first.iter().map(|byte| format!("{byte:02x}")).collect()
+}
