@@ -21,6 +21,7 @@ PLUGINS = {
         "credentials",
         "max_age",
     },
+    "ip-restriction": {"allow", "deny", "status", "message"},
     "rate-limiting": {"second", "minute", "hour", "limit_by", "policy", "fault_tolerant"},
 }
 # Where a request must go. A route's regular expression begins with ~, all else is a
@@ -34,7 +35,9 @@ PATHS = {
     "/api/auth/login": "credentials",
     "/api/auth/logout": "api",
     "/api/transfer/transfer": "api",
-    "/api/account/admin/users/1": "api",
+    "/api/account/me": "api",
+    "/api/account/admin/stats": "admin",
+    "/api/account/admin/users/1": "admin",
     "/ws": "live",
     "/metrics": None,
     "/health": None,
@@ -110,6 +113,11 @@ def check(config):
         taken = route_of(routes, path)
         if taken != expected:
             found.append(f"{path} goes to {taken}, not to {expected}")
+    admin = [route for route in routes if route["name"] == "admin"]
+    for route in admin:
+        allowed = [each["config"].get("allow") for each in route["plugins"] if each["name"] == "ip-restriction"]
+        if not any(allowed) or "0.0.0.0/0" in str(allowed):
+            found.append("the administrator's routes are open to everybody")
     cors = [plugin["config"] for plugin in config["plugins"] if plugin["name"] == "cors"]
     if not cors or not HEADERS <= set(cors[0]["headers"]):
         found.append(f"cors does not allow {sorted(HEADERS)}")

@@ -1,7 +1,10 @@
 //! What all routes work with.
 
-use crate::{correlation::noting, limits::Limits, settings::HttpSettings, unserved::watching};
-use chassis::{Identity, Platform, settings::Secret};
+use crate::{
+    correlation::noting, limits::Limits, request::ADMIN_PAUSE_MAX, settings::HttpSettings,
+    unserved::watching,
+};
+use chassis::{Identity, Platform, guesses::Guesses, settings::Secret};
 use contracts::{
     account::AccountsClient, auth::AuthClient, notification::NotificationsClient,
     transfer::TransfersClient,
@@ -18,6 +21,7 @@ pub(crate) struct Gateway {
     pub(crate) bus: Bus,
     pub(crate) identity: Identity,
     pub(crate) admin_secret: Option<Secret>,
+    pub(crate) admin_guesses: Guesses,
     pub(crate) limits: Limits,
 }
 
@@ -40,6 +44,7 @@ impl Gateway {
             bus: bus.clone(),
             identity: platform.identity.clone(),
             admin_secret: settings.admin_secret.clone(),
+            admin_guesses: Guesses::new(ADMIN_PAUSE_MAX),
             limits,
         }
     }

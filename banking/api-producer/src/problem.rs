@@ -29,6 +29,8 @@ const FAILED: &str = "The service failed";
 pub(crate) struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
+    /// Seconds after which asking again makes sense, if that is known.
+    retry_after: Option<HeaderValue>,
 }
 
 /// The body of every answer that is not a success.
@@ -40,9 +42,19 @@ pub(crate) struct Detail {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        let unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
         Self {
             status,
             detail: detail.into(),
+            retry_after: unavailable.then_some(RETRY_AFTER_SECONDS),
+        }
+    }
+
+    /// Too many wrong secrets: nothing is looked at for so many seconds.
+    pub(crate) fn too_many(detail: impl Into<Cow<'static, str>>, retry_after: u64) -> Self {
+        Self {
+            retry_after: Some(retry_after.into()),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail)
         }
     }
 
@@ -81,12 +93,12 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = self.status;
+        let (status, retry_after) = (self.status, self.retry_after.clone());
         let detail = self.into_detail();
         let mut response = (status, Json(Detail { detail })).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if let Some(seconds) = retry_after {
             let headers = response.headers_mut();
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+            headers.insert(header::RETRY_AFTER, seconds);
         }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110, section 15.5.2, asks for it.
@@ -166,6 +178,9 @@ impl From<AuthError> for Problem {
             AuthError::Invalid { .. } => StatusCode::BAD_REQUEST,
             AuthError::InvalidCredentials => StatusCode::UNAUTHORIZED,
             AuthError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            AuthError::TooManyGuesses { retry_after } => {
+                return Self::too_many(error.to_string(), *retry_after);
+            }
             AuthError::Refused(refused) => return (*refused).into(),
         };
         Self::new(status, error.to_string())

@@ -4,7 +4,7 @@ use chassis::settings::{Secret, SecretParser};
 use std::net::SocketAddr;
 
 /// A shorter secret is guessed.
-const ADMIN_SECRET_BYTES_MIN: usize = 8;
+const ADMIN_SECRET_BYTES_MIN: usize = 16;
 
 /// Settings of the gateway.
 #[derive(Debug, Clone, clap::Args)]
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_refused_secret_is_not_repeated() {
-        let arguments = ["gateway", "--admin-secret", "hun ter2"];
+        let arguments = ["gateway", "--admin-secret", "hun ter2hun ter2"];
         let refused = Program::try_parse_from(arguments).unwrap_err().to_string();
         assert!(refused.contains("--admin-secret"), "{refused}");
         assert!(!refused.contains("ter2"), "{refused}");
@@ -59,14 +59,15 @@ mod tests {
     fn a_secret_that_is_short_or_can_not_be_sent_is_refused() {
         for refused in [
             "",
-            "seven77",
-            "with a space",
-            "zwölf Zeichen",
-            "tab\ttabtab",
+            "eight888",
+            "fifteen-15-char",
+            "with spaces in between",
+            "zwölf Zeichen und noch vier",
+            "tab\ttabtabtabtabtab",
         ] {
             let reason = admin_secret(refused).unwrap_err();
             assert!(refused.is_empty() || !reason.contains(refused), "{reason}");
         }
-        assert!(admin_secret("eight888").is_ok());
+        assert!(admin_secret("sixteen-16-chars").is_ok());
     }
 }

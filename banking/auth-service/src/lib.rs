@@ -2,12 +2,11 @@
 //!
 //! In reading order: [`SessionSettings`] are read and the service is [`start`]ed; `service` takes
 //! the calls, `registration` and `login` decide, `fields` says what can be registered. Both prove a
-//! password (`proof`), which `guesses` may put off and `passwords` computes. `account` has the
+//! password (`proof`), which wrong ones before it may put off and `passwords` computes. `account` has the
 //! user's account opened, and `users` is the table.
 
 mod account;
 mod fields;
-mod guesses;
 mod login;
 mod passwords;
 mod proof;
@@ -19,14 +18,17 @@ mod users;
 pub use settings::SessionSettings;
 
 use anyhow::{Context as _, ensure};
-use chassis::{Platform, Running, identity::PROOFS};
+use chassis::{Platform, Running, guesses::Guesses, identity::PROOFS};
 use contracts::{account::AccountsClient, auth::AuthServer, program::AUTH_SERVICE};
-use guesses::Guesses;
 use passwords::Passwords;
 use service::{AuthService, Desk};
 use std::{num::NonZero, time::Duration};
 use tokio_util::task::TaskTracker;
 use users::Users;
+
+/// The longest pause after wrong passwords: who guesses is slow enough, and the user does not give
+/// up.
+const GUESSES_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Most calls wait: for one of the few passwords that are checked at once, or for the account
 /// service. There is room for many, so that a health check gets past them; each holds little.
@@ -52,7 +54,7 @@ pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result
         identity: platform.identity.clone(),
         users: Users::new(database),
         passwords: Passwords::new(processors).context("passwords can't be hashed")?,
-        guesses: Guesses::default(),
+        guesses: Guesses::new(GUESSES_PAUSE_MAX),
         accounts: AccountsClient::new(&platform.bus),
         session_ttl,
     };

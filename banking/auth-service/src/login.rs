@@ -3,30 +3,16 @@
 use crate::{fields::username_key, service::Desk};
 use contracts::auth::{AuthError, LoggedIn, Login, LoginName, mask_phone};
 
-/// No name or phone is longer. What is typed may be, and is remembered for a while.
-const TYPED_MAX: usize = 32;
-
 impl Desk {
     /// Begins a session. A user that does not exist is answered as a wrong password is, and takes
     /// as long.
     pub(crate) async fn login(&self, login: Login) -> Result<LoggedIn, AuthError> {
-        let (typed, user) = match login.who {
-            LoginName::Username(name) => {
-                let key = username_key(&name);
-                let user = self.users.by_username(&key).await?;
-                (key, user)
-            }
-            LoginName::Phone(phone) => {
-                let user = self.users.by_phone(&phone).await?;
-                (phone, user)
-            }
+        let user = match &login.who {
+            LoginName::Username(name) => self.users.by_username(&username_key(name)).await?,
+            LoginName::Phone(phone) => self.users.by_phone(phone).await?,
         };
-        // Guesses count for the user, whichever way they are named.
-        let name = match &user {
-            Some(user) => username_key(&user.username),
-            None => typed.chars().take(TYPED_MAX).collect(),
-        };
-        self.prove(&name, user.as_ref(), &login.password).await?;
+        self.prove(&login.who, user.as_ref(), &login.password)
+            .await?;
         let user = user.ok_or(AuthError::InvalidCredentials)?;
         let account = self.account_of(&user).await?;
         let identity = &self.identity;

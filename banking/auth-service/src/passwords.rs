@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-/// The longest wait for a processor. Whoever waited longer would rather try again.
+/// The longest wait for a turn. Whoever waited longer would rather try again.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Hashes passwords, off the threads that serve calls and only so many at once: each takes a
@@ -99,16 +99,20 @@ impl Passwords {
         }
     }
 
-    /// Waits for a processor, for at most half of what is left: the rest of the call takes time
-    /// as well, and to be told to try again is better than silence.
+    /// Waits for a processor.
     async fn permit(&self) -> Result<OwnedSemaphorePermit, AuthError> {
-        let left = Context::current().remaining().map(|left| left / 2);
-        let within = left.map_or(WAIT_MAX, |half| half.min(WAIT_MAX));
-        match timeout(within, Arc::clone(&self.at_once).acquire_owned()).await {
+        match timeout(patience(), Arc::clone(&self.at_once).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(AuthError::Busy),
         }
     }
+}
+
+/// How long to wait for a turn: for at most half of what is left, because the rest of the call takes
+/// time as well, and to be told to try again is better than silence.
+pub(crate) fn patience() -> Duration {
+    let left = Context::current().remaining().map(|left| left / 2);
+    left.map_or(WAIT_MAX, |half| half.min(WAIT_MAX))
 }
 
 fn check(

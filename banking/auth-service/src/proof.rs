@@ -1,33 +1,49 @@
 //! Whether a password is a user's.
 
-use crate::{passwords::Verdict, service::Desk, users::User};
-use contracts::auth::{AuthError, Password};
-use tokio::time::Instant;
+use crate::{
+    fields::username_key,
+    passwords::{Verdict, patience},
+    service::Desk,
+    users::User,
+};
+use contracts::auth::{AuthError, LoginName, Password};
+use tokio::time::timeout;
+
+/// No name or phone is longer. What is typed may be, and is remembered for a while.
+const TYPED_MAX: usize = 32;
 
 impl Desk {
-    /// Ends with `Ok` only if `password` is the user's. `name` is what guesses are counted by; it
-    /// may be anything a caller typed, even a password, and is written nowhere.
+    /// Ends with `Ok` only if `password` is the user's. Guesses are counted by `typed`, whether or
+    /// not there is such a user: to wait for one name tells nothing about another, and no phone
+    /// whose it is. It may be anything, even a password, and is written nowhere.
     pub(crate) async fn prove(
         &self,
-        name: &str,
+        typed: &LoginName,
         user: Option<&User>,
         password: &Password,
     ) -> Result<(), AuthError> {
-        if !self.guesses.admit(name, Instant::now()) {
-            return Err(AuthError::Busy);
-        }
+        let name = counted_by(typed);
+        let admitted = timeout(patience(), self.guesses.admit(&name)).await;
+        let guess = match admitted {
+            Ok(Ok(guess)) => guess,
+            Ok(Err(paused)) => {
+                let retry_after = paused.seconds();
+                return Err(AuthError::TooManyGuesses { retry_after });
+            }
+            Err(_) => return Err(AuthError::Busy),
+        };
         let stored = user.map(|user| user.password_hash.clone());
         match self.passwords.check(password.clone(), stored).await? {
             Verdict::Wrong => {
-                self.guesses.wrong(name, Instant::now());
+                guess.wrong();
                 Err(AuthError::InvalidCredentials)
             }
             Verdict::Right => {
-                self.guesses.right(name);
+                guess.right();
                 Ok(())
             }
             Verdict::Outdated { renewed } => {
-                self.guesses.right(name);
+                guess.right();
                 if let Some(user) = user {
                     self.users.renew_hash(user, &renewed).await;
                 }
@@ -35,4 +51,13 @@ impl Desk {
             }
         }
     }
+}
+
+fn counted_by(typed: &LoginName) -> String {
+    let (kind, typed) = match typed {
+        LoginName::Username(name) => ("name", username_key(name)),
+        LoginName::Phone(phone) => ("phone", phone.clone()),
+    };
+    let typed: String = typed.chars().take(TYPED_MAX).collect();
+    format!("{kind}:{typed}")
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 use contracts::{
     UserId,
-    auth::{AuthError, Registered, Registration, mask_phone},
+    auth::{AuthError, LoginName, Registered, Registration, mask_phone},
 };
 use replybus::Context;
 
@@ -63,8 +63,8 @@ impl Desk {
         if !open || user.phone != applicant.phone {
             return Err(AuthError::UsernameTaken);
         }
-        let key = username_key(&user.username);
-        match self.prove(&key, Some(&user), &applicant.password).await {
+        let name = LoginName::Username(user.username.clone());
+        match self.prove(&name, Some(&user), &applicant.password).await {
             Err(AuthError::InvalidCredentials) => Err(AuthError::UsernameTaken),
             proved => proved.map(|()| user),
         }

@@ -1,7 +1,7 @@
 //! The calls, as they come.
 
-use crate::{guesses::Guesses, passwords::Passwords, users::Users};
-use chassis::Identity;
+use crate::{passwords::Passwords, users::Users};
+use chassis::{Identity, guesses::Guesses};
 use contracts::{
     Refused, ServiceHealth,
     account::AccountsClient,

@@ -5,6 +5,7 @@
 //! it and is [`Running`], and a program [`run`]s it until it is told to stop.
 
 pub mod database;
+pub mod guesses;
 pub mod identity;
 pub mod keys;
 pub mod settings;

@@ -144,9 +144,15 @@ pub enum AuthError {
     /// There is no such user, or the password is another.
     #[error("Invalid credentials")]
     InvalidCredentials,
-    /// Too many passwords are being checked, or too many were wrong for this user.
+    /// Too many passwords are being checked.
     #[error("Too many logins, try again later")]
     Busy,
+    /// Too many passwords were wrong for this name or phone, whether or not it is somebody's.
+    #[error("Too many wrong passwords, try again in {retry_after} s")]
+    TooManyGuesses {
+        /// Seconds until the next is looked at; at least 1.
+        retry_after: u64,
+    },
     /// What any service may say.
     #[error(transparent)]
     Refused(#[from] Refused),

@@ -22,7 +22,7 @@ use std::{
 use tokio::time::{Instant, sleep};
 
 /// What the administrator of every bank here says.
-pub const ADMIN_SECRET: &str = "open-the-vault";
+pub const ADMIN_SECRET: &str = "open-the-vault-now";
 
 /// A debug build on a machine that does much else has started, and made its tables, within this.
 const READY_WITHIN: Duration = Duration::from_secs(180);

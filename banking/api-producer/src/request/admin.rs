@@ -1,12 +1,23 @@
 //! The administrator, by a secret that stays here: the services are shown a pass instead.
+//!
+//! After a few wrong secrets in a row nobody's is looked at for a while, for a request says nothing
+//! about who sends it. The pause is short, so that an administrator gets through beside somebody who
+//! guesses; who may ask at all is for what stands in front to say.
 
 use crate::{gateway::Gateway, problem::Problem};
 use axum::{extract::FromRequestParts, http::request::Parts};
+use chassis::guesses::Paused;
 use contracts::Refused;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
 
 const X_ADMIN_SECRET: &str = "x-admin-secret";
+
+/// What wrong secrets are counted by: there is one administrator.
+const COUNTED_BY: &str = "admin";
+
+/// The longest pause after wrong secrets. Of 16 characters nobody guesses one at this pace.
+pub(crate) const ADMIN_PAUSE_MAX: Duration = Duration::from_secs(4);
 
 /// The request is the administrator's.
 pub(crate) struct Admin;
@@ -23,12 +34,24 @@ impl FromRequestParts<Arc<Gateway>> for Admin {
         let (Some(secret), Some(given)) = (secret, given) else {
             return Err(Refused::Forbidden.into());
         };
+        let guess = match gateway.admin_guesses.admit(COUNTED_BY).await {
+            Ok(guess) => guess,
+            Err(paused) => return Err(too_many(paused)),
+        };
         // How long a comparison takes must not tell how much of a guess is right.
         if bool::from(secret.reveal().as_bytes().ct_eq(given.as_bytes())) {
+            guess.right();
             Ok(Self)
         } else {
+            guess.wrong();
             tracing::warn!("a wrong admin secret");
             Err(Refused::Forbidden.into())
         }
     }
+}
+
+fn too_many(paused: Paused) -> Problem {
+    let seconds = paused.seconds();
+    let detail = format!("Too many wrong secrets, try again in {seconds} s");
+    Problem::too_many(detail, seconds)
 }

@@ -7,7 +7,7 @@ mod key;
 mod query;
 mod session;
 
-pub(crate) use admin::Admin;
+pub(crate) use admin::{ADMIN_PAUSE_MAX, Admin};
 pub(crate) use body::{Body, discard, too_large};
 pub(crate) use fields::{Either, Fields, FromFields, account_number};
 pub(crate) use key::{Key, Keyed};

@@ -1,7 +1,7 @@
 //! `/api/account/admin`: the whole bank, for the administrator. A call shows the services a pass;
 //! what the client sent as its secret goes no further.
 
-use super::openapi::{Bad, Forbidden, Missing, Unavailable};
+use super::openapi::{Bad, Forbidden, Guessing, Missing, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::Problem,
@@ -35,7 +35,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
     path = "/api/account/admin/stats",
     tag = "admin",
     security(("admin" = [])),
-    responses((status = OK, body = BankStats), Forbidden, Unavailable)
+    responses((status = OK, body = BankStats), Forbidden, Guessing, Unavailable)
 )]
 async fn stats(State(gateway): State<Arc<Gateway>>, _: Admin) -> Result<Json<BankStats>, Problem> {
     let (name, pass) = gateway.identity.admin_pass();
@@ -50,7 +50,7 @@ async fn stats(State(gateway): State<Arc<Gateway>>, _: Admin) -> Result<Json<Ban
     tag = "admin",
     params(Paging, Searching),
     security(("admin" = [])),
-    responses((status = OK, body = Page<AdminUser>), Bad, Forbidden, Unavailable)
+    responses((status = OK, body = Page<AdminUser>), Bad, Forbidden, Guessing, Unavailable)
 )]
 async fn users(
     State(gateway): State<Arc<Gateway>>,
@@ -70,7 +70,7 @@ async fn users(
     tag = "admin",
     params(("id" = String, Path, format = Uuid, description = "The user's id.")),
     security(("admin" = [])),
-    responses((status = OK, body = AdminUser), Bad, Forbidden, Missing, Unavailable)
+    responses((status = OK, body = AdminUser), Bad, Forbidden, Guessing, Missing, Unavailable)
 )]
 async fn user(
     State(gateway): State<Arc<Gateway>>,
@@ -89,7 +89,7 @@ async fn user(
     tag = "admin",
     params(Paging, OfUser, Searching),
     security(("admin" = [])),
-    responses((status = OK, body = Page<AdminTransfer>), Bad, Forbidden, Unavailable)
+    responses((status = OK, body = Page<AdminTransfer>), Bad, Forbidden, Guessing, Unavailable)
 )]
 async fn transfers(
     State(gateway): State<Arc<Gateway>>,
@@ -111,7 +111,7 @@ async fn transfers(
     tag = "admin",
     params(Paging, OfUser),
     security(("admin" = [])),
-    responses((status = OK, body = Page<AdminNotification>), Bad, Forbidden, Unavailable)
+    responses((status = OK, body = Page<AdminNotification>), Bad, Forbidden, Guessing, Unavailable)
 )]
 async fn notifications(
     State(gateway): State<Arc<Gateway>>,

@@ -1,6 +1,6 @@
 //! `/api/auth`: who somebody is.
 
-use super::openapi::{Bad, Conflict, Unauthenticated, Unavailable};
+use super::openapi::{Bad, Conflict, Guessing, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::Problem,
@@ -84,7 +84,7 @@ struct LoggedOut {
     path = "/api/auth/register",
     tag = "auth",
     request_body = RegisterBody,
-    responses((status = OK, body = Registered), Bad, Conflict, Unavailable)
+    responses((status = OK, body = Registered), Bad, Conflict, Guessing, Unavailable)
 )]
 async fn register(
     State(gateway): State<Arc<Gateway>>,
@@ -99,7 +99,7 @@ async fn register(
     path = "/api/auth/login",
     tag = "auth",
     request_body = LoginBody,
-    responses((status = OK, body = LoggedIn), Bad, Unauthenticated, Unavailable)
+    responses((status = OK, body = LoggedIn), Bad, Unauthenticated, Guessing, Unavailable)
 )]
 async fn login(
     State(gateway): State<Arc<Gateway>>,

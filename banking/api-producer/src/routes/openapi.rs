@@ -97,6 +97,11 @@ refusals! {
     ];
     /// No session, or no such user.
     Unauthenticated: [(UNAUTHORIZED, "The session or the credentials are not valid")];
+    /// Slower, please.
+    Guessing: [(
+        TOO_MANY_REQUESTS,
+        "Too many wrong passwords or secrets; Retry-After says when the next is looked at"
+    )];
     /// Not for this client.
     Forbidden: [(FORBIDDEN, "The secret is missing or wrong, or none was set")];
     /// No such thing.

@@ -2,7 +2,7 @@
 
 use crate::{
     services::ID,
-    started::{ADMIN_SECRET, Started, answer, bank},
+    started::{ADMIN_SECRET, SOON, Started, answer, bank},
 };
 use reqwest::StatusCode;
 
@@ -40,7 +40,6 @@ async fn the_secret_opens_them_and_stays_at_the_gateway() {
 
 #[tokio::test]
 async fn without_the_right_secret_they_are_403() {
-    let bank = bank().await;
     let longer = format!("{ADMIN_SECRET}!");
     let shorter = &ADMIN_SECRET[..ADMIN_SECRET.len() - 1];
     for path in paths()
@@ -48,13 +47,14 @@ async fn without_the_right_secret_they_are_403() {
         .map(String::as_str)
         .chain(["/api/account/admin/users?page=0"])
     {
+        let bank = bank().await;
         // A session does not help.
         let told = answer(bank.signed("GET", path)).await;
         assert_eq!(
             (told.status, told.detail()),
             (StatusCode::FORBIDDEN, "Forbidden".into())
         );
-        for wrong in ["", "wrong", shorter, longer.as_str(), "OPEN-SESAME"] {
+        for wrong in ["", "wrong", shorter, longer.as_str(), "OPEN-SESAME-NOW!"] {
             let request = bank.signed("GET", path).header("X-Admin-Secret", wrong);
             assert_eq!(
                 answer(request).await.status,
@@ -64,8 +64,42 @@ async fn without_the_right_secret_they_are_403() {
         }
         let bearer = bank.request("GET", path).bearer_auth(ADMIN_SECRET);
         assert_eq!(answer(bearer).await.status, StatusCode::FORBIDDEN, "{path}");
+        assert!(bank.accounts.seen().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn who_guesses_the_secret_is_slowed_down_and_who_knows_it_gets_through() {
+    let bank = bank().await;
+    let ask = async |secret: &str| {
+        let request = bank.request("GET", "/api/account/admin/stats");
+        answer(request.header("X-Admin-Secret", secret)).await
+    };
+    // As many at once as one after the other.
+    let guesses = (0..64).map(|_| ask("a guess"));
+    let mut told = futures_util::future::join_all(guesses).await;
+    let looked_at = told
+        .iter()
+        .filter(|told| told.status == StatusCode::FORBIDDEN);
+    let looked_at = looked_at.count();
+    assert!((5..10).contains(&looked_at), "{looked_at}");
+    told.retain(|told| told.status != StatusCode::FORBIDDEN);
+    for told in told {
+        assert_eq!(told.status, StatusCode::TOO_MANY_REQUESTS);
+        let seconds: u32 = told.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=4).contains(&seconds), "{seconds}");
     }
     assert!(bank.accounts.seen().is_empty());
+    let patient = async {
+        while ask(ADMIN_SECRET).await.status != StatusCode::OK {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, patient).await.unwrap();
+    // What was wrong before is forgotten.
+    for _ in 0..5 {
+        assert_eq!(ask("a guess").await.status, StatusCode::FORBIDDEN);
+    }
 }
 
 #[tokio::test]

@@ -72,6 +72,12 @@ async fn the_auth_services_errors() {
         bank.auth.follows(Script::Refuse(error));
         assert_told(&register(&bank).await, status, detail);
     }
+    let guesses = AuthError::TooManyGuesses { retry_after: 16 };
+    let detail = guesses.to_string();
+    bank.auth.follows(Script::Refuse(guesses));
+    let told = register(&bank).await;
+    assert_eq!((told.status.as_u16(), told.detail()), (429, detail.into()));
+    assert_eq!(told.header("retry-after"), Some("16"));
 }
 
 #[tokio::test]

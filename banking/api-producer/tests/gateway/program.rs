@@ -32,7 +32,7 @@ fn its_help_names_every_setting() {
 fn settings_that_make_no_sense_are_refused_with_the_reason() {
     for (arguments, reason) in [
         (vec!["--http-addr", "here"], "--http-addr"),
-        (vec!["--admin-secret", "hunter2"], "at least 8 characters"),
+        (vec!["--admin-secret", "hunter2"], "at least 16 characters"),
         (vec!["--amqp-url", "http://broker"], "amqp://"),
         // Alone in its process it would reach nobody.
         (vec![], "--amqp-url (RABBITMQ_URL)"),

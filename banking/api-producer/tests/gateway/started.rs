@@ -17,7 +17,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-pub(crate) const ADMIN_SECRET: &str = "open-sesame";
+pub(crate) const ADMIN_SECRET: &str = "open-sesame-now!";
 /// Nothing takes so long.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 

@@ -71,14 +71,18 @@ async fn who_guesses_is_slowed_down_whether_or_not_the_user_exists() {
                     other => break other,
                 }
             };
-            assert_eq!(slowed, AuthError::Busy);
+            assert_eq!(slowed, AuthError::TooManyGuesses { retry_after: 1 });
             assert!(guesses >= 5, "the first are free");
         }
+        // It does not tell whose phone that is.
+        let by_her_phone = world.auth().login(by_phone(phone, "a guess")).await;
+        assert_eq!(refused(by_her_phone), AuthError::InvalidCredentials);
         world.login("bob", "bob's").await.unwrap();
         // Until the pause is over, and then it is as if nothing had been.
         let patient = async {
-            while let Err(error) = world.auth().login(by_phone(phone, "ada's")).await {
-                assert_eq!(error.handler(), Some(&AuthError::Busy));
+            while let Err(error) = world.login("ada", "ada's").await {
+                let waits = matches!(error.handler(), Some(AuthError::TooManyGuesses { .. }));
+                assert!(waits, "{error:?}");
                 tokio::time::sleep(ASK_AGAIN).await;
             }
         };
@@ -87,6 +91,26 @@ async fn who_guesses_is_slowed_down_whether_or_not_the_user_exists() {
         let wrong = world.login("ada", "a guess").await;
         assert_eq!(refused(wrong), AuthError::InvalidCredentials);
         world.login("ada", "ada's").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_guesses_at_once_are_slowed_down_as_one_after_the_other() {
+    on_both(async |world| {
+        world.register("ada", "ada's").await.unwrap();
+        for name in ["ada", "nobody"] {
+            let mut logins = JoinSet::new();
+            for guess in 0..100 {
+                let login = world.auth().login(by_name(name, &format!("guess {guess}")));
+                logins.spawn(login.into_future());
+            }
+            let told = logins.join_all().await.into_iter().map(refused);
+            let looked_at = told.filter(|error| *error == AuthError::InvalidCredentials);
+            let looked_at = looked_at.count();
+            // One more at the end of each pause, should hashing take so long.
+            assert!((5..10).contains(&looked_at), "{looked_at} of {name}");
+        }
     })
     .await;
 }
