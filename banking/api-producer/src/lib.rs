@@ -1,6 +1,6 @@
 //! The HTTP gateway: makes a call over the bus of every request, and an answer of its reply.
 //!
-//! In reading order, as a request travels: the `server` accepts its connection, the `edge` gives it
+//! In reading order, as a request travels: the `edge` gives it
 //! a name, a budget and a context that its calls inherit, `request` reads what it brings, one of
 //! the `routes` asks a service through the `gateway`'s clients, which note the call's id in its
 //! `correlation` and look whether it is `unserved`, and what goes wrong becomes a `problem`. The
@@ -17,7 +17,6 @@ mod page;
 mod problem;
 mod request;
 mod routes;
-mod server;
 mod settings;
 mod unserved;
 
@@ -26,7 +25,7 @@ pub use settings::HttpSettings;
 
 use anyhow::Context as _;
 use axum::Router;
-use chassis::{Platform, Running};
+use chassis::{Platform, Running, http};
 use contracts::program::API_PRODUCER;
 use gateway::Gateway;
 use notification_service::{Feed, live_router};
@@ -76,7 +75,7 @@ pub async fn start_within(
     }
     let feed = feed.clone();
     let running = Running::new().beside(|stop| async move {
-        let serving = server::serve(listener, app, limits, stop.clone());
+        let serving = http::serve(listener, app, limits.connections, stop.clone());
         let closing = async {
             stop.cancelled().await;
             feed.close().await;

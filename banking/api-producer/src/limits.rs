@@ -1,5 +1,6 @@
 //! Every bound of the gateway in one place, with its unit and the reason for its value.
 
+use chassis::http::ConnectionLimits;
 use std::time::Duration;
 
 /// How much of everything one request or connection may take. The default is for use; tests set
@@ -17,18 +18,12 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Time for a body to arrive; the rest of the budget is left for the call.
     pub body_read: Duration,
-    /// Time for the headers of a request to arrive, and for the next request to begin on a
-    /// connection that is kept. Longer than a proxy keeps idle connections (Kong: 60 s), so that
-    /// it is never the gateway that closes one just as the proxy uses it.
-    pub header_read: Duration,
-    /// Connections that may be open, but for WebSockets; more wait to be accepted.
-    pub connections: usize,
+    /// Connections. When the gateway stops, requests have their budget and a little to end.
+    pub connections: ConnectionLimits,
     /// Time for each part of the dashboard: one that is late must not keep the others waiting.
     pub dashboard_part: Duration,
     /// Time for a service to say how it is. An orchestrator that asks does not wait long.
     pub health: Duration,
-    /// Time for requests to end when the gateway stops: their budget, and a little.
-    pub drain: Duration,
 }
 
 impl Default for Limits {
@@ -38,11 +33,12 @@ impl Default for Limits {
             request_grace: Duration::from_secs(1),
             body_bytes: 64 * 1024,
             body_read: Duration::from_secs(5),
-            header_read: Duration::from_secs(75),
-            connections: 4096,
+            connections: ConnectionLimits {
+                drain: Duration::from_secs(12),
+                ..ConnectionLimits::default()
+            },
             dashboard_part: Duration::from_secs(3),
             health: Duration::from_secs(2),
-            drain: Duration::from_secs(12),
         }
     }
 }

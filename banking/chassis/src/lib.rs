@@ -6,6 +6,7 @@
 
 pub mod database;
 pub mod guesses;
+pub mod http;
 pub mod identity;
 pub mod keys;
 pub mod settings;

@@ -48,7 +48,7 @@ const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: bank\r\n\r\n";
 #[tokio::test]
 async fn headers_that_do_not_arrive_end_the_connection() {
     let short = |limits: &mut api_producer::Limits| {
-        limits.header_read = Duration::from_millis(100);
+        limits.connections.header_read = Duration::from_millis(100);
     };
     let bank = Started::with(short, true, None).await;
     for begun in [
@@ -106,7 +106,7 @@ async fn what_is_not_http_is_refused() {
 
 #[tokio::test]
 async fn connections_beyond_the_bound_wait_for_a_place() {
-    let few = |limits: &mut api_producer::Limits| limits.connections = 1;
+    let few = |limits: &mut api_producer::Limits| limits.connections.open_max = 1;
     let bank = Started::with(few, true, None).await;
     let mut first = connect(&bank).await;
     first.write_all(HEALTH).await.unwrap();
@@ -147,7 +147,7 @@ async fn a_request_that_was_begun_ends_before_the_gateway_does() {
 #[tokio::test]
 async fn a_request_that_does_not_end_is_not_waited_for_longer_than_allowed() {
     let short = |limits: &mut api_producer::Limits| {
-        limits.drain = Duration::from_millis(100);
+        limits.connections.drain = Duration::from_millis(100);
     };
     let bank = Started::with(short, true, None).await;
     let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));

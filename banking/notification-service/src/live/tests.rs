@@ -1,9 +1,10 @@
 use super::{
     client::{Client, HOUR, SOON, feed, identity, serve, told},
+    serve::serve_live_within,
     *,
 };
 use axum::extract::ws::close_code::{AGAIN, AWAY, POLICY, RESTART};
-use chassis::{identity::SessionStore, keys::Keys};
+use chassis::{http::ConnectionLimits, identity::SessionStore, keys::Keys};
 use contracts::UserId;
 use futures_util::{SinkExt as _, StreamExt as _};
 use replybus_tests::{live::unique, servers::ReservedPort};
@@ -234,6 +235,68 @@ async fn a_stop_closes_all_sockets() {
     let (code, ()) = tokio::join!(client.closed(), running.stop());
     assert_eq!(code, Some(AWAY));
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_connection_that_asks_nothing_is_closed() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let limits = ConnectionLimits {
+        header_read: Duration::from_millis(100),
+        ..ConnectionLimits::default()
+    };
+    let any = "127.0.0.1:0".parse().unwrap();
+    let (running, address) = serve_live_within(bank.clone(), &feed, any, limits)
+        .await
+        .unwrap();
+    let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
+    let mut live = Client::connect(address, &session.unwrap()).await;
+    for begun in [
+        "",
+        "GET /ws HT",
+        "GET /ws HTTP/1.1\r\nHost: bank\r\nX-Slow: ",
+    ] {
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(begun.as_bytes()).await.unwrap();
+        let mut told = String::new();
+        let closed = timeout(SOON, slow.read_to_string(&mut told)).await;
+        assert!(closed.is_ok(), "it is still open");
+    }
+    // A socket has nothing to send, and stays.
+    let (code, ()) = tokio::join!(live.closed(), running.stop());
+    assert_eq!(code, Some(AWAY));
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_wait_and_sockets_take_no_place() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let limits = ConnectionLimits {
+        open_max: 1,
+        ..ConnectionLimits::default()
+    };
+    let any = "127.0.0.1:0".parse().unwrap();
+    let (running, address) = serve_live_within(bank.clone(), &feed, any, limits)
+        .await
+        .unwrap();
+    let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
+    let session = session.unwrap();
+    let _first = Client::connect(address, &session).await;
+    let _second = Client::connect(address, &session).await;
+
+    let idle = TcpStream::connect(address).await.unwrap();
+    let mut waits = TcpStream::connect(address).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nhost: bank\r\nconnection: close\r\n\r\n";
+    waits.write_all(request.as_bytes()).await.unwrap();
+    let answered = timeout(Duration::from_millis(200), waits.readable()).await;
+    assert!(
+        answered.is_err(),
+        "it was answered though there was no place"
+    );
+    drop(idle);
+    let mut told = String::new();
+    let read = waits.read_to_string(&mut told);
+    timeout(SOON, read).await.unwrap().unwrap();
+    assert!(told.starts_with("HTTP/1.1 404"), "{told}");
+    running.stop().await;
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
-//! Connections: accepted within a bound, served with time limits, and let end when the gateway
-//! stops.
+//! A listener of HTTP: connections are accepted within a bound, served with time limits, and let end
+//! when the service stops.
 
-use crate::limits::Limits;
 use axum::Router;
 use hyper::server::conn::http1::Builder;
 use hyper_util::{
@@ -24,11 +23,37 @@ const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// files: some will be closed meanwhile.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+/// How much connections may take.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Time for the headers of a request to arrive, and for the next request to begin on a
+    /// connection that is kept. Longer than a proxy keeps idle connections (Kong: 60 s), so that
+    /// it is never we who close one just as the proxy uses it.
+    pub header_read: Duration,
+    /// Connections that may be open, but for WebSockets; more wait to be accepted.
+    pub open_max: usize,
+    /// Time for requests to end when the service stops.
+    pub drain: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            header_read: Duration::from_secs(75),
+            open_max: 4096,
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
 /// Serves until `stop` is cancelled; then requests that were begun may end.
-pub(crate) async fn serve(
+///
+/// # Cancel safety
+/// Dropped, it takes no more connections, and leaves those that are open to themselves.
+pub async fn serve(
     listener: TcpListener,
     app: Router,
-    limits: Limits,
+    limits: ConnectionLimits,
     stop: CancellationToken,
 ) {
     // Not hyper-util's builder for several versions: while it waits for the first bytes of a
@@ -37,7 +62,7 @@ pub(crate) async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
         .max_buf_size(HEADER_BYTES_MAX);
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Arc::new(Semaphore::new(limits.open_max.min(Semaphore::MAX_PERMITS)));
     let (open, over) = (TaskTracker::new(), CancellationToken::new());
     while let Some(accepted) = stop
         .run_until_cancelled(accept(&listener, Arc::clone(&places)))
