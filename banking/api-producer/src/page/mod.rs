@@ -55,7 +55,19 @@ static FILES: &[File] = &[
     File {
         path: "/page.css",
         kind: CSS,
-        body: include_str!("page.css"),
+        // In the order in which one has its way over another.
+        body: concat!(
+            include_str!("styles/theme.css"),
+            include_str!("styles/layout.css"),
+            include_str!("styles/controls.css"),
+            include_str!("styles/notices.css"),
+            include_str!("styles/door.css"),
+            include_str!("styles/hall.css"),
+            include_str!("styles/activity.css"),
+            include_str!("styles/toasts.css"),
+            include_str!("styles/phone.css"),
+            include_str!("styles/motion.css"),
+        ),
     },
     File {
         path: "/favicon.svg",
