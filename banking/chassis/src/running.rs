@@ -1,8 +1,13 @@
 //! A service that runs, and how it stops.
 
 use replybus::server::Serving;
-use std::future::Future;
+use std::{future::Future, time::Duration};
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Time for all that runs to end. What is under way then is given up, as if the process had been
+/// killed: messages go back to their queues. A queue alone drains for 20 s.
+const STOP_WITHIN: Duration = Duration::from_secs(25);
 
 /// A service that runs: what it serves, and what it does beside. Dropped, it goes on; it is to be
 /// [stopped](Self::stop).
@@ -44,13 +49,20 @@ impl Running {
     }
 
     /// Stops what was started later, the last first. Then lets running handlers end, within the time
-    /// that the bus gives them, and then what goes on beside.
+    /// that the bus gives them, and then what goes on beside. All of it together takes 25 s at most;
+    /// what has not ended then is left behind.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, it goes on in the background.
+    /// Dropped before it is ready, it goes on in the background, or runs on.
     pub async fn stop(self) {
+        if timeout(STOP_WITHIN, self.drain()).await.is_err() {
+            tracing::warn!("what had not ended after {STOP_WITHIN:?} is given up");
+        }
+    }
+
+    async fn drain(self) {
         for later in self.later.into_iter().rev() {
-            Box::pin(later.stop()).await;
+            Box::pin(later.drain()).await;
         }
         let draining = self.servings.into_iter().map(Serving::shutdown);
         for drained in futures_util::future::join_all(draining).await {
@@ -63,5 +75,45 @@ impl Running {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use tokio::time::Instant;
+
+    /// A service beside which something goes on for so long after the stop.
+    fn lingering(lasts: Duration) -> Running {
+        Running::new().beside(move |stop| async move {
+            stop.cancelled().await;
+            tokio::time::sleep(lasts).await;
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn services_stop_one_after_the_other() {
+        let second = Duration::from_secs(1);
+        let running = lingering(second)
+            .with(lingering(second))
+            .with(lingering(second));
+        let began = Instant::now();
+        running.stop().await;
+        assert_eq!(began.elapsed(), 3 * second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_of_them_together_have_one_deadline() {
+        let long = Duration::from_secs(20);
+        let never = Running::new().beside(|_| pending());
+        for running in [
+            lingering(long).with(lingering(long)).with(lingering(long)),
+            lingering(long).with(never),
+        ] {
+            let began = Instant::now();
+            running.stop().await;
+            assert_eq!(began.elapsed(), STOP_WITHIN);
+        }
     }
 }
