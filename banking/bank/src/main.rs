@@ -8,8 +8,8 @@ use bank::{
     serve,
 };
 use chassis::{keys::Keys, report, telemetry};
-use clap::{Parser, Subcommand, ValueEnum};
-use std::{path::PathBuf, process::ExitCode};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use std::{env, ffi::OsString, path::PathBuf, process::ExitCode};
 
 /// A bank of five services that call each other over queues.
 ///
@@ -44,7 +44,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let program = Program::parse();
+    let program = program();
     match program.command {
         None => run(program.serve, Vec::new()).await,
         Some(Command::Serve { services, settings }) => run(settings, services).await,
@@ -53,11 +53,32 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(settings: ServeSettings, services: Vec<ServiceName>) -> ExitCode {
+/// What it was asked for. What the environment says about settings that are not needed is not
+/// looked at: those of the bank alone if there is a subcommand, and those of the bank that a demo
+/// starts if it visits one.
+fn program() -> Program {
+    let without_environment =
+        |command: clap::Command| command.mut_args(|argument| argument.env(None::<&str>));
+    let mut command = Program::command();
+    let mut arguments = env::args_os().skip(1);
+    let first = arguments.next().unwrap_or_default();
+    if command.find_subcommand(&first).is_some() {
+        command = without_environment(command);
+    }
+    let visits = |argument: OsString| argument.as_encoded_bytes().starts_with(b"--url");
+    if first == "demo" && arguments.any(visits) {
+        command = command.mut_subcommand("demo", without_environment);
+    }
+    let asked = Program::from_arg_matches(&command.clone().get_matches());
+    asked.unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+async fn run(mut settings: ServeSettings, services: Vec<ServiceName>) -> ExitCode {
     let all = || ServiceName::value_variants().to_vec();
     let services = if services.is_empty() { all() } else { services };
-    if let Err(error) = settings.check(&services) {
-        return exit(Err(error));
+    telemetry::init(settings.platform.log_format);
+    if let Err(error) = settings.settle(&services) {
+        return chassis::refuse("bank", settings.platform.log_format, &error);
     }
     let platform = settings.platform.clone();
     chassis::run("bank", platform, async |platform| {

@@ -7,6 +7,7 @@ use chassis::{Platform, Running, settings::PlatformSettings};
 use clap::{Args, ValueEnum};
 use notification_service::Feed;
 use std::net::SocketAddr;
+use uuid::Uuid;
 
 /// What to serve, and how.
 #[derive(Debug, Clone, Args)]
@@ -50,23 +51,48 @@ pub struct Bank {
 }
 
 impl ServeSettings {
-    /// Refuses settings with which some of the services could not meet the others.
+    /// Refuses settings with which some of the services could not meet the others, or would meet
+    /// those of another bank. A whole bank that is on its own but for its queues gets a namespace,
+    /// unless it has one.
     ///
     /// # Errors
     /// A setting is missing; it is named.
-    pub fn check(&self, services: &[ServiceName]) -> anyhow::Result<()> {
+    pub fn settle(&mut self, services: &[ServiceName]) -> anyhow::Result<()> {
         let all = ServiceName::value_variants()
             .iter()
             .all(|name| services.contains(name));
-        if all {
+        if !all {
+            let keeps_data = services
+                .iter()
+                .any(|name| *name != ServiceName::ApiProducer);
+            return self
+                .platform
+                .check_standalone(keeps_data)
+                .context("only a part of the bank is to run here");
+        }
+        let platform = &mut self.platform;
+        let is_alone = platform.amqp_url.is_none() && platform.redis_url.is_none();
+        if is_alone || !platform.namespace.is_empty() {
             return Ok(());
         }
-        let keeps_data = services
-            .iter()
-            .any(|name| *name != ServiceName::ApiProducer);
-        self.platform
-            .check_standalone(keeps_data)
-            .context("only a part of the bank is to run here")
+        let Err(apart) = platform.check_standalone(true) else {
+            return Ok(());
+        };
+        // Other banks on these servers have other keys, sessions or books.
+        if !platform.forgets_data() {
+            return Err(apart).context(
+                "banks on the same servers would take each other's requests, and a namespace that \
+                 is drawn at each start would lose events: --namespace (BUS_NAMESPACE) must be set \
+                 to one of its own, or all that banks share",
+            );
+        }
+        platform.namespace = format!("bank-{}", Uuid::new_v4().simple());
+        tracing::warn!(
+            namespace = platform.namespace,
+            "this bank has a namespace of its own on the servers, and what it leaves there stays; \
+             set --namespace (BUS_NAMESPACE) to name it. {apart}"
+        );
+        Ok(())
     }
 }
 
@@ -109,4 +135,59 @@ pub async fn start(
         http_addr = Some(address);
     }
     Ok(Bank { running, http_addr })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory as _, FromArgMatches as _, Parser};
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        serve: ServeSettings,
+    }
+
+    const AMQP: &str = "--amqp-url=amqp://host";
+    const REDIS: &str = "--redis-url=redis://host";
+    const KEYS: &str = "--keys-dir=keys";
+    const LASTING: &str = "--database-url=sqlite:data";
+    const NAMED: &str = "--namespace=mine";
+
+    /// The namespace of a whole bank with these settings; nothing if they are refused.
+    fn namespace(arguments: &[&str]) -> Option<String> {
+        let arguments = ["bank"].iter().chain(arguments);
+        // Not what the environment of the tests may say.
+        let command = Program::command().mut_args(|argument| argument.env(None::<&str>));
+        let matches = command.try_get_matches_from(arguments).ok()?;
+        let mut settings = Program::from_arg_matches(&matches).ok()?.serve;
+        settings.settle(ServiceName::value_variants()).ok()?;
+        Some(settings.platform.namespace)
+    }
+
+    #[test]
+    fn banks_that_share_a_part_do_not_meet() {
+        for forgets in [&[AMQP][..], &[REDIS], &[AMQP, REDIS], &[AMQP, REDIS, KEYS]] {
+            let (one, other) = (namespace(forgets).unwrap(), namespace(forgets).unwrap());
+            assert!(one.starts_with("bank-") && one.len() <= 64, "{one}");
+            assert_ne!(one, other, "{forgets:?}");
+        }
+        for lasts in [
+            &[AMQP, LASTING][..],
+            &[AMQP, REDIS, LASTING],
+            &[REDIS, KEYS, LASTING],
+        ] {
+            assert_eq!(namespace(lasts), None, "{lasts:?}");
+            let named = [lasts, &[NAMED]].concat();
+            assert_eq!(namespace(&named).as_deref(), Some("mine"), "{lasts:?}");
+        }
+        assert_eq!(namespace(&[AMQP, NAMED]).as_deref(), Some("mine"));
+    }
+
+    #[test]
+    fn banks_that_share_everything_or_nothing_meet_or_can_not() {
+        for arguments in [&[][..], &[LASTING], &[KEYS], &[AMQP, REDIS, KEYS, LASTING]] {
+            assert_eq!(namespace(arguments).as_deref(), Some(""), "{arguments:?}");
+        }
+    }
 }

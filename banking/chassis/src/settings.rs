@@ -150,6 +150,12 @@ fn with_scheme(text: &str, allowed: &[&str]) -> Result<Secret, String> {
 }
 
 impl PlatformSettings {
+    /// Whether data is gone at the end of the process.
+    #[must_use]
+    pub fn forgets_data(&self) -> bool {
+        self.database_url.reveal().contains(":memory:")
+    }
+
     /// Refuses settings with which a service alone in its process could not be reached, or, if it
     /// keeps data, would forget it at its end.
     ///
@@ -164,7 +170,7 @@ impl PlatformSettings {
                 "--keys-dir (KEYS_DIR, made by `bank keys`)",
             ),
             (
-                keeps_data && self.database_url.reveal().contains(":memory:"),
+                keeps_data && self.forgets_data(),
                 "--database-url (DATABASE_URL, one that outlives the process)",
             ),
         ];

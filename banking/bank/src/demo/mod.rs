@@ -65,6 +65,7 @@ pub async fn run(settings: DemoSettings) -> anyhow::Result<()> {
     }
     telemetry::init_quiet();
     let mut serve = settings.serve.clone();
+    serve.settle(ServiceName::value_variants())?;
     if !settings.stay {
         // Nobody else is to come, so any port will do.
         serve.http.http_addr.set_port(0);

@@ -7,10 +7,23 @@ use town::Bank;
 
 /// Runs the program to its end; returns whether it succeeded, and what it wrote.
 fn run(arguments: &[&str]) -> (bool, String) {
+    run_in(&[], arguments)
+}
+
+/// The same, in this environment.
+fn run_in(environment: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
     let mut command = Command::new(program().path);
-    for setting in ["RABBITMQ_URL", "REDIS_URL", "KEYS_DIR", "DATABASE_URL"] {
+    for setting in [
+        "RABBITMQ_URL",
+        "REDIS_URL",
+        "KEYS_DIR",
+        "DATABASE_URL",
+        "BUS_NAMESPACE",
+        "ADMIN_SECRET",
+    ] {
         command.env_remove(setting);
     }
+    command.envs(environment.iter().copied());
     let output = command.args(arguments).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
@@ -35,6 +48,50 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
         let (success, text) = run(arguments);
         assert!(!success, "{arguments:?} was taken");
         assert!(text.contains(reason), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_bank_that_shares_a_part_with_others_is_refused_and_told_what_is_missing() {
+    let workplace = Workplace::new("apart").unwrap();
+    let lasting = format!("sqlite:{}", workplace.path("data").display());
+    let amqp = [
+        "--amqp-url",
+        "amqp://127.0.0.1:1",
+        "--database-url",
+        &lasting,
+    ];
+    let redis = [
+        "--redis-url",
+        "redis://127.0.0.1:1",
+        "--database-url",
+        &lasting,
+    ];
+    for (arguments, missing) in [
+        (&amqp[..], ["--redis-url", "--keys-dir", "--namespace"]),
+        (&redis[..], ["--amqp-url", "--keys-dir", "BUS_NAMESPACE"]),
+    ] {
+        let (success, text) = run(arguments);
+        assert!(!success, "{arguments:?}");
+        for missing in missing {
+            assert!(text.contains(missing), "{missing}: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_a_subcommand_does_not_need_is_not_looked_at() {
+    let workplace = Workplace::new("environment").unwrap();
+    let directory = workplace.path("keys");
+    let bad = [("ADMIN_SECRET", "short"), ("RABBITMQ_URL", "nowhere")];
+    let (success, text) = run_in(&bad, &["keys", directory.to_str().unwrap()]);
+    assert!(success, "{text}");
+    // It gets as far as to look for the bank.
+    let (success, text) = run_in(&bad, &["demo", "--url", "http://127.0.0.1:1"]);
+    assert!(!success && text.contains("127.0.0.1:1"), "{text}");
+    for needs in [&["serve"][..], &["demo"], &[]] {
+        let (success, text) = run_in(&bad, needs);
+        assert!(!success && text.contains("--a"), "{needs:?}: {text}");
     }
 }
 
