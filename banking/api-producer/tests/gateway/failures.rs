@@ -76,7 +76,7 @@ async fn the_auth_services_errors() {
     let detail = guesses.to_string();
     bank.auth.follows(Script::Refuse(guesses));
     let told = register(&bank).await;
-    assert_eq!((told.status.as_u16(), told.detail()), (429, detail.into()));
+    assert_eq!((told.status.as_u16(), told.detail()), (429, detail));
     assert_eq!(told.header("retry-after"), Some("16"));
 }
 
