@@ -1,9 +1,7 @@
 //! Why the books gave no answer, and when to ask them again.
 
-use backon::Retryable;
-use chassis::database::{is_transient, patience};
+use chassis::database::{is_transient, patiently};
 use contracts::{Refused, account::AccountError};
-use replybus::Context;
 use std::future::Future;
 
 /// Why the books gave no answer.
@@ -25,12 +23,6 @@ impl Failure {
         matches!(self, Self::Database(error) if is_transient(error))
     }
 
-    /// Whether to try again at once. Who got no connection has waited long enough to be told so
-    /// while its caller still listens.
-    fn is_worth_repeating(&self) -> bool {
-        self.passes() && !matches!(self, Self::Database(sqlx::Error::PoolTimedOut))
-    }
-
     /// What the caller is told.
     fn into_answer(self) -> AccountError {
         match self {
@@ -50,14 +42,9 @@ impl Failure {
 
 /// Attempts something that is safe to repeat until it is answered, or fails for good, or nobody
 /// waits for it any more.
-pub(crate) async fn patiently<T, F>(attempt: impl FnMut() -> F) -> Result<T, AccountError>
+pub(crate) async fn answered<T, F>(attempt: impl FnMut() -> F) -> Result<T, AccountError>
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    let context = Context::current();
-    attempt
-        .retry(patience())
-        .when(|failure: &Failure| failure.is_worth_repeating() && !context.is_cancelled())
-        .await
-        .map_err(Failure::into_answer)
+    patiently(attempt).await.map_err(Failure::into_answer)
 }

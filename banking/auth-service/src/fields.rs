@@ -40,11 +40,6 @@ impl TryFrom<Registration> for Applicant {
     }
 }
 
-/// What names are compared by.
-pub(crate) fn username_key(username: &str) -> String {
-    username.to_ascii_lowercase()
-}
-
 fn is_username(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     (3..=32).contains(&text.len())

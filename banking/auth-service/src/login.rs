@@ -1,7 +1,7 @@
 //! A password for a session.
 
-use crate::{fields::username_key, service::Desk};
-use contracts::auth::{AuthError, LoggedIn, Login, LoginName, mask_phone};
+use crate::service::Desk;
+use contracts::auth::{AuthError, LoggedIn, Login, LoginName, mask_phone, username_key};
 
 impl Desk {
     /// Begins a session. A user that does not exist is answered as a wrong password is, and takes

@@ -1,9 +1,8 @@
 //! The table of users.
 
-use backon::Retryable;
 use chassis::{
     Database,
-    database::{is_transient, now, parsed, patience},
+    database::{now, parsed, patiently},
 };
 use contracts::{Refused, UserId};
 use sqlx::{Row, any::AnyRow};
@@ -71,8 +70,7 @@ impl Users {
             let row = select.fetch_optional(self.database.pool()).await?;
             row.as_ref().map(read).transpose()
         };
-        let found = find.retry(patience()).when(is_transient).await;
-        found.map_err(|error| unavailable(&error))
+        patiently(find).await.map_err(|error| unavailable(&error))
     }
 
     /// Adds a user whose account is not open yet. Returns whether they were added: `false` if
@@ -94,8 +92,9 @@ impl Users {
             .bind(now())
             .execute(self.database.pool())
         };
-        let inserted = insert.retry(patience()).when(is_transient).await;
-        let inserted = inserted.map_err(|error| unavailable(&error))?;
+        let inserted = patiently(insert)
+            .await
+            .map_err(|error| unavailable(&error))?;
         Ok(inserted.rows_affected() == 1)
     }
 
@@ -107,8 +106,8 @@ impl Users {
                 .bind(id.to_string())
                 .execute(self.database.pool())
         };
-        let activated = activate.retry(patience()).when(is_transient).await;
-        activated.map(|_| ()).map_err(|error| unavailable(&error))
+        let activated = patiently(activate).await;
+        activated.map(drop).map_err(|error| unavailable(&error))
     }
 
     /// Replaces the hash of a user's password by another of the same password. If it can't, the

@@ -28,10 +28,12 @@ pub trait Accounts {
     #[query]
     async fn lookup(&self, account_number: AccountNumber) -> Result<Holder, AccountError>;
 
-    /// Pays in, once for each key of the user's.
+    /// Pays in, once for each key of the user's: asked again, it gives the same answer, a rejection
+    /// included.
     async fn deposit(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError>;
 
-    /// Pays out, once for each key of the user's.
+    /// Pays out, once for each key of the user's: asked again, it gives the same answer, a rejection
+    /// included.
     async fn withdraw(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError>;
 
     /// The entries on the account of the user who asks, newest first.

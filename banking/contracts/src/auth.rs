@@ -158,6 +158,13 @@ pub enum AuthError {
     Refused(#[from] Refused),
 }
 
+/// What names are compared by: they differ by more than the case of ASCII letters, and have no
+/// others.
+#[must_use]
+pub fn username_key(username: &str) -> String {
+    username.to_ascii_lowercase()
+}
+
 /// Masks all but the first and last 2 digits; all of them if there are fewer than 5.
 #[must_use]
 pub fn mask_phone(phone: &str) -> String {

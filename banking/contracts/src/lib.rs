@@ -23,5 +23,5 @@ pub use event::{Party, TransactionCompleted};
 pub use health::{PartHealth, ServiceHealth};
 pub use idempotency_key::{IdempotencyKey, InvalidIdempotencyKey};
 pub use identity::{AccountNumber, InvalidAccountNumber, UserId};
-pub use page::{Page, PageRequest};
+pub use page::{Page, PageRequest, SEARCH_CHARS_MAX};
 pub use refused::Refused;

@@ -1,11 +1,7 @@
 //! Answers users and the administrator.
 
 use crate::store::Store;
-use backon::Retryable;
-use chassis::{
-    Identity,
-    database::{is_transient, patience},
-};
+use chassis::{Identity, database::patiently};
 use contracts::{
     Page, PageRequest, Refused, ServiceHealth, UserId,
     notification::{AdminNotification, MarkedRead, Notification, NotificationError, Notifications},
@@ -77,12 +73,7 @@ async fn answered<T, F>(ask: impl FnMut() -> F) -> Result<T, NotificationError>
 where
     F: Future<Output = sqlx::Result<T>>,
 {
-    let mut ask = ask;
-    // Who waited for a connection in vain has little time left, and is told so instead.
-    let again =
-        |error: &sqlx::Error| is_transient(error) && !matches!(error, sqlx::Error::PoolTimedOut);
-    let asked = (|| ask()).retry(patience()).when(again).await;
-    asked.map_err(|error| {
+    patiently(ask).await.map_err(|error| {
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "the database does not answer"

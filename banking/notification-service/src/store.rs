@@ -3,7 +3,7 @@
 use crate::told::Told;
 use chassis::{
     Database,
-    database::{moment, parsed},
+    database::{count, moment, parsed},
 };
 use contracts::{
     Page, PageRequest, UserId,
@@ -117,13 +117,13 @@ impl Store {
 
     /// How many there are, of all users or one.
     pub(crate) async fn count(&self, user: Option<UserId>) -> sqlx::Result<u64> {
-        let count = match user {
+        let select = match user {
             None => sqlx::query_as("SELECT COUNT(*) FROM notifications"),
             Some(user) => sqlx::query_as("SELECT COUNT(*) FROM notifications WHERE user_id = $1")
                 .bind(user.to_string()),
         };
-        let (count,): (i64,) = count.fetch_one(self.database.pool()).await?;
-        u64::try_from(count).map_err(|error| sqlx::Error::Decode(error.into()))
+        let (stored,): (i64,) = select.fetch_one(self.database.pool()).await?;
+        count(stored)
     }
 
     /// A page of all users' notifications or one's, newest first.

@@ -4,16 +4,14 @@
 //! somebody waits for it.
 
 use crate::record::{Rejection, State, Transfer, columns};
-use backon::Retryable;
 use chassis::{
     Database,
-    database::{is_transient, now, patience},
+    database::{Transaction, now, patiently},
 };
 use contracts::{IdempotencyKey, UserId};
 use jiff::Timestamp;
-use replybus::Context;
 use sqlx::AssertSqlSafe;
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// How long a transfer that is being driven is left alone by recovery. Longer than the account
@@ -45,7 +43,7 @@ impl Book {
             columns!(),
             " FROM transfers WHERE from_user = $1 AND idempotency_key = $2"
         );
-        let row = persistently(|| {
+        let row = patiently(|| {
             sqlx::query(FIND)
                 .bind(user.to_string())
                 .bind(key.as_str())
@@ -57,7 +55,7 @@ impl Book {
     /// How far a recorded transfer is.
     pub(crate) async fn state(&self, id: Uuid) -> sqlx::Result<State> {
         const STATE: &str = "SELECT state, rejection FROM transfers WHERE id = $1";
-        let row = persistently(|| {
+        let row = patiently(|| {
             sqlx::query(STATE)
                 .bind(id.to_string())
                 .fetch_one(self.database.pool())
@@ -73,7 +71,7 @@ impl Book {
                 leased_until, state, attempts)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'pending', 0)
             ON CONFLICT (from_user, idempotency_key) DO NOTHING";
-        let recorded = persistently(|| {
+        let recorded = patiently(|| {
             let (from, to) = (&transfer.from, &transfer.to);
             sqlx::query(RECORD)
                 .bind(transfer.id.to_string())
@@ -102,36 +100,11 @@ impl Book {
     ) -> sqlx::Result<bool> {
         let event = serde_json::to_string(&transfer.completed(posted_at))
             .map_err(|error| sqlx::Error::Encode(error.into()))?;
-        persistently(|| self.complete_once(transfer.id, posted_at, &event)).await
-    }
-
-    async fn complete_once(
-        &self,
-        id: Uuid,
-        posted_at: Timestamp,
-        event: &str,
-    ) -> sqlx::Result<bool> {
-        const COMPLETE: &str = "UPDATE transfers SET state = 'completed', settled_at = $2
-            WHERE id = $1 AND state = 'pending'";
-        const TELL: &str = "INSERT INTO outbox (id, event, leased_until) VALUES ($1, $2, 0)";
-        let id = id.to_string();
-        let mut writing = self.database.begin().await?;
-        let completed = sqlx::query(COMPLETE)
-            .bind(id.as_str())
-            .bind(posted_at.as_microsecond())
-            .execute(&mut *writing)
-            .await?;
-        if completed.rows_affected() == 0 {
-            writing.rollback().await?;
-            return Ok(false);
-        }
-        sqlx::query(TELL)
-            .bind(id.as_str())
-            .bind(event)
-            .execute(&mut *writing)
-            .await?;
-        writing.commit().await?;
-        Ok(true)
+        patiently(|| {
+            self.database
+                .transaction(|writing| complete(writing, transfer.id, posted_at, &event))
+        })
+        .await
     }
 
     /// Records that the money will never be moved. `false` if the verdict was known already.
@@ -139,7 +112,7 @@ impl Book {
         const REJECT: &str = "UPDATE transfers
             SET state = 'rejected', rejection = $2, settled_at = $3
             WHERE id = $1 AND state = 'pending'";
-        let rejected = persistently(|| {
+        let rejected = patiently(|| {
             sqlx::query(REJECT)
                 .bind(id.to_string())
                 .bind(rejection.as_str())
@@ -190,12 +163,30 @@ pub(crate) fn after(pause: Duration) -> i64 {
     now().saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Repeats what failed for a reason that passes, until the caller of this call has given up.
-pub(crate) async fn persistently<T, F>(work: impl FnMut() -> F) -> sqlx::Result<T>
-where
-    F: Future<Output = sqlx::Result<T>>,
-{
-    let context = Context::current();
-    let worth_it = |error: &sqlx::Error| is_transient(error) && !context.is_cancelled();
-    work.retry(patience()).when(worth_it).await
+async fn complete(
+    mut writing: Transaction,
+    id: Uuid,
+    posted_at: Timestamp,
+    event: &str,
+) -> sqlx::Result<bool> {
+    const COMPLETE: &str = "UPDATE transfers SET state = 'completed', settled_at = $2
+        WHERE id = $1 AND state = 'pending'";
+    const TELL: &str = "INSERT INTO outbox (id, event, leased_until) VALUES ($1, $2, 0)";
+    let id = id.to_string();
+    let completed = sqlx::query(COMPLETE)
+        .bind(id.as_str())
+        .bind(posted_at.as_microsecond())
+        .execute(&mut *writing)
+        .await?;
+    if completed.rows_affected() == 0 {
+        writing.rollback().await?;
+        return Ok(false);
+    }
+    sqlx::query(TELL)
+        .bind(id.as_str())
+        .bind(event)
+        .execute(&mut *writing)
+        .await?;
+    writing.commit().await?;
+    Ok(true)
 }

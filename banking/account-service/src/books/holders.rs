@@ -1,17 +1,18 @@
 //! Who holds which account, and what is on it.
 
 use super::Books;
-use crate::failure::{Failure, patiently};
+use crate::failure::{Failure, answered};
 use chassis::database::parsed;
 use contracts::{
     AccountNumber, Party, Refused, UserId,
     account::{AccountError, Holder, Parties, Profile, Recipient},
+    auth::username_key,
 };
 
 impl Books {
     /// The account of a user.
     pub(crate) async fn profile(&self, user: UserId) -> Result<Profile, AccountError> {
-        patiently(|| async { self.find_profile(user).await?.ok_or_else(no_account) }).await
+        answered(|| async { self.find_profile(user).await?.ok_or_else(no_account) }).await
     }
 
     pub(super) async fn find_profile(&self, user: UserId) -> Result<Option<Profile>, Failure> {
@@ -40,7 +41,7 @@ impl Books {
 
     /// Who holds an account.
     pub(crate) async fn holder(&self, number: &AccountNumber) -> Result<Holder, AccountError> {
-        patiently(|| async {
+        answered(|| async {
             let select = "SELECT username FROM accounts WHERE account_number = $1";
             let row: Option<(String,)> = sqlx::query_as(select)
                 .bind(number.as_str())
@@ -66,10 +67,10 @@ impl Books {
             Recipient::Username(name) if name.contains(char::is_control) => {
                 return Err(no_recipient());
             }
-            Recipient::Username(name) => (PARTIES_BY_NAME, name.to_lowercase()),
+            Recipient::Username(name) => (PARTIES_BY_NAME, username_key(name)),
             Recipient::AccountNumber(number) => (PARTIES_BY_NUMBER, number.to_string()),
         };
-        patiently(|| async {
+        answered(|| async {
             let row: Option<PartiesRow> = sqlx::query_as(select)
                 .bind(from.to_string())
                 .bind(&recipient)

@@ -26,8 +26,3 @@ impl Books {
         self.database.is_up().await
     }
 }
-
-/// A number of rows.
-fn count(stored: i64) -> sqlx::Result<u64> {
-    u64::try_from(stored).map_err(|error| sqlx::Error::Decode(error.into()))
-}

@@ -1,14 +1,15 @@
 //! Opening an account, once for each user.
 
-use super::{Books, holders::no_account};
+use super::Books;
 use crate::{
-    failure::{Failure, patiently},
+    failure::{Failure, answered},
     order::Order,
 };
-use chassis::database::now;
+use chassis::database::{Transaction, now};
 use contracts::{
     AccountNumber, Amount, Refused,
     account::{AccountError, NewHolder, OPENING_BALANCE, Profile},
+    auth::username_key,
 };
 
 /// Among 10^11 numbers, so many that are all taken are a mistake rather than bad luck.
@@ -19,13 +20,13 @@ impl Books {
     /// begins with; or finds the one that its user has.
     ///
     /// # Cancel safety
-    /// Not safe: runs in a task that is not aborted.
+    /// Dropped before it is ready, it may be open or not.
     pub(crate) async fn open(
         &self,
         holder: &NewHolder,
         draw: impl Fn() -> AccountNumber,
     ) -> Result<Profile, AccountError> {
-        patiently(|| self.open_once(holder, &draw)).await
+        answered(|| self.open_once(holder, &draw)).await
     }
 
     async fn open_once(
@@ -33,33 +34,16 @@ impl Books {
         holder: &NewHolder,
         draw: impl Fn() -> AccountNumber,
     ) -> Result<Profile, Failure> {
-        let amount =
-            Amount::new(OPENING_BALANCE).map_err(|invalid| sqlx::Error::Encode(invalid.into()))?;
+        // Every login asks for it.
+        if let Some(profile) = self.find_profile(holder.user_id).await? {
+            return Ok(profile);
+        }
         for _ in 0..DRAWS_MAX {
             let number = draw();
-            let mut writing = self.database.begin().await?;
-            let insert = "INSERT INTO accounts (account_number, user_id, username, username_key,
-                    phone, balance, entries, opened_at)
-                VALUES ($1, $2, $3, $4, $5, 0, 0, $6) ON CONFLICT DO NOTHING";
-            let inserted = sqlx::query(insert)
-                .bind(number.as_str())
-                .bind(holder.user_id.to_string())
-                .bind(&holder.username)
-                .bind(holder.username.to_lowercase())
-                .bind(holder.phone.as_deref())
-                .bind(now())
-                .execute(&mut *writing)
+            self.database
+                .transaction(|writing| self.insert(writing, holder, number))
                 .await?;
-            if inserted.rows_affected() == 1 {
-                let order = Order::opening(holder.user_id, number, amount);
-                self.settle(writing, &order).await?;
-                return self
-                    .find_profile(holder.user_id)
-                    .await?
-                    .ok_or_else(no_account);
-            }
-            // The user has an account, or the name is another's, or the number is.
-            writing.rollback().await?;
+            // Of this call, or of another one.
             if let Some(profile) = self.find_profile(holder.user_id).await? {
                 return Ok(profile);
             }
@@ -71,10 +55,38 @@ impl Books {
         Err(Failure::NumbersTaken(DRAWS_MAX))
     }
 
+    /// Opens an account, unless its user has one, or the name is another's, or the number is.
+    async fn insert(
+        &self,
+        mut writing: Transaction,
+        holder: &NewHolder,
+        number: AccountNumber,
+    ) -> Result<(), Failure> {
+        let insert = "INSERT INTO accounts (account_number, user_id, username, username_key,
+                phone, balance, entries, opened_at)
+            VALUES ($1, $2, $3, $4, $5, 0, 0, $6) ON CONFLICT DO NOTHING";
+        let inserted = sqlx::query(insert)
+            .bind(number.as_str())
+            .bind(holder.user_id.to_string())
+            .bind(&holder.username)
+            .bind(username_key(&holder.username))
+            .bind(holder.phone.as_deref())
+            .bind(now())
+            .execute(&mut *writing)
+            .await?;
+        if inserted.rows_affected() == 0 {
+            return Ok(writing.rollback().await?);
+        }
+        let amount =
+            Amount::new(OPENING_BALANCE).map_err(|invalid| sqlx::Error::Encode(invalid.into()))?;
+        let order = Order::opening(holder.user_id, number, amount);
+        self.settle(writing, &order).await.map(drop)
+    }
+
     async fn name_is_taken(&self, username: &str) -> Result<bool, Failure> {
         let select = "SELECT user_id FROM accounts WHERE username_key = $1";
         let holder: Option<(String,)> = sqlx::query_as(select)
-            .bind(username.to_lowercase())
+            .bind(username_key(username))
             .fetch_optional(self.database.pool())
             .await?;
         Ok(holder.is_some())
@@ -82,7 +94,7 @@ impl Books {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use chassis::{Database, settings::PlatformSettings};
     use clap::Parser;
@@ -95,14 +107,14 @@ mod tests {
         platform: PlatformSettings,
     }
 
-    async fn books() -> Books {
+    pub(in crate::books) async fn books() -> Books {
         let program = Program::parse_from(["test", "--database-url", "sqlite::memory:"]);
         let migrations = sqlx::migrate!();
         let database = Database::open(&program.platform, "account", &migrations).await;
         Books::new(database.unwrap())
     }
 
-    fn holder(username: &str) -> NewHolder {
+    pub(in crate::books) fn holder(username: &str) -> NewHolder {
         NewHolder {
             user_id: UserId::new(),
             username: username.to_owned(),

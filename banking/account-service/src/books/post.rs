@@ -2,17 +2,17 @@
 
 use super::{Books, holders::no_account};
 use crate::{
-    failure::{Failure, patiently},
+    failure::{Failure, answered},
     ledger::{self, Account, Entry},
     order::{Order, Verdict, Word},
 };
-use chassis::database::{moment, now};
+use chassis::database::{Transaction, moment, now};
 use contracts::{
     AccountNumber,
     account::{AccountError, EntryKind},
 };
 use jiff::Timestamp;
-use sqlx::{Any, AnyConnection, AssertSqlSafe, Transaction};
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 /// Something is in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +30,11 @@ impl Books {
     /// posted again under its key, and that decides.
     ///
     /// # Cancel safety
-    /// Not safe: runs in a task that is not aborted.
+    /// Dropped before it is ready, it may be posted or not.
     pub(crate) async fn post(&self, order: &Order) -> Result<Receipt, AccountError> {
-        patiently(|| async {
-            let writing = self.database.begin().await?;
-            self.settle(writing, order).await
+        answered(|| {
+            self.database
+                .transaction(|writing| self.settle(writing, order))
         })
         .await
     }
@@ -43,7 +43,7 @@ impl Books {
     /// posting an order.
     pub(super) async fn settle(
         &self,
-        mut writing: Transaction<'static, Any>,
+        mut writing: Transaction,
         order: &Order,
     ) -> Result<Receipt, Failure> {
         let posted_at = moment(now())?;

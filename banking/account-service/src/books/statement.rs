@@ -1,11 +1,11 @@
 //! The entries on an account.
 
-use super::{Books, count, holders::no_account};
+use super::{Books, holders::no_account};
 use crate::{
-    failure::{Failure, patiently},
+    failure::{Failure, answered},
     order::Word,
 };
-use chassis::database::{moment, parsed};
+use chassis::database::{count, moment, parsed};
 use contracts::{
     Page, PageRequest, UserId,
     account::{AccountError, EntryKind, StatementEntry},
@@ -42,7 +42,7 @@ impl Books {
         user: UserId,
         page: PageRequest,
     ) -> Result<Page<StatementEntry>, AccountError> {
-        patiently(|| self.statement_once(user, page)).await
+        answered(|| self.statement_once(user, page)).await
     }
 
     async fn statement_once(

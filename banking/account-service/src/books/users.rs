@@ -1,20 +1,14 @@
 //! What the administrator sees of the accounts.
 
-use super::{Books, count};
-use crate::failure::{Failure, patiently};
-use chassis::database::{moment, parsed};
+use super::Books;
+use crate::failure::{Failure, answered};
+use chassis::database::{count, like_containing, moment, parsed, summed};
 use contracts::{
     Page, PageRequest, UserId,
     account::{AccountError, AdminUser},
 };
 
-/// More than a name or an account number has. What is longer is part of none.
-const SEARCH_CHARS_MAX: usize = 64;
-
-/// A sum can be larger than what it sums up: it is taken in two halves of this.
-const HALF: i128 = 1_000_000_000;
-
-/// How many accounts there are, and the halves of what is on them.
+/// How many accounts there are, and what is on them in two parts.
 const TOTALS: &str = "SELECT COUNT(*),
         CAST(COALESCE(SUM(balance / 1000000000), 0) AS BIGINT),
         CAST(COALESCE(SUM(balance % 1000000000), 0) AS BIGINT)
@@ -48,12 +42,11 @@ type Row = (
 impl Books {
     /// How many users have an account, and what is on all of them.
     pub(crate) async fn totals(&self) -> Result<(u64, i64), AccountError> {
-        patiently(|| async {
-            let (users, halves, rest): (i64, i64, i64) = sqlx::query_as(TOTALS)
+        answered(|| async {
+            let (users, billions, rest): (i64, i64, i64) = sqlx::query_as(TOTALS)
                 .fetch_one(self.database.pool())
                 .await?;
-            let sum = i128::from(halves) * HALF + i128::from(rest);
-            Ok((count(users)?, i64::try_from(sum).unwrap_or(i64::MAX)))
+            Ok((count(users)?, summed(billions, rest)))
         })
         .await
     }
@@ -64,8 +57,8 @@ impl Books {
         page: PageRequest,
         search: Option<&str>,
     ) -> Result<Page<AdminUser>, AccountError> {
-        match pattern(search.unwrap_or_default()) {
-            Some(pattern) => patiently(|| self.users_once(page, &pattern)).await,
+        match like_containing(search.unwrap_or_default()) {
+            Some(pattern) => answered(|| self.users_once(page, &pattern)).await,
             None => Ok(page.of(0, Vec::new())),
         }
     }
@@ -89,7 +82,7 @@ impl Books {
 
     /// One user.
     pub(crate) async fn user(&self, id: UserId) -> Result<AdminUser, AccountError> {
-        patiently(|| async {
+        answered(|| async {
             let select = "SELECT CAST(1 AS BIGINT), user_id, username, phone, account_number,
                     balance, opened_at
                 FROM accounts WHERE user_id = $1";
@@ -118,36 +111,4 @@ fn user(row: Row) -> sqlx::Result<Option<AdminUser>> {
         balance,
         created_at: moment(opened_at)?,
     }))
-}
-
-/// What a name in lower case, or a number, that contains `search` is like; none contains what is
-/// too long, or holds a control character, of which PostgreSQL does not take NUL.
-fn pattern(search: &str) -> Option<String> {
-    let search = search.trim().to_lowercase();
-    if search.chars().count() > SEARCH_CHARS_MAX || search.contains(char::is_control) {
-        return None;
-    }
-    let mut pattern = String::from("%");
-    for char in search.chars() {
-        if matches!(char, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(char);
-    }
-    pattern.push('%');
-    Some(pattern)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_search_is_for_what_it_says() {
-        assert_eq!(pattern("").as_deref(), Some("%%"));
-        assert_eq!(pattern(" Ada ").as_deref(), Some("%ada%"));
-        assert_eq!(pattern("a_b%!").as_deref(), Some("%a!_b!%!!%"));
-        assert_eq!(pattern("a\0b"), None);
-        assert_eq!(pattern(&"a".repeat(65)), None);
-    }
 }

@@ -110,6 +110,31 @@ async fn connections_that_break_in_the_middle_make_nothing_happen_twice_or_not_a
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_fell_silent_is_left_for_new_connections() {
+    let Some((branch, proxy)) = Branch::behind_a_proxy().await else {
+        return;
+    };
+    let test = async |branch: &Branch| {
+        let [ada, grace]: [Customer; 2] = branch.customers().await;
+        let (ada, grace) = (&ada, &grace);
+        proxy.set(Mode::SwallowOld);
+        let moved = stream::iter(0..60_usize).map(|n| async move {
+            let call = || branch.accounts.deposit(amount(7), key(&format!("d{n}")));
+            to_its_fate(async || ada.asks(call()).await).await.unwrap();
+            let id = Uuid::now_v7();
+            to_its_fate(async || branch.post(id, ada, grace, 5).await)
+                .await
+                .unwrap();
+        });
+        let moved: Vec<()> = moved.buffer_unordered(AT_ONCE).collect().await;
+        assert_eq!(moved.len(), 60);
+        assert_eq!(ada.balance().await, OPENING_BALANCE + 60 * 2);
+        assert_eq!(grace.balance().await, OPENING_BALANCE + 60 * 5);
+    };
+    branch.run(test).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_database_is_away_that_is_the_answer_and_no_key_remembers_it() {
     let Some((branch, proxy)) = Branch::behind_a_proxy().await else {
         return;

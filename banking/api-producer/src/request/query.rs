@@ -7,12 +7,9 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
-use contracts::{AccountNumber, PageRequest, UserId};
+use contracts::{AccountNumber, PageRequest, SEARCH_CHARS_MAX, UserId};
 use std::{collections::HashMap, sync::Arc};
 use utoipa::IntoParams;
-
-/// No name and no number that is searched for is longer.
-const SEARCH_CHARS_MAX: usize = 100;
 
 /// Which page of a list.
 #[derive(Debug, IntoParams)]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod accounts;
+mod away;
 mod login;
 mod logout;
 mod registration;

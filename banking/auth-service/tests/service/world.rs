@@ -13,11 +13,13 @@ use contracts::{
 };
 use futures_util::FutureExt as _;
 use replybus::CallError;
+use replybus_tests::proxy::Proxy;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     time::Duration,
 };
+use tokio::net::lookup_host;
 use url::Url;
 use uuid::Uuid;
 
@@ -51,6 +53,25 @@ pub(crate) async fn with_sessions_of(ttl: Duration, test: impl AsyncFn(&World)) 
     std::fs::remove_dir_all(directory).unwrap();
     outcome.unwrap_or_else(|panic| resume_unwind(panic));
 
+    on_postgres(async |url| run(url.as_str(), ttl, &test).await).await;
+}
+
+/// Runs a test on PostgreSQL behind a proxy, if there is one.
+pub(crate) async fn behind_a_proxy(test: impl AsyncFn(&World, &Proxy)) {
+    secrecy::listen();
+    on_postgres(async |mut url| {
+        let server = (url.host_str().unwrap(), url.port().unwrap_or(5432));
+        let server = lookup_host(server).await.unwrap().next().unwrap();
+        let proxy = Proxy::to(server).await.unwrap();
+        url.set_ip_host(proxy.addr().ip()).unwrap();
+        url.set_port(Some(proxy.addr().port())).unwrap();
+        let test = async |world: &World| test(world, &proxy).await;
+        run(url.as_str(), Duration::from_secs(3600), &test).await
+    })
+    .await;
+}
+
+async fn on_postgres(run: impl AsyncFnOnce(Url) -> std::thread::Result<()>) {
     let Some(server) = replybus_tests::live::postgres().await else {
         return;
     };
@@ -60,7 +81,7 @@ pub(crate) async fn with_sessions_of(ttl: Duration, test: impl AsyncFn(&World)) 
     sqlx::query(create).execute(&mut admin).await.unwrap();
     let mut url = Url::parse(&server).unwrap();
     url.set_path(&name);
-    let outcome = run(url.as_str(), ttl, &test).await;
+    let outcome = run(url).await;
     let drop = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
     sqlx::query(drop).execute(&mut admin).await.unwrap();
     outcome.unwrap_or_else(|panic| resume_unwind(panic));

@@ -11,9 +11,11 @@ use contracts::{
     },
 };
 use replybus::{Bus, Call, CallError, reply::memory::MemoryReplies, server::Serving};
+use replybus_tests::proxy::Proxy;
 use sqlx::{Connection, PgConnection};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Runtime};
+use url::Url;
 use uuid::Uuid;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -64,6 +66,34 @@ pub(crate) async fn on_postgres<F>(scenario: impl FnOnce(Arc<Bank>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    on_postgres_at(|url| url, scenario).await;
+}
+
+/// On PostgreSQL behind a proxy.
+pub(crate) async fn behind_a_proxy<F>(scenario: impl FnOnce(Arc<Bank>, Proxy) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Some(server) = replybus_tests::live::postgres().await else {
+        return;
+    };
+    let server = Url::parse(&server).unwrap();
+    let host = (server.host_str().unwrap(), server.port().unwrap_or(5432));
+    let host = tokio::net::lookup_host(host).await.unwrap().next().unwrap();
+    let proxy = Proxy::to(host).await.unwrap();
+    let address = proxy.addr();
+    let through = |mut url: Url| {
+        url.set_ip_host(address.ip()).unwrap();
+        url.set_port(Some(address.port())).unwrap();
+        url
+    };
+    on_postgres_at(through, |bank| scenario(bank, proxy)).await;
+}
+
+async fn on_postgres_at<F>(at: impl FnOnce(Url) -> Url, scenario: impl FnOnce(Arc<Bank>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let Some(server) = replybus_tests::live::postgres().await else {
         return;
     };
@@ -71,9 +101,9 @@ where
     let mut admin = PgConnection::connect(&server).await.unwrap();
     let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
     sqlx::query(create).execute(&mut admin).await.unwrap();
-    let mut url = url::Url::parse(&server).unwrap();
+    let mut url = Url::parse(&server).unwrap();
     url.set_path(&name);
-    let bank = Bank::open(url.as_str()).await;
+    let bank = Bank::open(at(url).as_str()).await;
     let ended = tokio::spawn(scenario(bank)).await;
     let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
     sqlx::query(drop).execute(&mut admin).await.unwrap();

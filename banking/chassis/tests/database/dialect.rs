@@ -1,54 +1,65 @@
 //! One set of queries on both kinds of databases.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use chassis::{Database, database::is_transient, settings::PlatformSettings};
-use clap::Parser;
-use sqlx::{Connection, PgConnection, Row};
+use crate::place::{migrations, on_postgres, settings};
+use chassis::{
+    Database,
+    database::{Transaction, is_transient},
+};
+use sqlx::Row;
 use uuid::Uuid;
 
-#[derive(Parser)]
-struct Program {
-    #[command(flatten)]
-    platform: PlatformSettings,
-}
-
 async fn open(url: &str) -> Database {
-    let program = Program::parse_from(["test", "--database-url", url]);
-    let migrations = sqlx::migrate!("tests/migrations");
     // Twice: the second time there is nothing left to do.
-    let _ = Database::open(&program.platform, "notes", &migrations)
-        .await
-        .unwrap();
-    Database::open(&program.platform, "notes", &migrations)
+    for _ in 0..2 {
+        let opened = Database::open(&settings(url), "notes", &migrations()).await;
+        opened.unwrap().close().await;
+    }
+    Database::open(&settings(url), "notes", &migrations())
         .await
         .unwrap()
 }
 
 /// What the queries of the services are made of.
 async fn obeys_the_dialect(database: &Database) {
-    let mut writing = database.begin().await.unwrap();
+    database.transaction(write).await.unwrap();
+    let locking = |locking| lock(locking, database.for_update());
+    database.transaction(locking).await.unwrap();
+
+    let sum = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT), COUNT(*) FROM notes";
+    let sum: (i64, i64) = sqlx::query_as(sum)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+    assert_eq!(sum, (3, 2), "what was rolled back did not happen");
+
+    let overdrawn = sqlx::query("UPDATE notes SET amount = amount - 5").execute(database.pool());
+    let refused = overdrawn.await.unwrap_err();
+    assert!(refused.as_database_error().unwrap().is_check_violation());
+    assert!(!is_transient(&refused));
+    assert!(database.is_up().await);
+}
+
+async fn write(mut writing: Transaction) -> sqlx::Result<()> {
     for (id, amount, remark) in [("a", 1_i64, None), ("b", 2, Some("two"))] {
         let insert = "INSERT INTO notes (id, amount, remark) VALUES ($1, $2, $3)
             ON CONFLICT (id) DO NOTHING";
         for inserted in [1, 0] {
             let done = sqlx::query(insert).bind(id).bind(amount).bind(remark);
-            assert_eq!(
-                done.execute(&mut *writing).await.unwrap().rows_affected(),
-                inserted
-            );
+            let done = done.execute(&mut *writing).await?;
+            assert_eq!(done.rows_affected(), inserted);
         }
     }
-    writing.commit().await.unwrap();
+    writing.commit().await
+}
 
-    let mut locking = database.begin().await.unwrap();
+async fn lock(mut locking: Transaction, for_update: &str) -> sqlx::Result<()> {
     let select = "SELECT id, amount, seen, remark FROM notes WHERE id IN ($1, $2) ORDER BY id";
-    let select = sqlx::AssertSqlSafe(format!("{select}{}", database.for_update()));
+    let select = sqlx::AssertSqlSafe(format!("{select}{for_update}"));
     let rows = sqlx::query(select)
         .bind("b")
         .bind("a")
         .fetch_all(&mut *locking)
-        .await
-        .unwrap();
+        .await?;
     let read: Vec<(String, i64, i64, Option<String>)> = rows
         .iter()
         .map(|row| (row.get(0), row.get(1), row.get(2), row.get(3)))
@@ -64,23 +75,9 @@ async fn obeys_the_dialect(database: &Database) {
     let taken: (i64,) = sqlx::query_as(taken)
         .bind("b")
         .fetch_one(&mut *locking)
-        .await
-        .unwrap();
+        .await?;
     assert_eq!(taken.0, 0);
-    locking.rollback().await.unwrap();
-
-    let sum = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT), COUNT(*) FROM notes";
-    let sum: (i64, i64) = sqlx::query_as(sum)
-        .fetch_one(database.pool())
-        .await
-        .unwrap();
-    assert_eq!(sum, (3, 2), "what was rolled back did not happen");
-
-    let overdrawn = sqlx::query("UPDATE notes SET amount = amount - 5").execute(database.pool());
-    let refused = overdrawn.await.unwrap_err();
-    assert!(refused.as_database_error().unwrap().is_check_violation());
-    assert!(!is_transient(&refused));
-    assert!(database.is_up().await);
+    locking.rollback().await
 }
 
 #[tokio::test]
@@ -111,26 +108,18 @@ async fn in_a_file_that_is_still_there_afterwards() {
 
 #[tokio::test]
 async fn in_postgres() {
-    let Some(server) = replybus_tests::live::postgres().await else {
-        return;
-    };
-    let name = format!("test_{}", Uuid::new_v4().simple());
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create).execute(&mut admin).await.unwrap();
-    let mut url = url::Url::parse(&server).unwrap();
-    url.set_path(&name);
-    let database = open(url.as_str()).await;
-    obeys_the_dialect(&database).await;
-    let schema = "SELECT CAST(current_schema() AS TEXT), current_setting('lock_timeout')";
-    let schema: (String, String) = sqlx::query_as(schema)
-        .fetch_one(database.pool())
-        .await
-        .unwrap();
-    assert_eq!(schema, ("notes".to_owned(), "3s".to_owned()));
-    database.close().await;
-    let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
-    sqlx::query(drop).execute(&mut admin).await.unwrap();
+    on_postgres(async |url| {
+        let database = open(url).await;
+        obeys_the_dialect(&database).await;
+        let schema = "SELECT CAST(current_schema() AS TEXT), current_setting('lock_timeout')";
+        let schema: (String, String) = sqlx::query_as(schema)
+            .fetch_one(database.pool())
+            .await
+            .unwrap();
+        assert_eq!(schema, ("notes".to_owned(), "3s".to_owned()));
+        database.close().await;
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -140,9 +129,8 @@ async fn a_database_that_will_never_be_there_is_not_waited_for() {
     };
     let mut url = url::Url::parse(&server).unwrap();
     url.set_path(&format!("no_{}", Uuid::new_v4().simple()));
-    let program = Program::parse_from(["test", "--database-url", url.as_str()]);
-    let migrations = sqlx::migrate!("tests/migrations");
-    let opening = Database::open(&program.platform, "notes", &migrations);
+    let (settings, migrations) = (settings(url.as_str()), migrations());
+    let opening = Database::open(&settings, "notes", &migrations);
     // The minute that one is waited for which is still to come has not passed.
     let opened = tokio::time::timeout(std::time::Duration::from_secs(40), opening).await;
     let refused = format!("{:#}", opened.unwrap().unwrap_err());

@@ -1,0 +1,291 @@
+//! Connections, lent for one statement or one transaction at a time, and never for long.
+//!
+//! sqlx waits for an answer for as long as TCP does, which is a quarter of an hour, and asks a
+//! connection once more before it gives it back, while its place in the pool is taken. So a server
+//! that falls silent, rather than going away, would take every place. Here each wait has an end,
+//! and a connection that was in the middle of something is closed rather than given back.
+
+use super::Kind;
+use futures_util::{
+    FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use sqlx::{
+    Any, AnyConnection, AnyPool, Describe, Either, Execute, Executor, SqlStr,
+    any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo},
+    pool::PoolConnection,
+};
+use std::{
+    future::Future,
+    io,
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
+use tokio::{runtime::Handle, time::timeout};
+
+/// A statement or a transaction on PostgreSQL ends within this. The server ends a statement after
+/// 5 s by itself: where there is no answer by then, there is no server. A transaction that takes
+/// longer has nobody who waits for it.
+const WORK_WITHIN: Duration = Duration::from_secs(6);
+/// A connection of PostgreSQL that is given back says so within this. Nothing is left for it to do.
+const RETURN_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a statement that stands alone is executed on: it gets a connection for its time.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    pool: AnyPool,
+    kind: Kind,
+}
+
+impl Connections {
+    pub(super) fn new(pool: AnyPool, kind: Kind) -> Self {
+        Self { pool, kind }
+    }
+
+    /// Waits for what is done with a connection, and not for ever. One that falls silent is hardly
+    /// the only one: those at rest go with it.
+    pub(super) async fn bounded<T, E: From<sqlx::Error>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        // A file does not fall silent.
+        if self.kind == Kind::Sqlite {
+            return work.await;
+        }
+        timeout(WORK_WITHIN, work).await.unwrap_or_else(|_| {
+            tracing::warn!("the database fell silent, its connections are closed");
+            self.close_those_at_rest();
+            let silent = format!("no answer within {WORK_WITHIN:?}");
+            Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, silent)).into())
+        })
+    }
+
+    pub(super) async fn begin(&self) -> sqlx::Result<Transaction> {
+        let began = match self.kind {
+            Kind::Postgres => {
+                let mut lent = self.lend().await?;
+                self.bounded(lent.execute("BEGIN")).await?;
+                Began::Postgres(lent)
+            }
+            // One that reads first and then writes would fail when it writes.
+            Kind::Sqlite => Began::Sqlite(self.pool.begin_with("BEGIN IMMEDIATE").await?),
+        };
+        Ok(Transaction(began))
+    }
+
+    pub(super) async fn close(&self) {
+        match self.kind {
+            Kind::Sqlite => self.pool.close().await,
+            Kind::Postgres => {
+                // What does not end in time ends with the process.
+                let _ = timeout(WORK_WITHIN, self.pool.close()).await;
+            }
+        }
+    }
+
+    async fn lend(&self) -> sqlx::Result<Lent> {
+        let acquired = self.pool.acquire().await;
+        if let Err(sqlx::Error::PoolTimedOut) = acquired {
+            // Perhaps it was spent on one at rest that fell silent.
+            self.close_those_at_rest();
+        }
+        Ok(Lent {
+            connection: acquired?,
+            kind: self.kind,
+            is_at_rest: false,
+        })
+    }
+
+    fn close_those_at_rest(&self) {
+        while self.kind == Kind::Postgres
+            && let Some(connection) = self.pool.try_acquire()
+        {
+            drop(connection.detach());
+        }
+    }
+}
+
+impl<'c> Executor<'c> for &Connections {
+    type Database = Any;
+
+    fn fetch_many<'e, 'q: 'e, E>(
+        self,
+        query: E,
+    ) -> BoxStream<'e, sqlx::Result<Either<AnyQueryResult, AnyRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let connections = self.clone();
+        // Read to the end first: who is slow with the rows keeps no connection.
+        let fetched = async move {
+            let mut lent = connections.lend().await?;
+            let fetching = async {
+                let fetched = lent.fetch_many(query).try_collect::<Vec<_>>().await;
+                lent.is_at_rest = true;
+                fetched
+            };
+            connections.bounded(fetching).await
+        };
+        let rows = fetched.map_ok(|rows| stream::iter(rows.into_iter().map(Ok)));
+        rows.try_flatten_stream().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<AnyRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Any>,
+    {
+        let mut rows = self.fetch(query);
+        async move { rows.try_next().await }.boxed()
+    }
+
+    fn prepare_with<'e>(
+        self,
+        sql: SqlStr,
+        parameters: &'e [AnyTypeInfo],
+    ) -> BoxFuture<'e, sqlx::Result<AnyStatement>>
+    where
+        'c: 'e,
+    {
+        let connections = self.clone();
+        let prepared = async move {
+            let mut lent = connections.lend().await?;
+            let preparing = async {
+                let prepared = lent.prepare_with(sql, parameters).await;
+                lent.is_at_rest = true;
+                prepared
+            };
+            connections.bounded(preparing).await
+        };
+        prepared.boxed()
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Any>>>
+    where
+        'c: 'e,
+    {
+        let connections = self.clone();
+        let described = async move {
+            let mut lent = connections.lend().await?;
+            let describing = async {
+                let described = lent.describe(sql).await;
+                lent.is_at_rest = true;
+                described
+            };
+            connections.bounded(describing).await
+        };
+        described.boxed()
+    }
+}
+
+/// A connection in use, at rest when nothing of it is under way. On PostgreSQL one that is not is
+/// closed when it is dropped: given back, it would take what is under way along, such as a
+/// transaction that the server has begun and sqlx has not heard of.
+#[derive(Debug)]
+struct Lent {
+    connection: PoolConnection<Any>,
+    kind: Kind,
+    is_at_rest: bool,
+}
+
+impl Deref for Lent {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        match self.kind {
+            // sqlx gives it back, when its thread is done with what is under way.
+            Kind::Sqlite => {}
+            Kind::Postgres if self.is_at_rest => {
+                if let Ok(runtime) = Handle::try_current() {
+                    let returning = self.connection.return_to_pool();
+                    // Dropped when its time is up, it closes the connection.
+                    runtime.spawn(timeout(RETURN_WITHIN, returning));
+                }
+            }
+            // Not begun, giving it back closes it and frees its place at once; sqlx's way to close
+            // waits for the other end, with TLS.
+            Kind::Postgres => drop(self.connection.return_to_pool()),
+        }
+    }
+}
+
+/// A transaction, in which statements are executed (`&mut *transaction`). Dropped before it is
+/// committed, it did nothing; while it is being committed, that is not known.
+#[derive(Debug)]
+pub struct Transaction(Began);
+
+#[derive(Debug)]
+enum Began {
+    Postgres(Lent),
+    Sqlite(sqlx::Transaction<'static, Any>),
+}
+
+impl Transaction {
+    /// Makes it last.
+    ///
+    /// # Errors
+    /// The database refuses, or was lost: then whether it lasts is not known.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, whether it lasts is not known.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        match self.0 {
+            Began::Postgres(lent) => end(lent, "COMMIT").await,
+            Began::Sqlite(transaction) => transaction.commit().await,
+        }
+    }
+
+    /// Undoes it, and keeps its connection, unlike one that is dropped.
+    ///
+    /// # Errors
+    /// The database was lost; it did nothing then, too.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        match self.0 {
+            Began::Postgres(lent) => end(lent, "ROLLBACK").await,
+            Began::Sqlite(transaction) => transaction.rollback().await,
+        }
+    }
+}
+
+async fn end(mut lent: Lent, statement: &'static str) -> sqlx::Result<()> {
+    lent.execute(statement).await?;
+    lent.is_at_rest = true;
+    Ok(())
+}
+
+impl Deref for Transaction {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        match &self.0 {
+            Began::Postgres(lent) => lent,
+            Began::Sqlite(transaction) => transaction,
+        }
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        match &mut self.0 {
+            Began::Postgres(lent) => lent,
+            Began::Sqlite(transaction) => transaction,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What is worth repeating, and repeating it.
+
+use backon::{ExponentialBuilder, Retryable};
+use replybus::Context;
+use std::{error::Error, future::Future, time::Duration};
+
+/// Whether a statement or transaction that failed so may succeed when it is repeated whole: the
+/// connection was lost or fell silent, nobody could be reached, or others were in the way. Whether
+/// it was carried out is then unknown, so only what is safe to repeat may be repeated.
+#[must_use]
+pub fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => match error.code().as_deref() {
+            // PostgreSQL: connection exceptions (08), insufficient resources (53), operator
+            // intervention such as a shutdown (57P), serialization failure, deadlock, lock and
+            // statement timeout, and a transaction that was ended because it was idle.
+            Some(code) if code.starts_with("08") || code.starts_with("53") => true,
+            Some("25P03" | "40001" | "40P01" | "55P03" | "57014" | "57P01" | "57P02" | "57P03") => {
+                true
+            }
+            // SQLite: busy and locked, extended codes included.
+            Some("5" | "6" | "261" | "262" | "517" | "773") => true,
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// Attempts something that is safe to repeat until it is done, or fails for another reason than a
+/// [transient](is_transient) error of the database, which may be the error's source: 6 times in
+/// about a second. Who got no connection has waited long enough, and is told so while their caller
+/// still listens; and when the call that is being served is no longer waited for, nothing is
+/// repeated.
+///
+/// # Errors
+/// The last attempt's.
+///
+/// # Cancel safety
+/// As of `attempt`.
+pub async fn patiently<T, E, F>(attempt: impl FnMut() -> F) -> Result<T, E>
+where
+    E: Error + 'static,
+    F: Future<Output = Result<T, E>>,
+{
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(20))
+        .with_max_delay(Duration::from_millis(500))
+        .with_jitter()
+        .with_max_times(5);
+    let context = Context::current();
+    attempt
+        .retry(pauses)
+        .when(|error| of_database(error).is_some_and(is_worth_repeating) && !context.is_cancelled())
+        .await
+}
+
+fn is_worth_repeating(error: &sqlx::Error) -> bool {
+    is_transient(error) && !matches!(error, sqlx::Error::PoolTimedOut)
+}
+
+/// The database's part in an error.
+pub(super) fn of_database<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a sqlx::Error> {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.find_map(|cause| cause.downcast_ref::<sqlx::Error>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io, sync::atomic::AtomicU32, sync::atomic::Ordering};
+
+    #[derive(Debug, thiserror::Error)]
+    enum Failure {
+        #[error("the database failed")]
+        Database(#[from] sqlx::Error),
+        #[error("no")]
+        Answer,
+    }
+
+    async fn attempts(fail: impl Fn() -> Failure) -> u32 {
+        let attempts = AtomicU32::new(0);
+        let attempt = || {
+            attempts.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(Err::<(), _>(fail()))
+        };
+        patiently(attempt).await.unwrap_err();
+        attempts.into_inner()
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_repeated_and_nothing_else() {
+        let lost = || sqlx::Error::Io(io::ErrorKind::ConnectionReset.into()).into();
+        assert_eq!(attempts(lost).await, 6);
+        assert_eq!(attempts(|| sqlx::Error::PoolTimedOut.into()).await, 1);
+        assert_eq!(attempts(|| sqlx::Error::RowNotFound.into()).await, 1);
+        assert_eq!(attempts(|| Failure::Answer).await, 1);
+    }
+}

@@ -1,0 +1,214 @@
+//! A PostgreSQL that falls silent, and work that is dropped.
+
+use crate::place::{migrations, on_postgres, settings};
+use chassis::{
+    Database,
+    database::{Transaction, is_transient},
+};
+use futures_util::future::join_all;
+use replybus_tests::proxy::{Mode, Proxy};
+use sqlx::{Connection, PgConnection};
+use std::{future::Future, net::ToSocketAddrs as _, time::Duration};
+use tokio::{sync::Barrier, time::timeout};
+use url::Url;
+
+/// TCP would wait for a quarter of an hour.
+const SOON: Duration = Duration::from_secs(60);
+const CONNECTIONS: usize = 2;
+
+/// PostgreSQL behind a proxy, and its own address.
+struct Distant {
+    proxy: Proxy,
+    database: Database,
+    url: String,
+}
+
+impl Distant {
+    async fn open(url: &str) -> Self {
+        let mut through = Url::parse(url).unwrap();
+        let server = (through.host_str().unwrap(), through.port().unwrap_or(5432));
+        let server = server.to_socket_addrs().unwrap().next().unwrap();
+        let proxy = Proxy::to(server).await.unwrap();
+        through.set_ip_host(proxy.addr().ip()).unwrap();
+        through.set_port(Some(proxy.addr().port())).unwrap();
+        let mut settings = settings(through.as_str());
+        settings.database_connections = u32::try_from(CONNECTIONS).unwrap();
+        let database = Database::open(&settings, "notes", &migrations()).await;
+        let distant = Self {
+            proxy,
+            database: database.unwrap(),
+            url: url.to_owned(),
+        };
+        // All connections are there, and in steady use.
+        for answer in distant.answers().await {
+            answer.unwrap();
+        }
+        distant
+    }
+
+    /// What comes of as many statements at once as there are connections.
+    async fn answers(&self) -> Vec<sqlx::Result<()>> {
+        let answers = (0..CONNECTIONS).map(|_| async {
+            let slow = sqlx::query("SELECT CAST(pg_sleep(0.3) AS TEXT)");
+            slow.execute(self.database.pool()).await.map(drop)
+        });
+        timeout(SOON, join_all(answers)).await.unwrap()
+    }
+
+    /// Waits until each connection is in the middle of a statement.
+    async fn are_all_busy(&self) {
+        let mut other = PgConnection::connect(&self.url).await.unwrap();
+        loop {
+            let busy = "SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'active'
+                AND datname = current_database() AND query LIKE '%pg_sleep(%)%'
+                AND pid <> pg_backend_pid()";
+            let (busy,): (i64,) = sqlx::query_as(busy).fetch_one(&mut other).await.unwrap();
+            if usize::try_from(busy).unwrap() == CONNECTIONS {
+                return;
+            }
+        }
+    }
+
+    /// Fails unless every place in the pool has a connection that works.
+    async fn is_whole(&self) {
+        for _ in 0..3 {
+            for answer in self.answers().await {
+                answer.unwrap();
+            }
+        }
+    }
+
+    /// The notes that everybody sees.
+    async fn notes(&self) -> i64 {
+        let mut other = PgConnection::connect(&self.url).await.unwrap();
+        let count = sqlx::query_as("SELECT COUNT(*) FROM notes.notes");
+        let (count,): (i64,) = count.fetch_one(&mut other).await.unwrap();
+        count
+    }
+}
+
+async fn insert(writing: &mut Transaction, id: &str) -> sqlx::Result<()> {
+    let insert = sqlx::query("INSERT INTO notes (id, amount) VALUES ($1, 1)").bind(id);
+    insert.execute(&mut **writing).await.map(drop)
+}
+
+/// Waits for what ends although nobody answers.
+async fn ends<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    timeout(SOON, work).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_statement_on_a_connection_that_fell_silent_ends() {
+    on_postgres(async |url| {
+        let distant = Distant::open(url).await;
+        let silence = async {
+            distant.are_all_busy().await;
+            distant.proxy.set(Mode::SwallowOld);
+        };
+        let (answers, ()) = tokio::join!(distant.answers(), silence);
+        for answer in answers {
+            assert!(answer.is_err_and(|error| is_transient(&error)));
+        }
+        distant.is_whole().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_on_a_connection_that_fell_silent_ends_and_did_nothing() {
+    on_postgres(async |url| {
+        let distant = Distant::open(url).await;
+        let work = |mut writing| async {
+            insert(&mut writing, "a").await?;
+            distant.proxy.set(Mode::SwallowOld);
+            insert(&mut writing, "b").await?;
+            writing.commit().await
+        };
+        let ended = ends(distant.database.transaction(work)).await;
+        assert!(ended.is_err_and(|error| is_transient(&error)));
+        // Of the other connection nobody knows yet.
+        distant.answers().await;
+        distant.is_whole().await;
+        assert_eq!(distant.notes().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_given_up_keeps_no_place_though_nobody_answers() {
+    on_postgres(async |url| {
+        let distant = &Distant::open(url).await;
+        let all_wrote = &Barrier::new(CONNECTIONS);
+        let given_up = (0..CONNECTIONS).map(|number| {
+            let work = async move |mut writing| {
+                insert(&mut writing, &number.to_string()).await?;
+                all_wrote.wait().await;
+                distant.proxy.set(Mode::SwallowOld);
+                Err::<(), _>(sqlx::Error::RowNotFound)
+            };
+            ends(distant.database.transaction(work))
+        });
+        for ended in join_all(given_up).await {
+            assert!(matches!(ended, Err(sqlx::Error::RowNotFound)), "{ended:?}");
+        }
+        distant.is_whole().await;
+        assert_eq!(distant.notes().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_while_it_is_given_back_keeps_no_place() {
+    on_postgres(async |url| {
+        let distant = Distant::open(url).await;
+        distant.proxy.set(Mode::Latency(Duration::from_millis(100)));
+        for answer in distant.answers().await {
+            answer.unwrap();
+        }
+        // Each is asked whether it is still there, and the answer is under way.
+        distant.proxy.set(Mode::SwallowOld);
+        // One that was back already is noticed when it is used.
+        distant.answers().await;
+        distant.is_whole().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_idle_connections_that_fell_silent_one_costs_an_attempt() {
+    on_postgres(async |url| {
+        let distant = Distant::open(url).await;
+        distant.proxy.set(Mode::SwallowOld);
+        // Longer than a connection counts as in use.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        let first = ends(sqlx::query("SELECT 1").execute(distant.database.pool())).await;
+        assert!(first.is_ok() || first.is_err_and(|error| is_transient(&error)));
+        distant.is_whole().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_dropped_takes_no_others_work_along() {
+    on_postgres(async |url| {
+        let distant = Distant::open(url).await;
+        distant.proxy.set(Mode::Latency(Duration::from_millis(10)));
+        for (kept, after) in (1..).zip((0..100).step_by(5)) {
+            let work = async |mut writing| {
+                insert(&mut writing, "never").await?;
+                std::future::pending::<sqlx::Result<()>>().await
+            };
+            let dropped = distant.database.transaction(work);
+            let dropped = timeout(Duration::from_millis(after), dropped).await;
+            assert!(dropped.is_err(), "{dropped:?}");
+            for _ in 0..CONNECTIONS {
+                let id = uuid::Uuid::new_v4().to_string();
+                let insert = sqlx::query("INSERT INTO notes (id, amount) VALUES ($1, 1)").bind(id);
+                insert.execute(distant.database.pool()).await.unwrap();
+            }
+            let all = i64::try_from(CONNECTIONS).unwrap() * kept;
+            assert_eq!(distant.notes().await, all, "dropped after {after} ms");
+        }
+    })
+    .await;
+}
