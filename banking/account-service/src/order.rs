@@ -90,12 +90,6 @@ impl Order {
             amount: posting.amount,
         }
     }
-
-    /// Whether a rejection is the lasting answer. Of a transfer it is, for it is recorded elsewhere
-    /// too, and both must stay the same. To a user it is only how things stood: the key is free.
-    pub(crate) fn rejection_lasts(&self) -> bool {
-        self.kind == EntryKind::Transfer
-    }
 }
 
 /// What became of a posting.

@@ -67,12 +67,8 @@ impl Books {
             }
             Err(rejection) => {
                 let verdict = Verdict::Rejected(rejection);
-                if order.rejection_lasts() {
-                    record(&mut writing, order, verdict).await?;
-                    writing.commit().await?;
-                } else {
-                    writing.rollback().await?;
-                }
+                record(&mut writing, order, verdict).await?;
+                writing.commit().await?;
                 count_verdict(order, verdict);
                 Err(AccountError::from(rejection).into())
             }
@@ -232,4 +228,35 @@ fn count_verdict(order: &Order, verdict: Verdict) {
 
 fn text(number: Option<&AccountNumber>) -> Option<&str> {
     number.map(AccountNumber::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::books::open::tests::{books, holder};
+    use contracts::{Amount, IdempotencyKey, UserId, account::OPENING_BALANCE};
+
+    #[tokio::test]
+    async fn a_copy_of_a_rejected_order_that_comes_late_is_rejected_too() {
+        let books = books().await;
+        let ada = books.open(&holder("ada"), AccountNumber::draw).await;
+        let ada = ada.unwrap();
+        let order = |order: fn(UserId, IdempotencyKey, AccountNumber, Amount) -> Order,
+                     key: &str,
+                     units| {
+            let key = key.to_owned().try_into().unwrap();
+            let amount = Amount::new(units).unwrap();
+            order(ada.id, key, ada.account_number.clone(), amount)
+        };
+        let copies = [(); 2].map(|()| order(Order::withdrawal, "out", OPENING_BALANCE + 1));
+        let insufficient = Err(AccountError::InsufficientBalance);
+        assert_eq!(books.post(&copies[0]).await, insufficient);
+        let deposit = order(Order::deposit, "in", 10);
+        books.post(&deposit).await.unwrap();
+        assert_eq!(books.post(&copies[1]).await, insufficient);
+        let other = order(Order::withdrawal, "out", 1);
+        assert_eq!(books.post(&other).await, Err(AccountError::KeyConflict));
+        let another = order(Order::withdrawal, "out again", OPENING_BALANCE + 1);
+        assert_eq!(books.post(&another).await.unwrap().balance, 9);
+    }
 }

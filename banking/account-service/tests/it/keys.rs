@@ -94,30 +94,44 @@ async fn a_transfers_rejection_lasts_though_money_arrives(branch: &Branch) {
     assert_eq!(ada.balance().await, 499);
 }
 
-async fn a_withdrawals_rejection_leaves_the_key_free(branch: &Branch) {
+async fn a_withdrawals_rejection_lasts_though_money_arrives(branch: &Branch) {
     let ada = branch.customer("ada").await;
-    let before = audit::postings(&branch.database).await;
     let units = OPENING_BALANCE + 1;
-    let refused = ada.withdraw(units, "much").await;
-    assert_eq!(refused, Err(AccountError::InsufficientBalance));
-    assert_eq!(audit::postings(&branch.database).await, before);
-    ada.deposit(1, "one").await.unwrap();
-    assert_eq!(ada.withdraw(units, "much").await, Ok(0));
-}
-
-async fn the_bus_remembers_no_rejection_that_the_books_do_not(branch: &Branch) {
-    let ada = branch.customer("ada").await;
-    let withdraw = || {
-        let call = branch.accounts.withdraw(amount(100_001), key("much"));
+    let insufficient = Err(AccountError::InsufficientBalance);
+    // Asked for under the bus's key too, and answered by the bus or by the books: it is the same.
+    let on_the_bus = || {
+        let call = branch.accounts.withdraw(amount(units), key("much"));
         ada.asks(call).idempotency_key("much")
     };
-    let refused = refusal(withdraw().await);
+    assert_eq!(ada.withdraw(units, "much").await, insufficient);
+    let refused = refusal(on_the_bus().await);
     assert_eq!(refused, AccountError::InsufficientBalance);
     ada.deposit(1, "one").await.unwrap();
-    assert_eq!(withdraw().await.unwrap().balance, 0);
-    // Answered by the bus or by the books: it is the same.
-    assert_eq!(withdraw().await.unwrap().balance, 0);
-    assert_eq!(ada.balance().await, 0);
+    assert_eq!(ada.withdraw(units, "much").await, insufficient);
+    let refused = refusal(on_the_bus().await);
+    assert_eq!(refused, AccountError::InsufficientBalance);
+    assert_eq!(ada.balance().await, units);
+    let conflict = Err(AccountError::KeyConflict);
+    assert_eq!(ada.withdraw(1, "much").await, conflict);
+    assert_eq!(ada.deposit(units, "much").await, conflict);
+    assert_eq!(ada.withdraw(units, "once more").await, Ok(0));
+}
+
+async fn copies_of_a_withdrawal_have_one_verdict_though_money_arrives_meanwhile(branch: &Branch) {
+    let ada = branch.customer("ada").await;
+    let units = OPENING_BALANCE + 1;
+    let copies = join_all((0..20).map(|_| ada.withdraw(units, "much")));
+    let (answers, paid_in) = futures_util::future::join(copies, ada.deposit(1, "one")).await;
+    paid_in.unwrap();
+    let first = answers[0].clone();
+    assert!(
+        first == Ok(0) || first == Err(AccountError::InsufficientBalance),
+        "{first:?}"
+    );
+    assert!(answers.iter().all(|answer| *answer == first), "{answers:?}");
+    assert_eq!(ada.withdraw(units, "much").await, first);
+    let left = if first.is_ok() { 0 } else { units };
+    assert_eq!(ada.balance().await, left);
 }
 
 on_each_database! {
@@ -127,6 +141,6 @@ on_each_database! {
     of_two_bodies_under_one_key_at_once_one_takes_effect,
     another_users_same_key_is_another_effect,
     a_transfers_rejection_lasts_though_money_arrives,
-    a_withdrawals_rejection_leaves_the_key_free,
-    the_bus_remembers_no_rejection_that_the_books_do_not,
+    a_withdrawals_rejection_lasts_though_money_arrives,
+    copies_of_a_withdrawal_have_one_verdict_though_money_arrives_meanwhile,
 }

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 /// A request without a verdict is sent again, with the same key, until it has one; a bank whose
 /// processes are killed all the time has it within this.
@@ -17,10 +17,6 @@ const VERDICT_WITHIN: Duration = Duration::from_secs(240);
 /// Between two of them, at first and at last.
 const PAUSE: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// A request is not carried out any more so long after its budget began: that is 10 s, and what has
-/// begun by then waits at most 5 s for its database.
-const DEAD_AFTER: Duration = Duration::from_secs(20);
 
 /// What the bank said to an order, for good.
 #[derive(Debug, Clone)]
@@ -79,27 +75,20 @@ impl<'a> Errands<'a> {
     }
 
     async fn carry_out(&self, order: &Order) -> Result<Deal> {
-        let ask = || self.verdict(|| self.ask(order, order.amount), order.is_withdrawal());
+        let ask = || self.verdict(|| self.ask(order, order.amount));
         let mut verdicts = try_join_all((0..order.at_once).map(|_| ask())).await?;
         if order.again {
             verdicts.push(ask().await?);
         }
-        let (done, refused): (Vec<_>, Vec<_>) =
-            verdicts.iter().partition(|verdict| verdict.status == 200);
+        let verdict = verdicts.first().context("it was not asked for")?;
+        let done = verdict.status == 200;
+        ensure!(done || verdict.is_poverty(), "refused: {verdict:?}");
         ensure!(
-            refused.iter().all(|verdict| verdict.is_poverty()),
-            "refused: {refused:?}"
-        );
-        // A withdrawal may be asked for again when there is money, under the same key.
-        ensure!(
-            done.windows(2).all(|pair| pair.first() == pair.last())
-                && (done.is_empty() || refused.is_empty() || order.is_withdrawal()),
+            verdicts.iter().all(|other| other == verdict),
             "the same request got different verdicts: {verdicts:?}"
         );
-        let done = !done.is_empty();
-        if order.otherwise && (done || !order.is_withdrawal()) {
-            let other = self.verdict(|| self.ask(order, order.amount + 1), false);
-            let other = other.await?;
+        if order.otherwise {
+            let other = self.verdict(|| self.ask(order, order.amount + 1)).await?;
             ensure!(
                 other.status == 409,
                 "the key was used for another amount, after {verdicts:?}: {other:?}"
@@ -119,7 +108,7 @@ impl<'a> Errands<'a> {
                     .json(&nonsense.body),
             )
         };
-        let verdict = self.verdict(ask, false).await?;
+        let verdict = self.verdict(ask).await?;
         ensure!(verdict.status == nonsense.status, "{verdict:?}");
         Ok(())
     }
@@ -150,11 +139,10 @@ impl<'a> Errands<'a> {
     }
 
     /// Asks until there is a last word: neither a lost connection nor an answer that asks for
-    /// patience is one. If poverty `passes`, it is not one either while an earlier request, whose
-    /// outcome is unknown, may yet find money.
-    async fn verdict(&self, ask: impl Fn() -> Option<Ask>, passes: bool) -> Result<Verdict> {
+    /// patience is one.
+    async fn verdict(&self, ask: impl Fn() -> Option<Ask>) -> Result<Verdict> {
         let end = Instant::now() + VERDICT_WITHIN;
-        let (mut pause, mut lost) = (PAUSE, None);
+        let mut pause = PAUSE;
         loop {
             let answer = ask().context("no such customer")?.send().await;
             let unknown = match answer {
@@ -162,32 +150,17 @@ impl<'a> Errands<'a> {
                     format!("{}: {}", answer.status, answer.detail())
                 }
                 Ok(answer) => {
-                    let verdict = Verdict {
+                    return Ok(Verdict {
                         status: answer.status,
                         body: answer.body,
-                    };
-                    if let Some(lost) = lost.take()
-                        && passes
-                        && verdict.is_poverty()
-                    {
-                        sleep_until(lost + DEAD_AFTER).await;
-                        continue;
-                    }
-                    return Ok(verdict);
+                    });
                 }
                 Err(error) => format!("{error:#}"),
             };
             ensure!(Instant::now() < end, "no verdict; at last: {unknown}");
-            lost = Some(Instant::now());
             sleep(pause).await;
             pause = PAUSE_MAX.min(pause * 2);
         }
-    }
-}
-
-impl Order {
-    fn is_withdrawal(&self) -> bool {
-        self.act == Act::Withdraw
     }
 }
 
