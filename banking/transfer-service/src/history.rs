@@ -1,7 +1,10 @@
 //! The records of transfers, as they are read: by their two sides, and by the administrator.
 
 use crate::record::{Transfer, columns};
-use chassis::Database;
+use chassis::{
+    Database,
+    database::{count, like_containing, summed},
+};
 use contracts::{
     Page, PageRequest, UserId,
     transfer::{AdminTransfer, Transaction, TransferTotals},
@@ -25,9 +28,7 @@ impl History {
         user: UserId,
         page: PageRequest,
     ) -> sqlx::Result<Page<Transaction>> {
-        const COUNT: &str = "SELECT
-            (SELECT COUNT(*) FROM transfers WHERE from_user = $1)
-            + (SELECT COUNT(*) FROM transfers WHERE to_user = $1 AND state = 'completed')";
+        const COUNT: &str = "SELECT sent + received FROM counts WHERE user_id = $1";
         // Each side by its own index, and no further than the page: nobody sends to themselves.
         const PAGE: &str = concat!(
             "SELECT * FROM (
@@ -42,10 +43,14 @@ impl History {
             ) AS either_side ORDER BY id DESC LIMIT $3 OFFSET $4"
         );
         let reader = user.to_string();
-        let (total,): (i64,) = sqlx::query_as(COUNT)
+        let counted: Option<(i64,)> = sqlx::query_as(COUNT)
             .bind(reader.as_str())
-            .fetch_one(self.database.pool())
+            .fetch_optional(self.database.pool())
             .await?;
+        let (total,) = counted.unwrap_or((0,));
+        if page.offset() >= total {
+            return Ok(page.of(count(total)?, Vec::new()));
+        }
         let rows = sqlx::query(PAGE)
             .bind(reader.as_str())
             .bind(page.offset().saturating_add(page.limit()))
@@ -57,19 +62,22 @@ impl History {
             .iter()
             .map(|row| Ok(Transfer::read(row)?.into_transaction(user)))
             .collect::<sqlx::Result<_>>()?;
-        Ok(page.of(count(total), items))
+        Ok(page.of(count(total)?, items))
     }
 
     /// Totals of all users.
     pub(crate) async fn totals(&self) -> sqlx::Result<TransferTotals> {
-        const TOTALS: &str = "SELECT COUNT(*), CAST(COALESCE(SUM(amount), 0) AS BIGINT)
-            FROM transfers WHERE state = 'completed'";
-        let (transfers, amount): (i64, i64) = sqlx::query_as(TOTALS)
+        // Each was received once.
+        const TOTALS: &str = "SELECT CAST(COALESCE(SUM(received), 0) AS BIGINT),
+                CAST(COALESCE(SUM(received_billions), 0) AS BIGINT),
+                CAST(COALESCE(SUM(received_rest), 0) AS BIGINT)
+            FROM counts";
+        let (transfers, billions, rest): (i64, i64, i64) = sqlx::query_as(TOTALS)
             .fetch_one(self.database.pool())
             .await?;
         Ok(TransferTotals {
-            transfers: count(transfers),
-            amount,
+            transfers: count(transfers)?,
+            amount: summed(billions, rest),
         })
     }
 
@@ -81,19 +89,18 @@ impl History {
         user: Option<UserId>,
         search: Option<&str>,
     ) -> sqlx::Result<Page<AdminTransfer>> {
-        // No text in a database holds it, and PostgreSQL refuses to look.
-        if search.is_some_and(|search| search.contains('\0')) {
+        let Some(pattern) = like_containing(search.unwrap_or_default()) else {
             return Ok(page.of(0, Vec::new()));
-        }
+        };
         let mut chosen = Chosen::default();
         if let Some(user) = user {
             chosen.and("from_user = $ OR to_user = $", user.to_string());
         }
-        if let Some(search) = search.filter(|search| !search.is_empty()) {
+        if search.is_some_and(|search| !search.trim().is_empty()) {
             chosen.and(
                 "LOWER(from_username) LIKE $ ESCAPE '!' OR LOWER(to_username) LIKE $ ESCAPE '!'
                     OR from_account LIKE $ ESCAPE '!' OR to_account LIKE $ ESCAPE '!'",
-                containing(search),
+                pattern,
             );
         }
         let Chosen { sql, values } = chosen;
@@ -111,13 +118,16 @@ impl History {
             rows = rows.bind(value.as_str());
         }
         let (total,): (i64,) = total.fetch_one(self.database.pool()).await?;
+        if page.offset() >= total {
+            return Ok(page.of(count(total)?, Vec::new()));
+        }
         let rows = rows.bind(page.limit()).bind(page.offset());
         let rows = rows.fetch_all(self.database.pool()).await?;
         let items = rows
             .iter()
             .map(|row| Ok(Transfer::read(row)?.into_admin_transfer()))
             .collect::<sqlx::Result<_>>()?;
-        Ok(page.of(count(total), items))
+        Ok(page.of(count(total)?, items))
     }
 }
 
@@ -135,34 +145,5 @@ impl Chosen {
         let parameter = format!("${}", self.values.len());
         let condition = condition.replace('$', &parameter);
         self.sql.push_str(&format!(" AND ({condition})"));
-    }
-}
-
-/// The pattern of texts that contain `part`, whatever its case.
-fn containing(part: &str) -> String {
-    let mut pattern = String::from("%");
-    for letter in part.to_lowercase().chars() {
-        if matches!(letter, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(letter);
-    }
-    pattern.push('%');
-    pattern
-}
-
-/// A `COUNT`, which is never negative.
-fn count(counted: i64) -> u64 {
-    u64::try_from(counted).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_searched_for_is_taken_literally() {
-        assert_eq!(containing("Ada"), "%ada%");
-        assert_eq!(containing("50%_!\\"), "%50!%!_!!\\%");
     }
 }

@@ -27,13 +27,13 @@ use ledger::Ledger;
 use outbox::Outbox;
 use recovery::Recovery;
 use relay::Relay;
-use service::TransferService;
+use service::{PLACES, TransferService};
 use std::sync::Arc;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Calls served at once. Most of them wait for the account service and hold no connection to the
-/// database meanwhile; while it is away they must not keep out those who only want to read.
+/// database meanwhile; there are more than [`PLACES`] for those.
 const CONCURRENCY: u16 = 64;
 
 /// Starts the service.
@@ -66,6 +66,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         book,
         ledger,
         driver,
+        places: Semaphore::new(PLACES),
     };
     let serving = platform
         .bus

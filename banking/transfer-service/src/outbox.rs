@@ -82,17 +82,25 @@ impl Outbox {
         forget.execute(self.database.pool()).await.map(drop)
     }
 
-    /// Gives events of a batch back, unless another relay has them by now.
-    pub(crate) async fn release(&self, batch: &Batch, ids: &[Uuid]) -> sqlx::Result<()> {
-        let release = format!(
-            "UPDATE outbox SET leased_until = 0 WHERE leased_until = $1 AND id IN ({})",
-            parameters(2, ids)
+    /// Gives events of a batch back for a time after that pause, unless another relay has them by
+    /// now.
+    pub(crate) async fn put_off(
+        &self,
+        batch: &Batch,
+        ids: &[Uuid],
+        pause: Duration,
+    ) -> sqlx::Result<()> {
+        let put_off = format!(
+            "UPDATE outbox SET leased_until = $2 WHERE leased_until = $1 AND id IN ({})",
+            parameters(3, ids)
         );
-        let mut release = sqlx::query(AssertSqlSafe(release)).bind(batch.leased_until);
+        let mut put_off = sqlx::query(AssertSqlSafe(put_off))
+            .bind(batch.leased_until)
+            .bind(after(pause));
         for id in ids {
-            release = release.bind(id.to_string());
+            put_off = put_off.bind(id.to_string());
         }
-        release.execute(self.database.pool()).await.map(drop)
+        put_off.execute(self.database.pool()).await.map(drop)
     }
 }
 

@@ -17,6 +17,8 @@ const CONFIRM_WITHIN: Duration = Duration::from_secs(5);
 /// First and longest pause while it does not.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// An event that can't be read is left alone for so long: perhaps a version that can is on its way.
+const LEFT_ALONE: Duration = Duration::from_secs(10 * 60);
 
 /// Emits what is in the outbox.
 #[derive(Debug)]
@@ -34,7 +36,7 @@ enum Round {
     Empty,
     /// There may be more.
     More,
-    /// Something was not confirmed.
+    /// The broker takes nothing.
     Stuck,
 }
 
@@ -94,19 +96,23 @@ impl Relay {
         };
         // They are handed to the broker in this order, and confirmed in any.
         let emitted = join_all(batch.events.iter().map(|stored| self.emit(stored))).await;
-        let (mut confirmed, mut failed) = (Vec::new(), Vec::new());
+        let (mut confirmed, mut refused, mut impossible) = (Vec::new(), Vec::new(), Vec::new());
         for (stored, emitted) in batch.events.iter().zip(emitted) {
             match emitted {
                 Ok(()) => confirmed.push(stored.id),
                 Err(error) => {
                     report(stored.id, &error);
+                    let failed = match error {
+                        RelayError::Emit(_) => &mut refused,
+                        RelayError::Unreadable(_) | RelayError::Id(_) => &mut impossible,
+                    };
                     failed.push(stored.id);
                 }
             }
         }
-        let mut round = match (batch.events.len(), failed.len()) {
-            (_, 1..) => Round::Stuck,
-            (BATCH, 0) => Round::More,
+        let mut round = match (batch.events.len(), refused.len()) {
+            (_, 1..) if confirmed.is_empty() => Round::Stuck,
+            (BATCH, _) | (_, 1..) => Round::More,
             _ => Round::Empty,
         };
         if !confirmed.is_empty()
@@ -116,10 +122,13 @@ impl Relay {
             tracing::warn!(error = &error as &dyn Error, "events were not forgotten");
             round = Round::Stuck;
         }
-        if !failed.is_empty()
-            && let Err(error) = self.outbox.release(&batch, &failed).await
-        {
-            tracing::debug!(%error, "events were not given back, their lease lapses");
+        // What the broker did not take is given back at once: when it takes events, it takes all.
+        for (failed, pause) in [(refused, Duration::ZERO), (impossible, LEFT_ALONE)] {
+            if !failed.is_empty()
+                && let Err(error) = self.outbox.put_off(&batch, &failed, pause).await
+            {
+                tracing::debug!(%error, "events were not given back, their lease lapses");
+            }
         }
         round
     }

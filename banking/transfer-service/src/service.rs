@@ -13,7 +13,17 @@ use contracts::{
     },
 };
 use replybus::{Context, Never};
-use std::error::Error;
+use std::{error::Error, time::Duration};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
+
+/// Transfers that may wait for the account service at once. While it is silent each waits for
+/// seconds, and the places that are left are for those who ask for something else.
+pub(crate) const PLACES: usize = 48;
+/// As long as it answers, places come free within this.
+const PLACE_WITHIN: Duration = Duration::from_millis(100);
 
 /// The transfer service.
 #[derive(Debug)]
@@ -24,6 +34,7 @@ pub(crate) struct TransferService {
     pub(crate) history: History,
     pub(crate) ledger: Ledger,
     pub(crate) driver: Driver,
+    pub(crate) places: Semaphore,
 }
 
 impl Transfers for TransferService {
@@ -72,12 +83,14 @@ impl TransferService {
         if let Some(known) = known.map_err(|error| unavailable(&error))? {
             return self.take_up(known, order).await;
         }
+        let place = self.place().await.ok_or(Refused::Unavailable)?;
         let transfer = self.with_parties(&user, order).await?;
         let recorded = self.book.record(&transfer).await;
         if recorded.map_err(|error| unavailable(&error))? {
             return self.drive(transfer).await;
         }
         // Another call with this key was faster.
+        drop(place);
         let known = self.book.find(user.id, &order.key).await;
         match known.map_err(|error| unavailable(&error))? {
             Some(known) => self.take_up(known, order).await,
@@ -110,9 +123,20 @@ impl TransferService {
             return Err(TransferError::KeyConflict);
         }
         match known.answer() {
-            Err(TransferError::Pending) => self.drive(known).await,
+            Err(TransferError::Pending) => match self.place().await {
+                Some(_place) => self.drive(known).await,
+                // Recovery goes on with it.
+                None => Err(TransferError::Pending),
+            },
             decided => decided,
         }
+    }
+
+    async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        timeout(PLACE_WITHIN, self.places.acquire())
+            .await
+            .ok()?
+            .ok()
     }
 
     async fn drive(&self, mut transfer: Transfer) -> Result<TransferReceipt, TransferError> {

@@ -11,9 +11,12 @@ mod accounts;
 mod bank;
 mod broker;
 
+mod away;
+mod counts;
 mod crashes;
 mod history;
 mod identity;
+mod load;
 mod orders;
 mod recovery;
 mod relay;

@@ -9,6 +9,7 @@ on_both_databases! {
     two_relays_at_once_emit_everything_and_nothing_twice,
     a_service_that_stops_leaves_no_event_behind,
     a_service_stops_though_the_broker_refuses,
+    events_that_can_not_be_read_hold_no_other_up,
 }
 
 async fn what_the_broker_refused_is_emitted_later_under_the_same_id(bank: Arc<Bank>) {
@@ -82,4 +83,37 @@ async fn a_service_stops_though_the_broker_refuses(bank: Arc<Bank>) {
     let _again = bank.start().await;
     bank.outbox_is_empty().await;
     assert_eq!(bank.broker.taken().len(), 1);
+}
+
+async fn events_that_can_not_be_read_hold_no_other_up(bank: Arc<Bank>) {
+    let _accounts = bank.serve_accounts().await;
+    let _process = bank.start().await;
+    let ada = bank.customer("ada", 500).await;
+    bank.customer("bob", 0).await;
+    ada.pay("bob", 1, "first").await.unwrap();
+    bank.broker.takes(1).await;
+    // The oldest there are, and more than are taken out at once.
+    const UNREADABLE: i64 = 100;
+    let database = bank.database().await;
+    for number in 0..UNREADABLE {
+        let id = format!("00000000-0000-7000-8000-{number:012}");
+        for insert in [
+            "INSERT INTO transfers (id, from_user, from_username, from_account, to_user,
+                to_username, to_account, recipient, amount, idempotency_key, created_at,
+                leased_until, state, settled_at, attempts)
+            SELECT $1, from_user, from_username, from_account, to_user, to_username, to_account,
+                recipient, amount, $1, created_at, leased_until, state, settled_at, attempts
+            FROM transfers WHERE idempotency_key = 'first'",
+            "INSERT INTO outbox (id, event, leased_until) VALUES ($1, '{}', 0)",
+        ] {
+            let inserted = sqlx::query(insert).bind(&id).execute(database.pool());
+            assert_eq!(inserted.await.unwrap().rows_affected(), 1);
+        }
+    }
+    database.close().await;
+    for key in ["second", "third"] {
+        ada.pay("bob", 1, key).await.unwrap();
+    }
+    bank.broker.takes(3).await;
+    assert_eq!(bank.count("outbox").await, UNREADABLE);
 }
