@@ -34,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Calls served at once. Most of them wait for the account service and hold no connection to the
 /// database meanwhile; there are more than [`PLACES`] for those.
-const CONCURRENCY: u16 = 64;
+const CONCURRENCY: u16 = 128;
 
 /// Starts the service.
 ///

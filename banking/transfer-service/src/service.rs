@@ -21,9 +21,9 @@ use tokio::{
 
 /// Transfers that may wait for the account service at once. While it is silent each waits for
 /// seconds, and the places that are left are for those who ask for something else.
-pub(crate) const PLACES: usize = 48;
+pub(crate) const PLACES: usize = 96;
 /// As long as it answers, places come free within this.
-const PLACE_WITHIN: Duration = Duration::from_millis(100);
+const PLACE_WITHIN: Duration = Duration::from_millis(250);
 
 /// The transfer service.
 #[derive(Debug)]
