@@ -1,12 +1,11 @@
 //! Whether a password is a user's.
 
 use crate::{
-    fields::username_key,
     passwords::{Verdict, patience},
     service::Desk,
     users::User,
 };
-use contracts::auth::{AuthError, LoginName, Password};
+use contracts::auth::{AuthError, LoginName, Password, username_key};
 use tokio::time::timeout;
 
 /// No name or phone is longer. What is typed may be, and is remembered for a while.
