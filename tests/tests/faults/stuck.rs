@@ -41,7 +41,7 @@ struct Stage {
 }
 
 impl Stage {
-    async fn set(confirm_timeout: Duration) -> Option<Self> {
+    async fn set(queue_type: QueueType, confirm_timeout: Duration) -> Option<Self> {
         let rabbit = broker().await?;
         let proxy = Proxy::to(rabbit.address()).await.unwrap();
         let name = unique("stuck");
@@ -54,7 +54,7 @@ impl Stage {
         let source = |kind| Source {
             queue: QueueSpec {
                 name: unique(kind),
-                queue_type: QueueType::Classic,
+                queue_type,
                 length_max: None,
             },
             prefetch: 100,
@@ -157,7 +157,7 @@ async fn flow(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stuck_queue_keeps_to_itself() {
-    let Some(stage) = Stage::set(Duration::from_secs(1)).await else {
+    let Some(stage) = Stage::set(QueueType::Classic, Duration::from_secs(1)).await else {
         return;
     };
     let mut sound = stage.consume(&stage.sound).await;
@@ -204,11 +204,53 @@ async fn a_stuck_queue_keeps_to_itself() {
     stage.transport.close(AT_MOST).await;
 }
 
+/// Of a stuck quorum queue the broker says after a while what it knows; it can't be consumed all the
+/// same. Nothing of the attempt to do so is left behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_was_given_up_takes_nothing() {
+    let Some(stage) = Stage::set(QueueType::Quorum, Duration::from_secs(1)).await else {
+        return;
+    };
+    let mut sound = stage.consume(&stage.sound).await;
+    stage
+        .transport
+        .declare(stage.stuck.queue.clone())
+        .await
+        .unwrap();
+    let before = stage.connections().await;
+    stage.call("suspend").await;
+    let consumed = stage.transport.consume(stage.stuck.clone()).await;
+    stage.assert_no_answer(consumed.map(drop));
+    stage.call("resume").await;
+    assert_eq!(
+        stage.publish(&stage.sound, "sound").await,
+        Verdict::Confirmed
+    );
+    next(&mut sound).await.settler.settle(Settled::Ack);
+    let mut resumed = stage.consume(&stage.stuck).await;
+    eventually("there is one consumer", || async {
+        let state = stage.transport.inspect(&stage.stuck.queue.name).await;
+        state.is_ok_and(|state| state.is_some_and(|state| state.consumers == 1))
+    })
+    .await;
+    for message in ["one", "two", "three"] {
+        assert_eq!(
+            stage.publish(&stage.stuck, message).await,
+            Verdict::Confirmed
+        );
+        let delivery = next(&mut resumed).await;
+        assert_eq!(body(&delivery), message);
+        delivery.settler.settle(Settled::Ack);
+    }
+    assert_eq!(stage.connections().await, before);
+    stage.transport.close(AT_MOST).await;
+}
+
 /// The connection is lost while a queue is stuck, so that its consumer has to wait for it to begin
 /// again, for longer than anything else may take to answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_waits_for_its_queue_and_others_do_not() {
-    let Some(stage) = Stage::set(Duration::from_secs(1)).await else {
+    let Some(stage) = Stage::set(QueueType::Classic, Duration::from_secs(1)).await else {
         return;
     };
     let mut sound = stage.consume(&stage.sound).await;
@@ -250,7 +292,7 @@ async fn a_consumer_waits_for_its_queue_and_others_do_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_behind_its_own_id_holds_up_nobody_else() {
     // Longer than the test: no confirm is overdue.
-    let Some(stage) = Stage::set(AT_MOST).await else {
+    let Some(stage) = Stage::set(QueueType::Classic, AT_MOST).await else {
         return;
     };
     stage

@@ -14,7 +14,7 @@ use crate::{
     transport::{Deliveries, Delivery, SettleOrder, Settler, Source},
 };
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use lapin::{
     Channel,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
@@ -184,6 +184,8 @@ async fn attach_to(
     topology::declare(&live, &source.queue, &source.bindings, until).await?;
     let queue = topology::name(&source.queue.name, "queue")?;
     let channel = live.channel().await.map_err(DeclareError::Link)?;
+    let channel = Arc::new(channel);
+    let mut unless_attached = CloseOnDrop(Some(Arc::clone(&channel)));
     let consumer = async {
         // Before the consumer, or it is sent the whole queue.
         let options = BasicQosOptions { global: false };
@@ -199,11 +201,25 @@ async fn attach_to(
         FailureKind::Missing => DeclareError::Link(failure),
         _ => DeclareError::new(failure, &format!("queue \"{}\"", source.queue.name)),
     })?;
+    unless_attached.0 = None;
     Ok(Attached {
         tag: consumer.tag(),
-        channel: Arc::new(channel),
+        channel,
         consumer,
     })
+}
+
+/// Closes a channel on which no consumer was waited for to the end. lapin would leave it open until
+/// the broker agrees to the consumer, and then keep both: a consumer that takes messages for nobody.
+struct CloseOnDrop(Option<Arc<Channel>>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        if let Some(channel) = self.0.take() {
+            // The first poll queues the frame; the broker gets to it when the queue has answered.
+            let _ = channel.close(200, "given up".into()).now_or_never();
+        }
+    }
 }
 
 struct Task {
