@@ -63,7 +63,7 @@ impl Database {
     /// yet is waited for, for a minute.
     ///
     /// # Errors
-    /// It can't be reached or made, or holds what a newer version of the service left.
+    /// It can't be reached or made, or a migration fails or is not what it was when it was made.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, a migration is made or not, as a whole.
@@ -143,7 +143,8 @@ impl Database {
         sqlx::query("SELECT 1").execute(self.pool()).await.is_ok()
     }
 
-    /// Closes the connections, when those in use are given back.
+    /// Closes the connections, when those in use are given back. Those of PostgreSQL that are not
+    /// within 6 s are left to the end of the process.
     ///
     /// # Cancel safety
     /// Safe; no new connections are given out from the first poll.
