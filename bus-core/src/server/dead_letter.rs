@@ -81,9 +81,18 @@ impl DeadLetters {
         let properties = &mut message.properties;
         properties.expiration = None;
         properties.persistent = true;
-        properties
-            .headers
-            .retain(|(name, _)| !self.secret.contains(name));
+        // Moved back as it is, it is to be handled, not to be late or to be taken for a copy; and
+        // it may have been a letter before.
+        properties.headers.retain(|(name, _)| {
+            !matches!(
+                name.as_str(),
+                headers::DEADLINE
+                    | headers::REPEATED
+                    | headers::DEAD_REASON
+                    | headers::DEAD_MESSAGE
+                    | headers::DEAD_QUEUE
+            ) && !self.secret.contains(name)
+        });
         // The same text by any other name is a line to log, so it is one.
         let text: String = text.chars().filter(|c| !c.is_control()).take(512).collect();
         for (name, value) in [

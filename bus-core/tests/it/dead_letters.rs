@@ -8,7 +8,10 @@ use replybus::{
     message::Message,
     queue_handler,
     reply::memory::MemoryReplies,
-    transport::{Deliveries, QueueSpec, Settled, Source, Transport, memory::MemoryTransport},
+    transport::{
+        Deliveries, Outgoing, QueueSpec, Settled, Source, Transport, Verdict,
+        memory::MemoryTransport,
+    },
 };
 use std::{future::IntoFuture, sync::Arc, time::Duration};
 
@@ -116,6 +119,31 @@ async fn a_command_that_may_be_half_done_is_kept_even_when_its_caller_knows() {
     // The query's panic left nothing.
     assert_eq!(reason, "panicked");
     assert_eq!(message.properties.kind.as_deref(), Some("panics_half_way"));
+}
+
+#[tokio::test]
+async fn a_letter_that_is_moved_back_is_handled_again() {
+    let (bus, transport) = bus().await;
+    let _serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
+    let mut dead = dead(&transport, "account.requests").await;
+    let client = AccountsClient::new(&bus);
+    client.panics_half_way().await.unwrap_err();
+    let (_, mut letter) = next(&mut dead).await;
+    // Its caller's time is not the time of whoever moves it.
+    assert_eq!(letter.properties.header("deadline"), None);
+    letter.routing_key = "account.requests".to_owned();
+    let mut receipt = transport.publish(Outgoing {
+        message: letter,
+        deadline: None,
+        mandatory: true,
+        confirm: true,
+    });
+    assert_eq!(receipt.verdict().await, Verdict::Confirmed);
+    let (reason, again) = next(&mut dead).await;
+    assert_eq!(reason, "panicked", "it ran");
+    let reasons = again.properties.headers.iter();
+    let reasons = reasons.filter(|(name, _)| name == "dead-letter-reason");
+    assert_eq!(reasons.count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
