@@ -78,19 +78,20 @@ impl ServeSettings {
         let Err(apart) = platform.check_standalone(true) else {
             return Ok(());
         };
-        // Other banks on these servers have other keys, sessions or books.
+        // Other banks on these servers have other keys, sessions or books. Where data lasts, a
+        // namespace that is drawn at each start would lose the events that are still in its queues.
         if !platform.forgets_data() {
             return Err(apart).context(
-                "banks on the same servers would take each other's requests, and a namespace that \
-                 is drawn at each start would lose events: --namespace (BUS_NAMESPACE) must be set \
-                 to one of its own, or all that banks share",
+                "banks that share only a part of what they need would take each other's requests: \
+                 either --namespace (BUS_NAMESPACE) must be set to one that is this bank's alone, \
+                 or it shares everything",
             );
         }
         platform.namespace = format!("bank-{}", Uuid::new_v4().simple());
         tracing::warn!(
             namespace = platform.namespace,
             "this bank has a namespace of its own on the servers, and what it leaves there stays; \
-             set --namespace (BUS_NAMESPACE) to name it. {apart}"
+             --namespace (BUS_NAMESPACE) names it. To meet other banks: {apart}"
         );
         Ok(())
     }
