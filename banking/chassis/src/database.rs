@@ -19,10 +19,18 @@ pub use stored::{count, like_containing, moment, now, parsed, summed};
 
 use crate::settings::PlatformSettings;
 use anyhow::Context as _;
-use sqlx::{Connection, Executor, any::AnyPoolOptions, migrate::Migrator};
-use std::{fmt, future::Future, io, path::PathBuf, time::Duration};
+use sqlx::{AnyConnection, Connection, Executor, any::AnyPoolOptions, migrate::Migrator};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::time::timeout;
 use url::Url;
+use uuid::Uuid;
 
 /// A connection is waited for so long.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -36,12 +44,17 @@ const STATEMENT_TIMEOUT: &str = "5s";
 const MIGRATION_STATEMENT_TIMEOUT: &str = "0";
 const LOCK_TIMEOUT: &str = "3s";
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
+/// How the address of a database in memory ends.
+const IN_MEMORY: &str = "?mode=memory";
 
 /// An open database. Clones share its connections.
 #[derive(Clone)]
 pub struct Database {
     connections: Connections,
     kind: Kind,
+    /// A database in memory lives as long as a connection to it, and sqlx closes one that was
+    /// dropped in the middle of something. This one is never used.
+    _keeps: Option<Arc<Mutex<AnyConnection>>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,16 +101,22 @@ impl Database {
                 (url, settings.database_connections)
             }
         };
+        let keeps = if kind == Kind::Sqlite && url.ends_with(IN_MEMORY) {
+            Some(Arc::new(Mutex::new(AnyConnection::connect(&url).await?)))
+        } else {
+            None
+        };
         let pool = pool_options(kind, connections)
             .connect_lazy(&url)
             .context("the address of the database can't be read")?;
         if kind == Kind::Sqlite {
-            // On the one connection there is: with it a database in memory would go.
+            // Only one writes at a time, and it is this pool's.
             migration::on_the_pool(&pool, schema, migrations).await?;
         }
         Ok(Self {
             connections: Connections::new(pool, kind),
             kind,
+            _keeps: keeps,
         })
     }
 
@@ -172,9 +191,7 @@ fn pool_options(kind: Kind, connections: u32) -> AnyPoolOptions {
                     Ok(true)
                 })
             }),
-        // A database in memory lives as long as its one connection.
         Kind::Sqlite => pool
-            .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
             .test_before_acquire(false)
@@ -194,7 +211,9 @@ fn sqlite_url(url: &str, schema: &str) -> anyhow::Result<String> {
     let place = url.strip_prefix("sqlite:").unwrap_or(url);
     let place = place.strip_prefix("//").unwrap_or(place);
     if place == ":memory:" {
-        return Ok("sqlite::memory:".to_owned());
+        // By its name all connections find the same one.
+        let name = Uuid::new_v4().simple();
+        return Ok(format!("sqlite:file:{schema}-{name}{IN_MEMORY}"));
     }
     let directory = PathBuf::from(place);
     std::fs::create_dir_all(&directory)

@@ -289,3 +289,36 @@ impl DerefMut for Transaction {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Database;
+    use crate::settings::PlatformSettings;
+    use clap::Parser;
+    use sqlx::migrate::Migrator;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        platform: PlatformSettings,
+    }
+
+    #[tokio::test]
+    async fn what_is_in_memory_outlives_a_connection() {
+        let program = Program::parse_from(["test", "--database-url", "sqlite::memory:"]);
+        let open = async || {
+            let opened = Database::open(&program.platform, "memory", &Migrator::DEFAULT);
+            opened.await.unwrap()
+        };
+        let database = open().await;
+        let create = sqlx::query("CREATE TABLE kept (n BIGINT)");
+        create.execute(database.pool()).await.unwrap();
+        let lent = database.connections.pool.acquire().await.unwrap();
+        lent.close().await.unwrap();
+        let insert = "INSERT INTO kept VALUES (1)";
+        sqlx::query(insert).execute(database.pool()).await.unwrap();
+        // It is nobody else's.
+        let other = open().await;
+        assert!(sqlx::query(insert).execute(other.pool()).await.is_err());
+    }
+}
