@@ -5,8 +5,10 @@ use crate::{
     bank::{Bank, named, order},
     on_both_databases,
 };
-use contracts::PartHealth;
-use std::{future::IntoFuture, sync::Arc};
+use contracts::{PageRequest, PartHealth};
+use std::{future::IntoFuture, sync::Arc, time::Duration};
+
+const SOON: Duration = Duration::from_secs(60);
 
 on_both_databases! {
     while_the_account_service_is_silent_who_does_not_need_it_is_answered,
@@ -19,13 +21,18 @@ async fn while_the_account_service_is_silent_who_does_not_need_it_is_answered(ba
     bank.customer("bob", 0).await;
     ada.pay("bob", 1, "before").await.unwrap();
     bank.accounts.on_parties(Script::WaitFirst);
-    let calls = (0..300).map(|key| ada.order(order(named("bob"), 1, &format!("{key}"))));
-    let calls: Vec<_> = calls.map(|call| tokio::spawn(call.into_future())).collect();
+    // More than are served at once, and none of them gives up before the end.
+    let calls = (0..200).map(|key| {
+        let call = ada.order(order(named("bob"), 1, &key.to_string()));
+        tokio::spawn(call.timeout(2 * SOON).into_future())
+    });
+    let calls: Vec<_> = calls.collect();
     bank.accounts.asked_for_parties(16).await;
-    // Within the time of their contract, behind all of them.
-    assert_eq!(ada.transactions().await.len(), 1);
-    let health = bank.transfers().health().await.unwrap();
-    assert_eq!(health.status, PartHealth::Up);
+    let page = bank.transfers().transactions(PageRequest::default());
+    let page = page.metadata("session", &ada.session).timeout(SOON).await;
+    assert_eq!(page.unwrap().items.len(), 1);
+    let health = bank.transfers().health().timeout(SOON).await;
+    assert_eq!(health.unwrap().status, PartHealth::Up);
     bank.accounts.on_parties(Script::Answer);
     for call in calls {
         call.abort();
