@@ -8,7 +8,7 @@ use crate::{
 use contracts::{PageRequest, PartHealth};
 use std::{future::IntoFuture, sync::Arc, time::Duration};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(30);
 
 on_both_databases! {
     while_the_account_service_is_silent_who_does_not_need_it_is_answered,
@@ -21,8 +21,9 @@ async fn while_the_account_service_is_silent_who_does_not_need_it_is_answered(ba
     bank.customer("bob", 0).await;
     ada.pay("bob", 1, "before").await.unwrap();
     bank.accounts.on_parties(Script::WaitFirst);
-    // More than are served at once, and none of them gives up before the end.
-    let calls = (0..200).map(|key| {
+    // In turns of as many as are served at once, each as long as the account service is waited for,
+    // they would take longer.
+    let calls = (0..1_000).map(|key| {
         let call = ada.order(order(named("bob"), 1, &key.to_string()));
         tokio::spawn(call.timeout(2 * SOON).into_future())
     });
