@@ -161,7 +161,7 @@ def main(root, manifests):
     example = (here / ".env.example").read_text(encoding="utf-8")
     found = list(check_dockerfile(code, (here / "Dockerfile").read_text(encoding="utf-8")))
     found += check_compose(code, compose, example, kong)
-    readme = (root / "banking/README.md").read_text(encoding="utf-8")
+    readme = (here / "README.md").read_text(encoding="utf-8")
     found += check_keys(readme, code.issuers)
     for name in ("base", "overlays-small", "overlays-production"):
         file = manifests / f"{name}.yaml"
