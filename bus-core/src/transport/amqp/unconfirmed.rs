@@ -110,18 +110,7 @@ impl UnconfirmedChannel {
             return None;
         }
         state.watch(id, slip);
-        state.published += 1;
-        // The first poll queues the frames; there is no more to it but to learn when they are out.
-        let write = publish(Arc::clone(&self.channel), encoded, mandatory);
-        let number = state.published;
-        if number.is_multiple_of(MILESTONE_EVERY) {
-            let mut write = write.boxed();
-            if write.as_mut().now_or_never().is_none() {
-                state.milestones.push_back((number, write));
-            }
-        } else {
-            let _ = write.now_or_never();
-        }
+        state.begin(publish(Arc::clone(&self.channel), encoded, mandatory));
         None
     }
 
@@ -178,6 +167,25 @@ impl State {
         }
     }
 
+    /// Begins a publish: the first poll queues the frames, and there is no more to it but to learn
+    /// when they are out.
+    fn begin(&mut self, write: impl Future<Output = lapin::Result<Confirmation>> + Send + 'static) {
+        self.published += 1;
+        let number = self.published;
+        if !number.is_multiple_of(MILESTONE_EVERY) {
+            let _ = write.now_or_never();
+            return;
+        }
+        let mut write = write.boxed();
+        if write.as_mut().now_or_never().is_none() {
+            self.milestones.push_back((number, write));
+        } else {
+            // Out already, and with it all before it.
+            self.written = number;
+            self.milestones.clear();
+        }
+    }
+
     /// Whether lapin holds few enough unwritten messages to take another.
     fn has_room(&mut self) -> bool {
         if self.ended {
@@ -191,5 +199,30 @@ impl State {
             self.milestones.pop_front();
         }
         self.published - self.written < WINDOW
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    #[test]
+    fn what_is_written_at_once_takes_up_no_room() {
+        let mut state = State::default();
+        for _ in 0..4 * WINDOW {
+            assert!(state.has_room());
+            state.begin(ready(Ok(Confirmation::NotRequested)));
+        }
+    }
+
+    #[test]
+    fn no_more_than_the_window_is_unwritten() {
+        let mut state = State::default();
+        for _ in 0..WINDOW {
+            assert!(state.has_room());
+            state.begin(pending());
+        }
+        assert!(!state.has_room());
     }
 }
