@@ -5,13 +5,14 @@ use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
-        TcpListener, TcpStream,
+        TcpListener, TcpStream, lookup_host,
         tcp::{ReadHalf, WriteHalf},
     },
     sync::{mpsc, watch},
     task::JoinHandle,
     time::Instant,
 };
+use url::Url;
 
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 16 * 1024;
@@ -93,6 +94,24 @@ impl Proxy {
             rules,
             accepting,
         })
+    }
+
+    /// A proxy in front of the server in an address, and the address through the proxy.
+    ///
+    /// # Errors
+    /// The address has no host or can't be resolved, or there is no free port.
+    pub async fn before(url: &str, default_port: u16) -> io::Result<(Self, Url)> {
+        let invalid = |reason: &str| io::Error::new(io::ErrorKind::InvalidInput, reason);
+        let mut url = Url::parse(url).map_err(|error| invalid(&error.to_string()))?;
+        let host = url.host_str().ok_or_else(|| invalid("it has no host"))?;
+        let host = (host.to_owned(), url.port().unwrap_or(default_port));
+        let server = lookup_host(host).await?.next();
+        let server = server.ok_or_else(|| invalid("its host has no address"))?;
+        let proxy = Self::to(server).await?;
+        // Both are refused only by an address without a host.
+        let _ = url.set_ip_host(proxy.address.ip());
+        let _ = url.set_port(Some(proxy.address.port()));
+        Ok((proxy, url))
     }
 
     /// Where it listens.

@@ -10,7 +10,7 @@ use replybus_tests::{
     servers::{Persistence, PrivateRabbit, PrivateRedis},
 };
 use std::time::Duration;
-use tokio::{net::lookup_host, time::sleep};
+use tokio::time::sleep;
 
 /// How long a server is away, and how long there is peace, at most.
 const AWAY_MS_MAX: u64 = 2_000;
@@ -69,16 +69,9 @@ impl FrailServers {
         let Some(redis) = live::require_or_skip(redis) else {
             return Ok(None);
         };
-        let mut url = reqwest::Url::parse(&url).context("the address of PostgreSQL")?;
-        let host = url.host_str().context("PostgreSQL has no host")?;
-        let server = lookup_host((host, url.port().unwrap_or(5432)))
-            .await?
-            .next();
-        let postgres = Proxy::to(server.context("PostgreSQL has no address")?).await?;
-        let address = postgres.addr();
-        url.set_host(Some(&address.ip().to_string()))?;
-        // Only an address without a host has no place for a port.
-        let _ = url.set_port(Some(address.port()));
+        let (postgres, url) = Proxy::before(&url, 5432)
+            .await
+            .context("can't stand before PostgreSQL")?;
         Ok(Some(Self {
             rabbit,
             redis,

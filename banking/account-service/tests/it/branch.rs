@@ -16,12 +16,10 @@ use replybus::{Call, CallError, client::Outcome};
 use replybus_tests::{live, proxy::Proxy};
 use sqlx::{Connection, PgConnection};
 use std::{
-    net::SocketAddr,
     panic::{AssertUnwindSafe, resume_unwind},
     path::PathBuf,
     time::Duration,
 };
-use tokio::net::lookup_host;
 use url::Url;
 use uuid::Uuid;
 
@@ -80,13 +78,7 @@ impl Branch {
     /// On PostgreSQL behind a proxy, if it is there.
     pub(crate) async fn behind_a_proxy() -> Option<(Self, Proxy)> {
         let (url, place) = postgres_database().await?;
-        let mut through = Url::parse(&url).unwrap();
-        let host = through.host_str().unwrap().to_owned();
-        let server = (host, through.port().unwrap_or(5432));
-        let server: SocketAddr = lookup_host(server).await.unwrap().next().unwrap();
-        let proxy = Proxy::to(server).await.unwrap();
-        through.set_ip_host(proxy.addr().ip()).unwrap();
-        through.set_port(Some(proxy.addr().port())).unwrap();
+        let (proxy, through) = Proxy::before(&url, 5432).await.unwrap();
         let branch = Self::start(through.as_str(), &url, place).await;
         Some((branch, proxy))
     }

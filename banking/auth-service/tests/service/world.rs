@@ -19,7 +19,6 @@ use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     time::Duration,
 };
-use tokio::net::lookup_host;
 use url::Url;
 use uuid::Uuid;
 
@@ -59,12 +58,8 @@ pub(crate) async fn with_sessions_of(ttl: Duration, test: impl AsyncFn(&World)) 
 /// Runs a test on PostgreSQL behind a proxy, if there is one.
 pub(crate) async fn behind_a_proxy(test: impl AsyncFn(&World, &Proxy)) {
     secrecy::listen();
-    on_postgres(async |mut url| {
-        let server = (url.host_str().unwrap(), url.port().unwrap_or(5432));
-        let server = lookup_host(server).await.unwrap().next().unwrap();
-        let proxy = Proxy::to(server).await.unwrap();
-        url.set_ip_host(proxy.addr().ip()).unwrap();
-        url.set_port(Some(proxy.addr().port())).unwrap();
+    on_postgres(async |url| {
+        let (proxy, url) = Proxy::before(url.as_str(), 5432).await.unwrap();
         let test = async |world: &World| test(world, &proxy).await;
         run(url.as_str(), Duration::from_secs(3600), &test).await
     })

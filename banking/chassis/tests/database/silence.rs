@@ -8,9 +8,8 @@ use chassis::{
 use futures_util::future::join_all;
 use replybus_tests::proxy::{Mode, Proxy};
 use sqlx::{Connection, PgConnection};
-use std::{future::Future, net::ToSocketAddrs as _, time::Duration};
+use std::{future::Future, time::Duration};
 use tokio::{sync::Barrier, time::timeout};
-use url::Url;
 
 /// TCP would wait for a quarter of an hour.
 const SOON: Duration = Duration::from_secs(60);
@@ -25,12 +24,7 @@ struct Distant {
 
 impl Distant {
     async fn open(url: &str) -> Self {
-        let mut through = Url::parse(url).unwrap();
-        let server = (through.host_str().unwrap(), through.port().unwrap_or(5432));
-        let server = server.to_socket_addrs().unwrap().next().unwrap();
-        let proxy = Proxy::to(server).await.unwrap();
-        through.set_ip_host(proxy.addr().ip()).unwrap();
-        through.set_port(Some(proxy.addr().port())).unwrap();
+        let (proxy, through) = Proxy::before(url, 5432).await.unwrap();
         let mut settings = settings(through.as_str());
         settings.database_connections = u32::try_from(CONNECTIONS).unwrap();
         let database = Database::open(&settings, "notes", &migrations()).await;

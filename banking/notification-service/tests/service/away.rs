@@ -16,18 +16,12 @@ use replybus_tests::{
     proxy::{Mode, Proxy},
 };
 use sqlx::{Connection as _, SqliteConnection};
-use std::{net::ToSocketAddrs as _, time::Duration};
+use std::time::Duration;
 use tokio::time::Instant;
-use url::Url;
 
 /// PostgreSQL behind a proxy.
 async fn behind_proxy(url: &str) -> (Proxy, String) {
-    let mut url = Url::parse(url).unwrap();
-    let server = (url.host_str().unwrap(), url.port().unwrap_or(5432));
-    let server = server.to_socket_addrs().unwrap().next().unwrap();
-    let proxy = Proxy::to(server).await.unwrap();
-    url.set_ip_host(proxy.addr().ip()).unwrap();
-    url.set_port(Some(proxy.addr().port())).unwrap();
+    let (proxy, url) = Proxy::before(url, 5432).await.unwrap();
     (proxy, url.into())
 }
 

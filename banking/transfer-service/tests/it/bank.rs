@@ -77,15 +77,10 @@ where
     let Some(server) = replybus_tests::live::postgres().await else {
         return;
     };
-    let server = Url::parse(&server).unwrap();
-    let host = (server.host_str().unwrap(), server.port().unwrap_or(5432));
-    let host = tokio::net::lookup_host(host).await.unwrap().next().unwrap();
-    let proxy = Proxy::to(host).await.unwrap();
-    let address = proxy.addr();
-    let through = |mut url: Url| {
-        url.set_ip_host(address.ip()).unwrap();
-        url.set_port(Some(address.port())).unwrap();
-        url
+    let (proxy, mut through) = Proxy::before(&server, 5432).await.unwrap();
+    let through = |url: Url| {
+        through.set_path(url.path());
+        through
     };
     on_postgres_at(through, |bank| scenario(bank, proxy)).await;
 }
