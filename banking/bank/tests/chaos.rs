@@ -11,7 +11,6 @@
     reason = "a test says what it expects, in its functions too"
 )]
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use town::{
     Bank, Program,
     audit::audit,
@@ -44,15 +43,9 @@ async fn every_unit_is_accounted_for(bank: &Bank) {
     println!("CHAOS_SEED={seed}");
     let customers = trade::customers(bank, CUSTOMERS).await.unwrap();
     let plan = Plan::draw(seed, CUSTOMERS, requests);
-    let over = AtomicBool::new(false);
-    let trading = async {
-        let deals = trade::trade(bank, &customers, &plan, AT_A_TIME).await;
-        over.store(true, Ordering::Relaxed);
-        deals
-    };
-    let raging = nemesis::rage(bank, seed, || over.load(Ordering::Relaxed));
-    let (deals, killed) = tokio::join!(trading, raging);
-    let (deals, killed) = (deals.unwrap(), killed.unwrap());
+    let raging = async |over: &dyn Fn() -> bool| nemesis::rage(bank, seed, over).await;
+    let traded = trade::trade_while(bank, &customers, &plan, AT_A_TIME, raging);
+    let (deals, killed) = traded.await.unwrap();
     bank.ready().await.unwrap();
     let books = audit(bank, &customers, &deals).await.unwrap();
     println!("{} requests, {killed} killed: {books:?}", plan.requests());

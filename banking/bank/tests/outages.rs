@@ -11,7 +11,6 @@
     reason = "a test says what it expects, in its functions too"
 )]
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use town::{
     Bank, Program,
     audit::audit,
@@ -45,15 +44,9 @@ async fn every_unit_is_accounted_for(bank: &Bank, servers: &mut FrailServers) {
     println!("OUTAGE_SEED={seed}");
     let customers = trade::customers(bank, CUSTOMERS).await.unwrap();
     let plan = Plan::draw(seed, CUSTOMERS, requests);
-    let over = AtomicBool::new(false);
-    let trading = async {
-        let deals = trade::trade(bank, &customers, &plan, AT_A_TIME).await;
-        over.store(true, Ordering::Relaxed);
-        deals
-    };
-    let failing = servers.fail(seed, || over.load(Ordering::Relaxed));
-    let (deals, outages) = tokio::join!(trading, failing);
-    let (deals, outages) = (deals.unwrap(), outages.unwrap());
+    let failing = async |over: &dyn Fn() -> bool| servers.fail(seed, over).await;
+    let traded = trade::trade_while(bank, &customers, &plan, AT_A_TIME, failing);
+    let (deals, outages) = traded.await.unwrap();
     bank.ready().await.unwrap();
     let books = audit(bank, &customers, &deals).await.unwrap();
     println!("{} requests, {outages:?}: {books:?}", plan.requests());

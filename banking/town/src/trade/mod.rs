@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use errand::{Deal, Errands};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use plan::Plan;
+use std::cell::Cell;
 
 /// Customers who register at a time; each keeps the bank busy with a password.
 const REGISTERING: usize = 4;
@@ -57,4 +58,30 @@ pub async fn trade(
         .try_collect()
         .await?;
     Ok(deals.into_iter().flatten().collect())
+}
+
+/// Carries out a plan while something is done to the bank, which is told when the plan is carried
+/// out, and ends then. Gives what both came to.
+///
+/// # Errors
+/// As [`trade`], or as what is done to the bank.
+///
+/// # Cancel safety
+/// As [`trade`].
+pub async fn trade_while<T>(
+    bank: &Bank,
+    customers: &[Customer],
+    plan: &Plan,
+    at_a_time: usize,
+    trouble: impl AsyncFnOnce(&dyn Fn() -> bool) -> Result<T>,
+) -> Result<(Vec<Deal>, T)> {
+    let over = Cell::new(false);
+    let trading = async {
+        let deals = trade(bank, customers, plan, at_a_time).await;
+        over.set(true);
+        deals
+    };
+    let is_over = || over.get();
+    let (deals, came_of_it) = tokio::join!(trading, trouble(&is_over));
+    Ok((deals?, came_of_it?))
 }
