@@ -13,13 +13,8 @@ use replybus::{
     server::Serving,
     transport::{QueueSpec, Settled, Source, Transport, Verdict},
 };
-use std::{
-    future::{Future, IntoFuture},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
-use tower::{Service, layer::layer_fn};
+use std::{future::IntoFuture, sync::Arc};
+use tower::{ServiceExt, layer::layer_fn, service_fn};
 
 /// A service with room for one handler that refuses what is too much, over a transport that is
 /// unsure of everything.
@@ -130,62 +125,33 @@ async fn further_copies_are_marked() {
 }
 
 /// Makes a second attempt as soon as the first one is published.
-#[derive(Clone)]
-struct Twice(ClientService, Arc<Unsure>);
-
-impl Service<CallRequest> for Twice {
-    type Response = CallResponse;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<CallResponse, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: CallRequest) -> Self::Future {
-        let first = self.0.call(request.clone());
-        let transport = Arc::clone(&self.1);
-        let mut service = self.0.clone();
-        Box::pin(async move {
-            let first = tokio::spawn(first);
-            transport.published(1).await;
-            let second = service.call(request).await;
-            first.abort();
-            second
-        })
-    }
+async fn twice(
+    inner: ClientService,
+    transport: Arc<Unsure>,
+    request: CallRequest,
+) -> Result<CallResponse, BoxError> {
+    let first = tokio::spawn(inner.clone().oneshot(request.clone()));
+    transport.published(1).await;
+    let second = inner.oneshot(request).await;
+    first.abort();
+    second
 }
 
 #[tokio::test]
 async fn the_copies_that_a_layer_makes_are_counted_too() {
     let (_bus, transport, ledger, client, _serving) = unsure().await;
-    let unsure = Arc::clone(&transport);
-    let client = client.layer(layer_fn(move |inner| Twice(inner, Arc::clone(&unsure))));
+    let client = client.layer(layer_fn(move |inner: ClientService| {
+        let transport = Arc::clone(&transport);
+        service_fn(move |request| twice(inner.clone(), Arc::clone(&transport), request))
+    }));
     assert_perhaps(client.wait().await, FailureKind::Overloaded);
     ledger.open(1);
 }
 
 /// Makes a second attempt when the first one was surely not run.
-#[derive(Clone)]
-struct OnceMore(ClientService);
-
-impl Service<CallRequest> for OnceMore {
-    type Response = CallResponse;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<CallResponse, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: CallRequest) -> Self::Future {
-        let first = self.0.call(request.clone());
-        let mut service = self.0.clone();
-        Box::pin(async move {
-            first.await?;
-            service.call(request).await
-        })
-    }
+async fn once_more(inner: ClientService, request: CallRequest) -> Result<CallResponse, BoxError> {
+    inner.clone().oneshot(request.clone()).await?;
+    inner.oneshot(request).await
 }
 
 #[tokio::test]
@@ -193,7 +159,10 @@ async fn a_copy_that_was_refused_before_the_next_was_made_does_not_count() {
     let (_bus, _transport, ledger, client, _serving) = unsure().await;
     let held = tokio::spawn(client.wait().into_future());
     ledger.entered(1).await;
-    let error = client.layer(layer_fn(OnceMore)).wait().await.unwrap_err();
+    let client = client.layer(layer_fn(|inner: ClientService| {
+        service_fn(move |request| once_more(inner.clone(), request))
+    }));
+    let error = client.wait().await.unwrap_err();
     assert_eq!(error.kind(), Some(FailureKind::Overloaded));
     assert!(!error.may_have_executed());
     ledger.open(1);
