@@ -103,7 +103,8 @@ impl<'a> Attempts<'a> {
 
     fn replied(&mut self, frame: Bytes) -> CallResponse {
         let repeated = self.repeated();
-        self.spent |= !repeated && says_not_run(&frame);
+        // Only who may send it again has to know.
+        self.spent |= !repeated && self.request.copies.are_shared() && says_not_run(&frame);
         CallResponse::Reply { frame, repeated }
     }
 

@@ -5,8 +5,8 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-/// How many copies of a call may have reached the broker, and may be run. Clones of a request share it: a layer
-/// that repeats a call makes further copies of the same.
+/// How many copies of a call may have reached the broker, and may be run. Clones of a request share
+/// it: a layer that repeats a call makes further copies of the same.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Copies(Arc<AtomicU32>);
 
@@ -25,6 +25,11 @@ impl Copies {
     /// Whether any may have reached the broker.
     pub(super) fn are_any(&self) -> bool {
         self.0.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether there is another clone of the request, by which more may be made.
+    pub(super) fn are_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 
     /// Whether more than one may have reached the broker.
