@@ -2,6 +2,7 @@
 
 use crate::{
     client::waiters::Waiters,
+    contract::check_name,
     error::SetupError,
     event::{Emit, Event, Subscribe, SubscribeHandler},
     limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
@@ -264,23 +265,6 @@ impl BusBuilder {
         }
         Ok(())
     }
-}
-
-/// Refuses names that a broker or a Redis key would misread.
-pub(crate) fn check_name(setting: &str, name: &str) -> Result<(), SetupError> {
-    let bytes = name.len();
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
-    let reason = if bytes == 0 || bytes > NAME_BYTES_MAX {
-        format!("{bytes} bytes, 1 to {NAME_BYTES_MAX} are allowed")
-    } else if !name.bytes().all(allowed) {
-        "letters, digits, '.', '-' and '_' are allowed".to_owned()
-    } else if name.starts_with("amq.") {
-        "names that begin with \"amq.\" belong to the broker".to_owned()
-    } else {
-        return Ok(());
-    };
-    let name: String = name.chars().take(64).collect();
-    Err(SetupError::setting(format!("{setting} {name:?}"), reason))
 }
 
 fn program_name() -> String {

@@ -90,9 +90,10 @@ mod call_id;
 
 pub use bus::{Bus, BusBuilder, Health};
 pub use call_id::{CallId, InvalidCallId};
-pub use client::{Call, Never, Ticket};
+pub use client::{Call, Ticket};
 pub use codec::ContentType;
 pub use context::{Context, Metadata};
+pub use contract::Never;
 pub use error::{CallError, CallFailure, FailureKind, SetupError};
 pub use event::Event;
 #[cfg(feature = "amqp")]

@@ -1,7 +1,7 @@
 //! One call, as its caller builds it: options, then one of three verbs.
 
 use super::{
-    Outcome, ServiceClient, Ticket,
+    ServiceClient, Ticket,
     caller::CallResponse,
     copies::Copies,
     request::{CallRequest, Verb},
@@ -10,9 +10,9 @@ use crate::{
     call_id::CallId,
     codec::{self, CodecError},
     context::{Context, Metadata},
-    contract::MethodContract,
+    contract::{MethodContract, Outcome, check_key},
     error::{BoxError, CallError, CallFailure, FailureKind},
-    limits::{CALL_TIMEOUT_MAX, IDEMPOTENCY_KEY_BYTES_MAX, SEND_TTL},
+    limits::{CALL_TIMEOUT_MAX, SEND_TTL},
     wire::ReplyFrame,
 };
 use bytes::Bytes;
@@ -200,20 +200,6 @@ impl<R: Outcome> Call<R> {
         };
         Ok((self.client, request))
     }
-}
-
-/// What can be part of a key in the store.
-pub(crate) fn check_key(key: &str) -> Result<(), String> {
-    if key.is_empty() || key.len() > IDEMPOTENCY_KEY_BYTES_MAX {
-        return Err(format!(
-            "idempotency key: {} bytes, 1 to {IDEMPOTENCY_KEY_BYTES_MAX} are allowed",
-            key.len()
-        ));
-    }
-    if key.chars().any(char::is_control) {
-        return Err("idempotency key: control characters are not allowed".to_owned());
-    }
-    Ok(())
 }
 
 /// Reads the frame of a reply into what the method returns; `complete` adds to a failure what the

@@ -5,25 +5,21 @@ mod call;
 mod caller;
 mod copies;
 mod layer;
-mod outcome;
 mod request;
 mod ticket;
 pub(crate) mod waiters;
 
+pub use crate::contract::{Never, Outcome};
 pub use call::Call;
 pub use caller::CallResponse;
 pub use layer::{ClientLayer, ClientService};
-pub use outcome::{Never, Outcome};
 pub use request::{CallRequest, Verb};
 pub use ticket::Ticket;
-
-pub(crate) use call::check_key;
-pub(crate) use request::unix_time;
 
 use crate::{
     bus::Bus,
     codec::{self, ContentType},
-    contract::{MethodContract, MethodKind, ServiceContract},
+    contract::{MethodContract, MethodKind, ServiceContract, check_name},
     error::{BoxError, CallFailure, FailureKind},
     limits::REQUEST_BYTES_MAX,
 };
@@ -138,7 +134,7 @@ impl ServiceClient {
 
 /// Why no message could be addressed to a queue of this name, if none could.
 fn misnamed(bus: &Bus, queue: &str) -> Option<Arc<str>> {
-    if let Err(error) = crate::bus::check_name("queue", queue) {
+    if let Err(error) = check_name("queue", queue) {
         return Some(error.to_string().into());
     }
     let bytes = bus.name(queue).len();

@@ -5,16 +5,13 @@ use crate::{
     call_id::CallId,
     codec::ContentType,
     context::{Metadata, TraceContext},
-    contract::{MethodContract, MethodKind, ServiceContract},
+    contract::{MethodContract, MethodKind, ServiceContract, unix_time},
     error::{CallFailure, FailureKind},
     message::{Message, Properties},
     wire::headers,
 };
 use bytes::Bytes;
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// A call, as a client layer sees it.
@@ -194,11 +191,4 @@ impl About {
             self.deadline - self.started,
         )
     }
-}
-
-/// Time since the Unix epoch; zero on a clock set before it.
-pub(crate) fn unix_time() -> Duration {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
 }

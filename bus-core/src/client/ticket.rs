@@ -1,9 +1,10 @@
 //! A submitted call's claim on its reply, which any process can wait on.
 
-use super::{Outcome, call::read_reply, request::CallRequest, unix_time};
+use super::{call::read_reply, request::CallRequest};
 use crate::{
     bus::Bus,
     call_id::CallId,
+    contract::{Outcome, unix_time},
     error::{CallError, CallFailure, FailureKind},
     limits::{CALL_TIMEOUT_MAX, REPLY_TTL, WAIT_MAX},
 };

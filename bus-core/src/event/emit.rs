@@ -4,9 +4,9 @@ use super::Event;
 use crate::{
     bus::Bus,
     call_id::CallId,
-    client::unix_time,
     codec::{self, CodecError, ContentType},
     context::{Context, TraceContext},
+    contract::unix_time,
     limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, REQUEST_BYTES_MAX},
     message::{Message, Properties},
     transport::{Outgoing, Verdict},

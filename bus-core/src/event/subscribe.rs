@@ -6,7 +6,7 @@ use crate::{
     call_id::CallId,
     codec::{self, ContentType},
     context::{Context, TraceContext},
-    contract::QueueType,
+    contract::{QueueType, check_name},
     error::{FaultCode, SetupError},
     limits::{
         CALL_TIMEOUT_MAX, CLAIM_LEASE, CONCURRENCY, DRAIN_WITHIN, EVENT_RETENTION,
@@ -146,7 +146,7 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
     }
 
     async fn start(self) -> Result<Serving, SetupError> {
-        crate::bus::check_name("group", &self.group)?;
+        check_name("group", &self.group)?;
         if self.concurrency == 0 || self.concurrency > PREFETCH_MAX {
             let reason = format!("{}: 1 to {PREFETCH_MAX} are allowed", self.concurrency);
             return Err(SetupError::setting("concurrency", reason));

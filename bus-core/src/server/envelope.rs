@@ -2,9 +2,9 @@
 
 use crate::{
     call_id::CallId,
-    client::{check_key, unix_time},
     codec::ContentType,
     context::{Context, ContextBuilder, Metadata, TraceContext},
+    contract::{check_key, unix_time},
     error::{Fault, FaultCode},
     limits::{CLOCK_ALLOWANCE, REQUEST_BYTES_MAX},
     message::{Message, Properties},
@@ -152,7 +152,7 @@ impl Envelope {
             context = context.deadline(deadline);
         }
         if let Some(key) = properties.header(headers::IDEMPOTENCY_KEY) {
-            check_key(key).map_err(|reason| Fault::new(FaultCode::BadRequest, reason))?;
+            check_key(key).map_err(|error| Fault::new(FaultCode::BadRequest, error.to_string()))?;
             context = context.idempotency_key(key);
         }
         Ok(context.trace(TraceContext::of(properties, self.id)))

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     bus::Bus,
-    contract::QueueType,
+    contract::{QueueType, check_name},
     error::SetupError,
     limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH, PREFETCH_MAX},
     transport::{QueueSpec, Source},
@@ -155,7 +155,7 @@ impl Serve {
                 "a queue of 0 messages takes none".into(),
             );
         }
-        crate::bus::check_name("queue", &self.queue)
+        check_name("queue", &self.queue)
     }
 
     async fn start(self) -> Result<Serving, SetupError> {

@@ -1,9 +1,8 @@
 //! What a generated server implements: from a method's position and bytes to an answer.
 
 use crate::{
-    client::Outcome,
     codec::{self, CodecError, ContentType},
-    contract::ServiceContract,
+    contract::{Never, Outcome, ServiceContract},
     error::{Fault, FaultCode},
     limits::REPLY_BYTES_MAX,
     wire::ReplyFrame,
@@ -77,7 +76,7 @@ impl Answer {
 
     /// The answer of a handler that has nothing to say.
     pub(crate) fn done() -> Self {
-        Self::of(ContentType::MessagePack, Ok::<(), crate::client::Never>(()))
+        Self::of(ContentType::MessagePack, Ok::<(), Never>(()))
     }
 
     /// Whether the handler returned a value.

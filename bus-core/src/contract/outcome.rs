@@ -1,8 +1,8 @@
-//! What a method returns, seen from the wire.
+//! The result of a method, seen from the wire.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// What a method of a service returns: `Result<T, E>`, both of which travel.
+/// The result of a method of a service: `Result<T, E>`, both of which travel.
 ///
 /// A method that can't fail returns `Result<T, Never>`; see [`Never`].
 #[diagnostic::on_unimplemented(

@@ -1,0 +1,186 @@
+//! One service as both sides know it: its queue, its methods, and the defaults of each.
+
+use super::QueueType;
+use std::time::Duration;
+
+/// One annotated trait: its name, its queue and its methods.
+///
+/// `#[queue_handler]` makes it a constant. It can also be written by hand, for a service whose
+/// methods are known only to a program:
+///
+/// ```
+/// use replybus::contract::{MethodContract, MethodKind, ServeDefaults, ServiceContract};
+/// use std::time::Duration;
+///
+/// static RATES: ServiceContract = ServiceContract::new(
+///     "Rates",
+///     "rates.requests",
+///     &[
+///         MethodContract::new("latest", MethodKind::Query),
+///         MethodContract::new("publish", MethodKind::Command).timeout(Duration::from_secs(1)),
+///     ],
+/// )
+/// .defaults(ServeDefaults::new().concurrency(8));
+///
+/// let (position, publish) = RATES.method("publish").unwrap();
+/// assert_eq!(position, 1);
+/// assert_eq!(RATES.timeout(publish), Duration::from_secs(1));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceContract {
+    /// The trait's name, used in errors, spans and metrics.
+    pub name: &'static str,
+    /// The queue requests travel through, before any namespace of the bus.
+    pub queue: &'static str,
+    /// The attribute's options for the serving side; each can be overridden when serving.
+    pub defaults: ServeDefaults,
+    /// The methods in the order of the trait.
+    pub methods: &'static [MethodContract],
+}
+
+impl ServiceContract {
+    /// The contract of a service called `name` that takes requests from `queue`.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        queue: &'static str,
+        methods: &'static [MethodContract],
+    ) -> Self {
+        Self {
+            name,
+            queue,
+            defaults: ServeDefaults::new(),
+            methods,
+        }
+    }
+
+    /// Sets the defaults of the serving side.
+    #[must_use]
+    pub const fn defaults(mut self, defaults: ServeDefaults) -> Self {
+        self.defaults = defaults;
+        self
+    }
+
+    /// The method called `name` on the wire, with its position in the trait.
+    #[must_use]
+    pub fn method(&self, name: &str) -> Option<(usize, &'static MethodContract)> {
+        self.methods
+            .iter()
+            .enumerate()
+            .find(|(_, method)| method.name == name)
+    }
+
+    /// The budget of a call to `method` that names no timeout of its own.
+    #[must_use]
+    pub fn timeout(&self, method: &MethodContract) -> Duration {
+        method
+            .timeout
+            .or(self.defaults.timeout)
+            .unwrap_or(crate::limits::CALL_TIMEOUT)
+    }
+}
+
+/// One method of a contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MethodContract {
+    /// The method's name, sent as the AMQP property `type`.
+    pub name: &'static str,
+    /// A question or a change.
+    pub kind: MethodKind,
+    /// The budget of one call, if the method names one.
+    pub timeout: Option<Duration>,
+}
+
+impl MethodContract {
+    /// A method called `name` on the wire.
+    #[must_use]
+    pub const fn new(name: &'static str, kind: MethodKind) -> Self {
+        Self {
+            name,
+            kind,
+            timeout: None,
+        }
+    }
+
+    /// Sets the budget of a call that names none.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+/// The two kinds of method, told apart by the harm that running one twice does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MethodKind {
+    /// `#[query]`: reads only. Travels as a transient message, may be repeated, may be dropped.
+    Query,
+    /// `#[command]`, the default: changes something. Travels as a persistent message, is claimed
+    /// under its idempotency key before it runs, and is never dropped half-way.
+    Command,
+}
+
+/// Options of the attribute that concern the serving side. `None` means the value in
+/// [`crate::limits`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServeDefaults {
+    /// Handlers that run at the same time in one process.
+    pub concurrency: Option<u16>,
+    /// Deliveries the broker hands over before the first is settled.
+    pub prefetch: Option<u16>,
+    /// The budget of a call whose method names none.
+    pub timeout: Option<Duration>,
+    /// The kind of queue to declare.
+    pub queue_type: QueueType,
+    /// Messages the queue holds before further ones are refused. `None` means without limit.
+    pub queue_length_max: Option<u32>,
+}
+
+impl ServeDefaults {
+    /// The defaults in [`crate::limits`], on a classic queue without a limit.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            concurrency: None,
+            prefetch: None,
+            timeout: None,
+            queue_type: QueueType::Classic,
+            queue_length_max: None,
+        }
+    }
+
+    /// Sets the handlers that run at the same time in one process.
+    #[must_use]
+    pub const fn concurrency(mut self, concurrency: u16) -> Self {
+        self.concurrency = Some(concurrency);
+        self
+    }
+
+    /// Sets the deliveries that one process holds.
+    #[must_use]
+    pub const fn prefetch(mut self, prefetch: u16) -> Self {
+        self.prefetch = Some(prefetch);
+        self
+    }
+
+    /// Sets the budget of a call whose method names none.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the kind of queue.
+    #[must_use]
+    pub const fn queue_type(mut self, queue_type: QueueType) -> Self {
+        self.queue_type = queue_type;
+        self
+    }
+
+    /// Sets the messages that the queue holds before further ones are refused.
+    #[must_use]
+    pub const fn queue_length_max(mut self, messages: u32) -> Self {
+        self.queue_length_max = Some(messages);
+        self
+    }
+}
