@@ -1,4 +1,4 @@
-//! Between our message and lapin's.
+//! A message in our form and in lapin's.
 
 use crate::{
     message::{Message, Properties},
@@ -33,7 +33,7 @@ pub(super) struct Encoded {
     pub(super) body: Bytes,
 }
 
-/// What lapin is to publish.
+/// The message for lapin to publish.
 pub(super) fn encode(message: Message) -> Result<Encoded, TooLong> {
     Ok(Encoded {
         exchange: short(message.exchange)?,

@@ -14,54 +14,22 @@
 //!
 //! [`Verdict::Lost`]: crate::transport::Verdict::Lost
 
-mod absences;
-mod acks;
-mod channel;
-mod confirmed;
-mod confirms;
-mod consumer;
+mod connect;
+mod consume;
 mod convert;
-mod direct;
-mod failure;
-mod ledger;
-mod line;
-mod link;
-mod publisher;
-mod socket;
+mod publish;
 mod topology;
-mod unconfirmed;
-mod url;
-mod waiting;
+mod transport;
 
 use self::{
-    absences::Absences,
-    consumer::Consumers,
-    failure::Failure,
-    link::{Broker, Link, LinkState},
-    publisher::Publisher,
-    topology::DeclareError,
-    url::Address,
+    connect::{Address, Broker},
+    transport::AmqpTransport,
 };
-use super::{
-    Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Source, Transport, TransportHealth,
-};
+use super::Transport;
 use crate::{error::SetupError, limits};
-use async_trait::async_trait;
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
-use tokio::sync::Semaphore;
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-/// How long tasks may take to end once they were told to.
-const END_WITHIN: Duration = Duration::from_secs(2);
-
-/// Inspections without an answer at once. Each has a channel, and may have it for as long as its
-/// queue is stuck.
-const INSPECTIONS_MAX: usize = 16;
-
-/// Where RabbitMQ is and how to connect to it.
+/// The address of RabbitMQ, and the settings of the connections to it.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), replybus::SetupError> {
@@ -171,34 +139,8 @@ impl Amqp {
     /// Dropped before it is ready it leaves nothing behind.
     pub async fn connect(self) -> Result<Arc<dyn Transport>, SetupError> {
         let (broker, confirm_timeout) = self.checked()?;
-        let connect_within = broker.connect_within;
-        let addresses: Vec<_> = broker.addresses.iter().map(ToString::to_string).collect();
-        let address = addresses.join(", ").into();
-        let broker = Arc::new(broker);
-        let end = CancellationToken::new();
-        // Dropped on the way out of an error, too.
-        let ends_with_us = end.clone().drop_guard();
-        let links = TaskTracker::new();
-        let closing = end.child_token();
-        let connect = |role| Link::connect(Arc::clone(&broker), role, &links, closing.clone());
-        let (publish, consume) = tokio::try_join!(connect("publish"), connect("consume"))?;
-        links.close();
-        Ok(Arc::new(AmqpTransport {
-            publisher: Publisher::start(publish.clone(), confirm_timeout, end.child_token()),
-            publish,
-            consumers: Consumers {
-                link: consume,
-                tasks: TaskTracker::new(),
-                closing: end.child_token(),
-                connect_within,
-                absences: Absences::default(),
-                address,
-            },
-            inspections: Arc::new(Semaphore::new(INSPECTIONS_MAX)),
-            links,
-            closing,
-            _end: ends_with_us,
-        }))
+        let transport = AmqpTransport::connect(broker, confirm_timeout).await?;
+        Ok(Arc::new(transport))
     }
 
     fn checked(self) -> Result<(Broker, Duration), SetupError> {
@@ -257,112 +199,6 @@ impl fmt::Debug for Amqp {
             .field("heartbeat", &self.heartbeat)
             .field("connect_within", &self.connect_within)
             .field("confirm_timeout", &self.confirm_timeout)
-            .finish_non_exhaustive()
-    }
-}
-
-struct AmqpTransport {
-    publisher: Publisher,
-    publish: Link,
-    consumers: Consumers,
-    /// Places for inspections that have no answer yet.
-    inspections: Arc<Semaphore>,
-    links: TaskTracker,
-    closing: CancellationToken,
-    _end: DropGuard,
-}
-
-#[async_trait]
-impl Transport for AmqpTransport {
-    fn publish(&self, outgoing: Outgoing) -> Receipt {
-        self.publisher.publish(outgoing)
-    }
-
-    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
-        Ok(Box::new(self.consumers.consume(source).await?))
-    }
-
-    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
-        let queue = &queue;
-        self.consumers
-            .retried(|live, until| async move {
-                topology::declare(&live, queue, &[], Some(until)).await
-            })
-            .await
-    }
-
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError> {
-        let unreachable = |source: Failure| SetupError::Unreachable {
-            server: "RabbitMQ",
-            address: self.consumers.address.to_string(),
-            source: source.into(),
-        };
-        // A state is asked for to be known now: a connection that is away is an answer.
-        let live = match self.consumers.link.state() {
-            LinkState::Up(live) => live,
-            LinkState::Down(reason) => return Err(unreachable(Failure::transient(&*reason))),
-            LinkState::Closed => return Err(SetupError::Closed),
-        };
-        let no_answer = || SetupError::NoAnswer {
-            queue: format!("queue \"{queue}\""),
-        };
-        let places = Arc::clone(&self.inspections);
-        let asked = queue.to_owned();
-        let asking = async move {
-            let place = places.acquire_owned().await.ok();
-            // It goes on when nobody waits for it any more: its channel can't be closed before the
-            // queue has answered.
-            tokio::spawn(async move {
-                let state = topology::inspect(&live, &asked).await;
-                drop(place);
-                state
-            })
-            .await
-        };
-        match tokio::time::timeout(limits::CONNECT_TIMEOUT, asking).await {
-            Ok(Ok(state)) => state.map_err(|error| match error {
-                DeclareError::Setup(error) => error,
-                DeclareError::Link(failure) => unreachable(failure),
-            }),
-            Ok(Err(_)) => Err(SetupError::Closed), // The runtime ends.
-            Err(_) => Err(no_answer()),
-        }
-    }
-
-    fn health(&self) -> TransportHealth {
-        for link in [&self.publish, &self.consumers.link] {
-            match link.state() {
-                LinkState::Down(reason) => return TransportHealth::Down(reason.to_string()),
-                LinkState::Closed => return TransportHealth::Down("closed".to_owned()),
-                LinkState::Up(live) => {
-                    if let Some(reason) = live.blocked() {
-                        return TransportHealth::Blocked(reason.to_string());
-                    }
-                }
-            }
-        }
-        TransportHealth::Up
-    }
-
-    fn not_consumed(&self) -> BTreeMap<String, String> {
-        self.consumers.absences.all()
-    }
-
-    async fn close(&self, within: Duration) {
-        self.publisher.close(within).await;
-        // Consumers give back what nobody took, and their acks go out, before the connection ends.
-        self.consumers.closing.cancel();
-        self.consumers.tasks.close();
-        let _ = tokio::time::timeout(END_WITHIN, self.consumers.tasks.wait()).await;
-        self.closing.cancel();
-        let _ = tokio::time::timeout(END_WITHIN, self.links.wait()).await;
-    }
-}
-
-impl fmt::Debug for AmqpTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AmqpTransport")
-            .field("health", &self.health())
             .finish_non_exhaustive()
     }
 }

@@ -1,11 +1,10 @@
-//! Declares queues, exchanges and bindings.
+//! Declarations of queues, exchanges and bindings, and looks at queues.
 //!
 //! A declaration the broker refuses closes its channel, so each runs on a channel of its own.
 
 use super::{
+    connect::{Failure, FailureKind, Live},
     convert::{TooLong, short},
-    failure::{Failure, FailureKind},
-    link::Live,
 };
 use crate::{
     error::SetupError,
@@ -18,7 +17,7 @@ use lapin::{
 };
 use tokio::time::Instant;
 
-/// Why a declaration did not happen.
+/// A declaration that did not happen.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DeclareError {
     /// It never will, until somebody changes something.
@@ -99,13 +98,15 @@ async fn declare_on(
     Ok(())
 }
 
-/// What a queue holds, and how many consume it; `None` if there is no such queue. Takes as long as
+/// The messages and consumers of a queue; `None` if there is no such queue. Takes as long as
 /// the queue does, or the connection lives.
 pub(super) async fn inspect(live: &Live, queue: &str) -> Result<Option<QueueState>, DeclareError> {
     let what = format!("queue \"{queue}\"");
     let name = name(queue, &what)?;
-    let channel = live.connection.create_channel().await;
-    let channel = channel.map_err(|error| DeclareError::Link(error.into()))?;
+    let channel = live
+        .channel_without_bound()
+        .await
+        .map_err(DeclareError::Link)?;
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()

@@ -1,4 +1,4 @@
-//! Why something on a connection did not work, told apart by what to do about it.
+//! The failures on a connection, told apart by what to do about them.
 
 use lapin::{
     ErrorKind,
@@ -8,13 +8,13 @@ use lapin::{
 /// A failure in our own terms: lapin's types end here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
-pub(super) struct Failure {
-    pub(super) kind: FailureKind,
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
     text: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FailureKind {
+pub(crate) enum FailureKind {
     /// The broker answered and said no; it would again.
     Refused,
     /// The broker knows no such queue or exchange.
@@ -28,15 +28,13 @@ pub(super) enum FailureKind {
 }
 
 impl Failure {
-    pub(super) fn transient(text: impl Into<String>) -> Self {
+    pub(crate) fn transient(text: impl Into<String>) -> Self {
         Self {
             kind: FailureKind::Transient,
             text: text.into(),
         }
     }
-}
 
-impl Failure {
     pub(super) fn silent(queue: &str) -> Self {
         Self {
             kind: FailureKind::Silent,

@@ -11,11 +11,11 @@ use url::{Host, Url};
 
 /// Where a broker listens, and as whom to log in. Prints without the password.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Address(AMQPUri);
+pub(crate) struct Address(AMQPUri);
 
 impl Address {
     /// Reads `amqp://user:password@host:port/vhost`.
-    pub(super) fn parse(text: &str) -> Result<Self, SetupError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, SetupError> {
         let url = Url::parse(text).map_err(|error| {
             // The text may hold a password, so it is not shown.
             SetupError::setting(
@@ -41,15 +41,15 @@ impl Address {
         Ok(Self(uri))
     }
 
-    /// What lapin connects to, with the heartbeat in seconds.
-    pub(super) fn uri(&self, heartbeat: u16) -> AMQPUri {
+    /// The URI for lapin, with the heartbeat in seconds.
+    pub(crate) fn uri(&self, heartbeat: u16) -> AMQPUri {
         let mut uri = self.0.clone();
         uri.query.heartbeat = Some(heartbeat);
         uri
     }
 }
 
-/// What is wrong with the URL and how to put it right; `None` if nothing is.
+/// The fault of the URL and how to put it right; `None` if there is none.
 fn refusal(url: &Url) -> Option<String> {
     match url.scheme() {
         "amqp" => {}

@@ -1,4 +1,4 @@
-//! Decides what became of each publish from what lapin says about it. Pure.
+//! The verdict on each publish, decided from what lapin says about it. Pure.
 //!
 //! # Why this is needed
 //! RabbitMQ returns an unroutable message first and confirms it afterwards. lapin queues the
@@ -26,7 +26,7 @@
 use crate::transport::Verdict;
 use std::collections::{BTreeMap, HashMap};
 
-/// What lapin said about one message.
+/// The word of lapin about one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Resolution {
     /// The broker has dealt with it; perhaps the `message_id` of somebody's return.
@@ -39,7 +39,7 @@ pub(super) enum Resolution {
 
 /// The publishes of one channel that have no verdict yet.
 #[derive(Debug)]
-pub(super) struct Ledger<T> {
+pub(super) struct Undecided<T> {
     /// Written, not resolved; by their order.
     open: BTreeMap<u64, Entry<T>>,
     /// Acked with somebody else's return; by their order.
@@ -53,10 +53,10 @@ struct Entry<T> {
     id: String,
     mandatory: bool,
     returned: bool,
-    ticket: T,
+    written: T,
 }
 
-impl<T> Default for Ledger<T> {
+impl<T> Default for Undecided<T> {
     fn default() -> Self {
         Self {
             open: BTreeMap::new(),
@@ -66,16 +66,16 @@ impl<T> Default for Ledger<T> {
     }
 }
 
-impl<T> Ledger<T> {
-    /// Notes that a message is being written. `order` grows with each, and no two messages in the
-    /// ledger have the same `message_id`.
-    pub(super) fn write(&mut self, order: u64, id: String, mandatory: bool, ticket: T) {
+impl<T> Undecided<T> {
+    /// Notes that a message is being written. `order` grows with each, and no two messages
+    /// here have the same `message_id`.
+    pub(super) fn write(&mut self, order: u64, id: String, mandatory: bool, written: T) {
         self.ids.insert(id.clone(), order);
         let entry = Entry {
             id,
             mandatory,
             returned: false,
-            ticket,
+            written,
         };
         self.open.insert(order, entry);
     }
@@ -90,7 +90,7 @@ impl<T> Ledger<T> {
 
     /// The message that has waited longest for its confirm.
     pub(super) fn oldest(&self) -> Option<&T> {
-        self.open.values().next().map(|entry| &entry.ticket)
+        self.open.values().next().map(|entry| &entry.written)
     }
 
     /// The message without a verdict that was written last.
@@ -98,15 +98,15 @@ impl<T> Ledger<T> {
         let last = |entries: &BTreeMap<u64, Entry<T>>| entries.keys().next_back().copied();
         let order = last(&self.open).max(last(&self.doubtful))?;
         let entry = self.open.get(&order).or_else(|| self.doubtful.get(&order));
-        entry.map(|entry| &entry.ticket)
+        entry.map(|entry| &entry.written)
     }
 
     /// Everything without a verdict.
-    pub(super) fn into_tickets(self) -> impl Iterator<Item = T> {
+    pub(super) fn into_written(self) -> impl Iterator<Item = T> {
         self.open
             .into_values()
             .chain(self.doubtful.into_values())
-            .map(|entry| entry.ticket)
+            .map(|entry| entry.written)
     }
 
     /// Takes in one round and gives the verdicts that are certain now, each with the `message_id`.
@@ -180,7 +180,7 @@ impl<T> Ledger<T> {
         verdicts: &mut Vec<(String, T, Verdict)>,
     ) {
         self.ids.remove(&entry.id);
-        verdicts.push((entry.id, entry.ticket, verdict));
+        verdicts.push((entry.id, entry.written, verdict));
     }
 }
 
@@ -270,10 +270,10 @@ mod tests {
         }
     }
 
-    fn look(world: &mut World, ledger: &mut Ledger<u64>, seed: u64) {
+    fn look(world: &mut World, undecided: &mut Undecided<u64>, seed: u64) {
         let mut round = std::mem::take(&mut world.resolved);
         shuffle(&mut round, seed);
-        for (_, order, verdict) in ledger.resolve(round) {
+        for (_, order, verdict) in undecided.resolve(round) {
             let expected = match world.fates[&order] {
                 Fate::Stored => Verdict::Confirmed,
                 Fate::Returned => Verdict::Unroutable,
@@ -288,7 +288,7 @@ mod tests {
         #[test]
         fn every_verdict_is_true_and_none_is_missing(steps in prop::collection::vec(step(), 0..120)) {
             let mut world = World::default();
-            let mut ledger = Ledger::default();
+            let mut undecided = Undecided::default();
             for step in steps {
                 match step {
                     Step::Publish(fate) => {
@@ -296,7 +296,7 @@ mod tests {
                         world.next += 1;
                         world.fates.insert(order, fate);
                         world.written.push_back(order);
-                        ledger.write(order, order.to_string(), true, order);
+                        undecided.write(order, order.to_string(), true, order);
                     }
                     Step::Work(count) => world.work(count),
                     Step::Confirm(pick) if !world.worked_off.is_empty() => {
@@ -316,7 +316,7 @@ mod tests {
                         shuffle(&mut orders, seed);
                         orders.into_iter().for_each(|order| world.confirm(order));
                     }
-                    Step::Look(seed) => look(&mut world, &mut ledger, seed),
+                    Step::Look(seed) => look(&mut world, &mut undecided, seed),
                     Step::Confirm(_) | Step::ConfirmUpTo(..) => {}
                 }
             }
@@ -325,33 +325,33 @@ mod tests {
             for order in world.worked_off.clone() {
                 world.confirm(order);
             }
-            look(&mut world, &mut ledger, 1);
-            prop_assert_eq!(ledger.len(), 0);
-            prop_assert!(ledger.ids.is_empty());
+            look(&mut world, &mut undecided, 1);
+            prop_assert_eq!(undecided.len(), 0);
+            prop_assert!(undecided.ids.is_empty());
         }
     }
 
     #[test]
     fn an_ack_with_a_foreign_return_waits_for_those_before_it() {
-        let mut ledger = Ledger::default();
+        let mut undecided = Undecided::default();
         for order in [1, 2, 3] {
-            ledger.write(order, order.to_string(), true, order);
+            undecided.write(order, order.to_string(), true, order);
         }
-        assert_eq!(ledger.newest(), Some(&3));
+        assert_eq!(undecided.newest(), Some(&3));
         // Both 1 and 2 were returned; the ack of 2 carries the return of 1, that of 1 carries 2's.
         assert_eq!(
-            ledger.resolve(vec![(2, Resolution::Ack(Some("1".into())))]),
+            undecided.resolve(vec![(2, Resolution::Ack(Some("1".into())))]),
             []
         );
         assert_eq!(
-            ledger.resolve(vec![(1, Resolution::Ack(Some("2".into())))]),
+            undecided.resolve(vec![(1, Resolution::Ack(Some("2".into())))]),
             [
                 ("1".into(), 1, Verdict::Unroutable),
                 ("2".into(), 2, Verdict::Unroutable)
             ]
         );
         assert_eq!(
-            ledger.resolve(vec![(3, Resolution::Ack(None))]),
+            undecided.resolve(vec![(3, Resolution::Ack(None))]),
             [("3".into(), 3, Verdict::Confirmed)]
         );
     }

@@ -1,10 +1,9 @@
 //! The way to the broker for one kind of message: no channel, one being opened, or one.
 
-use super::{
-    failure::Failure,
-    link::{Link, LinkState, Live, Pauses},
+use crate::{
+    limits::RECONNECT_MAX,
+    transport::amqp::connect::{Backoff, Failure, Link, LinkState, Live},
 };
-use crate::limits;
 use futures_util::future::BoxFuture;
 use std::{
     sync::Arc,
@@ -22,7 +21,7 @@ pub(super) struct Line<C> {
     state: State<C>,
     /// A channel that keeps being closed, such as by publishes that are not permitted, is opened
     /// less and less often.
-    pauses: Pauses,
+    backoff: Backoff,
     opened: Instant,
 }
 
@@ -38,7 +37,7 @@ impl<C: Send + 'static> Line<C> {
             open,
             live: None,
             state: State::Down,
-            pauses: Pauses::new(),
+            backoff: Backoff::new(),
             opened: Instant::now(),
         }
     }
@@ -88,10 +87,10 @@ impl<C: Send + 'static> Line<C> {
     pub(super) fn replace(&mut self) -> Option<C> {
         let last = self.hang_up();
         // One that was up for longer than any pause did not keep being closed.
-        if last.is_some() && self.opened.elapsed() > limits::RECONNECT_MAX {
-            self.pauses = Pauses::new();
+        if last.is_some() && self.opened.elapsed() > RECONNECT_MAX {
+            self.backoff = Backoff::new();
         }
-        let pause = self.pauses.next();
+        let pause = self.backoff.next();
         self.open_after(pause);
         last
     }

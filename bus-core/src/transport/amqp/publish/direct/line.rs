@@ -1,10 +1,17 @@
-//! The line that is not confirmed: callers write to its channel themselves, past the publisher's
-//! task, and leave to it what they can't write now.
+//! The line without confirms: callers write to its channel themselves, past the publisher's task,
+//! and leave to it what they can't write now.
 
-use super::{
-    line::Line, link::Link, publisher::Job, unconfirmed::UnconfirmedChannel, waiting::drain_line,
+use super::channel::DirectChannel;
+use crate::transport::{
+    Verdict,
+    amqp::{
+        connect::Link,
+        publish::{
+            job::{Job, drain_queue},
+            line::Line,
+        },
+    },
 };
-use crate::transport::Verdict;
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -13,78 +20,78 @@ use std::{
 
 /// The channel that callers write to, while it is open.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Direct(Arc<RwLock<Option<Arc<UnconfirmedChannel>>>>);
+pub(crate) struct CallerChannel(Arc<RwLock<Option<Arc<DirectChannel>>>>);
 
-impl Direct {
-    pub(super) fn channel(&self) -> Option<Arc<UnconfirmedChannel>> {
+impl CallerChannel {
+    pub(crate) fn channel(&self) -> Option<Arc<DirectChannel>> {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    fn set(&self, channel: Option<Arc<UnconfirmedChannel>>) {
+    fn set(&self, channel: Option<Arc<DirectChannel>>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = channel;
     }
 }
 
-pub(super) struct DirectLine {
-    line: Line<Arc<UnconfirmedChannel>>,
-    direct: Direct,
-    waiting: VecDeque<Job>,
+pub(crate) struct DirectLine {
+    line: Line<Arc<DirectChannel>>,
+    callers: CallerChannel,
+    backlog: VecDeque<Job>,
 }
 
 impl DirectLine {
-    pub(super) fn new(direct: Direct) -> Self {
+    pub(crate) fn new(callers: CallerChannel) -> Self {
         Self {
             line: Line::new(|live| {
-                Box::pin(async move { UnconfirmedChannel::open(&live).await.map(Arc::new) })
+                Box::pin(async move { DirectChannel::open(&live).await.map(Arc::new) })
             }),
-            direct,
-            waiting: VecDeque::new(),
+            callers,
+            backlog: VecDeque::new(),
         }
     }
 
-    pub(super) fn push(&mut self, job: Job) {
-        self.waiting.push_back(job);
+    pub(crate) fn push(&mut self, job: Job) {
+        self.backlog.push_back(job);
     }
 
     /// Whether nothing waits to be written.
-    pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+    pub(crate) fn is_idle(&self) -> bool {
+        self.backlog.is_empty()
     }
 
     /// Whether somebody asks about a message that was written.
-    pub(super) fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         self.line.up().is_some_and(|channel| channel.is_watched())
     }
 
     /// Brings the channel in line with the connection.
-    pub(super) fn follow(&mut self, link: &Link) {
+    pub(crate) fn follow(&mut self, link: &Link) {
         if let Some(live) = self.line.behind(link) {
             let last = self.line.move_to(live);
             self.lose(last);
         }
     }
 
-    fn lose(&self, last: Option<Arc<UnconfirmedChannel>>) {
-        self.direct.set(None);
+    fn lose(&self, last: Option<Arc<DirectChannel>>) {
+        self.callers.set(None);
         if let Some(channel) = last {
             channel.give_up();
         }
     }
 
     /// Writes what may be written now.
-    pub(super) fn write(&mut self) {
+    pub(crate) fn write(&mut self) {
         if self.line.live().is_none_or(|live| live.is_blocked()) {
             return;
         }
         let Some(channel) = self.line.up() else {
             return;
         };
-        while let Some(job) = self.waiting.pop_front() {
+        while let Some(job) = self.backlog.pop_front() {
             if let Some(job) = channel.write(job) {
-                self.waiting.push_front(job);
+                self.backlog.push_front(job);
                 return;
             }
         }
@@ -95,20 +102,20 @@ impl DirectLine {
     ///
     /// # Cancel safety
     /// Safe; it can be called again.
-    pub(super) async fn opened(&mut self) {
+    pub(crate) async fn opened(&mut self) {
         poll_fn(|cx| self.line.poll_opened(cx)).await;
-        self.direct.set(self.line.up().cloned());
+        self.callers.set(self.line.up().cloned());
     }
 
     /// Takes what the broker returned.
-    pub(super) fn take_returned(&self) {
+    pub(crate) fn take_returned(&self) {
         if let Some(channel) = self.line.up() {
             channel.take_returned();
         }
     }
 
     /// Drops what is not worth writing any more, and replaces a channel that was closed.
-    pub(super) fn sweep(&mut self, is_over: impl Fn(&Job) -> bool) {
+    pub(crate) fn sweep(&mut self, is_over: impl Fn(&Job) -> bool) {
         self.refuse(is_over);
         let Some(channel) = self.line.up() else {
             return;
@@ -124,14 +131,14 @@ impl DirectLine {
 
     fn refuse(&mut self, which: impl Fn(&Job) -> bool) {
         let mut taken = Vec::new();
-        drain_line(&mut self.waiting, which, &mut taken);
+        drain_queue(&mut self.backlog, which, &mut taken);
         for job in taken {
             job.refuse(Verdict::NotWritten);
         }
     }
 
     /// Ends the line.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let last = self.line.move_to(None);
         self.lose(last);
         self.refuse(|_| true);

@@ -1,5 +1,5 @@
-//! The line that is confirmed: the messages that wait for it, the channel they are written to, and
-//! the one before that.
+//! The line with confirms: the messages that wait for it, the channel they are written to, and the
+//! one before that.
 //!
 //! A queue that is stuck confirms nothing, and says nothing of the connection, which others share.
 //! So when confirms are overdue the channel is replaced, on the same connection: opening the new
@@ -7,58 +7,61 @@
 //! may still be confirmed, until only overdue ones are left.
 
 use super::{
-    channel::{Admission, ConfirmChannel, Progress},
-    line::Line,
-    link::Link,
-    publisher::Job,
-    waiting::Waiting,
+    backlog::Backlog,
+    channel::{Admission, ConfirmedChannel, Progress},
 };
-use crate::transport::Verdict;
+use crate::transport::{
+    Verdict,
+    amqp::{
+        connect::Link,
+        publish::{job::Job, line::Line},
+    },
+};
 use std::{
     future::poll_fn,
     task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-pub(super) struct ConfirmedLine {
-    line: Line<Box<ConfirmChannel>>,
-    retiring: Option<Box<ConfirmChannel>>,
-    waiting: Waiting,
+pub(crate) struct ConfirmedLine {
+    line: Line<Box<ConfirmedChannel>>,
+    retiring: Option<Box<ConfirmedChannel>>,
+    backlog: Backlog,
     confirm_timeout: Duration,
     /// Time before this does not count against the broker: it had blocked us.
     patient_since: Instant,
 }
 
 /// What the line came to next.
-pub(super) enum Step {
+pub(crate) enum Step {
     Opened,
     Progress(Progress),
     Retiring(Progress),
 }
 
 impl ConfirmedLine {
-    pub(super) fn new(confirm_timeout: Duration) -> Self {
+    pub(crate) fn new(confirm_timeout: Duration) -> Self {
         Self {
-            line: Line::new(|live| Box::pin(ConfirmChannel::open(live))),
+            line: Line::new(|live| Box::pin(ConfirmedChannel::open(live))),
             retiring: None,
-            waiting: Waiting::default(),
+            backlog: Backlog::default(),
             confirm_timeout,
             patient_since: Instant::now(),
         }
     }
 
-    pub(super) fn push(&mut self, job: Job) {
-        self.waiting.push(job);
+    pub(crate) fn push(&mut self, job: Job) {
+        self.backlog.push(job);
     }
 
     /// Whether nothing waits, neither to be written nor for a verdict.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         let mut channels = self.line.up().into_iter().chain(&self.retiring);
-        self.waiting.is_empty() && channels.all(|channel| channel.unconfirmed() == 0)
+        self.backlog.is_empty() && channels.all(|channel| channel.unconfirmed() == 0)
     }
 
     /// Brings the channel in line with the connection.
-    pub(super) fn follow(&mut self, link: &Link) {
+    pub(crate) fn follow(&mut self, link: &Link) {
         if let Some(live) = self.line.behind(link) {
             let last = self.line.move_to(live);
             self.lose(last);
@@ -66,23 +69,23 @@ impl ConfirmedLine {
     }
 
     /// Gives up the channels of a connection that is gone.
-    fn lose(&mut self, last: Option<Box<ConfirmChannel>>) {
+    fn lose(&mut self, last: Option<Box<ConfirmedChannel>>) {
         for channel in [last, self.retiring.take()].into_iter().flatten() {
             channel.give_up();
         }
-        self.waiting.release();
+        self.backlog.release();
     }
 
     /// Writes what may be written now.
-    pub(super) fn write(&mut self) {
+    pub(crate) fn write(&mut self) {
         if self.line.live().is_none_or(|live| live.is_blocked()) {
             return;
         }
         let Some(channel) = self.line.up_mut() else {
             return;
         };
-        while channel.has_room()
-            && let Some(job) = self.waiting.take()
+        while channel.has_slot()
+            && let Some(job) = self.backlog.take()
         {
             match channel.admit(&job) {
                 Admission::Now => {
@@ -92,11 +95,11 @@ impl ConfirmedLine {
                     if let Some(id) = id
                         && !channel.carries(&id)
                     {
-                        self.waiting.free(id);
+                        self.backlog.free(id);
                     }
                 }
-                Admission::Behind(id) => self.waiting.set_behind(id, job),
-                Admission::Asking => self.waiting.set_asking(job),
+                Admission::Behind(id) => self.backlog.set_behind(id, job),
+                Admission::Asking => self.backlog.set_asking(job),
             }
         }
     }
@@ -105,7 +108,7 @@ impl ConfirmedLine {
     ///
     /// # Cancel safety
     /// Safe; it can be called again.
-    pub(super) async fn next(&mut self) -> Step {
+    pub(crate) async fn next(&mut self) -> Step {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
@@ -121,11 +124,11 @@ impl ConfirmedLine {
         }
     }
 
-    pub(super) fn take(&mut self, step: Step) {
+    pub(crate) fn take(&mut self, step: Step) {
         match step {
             Step::Opened | Step::Retiring(Progress::Exchange { .. }) => {}
             Step::Retiring(Progress::Resolved { ended, .. }) => {
-                let is_done = |channel: &mut Box<ConfirmChannel>| {
+                let is_done = |channel: &mut Box<ConfirmedChannel>| {
                     ended.is_some() || channel.unconfirmed() == 0
                 };
                 if let Some(channel) = self.retiring.take_if(is_done) {
@@ -133,7 +136,7 @@ impl ConfirmedLine {
                 }
             }
             Step::Progress(Progress::Resolved { ids, ended }) => {
-                ids.into_iter().for_each(|id| self.waiting.free(id));
+                ids.into_iter().for_each(|id| self.backlog.free(id));
                 if let Some(reason) = ended {
                     self.reopen(&reason);
                 }
@@ -143,13 +146,13 @@ impl ConfirmedLine {
                     let is_lost = |job: &Job| job.outgoing.message.exchange == name;
                     self.refuse(Verdict::Unroutable, is_lost);
                 }
-                self.waiting.answered();
+                self.backlog.unset_asking();
             }
         }
     }
 
     /// Drops what is not worth writing any more, and replaces a channel whose confirms are overdue.
-    pub(super) fn sweep(&mut self, now: Instant, is_over: impl Fn(&Job) -> bool) {
+    pub(crate) fn sweep(&mut self, now: Instant, is_over: impl Fn(&Job) -> bool) {
         self.refuse(Verdict::NotWritten, is_over);
         let Some(live) = self.line.live() else {
             return;
@@ -162,7 +165,7 @@ impl ConfirmedLine {
             let waits = now.saturating_duration_since(written.max(self.patient_since));
             waits > self.confirm_timeout
         };
-        let is_done = |channel: &mut Box<ConfirmChannel>| {
+        let is_done = |channel: &mut Box<ConfirmedChannel>| {
             !channel.is_open() || channel.newest().is_none_or(is_overdue)
         };
         if let Some(channel) = self.retiring.take_if(is_done) {
@@ -191,7 +194,7 @@ impl ConfirmedLine {
         if let Some(older) = self.retiring.replace(last) {
             older.give_up();
         }
-        self.waiting.release();
+        self.backlog.release();
     }
 
     /// Makes a new channel if the connection is still there.
@@ -200,17 +203,17 @@ impl ConfirmedLine {
         if let Some(last) = self.line.replace() {
             last.give_up();
         }
-        self.waiting.release();
+        self.backlog.release();
     }
 
     fn refuse(&mut self, verdict: Verdict, which: impl Fn(&Job) -> bool) {
-        for job in self.waiting.drain_where(which) {
+        for job in self.backlog.drain_where(which) {
             job.refuse(verdict);
         }
     }
 
     /// Ends the line.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         let last = self.line.move_to(None);
         self.lose(last);
         self.refuse(Verdict::NotWritten, |_| true);

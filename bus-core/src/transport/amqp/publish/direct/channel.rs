@@ -5,13 +5,16 @@
 //! Without delivery tags to keep in order any thread may write, and the one that calls does: no
 //! task stands between it and the socket.
 
-use super::{
-    channel::{Ready, id_of, publish},
-    failure::Failure,
-    link::Live,
-    publisher::Job,
+use crate::transport::{
+    Slip, Verdict,
+    amqp::{
+        connect::{Failure, Live},
+        publish::{
+            IN_FLIGHT_MAX,
+            job::{Job, Prepared, id_of, write},
+        },
+    },
 };
-use crate::transport::{Slip, Verdict};
 use futures_util::{FutureExt, future::BoxFuture};
 use lapin::Confirmation;
 use std::{
@@ -20,14 +23,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Publishes that lapin holds unwritten at once: see [`super::channel`].
-const WINDOW: u64 = 512;
-
 /// Every so many publishes one is watched until it is written. lapin writes in order: what was
 /// published before it is written, too.
 const MILESTONE_EVERY: u64 = 64;
 
-pub(super) struct UnconfirmedChannel {
+pub(crate) struct DirectChannel {
     channel: Arc<lapin::Channel>,
     state: Mutex<State>,
 }
@@ -71,8 +71,8 @@ impl Watched {
     }
 }
 
-impl UnconfirmedChannel {
-    pub(super) async fn open(live: &Live) -> Result<Self, Failure> {
+impl DirectChannel {
+    pub(crate) async fn open(live: &Live) -> Result<Self, Failure> {
         Ok(Self {
             channel: Arc::new(live.channel().await?),
             state: Mutex::default(),
@@ -80,42 +80,42 @@ impl UnconfirmedChannel {
     }
 
     /// Whether the broker has left it open.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.channel.status().connected()
     }
 
     /// Whether anybody still asks.
-    pub(super) fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         !self.state().watched.is_empty()
     }
 
     /// Writes a message, unless it was withdrawn or does not fit into AMQP. Gives it back if the
     /// channel takes none now.
-    pub(super) fn write(&self, job: Job) -> Option<Job> {
-        if !self.is_open() || !self.state().has_room() {
+    pub(crate) fn write(&self, job: Job) -> Option<Job> {
+        if !self.is_open() || !self.state().has_slot() {
             return Some(job);
         }
         // What can't be written has its verdict, and is done with as well.
-        let Ready {
+        let Prepared {
             id,
             encoded,
             mandatory,
             slip,
-            // It is counted by its caller from here on, who has a place to wait in.
+            // It is counted by its caller from here on, who has a slot to wait in.
             permit: _,
-        } = job.ready()?;
+        } = job.prepare()?;
         let mut state = self.state();
         if state.ended {
             slip.fill(Verdict::Lost);
             return None;
         }
         state.watch(id, slip);
-        state.begin(publish(Arc::clone(&self.channel), encoded, mandatory));
+        state.begin(write(Arc::clone(&self.channel), encoded, mandatory));
         None
     }
 
     /// Takes what the broker returned; lapin tells nobody when it comes.
-    pub(super) fn take_returned(&self) {
+    pub(crate) fn take_returned(&self) {
         // Ready at once: outside confirm mode there is nothing to wait for.
         let returned = self.channel.wait_for_confirms().now_or_never();
         for message in returned.and_then(Result::ok).into_iter().flatten() {
@@ -127,14 +127,14 @@ impl UnconfirmedChannel {
     }
 
     /// Forgets those nobody asks about any more: their replies came, or their time was up.
-    pub(super) fn forget_abandoned(&self) {
+    pub(crate) fn forget_abandoned(&self) {
         self.state()
             .watched
             .retain(|_, watched| watched.is_asked_about());
     }
 
     /// Ends the channel: nobody knows what became of what was written to it.
-    pub(super) fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         let mut state = self.state();
         state.ended = true;
         state.milestones.clear();
@@ -148,9 +148,9 @@ impl UnconfirmedChannel {
     }
 }
 
-impl fmt::Debug for UnconfirmedChannel {
+impl fmt::Debug for DirectChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnconfirmedChannel")
+        f.debug_struct("DirectChannel")
             .field("watched", &self.state().watched.len())
             .finish_non_exhaustive()
     }
@@ -159,11 +159,11 @@ impl fmt::Debug for UnconfirmedChannel {
 impl State {
     fn watch(&mut self, id: String, slip: Slip) {
         match self.watched.entry(id) {
-            Entry::Vacant(place) => {
+            Entry::Vacant(entry) => {
                 let more = Vec::new();
-                place.insert(Watched { first: slip, more });
+                entry.insert(Watched { first: slip, more });
             }
-            Entry::Occupied(place) => place.into_mut().more.push(slip),
+            Entry::Occupied(entry) => entry.into_mut().more.push(slip),
         }
     }
 
@@ -187,18 +187,23 @@ impl State {
     }
 
     /// Whether lapin holds few enough unwritten messages to take another.
-    fn has_room(&mut self) -> bool {
+    fn has_slot(&mut self) -> bool {
         if self.ended {
             return false;
         }
-        while self.published - self.written >= WINDOW / 2
+        while self.unwritten() >= IN_FLIGHT_MAX / 2
             && let Some((number, write)) = self.milestones.front_mut()
             && write.as_mut().now_or_never().is_some()
         {
             self.written = *number;
             self.milestones.pop_front();
         }
-        self.published - self.written < WINDOW
+        self.unwritten() < IN_FLIGHT_MAX
+    }
+
+    /// Publishes that lapin may hold unwritten.
+    fn unwritten(&self) -> usize {
+        usize::try_from(self.published - self.written).unwrap_or(usize::MAX)
     }
 }
 
@@ -208,21 +213,21 @@ mod tests {
     use std::future::{pending, ready};
 
     #[test]
-    fn what_is_written_at_once_takes_up_no_room() {
+    fn what_is_written_at_once_takes_up_no_slot() {
         let mut state = State::default();
-        for _ in 0..4 * WINDOW {
-            assert!(state.has_room());
+        for _ in 0..4 * IN_FLIGHT_MAX {
+            assert!(state.has_slot());
             state.begin(ready(Ok(Confirmation::NotRequested)));
         }
     }
 
     #[test]
-    fn no_more_than_the_window_is_unwritten() {
+    fn no_more_than_512_are_unwritten() {
         let mut state = State::default();
-        for _ in 0..WINDOW {
-            assert!(state.has_room());
+        for _ in 0..IN_FLIGHT_MAX {
+            assert!(state.has_slot());
             state.begin(pending());
         }
-        assert!(!state.has_room());
+        assert!(!state.has_slot());
     }
 }

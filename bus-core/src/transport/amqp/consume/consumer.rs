@@ -1,19 +1,14 @@
-//! Consumes one queue for as long as it is wanted, over as many channels as that takes.
+//! One consumer of one queue, over as many channels as that takes.
 
-use super::{
-    absences::{Absence, Absences},
-    acks,
-    convert::decode,
-    failure::{Failure, FailureKind},
-    link::{Link, Live, Pauses},
-    topology::{self, DeclareError},
+use super::{Consumers, absences::Absence, acks, deliveries::HandedOver};
+use crate::transport::{
+    Delivery, SettleOrder, Settler, Source,
+    amqp::{
+        connect::{Backoff, Failure, FailureKind, Live},
+        convert::decode,
+        topology::{self, DeclareError},
+    },
 };
-use crate::{
-    error::SetupError,
-    limits,
-    transport::{Deliveries, Delivery, SettleOrder, Settler, Source},
-};
-use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt};
 use lapin::{
     Channel,
@@ -21,7 +16,6 @@ use lapin::{
     types::{FieldTable, ShortString},
 };
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -30,9 +24,9 @@ use std::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 /// How long a queue may take to agree to the end of a consumer.
 const CANCEL_WITHIN: Duration = Duration::from_secs(2);
@@ -40,143 +34,15 @@ const CANCEL_WITHIN: Duration = Duration::from_secs(2);
 /// How long a consumer may take to end once the broker has agreed to it.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
-/// The deliveries of one queue.
-pub(super) struct AmqpDeliveries {
-    handed_over: mpsc::Receiver<HandedOver>,
-    generation: Arc<AtomicU64>,
-    stop: CancellationToken,
-    task: TaskTracker,
-}
-
-/// A delivery, and the channel it came from.
-struct HandedOver {
-    generation: u64,
-    delivery: Delivery,
-}
-
-#[async_trait]
-impl Deliveries for AmqpDeliveries {
-    async fn next(&mut self) -> Option<Delivery> {
-        loop {
-            let HandedOver {
-                generation,
-                delivery,
-            } = self.handed_over.recv().await?;
-            // One of a channel that is gone is delivered again on the present one.
-            if generation == self.generation.load(Ordering::Acquire) {
-                return Some(delivery);
-            }
-        }
-    }
-
-    async fn stop(&mut self) {
-        self.stop.cancel();
-        self.handed_over.close();
-        while self.handed_over.try_recv().is_ok() {}
-        self.task.wait().await;
-    }
-}
-
-impl Drop for AmqpDeliveries {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-impl fmt::Debug for AmqpDeliveries {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AmqpDeliveries").finish_non_exhaustive()
-    }
-}
-
-/// What consumers of one transport share.
-#[derive(Debug, Clone)]
-pub(super) struct Consumers {
-    pub(super) link: Link,
-    pub(super) tasks: TaskTracker,
-    pub(super) closing: CancellationToken,
-    pub(super) connect_within: Duration,
-    pub(super) absences: Absences,
-    /// For error messages.
-    pub(super) address: Arc<str>,
-}
-
-impl Consumers {
-    /// Consumes `source` until stopped.
-    pub(super) async fn consume(&self, source: Source) -> Result<AmqpDeliveries, SetupError> {
-        if source.prefetch == 0 {
-            return Err(SetupError::setting(
-                "prefetch",
-                "0 means without limit to the broker; it must be at least 1",
-            ));
-        }
-        let stop = self.closing.child_token();
-        let (sender, handed_over) = mpsc::channel(source.prefetch.into());
-        let generation = Arc::new(AtomicU64::new(0));
-        let task = Task {
-            consumers: self.clone(),
-            source,
-            handed_over: sender,
-            generation: Arc::clone(&generation),
-            stop: stop.clone(),
-        };
-        let first = self.retried(|live, until| attach_to(live, &task.source, Some(until)));
-        let first = first.await?;
-        let tracker = TaskTracker::new();
-        tracker.spawn(self.tasks.track_future(task.run(first)));
-        tracker.close();
-        Ok(AmqpDeliveries {
-            handed_over,
-            generation,
-            stop,
-            task: tracker,
-        })
-    }
-
-    /// Does something on the connection, again if that fails for a passing reason, until
-    /// `connect_within` is over. An attempt is told until when a queue may take to answer it, for
-    /// which even the last one has [`limits::CONNECT_TIMEOUT`].
-    pub(super) async fn retried<T, F>(
-        &self,
-        attempt: impl Fn(Arc<Live>, Instant) -> F,
-    ) -> Result<T, SetupError>
-    where
-        F: Future<Output = Result<T, DeclareError>>,
-    {
-        let deadline = Instant::now() + self.connect_within;
-        let mut link = self.link.clone();
-        let mut last = Failure::transient("there was no connection");
-        let mut pauses = Pauses::new();
-        while let Ok(live) = timeout_at(deadline, link.up()).await {
-            let until = deadline.max(Instant::now() + limits::CONNECT_TIMEOUT);
-            match attempt(live.ok_or(SetupError::Closed)?, until).await {
-                Ok(done) => return Ok(done),
-                Err(DeclareError::Setup(error)) => return Err(error),
-                Err(DeclareError::Link(failure)) => last = failure,
-            }
-            let pause = pauses.next();
-            if Instant::now() + pause >= deadline {
-                break;
-            }
-            sleep(pause).await;
-        }
-        Err(SetupError::Unreachable {
-            server: "RabbitMQ",
-            address: self.address.to_string(),
-            source: last.into(),
-        })
-    }
-}
-
 /// A consumer on a channel of its own.
-struct Attached {
+pub(super) struct Attached {
     channel: Arc<Channel>,
     consumer: lapin::Consumer,
     tag: ShortString,
 }
 
 /// Declares the queue and consumes it; the queue may take `until` to answer.
-async fn attach_to(
+pub(super) async fn attach(
     live: Arc<Live>,
     source: &Source,
     until: Option<Instant>,
@@ -222,22 +88,24 @@ impl Drop for CloseOnDrop {
     }
 }
 
-struct Task {
-    consumers: Consumers,
-    source: Source,
-    handed_over: mpsc::Sender<HandedOver>,
-    generation: Arc<AtomicU64>,
-    stop: CancellationToken,
+/// A queue that is consumed, until it is told to stop.
+pub(super) struct Consumer {
+    pub(super) consumers: Consumers,
+    pub(super) source: Source,
+    pub(super) handed_over: mpsc::Sender<HandedOver>,
+    /// The generation of the present channel: what was handed over from an earlier one is stale.
+    pub(super) generation: Arc<AtomicU64>,
+    pub(super) stop: CancellationToken,
 }
 
-/// Why a consumer ended.
+/// The end of a consumer on one channel.
 enum End {
     Stopped,
     Lost(String),
 }
 
-impl Task {
-    async fn run(self, first: Attached) {
+impl Consumer {
+    pub(super) async fn run(self, first: Attached) {
         let mut attached = first;
         loop {
             let End::Lost(reason) = self.pump(attached).await else {
@@ -262,11 +130,11 @@ impl Task {
     /// A new consumer, however long it takes; `None` once the transport is closed.
     async fn attach_again(&self, absence: &Absence) -> Option<Attached> {
         let mut link = self.consumers.link.clone();
-        let mut pauses = Pauses::new();
+        let mut backoff = Backoff::new();
         loop {
-            sleep(pauses.next()).await;
+            sleep(backoff.next()).await;
             let live = link.up().await?;
-            match attach_to(live, &self.source, None).await {
+            match attach(live, &self.source, None).await {
                 Ok(attached) => return Some(attached),
                 Err(DeclareError::Setup(error)) => {
                     absence.because(&error.to_string());

@@ -1,24 +1,29 @@
-//! The task that publishes, and the handle that feeds it.
+//! Publishing: the handle that takes messages, and the task that owns the two lines they leave by.
 //!
-//! One task owns the lines, one with confirms and one without: lapin mixes up the confirms of a
-//! channel that several tasks publish on. Messages wait in its queue, not in lapin's, so that they
+//! One line has confirms and the other has none. One task owns both: lapin mixes up the confirms of
+//! a channel that several tasks publish on. Messages wait in its queue, not in lapin's, so that they
 //! can still be withdrawn and expire. Neither line waits for the other, nor is lost with it.
 
-use super::{
+mod confirmed;
+mod direct;
+mod job;
+mod line;
+
+use self::{
     confirmed::{ConfirmedLine, Step},
-    direct::{Direct, DirectLine},
-    link::Link,
+    direct::{CallerChannel, DirectLine},
+    job::Job,
 };
 use crate::{
-    limits,
-    transport::{Outgoing, Receipt, Slip, Verdict},
+    limits::UNCONFIRMED_MAX,
+    transport::{Outgoing, Receipt, Verdict, amqp::connect::Link},
 };
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -33,28 +38,20 @@ const RETURNS_EVERY: Duration = Duration::from_millis(5);
 /// Messages taken from the queue before confirms are looked at again.
 const BATCH: usize = 64;
 
-/// A message, its slip, and its place among [`limits::UNCONFIRMED_MAX`].
-pub(super) struct Job {
-    pub(super) outgoing: Outgoing,
-    pub(super) slip: Slip,
-    pub(super) permit: OwnedSemaphorePermit,
-}
-
-impl Job {
-    pub(super) fn refuse(self, verdict: Verdict) {
-        self.slip.fill(verdict);
-    }
-}
+/// Messages in lapin's hands on one channel at once: without confirms the unwritten ones, with them
+/// the unconfirmed ones. Enough to keep the broker busy, few enough that little of what lapin holds
+/// is stale once a blocked connection writes again.
+const IN_FLIGHT_MAX: usize = 512;
 
 /// Feeds the publisher's task.
 #[derive(Debug)]
 pub(super) struct Publisher {
     link: Link,
     jobs: mpsc::UnboundedSender<Job>,
-    direct: Direct,
+    direct: CallerChannel,
     /// Tells the task that there is something to watch.
     written: Arc<Notify>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     drain: CancellationToken,
     tasks: TaskTracker,
     abandon: CancellationToken,
@@ -64,7 +61,7 @@ impl Publisher {
     /// Starts the task; it ends when `abandon` is cancelled, or after [`close`](Self::close).
     pub(super) fn start(link: Link, confirm_timeout: Duration, abandon: CancellationToken) -> Self {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        let (direct, written) = (Direct::default(), Arc::new(Notify::new()));
+        let (direct, written) = (CallerChannel::default(), Arc::new(Notify::new()));
         let drain = CancellationToken::new();
         let tasks = TaskTracker::new();
         let task = Task {
@@ -84,7 +81,7 @@ impl Publisher {
             jobs,
             direct,
             written,
-            places: Arc::new(Semaphore::new(limits::UNCONFIRMED_MAX)),
+            permits: Arc::new(Semaphore::new(UNCONFIRMED_MAX)),
             drain,
             tasks,
             abandon,
@@ -97,7 +94,7 @@ impl Publisher {
             slip.fill(Verdict::Busy);
             return receipt;
         }
-        let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             slip.fill(Verdict::Busy);
             return receipt;
         };
@@ -153,7 +150,8 @@ struct Task {
     drain: CancellationToken,
 }
 
-enum Event {
+/// What the task wakes up for.
+enum Wake {
     Link,
     Jobs(usize),
     Confirmed(Step),
@@ -182,30 +180,30 @@ impl Task {
             if draining && idle && self.jobs.is_empty() {
                 break;
             }
-            let event = tokio::select! {
-                () = self.link.changed() => Event::Link,
-                count = self.jobs.recv_many(&mut batch, BATCH), if !self.jobs.is_closed() || !self.jobs.is_empty() => Event::Jobs(count),
-                step = self.confirmed.next() => Event::Confirmed(step),
-                () = self.direct.opened() => Event::Opened,
-                _ = sweep.tick(), if !idle || watched => Event::Sweep,
-                _ = returns.tick(), if watched => Event::Returns,
-                () = self.written.notified(), if !watched => Event::Written,
-                () = self.drain.cancelled(), if !draining => Event::Drain,
-                () = abandon.cancelled() => Event::Abandon,
+            let wake = tokio::select! {
+                () = self.link.changed() => Wake::Link,
+                count = self.jobs.recv_many(&mut batch, BATCH), if !self.jobs.is_closed() || !self.jobs.is_empty() => Wake::Jobs(count),
+                step = self.confirmed.next() => Wake::Confirmed(step),
+                () = self.direct.opened() => Wake::Opened,
+                _ = sweep.tick(), if !idle || watched => Wake::Sweep,
+                _ = returns.tick(), if watched => Wake::Returns,
+                () = self.written.notified(), if !watched => Wake::Written,
+                () = self.drain.cancelled(), if !draining => Wake::Drain,
+                () = abandon.cancelled() => Wake::Abandon,
             };
-            match event {
-                Event::Link => self.follow_link(),
-                Event::Jobs(0) => draining = true, // The transport was dropped.
-                Event::Jobs(_) => batch.drain(..).for_each(|job| self.push(job)),
-                Event::Confirmed(step) => self.confirmed.take(step),
-                Event::Opened | Event::Written => {} // There is something to write, or to watch.
-                Event::Sweep => self.sweep(),
-                Event::Returns => self.direct.take_returned(),
-                Event::Drain => {
+            match wake {
+                Wake::Link => self.follow_link(),
+                Wake::Jobs(0) => draining = true, // The transport was dropped.
+                Wake::Jobs(_) => batch.drain(..).for_each(|job| self.push(job)),
+                Wake::Confirmed(step) => self.confirmed.take(step),
+                Wake::Opened | Wake::Written => {} // There is something to write, or to watch.
+                Wake::Sweep => self.sweep(),
+                Wake::Returns => self.direct.take_returned(),
+                Wake::Drain => {
                     draining = true;
                     self.jobs.close();
                 }
-                Event::Abandon => break,
+                Wake::Abandon => break,
             }
         }
         self.end();
@@ -226,10 +224,7 @@ impl Task {
 
     fn sweep(&mut self) {
         let now = Instant::now();
-        let is_over = |job: &Job| {
-            let deadline = job.outgoing.deadline;
-            job.slip.abandoned() || deadline.is_some_and(|deadline| deadline <= now)
-        };
+        let is_over = |job: &Job| job.is_over(now);
         self.confirmed.sweep(now, is_over);
         self.direct.sweep(is_over);
     }

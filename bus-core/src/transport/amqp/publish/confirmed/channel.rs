@@ -1,21 +1,23 @@
-//! One channel in confirm mode and what was written to it.
+//! One channel in confirm mode: which messages it takes, what was written to it, and what came of
+//! that.
 
 use super::{
     confirms::Confirms,
-    convert::{Encoded, encode},
-    failure::Failure,
-    ledger::{Ledger, Resolution},
-    link::Live,
-    publisher::Job,
-    topology,
+    verdicts::{Resolution, Undecided},
 };
-use crate::transport::{Slip, Verdict};
+use crate::transport::{
+    Slip, Verdict,
+    amqp::{
+        connect::{Failure, Live},
+        publish::{
+            IN_FLIGHT_MAX,
+            job::{Job, id_of, write},
+        },
+        topology,
+    },
+};
 use futures_util::future::BoxFuture;
-use lapin::{
-    Confirmation,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
-    types::ShortString,
-};
+use lapin::{Confirmation, options::ConfirmSelectOptions, types::ShortString};
 use std::{
     collections::HashSet,
     sync::Arc,
@@ -24,18 +26,14 @@ use std::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Publishes written and unconfirmed at once. Enough to keep the broker busy, few enough that
-/// little of what lapin holds is stale once a blocked connection writes again.
-const WINDOW: usize = 512;
-
-/// A message on its way: who asks about it, since when.
-pub(super) struct Ticket {
+/// A message that was written and has no verdict: who asks about it, since when.
+struct Written {
     slip: Slip,
-    written: Instant,
+    at: Instant,
     _permit: OwnedSemaphorePermit,
 }
 
-/// What to do with a message next.
+/// The next step of a message that waits.
 pub(super) enum Admission {
     /// Write it.
     Now,
@@ -45,11 +43,11 @@ pub(super) enum Admission {
     Asking,
 }
 
-pub(super) struct ConfirmChannel {
+pub(super) struct ConfirmedChannel {
     live: Arc<Live>,
     channel: Arc<lapin::Channel>,
     confirms: Confirms,
-    ledger: Ledger<Ticket>,
+    undecided: Undecided<Written>,
     order: u64,
     exchanges: HashSet<String>,
     /// Finding out whether an exchange exists, before the first publish to it: a publish to one
@@ -58,7 +56,7 @@ pub(super) struct ConfirmChannel {
 }
 
 /// Something happened on the channel.
-pub(super) enum Progress {
+pub(crate) enum Progress {
     /// Verdicts were given.
     Resolved {
         /// The `message_id` of each.
@@ -70,7 +68,7 @@ pub(super) enum Progress {
     Exchange { name: String, found: bool },
 }
 
-impl ConfirmChannel {
+impl ConfirmedChannel {
     pub(super) async fn open(live: Arc<Live>) -> Result<Box<Self>, Failure> {
         let channel = live.channel().await?;
         live.answer(channel.confirm_select(ConfirmSelectOptions::default()))
@@ -79,7 +77,7 @@ impl ConfirmChannel {
             live,
             channel: Arc::new(channel),
             confirms: Confirms::default(),
-            ledger: Ledger::default(),
+            undecided: Undecided::default(),
             order: 0,
             exchanges: HashSet::new(),
             asking: None,
@@ -91,27 +89,27 @@ impl ConfirmChannel {
     }
 
     pub(super) fn unconfirmed(&self) -> usize {
-        self.ledger.len()
+        self.undecided.len()
     }
 
     /// When the oldest unconfirmed message was written.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        self.ledger.oldest().map(|ticket| ticket.written)
+        self.undecided.oldest().map(|written| written.at)
     }
 
     /// When the newest message without a verdict was written.
     pub(super) fn newest(&self) -> Option<Instant> {
-        self.ledger.newest().map(|ticket| ticket.written)
+        self.undecided.newest().map(|written| written.at)
     }
 
     /// Whether a message of this id is on its way.
     pub(super) fn carries(&self, id: &str) -> bool {
-        self.ledger.contains(id)
+        self.undecided.contains(id)
     }
 
     /// Whether the channel takes any message now.
-    pub(super) fn has_room(&self) -> bool {
-        self.ledger.len() < WINDOW && self.is_open()
+    pub(super) fn has_slot(&self) -> bool {
+        self.undecided.len() < IN_FLIGHT_MAX && self.is_open()
     }
 
     /// Whether the channel takes this message now.
@@ -149,19 +147,20 @@ impl ConfirmChannel {
 
     /// Writes a message, unless it was withdrawn, is past its deadline or does not fit into AMQP.
     pub(super) fn write(&mut self, job: Job) {
-        let Some(ready) = job.ready() else {
+        let Some(prepared) = job.prepare() else {
             return;
         };
         self.order += 1;
-        let ticket = Ticket {
-            slip: ready.slip,
-            written: Instant::now(),
-            _permit: ready.permit,
+        let written = Written {
+            slip: prepared.slip,
+            at: Instant::now(),
+            _permit: prepared.permit,
         };
-        self.ledger
-            .write(self.order, ready.id, ready.mandatory, ticket);
-        let publish = publish(Arc::clone(&self.channel), ready.encoded, ready.mandatory);
-        self.confirms.start(self.order, publish);
+        let mandatory = prepared.mandatory;
+        self.undecided
+            .write(self.order, prepared.id, mandatory, written);
+        let write = write(Arc::clone(&self.channel), prepared.encoded, mandatory);
+        self.confirms.start(self.order, write);
     }
 
     /// Waits for confirms, or for an exchange that was asked for.
@@ -214,8 +213,8 @@ impl ConfirmChannel {
             })
             .collect();
         let mut ids = Vec::new();
-        for (id, ticket, verdict) in self.ledger.resolve(round) {
-            ticket.slip.fill(verdict);
+        for (id, written, verdict) in self.undecided.resolve(round) {
+            written.slip.fill(verdict);
             ids.push(id);
         }
         Progress::Resolved { ids, ended }
@@ -223,88 +222,8 @@ impl ConfirmChannel {
 
     /// Ends the channel: what has no verdict is lost.
     pub(super) fn give_up(self: Box<Self>) {
-        for ticket in self.ledger.into_tickets() {
-            ticket.slip.fill(Verdict::Lost);
+        for written in self.undecided.into_written() {
+            written.slip.fill(Verdict::Lost);
         }
     }
-}
-
-/// A message that can be written, and is about to be.
-pub(super) struct Ready {
-    pub(super) id: String,
-    pub(super) encoded: Encoded,
-    pub(super) mandatory: bool,
-    pub(super) slip: Slip,
-    pub(super) permit: OwnedSemaphorePermit,
-}
-
-impl Job {
-    /// Makes a message ready to be written; gives the verdict and `None` if it was withdrawn, is
-    /// past its deadline or does not fit into AMQP.
-    pub(super) fn ready(self) -> Option<Ready> {
-        let Self {
-            mut outgoing,
-            slip,
-            permit,
-        } = self;
-        let properties = &mut outgoing.message.properties;
-        if let Some(deadline) = outgoing.deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                slip.fill(Verdict::NotWritten);
-                return None;
-            }
-            properties.expiration = Some(left);
-        }
-        let id = properties
-            .message_id
-            .get_or_insert_with(|| uuid::Uuid::now_v7().to_string())
-            .clone();
-        let Ok(encoded) = encode(outgoing.message) else {
-            tracing::error!("a message was not sent: a name or property is too long for AMQP");
-            slip.fill(Verdict::NotWritten);
-            return None;
-        };
-        if slip.abandoned() || !slip.begin_write() {
-            slip.fill(Verdict::NotWritten);
-            return None;
-        }
-        Some(Ready {
-            id,
-            encoded,
-            mandatory: outgoing.mandatory,
-            slip,
-            permit,
-        })
-    }
-}
-
-/// Publishes, and waits for the confirm. Only the message's first bytes are on their way when this
-/// was polled once, but in their place: lapin allots the delivery tag and queues the frames in the
-/// first poll, which happens in the one task that owns the channel.
-pub(super) async fn publish(
-    channel: Arc<lapin::Channel>,
-    message: Encoded,
-    mandatory: bool,
-) -> lapin::Result<Confirmation> {
-    let options = BasicPublishOptions {
-        mandatory,
-        immediate: false,
-    };
-    channel
-        .basic_publish(
-            message.exchange,
-            message.routing_key,
-            options,
-            &message.body,
-            message.properties,
-        )
-        .await?
-        .await
-}
-
-/// The `message_id` of a returned message: each has one, see [`Job::ready`].
-pub(super) fn id_of(returned: &lapin::message::BasicReturnMessage) -> Option<String> {
-    let id = returned.delivery.properties.message_id().as_ref()?;
-    Some(id.as_str().to_owned())
 }

@@ -6,8 +6,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// The absences of all consumers of one transport.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Absences(Arc<Mutex<Noted>>);
+pub(crate) struct Absences(Arc<Mutex<Noted>>);
 
 #[derive(Debug, Default)]
 struct Noted {
@@ -39,7 +40,7 @@ impl Absences {
     }
 
     /// Queue and reason.
-    pub(super) fn all(&self) -> BTreeMap<String, String> {
+    pub(crate) fn all(&self) -> BTreeMap<String, String> {
         self.noted().absent.values().cloned().collect()
     }
 

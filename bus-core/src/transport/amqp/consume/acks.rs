@@ -1,4 +1,4 @@
-//! Tells the broker what was settled, in as few frames as is safe.
+//! Acknowledging: the broker is told what was settled, in as few frames as is safe.
 //!
 //! `basic.ack` with `multiple` settles every delivery up to a tag, so it may only be sent when all
 //! of those are settled, in this order, on this channel: one task per channel sends them all.
@@ -30,7 +30,7 @@ enum Frame {
     Requeue { tag: u64 },
 }
 
-/// What is settled and what is not, of one channel. Delivery tags count from 1 without gaps, so
+/// The settled and the unsettled deliveries of one channel. Delivery tags count from 1 without gaps, so
 /// what is not settled shows as gaps; there are at most as many as the prefetch.
 #[derive(Debug, Default)]
 struct Tally {

@@ -1,0 +1,163 @@
+//! One connection to the broker that is always being kept up.
+//!
+//! lapin's own recovery is not used: it leaves confirms pending and consumers silent. Here any sign
+//! that the connection is lost drops it and makes a new one, for ever, one attempt at a time.
+
+use super::{
+    failure::{Failure, is_of_one_channel},
+    live::Live,
+    open::{Broker, Opened, open_first, reopen},
+};
+use crate::error::SetupError;
+use futures_util::StreamExt;
+use lapin::Event;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How often the state of a connection is looked at, for changes that lapin announces nowhere.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// How long the broker may take to agree to the end of a connection.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// The connection there is, or the reason why there is none.
+#[derive(Debug, Clone)]
+pub(crate) enum LinkState {
+    Up(Arc<Live>),
+    Down(Arc<str>),
+    Closed,
+}
+
+/// A connection that is always being kept up.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    state: watch::Receiver<LinkState>,
+}
+
+impl Link {
+    /// Makes the first connection and keeps it up until `closing`.
+    ///
+    /// # Errors
+    /// The broker refuses us, or can't be reached within `connect_within`.
+    pub(crate) async fn connect(
+        broker: Arc<Broker>,
+        role: &'static str,
+        tasks: &TaskTracker,
+        closing: CancellationToken,
+    ) -> Result<Self, SetupError> {
+        let opened = open_first(&broker, role).await?;
+        let (sender, state) = watch::channel(LinkState::Up(Arc::clone(&opened.live)));
+        tasks.spawn(keep_up(broker, role, opened, sender, closing));
+        Ok(Self { state })
+    }
+
+    /// The state now.
+    pub(crate) fn state(&self) -> LinkState {
+        self.state.borrow().clone()
+    }
+
+    /// Whether the broker takes no messages on the connection there is.
+    pub(crate) fn is_blocked(&self) -> bool {
+        matches!(&*self.state.borrow(), LinkState::Up(live) if live.is_blocked())
+    }
+
+    /// Waits for another state.
+    pub(crate) async fn changed(&mut self) {
+        if self.state.changed().await.is_err() {
+            // The supervisor is gone, and with it every change.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits for a connection; `None` once closed.
+    pub(crate) async fn up(&mut self) -> Option<Arc<Live>> {
+        let state = self
+            .state
+            .wait_for(|state| !matches!(state, LinkState::Down(_)))
+            .await
+            .ok()?;
+        match &*state {
+            LinkState::Up(live) => Some(Arc::clone(live)),
+            LinkState::Down(_) | LinkState::Closed => None,
+        }
+    }
+}
+
+async fn keep_up(
+    broker: Arc<Broker>,
+    role: &'static str,
+    mut opened: Opened,
+    state: watch::Sender<LinkState>,
+    closing: CancellationToken,
+) {
+    tracing::info!(
+        connection = role,
+        address = opened.address,
+        "connected to RabbitMQ"
+    );
+    loop {
+        let reason = tokio::select! {
+            reason = lost(&mut opened) => reason,
+            () = closing.cancelled() => {
+                state.send_replace(LinkState::Closed);
+                // A blocked connection would never agree to its end.
+                let _ = timeout(CLOSE_WITHIN, opened.live.close()).await;
+                opened.live.cut();
+                return;
+            }
+        };
+        tracing::warn!(
+            connection = role,
+            address = opened.address,
+            reason,
+            "lost the connection to RabbitMQ"
+        );
+        state.send_replace(LinkState::Down(reason.into()));
+        opened.live.cut();
+        opened = tokio::select! {
+            opened = reopen(&broker, role) => opened,
+            () = closing.cancelled() => {
+                state.send_replace(LinkState::Closed);
+                return;
+            }
+        };
+        metrics::counter!("replybus_reconnects_total", "connection" => role).increment(1);
+        tracing::info!(
+            connection = role,
+            address = opened.address,
+            "connected to RabbitMQ again"
+        );
+        state.send_replace(LinkState::Up(Arc::clone(&opened.live)));
+    }
+}
+
+/// Follows a connection until it is lost, and says why.
+async fn lost(opened: &mut Opened) -> String {
+    let live = &opened.live;
+    let status = live.status();
+    let mut check = tokio::time::interval(CHECK_EVERY);
+    loop {
+        tokio::select! {
+            event = opened.events.next() => match event {
+                Some(Event::ConnectionBlocked(reason)) => live.block(Some(reason)),
+                Some(Event::ConnectionUnblocked) => live.block(None),
+                // An error of one channel is told to those who use it.
+                Some(Event::Error(error)) if !is_of_one_channel(&error) => {
+                    return Failure::from(error).to_string();
+                }
+                Some(_) => {}
+                None => return "the connection ended".to_owned(),
+            },
+            Some(reason) = opened.broken.recv() => return reason,
+            _ = check.tick() => {
+                if !status.connected() {
+                    return "the connection ended".to_owned();
+                }
+                if status.blocked() != live.is_blocked() {
+                    live.block(status.blocked().then(|| "no reason given".to_owned()));
+                }
+            }
+        }
+    }
+}

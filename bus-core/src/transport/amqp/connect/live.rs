@@ -1,0 +1,135 @@
+//! One connection while it is up, as those who work on it see it.
+
+use super::{failure::Failure, socket::Socket};
+use crate::limits::CONNECT_TIMEOUT;
+use lapin::{Connection, ConnectionStatus};
+use std::{fmt, pin::pin, sync::Arc};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout, timeout_at},
+};
+
+/// A connection that is up, until it is not.
+pub(crate) struct Live {
+    connection: Connection,
+    socket: Socket,
+    blocked: watch::Sender<Option<Arc<str>>>,
+    broken: mpsc::Sender<String>,
+}
+
+impl Live {
+    /// Takes over an open connection. Reasons to drop it come out of the receiver.
+    pub(super) fn over(connection: Connection, socket: Socket) -> (Self, mpsc::Receiver<String>) {
+        let (broken, reasons) = mpsc::channel(1);
+        let live = Self {
+            connection,
+            socket,
+            blocked: watch::Sender::default(),
+            broken,
+        };
+        (live, reasons)
+    }
+
+    /// Asks for the connection to be dropped and made anew.
+    fn fail(&self, reason: impl Into<String>) {
+        // When one reason is on its way already, another adds nothing.
+        let _ = self.broken.try_send(reason.into());
+    }
+
+    /// The reason why the broker takes no messages on this connection, if it does not.
+    pub(crate) fn blocked(&self) -> Option<Arc<str>> {
+        self.blocked.borrow().clone()
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.borrow().is_some()
+    }
+
+    /// Notes that the broker takes no messages, or takes them again.
+    pub(super) fn block(&self, reason: Option<String>) {
+        match &reason {
+            Some(reason) => tracing::warn!(reason, "RabbitMQ takes no messages for now"),
+            None => tracing::info!("RabbitMQ takes messages again"),
+        }
+        self.blocked.send_replace(reason.map(Into::into));
+    }
+
+    pub(super) fn status(&self) -> &ConnectionStatus {
+        self.connection.status()
+    }
+
+    /// Asks the broker to end the connection, and waits until it agrees.
+    pub(super) async fn close(&self) {
+        // What can't be closed is closed already.
+        let _ = self.connection.close(200, "closed".into()).await;
+    }
+
+    /// Ends the connection without asking.
+    pub(super) fn cut(&self) {
+        self.socket.cut();
+    }
+
+    /// A new channel, within [`CONNECT_TIMEOUT`].
+    pub(crate) async fn channel(&self) -> Result<lapin::Channel, Failure> {
+        self.answer(self.connection.create_channel()).await
+    }
+
+    /// A new channel, however long the broker takes, which says nothing of the connection.
+    pub(crate) async fn channel_without_bound(&self) -> Result<lapin::Channel, Failure> {
+        Ok(self.connection.create_channel().await?)
+    }
+
+    /// The broker's answer to a request that it can answer itself, such as to open a channel. None
+    /// in [`CONNECT_TIMEOUT`] means that the connection is dead, whatever TCP says.
+    pub(crate) async fn answer<T>(
+        &self,
+        request: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, Failure> {
+        match timeout(CONNECT_TIMEOUT, request).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => {
+                let reason = format!("no answer within {CONNECT_TIMEOUT:?}");
+                self.fail(reason.clone());
+                Err(Failure::transient(reason))
+            }
+        }
+    }
+
+    /// The broker's answer to a request that a queue must answer. That can take as long as it likes
+    /// while the connection, which others use too, is seen to be alive: until it has come or
+    /// `until` is over. The same request is waited for all the time: another would take another
+    /// channel, which can't be closed before the queue answers.
+    pub(crate) async fn answer_about_queue<T>(
+        &self,
+        queue: &str,
+        until: Option<Instant>,
+        request: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, Failure> {
+        let mut request = pin!(request);
+        let started = Instant::now();
+        loop {
+            let patience = Instant::now() + CONNECT_TIMEOUT;
+            let wake = until.map_or(patience, |until| until.min(patience));
+            if let Ok(answer) = timeout_at(wake, &mut request).await {
+                return Ok(answer?);
+            }
+            let probe = self.channel().await?;
+            let _ = self.answer(probe.close(200, "alive".into())).await;
+            if until.is_some_and(|until| until <= Instant::now()) {
+                return Err(Failure::silent(queue));
+            }
+            let waited = started.elapsed();
+            tracing::warn!(
+                queue,
+                ?waited,
+                "the queue does not answer, the connection does"
+            );
+        }
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").finish_non_exhaustive()
+    }
+}

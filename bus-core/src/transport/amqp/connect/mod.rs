@@ -1,0 +1,16 @@
+//! The connections to the broker: opened, watched, cut, and opened again, for ever.
+
+mod backoff;
+mod failure;
+mod link;
+mod live;
+mod open;
+mod socket;
+mod url;
+
+pub(super) use backoff::Backoff;
+pub(super) use failure::{Failure, FailureKind};
+pub(super) use link::{Link, LinkState};
+pub(super) use live::Live;
+pub(super) use open::Broker;
+pub(super) use url::Address;

@@ -1,0 +1,124 @@
+//! One message that is to be published: what is asked for, what is ready to be written, and the
+//! write itself.
+
+use crate::transport::{
+    Outgoing, Slip, Verdict,
+    amqp::convert::{Encoded, encode},
+};
+use lapin::{Confirmation, options::BasicPublishOptions};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// A message, its slip, and its permit: one of [`UNCONFIRMED_MAX`](crate::limits::UNCONFIRMED_MAX).
+pub(super) struct Job {
+    pub(super) outgoing: Outgoing,
+    pub(super) slip: Slip,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// A message that can be written, and is about to be.
+pub(super) struct Prepared {
+    /// Its `message_id`: each has one.
+    pub(super) id: String,
+    pub(super) encoded: Encoded,
+    pub(super) mandatory: bool,
+    pub(super) slip: Slip,
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+impl Job {
+    /// Gives a verdict on a message that is not written.
+    pub(super) fn refuse(self, verdict: Verdict) {
+        self.slip.fill(verdict);
+    }
+
+    /// Whether it is not worth writing any more.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        let deadline = self.outgoing.deadline;
+        self.slip.abandoned() || deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Makes the message ready to be written, with the time to live that is left by now; gives the
+    /// verdict and `None` if it was withdrawn, is past its deadline or does not fit into AMQP.
+    pub(super) fn prepare(self) -> Option<Prepared> {
+        let Self {
+            mut outgoing,
+            slip,
+            permit,
+        } = self;
+        let properties = &mut outgoing.message.properties;
+        if let Some(deadline) = outgoing.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                slip.fill(Verdict::NotWritten);
+                return None;
+            }
+            properties.expiration = Some(left);
+        }
+        let id = properties
+            .message_id
+            .get_or_insert_with(|| uuid::Uuid::now_v7().to_string())
+            .clone();
+        let Ok(encoded) = encode(outgoing.message) else {
+            tracing::error!("a message was not sent: a name or property is too long for AMQP");
+            slip.fill(Verdict::NotWritten);
+            return None;
+        };
+        if slip.abandoned() || !slip.begin_write() {
+            slip.fill(Verdict::NotWritten);
+            return None;
+        }
+        Some(Prepared {
+            id,
+            encoded,
+            mandatory: outgoing.mandatory,
+            slip,
+            permit,
+        })
+    }
+}
+
+/// Moves what `matches` out of `jobs`; the others keep their order.
+pub(super) fn drain_queue(
+    jobs: &mut VecDeque<Job>,
+    matches: impl Fn(&Job) -> bool,
+    taken: &mut Vec<Job>,
+) {
+    for job in std::mem::take(jobs) {
+        if matches(&job) {
+            taken.push(job);
+        } else {
+            jobs.push_back(job);
+        }
+    }
+}
+
+/// Publishes, and waits for the confirm. Only the message's first bytes are on their way when this
+/// was polled once, but in their order: lapin allots the delivery tag and queues the frames in the
+/// first poll, which happens in the one task that owns the channel if the channel has confirms.
+pub(super) async fn write(
+    channel: Arc<lapin::Channel>,
+    message: Encoded,
+    mandatory: bool,
+) -> lapin::Result<Confirmation> {
+    let options = BasicPublishOptions {
+        mandatory,
+        immediate: false,
+    };
+    channel
+        .basic_publish(
+            message.exchange,
+            message.routing_key,
+            options,
+            &message.body,
+            message.properties,
+        )
+        .await?
+        .await
+}
+
+/// The `message_id` of a returned message: each has one, see [`Job::prepare`].
+pub(super) fn id_of(returned: &lapin::message::BasicReturnMessage) -> Option<String> {
+    let id = returned.delivery.properties.message_id().as_ref()?;
+    Some(id.as_str().to_owned())
+}
