@@ -99,6 +99,12 @@ pub use event::Event;
 #[cfg(feature = "amqp")]
 pub use transport::amqp::Amqp;
 
+// Types of others that our signatures name on purpose.
+#[doc(no_inline)]
+pub use bytes::Bytes;
+#[doc(no_inline)]
+pub use tokio::time::Instant;
+
 /// Makes a trait the contract of a service.
 ///
 /// The trait's methods are `async`, take `&self` and owned arguments, and return a `Result` of two

@@ -155,7 +155,7 @@ fn publish(bus: &BusInner, request: &CallRequest) -> Receipt {
     let repeated = request.copies.begin();
     bus.transport.publish(Outgoing {
         message: request.message(&bus.app_id, bus.replies.inbox(), repeated),
-        deadline: Some(expires.into_std()),
+        deadline: Some(expires),
         mandatory: true,
         // A queue with a limit may refuse, and only a confirm tells.
         confirm: request.verb != Verb::Call || request.contract.defaults.queue_length_max.is_some(),

@@ -1,14 +1,11 @@
 //! A message on its way to the publisher, and the receipt that tells what became of it.
 
 use crate::message::Message;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// A message to publish.
 #[derive(Debug, Clone)]

@@ -10,12 +10,8 @@ use replybus::{
     limits,
     transport::{Outgoing, Settled, Transport, TransportHealth, Verdict, amqp::Amqp},
 };
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::time::{sleep, timeout};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
 
 fn through(broker: &Broker, proxy: &Proxy) -> Amqp {
     Amqp::new(broker.url_through(proxy.port))

@@ -3,13 +3,14 @@
 use crate::support::{BOUND, broker, next, number, number_of, publish, to_queue, verdict};
 use futures_util::FutureExt;
 use replybus::{
+    Instant,
     message::{Message, Properties},
     transport::{Outgoing, Settled, Transport, Verdict, Withdrawn},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const TASKS: u64 = 64;

@@ -1,11 +1,11 @@
 //! What a consumer gets, in which order, and what becomes of what it does not settle.
 
 use crate::bench::{Bench, Consumer, body, to};
-use replybus::transport::{Delivery, Outgoing, Settled, Verdict};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+use replybus::{
+    Instant,
+    transport::{Delivery, Outgoing, Settled, Verdict},
 };
+use std::{sync::Arc, time::Duration};
 
 pub(crate) async fn messages_come_in_order(bench: Arc<Bench>) {
     let queue = bench.queue();
@@ -93,7 +93,7 @@ pub(crate) async fn an_expired_message_is_not_delivered(bench: Arc<Bench>) {
     assert_eq!(bench.publish(short).await, Verdict::Confirmed);
     bench.send(&queue, &["long"]).await;
     let expired = deadline + Duration::from_millis(50);
-    tokio::time::sleep_until(expired.into()).await;
+    tokio::time::sleep_until(expired).await;
     bench.consume(&queue, 9).await.takes("long").await;
 }
 

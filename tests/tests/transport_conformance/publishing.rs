@@ -2,15 +2,12 @@
 
 use crate::bench::{Bench, body, to};
 use replybus::{
+    Instant,
     message::{Message, Properties},
     transport::{Outgoing, QueueSpec, Settled, Verdict, Withdrawn},
 };
 use replybus_tests::live::unique;
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 pub(crate) async fn a_message_arrives_as_it_was_sent(bench: Arc<Bench>) {

@@ -89,7 +89,7 @@ impl MemoryTransport {
             confirm: _,
         } = outgoing;
         let now = Instant::now();
-        let expires = if let Some(deadline) = deadline.map(Instant::from_std) {
+        let expires = if let Some(deadline) = deadline {
             let remaining = deadline.saturating_duration_since(now);
             if remaining.is_zero() {
                 return Verdict::NotWritten;

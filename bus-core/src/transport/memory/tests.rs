@@ -37,7 +37,7 @@ fn text(exchange: &str, routing_key: &str, body: &str) -> Outgoing {
 
 fn within(ttl: Duration, outgoing: Outgoing) -> Outgoing {
     Outgoing {
-        deadline: Some((Instant::now() + ttl).into_std()),
+        deadline: Some(Instant::now() + ttl),
         ..outgoing
     }
 }

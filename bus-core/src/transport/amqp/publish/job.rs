@@ -6,8 +6,8 @@ use crate::transport::{
     amqp::convert::{Encoded, encode},
 };
 use lapin::{Confirmation, options::BasicPublishOptions};
-use std::{collections::VecDeque, sync::Arc, time::Instant};
-use tokio::sync::OwnedSemaphorePermit;
+use std::{collections::VecDeque, sync::Arc};
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 /// A message, its slip, and its permit: one of [`UNCONFIRMED_MAX`](crate::limits::UNCONFIRMED_MAX).
 pub(super) struct Job {

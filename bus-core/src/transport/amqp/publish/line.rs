@@ -8,8 +8,9 @@ use futures_util::future::BoxFuture;
 use std::{
     sync::Arc,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Opens a channel on a connection.
 type Open<C> = fn(Arc<Live>) -> BoxFuture<'static, Result<C, Failure>>;

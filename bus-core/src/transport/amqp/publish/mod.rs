@@ -18,13 +18,10 @@ use crate::{
     limits::UNCONFIRMED_MAX,
     transport::{Outgoing, Receipt, Verdict, amqp::connect::Link},
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, Semaphore, mpsc},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

@@ -22,9 +22,8 @@ use std::{
     collections::HashSet,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
 };
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 /// A message that was written and has no verdict: who asks about it, since when.
 struct Written {

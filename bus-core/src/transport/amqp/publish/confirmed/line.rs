@@ -20,8 +20,9 @@ use crate::transport::{
 use std::{
     future::poll_fn,
     task::{Context, Poll},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 pub(crate) struct ConfirmedLine {
     line: Line<Box<ConfirmedChannel>>,
