@@ -10,7 +10,9 @@ mod outgoing;
 mod settler;
 
 pub use outgoing::{Outgoing, Receipt, Slip, Verdict, Withdrawn};
-pub use settler::{SettleOrder, Settled, Settler};
+pub use settler::{Acknowledger, Settled, Settler};
+
+pub(crate) use settler::{SettleOrder, settle_orders};
 
 use crate::{contract::QueueType, error::SetupError, message::Message};
 use async_trait::async_trait;

@@ -1,7 +1,7 @@
-//! The consumer's end of a queue, and the task that carries out its settlements.
+//! The consumer's end of a queue, and the task that carries out its orders.
 
 use super::queue::{Queue, Taken};
-use crate::transport::{Deliveries, Delivery, SettleOrder, Settler};
+use crate::transport::{Acknowledger, Deliveries, Delivery, SettleOrder, Settler, settle_orders};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
 use tokio::{
@@ -17,7 +17,7 @@ pub(super) struct MemoryDeliveries {
     queue: Arc<Queue>,
     consumer: u64,
     wake: Arc<Notify>,
-    orders: mpsc::UnboundedSender<SettleOrder>,
+    acknowledger: Arc<dyn Acknowledger>,
 }
 
 impl MemoryDeliveries {
@@ -25,8 +25,7 @@ impl MemoryDeliveries {
     pub(super) fn attach(queue: Arc<Queue>, connection: u64, prefetch: u16) -> Self {
         let wake = Arc::new(Notify::new());
         let consumer = queue.attach(connection, prefetch, Arc::clone(&wake));
-        // Holds no more than the prefetch: a delivery is settled once.
-        let (orders, settled) = mpsc::unbounded_channel();
+        let (acknowledger, settled) = settle_orders();
         let attached = Attached {
             queue: Arc::clone(&queue),
             consumer,
@@ -36,7 +35,7 @@ impl MemoryDeliveries {
             queue,
             consumer,
             wake,
-            orders,
+            acknowledger,
         }
     }
 }
@@ -63,7 +62,7 @@ impl Deliveries for MemoryDeliveries {
                         message,
                         redelivered,
                         received: published.unwrap_or_else(Instant::now),
-                        settler: Settler::new(tag, self.orders.clone()),
+                        settler: Settler::new(tag, Arc::clone(&self.acknowledger)),
                     });
                 }
                 // A wake-up between the look and the wait is kept for the wait.
@@ -93,7 +92,7 @@ impl fmt::Debug for MemoryDeliveries {
     }
 }
 
-/// A consumer's place in its queue, held by the task that settles. Dropped, be it with the runtime
+/// A consumer's hold on its queue, kept by the task that settles. Dropped, be it with the runtime
 /// the task ran on, it gives back all that was not settled.
 struct Attached {
     queue: Arc<Queue>,

@@ -178,8 +178,7 @@ impl Queue {
         self.lock().detach(|candidate| candidate.id == consumer);
     }
 
-    /// Removes the consumers of a connection; all they hold goes back.
-    /// What it holds that has not expired, and who consumes it.
+    /// The messages it holds that have not expired, and its consumers.
     pub(super) fn inspect(&self) -> QueueState {
         let state = self.lock();
         let now = Instant::now();
@@ -195,6 +194,7 @@ impl Queue {
         }
     }
 
+    /// Removes the consumers of a connection; all they hold goes back.
     pub(super) fn close_connection(&self, connection: u64) {
         self.lock()
             .detach(|candidate| candidate.connection == connection);

@@ -44,7 +44,7 @@ struct Tally {
 
 impl Tally {
     /// Takes in an order; what is given back to the queue is told at once.
-    fn order(&mut self, order: SettleOrder) -> Option<Frame> {
+    fn settle(&mut self, order: SettleOrder) -> Option<Frame> {
         let SettleOrder { tag, settled } = order;
         if tag > self.highest {
             self.unsettled.extend(self.highest + 1..tag);
@@ -114,7 +114,7 @@ pub(super) async fn run(
         let was_empty = tally.held.is_empty();
         let mut frames: Vec<Frame> = batch
             .drain(..)
-            .filter_map(|order| tally.order(order))
+            .filter_map(|order| tally.settle(order))
             .collect();
         if was_empty && !tally.held.is_empty() {
             due.as_mut().reset(Instant::now() + HOLD);
@@ -180,7 +180,7 @@ mod tests {
     fn acks_in_one_frame_what_has_nothing_unsettled_below() {
         let mut tally = Tally::default();
         for tag in [2, 1, 3, 5] {
-            assert_eq!(tally.order(ack(tag)), None);
+            assert_eq!(tally.settle(ack(tag)), None);
         }
         assert_eq!(
             tally.flush(),
@@ -195,7 +195,7 @@ mod tests {
                 }
             ]
         );
-        assert_eq!(tally.order(ack(4)), None);
+        assert_eq!(tally.settle(ack(4)), None);
         assert_eq!(
             tally.flush(),
             [Frame::Ack {
@@ -208,8 +208,8 @@ mod tests {
     #[test]
     fn never_names_a_tag_the_broker_is_done_with() {
         let mut tally = Tally::default();
-        assert_eq!(tally.order(ack(1)), None);
-        assert_eq!(tally.order(requeue(2)), Some(Frame::Requeue { tag: 2 }));
+        assert_eq!(tally.settle(ack(1)), None);
+        assert_eq!(tally.settle(requeue(2)), Some(Frame::Requeue { tag: 2 }));
         assert_eq!(
             tally.flush(),
             [Frame::Ack {
@@ -267,7 +267,7 @@ mod tests {
             for (pick, is_ack, flush) in settled {
                 let tag = open.remove(pick.index(open.len()));
                 let order = if is_ack { acked.insert(tag); ack(tag) } else { requeued.insert(tag); requeue(tag) };
-                tally.order(order).into_iter().for_each(|frame| broker.receive(frame));
+                tally.settle(order).into_iter().for_each(|frame| broker.receive(frame));
                 if flush {
                     tally.flush().into_iter().for_each(|frame| broker.receive(frame));
                     prop_assert_eq!(&broker.acked, &acked);

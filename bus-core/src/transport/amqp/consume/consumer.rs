@@ -2,12 +2,13 @@
 
 use super::{Consumers, absences::Absence, acks, deliveries::HandedOver};
 use crate::transport::{
-    Delivery, SettleOrder, Settler, Source,
+    Acknowledger, Delivery, Settler, Source,
     amqp::{
         connect::{Backoff, Failure, FailureKind, Live},
         convert::decode,
         topology::{self, DeclareError},
     },
+    settle_orders,
 };
 use futures_util::{FutureExt, StreamExt};
 use lapin::{
@@ -151,10 +152,10 @@ impl Consumer {
     /// Hands over deliveries until the consumer ends. What was handed over can be settled for as
     /// long as the channel lives, which ends when all of it is.
     async fn pump(&self, mut attached: Attached) -> End {
-        let (orders, receiver) = mpsc::unbounded_channel();
+        let (acknowledger, settled) = settle_orders();
         self.consumers.tasks.spawn(acks::run(
             Arc::clone(&attached.channel),
-            receiver,
+            settled,
             self.source.prefetch,
             self.consumers.closing.clone(),
         ));
@@ -166,7 +167,7 @@ impl Consumer {
                 received = attached.consumer.next() => received,
             };
             let delivery = match received {
-                Some(Ok(delivery)) => deliver(delivery, &orders),
+                Some(Ok(delivery)) => deliver(delivery, &acknowledger),
                 Some(Err(error)) => return End::Lost(Failure::from(error).to_string()),
                 None => return End::Lost("the broker ended the consumer".to_owned()),
             };
@@ -180,25 +181,22 @@ impl Consumer {
                 sent = self.handed_over.send(handed_over) => if sent.is_err() { break },
             }
         }
-        cancel(&mut attached, &orders).await;
+        cancel(&mut attached, &acknowledger).await;
         End::Stopped
     }
 }
 
-fn deliver(
-    delivery: lapin::message::Delivery,
-    orders: &mpsc::UnboundedSender<SettleOrder>,
-) -> Delivery {
+fn deliver(delivery: lapin::message::Delivery, acknowledger: &Arc<dyn Acknowledger>) -> Delivery {
     Delivery {
         redelivered: delivery.redelivered,
         received: Instant::now(),
-        settler: Settler::new(delivery.delivery_tag, orders.clone()),
+        settler: Settler::new(delivery.delivery_tag, Arc::clone(acknowledger)),
         message: decode(delivery),
     }
 }
 
 /// Ends the consumer and gives back what it was sent and nobody took.
-async fn cancel(attached: &mut Attached, orders: &mpsc::UnboundedSender<SettleOrder>) {
+async fn cancel(attached: &mut Attached, acknowledger: &Arc<dyn Acknowledger>) {
     let options = BasicCancelOptions::default();
     let cancelled = attached.channel.basic_cancel(attached.tag.clone(), options);
     if !matches!(timeout(CANCEL_WITHIN, cancelled).await, Ok(Ok(()))) {
@@ -206,6 +204,9 @@ async fn cancel(attached: &mut Attached, orders: &mpsc::UnboundedSender<SettleOr
     }
     // The broker sent no more before it agreed, and lapin ends the stream where it did.
     while let Ok(Some(Ok(delivery))) = timeout(END_WITHIN, attached.consumer.next()).await {
-        drop(Settler::new(delivery.delivery_tag, orders.clone()));
+        drop(Settler::new(
+            delivery.delivery_tag,
+            Arc::clone(acknowledger),
+        ));
     }
 }
