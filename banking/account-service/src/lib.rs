@@ -3,13 +3,11 @@
 //! In reading order: the service (`service`) asks who calls, and makes an order (`order`) of what is
 //! to be posted. The books (`books`) post it in one transaction under its key, by the rules of the
 //! ledger (`ledger`), which are pure. While the database is away they are asked again (`failure`).
-//! What other services know is asked of them over the bus (`elsewhere`).
 //!
 //! What always holds: the two entries of a posting sum to zero; an account's balance is the sum of
 //! its entries and never negative; an order takes effect once for each key of its owner's.
 
 mod books;
-mod elsewhere;
 mod failure;
 mod ledger;
 mod order;
@@ -24,10 +22,10 @@ use contracts::account::AccountsServer;
 use std::ops::RangeInclusive;
 
 /// Handlers for each connection to the database. A handler needs one for some statements only; for
-/// the rest it waits for the session store, the bus, or its turn.
+/// the rest it waits for the session store, or its turn.
 const HANDLERS_PER_CONNECTION: u32 = 3;
-/// Handlers, however many connections there are. With fewer, those that wait for other services
-/// could be all there are.
+/// Handlers, however many connections there are. With fewer, those that wait for a database that is
+/// away would soon be all there are, and nobody would be told so.
 const HANDLERS: RangeInclusive<u32> = 32..=512;
 
 /// Starts the service.
@@ -41,7 +39,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     let platform = platform.of_program(NAME);
     let migrations = sqlx::migrate!();
     let database = platform.database("account", &migrations).await?;
-    let service = AccountService::new(platform.identity.clone(), database, &platform.bus);
+    let service = AccountService::new(platform.identity.clone(), database);
     let connections = platform.settings().database_connections;
     let handlers = connections
         .saturating_mul(HANDLERS_PER_CONNECTION)

@@ -1,36 +1,31 @@
 //! What each method does: first who asks, then the books.
 
-use crate::{books::Books, elsewhere::Elsewhere, order::Order};
+use crate::{books::Books, order::Order};
 use chassis::{Database, Identity};
 use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Refused, ServiceHealth, UserId,
     account::{
-        AccountError, Accounts, AdminUser, Balance, BankStats, Holder, NewHolder, Parties, Posted,
-        Profile, Recipient, StatementEntry, TransferPosting,
+        AccountError, AccountTotals, Accounts, AdminUser, Balance, Holder, NewHolder, Parties,
+        Posted, Profile, Recipient, StatementEntry, TransferPosting,
     },
-    notification::AdminNotification,
     program::{ACCOUNT_SERVICE, AUTH_SERVICE, TRANSFER_SERVICE},
-    transfer::AdminTransfer,
 };
-use replybus::{Bus, Context, Never};
+use replybus::{Context, Never};
 
 /// The account service, on its database.
 #[derive(Debug)]
 pub struct AccountService {
     identity: Identity,
     books: Books,
-    elsewhere: Elsewhere,
 }
 
 impl AccountService {
-    /// A service that knows who asks by `identity`, keeps its books in `database`, and reaches other
-    /// services over `bus`.
+    /// A service that knows who asks by `identity`, and keeps its books in `database`.
     #[must_use]
-    pub fn new(identity: Identity, database: Database, bus: &Bus) -> Self {
+    pub fn new(identity: Identity, database: Database) -> Self {
         Self {
             identity,
             books: Books::new(database),
-            elsewhere: Elsewhere::new(bus),
         }
     }
 }
@@ -84,18 +79,9 @@ impl Accounts for AccountService {
         answer(self.transfer(posting).await)
     }
 
-    async fn admin_stats(&self) -> Result<BankStats, AccountError> {
+    async fn admin_totals(&self) -> Result<AccountTotals, AccountError> {
         self.identity.require_admin()?;
-        let own = self.books.totals();
-        let (own, elsewhere) = futures_util::future::try_join(own, self.elsewhere.totals()).await?;
-        let ((total_users, total_balance), (transfers, total_notifications)) = (own, elsewhere);
-        Ok(BankStats {
-            total_users,
-            total_balance,
-            total_transfers: transfers.transfers,
-            total_transfer_amount: transfers.amount,
-            total_notifications,
-        })
+        self.books.totals().await
     }
 
     async fn admin_users(
@@ -110,25 +96,6 @@ impl Accounts for AccountService {
     async fn admin_user(&self, id: UserId) -> Result<AdminUser, AccountError> {
         self.identity.require_admin()?;
         self.books.user(id).await
-    }
-
-    async fn admin_transfers(
-        &self,
-        page: PageRequest,
-        user_id: Option<UserId>,
-        search: Option<String>,
-    ) -> Result<Page<AdminTransfer>, AccountError> {
-        self.identity.require_admin()?;
-        self.elsewhere.transfers(page, user_id, search).await
-    }
-
-    async fn admin_notifications(
-        &self,
-        page: PageRequest,
-        user_id: Option<UserId>,
-    ) -> Result<Page<AdminNotification>, AccountError> {
-        self.identity.require_admin()?;
-        self.elsewhere.notifications(page, user_id).await
     }
 
     async fn health(&self) -> Result<ServiceHealth, Never> {

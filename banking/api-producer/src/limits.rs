@@ -22,6 +22,8 @@ pub struct Limits {
     pub connections: ConnectionLimits,
     /// Time for each part of the dashboard: one that is late must not keep the others waiting.
     pub dashboard_part: Duration,
+    /// Time for what a service beside the account service tells the administrator.
+    pub admin_part: Duration,
     /// Time for a service to say how it is. An orchestrator that asks does not wait long.
     pub health: Duration,
 }
@@ -38,6 +40,7 @@ impl Default for Limits {
                 ..ConnectionLimits::default()
             },
             dashboard_part: Duration::from_secs(3),
+            admin_part: Duration::from_secs(4),
             health: Duration::from_secs(2),
         }
     }

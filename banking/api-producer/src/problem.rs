@@ -73,6 +73,13 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, NOT_AVAILABLE)
     }
 
+    /// A service gave no answer, for a reason that does not matter to who asked.
+    pub(crate) fn unanswered(failure: &CallFailure) -> Self {
+        let error: &(dyn Error + 'static) = failure;
+        tracing::warn!(error, "a call got no answer");
+        Self::not_available()
+    }
+
     /// The gateway itself is at fault.
     pub(crate) fn internal() -> Self {
         Self::new(

@@ -1,8 +1,7 @@
 //! Where the money is: accounts, and the ledger that moves it.
 
 use crate::{
-    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth,
-    UserId, notification, transfer,
+    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth, UserId,
 };
 use jiff::Timestamp;
 use replybus::{Never, queue_handler};
@@ -51,9 +50,9 @@ pub trait Accounts {
     /// verdict, a rejection included. For the transfer service.
     async fn post_transfer(&self, posting: TransferPosting) -> Result<Posted, AccountError>;
 
-    /// Totals of the whole bank. For the administrator.
+    /// Totals of all accounts. For the administrator.
     #[query]
-    async fn admin_stats(&self) -> Result<BankStats, AccountError>;
+    async fn admin_totals(&self) -> Result<AccountTotals, AccountError>;
 
     /// Users whose name or account number contains `search`. For the administrator.
     #[query]
@@ -66,24 +65,6 @@ pub trait Accounts {
     /// One user. For the administrator.
     #[query]
     async fn admin_user(&self, id: UserId) -> Result<AdminUser, AccountError>;
-
-    /// Transfers of all users or one, asked of the transfer service. For the administrator.
-    #[query]
-    async fn admin_transfers(
-        &self,
-        page: PageRequest,
-        user_id: Option<UserId>,
-        search: Option<String>,
-    ) -> Result<Page<transfer::AdminTransfer>, AccountError>;
-
-    /// Notifications of all users or one, asked of the notification service. For the
-    /// administrator.
-    #[query]
-    async fn admin_notifications(
-        &self,
-        page: PageRequest,
-        user_id: Option<UserId>,
-    ) -> Result<Page<notification::AdminNotification>, AccountError>;
 
     /// How the service is.
     #[query]
@@ -205,19 +186,13 @@ pub enum EntryKind {
     Transfer,
 }
 
-/// Totals of the whole bank.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct BankStats {
+/// Totals of all accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountTotals {
     /// Users with an account.
-    pub total_users: u64,
+    pub users: u64,
     /// The sum of all balances, in minor units.
-    pub total_balance: i64,
-    /// Transfers completed.
-    pub total_transfers: u64,
-    /// What they moved, in minor units.
-    pub total_transfer_amount: i64,
-    /// Notifications stored.
-    pub total_notifications: u64,
+    pub balance: i64,
 }
 
 /// A user, as the administrator sees them.

@@ -21,7 +21,7 @@ pub trait Transfers {
     #[query]
     async fn transactions(&self, page: PageRequest) -> Result<Page<Transaction>, TransferError>;
 
-    /// Totals of the whole bank. For the administrator.
+    /// Totals of all transfers. For the administrator.
     #[query]
     async fn admin_totals(&self) -> Result<TransferTotals, TransferError>;
 
@@ -113,7 +113,7 @@ pub enum TransferStatus {
 }
 
 /// Totals of all transfers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferTotals {
     /// Transfers completed.
     pub transfers: u64,

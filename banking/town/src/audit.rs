@@ -4,12 +4,12 @@ use crate::{ADMIN_SECRET, Ask, Bank, Customer, trade::errand::Deal, trade::plan:
 use anyhow::{Context as _, Result, bail, ensure};
 use contracts::{
     Page,
-    account::{BankStats, EntryKind, OPENING_BALANCE, StatementEntry},
+    account::{EntryKind, OPENING_BALANCE, StatementEntry},
     notification::AdminNotification,
     transfer::{AdminTransfer, Direction, Transaction, TransferStatus},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::{collections::HashMap, fmt::Debug, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -31,6 +31,15 @@ pub struct Books {
     pub transfers: usize,
     /// Orders that were refused for want of money.
     pub refused: usize,
+}
+
+/// What the bank tells its administrator of itself.
+#[derive(Debug, Deserialize)]
+struct BankStats {
+    total_users: u64,
+    total_balance: i64,
+    total_transfers: u64,
+    total_notifications: u64,
 }
 
 /// Waits until all that was begun is done, and compares what the bank says of itself and to each

@@ -147,7 +147,7 @@ pub(super) mod tests {
         books.open(&holder("ada"), taken).await.unwrap();
         let none_left = books.open(&holder("grace"), taken).await;
         assert_eq!(none_left, Err(Refused::Unavailable.into()));
-        let found = books.totals().await.unwrap();
-        assert_eq!(found, (1, OPENING_BALANCE));
+        let totals = books.totals().await.unwrap();
+        assert_eq!((totals.users, totals.balance), (1, OPENING_BALANCE));
     }
 }

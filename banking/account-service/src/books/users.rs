@@ -5,7 +5,7 @@ use crate::failure::{Failure, answered};
 use chassis::database::{count, like_containing, moment, parsed, summed};
 use contracts::{
     Page, PageRequest, UserId,
-    account::{AccountError, AdminUser},
+    account::{AccountError, AccountTotals, AdminUser},
 };
 
 /// How many accounts there are, and what is on them in two parts.
@@ -40,13 +40,16 @@ type Row = (
 );
 
 impl Books {
-    /// How many users have an account, and what is on all of them.
-    pub(crate) async fn totals(&self) -> Result<(u64, i64), AccountError> {
+    /// Totals of all accounts.
+    pub(crate) async fn totals(&self) -> Result<AccountTotals, AccountError> {
         answered(|| async {
             let (users, billions, rest): (i64, i64, i64) = sqlx::query_as(TOTALS)
                 .fetch_one(self.database.pool())
                 .await?;
-            Ok((count(users)?, summed(billions, rest)))
+            Ok(AccountTotals {
+                users: count(users)?,
+                balance: summed(billions, rest),
+            })
         })
         .await
     }

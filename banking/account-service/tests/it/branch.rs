@@ -56,7 +56,7 @@ impl Branch {
         let migrations = sqlx::migrate!();
         let database = platform.database("account", &migrations).await.unwrap();
         let identity = platform.of_program(account_service::NAME).identity;
-        let service = AccountService::new(identity, database.clone(), &platform.bus);
+        let service = AccountService::new(identity, database.clone());
         let serving = platform.bus.serve(AccountsServer::new(service));
         let running = Running::new().serving(serving.await.unwrap());
         Some(Self::new(platform, database, running, Place::Memory))

@@ -1,7 +1,6 @@
 //! Who may ask for what. The service itself refuses the others.
 
 use crate::{
-    admin::{NotificationService, TransferService},
     audit,
     branch::{Branch, PATIENCE, amount, key},
 };
@@ -33,7 +32,7 @@ struct Shown {
     entry: Option<(&'static str, String)>,
 }
 
-const METHODS: [(&str, Who); 14] = [
+const METHODS: [(&str, Who); 12] = [
     ("me", Who::User),
     ("balance", Who::User),
     ("lookup", Who::User),
@@ -43,11 +42,9 @@ const METHODS: [(&str, Who); 14] = [
     ("open", Who::AuthService),
     ("parties", Who::TransferService),
     ("post_transfer", Who::TransferService),
-    ("admin_stats", Who::Admin),
+    ("admin_totals", Who::Admin),
     ("admin_users", Who::Admin),
     ("admin_user", Who::Admin),
-    ("admin_transfers", Who::Admin),
-    ("admin_notifications", Who::Admin),
 ];
 
 /// Makes one call, whatever it returns.
@@ -97,11 +94,9 @@ async fn ask(
             };
             call(accounts.post_transfer(posting), shown).await
         }
-        "admin_stats" => call(accounts.admin_stats(), shown).await,
+        "admin_totals" => call(accounts.admin_totals(), shown).await,
         "admin_users" => call(accounts.admin_users(page, None), shown).await,
         "admin_user" => call(accounts.admin_user(ada), shown).await,
-        "admin_transfers" => call(accounts.admin_transfers(page, None, None), shown).await,
-        "admin_notifications" => call(accounts.admin_notifications(page, None), shown).await,
         other => panic!("{other}"),
     }
 }
@@ -179,8 +174,6 @@ async fn all_there_is_to_show(branch: &Branch, ada: UserId, session: &str) -> Ve
 }
 
 async fn each_method_is_for_whom_it_is_for_and_nobody_else(branch: &Branch) {
-    let transfers = TransferService::serve(branch).await;
-    let notifications = NotificationService::serve(branch).await;
     let ada = branch.customer("ada").await;
     let all = all_there_is_to_show(branch, ada.id, &ada.session).await;
     for shown in &all {
@@ -201,8 +194,6 @@ async fn each_method_is_for_whom_it_is_for_and_nobody_else(branch: &Branch) {
             }
         }
     }
-    transfers.shutdown().await.unwrap();
-    notifications.shutdown().await.unwrap();
 }
 
 async fn a_refusal_is_not_remembered_under_a_key_of_the_bus(branch: &Branch) {

@@ -1,5 +1,5 @@
-//! `/api/account/admin`: the whole bank, for the administrator. A call shows the services a pass;
-//! what the client sent as its secret goes no further.
+//! `/api/account/admin`: the whole bank, for the administrator. Each service is asked for what it
+//! owns, and shown a pass; what the client sent as its secret goes no further.
 
 use super::openapi::{Bad, Forbidden, Guessing, Missing, Unavailable};
 use crate::{
@@ -12,12 +12,13 @@ use axum::{
     extract::{Path, State},
 };
 use contracts::{
-    Page,
-    account::{AdminUser, BankStats},
-    notification::AdminNotification,
-    transfer::AdminTransfer,
+    Page, account::AdminUser, notification::AdminNotification, transfer::AdminTransfer,
 };
+use futures_util::future::try_join3;
+use replybus::{CallError, client::Call, client::Outcome};
+use serde::Serialize;
 use std::sync::Arc;
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
@@ -30,6 +31,21 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
 }
 
 /// Totals of the whole bank.
+#[derive(Serialize, ToSchema)]
+struct BankStats {
+    /// Users with an account.
+    total_users: u64,
+    /// The sum of all balances, in minor units.
+    total_balance: i64,
+    /// Transfers completed.
+    total_transfers: u64,
+    /// What they moved, in minor units.
+    total_transfer_amount: i64,
+    /// Notifications stored.
+    total_notifications: u64,
+}
+
+/// Totals of the whole bank.
 #[utoipa::path(
     get,
     path = "/api/account/admin/stats",
@@ -38,9 +54,19 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
     responses((status = OK, body = BankStats), Forbidden, Guessing, Unavailable)
 )]
 async fn stats(State(gateway): State<Arc<Gateway>>, _: Admin) -> Result<Json<BankStats>, Problem> {
-    let (name, pass) = gateway.identity.admin_pass();
-    let stats = gateway.accounts.admin_stats().metadata(name, pass);
-    Ok(Json(stats.await?))
+    let (accounts, transfers, notifications) = try_join3(
+        answer(&gateway, gateway.accounts.admin_totals()),
+        part(&gateway, gateway.transfers.admin_totals()),
+        part(&gateway, gateway.notifications.admin_total()),
+    )
+    .await?;
+    Ok(Json(BankStats {
+        total_users: accounts.users,
+        total_balance: accounts.balance,
+        total_transfers: transfers.transfers,
+        total_transfer_amount: transfers.amount,
+        total_notifications: notifications,
+    }))
 }
 
 /// Users.
@@ -58,9 +84,8 @@ async fn users(
     paging: Paging,
     Searching { search }: Searching,
 ) -> Result<Json<Page<AdminUser>>, Problem> {
-    let (name, pass) = gateway.identity.admin_pass();
     let users = gateway.accounts.admin_users(paging.request(), search);
-    Ok(Json(users.metadata(name, pass).await?))
+    answer(&gateway, users).await.map(Json)
 }
 
 /// One user.
@@ -77,9 +102,8 @@ async fn user(
     _: Admin,
     Path(id): Path<String>,
 ) -> Result<Json<AdminUser>, Problem> {
-    let (name, pass) = gateway.identity.admin_pass();
     let user = gateway.accounts.admin_user(user_id("id", &id)?);
-    Ok(Json(user.metadata(name, pass).await?))
+    answer(&gateway, user).await.map(Json)
 }
 
 /// Transfers, newest first.
@@ -98,10 +122,9 @@ async fn transfers(
     OfUser { user_id }: OfUser,
     Searching { search }: Searching,
 ) -> Result<Json<Page<AdminTransfer>>, Problem> {
-    let (name, pass) = gateway.identity.admin_pass();
     let page = paging.request();
-    let transfers = gateway.accounts.admin_transfers(page, user_id, search);
-    Ok(Json(transfers.metadata(name, pass).await?))
+    let transfers = gateway.transfers.admin_transfers(page, user_id, search);
+    part(&gateway, transfers).await.map(Json)
 }
 
 /// Notifications, newest first.
@@ -119,8 +142,33 @@ async fn notifications(
     paging: Paging,
     OfUser { user_id }: OfUser,
 ) -> Result<Json<Page<AdminNotification>>, Problem> {
-    let (name, pass) = gateway.identity.admin_pass();
     let page = paging.request();
-    let notifications = gateway.accounts.admin_notifications(page, user_id);
-    Ok(Json(notifications.metadata(name, pass).await?))
+    let notifications = gateway.notifications.admin_notifications(page, user_id);
+    part(&gateway, notifications).await.map(Json)
+}
+
+/// The answer of the account service, whose routes these are.
+async fn answer<R, T, E>(gateway: &Gateway, call: Call<R>) -> Result<T, Problem>
+where
+    R: Outcome<Ok = T, Err = E>,
+    CallError<E>: Into<Problem>,
+{
+    let (name, pass) = gateway.identity.admin_pass();
+    call.metadata(name, pass).await.map_err(Into::into)
+}
+
+/// What another service adds to these routes. Without an answer of its own that part of the bank is
+/// not available, however the call failed.
+async fn part<R, T, E>(gateway: &Gateway, call: Call<R>) -> Result<T, Problem>
+where
+    R: Outcome<Ok = T, Err = E>,
+    E: Into<Problem>,
+{
+    let (name, pass) = gateway.identity.admin_pass();
+    let within = gateway.limits.admin_part;
+    match call.metadata(name, pass).timeout(within).await {
+        Ok(part) => Ok(part),
+        Err(CallError::Handler(error)) => Err(error.into()),
+        Err(CallError::Bus(failure)) => Err(Problem::unanswered(&failure)),
+    }
 }

@@ -94,9 +94,7 @@ async fn asked(gateway: &Gateway, call: Call<Result<ServiceHealth, Never>>) -> R
         Ok(health) => health,
         Err(CallError::Handler(never)) => match never {},
         Err(CallError::Bus(failure)) => {
-            let error: &(dyn std::error::Error + 'static) = &failure;
-            tracing::warn!(error, "a service does not say how it is");
-            return Problem::not_available().into_response();
+            return Problem::unanswered(&failure).into_response();
         }
     };
     if health.status == PartHealth::Up {

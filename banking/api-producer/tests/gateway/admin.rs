@@ -1,10 +1,17 @@
 //! The administrator's routes: with the secret, without it, and without any secret set.
 
 use crate::{
-    services::ID,
-    started::{ADMIN_SECRET, SOON, Started, answer, bank},
+    services::{ID, Script},
+    started::{ADMIN_SECRET, Answer, SOON, Started, answer, bank},
+    table::seen,
+};
+use contracts::{
+    Refused, account::AccountError, notification::NotificationError, transfer::TransferError,
 };
 use reqwest::StatusCode;
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Barrier;
 
 fn paths() -> [String; 5] {
     let user = format!("users/{ID}");
@@ -25,17 +32,112 @@ async fn the_secret_opens_them_and_stays_at_the_gateway() {
         let request = bank.request("GET", &path);
         let told = answer(request.header("X-Admin-Secret", ADMIN_SECRET)).await;
         assert_eq!(told.status, StatusCode::OK, "{path}: {}", told.text);
-        // The service itself has verified the pass.
-        let seen = bank.accounts.seen();
-        let names: Vec<_> = seen[0]
-            .metadata
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
-        assert_eq!(names, ["pass"], "{path}");
-        let travelled = format!("{:?}", seen[0]);
-        assert!(!travelled.contains(ADMIN_SECRET), "{path}");
+        let seen = seen(&bank);
+        assert!(!seen.is_empty(), "{path}");
+        for seen in seen {
+            // The service itself has verified the pass.
+            let names: Vec<_> = seen
+                .metadata
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect();
+            assert_eq!(names, ["pass"], "{path}");
+            let travelled = format!("{seen:?}");
+            assert!(!travelled.contains(ADMIN_SECRET), "{path}");
+        }
     }
+}
+
+async fn ask(bank: &Started, path: &str) -> Answer {
+    let request = bank.request("GET", &format!("/api/account/admin/{path}"));
+    answer(request.header("X-Admin-Secret", ADMIN_SECRET)).await
+}
+
+#[tokio::test]
+async fn the_totals_are_asked_of_their_owners_at_the_same_time() {
+    let bank = bank().await;
+    let barrier = Arc::new(Barrier::new(3));
+    // Each one answers when all have been asked.
+    bank.accounts.follows(Script::Meet(Arc::clone(&barrier)));
+    bank.transfers.follows(Script::Meet(Arc::clone(&barrier)));
+    bank.notifications.follows(Script::Meet(barrier));
+    let told = ask(&bank, "stats").await;
+    assert_eq!(told.status, StatusCode::OK);
+    let expected = json!({
+        "total_users": 1, "total_balance": 2, "total_transfers": 3,
+        "total_transfer_amount": 4, "total_notifications": 5,
+    });
+    assert_eq!(told.json(), expected);
+    let seen = seen(&bank);
+    let methods: Vec<_> = seen.iter().map(|seen| seen.method.as_str()).collect();
+    assert_eq!(methods, ["admin_totals", "admin_totals", "admin_total"]);
+    assert_eq!(seen[0].call_id, told.correlation());
+}
+
+#[tokio::test]
+async fn what_a_service_refuses_is_told_as_it_is() {
+    for (refused, status) in [
+        (Refused::Unauthenticated, 401),
+        (Refused::Forbidden, 403),
+        (Refused::Unavailable, 503),
+    ] {
+        let bank = bank().await;
+        bank.transfers
+            .follows(Script::Refuse(TransferError::Refused(refused)));
+        for path in ["stats", "transfers"] {
+            let told = ask(&bank, path).await;
+            assert_eq!(told.status.as_u16(), status, "{path}: {}", told.text);
+            assert_eq!(told.detail(), refused.to_string(), "{path}");
+        }
+        bank.transfers.follows(Script::Answer);
+        bank.notifications
+            .follows(Script::Refuse(NotificationError::Refused(refused)));
+        for path in ["stats", "notifications"] {
+            assert_eq!(ask(&bank, path).await.status.as_u16(), status, "{path}");
+        }
+        bank.notifications.follows(Script::Answer);
+        bank.accounts
+            .follows(Script::Refuse(AccountError::Refused(refused)));
+        for path in ["stats", "users"] {
+            assert_eq!(ask(&bank, path).await.status.as_u16(), status, "{path}");
+        }
+        // These need nothing of the account service.
+        for path in ["transfers", "notifications"] {
+            assert_eq!(ask(&bank, path).await.status.as_u16(), 200, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_of_the_bank_that_gives_no_answer_is_503_and_the_rest_is_there() {
+    let short = |limits: &mut api_producer::Limits| {
+        limits.admin_part = Duration::from_millis(200);
+    };
+    let bank = Started::with(short, true, Some(ADMIN_SECRET)).await;
+    let statuses = async || {
+        let mut statuses = Vec::new();
+        for path in ["stats", "users", "transfers", "notifications"] {
+            let told = ask(&bank, path).await;
+            if told.status != StatusCode::OK {
+                let away = "The service is not available, try again later";
+                assert_eq!(told.detail(), away, "{path}");
+                assert_eq!(told.header("retry-after"), Some("1"), "{path}");
+            }
+            statuses.push(told.status.as_u16());
+        }
+        statuses
+    };
+    for silence in [Script::NeverAnswer, Script::Panic] {
+        bank.transfers.follows(silence);
+        assert_eq!(statuses().await, [503, 200, 503, 200]);
+    }
+    bank.transfers.follows(Script::Answer);
+    for silence in [Script::NeverAnswer, Script::Panic] {
+        bank.notifications.follows(silence);
+        assert_eq!(statuses().await, [503, 200, 200, 503]);
+    }
+    bank.notifications.follows(Script::Answer);
+    assert_eq!(statuses().await, [200; 4]);
 }
 
 #[tokio::test]
@@ -64,7 +166,7 @@ async fn without_the_right_secret_they_are_403() {
         }
         let bearer = bank.request("GET", path).bearer_auth(ADMIN_SECRET);
         assert_eq!(answer(bearer).await.status, StatusCode::FORBIDDEN, "{path}");
-        assert!(bank.accounts.seen().is_empty());
+        assert!(seen(&bank).is_empty());
     }
 }
 
@@ -89,10 +191,10 @@ async fn who_guesses_the_secret_is_slowed_down_and_who_knows_it_gets_through() {
         let seconds: u32 = told.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=4).contains(&seconds), "{seconds}");
     }
-    assert!(bank.accounts.seen().is_empty());
+    assert!(seen(&bank).is_empty());
     let patient = async {
         while ask(ADMIN_SECRET).await.status != StatusCode::OK {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(SOON, patient).await.unwrap();
@@ -115,5 +217,5 @@ async fn without_a_secret_set_no_secret_is_right() {
             );
         }
     }
-    assert!(bank.accounts.seen().is_empty());
+    assert!(seen(&bank).is_empty());
 }

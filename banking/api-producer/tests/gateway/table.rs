@@ -124,17 +124,6 @@ fn of_the_administrator() -> Vec<Row> {
     vec![
         (
             "GET",
-            String::from("/api/account/admin/stats"),
-            None,
-            "admin_stats",
-            String::new(),
-            json!({
-                "total_users": 1, "total_balance": 2, "total_transfers": 3,
-                "total_transfer_amount": 4, "total_notifications": 5,
-            }),
-        ),
-        (
-            "GET",
             String::from("/api/account/admin/users?search=a%20d&page=2"),
             None,
             "admin_users",

@@ -4,11 +4,9 @@ use chassis::Identity;
 use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Refused, ServiceHealth, UserId,
     account::{
-        AccountError, Accounts, AdminUser, Balance, BankStats, Holder, NewHolder, OPENING_BALANCE,
-        Parties, Posted, Profile, Recipient, StatementEntry, TransferPosting,
+        AccountError, AccountTotals, Accounts, AdminUser, Balance, Holder, NewHolder,
+        OPENING_BALANCE, Parties, Posted, Profile, Recipient, StatementEntry, TransferPosting,
     },
-    notification::AdminNotification,
-    transfer::AdminTransfer,
 };
 use replybus::Never;
 use std::{
@@ -121,7 +119,7 @@ impl Accounts for FakeAccounts {
         panic!("not asked for")
     }
 
-    async fn admin_stats(&self) -> Result<BankStats, AccountError> {
+    async fn admin_totals(&self) -> Result<AccountTotals, AccountError> {
         panic!("not asked for")
     }
 
@@ -134,23 +132,6 @@ impl Accounts for FakeAccounts {
     }
 
     async fn admin_user(&self, _: UserId) -> Result<AdminUser, AccountError> {
-        panic!("not asked for")
-    }
-
-    async fn admin_transfers(
-        &self,
-        _: PageRequest,
-        _: Option<UserId>,
-        _: Option<String>,
-    ) -> Result<Page<AdminTransfer>, AccountError> {
-        panic!("not asked for")
-    }
-
-    async fn admin_notifications(
-        &self,
-        _: PageRequest,
-        _: Option<UserId>,
-    ) -> Result<Page<AdminNotification>, AccountError> {
         panic!("not asked for")
     }
 

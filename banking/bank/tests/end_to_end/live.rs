@@ -62,11 +62,9 @@ macro_rules! ask_all {
         ask!(Service accounts.open(holder));
         ask!(Service accounts.parties(UserId::new(), to));
         ask!(Service accounts.post_transfer(posting));
-        ask!(Admin accounts.admin_stats());
+        ask!(Admin accounts.admin_totals());
         ask!(Admin accounts.admin_users(page, None));
         ask!(Admin accounts.admin_user(UserId::new()));
-        ask!(Admin accounts.admin_transfers(page, None, None));
-        ask!(Admin accounts.admin_notifications(page, None));
         ask!(User transfers.transfer(order));
         ask!(User transfers.transactions(page));
         ask!(Admin transfers.admin_totals());

@@ -5,10 +5,9 @@ use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth,
     UserId,
     account::{
-        AccountError, Accounts, AdminUser, Balance, BankStats, Holder, NewHolder, Parties, Posted,
-        Profile, Recipient, StatementEntry, TransferPosting,
+        AccountError, AccountTotals, Accounts, AdminUser, Balance, Holder, NewHolder, Parties,
+        Posted, Profile, Recipient, StatementEntry, TransferPosting,
     },
-    notification, transfer,
 };
 use jiff::Timestamp;
 use replybus::{Context, Never};
@@ -242,7 +241,7 @@ impl Accounts for ScriptedAccounts {
         Err(Refused::Forbidden.into())
     }
 
-    async fn admin_stats(&self) -> Result<BankStats, AccountError> {
+    async fn admin_totals(&self) -> Result<AccountTotals, AccountError> {
         Err(Refused::Forbidden.into())
     }
 
@@ -255,23 +254,6 @@ impl Accounts for ScriptedAccounts {
     }
 
     async fn admin_user(&self, _: UserId) -> Result<AdminUser, AccountError> {
-        Err(Refused::Forbidden.into())
-    }
-
-    async fn admin_transfers(
-        &self,
-        _: PageRequest,
-        _: Option<UserId>,
-        _: Option<String>,
-    ) -> Result<Page<transfer::AdminTransfer>, AccountError> {
-        Err(Refused::Forbidden.into())
-    }
-
-    async fn admin_notifications(
-        &self,
-        _: PageRequest,
-        _: Option<UserId>,
-    ) -> Result<Page<notification::AdminNotification>, AccountError> {
         Err(Refused::Forbidden.into())
     }
 
