@@ -28,7 +28,7 @@ use axum::Router;
 use chassis::{Platform, Running, http};
 use contracts::program::API_PRODUCER;
 use gateway::Gateway;
-use notification_service::{Feed, live_router};
+use live_feed::{Feed, ws};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
 
@@ -89,7 +89,7 @@ pub async fn start_within(
 fn app(platform: &Platform, settings: &HttpSettings, feed: &Feed, limits: Limits) -> Router {
     let gateway = Arc::new(Gateway::new(platform, settings, limits));
     let routes = routes::router(Arc::clone(&gateway))
-        .merge(live_router(platform.identity.clone(), feed.clone()))
+        .merge(ws::router(platform.identity.clone(), feed.clone()))
         .merge(page::router());
     edge::around(routes, gateway)
 }

@@ -4,7 +4,7 @@ use api_producer::HttpSettings;
 use chassis::settings::PlatformSettings;
 use clap::Parser;
 use contracts::program::API_PRODUCER;
-use notification_service::Feed;
+use live_feed::Feed;
 use std::process::ExitCode;
 
 /// The bank's HTTP gateway: passes every request on over a queue.

@@ -5,7 +5,7 @@ use api_producer::HttpSettings;
 use auth_service::SessionSettings;
 use chassis::{Platform, Running, settings::PlatformSettings};
 use clap::{Args, ValueEnum};
-use notification_service::Feed;
+use live_feed::Feed;
 use std::net::SocketAddr;
 use uuid::Uuid;
 

@@ -1,25 +1,15 @@
 //! The notification service: tells both sides of each transfer, and shows it at once to those who
 //! are connected.
 //!
-//! In reading order: the `subscriber` takes completed transfers, makes of each what its two sides
-//! are `told`, and puts that into the `store`, once. Then it goes to the [`Feed`], which brings it
-//! to every process that has sockets, and to the sockets of its user ([`live`]). The `service`
-//! answers who asks for what is stored.
-//!
-//! The feed forgets what it has shown, so a client connects first and then fetches the list: the
-//! socket is open when it is among those that are told, hence what is stored later comes over the
-//! socket, and what was stored before is in the list. What is in both has the same id.
+//! In reading order: the `subscriber` takes completed transfers, makes a `message` for each of their
+//! two sides, and puts those into the `store`, once. Then they go to the [`Feed`], which brings them
+//! to the sockets of their users, in whichever process those are. The `service` answers who asks
+//! for what is stored.
 
-pub mod live;
-
-mod feed;
+mod message;
 mod service;
 mod store;
 mod subscriber;
-mod told;
-
-pub use feed::Feed;
-pub use live::{live_router, serve_live};
 
 use anyhow::Context as _;
 use chassis::{Platform, Running, identity::PROOFS};
@@ -28,6 +18,7 @@ use contracts::{
     notification::{GROUP, NotificationsServer},
     program::NOTIFICATION_SERVICE,
 };
+use live_feed::Feed;
 use service::Service;
 use std::time::Duration;
 use store::Store;
@@ -57,10 +48,10 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
         store: store.clone(),
         feed: feed.clone(),
     };
-    let told = platform
+    let subscribed = platform
         .bus
         .subscribe(GROUP, move |event: TransactionCompleted| {
-            subscriber.clone().tell(event)
+            subscriber.clone().notify(event)
         })
         .concurrency(EVENTS_AT_ONCE)
         .retry_within(RETRY_WITHIN)
@@ -72,13 +63,13 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
         identity: platform.identity.clone(),
         store,
     };
-    let asked = platform
+    let served = platform
         .bus
         .serve(NotificationsServer::new(service))
         .secret_metadata(PROOFS)
         .await
         .context("can't serve")?;
-    let running = Running::new().serving(told).serving(asked);
+    let running = Running::new().serving(subscribed).serving(served);
     Ok(running.beside(|stop| async move {
         stop.cancelled().await;
         database.close().await;

@@ -4,7 +4,8 @@ use anyhow::Context as _;
 use chassis::settings::PlatformSettings;
 use clap::Parser;
 use contracts::program::NOTIFICATION_SERVICE;
-use notification_service::{Feed, serve_live, start};
+use live_feed::{Feed, ws};
+use notification_service::start;
 use std::{net::SocketAddr, process::ExitCode};
 
 /// The notification service of the bank, with live notifications at /ws.
@@ -35,7 +36,7 @@ async fn main() -> ExitCode {
         async |platform| {
             let feed = Feed::open(platform)?;
             let identity = platform.identity.clone();
-            let (live, _) = serve_live(identity, &feed, address)
+            let (live, _) = ws::serve(identity, &feed, address)
                 .await
                 .context("live notifications can't be served")?;
             Ok(start(platform, &feed).await?.with(live))

@@ -1,6 +1,5 @@
 //! Notifications in the database. Each statement stands alone, and so is a transaction of its own.
 
-use crate::told::Told;
 use chassis::{
     Database,
     database::{count, moment, parsed},
@@ -9,6 +8,7 @@ use contracts::{
     Page, PageRequest, UserId,
     notification::{AdminNotification, LIST_MAX, Notification},
 };
+use live_feed::NewNotification;
 use sqlx::AssertSqlSafe;
 use std::fmt::Write as _;
 use uuid::Uuid;
@@ -24,11 +24,15 @@ impl Store {
         Self { database }
     }
 
-    /// Stores what the sides of `event` are told, together or not at all. Returns those that are
-    /// stored under their own id, and leaves out those that somebody else had stored before. So it
-    /// may be repeated with the same ids when it is not known whether it was carried out.
-    pub(crate) async fn add(&self, event: Uuid, told: &[Told; 2]) -> sqlx::Result<Vec<Told>> {
-        let [sender, recipient] = told;
+    /// Stores the notifications of both sides of `event`, together or not at all. Returns those that
+    /// are stored under their own id, and leaves out those that somebody else had stored before. So
+    /// it may be repeated with the same ids when it is not known whether it was carried out.
+    pub(crate) async fn add(
+        &self,
+        event: Uuid,
+        notifications: &[NewNotification; 2],
+    ) -> sqlx::Result<Vec<NewNotification>> {
+        let [sender, recipient] = notifications;
         let added = sqlx::query(
             "INSERT INTO notifications (id, event, user_id, message, created_at)
             VALUES ($1, $2, $3, $4, $5), ($6, $2, $7, $8, $5)
@@ -45,7 +49,7 @@ impl Store {
         .execute(self.database.pool())
         .await?;
         if added.rows_affected() == 2 {
-            return Ok(told.to_vec());
+            return Ok(notifications.to_vec());
         }
         let select = "SELECT id FROM notifications WHERE event = $1";
         let stored: Vec<(String,)> = sqlx::query_as(select)
@@ -56,7 +60,9 @@ impl Store {
             let id = id.to_string();
             stored.iter().any(|(stored,)| *stored == id)
         };
-        let ours = told.iter().filter(|told| is_stored(told.id));
+        let ours = notifications
+            .iter()
+            .filter(|notification| is_stored(notification.id));
         Ok(ours.cloned().collect())
     }
 

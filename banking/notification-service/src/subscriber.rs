@@ -1,8 +1,9 @@
 //! Takes completed transfers: stores what both sides are told, then shows it to those who are
 //! connected.
 
-use crate::{feed::Feed, store::Store, told::Told};
+use crate::{message::notifications_of, store::Store};
 use contracts::TransactionCompleted;
+use live_feed::Feed;
 
 /// Handles events. Clones share what they stand on.
 #[derive(Debug, Clone)]
@@ -16,9 +17,9 @@ impl Subscriber {
     /// process that ends in between shows nothing: who was connected to it fetches the list anew,
     /// others see it with their next. While the database is away this fails, and the bus tries it
     /// again.
-    pub(crate) async fn tell(self, event: TransactionCompleted) -> sqlx::Result<()> {
-        let told = Told::of(&event)?;
-        let stored = self.store.add(event.transfer, &told).await?;
+    pub(crate) async fn notify(self, event: TransactionCompleted) -> sqlx::Result<()> {
+        let notifications = notifications_of(&event)?;
+        let stored = self.store.add(event.transfer, &notifications).await?;
         let count = u64::try_from(stored.len()).unwrap_or(u64::MAX);
         metrics::counter!("bank_notifications_stored_total").increment(count);
         self.feed.publish(&stored).await;

@@ -5,7 +5,7 @@ use chassis::{
     Platform, Running,
     settings::{LogFormat, PlatformSettings, Secret},
 };
-use notification_service::Feed;
+use live_feed::Feed;
 use std::{net::SocketAddr, time::Duration};
 
 const SESSION_TTL: Duration = Duration::from_secs(3600);

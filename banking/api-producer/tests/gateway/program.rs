@@ -2,7 +2,7 @@
 
 use crate::started::bank;
 use api_producer::{HttpSettings, start};
-use notification_service::Feed;
+use live_feed::Feed;
 use std::process::{Command, Output};
 
 fn run(arguments: &[&str]) -> Output {

@@ -12,7 +12,7 @@ use contracts::{
     notification::{NotificationError, NotificationsServer},
     transfer::{TransferError, TransfersServer},
 };
-use notification_service::Feed;
+use live_feed::Feed;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::{net::SocketAddr, sync::Arc, time::Duration};

@@ -3,7 +3,8 @@
 use crate::stage::{Replica, SOON, on_both, party, settings, transfer};
 use chassis::identity::SESSION;
 use futures_util::StreamExt as _;
-use notification_service::{Feed, live_router, start};
+use live_feed::{Feed, ws};
+use notification_service::start;
 use std::collections::HashSet;
 use tokio::{net::TcpListener, time::timeout};
 use tokio_tungstenite::{connect_async, tungstenite::Message};
@@ -74,7 +75,7 @@ async fn what_is_stored_arrives_live_and_once() {
             .await
             .unwrap();
         let feed = Feed::open(&platform).unwrap();
-        let router = live_router(platform.identity.clone(), feed.clone());
+        let router = ws::router(platform.identity.clone(), feed.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -12,7 +12,8 @@ use contracts::{
 };
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use notification_service::{Feed, start};
+use live_feed::Feed;
+use notification_service::start;
 use replybus::CallId;
 use replybus_tests::live;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};

@@ -1,9 +1,9 @@
 //! Over Redis.
 
 use super::*;
-use crate::live::{
-    LiveSettings,
-    client::{Client, HOUR, SOON, feed, identity, serve, told},
+use crate::{
+    testing::{Client, HOUR, SOON, feed, identity, notification, serve},
+    ws::SocketLimits,
 };
 use axum::extract::ws::close_code::RESTART;
 use chassis::Identity;
@@ -26,7 +26,7 @@ impl Bank {
     async fn on(redis: &str, namespace: &str) -> Self {
         let identity = identity();
         let sockets = feed(Some(redis), namespace).await;
-        let address = serve(&identity, &sockets, LiveSettings::default()).await;
+        let address = serve(&identity, &sockets, SocketLimits::default()).await;
         Self {
             identity,
             sockets,
@@ -55,12 +55,14 @@ async fn what_another_process_stores_arrives_once() {
 
     elsewhere
         .stores
-        .publish(&[told(ada, "another bank's")])
+        .publish(&[notification(ada, "another bank's")])
         .await;
     bank.stores
-        .publish(&[told(ada, "for ada"), told(bob, "for bob")])
+        .publish(&[notification(ada, "for ada"), notification(bob, "for bob")])
         .await;
-    bank.sockets.publish(&[told(ada, "stored here")]).await;
+    bank.sockets
+        .publish(&[notification(ada, "stored here")])
+        .await;
     for client in [&mut of_ada, &mut again] {
         assert_eq!(client.message().await.unwrap()["message"], "for ada");
         assert_eq!(client.message().await.unwrap()["message"], "stored here");
@@ -84,7 +86,7 @@ async fn what_is_no_notification_is_passed_over() {
         let heard: i64 = server.publish(&channel, strange).await.unwrap();
         assert_eq!(heard, 1, "one subscription of the process with sockets");
     }
-    bank.stores.publish(&[told(ada, "after it")]).await;
+    bank.stores.publish(&[notification(ada, "after it")]).await;
     assert_eq!(client.message().await.unwrap()["message"], "after it");
 }
 
@@ -94,7 +96,9 @@ async fn live_again(bank: &Bank, user: UserId) {
     let shown = async {
         loop {
             let mut client = Client::connect(bank.address, &session).await;
-            bank.stores.publish(&[told(user, "live again")]).await;
+            bank.stores
+                .publish(&[notification(user, "live again")])
+                .await;
             // Publishing may have failed while Redis was not back yet.
             let message = timeout(Duration::from_secs(1), client.message()).await;
             if let Ok(Some(message)) = message {
@@ -136,7 +140,7 @@ async fn a_redis_that_hangs_closes_sockets_and_is_heard_again() {
     redis.freeze();
     assert_eq!(client.closed().await, Some(RESTART));
     // It does not hold up whoever stores, nor is it an error to them.
-    let lost = [told(ada, "not shown")];
+    let lost = [notification(ada, "not shown")];
     let published = timeout(SOON, bank.stores.publish(&lost)).await;
     assert_eq!(published, Ok(()));
     redis.thaw();
@@ -151,11 +155,11 @@ async fn a_connection_that_was_dropped_while_idle_costs_no_message() {
     let bank = Bank::on(&redis.url(), "").await;
     let ada = UserId::new();
     let mut client = Client::connect(bank.address, &bank.login(ada).await).await;
-    bank.stores.publish(&[told(ada, "before")]).await;
+    bank.stores.publish(&[notification(ada, "before")]).await;
     assert_eq!(client.message().await.unwrap()["message"], "before");
     // Those that publish; the subscription lives.
     let killed = redis.cli(&["client", "kill", "type", "normal"]).await;
     assert!(killed.is_ok());
-    bank.stores.publish(&[told(ada, "after")]).await;
+    bank.stores.publish(&[notification(ada, "after")]).await;
     assert_eq!(client.message().await.unwrap()["message"], "after");
 }

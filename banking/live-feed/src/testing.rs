@@ -1,7 +1,9 @@
 //! What the tests connect with, and to.
 
-use super::{LiveSettings, live_router_with};
-use crate::{feed::Feed, told::Told};
+use crate::{
+    Feed, NewNotification,
+    ws::{SocketLimits, router_within},
+};
 use axum::extract::ws::CloseCode;
 use chassis::{
     Identity, Platform,
@@ -46,16 +48,16 @@ pub(crate) fn identity() -> Identity {
 }
 
 /// Serves a live router until the test ends.
-pub(crate) async fn serve(identity: &Identity, feed: &Feed, settings: LiveSettings) -> SocketAddr {
-    let router = live_router_with(identity.clone(), feed.clone(), settings);
+pub(crate) async fn serve(identity: &Identity, feed: &Feed, limits: SocketLimits) -> SocketAddr {
+    let router = router_within(identity.clone(), feed.clone(), limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }
 
-pub(crate) fn told(user_id: UserId, message: &str) -> Told {
-    Told {
+pub(crate) fn notification(user_id: UserId, message: &str) -> NewNotification {
+    NewNotification {
         id: Uuid::now_v7(),
         user_id,
         message: message.to_owned(),

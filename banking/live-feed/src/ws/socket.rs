@@ -1,6 +1,6 @@
 //! One socket, from its first message to its close.
 
-use super::{Admitted, Live};
+use super::{Admitted, Sockets};
 use crate::feed::Missed;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use contracts::Refused;
@@ -11,38 +11,38 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// The other side answers a close within this, or the connection is dropped.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-/// Looks in a row that may find the store of sessions away. It is often away together with the
-/// feed, and that says better what clients should do.
-const LOOKS_IN_VAIN_MAX: u32 = 3;
+/// Looks at a session in a row that may find the store of sessions away. It is often away together
+/// with the feed, and that says better what clients should do.
+const UNVERIFIED_MAX: u32 = 3;
 
-/// Why a socket ends.
+/// The reason why a socket is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum CloseReason {
     /// The session is missing, not valid, or has ended.
     Refused,
     /// There are too many sockets.
-    Full,
+    TooMany,
     /// What it needs can't be reached.
     Unavailable,
     /// It missed messages, or might have.
     Missed,
     /// This process stops.
-    Away,
+    Stopping,
     /// The other side closed it or is gone.
     Gone,
 }
 
-impl End {
+impl CloseReason {
     fn frame(self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::Refused => (close_code::POLICY, "the session is not valid"),
-            Self::Full => (close_code::AGAIN, "too many connections"),
+            Self::TooMany => (close_code::AGAIN, "too many connections"),
             Self::Unavailable => (close_code::AGAIN, "not available, try again later"),
             Self::Missed => (
                 close_code::RESTART,
                 "connect again and fetch the notifications",
             ),
-            Self::Away => (close_code::AWAY, "the server stops"),
+            Self::Stopping => (close_code::AWAY, "the server stops"),
             Self::Gone => return None,
         };
         Some(CloseFrame {
@@ -67,61 +67,67 @@ impl Socket {
     }
 
     /// Serves the socket until it ends, and closes it.
-    pub(super) async fn serve(mut self, live: &Live, admitted: Result<Admitted, End>) {
-        let end = match admitted {
+    pub(super) async fn serve(
+        mut self,
+        sockets: &Sockets,
+        admitted: Result<Admitted, CloseReason>,
+    ) {
+        let reason = match admitted {
             Ok(admitted) => {
                 let open = metrics::gauge!("bank_live_sockets");
                 open.increment(1.0);
-                let end = tokio::select! {
-                    () = live.feed.closing() => End::Away,
-                    end = self.attend(live, admitted) => end,
+                let reason = tokio::select! {
+                    () = sockets.feed.closing() => CloseReason::Stopping,
+                    reason = self.attend(sockets, admitted) => reason,
                 };
                 open.decrement(1.0);
-                end
+                reason
             }
-            Err(end) => end,
+            Err(reason) => reason,
         };
-        tracing::debug!(?end, "a socket ends");
+        tracing::debug!(?reason, "a socket is closed");
         // A client that stays silent holds no task for long.
-        let _ = timeout(CLOSE_WITHIN, self.close(end)).await;
+        let _ = timeout(CLOSE_WITHIN, self.close(reason)).await;
     }
 
-    async fn attend(&mut self, live: &Live, mut admitted: Admitted) -> End {
-        let settings = &live.settings;
-        let mut ping = every(settings.ping_every);
-        let mut look = every(settings.look_every);
-        let mut looks_in_vain = 0;
+    async fn attend(&mut self, sockets: &Sockets, mut admitted: Admitted) -> CloseReason {
+        let limits = &sockets.limits;
+        let mut ping = every(limits.ping_every);
+        let mut verify = every(limits.verify_every);
+        let mut unverified = 0;
         loop {
             tokio::select! {
-                told = admitted.seat.next() => match told {
+                message = admitted.subscription.next() => match message {
                     Ok(text) => match self.send(Message::Text(text)).await {
                         Ok(()) => {}
-                        Err(end) => return end,
+                        Err(reason) => return reason,
                     },
-                    Err(Missed) => return End::Missed,
+                    Err(Missed) => return CloseReason::Missed,
                 },
-                said = self.socket.recv() => match said {
+                received = self.socket.recv() => match received {
                     // What a client says does not matter, only that it lives.
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Text(_) | Message::Binary(_))) => {
                         self.heard = Instant::now();
                     }
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return End::Gone,
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return CloseReason::Gone,
                 },
                 _ = ping.tick() => {
-                    if self.heard.elapsed() >= settings.silence_max {
-                        return End::Missed;
+                    if self.heard.elapsed() >= limits.silence_max {
+                        return CloseReason::Missed;
                     }
-                    if let Err(end) = self.send(Message::Ping(axum::body::Bytes::new())).await {
-                        return end;
+                    if let Err(reason) = self.send(Message::Ping(axum::body::Bytes::new())).await {
+                        return reason;
                     }
                 }
-                _ = look.tick() => match live.look(&admitted.session).await {
-                    Ok(_) => looks_in_vain = 0,
-                    Err(Refused::Unauthenticated | Refused::Forbidden) => return End::Refused,
+                _ = verify.tick() => match sockets.verify(&admitted.session).await {
+                    Ok(_) => unverified = 0,
+                    Err(Refused::Unauthenticated | Refused::Forbidden) => {
+                        return CloseReason::Refused;
+                    }
                     Err(Refused::Unavailable) => {
-                        looks_in_vain += 1;
-                        if looks_in_vain == LOOKS_IN_VAIN_MAX {
-                            return End::Unavailable;
+                        unverified += 1;
+                        if unverified == UNVERIFIED_MAX {
+                            return CloseReason::Unavailable;
                         }
                     }
                 },
@@ -129,16 +135,16 @@ impl Socket {
         }
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), End> {
+    async fn send(&mut self, message: Message) -> Result<(), CloseReason> {
         match timeout(SEND_WITHIN, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(End::Missed),
+            Ok(Err(_)) => Err(CloseReason::Gone),
+            Err(_) => Err(CloseReason::Missed),
         }
     }
 
-    async fn close(&mut self, end: End) {
-        if let Some(frame) = end.frame()
+    async fn close(&mut self, reason: CloseReason) {
+        if let Some(frame) = reason.frame()
             && self.socket.send(Message::Close(Some(frame))).await.is_err()
         {
             return;

@@ -1,7 +1,7 @@
-//! A listener that serves the live router alone.
+//! A listener that serves `/ws` alone.
 
-use super::live_router;
-use crate::feed::Feed;
+use super::router;
+use crate::Feed;
 use anyhow::Context as _;
 use chassis::{
     Identity, Running,
@@ -10,23 +10,23 @@ use chassis::{
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
-/// Serves the [live router](live_router) on `address`; returns the address it listens on.
+/// Serves the [router] on `address`; returns the address it listens on.
 ///
 /// # Errors
 /// The address can't be bound.
 ///
 /// # Cancel safety
 /// Dropped before it is ready, it serves nothing.
-pub async fn serve_live(
+pub async fn serve(
     identity: Identity,
     feed: &Feed,
     address: SocketAddr,
 ) -> anyhow::Result<(Running, SocketAddr)> {
-    serve_live_within(identity, feed, address, ConnectionLimits::default()).await
+    serve_within(identity, feed, address, ConnectionLimits::default()).await
 }
 
-/// [`serve_live`], with other limits.
-pub(crate) async fn serve_live_within(
+/// [`serve`], with other limits.
+pub(crate) async fn serve_within(
     identity: Identity,
     feed: &Feed,
     address: SocketAddr,
@@ -35,7 +35,7 @@ pub(crate) async fn serve_live_within(
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("can't listen on {address}"))?;
     let address = listener.local_addr()?;
-    let (feed, router) = (feed.clone(), live_router(identity, feed.clone()));
+    let (feed, router) = (feed.clone(), router(identity, feed.clone()));
     let running = Running::new().beside(move |stop| async move {
         let serving = http::serve(listener, router, limits, stop.clone());
         let closing = async {

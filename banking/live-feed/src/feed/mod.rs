@@ -2,16 +2,16 @@
 //! sockets are closed so that their clients fetch the list.
 
 mod channel;
-mod listeners;
+mod subscribers;
 
-pub(crate) use listeners::{Missed, NoSeat, Seat};
+pub(crate) use subscribers::{Missed, SubscribeError, Subscription};
 
-use crate::told::Told;
+use crate::NewNotification;
 use channel::Channel;
 use chassis::Platform;
 use contracts::UserId;
-use listeners::Listeners;
 use std::{fmt, future::Future, sync::Arc, time::Duration};
+use subscribers::Subscribers;
 use tokio::time::timeout;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -27,7 +27,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 pub struct Feed(Arc<Inner>);
 
 struct Inner {
-    listeners: Arc<Listeners>,
+    subscribers: Arc<Subscribers>,
     /// None within one process.
     channel: Option<Channel>,
     sockets: TaskTracker,
@@ -50,7 +50,7 @@ impl Feed {
         };
         let closing = CancellationToken::new();
         Ok(Self(Arc::new(Inner {
-            listeners: Arc::new(Listeners::new(channel.is_none())),
+            subscribers: Arc::new(Subscribers::new(channel.is_none())),
             channel,
             sockets: TaskTracker::new(),
             _end: closing.clone().drop_guard(),
@@ -73,21 +73,32 @@ impl Feed {
     }
 
     /// Shows notifications to their users, wherever they are connected. Never fails: that it could
-    /// not be done is logged, and what is stored is in the list.
-    pub(crate) async fn publish(&self, told: &[Told]) {
+    /// not be done, for 3 s at most, is logged, and what is stored is in the list.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, they may be shown or not.
+    pub async fn publish(&self, notifications: &[NewNotification]) {
         match &self.0.channel {
-            None => told.iter().for_each(|told| self.0.listeners.tell(told)),
-            Some(channel) => channel.publish(told).await,
+            None => {
+                for notification in notifications {
+                    self.0.subscribers.deliver(notification);
+                }
+            }
+            Some(channel) => channel.publish(notifications).await,
         }
     }
 
-    /// A seat for one more socket of a user, of whom `most` may have one. Waits for the
-    /// subscription, for a few seconds.
-    pub(crate) async fn seat(&self, user: UserId, most: usize) -> Result<Seat, NoSeat> {
+    /// Subscribes one more socket of a user, who may have `max`. Waits for the connection to Redis,
+    /// for a few seconds.
+    pub(crate) async fn subscribe(
+        &self,
+        user: UserId,
+        max: usize,
+    ) -> Result<Subscription, SubscribeError> {
         if let Some(channel) = &self.0.channel {
-            channel.subscribe(&self.0.listeners, &self.0.closing);
+            channel.listen(&self.0.subscribers, &self.0.closing);
         }
-        Listeners::seat(&self.0.listeners, user, most).await
+        Subscribers::subscribe(&self.0.subscribers, user, max).await
     }
 
     /// Runs a socket; [`close`](Self::close) waits for it.

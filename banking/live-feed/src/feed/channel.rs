@@ -1,8 +1,8 @@
 //! The feed between processes: a channel of Redis. Redis forgets a message that nobody hears, so a
-//! subscription that is lost is a gap, and all who listen are told so.
+//! connection that is lost is a gap, and all subscribers are told so.
 
-use super::listeners::Listeners;
-use crate::told::Told;
+use super::subscribers::Subscribers;
+use crate::NewNotification;
 use anyhow::Context as _;
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 use futures_util::StreamExt as _;
@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Redis answers within this or is away.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// How often a subscription is made sure of: a server that hangs ends no connection.
+/// Between two pings of the connection that listens: a server that hangs ends no connection.
 const PING_EVERY: Duration = Duration::from_secs(2);
-/// First and longest pause before a lost subscription is taken again.
+/// First and longest pause before a lost connection is made again.
 const AGAIN_MIN: Duration = Duration::from_millis(50);
 const AGAIN_MAX: Duration = Duration::from_secs(2);
 /// The handler of an event waits so long to have it shown.
@@ -34,7 +34,7 @@ pub(super) struct Channel {
     name: String,
     client: Client,
     publishing: ConnectionManager,
-    subscribed: OnceLock<()>,
+    listening: OnceLock<()>,
 }
 
 impl Channel {
@@ -54,20 +54,20 @@ impl Channel {
             name,
             client,
             publishing,
-            subscribed: OnceLock::new(),
+            listening: OnceLock::new(),
         })
     }
 
-    /// Publishes. Tried again, for a connection that was idle may turn out to be gone while the
-    /// subscriptions live; so a client can get a message twice, with the same id.
-    pub(super) async fn publish(&self, told: &[Told]) {
-        if told.is_empty() {
+    /// Publishes. Tried again, for a connection that was idle may turn out to be gone while those
+    /// that listen live; so a client can get a message twice, with the same id.
+    pub(super) async fn publish(&self, notifications: &[NewNotification]) {
+        if notifications.is_empty() {
             return;
         }
         let mut pipe = redis::pipe();
-        for told in told {
-            match serde_json::to_string(told) {
-                Ok(told) => drop(pipe.publish(&self.name, told).ignore()),
+        for notification in notifications {
+            match serde_json::to_string(notification) {
+                Ok(text) => drop(pipe.publish(&self.name, text).ignore()),
                 Err(error) => tracing::error!(%error, "a notification can't be published"),
             }
         }
@@ -88,25 +88,25 @@ impl Channel {
     }
 
     /// Begins to listen, if nobody has yet, until `closing` fires.
-    pub(super) fn subscribe(&self, listeners: &Arc<Listeners>, closing: &CancellationToken) {
-        self.subscribed.get_or_init(|| {
+    pub(super) fn listen(&self, subscribers: &Arc<Subscribers>, closing: &CancellationToken) {
+        self.listening.get_or_init(|| {
             let (client, name) = (self.client.clone(), self.name.clone());
-            let (listeners, closing) = (Arc::clone(listeners), closing.clone());
+            let (subscribers, closing) = (Arc::clone(subscribers), closing.clone());
             tokio::spawn(async move {
                 closing
-                    .run_until_cancelled(listen_for_ever(&client, &name, &listeners))
+                    .run_until_cancelled(listen_for_ever(&client, &name, &subscribers))
                     .await;
             });
         });
     }
 }
 
-async fn listen_for_ever(client: &Client, name: &str, listeners: &Listeners) -> Infallible {
+async fn listen_for_ever(client: &Client, name: &str, subscribers: &Subscribers) -> Infallible {
     let mut pauses = pauses();
     loop {
-        let heard = listen(client, name, listeners, || pauses = self::pauses());
-        let Err(error) = heard.await;
-        listeners.is_deaf();
+        let listening = listen(client, name, subscribers, || pauses = self::pauses());
+        let Err(error) = listening.await;
+        subscribers.disconnected();
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "the live feed is interrupted; its sockets are closed"
@@ -124,36 +124,36 @@ fn pauses() -> impl Iterator<Item = Duration> {
         .build()
 }
 
-/// Listens until the subscription is lost.
+/// Listens until the connection is lost.
 async fn listen(
     client: &Client,
     name: &str,
-    listeners: &Listeners,
-    works: impl FnOnce(),
+    subscribers: &Subscribers,
+    connected: impl FnOnce(),
 ) -> RedisResult<Infallible> {
-    let (mut sink, mut messages) = answered(client.get_async_pubsub()).await?.split();
-    answered(sink.subscribe(name)).await?;
-    listeners.hears();
-    works();
+    let (mut sink, mut messages) = in_time(client.get_async_pubsub()).await?.split();
+    in_time(sink.subscribe(name)).await?;
+    subscribers.connected();
+    connected();
     tracing::info!("the live feed is connected");
     let mut ping = interval(PING_EVERY);
     loop {
         tokio::select! {
             message = messages.next() => match message {
-                Some(message) => pass_on(&message, listeners),
+                Some(message) => pass_on(&message, subscribers),
                 None => return Err(lost("the connection was closed")),
             },
             _ = ping.tick() => {
                 // Meanwhile messages wait with the connection, for as long as the answer may take.
-                answered(sink.ping::<redis::Value>()).await?;
+                in_time(sink.ping::<redis::Value>()).await?;
             }
         }
     }
 }
 
-fn pass_on(message: &Msg, listeners: &Listeners) {
-    match serde_json::from_slice::<Told>(message.get_payload_bytes()) {
-        Ok(told) => listeners.tell(&told),
+fn pass_on(message: &Msg, subscribers: &Subscribers) {
+    match serde_json::from_slice::<NewNotification>(message.get_payload_bytes()) {
+        Ok(notification) => subscribers.deliver(&notification),
         // Its text would repeat what is in the message.
         Err(error) => tracing::warn!(
             line = error.line(),
@@ -163,9 +163,9 @@ fn pass_on(message: &Msg, listeners: &Listeners) {
     }
 }
 
-async fn answered<T>(asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    let silent = |_| Err(lost("it did not answer in time"));
-    timeout(ANSWER_WITHIN, asked).await.unwrap_or_else(silent)
+async fn in_time<T>(answer: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    let late = |_| Err(lost("it did not answer in time"));
+    timeout(ANSWER_WITHIN, answer).await.unwrap_or_else(late)
 }
 
 fn lost(why: &'static str) -> RedisError {

@@ -6,13 +6,11 @@ mod serve;
 mod socket;
 
 #[cfg(test)]
-pub(crate) mod client;
-#[cfg(test)]
 mod tests;
 
-pub use serve::serve_live;
+pub use serve::serve;
 
-use crate::feed::{Feed, NoSeat, Seat};
+use crate::feed::{Feed, SubscribeError, Subscription};
 use axum::{
     Json, Router,
     extract::{
@@ -27,7 +25,7 @@ use chassis::{Identity, User};
 use contracts::Refused;
 use serde::Deserialize;
 use serde_json::json;
-use socket::{End, Socket};
+use socket::{CloseReason, Socket};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -35,7 +33,7 @@ use tokio::{
 };
 
 /// The store of sessions answers within this or is away.
-const LOOK_WITHIN: Duration = Duration::from_secs(3);
+const VERIFIED_WITHIN: Duration = Duration::from_secs(3);
 /// Clients have nothing to say.
 const MESSAGE_BYTES_MAX: usize = 1024;
 /// Bytes that are read from a socket at once. Allocated for each, so that the default would take
@@ -44,32 +42,32 @@ const READ_BYTES: usize = 1024;
 
 /// Limits of the sockets of one router.
 #[derive(Debug, Clone)]
-pub struct LiveSettings {
+pub(crate) struct SocketLimits {
     /// Sockets that may be open; those beyond are closed with 1013.
-    pub sockets_max: usize,
+    pub(crate) open_max: usize,
     /// Sockets that one user may have open in a process; those beyond are closed with 1013.
-    pub sockets_of_user_max: usize,
-    /// How often it is looked whether a session still lasts.
-    pub look_every: Duration,
-    /// How often a client is asked for a sign of life.
-    pub ping_every: Duration,
-    /// A client that gives none for so long is gone.
-    pub silence_max: Duration,
+    pub(crate) of_user_max: usize,
+    /// Between two looks whether a session still lasts.
+    pub(crate) verify_every: Duration,
+    /// Between two pings of a client.
+    pub(crate) ping_every: Duration,
+    /// A client that gives no sign of life for so long is gone.
+    pub(crate) silence_max: Duration,
 }
 
-impl Default for LiveSettings {
+impl Default for SocketLimits {
     fn default() -> Self {
         Self {
-            sockets_max: 10_000,
-            sockets_of_user_max: 20,
-            look_every: Duration::from_secs(5),
+            open_max: 10_000,
+            of_user_max: 20,
+            verify_every: Duration::from_secs(5),
             ping_every: Duration::from_secs(20),
             silence_max: Duration::from_secs(60),
         }
     }
 }
 
-/// The route `/ws?session=`, with the default [`LiveSettings`].
+/// The route `/ws?session=`.
 ///
 /// A socket is accepted and then closed with a code if it can't stay: browsers show no other
 /// reason.
@@ -84,49 +82,47 @@ impl Default for LiveSettings {
 /// The token is in the address: whatever stands in front must not log query strings.
 ///
 /// Whoever mounts it calls [`Feed::close`] when it stops.
-pub fn live_router(identity: Identity, feed: Feed) -> Router {
-    live_router_with(identity, feed, LiveSettings::default())
+pub fn router(identity: Identity, feed: Feed) -> Router {
+    router_within(identity, feed, SocketLimits::default())
 }
 
-/// [`live_router`], with other limits.
-pub fn live_router_with(identity: Identity, feed: Feed, settings: LiveSettings) -> Router {
-    let live = Live {
+/// [`router`], with other limits.
+pub(crate) fn router_within(identity: Identity, feed: Feed, limits: SocketLimits) -> Router {
+    let sockets = Sockets {
         identity,
         feed,
-        places: Arc::new(Semaphore::new(
-            settings.sockets_max.min(Semaphore::MAX_PERMITS),
-        )),
-        settings,
+        permits: Arc::new(Semaphore::new(limits.open_max.min(Semaphore::MAX_PERMITS))),
+        limits,
     };
     Router::new()
         .route("/ws", get(connect))
-        .with_state(Arc::new(live))
+        .with_state(Arc::new(sockets))
 }
 
-/// What all sockets of a router share.
-struct Live {
+/// State that all sockets of a router share.
+struct Sockets {
     identity: Identity,
     feed: Feed,
-    places: Arc<Semaphore>,
-    settings: LiveSettings,
+    permits: Arc<Semaphore>,
+    limits: SocketLimits,
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct Parameters {
     session: Option<String>,
 }
 
 /// A socket that may stay.
 struct Admitted {
     session: String,
-    seat: Seat,
-    _place: OwnedSemaphorePermit,
+    subscription: Subscription,
+    _permit: OwnedSemaphorePermit,
 }
 
-/// The socket is open for its client when this has answered, so it has its seat by then.
+/// The socket is open for its client when this has answered, so it is subscribed by then.
 async fn connect(
-    State(live): State<Arc<Live>>,
-    asked: Result<Query<Asked>, QueryRejection>,
+    State(sockets): State<Arc<Sockets>>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let upgrade = match upgrade {
@@ -136,8 +132,10 @@ async fn connect(
             return (refused.status(), detail).into_response();
         }
     };
-    let session = asked.ok().and_then(|Query(asked)| asked.session);
-    let admitted = live.admit(session).await;
+    let session = parameters
+        .ok()
+        .and_then(|Query(parameters)| parameters.session);
+    let admitted = sockets.admit(session).await;
     let upgrade = upgrade
         .max_message_size(MESSAGE_BYTES_MAX)
         .max_frame_size(MESSAGE_BYTES_MAX)
@@ -145,34 +143,35 @@ async fn connect(
         .write_buffer_size(0);
     upgrade.on_upgrade(move |socket| async move {
         let socket = Socket::new(socket);
-        live.feed.run(socket.serve(&live, admitted)).await;
+        sockets.feed.run(socket.serve(&sockets, admitted)).await;
     })
 }
 
-impl Live {
-    async fn admit(&self, session: Option<String>) -> Result<Admitted, End> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| End::Full)?;
-        let session = session.ok_or(End::Refused)?;
-        let user = self.look(&session).await.map_err(|refused| match refused {
-            Refused::Unauthenticated | Refused::Forbidden => End::Refused,
-            Refused::Unavailable => End::Unavailable,
+impl Sockets {
+    async fn admit(&self, session: Option<String>) -> Result<Admitted, CloseReason> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        let permit = permit.map_err(|_| CloseReason::TooMany)?;
+        let session = session.ok_or(CloseReason::Refused)?;
+        let verified = self.verify(&session).await;
+        let user = verified.map_err(|refused| match refused {
+            Refused::Unauthenticated | Refused::Forbidden => CloseReason::Refused,
+            Refused::Unavailable => CloseReason::Unavailable,
         })?;
-        let seat = self.feed.seat(user.id, self.settings.sockets_of_user_max);
-        let seat = seat.await.map_err(|none| match none {
-            NoSeat::Full => End::Full,
-            NoSeat::Deaf => End::Unavailable,
+        let subscribed = self.feed.subscribe(user.id, self.limits.of_user_max).await;
+        let subscription = subscribed.map_err(|error| match error {
+            SubscribeError::TooMany => CloseReason::TooMany,
+            SubscribeError::Disconnected => CloseReason::Unavailable,
         })?;
         Ok(Admitted {
             session,
-            seat,
-            _place: place,
+            subscription,
+            _permit: permit,
         })
     }
 
-    /// Whose session it is, as of now.
-    async fn look(&self, session: &str) -> Result<User, Refused> {
-        let looked = timeout(LOOK_WITHIN, self.identity.user_of(session)).await;
-        looked.unwrap_or(Err(Refused::Unavailable))
+    /// The user of a session, if it lasts now.
+    async fn verify(&self, session: &str) -> Result<User, Refused> {
+        let verified = timeout(VERIFIED_WITHIN, self.identity.user_of(session)).await;
+        verified.unwrap_or(Err(Refused::Unavailable))
     }
 }

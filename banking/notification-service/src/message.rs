@@ -1,47 +1,35 @@
-//! What each side of a transfer is told.
+//! The notifications of a transfer, in words.
 
 use chassis::database::{moment, now};
-use contracts::{Amount, TransactionCompleted, UserId};
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use contracts::{Amount, TransactionCompleted};
+use live_feed::NewNotification;
 use uuid::Uuid;
 
-/// A notification as it is stored and then shown to those who are connected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Told {
-    pub(crate) id: Uuid,
-    pub(crate) user_id: UserId,
-    pub(crate) message: String,
-    pub(crate) created_at: Timestamp,
-}
-
-impl Told {
-    /// What the sender is told, and what the recipient is.
-    ///
-    /// # Errors
-    /// The clock of this machine is out of the range of dates.
-    pub(crate) fn of(event: &TransactionCompleted) -> sqlx::Result<[Self; 2]> {
-        // As precise as it is stored, so that it is shown the same at once and later.
-        let created_at = moment(now())?;
-        let amount = written(event.amount);
-        let told = |user_id, message| Self {
-            id: Uuid::now_v7(),
-            user_id,
-            message,
-            created_at,
-        };
-        let (from, to) = (&event.from, &event.to);
-        Ok([
-            told(
-                from.user_id,
-                format!("You sent {amount} to {}", to.username),
-            ),
-            told(
-                to.user_id,
-                format!("You received {amount} from {}", from.username),
-            ),
-        ])
-    }
+/// The notification of the sender, and that of the recipient.
+///
+/// # Errors
+/// The clock of this machine is out of the range of dates.
+pub(crate) fn notifications_of(event: &TransactionCompleted) -> sqlx::Result<[NewNotification; 2]> {
+    // As precise as it is stored, so that it is shown the same at once and later.
+    let created_at = moment(now())?;
+    let amount = written(event.amount);
+    let notification = |user_id, message| NewNotification {
+        id: Uuid::now_v7(),
+        user_id,
+        message,
+        created_at,
+    };
+    let (from, to) = (&event.from, &event.to);
+    Ok([
+        notification(
+            from.user_id,
+            format!("You sent {amount} to {}", to.username),
+        ),
+        notification(
+            to.user_id,
+            format!("You received {amount} from {}", from.username),
+        ),
+    ])
 }
 
 /// An amount as people write it: hundredths behind a point, and a comma between thousands.
@@ -62,7 +50,8 @@ fn written(amount: Amount) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contracts::{AccountNumber, Party};
+    use contracts::{AccountNumber, Party, UserId};
+    use jiff::Timestamp;
 
     #[test]
     fn amounts_are_written_as_people_write_them() {
@@ -93,7 +82,7 @@ mod tests {
             amount: Amount::new(1_234).unwrap(),
             completed_at: Timestamp::now(),
         };
-        let [sender, recipient] = Told::of(&event).unwrap();
+        let [sender, recipient] = notifications_of(&event).unwrap();
         assert_eq!(sender.user_id, event.from.user_id);
         assert_eq!(sender.message, "You sent 12.34 to bob");
         assert_eq!(recipient.user_id, event.to.user_id);

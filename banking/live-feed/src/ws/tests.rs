@@ -1,8 +1,5 @@
-use super::{
-    client::{Client, HOUR, SOON, feed, identity, serve, told},
-    serve::serve_live_within,
-    *,
-};
+use super::{serve::serve_within, *};
+use crate::testing::{Client, HOUR, SOON, feed, identity, notification, serve};
 use axum::extract::ws::close_code::{AGAIN, AWAY, POLICY, RESTART};
 use chassis::{http::ConnectionLimits, identity::SessionStore, keys::Keys};
 use contracts::UserId;
@@ -17,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 #[tokio::test]
 async fn a_message_reaches_all_sockets_of_its_user_and_nobody_elses() {
     let (bank, feed) = (identity(), feed(None, "").await);
-    let address = serve(&bank, &feed, LiveSettings::default()).await;
+    let address = serve(&bank, &feed, SocketLimits::default()).await;
     let (ada, bob) = (UserId::new(), UserId::new());
     let adas = bank.begin_session(ada, "ada", HOUR).await.unwrap();
     let again = bank.begin_session(ada, "ada", HOUR).await.unwrap();
@@ -28,7 +25,7 @@ async fn a_message_reaches_all_sockets_of_its_user_and_nobody_elses() {
     ];
     let mut of_bob = Client::connect(address, &bobs).await;
 
-    let (for_ada, for_bob) = (told(ada, "for ada"), told(bob, "for bob"));
+    let (for_ada, for_bob) = (notification(ada, "for ada"), notification(bob, "for bob"));
     feed.publish(&[for_ada.clone(), for_bob]).await;
     for client in &mut of_ada {
         let message = client.message().await.unwrap();
@@ -45,7 +42,7 @@ async fn a_message_reaches_all_sockets_of_its_user_and_nobody_elses() {
 #[tokio::test]
 async fn a_socket_without_a_session_is_accepted_and_closed() {
     let bank = identity();
-    let address = serve(&bank, &feed(None, "").await, LiveSettings::default()).await;
+    let address = serve(&bank, &feed(None, "").await, SocketLimits::default()).await;
     let theirs = identity().begin_session(UserId::new(), "ada", HOUR).await;
     let ended = bank.begin_session(UserId::new(), "ada", HOUR).await;
     let ended = ended.unwrap();
@@ -67,9 +64,9 @@ async fn a_socket_without_a_session_is_accepted_and_closed() {
 #[tokio::test]
 async fn a_socket_is_closed_when_its_session_ends() {
     let (bank, feed) = (identity(), feed(None, "").await);
-    let settings = LiveSettings {
-        look_every: Duration::from_millis(20),
-        ..LiveSettings::default()
+    let settings = SocketLimits {
+        verify_every: Duration::from_millis(20),
+        ..SocketLimits::default()
     };
     let address = serve(&bank, &feed, settings).await;
     let ada = UserId::new();
@@ -77,14 +74,14 @@ async fn a_socket_is_closed_when_its_session_ends() {
     let other = bank.begin_session(ada, "ada", HOUR).await.unwrap();
     let mut client = Client::connect(address, &token).await;
     let mut stays = Client::connect(address, &other).await;
-    feed.publish(&[told(ada, "still logged in")]).await;
+    feed.publish(&[notification(ada, "still logged in")]).await;
     assert!(client.message().await.is_some());
     assert!(stays.message().await.is_some());
 
     let session = bank.user_of(&token).await.unwrap().session;
     bank.end_session(session).await.unwrap();
     assert_eq!(client.closed().await, Some(POLICY));
-    feed.publish(&[told(ada, "another session")]).await;
+    feed.publish(&[notification(ada, "another session")]).await;
     assert!(stays.message().await.is_some());
 
     let short = bank.begin_session(ada, "ada", Duration::from_secs(2)).await;
@@ -102,7 +99,7 @@ async fn without_the_store_of_sessions_a_client_is_to_come_back_later() {
     let away = format!("redis://{}/0", port.address());
     let store = SessionStore::redis(&away, &unique("away")).unwrap();
     let bank = Identity::new("test", &keys, store);
-    let address = serve(&bank, &feed(None, "").await, LiveSettings::default()).await;
+    let address = serve(&bank, &feed(None, "").await, SocketLimits::default()).await;
     let mut client = Client::connect(address, &token.unwrap()).await;
     assert_eq!(client.closed().await, Some(AGAIN));
 }
@@ -110,10 +107,10 @@ async fn without_the_store_of_sessions_a_client_is_to_come_back_later() {
 #[tokio::test]
 async fn sockets_beyond_the_limits_are_refused_until_others_leave() {
     let (bank, feed) = (identity(), feed(None, "").await);
-    let settings = LiveSettings {
-        sockets_max: 3,
-        sockets_of_user_max: 2,
-        ..LiveSettings::default()
+    let settings = SocketLimits {
+        open_max: 3,
+        of_user_max: 2,
+        ..SocketLimits::default()
     };
     let address = serve(&bank, &feed, settings).await;
     let (ada, bob) = (UserId::new(), UserId::new());
@@ -126,7 +123,7 @@ async fn sockets_beyond_the_limits_are_refused_until_others_leave() {
 
     // The place of the one that was refused is free.
     let mut others = Client::connect(address, &bobs).await;
-    feed.publish(&[told(bob, "connected")]).await;
+    feed.publish(&[notification(bob, "connected")]).await;
     assert!(others.message().await.is_some());
     let mut fourth = Client::connect(address, &bobs).await;
     assert_eq!(fourth.closed().await, Some(AGAIN), "there are three");
@@ -136,7 +133,7 @@ async fn sockets_beyond_the_limits_are_refused_until_others_leave() {
     let comes_in = async {
         loop {
             let mut client = Client::connect(address, &bobs).await;
-            feed.publish(&[told(bob, "connected")]).await;
+            feed.publish(&[notification(bob, "connected")]).await;
             if client.message().await.is_some() {
                 return;
             }
@@ -148,7 +145,7 @@ async fn sockets_beyond_the_limits_are_refused_until_others_leave() {
 #[tokio::test]
 async fn a_close_is_answered() {
     let bank = identity();
-    let address = serve(&bank, &feed(None, "").await, LiveSettings::default()).await;
+    let address = serve(&bank, &feed(None, "").await, SocketLimits::default()).await;
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
     let mut client = Client::connect(address, &session.unwrap()).await;
     client.0.close(None).await.unwrap();
@@ -165,13 +162,13 @@ async fn a_close_is_answered() {
 #[tokio::test]
 async fn a_socket_that_falls_behind_is_closed() {
     let (bank, feed) = (identity(), feed(None, "").await);
-    let address = serve(&bank, &feed, LiveSettings::default()).await;
+    let address = serve(&bank, &feed, SocketLimits::default()).await;
     let ada = UserId::new();
     let token = bank.begin_session(ada, "ada", HOUR).await.unwrap();
     let mut client = Client::connect(address, &token).await;
     // On the one thread of this test, the socket does not get its turn in between.
     for _ in 0..1000 {
-        feed.publish(&[told(ada, "one of many")]).await;
+        feed.publish(&[notification(ada, "one of many")]).await;
     }
     assert_eq!(client.closed().await, Some(RESTART));
 }
@@ -179,10 +176,10 @@ async fn a_socket_that_falls_behind_is_closed() {
 #[tokio::test]
 async fn a_client_that_gives_no_sign_of_life_is_closed() {
     let (bank, feed) = (identity(), feed(None, "").await);
-    let settings = LiveSettings {
+    let settings = SocketLimits {
         ping_every: Duration::from_millis(20),
         silence_max: Duration::from_secs(1),
-        ..LiveSettings::default()
+        ..SocketLimits::default()
     };
     let address = serve(&bank, &feed, settings).await;
     let ada = UserId::new();
@@ -205,19 +202,20 @@ async fn a_client_that_gives_no_sign_of_life_is_closed() {
     assert!(ended);
     let code = RESTART.to_be_bytes();
     assert!(bytes.windows(2).any(|bytes| bytes == code));
-    feed.publish(&[told(ada, "still there")]).await;
+    feed.publish(&[notification(ada, "still there")]).await;
     assert!(lives.message().await.is_some());
 }
 
 #[tokio::test]
 async fn clients_have_little_to_say() {
     let (bank, feed) = (identity(), feed(None, "").await);
-    let address = serve(&bank, &feed, LiveSettings::default()).await;
+    let address = serve(&bank, &feed, SocketLimits::default()).await;
     let ada = UserId::new();
     let token = bank.begin_session(ada, "ada", HOUR).await.unwrap();
     let mut client = Client::connect(address, &token).await;
     client.0.send(Message::text("hello")).await.unwrap();
-    feed.publish(&[told(ada, "ignored what was said")]).await;
+    feed.publish(&[notification(ada, "ignored what was said")])
+        .await;
     assert!(client.message().await.is_some());
     let much = "x".repeat(MESSAGE_BYTES_MAX + 1);
     client.0.send(Message::text(much)).await.unwrap();
@@ -228,7 +226,7 @@ async fn clients_have_little_to_say() {
 async fn a_stop_closes_all_sockets() {
     let (bank, feed) = (identity(), feed(None, "").await);
     let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = serve_live(bank.clone(), &feed, any).await.unwrap();
+    let (running, address) = super::serve(bank.clone(), &feed, any).await.unwrap();
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
     let session = session.unwrap();
     let mut client = Client::connect(address, &session).await;
@@ -245,7 +243,7 @@ async fn a_connection_that_asks_nothing_is_closed() {
         ..ConnectionLimits::default()
     };
     let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = serve_live_within(bank.clone(), &feed, any, limits)
+    let (running, address) = serve_within(bank.clone(), &feed, any, limits)
         .await
         .unwrap();
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
@@ -274,7 +272,7 @@ async fn connections_beyond_the_bound_wait_and_sockets_take_no_place() {
         ..ConnectionLimits::default()
     };
     let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = serve_live_within(bank.clone(), &feed, any, limits)
+    let (running, address) = serve_within(bank.clone(), &feed, any, limits)
         .await
         .unwrap();
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
@@ -302,7 +300,7 @@ async fn connections_beyond_the_bound_wait_and_sockets_take_no_place() {
 #[tokio::test]
 async fn what_is_no_websocket_is_told_so() {
     let bank = identity();
-    let address = serve(&bank, &feed(None, "").await, LiveSettings::default()).await;
+    let address = serve(&bank, &feed(None, "").await, SocketLimits::default()).await;
     let mut plain = TcpStream::connect(address).await.unwrap();
     let request = "GET /ws?session=x HTTP/1.1\r\nhost: bank\r\nconnection: close\r\n\r\n";
     plain.write_all(request.as_bytes()).await.unwrap();
