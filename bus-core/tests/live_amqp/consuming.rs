@@ -5,6 +5,7 @@ use crate::support::{
 };
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
 use replybus::transport::{Binding, Outgoing, Settled, Source, Transport, Verdict};
+use replybus_testkit::{live::unique, wait::eventually};
 use std::{
     collections::BTreeSet,
     sync::Arc,
@@ -24,7 +25,7 @@ async fn fill(transport: &Arc<dyn Transport>, queue: &TestQueue, count: u64) {
 
 #[tokio::test]
 async fn a_dropped_settler_gives_the_message_back() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("dropped");
     fill(&transport, &queue, 1).await;
@@ -44,7 +45,7 @@ async fn a_dropped_settler_gives_the_message_back() {
 
 #[tokio::test]
 async fn acks_in_any_order_settle_each_message_once() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("acks");
     const COUNT: u64 = 3000;
@@ -73,7 +74,7 @@ async fn acks_in_any_order_settle_each_message_once() {
 
 #[tokio::test]
 async fn stopping_gives_back_what_nobody_took() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("stopping");
     fill(&transport, &queue, 50).await;
@@ -99,7 +100,7 @@ async fn stopping_gives_back_what_nobody_took() {
 
 #[tokio::test]
 async fn closing_ends_consumers_and_keeps_their_acks() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("closed");
     fill(&transport, &queue, 10).await;
@@ -117,7 +118,7 @@ async fn closing_ends_consumers_and_keeps_their_acks() {
 
 #[tokio::test]
 async fn a_deleted_queue_comes_back_with_its_consumer() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("deleted");
     let mut deliveries = transport.consume(queue.source(8)).await.unwrap();
@@ -127,13 +128,10 @@ async fn a_deleted_queue_comes_back_with_its_consumer() {
             .await
             .unwrap();
         let outgoing = to_queue(queue.name(), number(round));
-        let bound = tokio::time::Instant::now() + BOUND;
-        while publish(&transport, outgoing.clone()).await != Verdict::Confirmed {
-            assert!(
-                tokio::time::Instant::now() < bound,
-                "the queue did not come back"
-            );
-        }
+        eventually("the queue comes back", || async {
+            publish(&transport, outgoing.clone()).await == Verdict::Confirmed
+        })
+        .await;
         let delivery = next(&mut deliveries).await;
         assert_eq!(number_of(&delivery), round);
         delivery.settler.settle(Settled::Ack);
@@ -143,10 +141,10 @@ async fn a_deleted_queue_comes_back_with_its_consumer() {
 
 #[tokio::test]
 async fn a_bound_queue_gets_the_events_it_asked_for() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("bound");
-    let exchange = format!("test.events.{}", uuid::Uuid::new_v4());
+    let exchange = unique("events");
     let source = Source {
         bindings: vec![Binding {
             exchange: exchange.clone(),
@@ -187,7 +185,7 @@ async fn a_bound_queue_gets_the_events_it_asked_for() {
 
 #[tokio::test]
 async fn a_dropped_transport_ends_its_consumers_and_gives_back_their_messages() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("forgotten");
     fill(&transport, &queue, 10).await;
@@ -203,7 +201,7 @@ async fn a_dropped_transport_ends_its_consumers_and_gives_back_their_messages() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_can_not_be_consumed_any_more_is_named_with_the_reason() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("replaced");
     let mut deliveries = transport.consume(queue.source(4)).await.unwrap();
@@ -243,10 +241,10 @@ async fn a_queue_that_can_not_be_consumed_any_more_is_named_with_the_reason() {
         .queue_delete(name(), Default::default())
         .await
         .unwrap();
-    while !transport.not_consumed().is_empty() {
-        assert!(Instant::now() < bound, "{:?}", transport.not_consumed());
-        sleep(Duration::from_millis(5)).await;
-    }
+    eventually("all is consumed again", || async {
+        transport.not_consumed().is_empty()
+    })
+    .await;
     let one = publish(&transport, to_queue(queue.name(), number(1))).await;
     assert_eq!(one, Verdict::Confirmed);
     next(&mut deliveries).await.settler.settle(Settled::Ack);

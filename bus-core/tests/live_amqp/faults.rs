@@ -1,31 +1,24 @@
 //! What a network does to a connection, done by a proxy in front of the broker.
 
-use crate::{
-    proxy::Proxy,
-    support::{
-        BOUND, Broker, TestQueue, broker, next, number, number_of, publish, to_queue, verdict,
-    },
+use crate::support::{
+    BOUND, TestQueue, broker, next, number, number_of, publish, to_queue, verdict,
 };
 use replybus::{
     limits,
-    transport::{Outgoing, Settled, Transport, TransportHealth, Verdict, amqp::Amqp},
+    transport::{Outgoing, Settled, Transport, TransportHealth, Verdict},
 };
+use replybus_testkit::{proxy::Mode, wait::eventually};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
-
-fn through(broker: &Broker, proxy: &Proxy) -> Amqp {
-    Amqp::new(broker.url_through(proxy.port))
-}
+use tokio::time::{Instant, timeout};
 
 async fn wait_for_health(
     transport: &Arc<dyn Transport>,
     wanted: impl Fn(&TransportHealth) -> bool,
 ) {
-    let bound = Instant::now() + BOUND;
-    while !wanted(&transport.health()) {
-        assert!(Instant::now() < bound, "{:?}", transport.health());
-        sleep(Duration::from_millis(5)).await;
-    }
+    eventually("the health is as wanted", || async {
+        wanted(&transport.health())
+    })
+    .await;
 }
 
 /// Takes everything out of a queue until `last` has come.
@@ -47,13 +40,12 @@ async fn drain(transport: &Arc<dyn Transport>, queue: &TestQueue, last: u64) -> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cut_connections_lose_no_confirmed_message() {
-    let Some(broker) = broker() else { return };
-    let proxy = Proxy::start(broker.authority());
-    let transport = through(&broker, &proxy).connect().await.unwrap();
+    let Some(broker) = broker().await else { return };
+    let (proxy, amqp) = broker.through_proxy().await;
+    let transport = amqp.connect().await.unwrap();
     let queue = broker.queue("cut");
     transport.declare(queue.spec.clone()).await.unwrap();
     let (mut confirmed, mut never) = (BTreeSet::new(), BTreeSet::new());
-    let mut lost = 0;
     let mut n = 0;
     for _ in 0..6 {
         let receipts: Vec<_> = (0..1500)
@@ -68,12 +60,12 @@ async fn cut_connections_lose_no_confirmed_message() {
             assert_eq!(verdict(receipt).await, Verdict::Confirmed);
             confirmed.insert(n);
         }
-        proxy.cut();
+        proxy.set(Mode::Cut);
         for (n, receipt) in receipts {
             match verdict(receipt).await {
                 Verdict::Confirmed => drop(confirmed.insert(n)),
                 Verdict::NotWritten => drop(never.insert(n)),
-                Verdict::Lost => lost += 1,
+                Verdict::Lost => {}
                 verdict => panic!("{verdict:?}"),
             }
         }
@@ -86,14 +78,13 @@ async fn cut_connections_lose_no_confirmed_message() {
         found.len()
     );
     assert!(never.is_disjoint(&found));
-    println!("{} confirmed, {lost} lost of {n}", confirmed.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_outlives_its_connections() {
-    let Some(broker) = broker() else { return };
-    let proxy = Proxy::start(broker.authority());
-    let consuming = through(&broker, &proxy).connect().await.unwrap();
+    let Some(broker) = broker().await else { return };
+    let (proxy, amqp) = broker.through_proxy().await;
+    let consuming = amqp.connect().await.unwrap();
     let publishing = broker.transport().await;
     let queue = broker.queue("reattach");
     let mut deliveries = consuming.consume(queue.source(16)).await.unwrap();
@@ -116,7 +107,7 @@ async fn a_consumer_outlives_its_connections() {
                 // An order for a channel that is gone must not settle anything on the next one.
                 settlers_of_the_past.push(delivery.settler);
                 seen.remove(&n);
-                proxy.cut();
+                proxy.set(Mode::Cut);
             } else {
                 delivery.settler.settle(Settled::Ack);
             }
@@ -132,17 +123,17 @@ async fn a_consumer_outlives_its_connections() {
 
 /// Publishes until it is confirmed: with a limit of a second a busy machine may lose one.
 async fn insist(transport: &Arc<dyn Transport>, queue: &TestQueue, n: u64) {
-    let bound = Instant::now() + BOUND;
-    while publish(transport, to_queue(queue.name(), number(n))).await != Verdict::Confirmed {
-        assert!(Instant::now() < bound, "not confirmed");
-    }
+    eventually("it is confirmed", || async {
+        publish(transport, to_queue(queue.name(), number(n))).await == Verdict::Confirmed
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_connection_is_noticed_and_replaced() {
-    let Some(broker) = broker() else { return };
-    let proxy = Proxy::start(broker.authority());
-    let transport = through(&broker, &proxy)
+    let Some(broker) = broker().await else { return };
+    let (proxy, amqp) = broker.through_proxy().await;
+    let transport = amqp
         .heartbeat(Duration::from_secs(1))
         .confirm_timeout(Duration::from_secs(1))
         .connect()
@@ -152,25 +143,24 @@ async fn a_frozen_connection_is_noticed_and_replaced() {
     let mut deliveries = transport.consume(queue.source(4)).await.unwrap();
     insist(&transport, &queue, 1).await;
     next(&mut deliveries).await.settler.settle(Settled::Ack);
-    proxy.freeze();
+    proxy.set(Mode::SwallowOld);
     let swallowed = publish(&transport, to_queue(queue.name(), number(2))).await;
     assert_eq!(swallowed, Verdict::Lost);
     insist(&transport, &queue, 3).await;
     // The consumer's connection carries nothing unasked: only its heartbeat tells.
     while number_of(&next(&mut deliveries).await) != 3 {}
     // Neither old connection is left: both were ended from this side.
-    assert!(proxy.ended_by_client() >= 2);
+    eventually("both are ended", || async { proxy.ended_by_client() >= 2 }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_connection_messages_wait_until_their_deadline() {
-    let Some(broker) = broker() else { return };
-    let proxy = Proxy::start(broker.authority());
-    let transport = through(&broker, &proxy).connect().await.unwrap();
+    let Some(broker) = broker().await else { return };
+    let (proxy, amqp) = broker.through_proxy().await;
+    let transport = amqp.connect().await.unwrap();
     let queue = broker.queue("waiting");
     transport.declare(queue.spec.clone()).await.unwrap();
-    proxy.refuse(true);
-    proxy.cut();
+    proxy.set(Mode::Refuse);
     wait_for_health(&transport, |health| {
         matches!(health, TransportHealth::Down(_))
     })
@@ -200,7 +190,7 @@ async fn without_a_connection_messages_wait_until_their_deadline() {
         }
         assert!(Instant::now() < bound, "no place became free");
     };
-    proxy.refuse(false);
+    proxy.set(Mode::Pass);
     assert_eq!(verdict(patient).await, Verdict::Confirmed);
     assert_eq!(verdict(free).await, Verdict::Confirmed);
     wait_for_health(&transport, |health| *health == TransportHealth::Up).await;
@@ -225,32 +215,35 @@ fn frame(method: u8, arguments: &[u8]) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_blocks_us_makes_us_busy_not_stuck() {
-    let Some(broker) = broker() else { return };
-    let proxy = Proxy::start(broker.authority());
-    let transport = through(&broker, &proxy).connect().await.unwrap();
+    let Some(broker) = broker().await else { return };
+    let (proxy, amqp) = broker.through_proxy().await;
+    let transport = amqp.connect().await.unwrap();
     let queue = broker.queue("blocked");
     transport.declare(queue.spec.clone()).await.unwrap();
-    proxy.inject(&blocked("low on memory"));
+    // Said more than once, as brokers may: both connections hear of it, each in its own time.
+    eventually("the publisher is told", || async {
+        proxy.inject(&blocked("low on memory"));
+        publish(&transport, to_queue(queue.name(), "x")).await == Verdict::Busy
+    })
+    .await;
     wait_for_health(&transport, |health| {
         *health == TransportHealth::Blocked("low on memory".to_owned())
     })
     .await;
-    // The connection that consumes may have heard of it first.
-    let bound = Instant::now() + BOUND;
-    while publish(&transport, to_queue(queue.name(), "x")).await != Verdict::Busy {
-        assert!(Instant::now() < bound, "the publisher was not told");
-    }
-    proxy.inject(&frame(61, &[]));
-    wait_for_health(&transport, |health| *health == TransportHealth::Up).await;
-    assert_eq!(
-        publish(&transport, to_queue(queue.name(), "x")).await,
-        Verdict::Confirmed
-    );
+    eventually("it is over", || async {
+        proxy.inject(&frame(61, &[]));
+        transport.health() == TransportHealth::Up
+    })
+    .await;
+    eventually("the publisher is told that, too", || async {
+        publish(&transport, to_queue(queue.name(), "x")).await == Verdict::Confirmed
+    })
+    .await;
     assert_eq!(proxy.ended_by_client(), 0, "the connection was kept");
     // Closing while blocked is bounded, too.
-    proxy.inject(&blocked("again"));
-    wait_for_health(&transport, |health| {
-        matches!(health, TransportHealth::Blocked(_))
+    eventually("it is blocked again", || async {
+        proxy.inject(&blocked("again"));
+        matches!(transport.health(), TransportHealth::Blocked(_))
     })
     .await;
     timeout(BOUND, transport.close(Duration::from_secs(1)))
@@ -262,9 +255,9 @@ async fn a_broker_that_blocks_us_makes_us_busy_not_stuck() {
 /// somebody asks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_is_told_to_those_who_wait_without_a_confirm() {
-    let Some(broker) = broker() else { return };
-    let proxy = Proxy::start(broker.authority());
-    let transport = through(&broker, &proxy).connect().await.unwrap();
+    let Some(broker) = broker().await else { return };
+    let (proxy, amqp) = broker.through_proxy().await;
+    let transport = amqp.connect().await.unwrap();
     let queue = broker.queue("unconfirmed");
     let mut deliveries = transport.consume(queue.source(9)).await.unwrap();
     let receipt = transport.publish(Outgoing {
@@ -272,6 +265,6 @@ async fn a_cut_is_told_to_those_who_wait_without_a_confirm() {
         ..to_queue(queue.name(), number(1))
     });
     next(&mut deliveries).await.settler.settle(Settled::Ack);
-    proxy.cut();
+    proxy.set(Mode::Cut);
     assert_eq!(verdict(receipt).await, Verdict::Lost);
 }

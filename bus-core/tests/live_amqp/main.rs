@@ -8,13 +8,11 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout
+    clippy::indexing_slicing
 )]
 
 mod consuming;
 mod faults;
-mod proxy;
 mod setup;
 mod support;
 mod verdicts;

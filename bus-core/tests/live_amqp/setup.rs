@@ -1,14 +1,15 @@
 //! What can't work says so at once, and says why.
 
-use crate::{
-    proxy::Proxy,
-    support::{BOUND, broker, publish, to_queue},
-};
+use crate::support::{BOUND, broker, publish, to_queue};
 use replybus::{
     SetupError,
     transport::{Transport, TransportHealth, Verdict, amqp::Amqp},
 };
-use std::{sync::Arc, time::Duration};
+use replybus_testkit::{
+    proxy::{Mode, Proxy},
+    wait::eventually,
+};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 async fn error_of(amqp: Amqp) -> SetupError {
@@ -20,7 +21,7 @@ async fn error_of(amqp: Amqp) -> SetupError {
 
 #[tokio::test]
 async fn a_wrong_password_or_virtual_host_is_refused_at_once() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let mut url = broker.url.clone();
     url.set_password(Some("wrong-secret")).unwrap();
     let error = error_of(Amqp::new(url.as_str()).connect_within(BOUND * 10)).await;
@@ -54,25 +55,23 @@ async fn a_broker_that_is_not_there_is_unreachable() {
 
 #[tokio::test]
 async fn an_attempt_that_gets_no_answer_leaves_nothing_behind() {
-    let proxy = Proxy::start("127.0.0.1:1".to_owned());
-    proxy.swallow_new(true);
-    let amqp = Amqp::new(format!("amqp://a:b@127.0.0.1:{}/%2f", proxy.port));
+    // What is behind the proxy is never reached.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = Proxy::to(nobody.local_addr().unwrap()).await.unwrap();
+    proxy.set(Mode::Swallow);
+    let amqp = Amqp::new(format!("amqp://a:b@{}/%2f", proxy.addr()));
     let error = error_of(amqp.connect_within(Duration::from_millis(300))).await;
     assert!(matches!(error, SetupError::Unreachable { .. }), "{error}");
     // Both connections: lapin alone would keep a thread and a socket for each, for ever.
-    let bound = tokio::time::Instant::now() + BOUND;
-    while proxy.ended_by_client() < 2 {
-        assert!(
-            tokio::time::Instant::now() < bound,
-            "a socket was left open"
-        );
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("no socket is left open", || async {
+        proxy.ended_by_client() >= 2
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn further_addresses_are_tried() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = Amqp::new("amqp://a:b@127.0.0.1:1/%2f")
         .address(broker.url.as_str())
         .connect()
@@ -113,7 +112,7 @@ async fn settings_that_make_no_sense_are_named() {
 
 #[tokio::test]
 async fn a_queue_of_other_arguments_is_an_error_with_the_remedy() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("mismatch");
     transport.declare(queue.spec.clone()).await.unwrap();
@@ -140,7 +139,7 @@ async fn a_queue_of_other_arguments_is_an_error_with_the_remedy() {
 
 #[tokio::test]
 async fn names_the_broker_does_not_allow_are_errors() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let mut reserved = broker.queue("reserved").spec.clone();
     reserved.name = "amq.reserved".to_owned();

@@ -9,36 +9,27 @@ use replybus::{
         Deliveries, Delivery, Outgoing, QueueSpec, Receipt, Source, Transport, Verdict, amqp::Amqp,
     },
 };
-use std::{
-    net::{TcpStream, ToSocketAddrs},
-    sync::Arc,
-    time::{Duration, Instant},
+use replybus_testkit::{
+    live::{self, unique},
+    proxy::Proxy,
+    wait::{AT_MOST, eventually},
 };
+use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
+use url::Url;
 
 /// Longer than anything here takes; what waits this long hangs.
-pub(crate) const BOUND: Duration = Duration::from_secs(30);
+pub(crate) const BOUND: Duration = AT_MOST;
 
 pub(crate) struct Broker {
-    pub(crate) url: url::Url,
+    pub(crate) url: Url,
 }
 
 /// The broker, or `None` if there is none and that is allowed.
-pub(crate) fn broker() -> Option<Broker> {
-    let text = std::env::var("AMQP_URL")
-        .unwrap_or_else(|_| "amqp://guest:guest@127.0.0.1:5672/%2f".to_owned());
-    let url = url::Url::parse(&text).expect("AMQP_URL is a URL");
-    let broker = Broker { url };
-    if broker.is_reachable() {
-        return Some(broker);
-    }
-    assert!(
-        std::env::var("BUS_REQUIRE_LIVE").as_deref() != Ok("1"),
-        "no RabbitMQ at {}",
-        broker.authority()
-    );
-    println!("skipped: no RabbitMQ at {}", broker.authority());
-    None
+pub(crate) async fn broker() -> Option<Broker> {
+    let url = live::rabbitmq().await?;
+    let url = Url::parse(&url).expect("AMQP_URL is a URL");
+    Some(Broker { url })
 }
 
 impl Broker {
@@ -47,18 +38,11 @@ impl Broker {
         format!("{host}:{}", self.url.port().unwrap_or(5672))
     }
 
-    fn is_reachable(&self) -> bool {
-        let mut addresses = self.authority().to_socket_addrs().into_iter().flatten();
-        addresses
-            .any(|address| TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok())
-    }
-
-    /// The same broker through another port of this machine.
-    pub(crate) fn url_through(&self, port: u16) -> String {
-        let mut url = self.url.clone();
-        url.set_host(Some("127.0.0.1")).expect("a host");
-        url.set_port(Some(port)).expect("a port");
-        url.to_string()
+    /// A way to the broker that may be broken, and a transport to connect by it.
+    pub(crate) async fn through_proxy(&self) -> (Proxy, Amqp) {
+        let before = Proxy::before(self.url.as_str(), 5672).await;
+        let (proxy, url) = before.expect("a port");
+        (proxy, Amqp::new(url))
     }
 
     pub(crate) fn amqp(&self) -> Amqp {
@@ -73,7 +57,7 @@ impl Broker {
     pub(crate) fn queue(&self, name: &str) -> TestQueue {
         TestQueue {
             spec: QueueSpec {
-                name: format!("test.{name}.{}", uuid::Uuid::new_v4()),
+                name: unique(name),
                 queue_type: QueueType::Classic,
                 length_max: None,
             },
@@ -128,15 +112,8 @@ impl TestQueue {
 
     /// Waits until the broker counts `count` messages ready.
     pub(crate) async fn wait_ready(&self, channel: &lapin::Channel, count: u32) {
-        let deadline = Instant::now() + BOUND;
-        loop {
-            let ready = self.ready(channel).await;
-            if ready == count {
-                return;
-            }
-            assert!(Instant::now() < deadline, "{ready} ready, expected {count}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let what = format!("{count} messages are ready");
+        eventually(&what, || async { self.ready(channel).await == count }).await;
     }
 }
 

@@ -7,6 +7,7 @@ use replybus::{
     message::{Message, Properties},
     transport::{Outgoing, Settled, Transport, Verdict, Withdrawn},
 };
+use replybus_testkit::live::unique;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -40,7 +41,7 @@ async fn publish_share(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_verdict_is_wrong_under_64_tasks() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let good = broker.queue("good");
     let mut full = broker.queue("full");
@@ -49,7 +50,7 @@ async fn no_verdict_is_wrong_under_64_tasks() {
     transport.declare(full.spec.clone()).await.unwrap();
     let filler = publish(&transport, to_queue(full.name(), number(u64::MAX))).await;
     assert_eq!(filler, Verdict::Confirmed);
-    let missing = format!("test.missing.{}", uuid::Uuid::new_v4());
+    let missing = unique("missing");
 
     let expected = |n: u64| match n % 10 {
         3 | 7 => Verdict::Refused,
@@ -98,9 +99,9 @@ async fn no_verdict_is_wrong_under_64_tasks() {
 
 #[tokio::test]
 async fn unroutable_matters_only_where_it_is_asked_for() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
-    let nowhere = format!("test.nowhere.{}", uuid::Uuid::new_v4());
+    let nowhere = unique("nowhere");
     let mandatory = to_queue(&nowhere, "x");
     let optional = Outgoing {
         mandatory: false,
@@ -112,11 +113,11 @@ async fn unroutable_matters_only_where_it_is_asked_for() {
 
 #[tokio::test]
 async fn messages_of_one_id_keep_their_own_verdicts() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("same-id");
     transport.declare(queue.spec.clone()).await.unwrap();
-    let nowhere = format!("test.nowhere.{}", uuid::Uuid::new_v4());
+    let nowhere = unique("nowhere");
     let receipts: Vec<_> = (0..100)
         .map(|n| {
             let is_routable = n % 3 != 0;
@@ -137,9 +138,9 @@ async fn messages_of_one_id_keep_their_own_verdicts() {
 
 #[tokio::test]
 async fn an_exchange_is_there_when_a_message_to_it_is() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
-    let exchange = format!("test.exchange.{}", uuid::Uuid::new_v4());
+    let exchange = unique("exchange");
     let event = Outgoing {
         message: Message {
             exchange: exchange.clone(),
@@ -166,7 +167,7 @@ async fn an_exchange_is_there_when_a_message_to_it_is() {
 
 #[tokio::test]
 async fn a_deadline_becomes_the_expiration() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("expiration");
     transport.declare(queue.spec.clone()).await.unwrap();
@@ -201,7 +202,7 @@ async fn a_deadline_becomes_the_expiration() {
 
 #[tokio::test]
 async fn what_was_withdrawn_or_does_not_fit_is_not_written() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("withdrawn");
     transport.declare(queue.spec.clone()).await.unwrap();
@@ -222,7 +223,7 @@ async fn what_was_withdrawn_or_does_not_fit_is_not_written() {
 
 #[tokio::test]
 async fn closing_lets_what_was_published_be_confirmed() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("closing");
     transport.declare(queue.spec.clone()).await.unwrap();
@@ -243,7 +244,7 @@ async fn closing_lets_what_was_published_be_confirmed() {
 /// Without a confirm: what reaches a queue gets no verdict, what reaches none is found out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_confirms_only_what_goes_wrong_is_told() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("unconfirmed");
     let mut deliveries = transport.consume(queue.source(9)).await.unwrap();
@@ -267,7 +268,7 @@ async fn without_confirms_only_what_goes_wrong_is_told() {
 /// A caller may make several attempts of one id at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempts_of_one_id_do_not_end_each_other() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("attempts");
     let mut deliveries = transport.consume(queue.source(9)).await.unwrap();
@@ -284,7 +285,7 @@ async fn attempts_of_one_id_do_not_end_each_other() {
     for attempt in &mut attempts {
         assert_eq!(attempt.verdict().now_or_never(), None);
     }
-    let missing = format!("test.missing.{}", uuid::Uuid::new_v4());
+    let missing = unique("missing");
     for attempt in [attempt(&missing), attempt(&missing)] {
         assert_eq!(verdict(attempt).await, Verdict::Unroutable);
     }
@@ -294,7 +295,7 @@ async fn attempts_of_one_id_do_not_end_each_other() {
 /// What the broker refuses on one channel is no trouble of the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_outlive_an_error_of_the_confirmed_channel() {
-    let Some(broker) = broker() else { return };
+    let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let queue = broker.queue("outlives");
     transport.declare(queue.spec.clone()).await.unwrap();
@@ -302,7 +303,7 @@ async fn calls_outlive_an_error_of_the_confirmed_channel() {
         confirm: false,
         ..to_queue(queue.name(), number(1))
     });
-    let exchange = format!("test.outlives.{}", uuid::Uuid::new_v4());
+    let exchange = unique("outlives");
     let to_exchange = || {
         let mut outgoing = to_queue("key", number(2));
         outgoing.message.exchange.clone_from(&exchange);

@@ -1,8 +1,12 @@
 //! Of many workers that ask for one command, one runs it.
 
-use crate::live::{self, bounded, claim, eventually, open, reply, shared};
+use crate::opened::{claim, open, reply, to_inbox};
 use replybus::reply::{Claimed, ReplyTarget};
 use replybus_redis::RedisReplies;
+use replybus_testkit::{
+    live::{redis, unique},
+    wait::{bounded, eventually},
+};
 use std::{sync::Arc, time::Duration};
 
 const RUN: fn(u32) -> Claimed = |attempt| Claimed::Run { attempt };
@@ -10,7 +14,7 @@ const RUN: fn(u32) -> Claimed = |attempt| Claimed::Run { attempt };
 /// Everything a claim can be asked and answer, in order.
 pub(crate) async fn table(replies: &RedisReplies) {
     let (store, _) = open(replies).await;
-    let key = live::unique("table");
+    let key = unique("table");
     let (mine, yours) = (claim(&key, "mine"), claim(&key, "yours"));
     let mut unlike = yours.clone();
     unlike.fingerprint = [8; 16];
@@ -58,15 +62,15 @@ pub(crate) async fn table(replies: &RedisReplies) {
 
 #[tokio::test]
 async fn answers_by_the_table() {
-    let Some(url) = shared().await else { return };
+    let Some(url) = redis().await else { return };
     bounded(table(&RedisReplies::new(url))).await;
 }
 
 #[tokio::test]
 async fn a_lapsed_claim_is_taken_over_and_counted() {
-    let Some(url) = shared().await else { return };
+    let Some(url) = redis().await else { return };
     let (store, _) = open(&RedisReplies::new(url)).await;
-    let key = live::unique("lapse");
+    let key = unique("lapse");
     let mut dead = claim(&key, "dead");
     dead.lease = Duration::from_millis(30);
     let heir = claim(&key, "heir");
@@ -88,14 +92,20 @@ async fn a_lapsed_claim_is_taken_over_and_counted() {
 
 #[tokio::test]
 async fn renewing_keeps_a_claim_from_lapsing() {
-    let Some(url) = shared().await else { return };
+    let Some(url) = redis().await else { return };
     let (store, _) = open(&RedisReplies::new(url)).await;
-    let key = live::unique("renew");
-    let mut short = claim(&key, "mine");
-    short.lease = Duration::from_millis(20);
-    assert_eq!(store.claim(&short).await.unwrap(), RUN(1));
+    let (key, unrenewed) = (unique("renew"), unique("renew"));
+    for key in [&key, &unrenewed] {
+        let mut short = claim(key, "mine");
+        short.lease = Duration::from_millis(20);
+        assert_eq!(store.claim(&short).await.unwrap(), RUN(1));
+    }
     assert!(store.renew(&claim(&key, "mine")).await.unwrap());
-    tokio::time::sleep(Duration::from_millis(40)).await;
+    let heir = claim(&unrenewed, "yours");
+    eventually("the lease of both would have lapsed", || async {
+        store.claim(&heir).await.unwrap() == RUN(2)
+    })
+    .await;
     assert_eq!(
         store.claim(&claim(&key, "yours")).await.unwrap(),
         Claimed::Running
@@ -104,9 +114,9 @@ async fn renewing_keeps_a_claim_from_lapsing() {
 
 #[tokio::test]
 async fn renewing_restores_a_claim_that_redis_lost() {
-    let Some(url) = shared().await else { return };
+    let Some(url) = redis().await else { return };
     let (store, _) = open(&RedisReplies::new(url)).await;
-    let key = live::unique("lost");
+    let key = unique("lost");
     assert!(store.renew(&claim(&key, "mine")).await.unwrap());
     assert_eq!(
         store.claim(&claim(&key, "yours")).await.unwrap(),
@@ -116,9 +126,9 @@ async fn renewing_restores_a_claim_that_redis_lost() {
 
 #[tokio::test]
 async fn a_run_that_was_given_up_changes_nothing() {
-    let Some(url) = shared().await else { return };
+    let Some(url) = redis().await else { return };
     let (store, heard) = open(&RedisReplies::new(url)).await;
-    let key = live::unique("zombie");
+    let key = unique("zombie");
     let mut zombie = claim(&key, "zombie");
     zombie.lease = Duration::from_millis(1);
     assert_eq!(store.claim(&zombie).await.unwrap(), RUN(1));
@@ -129,7 +139,7 @@ async fn a_run_that_was_given_up_changes_nothing() {
     .await;
 
     // While its heir runs it can neither record nor answer.
-    let mut late = live::to_inbox(&store, "late");
+    let mut late = to_inbox(&store, "late");
     late.record = Some(zombie.clone());
     store.store(late.clone()).await.unwrap();
     assert_eq!(
@@ -138,7 +148,7 @@ async fn a_run_that_was_given_up_changes_nothing() {
     );
 
     // Once the heir is done, what it recorded is the answer to the zombie's caller as well.
-    let mut outcome = live::to_inbox(&store, "outcome");
+    let mut outcome = to_inbox(&store, "outcome");
     outcome.record = Some(heir);
     store.store(outcome.clone()).await.unwrap();
     store.store(late.clone()).await.unwrap();
@@ -152,10 +162,10 @@ async fn a_run_that_was_given_up_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_many_runs() {
-    let Some(url) = shared().await else { return };
+    let Some(url) = redis().await else { return };
     let (store, _) = open(&RedisReplies::new(url)).await;
     for _ in 0..20 {
-        let key = live::unique("race");
+        let key = unique("race");
         let mut tasks = tokio::task::JoinSet::new();
         for task in 0..32 {
             let (store, claim) = (Arc::clone(&store), claim(&key, &format!("owner-{task}")));
@@ -178,9 +188,9 @@ async fn one_of_many_runs() {
 
 #[tokio::test]
 async fn a_record_outlives_its_lease_and_ends_with_its_retention() {
-    let Some(url) = shared().await else { return };
+    let Some(url) = redis().await else { return };
     let (store, _) = open(&RedisReplies::new(url)).await;
-    let mut claim = claim(&live::unique("retention"), "mine");
+    let mut claim = claim(&unique("retention"), "mine");
     claim.retention = Duration::from_millis(50);
     let mut outcome = reply(ReplyTarget::None, "outcome");
     outcome.record = Some(claim.clone());

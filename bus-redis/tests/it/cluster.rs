@@ -2,51 +2,25 @@
 
 use crate::{
     claims,
-    live::{self, bounded, eventually, open, to_inbox},
+    opened::{open, to_inbox},
     promises,
-    server::Server,
 };
 use replybus_redis::RedisReplies;
-use std::{collections::HashSet, process::Command, sync::Arc, time::Duration};
+use replybus_testkit::{
+    live::require_or_skip,
+    servers::PrivateRedis,
+    wait::{bounded, eventually},
+};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-async fn start() -> Option<Vec<Server>> {
-    if !live::can_start("redis-cli") {
-        return None;
-    }
-    let mut nodes = Vec::new();
-    for _ in 0..3 {
-        let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-        nodes.push(Server::start(&settings).await?);
-    }
-    let addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port));
-    let created = Command::new("redis-cli")
-        .args(["--cluster", "create"])
-        .args(addresses)
-        .args(["--cluster-replicas", "0", "--cluster-yes"])
-        .output()
-        .unwrap();
-    assert!(
-        created.status.success(),
-        "{}",
-        String::from_utf8_lossy(&created.stdout)
-    );
-    for node in &nodes {
-        eventually("the cluster is up", || async {
-            let port = node.port.to_string();
-            let info = Command::new("redis-cli")
-                .args(["-p", &port, "cluster", "info"])
-                .output();
-            String::from_utf8_lossy(&info.unwrap().stdout).contains("cluster_state:ok")
-        })
-        .await;
-    }
-    Some(nodes)
+async fn start() -> Option<Vec<PrivateRedis>> {
+    require_or_skip(PrivateRedis::cluster(3).await)
 }
 
-fn by_url(nodes: &[Server]) -> RedisReplies {
+fn by_url(nodes: &[PrivateRedis]) -> RedisReplies {
     let hosts: Vec<_> = nodes
         .iter()
-        .map(|node| format!("127.0.0.1:{}", node.port))
+        .map(|node| node.address().to_string())
         .collect();
     RedisReplies::new(format!("redis+cluster://{}", hosts.join(",")))
 }
@@ -79,7 +53,7 @@ async fn every_promise_holds_in_a_cluster() {
     // A node that comes back without its data.
     bounded(async {
         for node in &mut nodes {
-            node.restart().await;
+            node.restart().await.unwrap();
         }
         for (store, heard) in &stores {
             let reply = to_inbox(store, "after the restart");

@@ -1,13 +1,14 @@
 //! A Redis blip never ends a wait: kills, restarts, freezes, wipes and half-open connections.
 
-use crate::{
-    live::{self, bounded, eventually, open, raw, reply, to_inbox},
-    proxy::Proxy,
-    server::Server,
-};
+use crate::opened::{claim, open, private, raw, reply, to_inbox};
 use deadpool_redis::redis::{self, aio::MultiplexedConnection};
 use replybus::reply::{Reply, ReplyStore, ReplyTarget, StoreHealth};
 use replybus_redis::RedisReplies;
+use replybus_testkit::{
+    proxy::{Mode, Proxy},
+    servers::PrivateRedis,
+    wait::{bounded, eventually},
+};
 use std::{sync::Arc, time::Duration};
 
 /// Stores until it works: a store that fails may be repeated.
@@ -51,7 +52,7 @@ async fn kill_listener(admin: &mut MultiplexedConnection) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_cuts_of_the_listener_lose_none_of_ten_thousand_replies() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
     let (store, heard) = open(&RedisReplies::new(server.url())).await;
@@ -78,7 +79,7 @@ async fn two_hundred_cuts_of_the_listener_lose_none_of_ten_thousand_replies() {
 
 #[tokio::test]
 async fn cut_writers_are_replaced_within_the_store() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
     let (store, heard) = open(&RedisReplies::new(server.url())).await;
@@ -95,7 +96,7 @@ async fn cut_writers_are_replaced_within_the_store() {
 
 #[tokio::test]
 async fn after_a_restart_without_data_replies_arrive() {
-    let Some(mut server) = Server::start(&[]).await else {
+    let Some(mut server) = private().await else {
         return;
     };
     let (here, heard) = open(&RedisReplies::new(server.url())).await;
@@ -104,7 +105,7 @@ async fn after_a_restart_without_data_replies_arrive() {
         for round in 0..3 {
             let waiting = to_inbox(&here, &format!("across restart {round}"));
             heard.wait_for(waiting.id);
-            server.restart().await;
+            server.restart().await.unwrap();
             store(&worker, &waiting).await;
             assert_eq!(heard.reply(waiting.id).await, waiting.frame);
             let later = to_inbox(&here, "later");
@@ -119,14 +120,17 @@ async fn after_a_restart_without_data_replies_arrive() {
 
 #[tokio::test]
 async fn a_reply_stored_while_the_inbox_was_gone_is_found() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
     let replies = RedisReplies::new(server.url());
     bounded(finds_what_was_stored_without_inbox(&server, &replies)).await;
 }
 
-pub(crate) async fn finds_what_was_stored_without_inbox(server: &Server, replies: &RedisReplies) {
+pub(crate) async fn finds_what_was_stored_without_inbox(
+    server: &PrivateRedis,
+    replies: &RedisReplies,
+) {
     let (store, heard) = open(replies).await;
     let mut admin = raw(&server.url()).await;
     for _ in 0..3 {
@@ -143,7 +147,7 @@ pub(crate) async fn finds_what_was_stored_without_inbox(server: &Server, replies
 
 #[tokio::test]
 async fn a_frozen_server_ends_no_wait() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
     let (store, heard) = open(&RedisReplies::new(server.url())).await;
@@ -164,11 +168,11 @@ async fn a_frozen_server_ends_no_wait() {
 
 #[tokio::test]
 async fn half_open_connections_are_replaced() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
-    let proxy = Proxy::start(server.port).await;
-    let replies = RedisReplies::new(proxy.url()).response_timeout(Duration::from_millis(300));
+    let (proxy, url) = Proxy::before(&server.url(), 6379).await.unwrap();
+    let replies = RedisReplies::new(url).response_timeout(Duration::from_millis(300));
     let (store, heard) = open(&replies).await;
     bounded(async {
         for _ in 0..3 {
@@ -179,7 +183,7 @@ async fn half_open_connections_are_replaced() {
                 assert_eq!(heard.reply(reply.id).await, "before");
             }
             let accepted = proxy.accepted();
-            proxy.swallow_connected();
+            proxy.set(Mode::SwallowOld);
             let reply = to_inbox(&store, "after");
             store.store(reply.clone()).await.unwrap();
             assert_eq!(heard.reply(reply.id).await, "after");
@@ -191,7 +195,7 @@ async fn half_open_connections_are_replaced() {
 
 #[tokio::test]
 async fn a_full_server_is_down_until_there_is_room() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
     let replies = RedisReplies::new(server.url()).response_timeout(Duration::from_millis(100));
@@ -208,7 +212,7 @@ async fn a_full_server_is_down_until_there_is_room() {
     assert!(matches!(store.health(), StoreHealth::Down(_)));
     // That something can be read, or given up, does not make room.
     assert_eq!(store.fetch(reply.id).await.unwrap(), None);
-    store.release(&live::claim("full", "mine")).await.unwrap();
+    store.release(&claim("full", "mine")).await.unwrap();
     assert!(matches!(store.health(), StoreHealth::Down(_)));
     limit(&mut admin, "0").await;
     is_up(&store).await;
@@ -218,12 +222,12 @@ async fn a_full_server_is_down_until_there_is_room() {
 
 #[tokio::test]
 async fn scripts_and_roles_that_change_are_noticed() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
     let (store, _) = open(&RedisReplies::new(server.url())).await;
     let mut admin = raw(&server.url()).await;
-    let claim = live::claim("flushed", "mine");
+    let claim = claim("flushed", "mine");
     for _ in 0..2 {
         assert!(store.claim(&claim).await.is_ok());
         let _: () = redis::cmd("SCRIPT")
@@ -233,7 +237,9 @@ async fn scripts_and_roles_that_change_are_noticed() {
             .unwrap();
     }
     let mut replica = redis::cmd("REPLICAOF");
-    replica.arg("127.0.0.1").arg(server.port.saturating_add(1));
+    replica
+        .arg("127.0.0.1")
+        .arg(server.port().saturating_add(1));
     let _: () = replica.query_async(&mut admin).await.unwrap();
     assert!(
         store
@@ -254,7 +260,7 @@ async fn scripts_and_roles_that_change_are_noticed() {
 
 #[tokio::test]
 async fn an_inbox_lives_as_long_as_its_owner() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
     let mut admin = raw(&server.url()).await;
@@ -318,7 +324,7 @@ async fn an_inbox_lives_as_long_as_its_owner() {
 
 #[tokio::test]
 async fn what_is_no_reply_is_passed_over() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
     let (store, heard) = open(&RedisReplies::new(server.url())).await;

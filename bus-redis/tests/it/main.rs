@@ -6,7 +6,6 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::print_stderr,
     reason = "all of it is test code, also what stands outside of a test function"
 )]
 
@@ -14,12 +13,10 @@ mod claims;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod faults;
-mod live;
+mod opened;
 mod promises;
-mod proxy;
 #[cfg(feature = "sentinel")]
 mod sentinel;
-mod server;
 mod setup;
 #[cfg(feature = "tls")]
 mod tls;

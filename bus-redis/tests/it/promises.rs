@@ -1,13 +1,17 @@
 //! Each promise of a reply store, as a function of where Redis is: they hold on one server, in a
 //! cluster and behind Sentinels.
 
-use crate::live::{self, bounded, claim, eventually, open, reply, to_inbox};
+use crate::opened::{claim, open, reply, to_inbox};
 use bytes::Bytes;
 use replybus::{
     CallId, limits,
     reply::{Claimed, ReplyBackend, ReplyTarget, StoreHealth},
 };
 use replybus_redis::RedisReplies;
+use replybus_testkit::{
+    live::unique,
+    wait::{bounded, eventually},
+};
 use std::{sync::Arc, time::Duration};
 
 /// One test per promise, on the shared server.
@@ -16,8 +20,8 @@ macro_rules! on_the_shared_server {
         mod $promise {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn holds() {
-                let Some(url) = crate::live::shared().await else { return };
-                crate::live::bounded(super::$promise(super::RedisReplies::new(url))).await;
+                let Some(url) = replybus_testkit::live::redis().await else { return };
+                super::bounded(super::$promise(super::RedisReplies::new(url))).await;
             }
         }
 
@@ -100,7 +104,7 @@ async fn a_reply_to_a_dead_caller_goes_under_its_key(replies: RedisReplies) {
     let (caller, _) = open(&replies).await;
     let plain = to_inbox(&caller, "plain");
     let mut claimed = to_inbox(&caller, "claimed");
-    claimed.record = Some(claim(&live::unique("dead-caller"), "me"));
+    claimed.record = Some(claim(&unique("dead-caller"), "me"));
     caller.close().await;
     for reply in [plain, claimed] {
         store.store(reply.clone()).await.unwrap();
@@ -149,7 +153,7 @@ async fn an_outcome_is_stored_with_its_reply(replies: RedisReplies) {
         ReplyTarget::Inbox(store.inbox().to_owned()),
         ReplyTarget::Key,
     ] {
-        let claim = claim(&live::unique("outcome"), "me");
+        let claim = claim(&unique("outcome"), "me");
         assert_eq!(
             store.claim(&claim).await.unwrap(),
             Claimed::Run { attempt: 1 }
@@ -172,7 +176,7 @@ async fn an_outcome_is_stored_with_its_reply(replies: RedisReplies) {
 
 async fn a_one_way_outcome_is_stored_alone(replies: RedisReplies) {
     let (store, _) = open(&replies).await;
-    let claim = claim(&live::unique("one-way"), "me");
+    let claim = claim(&unique("one-way"), "me");
     let mut reply = reply(ReplyTarget::None, "done");
     store.store(reply.clone()).await.unwrap();
     reply.record = Some(claim.clone());

@@ -2,63 +2,62 @@
 
 use crate::{
     claims,
-    live::{bounded, eventually, open, to_inbox},
+    opened::{open, private, to_inbox},
     promises,
-    server::{Server, free_port},
 };
 use replybus_redis::RedisReplies;
-use std::{fs, process::Command};
+use replybus_testkit::{
+    live::require_or_skip,
+    servers::PrivateRedis,
+    wait::{bounded, eventually},
+};
 
-async fn start(master: &Server) -> Server {
-    let port = free_port();
-    let file = master.directory.join("sentinel.conf");
-    let settings = format!(
-        "port {port}\nsentinel monitor bank 127.0.0.1 {} 1\n\
-         sentinel down-after-milliseconds bank 500\nsentinel failover-timeout bank 3000\n\
-         sentinel auth-pass bank s@cret\n",
-        master.port,
-    );
-    fs::write(&file, settings).unwrap();
-    let arguments = vec![file.to_string_lossy().into_owned(), "--sentinel".to_owned()];
-    Server::launch("redis-server", port, arguments).await
+const PASSWORD: &str = "s@cret";
+
+/// A sentinel that watches over `bank`.
+async fn watch(master: &PrivateRedis) -> Option<PrivateRedis> {
+    let settings = [
+        format!("sentinel monitor bank 127.0.0.1 {} 1", master.port()),
+        "sentinel down-after-milliseconds bank 500".to_owned(),
+        "sentinel failover-timeout bank 3000".to_owned(),
+        format!("sentinel auth-pass bank {PASSWORD}"),
+    ];
+    require_or_skip(PrivateRedis::set_up(|redis| redis.sentinel(&settings)).await)
+}
+
+/// What a server says of itself.
+async fn info(server: &PrivateRedis, section: &str) -> String {
+    let login = ["--no-auth-warning", "-a", PASSWORD, "info", section];
+    server.cli(&login).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_promise_holds_behind_a_sentinel_and_across_a_failover() {
-    let login = ["--requirepass", "s@cret", "--masterauth", "s@cret"];
-    let Some(mut master) = Server::start(&login).await else {
+    let started = PrivateRedis::set_up(|redis| redis.password(PASSWORD)).await;
+    let Some(mut master) = require_or_skip(started) else {
         return;
     };
-    let port = master.port.to_string();
-    let mut follow = login.to_vec();
-    follow.extend(["--replicaof", "127.0.0.1", &port]);
-    let Some(replica) = Server::start(&follow).await else {
+    let port = master.port().to_string();
+    let follow = ["--replicaof", "127.0.0.1", &port];
+    let started = PrivateRedis::set_up(|redis| redis.password(PASSWORD).arguments(follow)).await;
+    let Some(replica) = require_or_skip(started) else {
         return;
     };
-    let sentinel = start(&master).await;
+    let Some(sentinel) = watch(&master).await else {
+        return;
+    };
 
-    let url = format!("redis://:s%40cret@127.0.0.1:{}", sentinel.port);
+    let url = format!("redis://:s%40cret@127.0.0.1:{}", sentinel.port());
     let replies = RedisReplies::sentinel([url], "bank");
     promises::all(&replies).await;
     bounded(claims::table(&replies)).await;
 
     let (store, heard) = open(&replies).await;
-    let info = |port: u16, section: &'static str| {
-        let mut ask = Command::new("redis-cli");
-        ask.args([
-            "--no-auth-warning",
-            "-a",
-            "s@cret",
-            "-p",
-            &port.to_string(),
-            "info",
-            section,
-        ]);
-        String::from_utf8_lossy(&ask.output().unwrap().stdout).into_owned()
-    };
     eventually("the replica follows", || async {
-        info(replica.port, "replication").contains("master_link_status:up")
-            && info(sentinel.port, "sentinel").contains("slaves=1")
+        info(&replica, "replication")
+            .await
+            .contains("master_link_status:up")
+            && info(&sentinel, "sentinel").await.contains("slaves=1")
     })
     .await;
     bounded(async {
@@ -70,18 +69,24 @@ async fn every_promise_holds_behind_a_sentinel_and_across_a_failover() {
         })
         .await;
         assert_eq!(heard.reply(reply.id).await, "across the failover");
-        assert!(info(replica.port, "replication").contains("role:master"));
+        let role = info(&replica, "replication").await;
+        assert!(role.contains("role:master"), "{role}");
     })
     .await;
 }
 
 #[tokio::test]
 async fn an_unknown_master_is_not_found() {
-    let Some(master) = Server::start(&[]).await else {
+    let Some(master) = private().await else {
         return;
     };
-    let sentinel = start(&master).await;
-    let url = format!("redis+sentinel://127.0.0.1:{}?master=other", sentinel.port);
+    let Some(sentinel) = watch(&master).await else {
+        return;
+    };
+    let url = format!(
+        "redis+sentinel://127.0.0.1:{}?master=other",
+        sentinel.port()
+    );
     let replies = RedisReplies::new(url).connect_within(std::time::Duration::from_millis(500));
     let refused = bounded(crate::setup::refused(replies, "")).await;
     assert!(

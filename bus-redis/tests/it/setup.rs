@@ -1,8 +1,7 @@
 //! What opening a store refuses, and how soon.
 
 use crate::{
-    live::{self, bounded},
-    server::{Server, free_port},
+    opened::{open, private, raw},
     waiters::Waiters,
 };
 use deadpool_redis::redis;
@@ -11,6 +10,11 @@ use replybus::{
     reply::{ReplyBackend, StoreHealth},
 };
 use replybus_redis::RedisReplies;
+use replybus_testkit::{
+    live::require_or_skip,
+    servers::{PrivateRedis, ReservedPort},
+    wait::bounded,
+};
 use std::{sync::Arc, time::Duration};
 
 pub(crate) async fn refused(replies: RedisReplies, namespace: &str) -> SetupError {
@@ -24,8 +28,8 @@ pub(crate) async fn refused(replies: RedisReplies, namespace: &str) -> SetupErro
 }
 
 /// Makes a user with these rights.
-async fn allow(server: &Server, rights: &str) {
-    let mut admin = live::raw(&server.url()).await;
+async fn allow(server: &PrivateRedis, rights: &str) {
+    let mut admin = raw(&server.url()).await;
     let mut set = redis::cmd("ACL");
     set.arg("SETUSER")
         .arg(rights.split_whitespace().collect::<Vec<_>>());
@@ -49,7 +53,8 @@ async fn settings_are_refused_before_anything_is_tried() {
 
 #[tokio::test]
 async fn an_absent_server_is_reported_after_the_time_allowed() {
-    let url = format!("redis://:hunter2@127.0.0.1:{}", free_port());
+    let nobody = ReservedPort::new().unwrap();
+    let url = format!("redis://:hunter2@{}", nobody.address());
     let replies = RedisReplies::new(url).connect_within(Duration::from_millis(300));
     let refused = bounded(refused(replies, "")).await;
     assert!(
@@ -61,21 +66,23 @@ async fn an_absent_server_is_reported_after_the_time_allowed() {
 
 #[tokio::test]
 async fn a_server_that_starts_later_is_waited_for() {
-    let Some(mut server) = Server::start(&[]).await else {
+    let Some(mut server) = private().await else {
         return;
     };
     server.kill();
     let replies = RedisReplies::new(server.url());
-    let (opened, ()) = tokio::join!(bounded(live::open(&replies)), server.restart());
+    let (opened, restarted) = tokio::join!(bounded(open(&replies)), server.restart());
+    restarted.unwrap();
     assert_eq!(opened.0.health(), StoreHealth::Up);
 }
 
 #[tokio::test]
 async fn passwords_are_checked_at_once() {
-    let Some(server) = Server::start(&["--requirepass", "s/cret"]).await else {
+    let started = PrivateRedis::set_up(|redis| redis.password("s/cret")).await;
+    let Some(server) = require_or_skip(started) else {
         return;
     };
-    let port = server.port;
+    let port = server.port();
     for wrong in [
         format!("redis://127.0.0.1:{port}"),
         format!("redis://:hunter2@127.0.0.1:{port}"),
@@ -86,18 +93,18 @@ async fn passwords_are_checked_at_once() {
         assert!(!format!("{refused:?}").contains("hunter2"));
     }
     let right = RedisReplies::new(format!("redis://:s%2Fcret@127.0.0.1:{port}"));
-    bounded(live::open(&right)).await;
+    bounded(open(&right)).await;
 }
 
 #[tokio::test]
 async fn missing_rights_and_databases_are_refused_at_once() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
     allow(&server, "reader on >pw ~* +@read +@connection").await;
     for wrong in [
-        format!("redis://reader:pw@127.0.0.1:{}", server.port),
-        format!("redis://127.0.0.1:{}/999", server.port),
+        format!("redis://reader:pw@127.0.0.1:{}", server.port()),
+        format!("redis://127.0.0.1:{}/999", server.port()),
     ] {
         let refused = bounded(refused(RedisReplies::new(wrong), "")).await;
         assert!(matches!(refused, SetupError::Refused { .. }), "{refused:?}");
@@ -106,14 +113,14 @@ async fn missing_rights_and_databases_are_refused_at_once() {
 
 #[tokio::test]
 async fn the_rights_it_needs_are_those_it_documents() {
-    let Some(server) = Server::start(&[]).await else {
+    let Some(server) = private().await else {
         return;
     };
     let rights = "bus on >pw ~replybus:* ~response:* +@connection +multi +exec +evalsha \
                   +script|load +time +xadd +xread +xtrim +xinfo|stream +pexpire +set +get +mget \
                   +del +hmget +hget +hset";
     allow(&server, rights).await;
-    let replies = RedisReplies::new(format!("redis://bus:pw@127.0.0.1:{}", server.port));
+    let replies = RedisReplies::new(format!("redis://bus:pw@127.0.0.1:{}", server.port()));
     bounded(crate::claims::table(&replies)).await;
     bounded(crate::faults::finds_what_was_stored_without_inbox(
         &server, &replies,

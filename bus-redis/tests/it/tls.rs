@@ -1,13 +1,14 @@
 //! TLS is checked or refused, never weakened.
 
-use crate::{
-    live::{bounded, can_start},
-    server::{Server, free_port},
-    setup::refused,
-};
+use crate::setup::refused;
 use replybus::SetupError;
 use replybus_redis::RedisReplies;
-use std::{env, fs, path::Path, process::Command};
+use replybus_testkit::{
+    live::require_or_skip,
+    servers::{PrivateRedis, Workplace, program},
+    wait::bounded,
+};
+use std::{path::Path, process::Command};
 
 /// A certificate for localhost, signed by nobody but itself.
 fn certify(directory: &Path) {
@@ -36,32 +37,21 @@ fn certify(directory: &Path) {
 
 #[tokio::test]
 async fn an_unknown_certificate_is_refused_before_the_password_is_sent() {
-    if !can_start("redis-server") || Command::new("openssl").arg("version").output().is_err() {
+    if require_or_skip(program("OpenSSL", &["openssl"])).is_none() {
         return;
     }
-    let directory = env::temp_dir().join(crate::live::unique("replybus-redis-tls"));
-    fs::create_dir_all(&directory).unwrap();
-    certify(&directory);
-    let port = free_port();
-    let mut arguments = vec!["--port".to_owned(), "0".to_owned()];
-    arguments.extend(["--tls-port".to_owned(), port.to_string()]);
-    for (setting, file) in [
-        ("--tls-cert-file", "cert.pem"),
-        ("--tls-key-file", "key.pem"),
-        ("--tls-ca-cert-file", "cert.pem"),
-    ] {
-        arguments.extend([
-            setting.to_owned(),
-            directory.join(file).display().to_string(),
-        ]);
-    }
-    arguments.extend(["--tls-auth-clients", "no", "--requirepass", "hunter2"].map(str::to_owned));
-    let _server = Server::launch("redis-server", port, arguments).await;
+    let workplace = Workplace::new("tls").unwrap();
+    certify(workplace.directory());
+    let (certificate, key) = (workplace.path("cert.pem"), workplace.path("key.pem"));
+    let set_up = PrivateRedis::set_up(|redis| redis.password("hunter2").tls(&certificate, &key));
+    let Some(server) = require_or_skip(set_up.await) else {
+        return;
+    };
+    let port = server.port();
 
     let replies = RedisReplies::new(format!("rediss://:hunter2@localhost:{port}"));
     let refused = bounded(refused(replies, "")).await;
     assert!(matches!(refused, SetupError::Refused { .. }), "{refused:?}");
     assert!(refused.to_string().contains("certificate"), "{refused}");
     assert!(!format!("{refused:?}").contains("hunter2"));
-    let _ = fs::remove_dir_all(&directory);
 }

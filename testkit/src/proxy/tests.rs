@@ -1,4 +1,5 @@
 use super::*;
+use crate::wait::eventually;
 
 /// A server that echoes, behind a proxy.
 async fn echo() -> Proxy {
@@ -112,4 +113,35 @@ async fn latency_delays_and_keeps_order() {
     let start = Instant::now();
     echoes(&mut stream).await.unwrap();
     assert!(start.elapsed() >= 2 * latency);
+}
+
+#[tokio::test]
+async fn the_end_of_a_client_is_noticed_whatever_it_is_done_with() {
+    let proxy = echo().await;
+    let mut read = connect(&proxy).await;
+    echoes(&mut read).await.unwrap();
+    proxy.set(Mode::Swallow);
+    let mut unread = connect(&proxy).await;
+    unread.write_all(b"x").await.unwrap();
+    assert!(is_silent(&mut unread).await);
+    assert_eq!(proxy.ended_by_client(), 0);
+    drop(unread);
+    eventually("one has ended", || async { proxy.ended_by_client() == 1 }).await;
+    proxy.set(Mode::Pass);
+    drop(read);
+    eventually("both have ended", || async { proxy.ended_by_client() == 2 }).await;
+}
+
+#[tokio::test]
+async fn what_is_injected_comes_to_everybody() {
+    let proxy = echo().await;
+    let mut clients = [connect(&proxy).await, connect(&proxy).await];
+    for client in &mut clients {
+        echoes(client).await.unwrap();
+    }
+    proxy.inject(b"!");
+    for client in &mut clients {
+        assert_eq!(client.read_u8().await.unwrap(), b'!');
+        echoes(client).await.unwrap();
+    }
 }

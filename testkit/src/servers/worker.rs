@@ -1,9 +1,6 @@
 //! A program of one's own that serves, and may be killed.
 
-use super::{
-    ServerError,
-    process::{Process, Workplace},
-};
+use super::{Process, ServerError, Workplace};
 use std::{
     path::{Path, PathBuf},
     process::Command,

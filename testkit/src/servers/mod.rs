@@ -1,21 +1,39 @@
-//! Private servers, for tests that stop, freeze or fill one.
+//! The servers that are tested with: how each is found, set up and started ([`Program`]), and
+//! private ones for tests that stop, freeze, fill or kill one ([`PrivateServer`]).
 //!
-//! Each has ports, data and processes of its own, and takes all of them with it when it is dropped,
-//! or when the test process dies.
+//! A private server has ports, data and processes of its own, and takes all of them with it when it
+//! is dropped, or when the test process dies.
 
 mod port;
+mod postgres;
+#[cfg(feature = "live")]
+mod private;
 mod process;
+mod program;
 mod rabbitmq;
 mod redis;
+#[cfg(feature = "live")]
 mod worker;
 
 pub use port::ReservedPort;
+pub use postgres::Postgres;
 pub use process::{Process, Workplace};
+pub use program::{Launch, Probe, Program, program};
+pub use rabbitmq::RabbitMq;
+pub use redis::{Persistence, Redis};
+
+#[cfg(feature = "live")]
+pub use postgres::PrivatePostgres;
+#[cfg(feature = "live")]
+pub use private::PrivateServer;
+#[cfg(feature = "live")]
 pub use rabbitmq::PrivateRabbit;
-pub use redis::{Persistence, PrivateRedis};
+#[cfg(feature = "live")]
+pub use redis::PrivateRedis;
+#[cfg(feature = "live")]
 pub use worker::Worker;
 
-use std::{io, path::PathBuf};
+use std::io;
 
 /// A server is not there, or does not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,25 +82,4 @@ impl ServerError {
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::NotInstalled { .. } | Self::Unreachable { .. })
     }
-}
-
-/// The first of these programs that is installed; a name without a slash is looked up in `PATH`.
-fn program(server: &'static str, candidates: &[&str]) -> Result<PathBuf, ServerError> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    candidates
-        .iter()
-        .flat_map(|candidate| {
-            if candidate.contains('/') {
-                vec![PathBuf::from(candidate)]
-            } else {
-                std::env::split_paths(&path)
-                    .map(|directory| directory.join(candidate))
-                    .collect()
-            }
-        })
-        .find(|candidate| candidate.is_file())
-        .ok_or_else(|| ServerError::NotInstalled {
-            server,
-            looked_for: candidates.iter().map(ToString::to_string).collect(),
-        })
 }

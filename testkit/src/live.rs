@@ -1,6 +1,7 @@
-//! The servers that tests share, and what to do without them.
+//! The servers that tests share, and what to do without them. A test that asks for one must end
+//! within 15 minutes; if it does not, its process ends with an error that names it.
 
-use crate::servers::ServerError;
+use crate::{bound, servers::ServerError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use url::Url;
@@ -28,17 +29,35 @@ pub fn unique(name: &str) -> String {
 }
 
 /// The address of the shared RabbitMQ, if it can be reached; else as [`require_or_skip`] says.
+///
+/// # Panics
+/// As [`require_or_skip`].
+///
+/// # Cancel safety
+/// Safe.
 pub async fn rabbitmq() -> Option<String> {
     require_or_skip(reached("RabbitMQ", amqp_url(), 5672).await)
 }
 
 /// The address of the shared Redis, if it can be reached; else as [`require_or_skip`] says.
+///
+/// # Panics
+/// As [`require_or_skip`].
+///
+/// # Cancel safety
+/// Safe.
 pub async fn redis() -> Option<String> {
     require_or_skip(reached("Redis", redis_url(), 6379).await)
 }
 
 /// The address of the shared PostgreSQL (`DATABASE_URL`, or the one on this machine), if it can be
 /// reached; else as [`require_or_skip`] says.
+///
+/// # Panics
+/// As [`require_or_skip`].
+///
+/// # Cancel safety
+/// Safe.
 pub async fn postgres() -> Option<String> {
     let url = variable(
         "DATABASE_URL",
@@ -47,14 +66,26 @@ pub async fn postgres() -> Option<String> {
     require_or_skip(reached("PostgreSQL", url, 5432).await)
 }
 
+/// Gives the test that runs on this thread as long as this, if it takes longer than others on
+/// purpose.
+pub fn allow(within: Duration) {
+    bound::begin_within(within);
+}
+
 /// Passes on a server that is there. Without one the test is skipped: it gets `None`, and the
 /// reason is printed.
 ///
 /// # Panics
-/// Without a server if `BUS_REQUIRE_LIVE=1` is set, and always if a server is installed and does
+/// Without a server, if `BUS_REQUIRE_LIVE=1` is set, and always if a server is installed and does
 /// not start.
 #[must_use]
+#[allow(
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "only tests ask: they report on stderr and fail by panicking"
+)]
 pub fn require_or_skip<T>(server: Result<T, ServerError>) -> Option<T> {
+    bound::begin();
     match server {
         Ok(server) => Some(server),
         Err(error) if error.is_absence() && !live_is_required() => {

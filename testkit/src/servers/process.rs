@@ -1,5 +1,6 @@
 //! Processes that do not outlive the test that started them.
 
+use super::ServerError;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::{
     fs::{self, File},
@@ -8,12 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
 };
-use tokio::time::{Instant, sleep};
-
-/// Between two looks at a process or a port.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Bytes of a log that an error shows.
 const LOG_TAIL_BYTES: usize = 4_000;
@@ -62,13 +58,19 @@ impl Workplace {
         Ok(Self { directory, watch })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// A path in it.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 
-    /// Starts a process in a group of its own, which writes to the file `log`.
+    /// Starts a process in a group of its own, in the directory, which writes to the file `log`.
     ///
     /// # Errors
     /// It can't be started.
@@ -121,10 +123,25 @@ impl Process {
         i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
     }
 
-    /// Sends a signal to the process and its descendants.
-    pub(super) fn signal_group(&self, signal: Signal) {
+    fn signal_group(&self, signal: Signal) {
         // Fails only when none is left.
         let _ = self.pid().map(|pid| kill_process_group(pid, signal));
+    }
+
+    /// Stops it and its descendants where they are.
+    pub fn freeze(&self) {
+        self.signal_group(Signal::STOP);
+    }
+
+    /// Lets them go on after [`freeze`](Self::freeze).
+    pub fn thaw(&self) {
+        self.signal_group(Signal::CONT);
+    }
+
+    /// Asks it to end in good order.
+    pub fn terminate(&self) {
+        // Fails only when it has ended.
+        let _ = self.pid().map(|pid| kill_process(pid, Signal::TERM));
     }
 
     /// Whether it has not ended.
@@ -137,31 +154,6 @@ impl Process {
         self.signal_group(Signal::KILL);
         let _ = self.child.wait();
     }
-
-    /// Asks it to end and waits; kills it if it does not within the bound.
-    pub(super) async fn terminate(&mut self, within: Duration) {
-        let _ = self.pid().map(|pid| kill_process(pid, Signal::TERM));
-        let end = Instant::now() + within;
-        while self.is_running() && Instant::now() < end {
-            sleep(LOOK_EVERY).await;
-        }
-        self.kill();
-    }
-
-    /// Waits until `ready` says so; `false` if the process ended or the bound passed before.
-    pub(super) async fn until<F>(&mut self, ready: impl Fn() -> F, within: Duration) -> bool
-    where
-        F: Future<Output = bool>,
-    {
-        let end = Instant::now() + within;
-        while self.is_running() && Instant::now() < end {
-            if let Ok(true) = tokio::time::timeout_at(end, ready()).await {
-                return true;
-            }
-            sleep(LOOK_EVERY).await;
-        }
-        false
-    }
 }
 
 impl Drop for Process {
@@ -170,59 +162,25 @@ impl Drop for Process {
     }
 }
 
-/// Runs a tool to its end and returns what it printed.
-pub(super) async fn output(
-    tool: &'static str,
-    command: Command,
-) -> Result<String, super::ServerError> {
-    let mut command = command;
-    let done = tokio::task::spawn_blocking(move || command.stdin(Stdio::null()).output())
-        .await
-        .map_err(io::Error::other)??;
+/// Runs a tool to its end and returns what it printed. Blocks.
+pub(super) fn finished(tool: &'static str, mut command: Command) -> Result<String, ServerError> {
+    let done = command.stdin(Stdio::null()).output()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     if done.status.success() {
         return Ok(text(&done.stdout));
     }
-    Err(super::ServerError::Tool {
+    Err(ServerError::Tool {
         tool,
         output: format!("{}\n{}", text(&done.stdout), text(&done.stderr)),
     })
-}
-
-/// Connects, sends a greeting and tells whether the answer begins as expected.
-pub(super) async fn answers(
-    address: std::net::SocketAddr,
-    greeting: &[u8],
-    expected: &[u8],
-) -> bool {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let exchange = async {
-        let mut stream = tokio::net::TcpStream::connect(address).await?;
-        stream.write_all(greeting).await?;
-        let mut answer = vec![0; expected.len()];
-        stream.read_exact(&mut answer).await?;
-        io::Result::Ok(answer)
-    };
-    exchange.await.is_ok_and(|answer| answer == expected)
-}
-
-/// Writes a file that only this user can read.
-pub(super) fn write_private(path: &Path, content: &str) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o400)
-        .open(path)?
-        .write_all(content.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn processes_die_with_the_test_process() {
+    #[test]
+    fn processes_die_with_the_test_process() {
         let mut workplace = Workplace::new("watched").unwrap();
         let mut long = Command::new("sleep");
         let mut processes = [

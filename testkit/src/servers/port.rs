@@ -34,22 +34,41 @@ impl ReservedPort {
         for _ in 0..COUNT {
             let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
             let offset = u16::try_from((start + step) % u32::from(COUNT)).unwrap_or(0);
-            let number = FIRST + offset;
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, number));
-            let Ok(claim) = UdpSocket::bind(address) else {
-                continue;
-            };
-            if TcpListener::bind(address).is_ok() {
-                return Ok(Self {
-                    number,
-                    _claim: claim,
-                });
+            if let Ok(port) = Self::at(FIRST + offset) {
+                return Ok(port);
             }
         }
         Err(io::Error::new(
             io::ErrorKind::AddrInUse,
             "no free port between 20000 and 31999",
         ))
+    }
+
+    /// Reserves a port and the one 10,000 above it, by which the nodes of a Redis Cluster speak.
+    ///
+    /// # Errors
+    /// No such two are free.
+    pub fn pair() -> io::Result<[Self; 2]> {
+        for _ in 0..COUNT {
+            let port = Self::new()?;
+            let upper = port.number().checked_add(10_000);
+            let upper = upper.filter(|number| *number < FIRST + COUNT);
+            if let Some(Ok(upper)) = upper.map(Self::at) {
+                return Ok([port, upper]);
+            }
+        }
+        Err(io::ErrorKind::AddrInUse.into())
+    }
+
+    /// Reserves this port.
+    fn at(number: u16) -> io::Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, number));
+        let claim = UdpSocket::bind(address)?;
+        TcpListener::bind(address)?;
+        Ok(Self {
+            number,
+            _claim: claim,
+        })
     }
 
     /// The port's number.
@@ -69,6 +88,14 @@ impl ReservedPort {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn a_pair_is_10000_apart() {
+        let pairs: Vec<_> = (0..10).map(|_| ReservedPort::pair().unwrap()).collect();
+        for [lower, upper] in &pairs {
+            assert_eq!(lower.number() + 10_000, upper.number());
+        }
+    }
 
     #[test]
     fn no_port_is_given_twice() {

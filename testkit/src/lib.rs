@@ -1,0 +1,18 @@
+//! What tests that talk to servers share. It knows nothing of replybus, so that every package may
+//! test with it.
+//!
+//! - [`servers`]: how RabbitMQ, Redis and PostgreSQL are found and started, and private ones that a
+//!   test may stop, freeze, fill or kill;
+//! - [`live`]: the servers that all tests share, and what to do without them;
+//! - [`proxy`]: a proxy that breaks connections the way networks do;
+//! - [`wait`]: waiting for a state, with a bound.
+
+#[cfg(feature = "live")]
+mod bound;
+#[cfg(feature = "live")]
+pub mod live;
+#[cfg(feature = "live")]
+pub mod proxy;
+pub mod servers;
+#[cfg(feature = "live")]
+pub mod wait;

@@ -1,0 +1,224 @@
+//! RabbitMQ, and a node of one's own.
+
+#[cfg(feature = "live")]
+use super::private::{PrivateServer, output};
+use super::{
+    ServerError,
+    program::{Launch, Probe, Program, program, versions},
+};
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// `AMQP` 0-9-1, and how the method `connection.start` that answers it begins: a frame of type 1 on
+/// channel 0.
+const PROTOCOL_HEADER: &[u8] = b"AMQP\x00\x00\x09\x01";
+const METHOD_FRAME: &[u8] = &[1, 0, 0];
+
+/// Asks Erlang's name server for the names it knows. It answers with its own port first.
+const NAMES_REQUEST: &[u8] = &[0, 1, b'n'];
+
+/// Alarms depend on what a test does, not on the machine it runs on.
+const CONFIGURATION: &str = "\
+disk_free_limit.absolute = 10MB
+vm_memory_high_watermark.absolute = 2GB
+";
+
+/// RabbitMQ and the name server of Erlang. A node has the user `guest`, and needs ports for its
+/// clients, for other nodes, and for its name server.
+#[derive(Debug)]
+pub struct RabbitMq {
+    server: PathBuf,
+    name_server: PathBuf,
+}
+
+impl Program for RabbitMq {
+    const NAME: &'static str = "RabbitMQ";
+    const PORTS: usize = 3;
+    // Some 5 s on an idle machine.
+    const START_WITHIN: Duration = Duration::from_secs(180);
+    const STOP_WITHIN: Duration = Duration::from_secs(60);
+
+    fn find() -> Result<Self, ServerError> {
+        let erlang = program(Self::NAME, &["erl"])?;
+        // In PATH, or beside Erlang's own files.
+        let mut name_servers = vec![PathBuf::from("epmd")];
+        if let Some(root) = erlang
+            .canonicalize()
+            .ok()
+            .as_deref()
+            .and_then(Path::parent)
+            .and_then(Path::parent)
+        {
+            name_servers.extend(versions(&root.to_string_lossy(), "erts-", "bin/epmd"));
+        }
+        Ok(Self {
+            server: tool("rabbitmq-server")?,
+            name_server: program(Self::NAME, &name_servers)?,
+        })
+    }
+
+    fn lay_out(&self, directory: &Path) -> Result<(), ServerError> {
+        fs::create_dir(directory.join("home"))?;
+        let mut cookie = File::options()
+            .write(true)
+            .create_new(true)
+            // Erlang refuses one that others can read.
+            .mode(0o400)
+            .open(directory.join("home/.erlang.cookie"))?;
+        write!(cookie, "{}", secret()?)?;
+        fs::write(directory.join("plugins"), "[].\n")?;
+        fs::write(directory.join("rabbitmq.conf"), CONFIGURATION)?;
+        Ok(())
+    }
+
+    fn processes(&self, directory: &Path, ports: &[u16]) -> Vec<Launch> {
+        let [port, _, names] = ports_of(ports);
+        let mut name_server = Command::new(&self.name_server);
+        name_server.env("HOME", directory.join("home")).args([
+            "-address",
+            "127.0.0.1",
+            "-port",
+            &names.to_string(),
+        ]);
+        let own_port = u32::from(names).to_be_bytes();
+        vec![
+            Launch {
+                command: name_server,
+                ready: Probe::new(names, NAMES_REQUEST, &own_port),
+            },
+            Launch {
+                command: surrounded(&self.server, directory, ports),
+                ready: Probe::new(port, PROTOCOL_HEADER, METHOD_FRAME),
+            },
+        ]
+    }
+
+    fn url(port: u16) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{port}/%2f")
+    }
+}
+
+/// Ports of a node's own.
+fn ports_of(ports: &[u16]) -> [u16; RabbitMq::PORTS] {
+    let mut own = [0; RabbitMq::PORTS];
+    own.iter_mut()
+        .zip(ports)
+        .for_each(|(own, port)| *own = *port);
+    own
+}
+
+/// A script of RabbitMQ's. The one inside the package comes first: the one in Debian's `PATH`
+/// changes the user, and with it the settings.
+fn tool(name: &str) -> Result<PathBuf, ServerError> {
+    let mut candidates = vec![Path::new("/usr/lib/rabbitmq/bin").join(name)];
+    let script = format!("sbin/{name}");
+    candidates.extend(versions(
+        "/usr/lib/rabbitmq/lib",
+        "rabbitmq_server-",
+        &script,
+    ));
+    candidates.push(name.into());
+    program(RabbitMq::NAME, &candidates)
+}
+
+/// A script of RabbitMQ's in the surroundings of one node.
+fn surrounded(script: &Path, directory: &Path, ports: &[u16]) -> Command {
+    let [port, others, names] = ports_of(ports).map(|port| port.to_string());
+    let mut command = Command::new(script);
+    command
+        .env_remove("NOTIFY_SOCKET")
+        .env("HOME", directory.join("home"))
+        .env("ERL_CRASH_DUMP", directory.join("crash"))
+        // The start script becomes the node, so that the process started is the one to signal.
+        .env("RUNNING_UNDER_SYSTEMD", "true")
+        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+        .env("ERL_EPMD_PORT", names)
+        .env("RABBITMQ_NODENAME", format!("replybus-{port}@localhost"))
+        .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+        .env("RABBITMQ_NODE_PORT", port)
+        .env("RABBITMQ_DIST_PORT", others)
+        .env("RABBITMQ_MNESIA_BASE", directory.join("data"))
+        .env("RABBITMQ_LOG_BASE", directory.join("logs"))
+        .env("RABBITMQ_PID_FILE", directory.join("pid"))
+        .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+        .env("RABBITMQ_CONFIG_FILE", directory.join("rabbitmq.conf"))
+        .env("RABBITMQ_ENABLED_PLUGINS_FILE", directory.join("plugins"))
+        .env(
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+            "-kernel inet_dist_use_interface {127,0,0,1}",
+        );
+    command
+}
+
+/// 128 bits that nobody else knows, in hexadecimal.
+fn secret() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A RabbitMQ node with one listener on loopback and the user `guest`.
+#[cfg(feature = "live")]
+pub type PrivateRabbit = PrivateServer<RabbitMq>;
+
+#[cfg(feature = "live")]
+impl PrivateServer<RabbitMq> {
+    /// Starts a node and waits until it accepts connections.
+    ///
+    /// # Errors
+    /// RabbitMQ or Erlang is not installed, or the node does not start within 3 minutes.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the node is killed.
+    pub async fn start() -> Result<Self, ServerError> {
+        Self::launch(RabbitMq::find()?).await
+    }
+
+    /// Runs `rabbitmqctl` against it and returns what it printed.
+    ///
+    /// # Errors
+    /// The tool is not installed or reports a failure.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the tool runs on.
+    pub async fn ctl(&self, arguments: &[&str]) -> Result<String, ServerError> {
+        let script = tool("rabbitmqctl")?;
+        let mut command = surrounded(&script, self.directory(), &self.ports());
+        command.args(["--quiet"]).args(arguments);
+        output("rabbitmqctl", command).await
+    }
+
+    /// Raises the memory alarm: the node blocks every connection that publishes.
+    ///
+    /// # Errors
+    /// As [`ctl`](Self::ctl).
+    ///
+    /// # Cancel safety
+    /// As [`ctl`](Self::ctl).
+    pub async fn block_publishers(&self) -> Result<(), ServerError> {
+        self.memory_limit("1MB").await
+    }
+
+    /// Ends the alarm of [`block_publishers`](Self::block_publishers).
+    ///
+    /// # Errors
+    /// As [`ctl`](Self::ctl).
+    ///
+    /// # Cancel safety
+    /// As [`ctl`](Self::ctl).
+    pub async fn unblock_publishers(&self) -> Result<(), ServerError> {
+        self.memory_limit("2GB").await
+    }
+
+    async fn memory_limit(&self, limit: &str) -> Result<(), ServerError> {
+        self.ctl(&["set_vm_memory_high_watermark", "absolute", limit])
+            .await
+            .map(drop)
+    }
+}

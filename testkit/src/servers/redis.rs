@@ -1,0 +1,234 @@
+//! Redis, and servers of one's own: one alone, the nodes of a cluster, a sentinel.
+
+#[cfg(feature = "live")]
+use super::{
+    ReservedPort,
+    private::{LOOK_EVERY, PrivateServer, output},
+};
+use super::{
+    ServerError,
+    program::{Launch, Probe, Program, program},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+/// The file of a server that rewrites its own settings.
+const CONFIGURATION: &str = "redis.conf";
+
+/// What a Redis server still knows after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// Nothing.
+    None,
+    /// What it had acknowledged (`appendonly yes`, `appendfsync always`).
+    AppendOnly,
+}
+
+/// Redis, or Valkey. A server keeps nothing and asks for no password unless it is told to.
+#[derive(Debug)]
+pub struct Redis {
+    server: PathBuf,
+    arguments: Vec<String>,
+    configuration: Option<String>,
+    speaks: Speaks,
+}
+
+/// How a server answers somebody who does not log in.
+#[derive(Debug, Clone, Copy)]
+enum Speaks {
+    Freely,
+    ToUsers,
+    Tls,
+}
+
+impl Redis {
+    /// Adds arguments of the command line, such as `--maxmemory`, `1mb`.
+    #[must_use]
+    pub fn arguments<A: Into<String>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Lets it keep this over a restart.
+    #[must_use]
+    pub fn persistence(self, persistence: Persistence) -> Self {
+        match persistence {
+            Persistence::None => self,
+            Persistence::AppendOnly => {
+                self.arguments(["--appendonly", "yes", "--appendfsync", "always"])
+            }
+        }
+    }
+
+    /// Lets it ask for a password, also as a replica of its master.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.speaks = Speaks::ToUsers;
+        self.arguments(["--requirepass", password, "--masterauth", password])
+    }
+
+    /// Lets it speak TLS only, with this certificate and the key of it, and ask for none.
+    #[must_use]
+    pub fn tls(mut self, certificate: &Path, key: &Path) -> Self {
+        self.speaks = Speaks::Tls;
+        let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
+        self.arguments(["--tls-cert-file", &certificate, "--tls-key-file", &key])
+            .arguments(["--tls-ca-cert-file", &certificate])
+            .arguments(["--tls-auth-clients", "no"])
+    }
+
+    /// Makes it a sentinel with these settings, a line each. It rewrites them.
+    #[must_use]
+    pub fn sentinel(mut self, settings: &[String]) -> Self {
+        self.configuration = Some(settings.join("\n"));
+        self
+    }
+}
+
+impl Program for Redis {
+    const NAME: &'static str = "Redis";
+    const PORTS: usize = 1;
+    const START_WITHIN: Duration = Duration::from_secs(90);
+    const STOP_WITHIN: Duration = Duration::from_secs(30);
+
+    fn find() -> Result<Self, ServerError> {
+        Ok(Self {
+            server: program(Self::NAME, &["redis-server", "valkey-server"])?,
+            arguments: Vec::new(),
+            configuration: None,
+            speaks: Speaks::Freely,
+        })
+    }
+
+    fn lay_out(&self, directory: &Path) -> Result<(), ServerError> {
+        if let Some(configuration) = &self.configuration {
+            fs::write(directory.join(CONFIGURATION), configuration)?;
+        }
+        Ok(())
+    }
+
+    fn processes(&self, _: &Path, ports: &[u16]) -> Vec<Launch> {
+        let port = ports.first().copied().unwrap_or_default();
+        let number = port.to_string();
+        let mut command = Command::new(&self.server);
+        if self.configuration.is_some() {
+            command.args([CONFIGURATION, "--sentinel"]);
+        } else {
+            command.args(["--save", "", "--appendonly", "no"]);
+        }
+        let (plain, tls) = match self.speaks {
+            Speaks::Tls => ("0", number.as_str()),
+            Speaks::Freely | Speaks::ToUsers => (number.as_str(), "0"),
+        };
+        command.args(["--port", plain]);
+        if tls != "0" {
+            command.args(["--tls-port", tls]);
+        }
+        command
+            .args(["--bind", "127.0.0.1", "--daemonize", "no"])
+            .args(&self.arguments);
+        let ready = match self.speaks {
+            // Not while it still loads its data.
+            Speaks::Freely => Probe::new(port, b"PING\r\n", b"+PONG"),
+            Speaks::ToUsers => Probe::new(port, b"PING\r\n", b"-NOAUTH"),
+            Speaks::Tls => Probe::new(port, b"", b""),
+        };
+        vec![Launch { command, ready }]
+    }
+
+    fn url(port: u16) -> String {
+        format!("redis://127.0.0.1:{port}/0")
+    }
+}
+
+/// A Redis server on loopback.
+#[cfg(feature = "live")]
+pub type PrivateRedis = PrivateServer<Redis>;
+
+#[cfg(feature = "live")]
+impl PrivateServer<Redis> {
+    /// Starts a server without a password and waits until it answers.
+    ///
+    /// # Errors
+    /// Redis is not installed, or does not start within 90 s.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the server is killed.
+    pub async fn start(persistence: Persistence) -> Result<Self, ServerError> {
+        Self::set_up(|redis| redis.persistence(persistence)).await
+    }
+
+    /// Starts a server that is set as a test needs it, and waits until it answers.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    /// As [`start`](Self::start).
+    pub async fn set_up(set: impl FnOnce(Redis) -> Redis) -> Result<Self, ServerError> {
+        Self::launch(set(Redis::find()?)).await
+    }
+
+    /// Starts a Redis Cluster of as many masters and no replicas, and waits until all of them say
+    /// that it is up.
+    ///
+    /// # Errors
+    /// Redis is not installed, or the cluster does not start in time.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, its nodes are killed.
+    pub async fn cluster(nodes: usize) -> Result<Vec<Self>, ServerError> {
+        let cli = client()?;
+        let mut cluster = Vec::new();
+        for _ in 0..nodes {
+            let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+            let node = Redis::find()?.arguments(settings);
+            cluster.push(Self::launch_on(node, ReservedPort::pair()?.into()).await?);
+        }
+        let mut create = Command::new(cli);
+        create
+            .args(["--cluster", "create"])
+            .args(cluster.iter().map(|node| node.address().to_string()))
+            .args(["--cluster-replicas", "0", "--cluster-yes"]);
+        output("redis-cli", create).await?;
+        let end = tokio::time::Instant::now() + Redis::START_WITHIN;
+        for node in &cluster {
+            loop {
+                let info = node.cli(&["cluster", "info"]).await?;
+                if info.contains("cluster_state:ok") {
+                    break;
+                }
+                if tokio::time::Instant::now() > end {
+                    let (server, log) = (Redis::NAME, info);
+                    return Err(ServerError::DidNotStart { server, log });
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+        Ok(cluster)
+    }
+
+    /// Runs one command through `redis-cli` and returns what it printed.
+    ///
+    /// # Errors
+    /// The tool is not installed or can't reach the server.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the tool runs on.
+    pub async fn cli(&self, arguments: &[&str]) -> Result<String, ServerError> {
+        let mut command = Command::new(client()?);
+        command
+            .args(["-h", "127.0.0.1", "-p", &self.port().to_string()])
+            .args(arguments);
+        output("redis-cli", command).await
+    }
+}
+
+#[cfg(feature = "live")]
+fn client() -> Result<PathBuf, ServerError> {
+    program(Redis::NAME, &["redis-cli", "valkey-cli"])
+}
