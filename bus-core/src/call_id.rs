@@ -4,8 +4,21 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
-/// Identifies one call, from its first attempt to its reply. A UUIDv7 (RFC 9562, section 5.7), so
+/// The name of one call, from its first attempt to its reply. A UUIDv7 (RFC 9562, section 5.7), so
 /// that ids sort by the time of the call.
+///
+/// It travels as text, in one spelling only: lower case, with hyphens.
+///
+/// ```
+/// use replybus::CallId;
+///
+/// let id = CallId::new();
+/// let text = id.to_string(); // in a log, in a header, in a URL
+/// assert_eq!(text.parse(), Ok(id));
+///
+/// let bytes = *id.as_bytes(); // in a column of a database
+/// assert_eq!(CallId::from_bytes(bytes), id);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CallId(Uuid);
@@ -13,8 +26,18 @@ pub struct CallId(Uuid);
 impl CallId {
     /// A new id, unique across processes.
     #[must_use]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default is the same each time; an id never is"
+    )]
     pub fn new() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// The id with these 16 bytes, such as one that was stored.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
     }
 
     /// The 16 bytes of the id.
@@ -23,15 +46,9 @@ impl CallId {
         self.0.as_bytes()
     }
 
-    /// The half of the id that is random; never zero, for it holds the variant bits.
+    /// The half of the id that is random.
     pub(crate) fn random_bits(self) -> u64 {
         self.0.as_u64_pair().1
-    }
-}
-
-impl Default for CallId {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -60,6 +77,14 @@ impl FromStr for CallId {
 }
 
 /// The text is not a call id: 36 characters, a lower-case UUID with hyphens.
+///
+/// ```
+/// use replybus::{CallId, InvalidCallId};
+///
+/// // Upper case would be a second name of the same call.
+/// let text = "01890A5D-AC96-774B-BCCE-B302099A8057";
+/// assert_eq!(text.parse::<CallId>(), Err(InvalidCallId));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a call id: expected a lower-case UUID of 36 characters with hyphens")]
 pub struct InvalidCallId;
@@ -72,6 +97,12 @@ mod tests {
     fn reads_back_what_it_prints() {
         let id = CallId::new();
         assert_eq!(id.to_string().parse(), Ok(id));
+    }
+
+    #[test]
+    fn bytes_make_the_same_id() {
+        let id = CallId::new();
+        assert_eq!(CallId::from_bytes(*id.as_bytes()), id);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use contracts::{
     UserId,
     auth::{AuthError, LoginName, Registered, Registration, mask_phone, username_key},
 };
-use replybus::Context;
+use replybus::{CallId, Context};
 
 impl Desk {
     /// Makes a user and has their account opened.
@@ -70,5 +70,5 @@ impl Desk {
 fn call_id() -> String {
     // A call that came over the bus has one.
     let id = Context::current().call_id();
-    id.unwrap_or_default().to_string()
+    id.unwrap_or_else(CallId::new).to_string()
 }

@@ -3,7 +3,24 @@
 use crate::{call_id::CallId, message::Properties, wire::headers};
 use std::fmt;
 
-/// Where a call stands in a trace: the headers `traceparent` and `tracestate`.
+/// The place of a call in a trace: the headers `traceparent` and `tracestate`.
+///
+/// Calls that a handler makes continue its trace by themselves. To continue one that came in by
+/// another way, such as HTTP, make the calls in its context:
+///
+/// ```
+/// use replybus::{Context, context::TraceContext};
+///
+/// # async fn make_calls() {
+/// #     assert_eq!(Context::current().trace().unwrap().state(), Some("vendor=x"));
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let trace = TraceContext::parse(traceparent, Some("vendor=x")).unwrap();
+/// Context::builder().trace(trace).build().scope(make_calls()).await;
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceContext {
     trace_id: u128,
@@ -18,8 +35,9 @@ impl TraceContext {
     #[must_use]
     pub fn root(call: CallId) -> Self {
         Self {
-            trace_id: u128::from_be_bytes(*call.as_bytes()),
-            parent_id: call.random_bits(),
+            // A zero is no id (section 3.2.2.3); a caller in another language can send one.
+            trace_id: u128::from_be_bytes(*call.as_bytes()).max(1),
+            parent_id: span_of(call),
             flags: 1,
             state: None,
         }
@@ -29,7 +47,7 @@ impl TraceContext {
     #[must_use]
     pub fn child(&self, call: CallId) -> Self {
         Self {
-            parent_id: call.random_bits(),
+            parent_id: span_of(call),
             ..self.clone()
         }
     }
@@ -50,8 +68,17 @@ impl TraceContext {
         std::iter::once((headers::TRACEPARENT.to_owned(), self.to_string())).chain(state)
     }
 
-    /// Reads the two headers. A `tracestate` without a valid `traceparent` is dropped, as the
-    /// specification asks (section 3.3.1).
+    /// The trace that two headers name; `None` if the first is not valid. A `tracestate` without a
+    /// valid `traceparent` is dropped, as the specification asks (section 3.3.1).
+    ///
+    /// ```
+    /// use replybus::context::TraceContext;
+    ///
+    /// let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// let trace = TraceContext::parse(header, None).unwrap();
+    /// assert_eq!(trace.to_string(), header);
+    /// assert_eq!(TraceContext::parse("not a trace", None), None);
+    /// ```
     #[must_use]
     pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
         let mut parts = traceparent.split('-');
@@ -95,6 +122,11 @@ impl TraceContext {
     }
 }
 
+/// The id of a call's span, which is never zero.
+fn span_of(call: CallId) -> u64 {
+    call.random_bits().max(1)
+}
+
 /// The header `traceparent`.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,6 +162,12 @@ mod tests {
     fn a_new_trace_is_named_after_its_first_call() {
         let call = CallId::new();
         let root = TraceContext::root(call);
+        assert_eq!(TraceContext::parse(&root.to_string(), None), Some(root));
+    }
+
+    #[test]
+    fn a_call_named_by_zeros_still_begins_a_trace() {
+        let root = TraceContext::root(CallId::from_bytes([0; 16]));
         assert_eq!(TraceContext::parse(&root.to_string(), None), Some(root));
     }
 

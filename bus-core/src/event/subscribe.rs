@@ -278,7 +278,9 @@ impl<E: Event, H: SubscribeHandler<E>> Deliverer<E, H> {
         let properties = &message.properties;
         // Without an id of its own an event can't be told from a repetition.
         let name = properties.message_id.as_deref().filter(|id| id.len() <= 64);
-        let id: CallId = name.and_then(|id| id.parse().ok()).unwrap_or_default();
+        let id: CallId = name
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_else(CallId::new);
         let name = name.map_or_else(|| id.to_string(), str::to_owned);
         let context = Context::builder()
             .call_id(id)

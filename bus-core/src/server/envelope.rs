@@ -63,7 +63,7 @@ impl Envelope {
                     .message_id
                     .as_deref()
                     .and_then(|id| id.parse().ok());
-                (name.unwrap_or_default(), ReplyTarget::None)
+                (name.unwrap_or_else(CallId::new), ReplyTarget::None)
             }
         };
         let content_type = ContentType::from_wire(properties.content_type.as_deref());

@@ -144,7 +144,7 @@ impl Dispatch {
 
     fn command(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
         let service = Arc::clone(&self.service);
-        let id = request.context.call_id().unwrap_or_default();
+        let id = request.context.call_id().unwrap_or_else(CallId::new);
         let claim = claim_of(&self.queue, &request, id);
         let Request {
             context,
