@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-/// Budget of a call that names none. Long enough for a slow handler, short enough that a person
+/// Time given to a call that names none. Long enough for a slow handler, short enough that a person
 /// who waits for it still does. Set by `timeout = ".."` or `.timeout(..)`.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest budget a call may have: RabbitMQ closes a channel whose delivery is unsettled for
+/// The most time a call may be given: RabbitMQ closes a channel whose delivery is unsettled for
 /// 30 minutes (`consumer_timeout`), so a handler must be done well before.
 pub const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(20 * 60);
 
@@ -37,11 +37,9 @@ pub const PREFETCH_MAX: u16 = 4096;
 /// lapin queues frames without a bound, so ours is the only one.
 pub const UNCONFIRMED_MAX: usize = 8192;
 
-/// Calls of one process that may wait for a reply; half the inbox, so that none is trimmed unread.
+/// Calls of one process that may wait for a reply. A store keeps twice as many replies of one
+/// process, so that none is dropped unread.
 pub const WAITING_MAX: usize = 32_768;
-
-/// Entries kept in an inbox (`XADD MAXLEN ~`).
-pub const INBOX_ENTRIES_MAX: usize = 65_536;
 
 /// How far the clocks of caller and server may differ before a live request counts as expired.
 /// NTP keeps hosts within tens of milliseconds.
@@ -93,10 +91,14 @@ pub const RECONNECT_MAX: Duration = Duration::from_secs(2);
 /// after 30 s.
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 
-/// Headers of user metadata on one call, and the bytes of names and values together.
+/// Headers of user metadata on one call.
 pub const METADATA_ENTRIES_MAX: usize = 32;
-/// See [`METADATA_ENTRIES_MAX`].
+
+/// Bytes of the names and values of one call's metadata together.
 pub const METADATA_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of the name of one entry of metadata.
+pub const METADATA_NAME_BYTES_MAX: usize = 64;
 
 /// Bytes of an idempotency key; it becomes part of a Redis key.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;

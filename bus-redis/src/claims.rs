@@ -2,13 +2,15 @@
 //!
 //! Time is the server's, so that the clocks of workers don't matter.
 
-use crate::{connection::Link, error::Failure, inbox::millis, keys::Keys};
+use crate::{
+    connection::Link,
+    error::Failure,
+    inbox::{self, millis},
+    keys::Keys,
+};
 use bytes::Bytes;
 use deadpool_redis::redis::{Script, ScriptInvocation, Value};
-use replybus::{
-    limits,
-    reply::{Claim, Claimed, Reply},
-};
+use replybus::reply::{Claim, Claimed, Reply};
 use std::fmt;
 
 /// The scripts, hashed once. Sent by hash; a server that does not know one is given it.
@@ -131,7 +133,7 @@ impl Claims {
             .arg(millis(claim.retention))
             .arg(reply.id.to_string())
             .arg(millis(reply.ttl));
-        asked.arg(limits::INBOX_ENTRIES_MAX).arg(target);
+        asked.arg(inbox::ENTRIES_MAX).arg(target);
         match asked.invoke_async(link).await? {
             Value::Int(0) => Ok(Finished::TakenOver),
             Value::Int(1) => Ok(Finished::Recorded),

@@ -11,6 +11,9 @@ use std::{fmt, str::FromStr, time::Duration};
 
 /// How long an inbox outlives a sign of life of its owner.
 const INBOX_TTL: Duration = Duration::from_secs(60);
+/// Entries kept in an inbox (`XADD MAXLEN ~`): twice as many as calls may wait, so that none is
+/// trimmed unread.
+pub(crate) const ENTRIES_MAX: usize = 2 * limits::WAITING_MAX;
 /// Entries per answer: enough to spread the cost of a round trip, and at the largest reply a
 /// bounded answer (128 MiB).
 const READ_ENTRIES_MAX: usize = 128;
@@ -33,7 +36,7 @@ pub(crate) struct EntryId {
     sequence: u64,
 }
 
-/// What was read: the place it ends at, and the replies.
+/// A read of a stream: the place it ends at, and the replies.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) last: Option<EntryId>,
@@ -152,7 +155,7 @@ fn append(key: &str) -> Cmd {
         .arg("NOMKSTREAM")
         .arg("MAXLEN")
         .arg("~")
-        .arg(limits::INBOX_ENTRIES_MAX)
+        .arg(ENTRIES_MAX)
         .arg("*");
     add
 }
