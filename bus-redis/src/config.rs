@@ -1,4 +1,4 @@
-//! Where Redis is, how to reach it, and how long to wait for it.
+//! The settings of the store: where Redis is, how to reach it, and how long to wait for it.
 
 use crate::{
     claims::Claims,
@@ -9,7 +9,7 @@ use crate::{
     keys::Keys,
     listener::{self, Listener},
     store::RedisStore,
-    url::{Address, Target},
+    url::Target,
     writer::Writer,
 };
 use async_trait::async_trait;
@@ -35,18 +35,23 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 ///
 /// Nothing is read or checked before the bus connects.
 ///
-/// ```
+/// ```no_run
+/// use replybus::{Amqp, Bus};
 /// use replybus_redis::RedisReplies;
 /// use std::time::Duration;
 ///
+/// # async fn connect() -> Result<(), replybus::SetupError> {
 /// let replies = RedisReplies::new("redis://127.0.0.1:6379/0")
 ///     .pool_size(4)
 ///     .connect_within(Duration::from_secs(10));
+/// let bus = Bus::connect(Amqp::new("amqp://guest:guest@127.0.0.1:5672/%2f"), replies).await?;
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone)]
 #[must_use = "does nothing until a bus connects with it"]
 pub struct RedisReplies {
-    address: Address,
+    url: String,
     key_prefix: String,
     pool_size: usize,
     connect_within: Duration,
@@ -54,39 +59,31 @@ pub struct RedisReplies {
 }
 
 impl RedisReplies {
-    /// Redis at a URL:
+    /// Redis at a URL, one string for every kind of deployment, so that it fits into an environment
+    /// variable:
     ///
     /// - `redis://user:password@host:port/database`, and `rediss://` for TLS (feature `tls`);
-    /// - `redis+cluster://user:password@host1:port,host2:port` (feature `cluster`);
-    /// - `redis+sentinel://user:password@host1:port,host2:port/database?master=name` (feature
-    ///   `sentinel`); user and password are those of the servers behind, what the Sentinels
-    ///   themselves ask for is given as `sentinel_username` and `sentinel_password`.
+    /// - `redis+cluster://user:password@host1:port,host2:port`, some nodes of a Redis Cluster, which
+    ///   tell of the rest (feature `cluster`);
+    /// - `redis+sentinel://user:password@host1:port,host2:port/database?master=name`, the Sentinels
+    ///   that know the master `name` (feature `sentinel`); user, password and database are those of
+    ///   the server behind, what the Sentinels themselves ask for is given as `sentinel_username` and
+    ///   `sentinel_password`.
     ///
     /// `rediss+cluster` and `rediss+sentinel` do the same over TLS. Certificates are checked
-    /// against the platform's store; there is no way to switch that off.
+    /// against the platform's store; there is no way to switch that off. In user and password,
+    /// `/ ? # @ : %` are percent-encoded.
+    ///
+    /// ```
+    /// use replybus_redis::RedisReplies;
+    ///
+    /// let replies = RedisReplies::new("rediss://bank:p%40ss@redis.example.org/2");
+    /// // A log may show it: the password is left out.
+    /// assert!(!format!("{replies:?}").contains("p%40ss"));
+    /// ```
     pub fn new(url: impl Into<String>) -> Self {
-        Self::at(Address::Url(url.into()))
-    }
-
-    /// A Redis Cluster, found through some of its nodes: `redis://host:port` each. Feature
-    /// `cluster`.
-    pub fn cluster<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> Self {
-        Self::at(Address::Cluster(urls.into_iter().map(Into::into).collect()))
-    }
-
-    /// The server that Sentinels call the master `master`: `redis://host:port/database` for each
-    /// Sentinel, with user, password and database of the server behind. Feature `sentinel`.
-    pub fn sentinel<U: Into<String>>(
-        urls: impl IntoIterator<Item = U>,
-        master: impl Into<String>,
-    ) -> Self {
-        let urls = urls.into_iter().map(Into::into).collect();
-        Self::at(Address::Sentinel(urls, master.into()))
-    }
-
-    fn at(address: Address) -> Self {
         Self {
-            address,
+            url: url.into(),
             key_prefix: KEY_PREFIX.to_owned(),
             pool_size: POOL_SIZE,
             connect_within: limits::CONNECT_WITHIN,
@@ -94,27 +91,54 @@ impl RedisReplies {
         }
     }
 
-    /// What the keys of inboxes and claims begin with: up to 64 bytes of printable ASCII without
-    /// braces, `replybus:` by default. All programs of one bus need the same.
+    /// Sets the beginning of the keys of inboxes and claims: up to 64 bytes of printable ASCII
+    /// without braces, `replybus:` by default. All programs of one bus need the same.
+    ///
+    /// ```
+    /// # use replybus_redis::RedisReplies;
+    /// // Beside others on one server, each with rights to its own keys (`~bank:*`).
+    /// let replies = RedisReplies::new("redis://bank:secret@redis").key_prefix("bank:");
+    /// ```
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.key_prefix = prefix.into();
         self
     }
 
-    /// Connections to write on, 1 to 64; 2 by default. The inbox has one more of its own.
+    /// Sets the number of connections to write on, 1 to 64; 2 by default. The inbox has one more of
+    /// its own.
+    ///
+    /// ```
+    /// # use replybus_redis::RedisReplies;
+    /// // For a worker whose processors are idle while it waits for Redis.
+    /// let replies = RedisReplies::new("redis://redis").pool_size(4);
+    /// ```
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections;
         self
     }
 
-    /// How long connecting keeps trying while Redis can't be reached; 30 s by default.
+    /// Sets how long connecting keeps trying while Redis can't be reached; 30 s by default.
+    ///
+    /// ```
+    /// # use replybus_redis::RedisReplies;
+    /// # use std::time::Duration;
+    /// // A program that is to fail at once, such as a check of a deployment.
+    /// let replies = RedisReplies::new("redis://redis").connect_within(Duration::from_secs(1));
+    /// ```
     pub fn connect_within(mut self, within: Duration) -> Self {
         self.connect_within = within;
         self
     }
 
-    /// How long Redis may take to answer one command before its connection is given up; 1 s by
+    /// Sets how long Redis may take to answer one command before its connection is given up; 1 s by
     /// default. An operation is tried again, for up to three times as long in all.
+    ///
+    /// ```
+    /// # use replybus_redis::RedisReplies;
+    /// # use std::time::Duration;
+    /// // A server that is far away, or pauses to write its snapshots.
+    /// let replies = RedisReplies::new("redis://redis").response_timeout(Duration::from_secs(3));
+    /// ```
     pub fn response_timeout(mut self, timeout: Duration) -> Self {
         self.response_timeout = timeout;
         self
@@ -149,7 +173,7 @@ impl ReplyBackend for RedisReplies {
     ) -> Result<Arc<dyn ReplyStore>, SetupError> {
         self.check()?;
         let keys = Keys::new(&self.key_prefix, namespace)?;
-        let target = Target::parse(&self.address)?;
+        let target = Target::parse(&self.url)?;
         let address = target.address();
         let inbox = Inbox::new(keys.inbox(Uuid::new_v4()));
         // One more than is held to write on: the listener's, which then leaves the pool.
@@ -238,7 +262,7 @@ impl RedisReplies {
 impl fmt::Debug for RedisReplies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the text that was given: until it parses nobody knows where the password ends.
-        let target = Target::parse(&self.address);
+        let target = Target::parse(&self.url);
         let address = target
             .as_ref()
             .map_or("<invalid>".to_owned(), Target::address);

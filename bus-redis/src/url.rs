@@ -1,4 +1,4 @@
-//! Reads the address of a Redis deployment and refuses what would not do what it says.
+//! The address of a Redis deployment, read from a URL; what would not do what it says is refused.
 //!
 //! Nothing of a URL is ever repeated in an error: an unescaped `/` or `#` in a password moves the
 //! rest of it into the path or the fragment.
@@ -13,17 +13,6 @@ const DEFAULT_SENTINEL_PORT: u16 = 26379;
 /// Nodes named in one address; the rest of a cluster is found through them.
 const NODES_MAX: usize = 64;
 
-/// What the user gave, not looked at yet.
-#[derive(Clone)]
-pub(crate) enum Address {
-    /// One URL of any form.
-    Url(String),
-    /// Nodes of a Redis Cluster, a URL each.
-    Cluster(Vec<String>),
-    /// Sentinels, a URL each, and the name of the master they watch.
-    Sentinel(Vec<String>, String),
-}
-
 /// A checked address.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -35,7 +24,7 @@ pub(crate) struct Target {
     pub(crate) database: i64,
 }
 
-/// How the servers belong together.
+/// The way the servers belong together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Topology {
     Single,
@@ -45,6 +34,17 @@ pub(crate) enum Topology {
         /// What the Sentinels themselves ask for.
         credentials: Credentials,
     },
+}
+
+impl Topology {
+    /// Sentinels of which nothing else is known yet.
+    const SENTINEL: Self = Self::Sentinel {
+        master: String::new(),
+        credentials: Credentials {
+            username: None,
+            password: None,
+        },
+    };
 }
 
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -63,20 +63,9 @@ impl fmt::Debug for Credentials {
 }
 
 impl Target {
-    pub(crate) fn parse(address: &Address) -> Result<Self, SetupError> {
-        let target = match address {
-            Address::Url(url) => Self::of_url(url),
-            Address::Cluster(urls) => Self::of_urls(urls, Topology::Cluster),
-            Address::Sentinel(urls, master) => {
-                let credentials = Credentials::default();
-                let topology = Topology::Sentinel {
-                    master: master.clone(),
-                    credentials,
-                };
-                Self::of_urls(urls, topology)
-            }
-        };
-        target
+    /// The address that a URL of any form names.
+    pub(crate) fn parse(url: &str) -> Result<Self, SetupError> {
+        Self::of_url(url)
             .and_then(Self::checked)
             .map_err(|reason| SetupError::setting("Redis URL", reason))
     }
@@ -102,21 +91,8 @@ impl Target {
             "redis" | "rediss" => (scheme, Topology::Single),
             "redis+cluster" => ("redis", Topology::Cluster),
             "rediss+cluster" => ("rediss", Topology::Cluster),
-            "redis+sentinel" | "rediss+sentinel" => {
-                let base = if scheme.starts_with("rediss") {
-                    "rediss"
-                } else {
-                    "redis"
-                };
-                let credentials = Credentials::default();
-                (
-                    base,
-                    Topology::Sentinel {
-                        master: String::new(),
-                        credentials,
-                    },
-                )
-            }
+            "redis+sentinel" => ("redis", Topology::SENTINEL),
+            "rediss+sentinel" => ("rediss", Topology::SENTINEL),
             _ => {
                 return Err(
                     "has an unknown scheme; known are redis, rediss, redis+cluster, \
@@ -130,40 +106,23 @@ impl Target {
             Some((userinfo, hosts)) => (format!("{userinfo}@"), hosts),
             None => (String::new(), authority),
         };
-        let urls: Vec<String> = hosts
-            .split(',')
-            .map(|host| format!("{base}://{userinfo}{host}{tail}"))
-            .collect();
-        Self::of_urls(&urls, topology)
-    }
-
-    fn of_urls(urls: &[String], topology: Topology) -> Result<Self, &'static str> {
-        let (first, others) = urls.split_first().ok_or("names no server")?;
-        let mut target = Self::of_node(first, &topology)?;
-        for url in others {
-            let other = Self::of_node(url, &topology)?;
-            let alike = (target.tls, &target.credentials, target.database)
-                == (other.tls, &other.credentials, other.database);
-            if !alike || target.topology != other.topology {
-                return Err(
-                    "names servers with different scheme, credentials, database or \
-                     options; they must agree",
-                );
-            }
-            target.nodes.extend(other.nodes);
+        // Each host becomes a URL of its own, for a parser that knows of one host only.
+        let mut nodes = hosts.split(',').map(|host| {
+            let url = format!("{base}://{userinfo}{host}{tail}");
+            Self::of_node(&url, topology.clone())
+        });
+        let mut target = nodes.next().ok_or("names no server")??;
+        for node in nodes {
+            target.nodes.extend(node?.nodes);
         }
         Ok(target)
     }
 
-    fn of_node(url: &str, topology: &Topology) -> Result<Self, &'static str> {
+    fn of_node(url: &str, mut topology: Topology) -> Result<Self, &'static str> {
         let url = Url::parse(url).map_err(
             |_| "does not parse; in user and password, / ? # @ : and % must be percent-encoded",
         )?;
-        let tls = match url.scheme() {
-            "redis" => false,
-            "rediss" => true,
-            _ => return Err("must name each server as redis://host:port or rediss://host:port"),
-        };
+        let tls = url.scheme() == "rediss";
         if url.fragment().is_some() {
             return Err(
                 "has a fragment; #insecure would switch certificate checks off, and in a \
@@ -176,7 +135,6 @@ impl Target {
             Some(Host::Ipv6(address)) => address.to_string(),
             None => return Err("names no host"),
         };
-        let mut topology = topology.clone();
         read_options(&url, &mut topology)?;
         let port = url.port().unwrap_or(match topology {
             Topology::Sentinel { .. } => DEFAULT_SENTINEL_PORT,
@@ -280,7 +238,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Target, SetupError> {
-        Target::parse(&Address::Url(url.to_owned()))
+        Target::parse(url)
     }
 
     #[test]
@@ -371,32 +329,29 @@ mod tests {
     #[cfg(feature = "cluster")]
     #[test]
     fn reads_clusters() {
-        let by_url = parse("redis+cluster://:pw@a:7000,b,c:7002").unwrap();
-        assert_eq!(by_url.topology, Topology::Cluster);
-        assert_eq!(by_url.address(), "a:7000,b:6379,c:7002");
-        let nodes = ["redis://:pw@a:7000", "redis://:pw@b", "redis://:pw@c:7002"];
-        let by_list = Target::parse(&Address::Cluster(nodes.map(str::to_owned).to_vec())).unwrap();
-        assert!(by_url == by_list);
-
-        assert!(parse("redis+cluster://a/1").is_err());
-        assert!(Target::parse(&Address::Cluster(Vec::new())).is_err());
-        let unlike = ["redis://:pw@a", "redis://:other@b"]
-            .map(str::to_owned)
-            .to_vec();
-        assert!(Target::parse(&Address::Cluster(unlike)).is_err());
+        let target = parse("redis+cluster://:pw@a:7000,b,c:7002").unwrap();
+        assert_eq!(target.topology, Topology::Cluster);
+        assert_eq!(target.address(), "a:7000,b:6379,c:7002");
+        assert_eq!(target.credentials.password.as_deref(), Some("pw"));
+        for wrong in [
+            "redis+cluster://a/1",
+            "redis+cluster://",
+            "redis+cluster://a,",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[cfg(feature = "sentinel")]
     #[test]
     fn reads_sentinels() {
-        let by_url = parse("redis+sentinel://a,b:7001/2?master=bank").unwrap();
-        let nodes = ["redis://a/2", "redis://b:7001/2"]
-            .map(str::to_owned)
-            .to_vec();
-        let by_list = Target::parse(&Address::Sentinel(nodes, "bank".into())).unwrap();
-        assert!(by_url == by_list);
-        assert_eq!(by_url.address(), "a:26379,b:7001");
-        assert_eq!(by_url.database, 2);
+        let target = parse("redis+sentinel://a,b:7001/2?master=bank").unwrap();
+        assert_eq!(target.address(), "a:26379,b:7001");
+        assert_eq!(target.database, 2);
+        let Topology::Sentinel { master, .. } = target.topology else {
+            panic!("not a Sentinel")
+        };
+        assert_eq!(master, "bank");
 
         let own = parse("redis+sentinel://a?master=m&sentinel_password=p%40").unwrap();
         let Topology::Sentinel { credentials, .. } = own.topology else {

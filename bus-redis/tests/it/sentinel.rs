@@ -47,8 +47,8 @@ async fn every_promise_holds_behind_a_sentinel_and_across_a_failover() {
         return;
     };
 
-    let url = format!("redis://:s%40cret@127.0.0.1:{}", sentinel.port());
-    let replies = RedisReplies::sentinel([url], "bank");
+    let server = format!(":s%40cret@127.0.0.1:{}", sentinel.port());
+    let replies = RedisReplies::new(format!("redis+sentinel://{server}?master=bank"));
     promises::all(&replies).await;
     bounded(claims::table(&replies)).await;
 
