@@ -1,6 +1,6 @@
-//! What a handler may know of the call it serves, and what its own calls inherit.
+//! The context of a handler: the call it serves, and what its own calls inherit.
 
-mod metadata;
+pub mod metadata;
 mod trace;
 
 pub use metadata::{InvalidMetadata, Metadata};
@@ -30,6 +30,36 @@ tokio::task_local! {
 /// [`Context::scope`].
 ///
 /// Outside a call the context is empty: no call id, no deadline, no metadata.
+///
+/// ```
+/// use replybus::{Bus, Context, Never, queue_handler};
+///
+/// #[queue_handler("greeter.requests")]
+/// pub trait Greeter {
+///     #[query]
+///     async fn greet(&self) -> Result<String, Never>;
+/// }
+///
+/// struct Polite;
+///
+/// impl Greeter for Polite {
+///     async fn greet(&self) -> Result<String, Never> {
+///         let context = Context::current();
+///         let name = context.metadata().get("user").unwrap_or("stranger");
+///         Ok(format!("Hello, {name}!"))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let bus = Bus::in_memory();
+/// # let serving = bus.serve(GreeterServer::new(Polite)).await?;
+/// let greeting = GreeterClient::new(&bus).greet().metadata("user", "Ada").await?;
+/// assert_eq!(greeting, "Hello, Ada!");
+/// # serving.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Context(Arc<Inner>);
 
@@ -57,7 +87,23 @@ impl Context {
         CURRENT.try_with(Clone::clone).unwrap_or_default()
     }
 
-    /// Runs a future with this context as the current one.
+    /// Runs a future with this context as the current one. For a task that a handler spawns:
+    ///
+    /// ```
+    /// use replybus::{CallId, Context};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let id = CallId::new();
+    /// # Context::builder().call_id(id).build().scope(async move {
+    /// // In a handler:
+    /// let logged = async { println!("for the call {:?}", Context::current().call_id()) };
+    /// tokio::spawn(Context::current().scope(logged));
+    /// # let there = tokio::spawn(Context::current().scope(async { Context::current().call_id() }));
+    /// # assert_eq!(there.await.unwrap(), Some(id));
+    /// # }).await;
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// As safe as the future.
@@ -67,6 +113,22 @@ impl Context {
 
     /// A context to run a handler in without a bus, for tests and for work that starts a call
     /// chain of its own.
+    ///
+    /// ```
+    /// use replybus::{Context, Metadata};
+    ///
+    /// async fn tenant() -> Option<String> {
+    ///     Context::current().metadata().get("tenant").map(str::to_owned)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let metadata = Metadata::try_from([("tenant", "acme")])?;
+    /// let context = Context::builder().metadata(metadata).build();
+    /// assert_eq!(context.scope(tenant()).await.as_deref(), Some("acme"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder() -> ContextBuilder {
         ContextBuilder(Inner {
             attempt: 1,
@@ -98,13 +160,43 @@ impl Context {
         self.0.caller.as_deref()
     }
 
-    /// When the caller stops waiting; `None` if nobody waits or outside a call.
+    /// The moment at which the caller stops waiting; `None` if nobody waits or outside a call. For a
+    /// library that takes a moment:
+    ///
+    /// ```
+    /// use replybus::Context;
+    /// use tokio::time::timeout_at;
+    ///
+    /// async fn asked(question: impl std::future::Future<Output = u64>) -> Option<u64> {
+    ///     match Context::current().deadline() {
+    ///         Some(deadline) => timeout_at(deadline, question).await.ok(),
+    ///         None => Some(question.await),
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # assert_eq!(asked(async { 7 }).await, Some(7));
+    /// # }
+    /// ```
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.0.deadline
     }
 
-    /// Time left until the deadline, zero when it has passed; `None` without one.
+    /// Time left until the deadline, zero when it has passed; `None` without one. Calls that the
+    /// handler makes never get more by themselves.
+    ///
+    /// ```
+    /// use replybus::Context;
+    /// use std::time::Duration;
+    ///
+    /// /// A cheaper answer when there is no time for the good one.
+    /// fn has_time() -> bool {
+    ///     let needed = Duration::from_millis(200);
+    ///     Context::current().remaining().is_none_or(|left| left > needed)
+    /// }
+    /// # assert!(has_time());
+    /// ```
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
         self.0
@@ -120,20 +212,55 @@ impl Context {
         self.0.redelivered
     }
 
-    /// Counts the runs of a command: more than 1 after one that did not end, because its worker
-    /// died or it panicked. Always 1 for a query.
+    /// The number of this run of a command: more than 1 after one that did not end, because its
+    /// worker died or it panicked. Always 1 for a query.
+    ///
+    /// ```
+    /// use replybus::Context;
+    ///
+    /// # struct Payments;
+    /// # impl Payments {
+    /// #     fn find(&self, _: &str) -> Option<u64> { None }
+    /// #     fn pay(&self, _: &str) -> u64 { 1 }
+    /// # }
+    /// fn pay(payments: &Payments, order: &str) -> u64 {
+    ///     // A run before this one may have paid, and died before it could say so.
+    ///     if Context::current().attempt() > 1 {
+    ///         if let Some(receipt) = payments.find(order) {
+    ///             return receipt;
+    ///         }
+    ///     }
+    ///     payments.pay(order)
+    /// }
+    /// # assert_eq!(pay(&Payments, "17"), 1);
+    /// ```
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.0.attempt
     }
 
-    /// The idempotency key the caller chose.
+    /// The idempotency key the caller chose, to be written in one transaction with the effect. It
+    /// is not inherited by calls that the handler makes: they have effects of their own.
+    ///
+    /// ```
+    /// use replybus::Context;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # Context::builder().idempotency_key("order-17").build().scope(async {
+    /// let context = Context::current();
+    /// // A key for the one mail that belongs to this order.
+    /// let mail = context.idempotency_key().map(|key| format!("{key}/mail"));
+    /// # assert_eq!(mail.as_deref(), Some("order-17/mail"));
+    /// # }).await;
+    /// # }
+    /// ```
     #[must_use]
     pub fn idempotency_key(&self) -> Option<&str> {
         self.0.idempotency_key.as_deref()
     }
 
-    /// What the caller, or its caller, attached.
+    /// The metadata that the caller, or its caller, attached.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata
@@ -154,7 +281,32 @@ impl Context {
         self.0.cancelled.is_cancelled() || self.remaining() == Some(Duration::ZERO)
     }
 
-    /// Waits until the work is no longer wanted.
+    /// Waits until the work is no longer wanted; see [`is_cancelled`](Self::is_cancelled).
+    ///
+    /// ```
+    /// use replybus::Context;
+    ///
+    /// /// Sends what it can in the time there is, and says how much that was.
+    /// async fn send_all(mails: Vec<String>) -> usize {
+    ///     let context = Context::current();
+    ///     for (sent, mail) in mails.into_iter().enumerate() {
+    ///         tokio::select! {
+    ///             () = send(mail) => {}
+    ///             () = context.cancelled() => return sent,
+    ///         }
+    ///     }
+    ///     usize::MAX
+    /// }
+    /// # async fn send(_: String) {
+    /// #     std::future::pending().await
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// #     let now = tokio::time::Instant::now();
+    /// #     let context = Context::builder().deadline(now).build();
+    /// #     assert_eq!(context.scope(send_all(vec!["hello".into()])).await, 0);
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// Safe; may be called again.
@@ -176,11 +328,53 @@ impl Context {
     /// try. For errors that pass, such as a database that is away; without it they are remembered
     /// as long as any other answer. A handler that returns a value has done something, and this has
     /// no effect; nor has it for queries and events.
+    ///
+    /// ```
+    /// use replybus::{Bus, Context, queue_handler};
+    /// use serde::{Deserialize, Serialize};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    ///
+    /// #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+    /// #[error("the database is away")]
+    /// pub struct Away;
+    ///
+    /// #[queue_handler("account.requests")]
+    /// pub trait Accounts {
+    ///     async fn deposit(&self, amount: u64) -> Result<u64, Away>;
+    /// }
+    ///
+    /// struct Ledger {
+    ///     is_away: AtomicBool,
+    /// }
+    ///
+    /// impl Accounts for Ledger {
+    ///     async fn deposit(&self, amount: u64) -> Result<u64, Away> {
+    ///         if self.is_away.swap(false, Ordering::SeqCst) {
+    ///             Context::current().release_key(); // nothing was done: ask again
+    ///             return Err(Away);
+    ///         }
+    ///         Ok(amount)
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let ledger = Ledger { is_away: AtomicBool::new(true) };
+    /// # let serving = bus.serve(AccountsServer::new(ledger)).await?;
+    /// let accounts = AccountsClient::new(&bus);
+    /// let deposit = || accounts.deposit(70).idempotency_key("payment-4711");
+    /// assert!(deposit().await.is_err());
+    /// assert_eq!(deposit().await?, 70); // without the release it would be the error again
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn release_key(&self) {
         self.0.key_released.store(true, Ordering::Release);
     }
 
-    /// Whether the handler said that its run did nothing.
+    /// Whether the handler has said that its run did nothing.
     pub(crate) fn key_is_released(&self) -> bool {
         self.0.key_released.load(Ordering::Acquire)
     }
@@ -199,7 +393,7 @@ impl Context {
     }
 }
 
-/// Builds a [`Context`].
+/// A builder of a [`Context`]; see [`Context::builder`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ContextBuilder(Inner);
@@ -211,9 +405,9 @@ impl ContextBuilder {
         self
     }
 
-    /// Sets when the caller stops waiting.
-    pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.0.deadline = Some(deadline);
+    /// Sets the moment at which the caller stops waiting.
+    pub fn deadline(mut self, deadline: impl Into<Instant>) -> Self {
+        self.0.deadline = Some(deadline.into());
         self
     }
 
