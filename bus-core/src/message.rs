@@ -3,10 +3,29 @@
 //! The fields are those of AMQP 0-9-1 (basic class, section 1.8 of the specification), because
 //! that is what travels; the in-memory transport carries the same.
 
-use bytes::Bytes;
+pub use bytes::Bytes;
+
 use std::{fmt, time::Duration};
 
 /// A message on its way to a queue, or out of one.
+///
+/// ```
+/// use replybus::message::{Message, Properties};
+///
+/// // A request as a caller in any language would send it.
+/// let request = Message {
+///     routing_key: "greeter.requests".to_owned(),
+///     properties: Properties {
+///         kind: Some("greet".to_owned()),
+///         content_type: Some("application/json".to_owned()),
+///         ..Properties::default()
+///     },
+///     body: r#"{"name":"Ada"}"#.into(),
+///     ..Message::default()
+/// };
+/// // A log may show it: no body, no values of headers.
+/// assert!(!format!("{request:?}").contains("Ada"));
+/// ```
 #[derive(Clone, PartialEq, Default)]
 pub struct Message {
     /// The exchange; empty for the default exchange, which routes to the queue named by the key.
@@ -46,6 +65,14 @@ pub struct Properties {
 
 impl Properties {
     /// The first header called `name`.
+    ///
+    /// ```
+    /// use replybus::message::Properties;
+    ///
+    /// let headers = vec![("dead-letter-reason".to_owned(), "panicked".to_owned())];
+    /// let properties = Properties { headers, ..Properties::default() };
+    /// assert_eq!(properties.header("dead-letter-reason"), Some("panicked"));
+    /// ```
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers

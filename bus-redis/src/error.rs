@@ -2,7 +2,7 @@
 
 use deadpool_redis::{PoolError, redis};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
-use replybus::{SetupError, error::BoxError, reply::StoreError};
+use replybus::{SetupError, reply::StoreError};
 use std::time::Duration;
 
 /// Why one command, or the connection for it, failed.
@@ -49,25 +49,14 @@ impl Failure {
     }
 
     pub(crate) fn store(self, action: &'static str) -> StoreError {
-        StoreError {
-            action,
-            source: Box::new(self),
-        }
+        StoreError::new(action, self)
     }
 
     /// How `open` reports it: what the server refused, apart from a server that is not there.
     pub(crate) fn setup(self, address: &str) -> SetupError {
         match self.refusal() {
-            Some(reason) => SetupError::Refused {
-                server: "Redis",
-                address: address.to_owned(),
-                reason,
-            },
-            None => SetupError::Unreachable {
-                server: "Redis",
-                address: address.to_owned(),
-                source: BoxError::from(self),
-            },
+            Some(reason) => SetupError::refused("Redis", address, reason),
+            None => SetupError::unreachable("Redis", address, self),
         }
     }
 

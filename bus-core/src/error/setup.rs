@@ -1,13 +1,41 @@
-//! Why a bus, a service or a subscription could not start.
+//! The error of a bus, a service or a subscription that could not start, or has stopped.
 
 use super::BoxError;
 
-/// Starting failed and nothing was left half-started, or what was started has stopped by itself.
+/// A start that failed, of which nothing was left half-started; or the end of something that was
+/// started and has stopped by itself.
+///
+/// ```
+/// use replybus::{Bus, Never, SetupError, queue_handler};
+///
+/// #[queue_handler("greeter.requests")]
+/// pub trait Greeter {
+///     async fn greet(&self) -> Result<String, Never>;
+/// }
+/// # struct English;
+/// # impl Greeter for English {
+/// #     async fn greet(&self) -> Result<String, Never> { Ok("Hello!".into()) }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let bus = Bus::in_memory();
+/// match bus.serve(GreeterServer::new(English)).concurrency(0).await {
+///     Err(SetupError::Setting { setting, reason, .. }) => {
+///         assert_eq!(setting, "concurrency");
+///         println!("{reason}");
+///     }
+///     Err(SetupError::Unreachable { server, address, .. }) => println!("{server}: {address}?"),
+///     other => panic!("{other:?}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
     /// A setting makes no sense. Says which, why, and what is allowed.
     #[error("{setting}: {reason}")]
+    #[non_exhaustive]
     Setting {
         /// The setting, as the user wrote it, without secrets.
         setting: String,
@@ -16,6 +44,7 @@ pub enum SetupError {
     },
     /// A server could not be reached in time.
     #[error("{server} can't be reached at {address}")]
+    #[non_exhaustive]
     Unreachable {
         /// "RabbitMQ" or "Redis".
         server: &'static str,
@@ -27,6 +56,7 @@ pub enum SetupError {
     },
     /// A server was reached and said no: wrong password, no permission, no such vhost.
     #[error("{server} at {address} refused the connection: {reason}")]
+    #[non_exhaustive]
     Refused {
         /// "RabbitMQ" or "Redis".
         server: &'static str,
@@ -37,6 +67,7 @@ pub enum SetupError {
     },
     /// A queue or exchange exists with other arguments, or may not be declared.
     #[error("{what} can't be declared: {reason}")]
+    #[non_exhaustive]
     Topology {
         /// The queue or exchange.
         what: String,
@@ -46,12 +77,14 @@ pub enum SetupError {
     /// A queue gave no answer in time, though the broker did: a quorum queue without a majority of
     /// its nodes, or one that is stuck.
     #[error("{queue} gives no answer, though RabbitMQ does")]
+    #[non_exhaustive]
     NoAnswer {
         /// The queue.
         queue: String,
     },
     /// A service or subscription that was up stopped by itself.
     #[error("it has stopped by itself")]
+    #[non_exhaustive]
     Stopped {
         /// What failed: a layer of the service, or the loop that takes deliveries.
         #[source]
@@ -63,10 +96,42 @@ pub enum SetupError {
 }
 
 impl SetupError {
-    /// A setting that makes no sense.
+    /// A setting that makes no sense, with the reason; without secrets.
+    ///
+    /// ```
+    /// use replybus::SetupError;
+    ///
+    /// let error = SetupError::setting("pool_size", "is 0; 1 to 64 are allowed");
+    /// assert_eq!(error.to_string(), "pool_size: is 0; 1 to 64 are allowed");
+    /// ```
     pub fn setting(setting: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Setting {
             setting: setting.into(),
+            reason: reason.into(),
+        }
+    }
+    /// A server, such as "Redis", that could not be reached in time, with the last failure.
+    pub fn unreachable(
+        server: &'static str,
+        address: impl Into<String>,
+        source: impl Into<BoxError>,
+    ) -> Self {
+        Self::Unreachable {
+            server,
+            address: address.into(),
+            source: source.into(),
+        }
+    }
+
+    /// A server, such as "Redis", that was reached and said no, with its own words.
+    pub fn refused(
+        server: &'static str,
+        address: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::Refused {
+            server,
+            address: address.into(),
             reason: reason.into(),
         }
     }

@@ -3,15 +3,118 @@
 //!
 //! Two implementations, [`memory`] and the crate `replybus-redis`, obey one contract, and one
 //! conformance suite holds them to it. A bus user meets neither: these traits are for stores.
+//!
+//! A store that keeps its state elsewhere implements [`ReplyBackend`], which opens it, and
+//! [`ReplyStore`]. One that adds to another store, here a count of what is stored, wraps both:
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use replybus::{
+//!     CallId, SetupError,
+//!     message::Bytes,
+//!     reply::{
+//!         Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError,
+//!         StoreHealth, memory::MemoryReplies,
+//!     },
+//! };
+//! use std::sync::{
+//!     Arc,
+//!     atomic::{AtomicUsize, Ordering},
+//! };
+//!
+//! struct Counted<B> {
+//!     replies: B,
+//!     stored: Arc<AtomicUsize>,
+//! }
+//!
+//! #[derive(Debug)]
+//! struct CountedStore {
+//!     store: Arc<dyn ReplyStore>,
+//!     stored: Arc<AtomicUsize>,
+//! }
+//!
+//! #[async_trait]
+//! impl<B: ReplyBackend> ReplyBackend for Counted<B> {
+//!     async fn open(
+//!         self: Box<Self>,
+//!         namespace: &str,
+//!         arrivals: Arc<dyn Arrivals>,
+//!     ) -> Result<Arc<dyn ReplyStore>, SetupError> {
+//!         let store = Box::new(self.replies).open(namespace, arrivals).await?;
+//!         Ok(Arc::new(CountedStore { store, stored: self.stored }))
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl ReplyStore for CountedStore {
+//!     async fn store(&self, reply: Reply) -> Result<(), StoreError> {
+//!         self.stored.fetch_add(1, Ordering::Relaxed);
+//!         self.store.store(reply).await
+//!     }
+//!     // The rest is the other store's.
+//! #    fn inbox(&self) -> &str {
+//! #        self.store.inbox()
+//! #    }
+//! #    fn is_inbox(&self, reply_to: &str) -> bool {
+//! #        self.store.is_inbox(reply_to)
+//! #    }
+//! #    async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {
+//! #        self.store.fetch(id).await
+//! #    }
+//! #    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+//! #        self.store.claim(claim).await
+//! #    }
+//! #    async fn renew(&self, claim: &Claim) -> Result<bool, StoreError> {
+//! #        self.store.renew(claim).await
+//! #    }
+//! #    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+//! #        self.store.release(claim).await
+//! #    }
+//! #    async fn lapse(&self, claim: &Claim) -> Result<(), StoreError> {
+//! #        self.store.lapse(claim).await
+//! #    }
+//! #    fn health(&self) -> StoreHealth {
+//! #        self.store.health()
+//! #    }
+//! #    async fn close(&self) {
+//! #        self.store.close().await;
+//! #    }
+//! }
+//! #
+//! # struct Nobody;
+//! #
+//! # impl Arrivals for Nobody {
+//! #     fn arrived(&self, _: CallId, _: Bytes) {}
+//! #     fn waiting(&self) -> Vec<CallId> {
+//! #         Vec::new()
+//! #     }
+//! # }
+//! #
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let stored = Arc::new(AtomicUsize::new(0));
+//! # let counted = Counted { replies: MemoryReplies::new(), stored: stored.clone() };
+//! # let store = Box::new(counted).open("", Arc::new(Nobody)).await?;
+//! # let id = CallId::new();
+//! # store.store(Reply::new(id, ReplyTarget::Key, Bytes::from("ok"))).await?;
+//! # assert_eq!(store.fetch(id).await?, Some("ok".into()));
+//! # assert_eq!(stored.load(Ordering::Relaxed), 1);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod memory;
 
-use crate::{call_id::CallId, error::SetupError};
+use crate::{
+    call_id::CallId,
+    error::{BoxError, SetupError},
+    limits::{CLAIM_LEASE, REPLY_TTL, UNKEYED_RETENTION},
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::{fmt, sync::Arc, time::Duration};
 
-/// Opens a reply store; what [`Bus::connect`](crate::Bus::connect) takes.
+/// A reply store that is not open yet; what [`Bus::connect`](crate::Bus::connect) takes.
 #[async_trait]
 pub trait ReplyBackend: Send + 'static {
     /// Connects and creates this process's inbox.
@@ -27,7 +130,7 @@ pub trait ReplyBackend: Send + 'static {
     ) -> Result<Arc<dyn ReplyStore>, SetupError>;
 }
 
-/// Takes the replies that arrive in this process's inbox.
+/// The taker of the replies that arrive in this process's inbox.
 pub trait Arrivals: Send + Sync + 'static {
     /// A reply frame for the call `id`. Called again for the same call, or for one nobody waits
     /// for, it does nothing.
@@ -37,7 +140,7 @@ pub trait Arrivals: Send + Sync + 'static {
     fn waiting(&self) -> Vec<CallId>;
 }
 
-/// Stores replies and claims.
+/// An open store of replies and claims.
 #[async_trait]
 pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// This process's inbox, sent as `reply_to`.
@@ -103,17 +206,45 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
 
 /// A reply on its way to a caller.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reply {
     /// The call it answers.
     pub id: CallId,
-    /// Where the caller looks for it.
+    /// The place where the caller looks for it.
     pub target: ReplyTarget,
     /// The encoded reply.
     pub frame: Bytes,
-    /// How long it is kept under the call's own key.
+    /// The time it is kept under the call's own key.
     pub ttl: Duration,
     /// The claim this outcome ends. Written only while the claim is this owner's.
     pub record: Option<Claim>,
+}
+
+impl Reply {
+    /// A reply that is kept for [`REPLY_TTL`] and ends no claim.
+    #[must_use]
+    pub fn new(id: CallId, target: ReplyTarget, frame: Bytes) -> Self {
+        Self {
+            id,
+            target,
+            frame,
+            ttl: REPLY_TTL,
+            record: None,
+        }
+    }
+
+    /// Sets the time it is kept under the call's own key.
+    #[must_use]
+    pub fn ttl(self, ttl: Duration) -> Self {
+        Self { ttl, ..self }
+    }
+
+    /// Sets the claim this outcome ends.
+    #[must_use]
+    pub fn record(self, claim: Claim) -> Self {
+        let record = Some(claim);
+        Self { record, ..self }
+    }
 }
 
 impl fmt::Debug for Reply {
@@ -128,7 +259,9 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// Where a reply goes.
+/// The place a reply goes to.
+///
+/// These are all there are: a store that knew less could only lose the reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplyTarget {
     /// An inbox, which [`ReplyStore::is_inbox`] accepted.
@@ -139,8 +272,9 @@ pub enum ReplyTarget {
     None,
 }
 
-/// What is asked of the store before a command runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The right to run a command, as it is asked for, kept and given up.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Claim {
     /// Queue, method and idempotency key (or call id).
     pub key: String,
@@ -154,8 +288,48 @@ pub struct Claim {
     pub retention: Duration,
 }
 
+impl Claim {
+    /// A claim with the lease [`CLAIM_LEASE`] whose outcome is remembered for
+    /// [`UNKEYED_RETENTION`].
+    #[must_use]
+    pub fn new(key: impl Into<String>, fingerprint: [u8; 16], owner: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            fingerprint,
+            owner: owner.into(),
+            lease: CLAIM_LEASE,
+            retention: UNKEYED_RETENTION,
+        }
+    }
+
+    /// Sets how long the claim holds without being renewed.
+    #[must_use]
+    pub fn lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// Sets how long the outcome is remembered.
+    #[must_use]
+    pub fn retention(self, retention: Duration) -> Self {
+        Self { retention, ..self }
+    }
+}
+
+// The key holds the caller's idempotency key, which may be a secret of its own.
+impl fmt::Debug for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
+            .field("key_bytes", &self.key.len())
+            .field("owner", &self.owner)
+            .field("lease", &self.lease)
+            .field("retention", &self.retention)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The answer to a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Claimed {
     /// Run it. `attempt` is 1 the first time, and higher after runs that did not end.
     Run {
@@ -170,7 +344,18 @@ pub enum Claimed {
     Conflict,
 }
 
-/// Whether a store can do its work.
+impl fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run { attempt } => f.debug_struct("Run").field("attempt", attempt).finish(),
+            Self::Done(frame) => write!(f, "Done({} bytes)", frame.len()),
+            Self::Running => f.write_str("Running"),
+            Self::Conflict => f.write_str("Conflict"),
+        }
+    }
+}
+
+/// The state of a store: whether it can do its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreHealth {
@@ -181,12 +366,35 @@ pub enum StoreHealth {
 }
 
 /// The store failed.
+///
+/// ```
+/// use replybus::reply::StoreError;
+/// use std::{error::Error, io};
+///
+/// let cause = io::Error::from(io::ErrorKind::BrokenPipe);
+/// let error = StoreError::new("store a reply", cause);
+/// assert_eq!(error.to_string(), "the reply store failed to store a reply");
+/// assert_eq!(error.source().unwrap().to_string(), "broken pipe");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("the reply store failed to {action}")]
 pub struct StoreError {
-    /// What was tried, such as "store a reply".
-    pub action: &'static str,
-    /// Why it failed.
-    #[source]
-    pub source: Box<dyn std::error::Error + Send + Sync>,
+    action: &'static str,
+    source: BoxError,
+}
+
+impl StoreError {
+    /// A failure to do `action`, such as "store a reply".
+    pub fn new(action: &'static str, source: impl Into<BoxError>) -> Self {
+        Self {
+            action,
+            source: source.into(),
+        }
+    }
+
+    /// The action that failed, such as "store a reply".
+    #[must_use]
+    pub fn action(&self) -> &'static str {
+        self.action
+    }
 }

@@ -48,11 +48,7 @@ impl FaultyReplies {
 
 fn check(fault: &AtomicBool) -> Result<(), StoreError> {
     if fault.load(Ordering::SeqCst) {
-        let source = "on purpose".into();
-        return Err(StoreError {
-            action: "do what was asked",
-            source,
-        });
+        return Err(StoreError::new("do what was asked", "on purpose"));
     }
     Ok(())
 }

@@ -130,13 +130,8 @@ impl Site {
         let mut hash = Sha256::new();
         hash.update("application/json\0");
         hash.update(BODY);
-        let claim = Claim {
-            key: format!("{QUEUE}:post:id:{id}"),
-            fingerprint: *hash.finalize().first_chunk().unwrap(),
-            owner: "another".into(),
-            lease: limits::CLAIM_LEASE,
-            retention: limits::UNKEYED_RETENTION,
-        };
+        let fingerprint = *hash.finalize().first_chunk().unwrap();
+        let claim = Claim::new(format!("{QUEUE}:post:id:{id}"), fingerprint, "another");
         let claimed = self.store.claim(&claim).await.unwrap();
         assert_eq!(claimed, Claimed::Run { attempt: 1 });
     }

@@ -39,13 +39,8 @@ pub(crate) async fn open(replies: &RedisReplies) -> (Arc<dyn ReplyStore>, Arc<Wa
 }
 
 pub(crate) fn reply(target: ReplyTarget, frame: &str) -> Reply {
-    Reply {
-        id: CallId::new(),
-        target,
-        frame: Bytes::from(frame.to_owned()),
-        ttl: Duration::from_secs(60),
-        record: None,
-    }
+    let frame = Bytes::from(frame.to_owned());
+    Reply::new(CallId::new(), target, frame).ttl(Duration::from_secs(60))
 }
 
 pub(crate) fn to_inbox(store: &Arc<dyn ReplyStore>, frame: &str) -> Reply {
@@ -53,11 +48,7 @@ pub(crate) fn to_inbox(store: &Arc<dyn ReplyStore>, frame: &str) -> Reply {
 }
 
 pub(crate) fn claim(key: &str, owner: &str) -> Claim {
-    Claim {
-        key: key.to_owned(),
-        fingerprint: [7; 16],
-        owner: owner.to_owned(),
-        lease: Duration::from_secs(60),
-        retention: Duration::from_secs(60),
-    }
+    Claim::new(key, [7; 16], owner)
+        .lease(Duration::from_secs(60))
+        .retention(Duration::from_secs(60))
 }

@@ -121,7 +121,9 @@ impl Stage {
 
     fn assert_no_answer<T: std::fmt::Debug>(&self, outcome: Result<T, SetupError>) {
         match outcome {
-            Err(SetupError::NoAnswer { queue }) => assert!(queue.contains(&self.stuck.queue.name)),
+            Err(SetupError::NoAnswer { queue, .. }) => {
+                assert!(queue.contains(&self.stuck.queue.name))
+            }
             other => panic!("{other:?}"),
         }
     }

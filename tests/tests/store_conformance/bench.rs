@@ -127,22 +127,13 @@ impl End {
 
     /// Records an outcome that goes to no caller.
     pub(crate) async fn finish(&self, claim: &Claim, frame: &'static str) {
-        let reply = Reply {
-            record: Some(claim.clone()),
-            ..reply(CallId::new(), ReplyTarget::None, frame)
-        };
+        let reply = reply(CallId::new(), ReplyTarget::None, frame).record(claim.clone());
         self.store.store(reply).await.unwrap();
     }
 }
 
 pub(crate) fn reply(id: CallId, target: ReplyTarget, frame: &'static str) -> Reply {
-    Reply {
-        id,
-        target,
-        frame: Bytes::from_static(frame.as_bytes()),
-        ttl: LONG,
-        record: None,
-    }
+    Reply::new(id, target, Bytes::from_static(frame.as_bytes())).ttl(LONG)
 }
 
 /// Asks until the answer is another than `now`, and returns it.

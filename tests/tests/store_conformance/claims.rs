@@ -3,28 +3,31 @@
 use crate::bench::{Bench, End, LONG, SHORT, changed, reply};
 use replybus::{
     CallId,
-    reply::{Claim, Claimed, Reply, ReplyTarget},
+    reply::{Claim, Claimed, ReplyTarget},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 /// A claim that does not lapse while a test runs.
 fn by(owner: &str) -> Claim {
-    Claim {
-        key: "Accounts.post:42".to_owned(),
-        fingerprint: [1; 16],
-        owner: owner.to_owned(),
-        lease: LONG,
-        retention: LONG,
-    }
+    on("Accounts.post:42", owner)
+}
+
+/// The same on another key.
+fn on(key: &str, owner: &str) -> Claim {
+    Claim::new(key, [1; 16], owner).lease(LONG).retention(LONG)
+}
+
+/// The same for another request.
+fn unlike_by(owner: &str) -> Claim {
+    let mut claim = by(owner);
+    claim.fingerprint = [2; 16];
+    claim
 }
 
 /// A claim that soon lapses.
 fn briefly_by(owner: &str) -> Claim {
-    Claim {
-        lease: SHORT,
-        ..by(owner)
-    }
+    by(owner).lease(SHORT)
 }
 
 fn run(attempt: u32) -> Claimed {
@@ -52,10 +55,7 @@ pub(crate) async fn one_of_many_runs(bench: Bench) {
     assert_eq!(running.count(), 31);
     assert!(answers.contains(&run(1)));
     // Another key is another matter.
-    let other = Claim {
-        key: "Accounts.post:43".to_owned(),
-        ..by("a")
-    };
+    let other = on("Accounts.post:43", "a");
     assert_eq!(store.claim(&other).await, run(1));
 }
 
@@ -77,22 +77,12 @@ pub(crate) async fn an_outcome_is_stored_with_its_reply(bench: Bench) {
         ("key", ReplyTarget::Key),
         ("none", ReplyTarget::None),
     ] {
-        let claim = Claim {
-            key: key.to_owned(),
-            ..by("a")
-        };
+        let claim = on(key, "a");
         assert_eq!(service.claim(&claim).await, run(1));
         let id = CallId::new();
-        let reply = Reply {
-            record: Some(claim.clone()),
-            ..reply(id, target.clone(), "ok")
-        };
+        let reply = reply(id, target.clone(), "ok").record(claim);
         service.store.store(reply).await.unwrap();
-        let again = Claim {
-            owner: "b".to_owned(),
-            ..claim
-        };
-        assert_eq!(service.claim(&again).await, done("ok"));
+        assert_eq!(service.claim(&on(key, "b")).await, done("ok"));
         match target {
             ReplyTarget::Inbox(_) => assert_eq!(caller.arrived().await, (id, "ok".into())),
             ReplyTarget::Key => assert_eq!(caller.fetch(id).await, Some("ok".into())),
@@ -111,14 +101,8 @@ pub(crate) async fn the_first_outcome_wins(bench: Bench) {
 
 pub(crate) async fn another_fingerprint_is_a_conflict(bench: Bench) {
     let store = bench.open().await;
-    let other = Claim {
-        fingerprint: [2; 16],
-        ..by("b")
-    };
-    let other_of_the_same_owner = Claim {
-        fingerprint: [2; 16],
-        ..by("a")
-    };
+    let other = unlike_by("b");
+    let other_of_the_same_owner = unlike_by("a");
     store.claim(&by("a")).await;
     assert_eq!(store.claim(&other).await, Claimed::Conflict);
     assert_eq!(
@@ -154,10 +138,7 @@ pub(crate) async fn an_owner_that_lost_its_claim_records_nothing(bench: Bench) {
 
 pub(crate) async fn callers_of_one_command_get_one_outcome(bench: Bench) {
     let (caller, service) = (bench.open().await, bench.open().await);
-    let outcome = |owner: &str, id, frame| Reply {
-        record: Some(by(owner)),
-        ..reply(id, caller.target(), frame)
-    };
+    let outcome = |owner: &str, id, frame| reply(id, caller.target(), frame).record(by(owner));
     let (dead, first, late) = (CallId::new(), CallId::new(), CallId::new());
     service.claim(&briefly_by("a")).await;
     lapsed(&service, &by("b")).await;
@@ -229,20 +210,14 @@ pub(crate) async fn a_run_that_lapsed_counts(bench: Bench) {
     store.store.lapse(&by("b")).await.unwrap();
     assert_eq!(store.claim(&by("c")).await, done("ok"));
     // Nor does it make a record that was not there.
-    let other = Claim {
-        key: "Accounts.post:43".to_owned(),
-        ..by("a")
-    };
+    let other = on("Accounts.post:43", "a");
     store.store.lapse(&other).await.unwrap();
     assert_eq!(store.claim(&other).await, run(1));
 }
 
 pub(crate) async fn an_outcome_is_forgotten_after_its_retention(bench: Bench) {
     let store = bench.open().await;
-    let claim = Claim {
-        retention: SHORT,
-        ..by("a")
-    };
+    let claim = by("a").retention(SHORT);
     store.claim(&claim).await;
     store.finish(&claim, "ok").await;
     let answer = changed(done("ok"), || store.claim(&claim)).await;

@@ -35,10 +35,7 @@ pub(crate) async fn every_reply_arrives(bench: Bench) {
             let mut sent = Vec::new();
             for _ in 0..EACH {
                 let id = CallId::new();
-                let reply = Reply {
-                    frame: frame.clone(),
-                    ..reply(id, target.clone(), "")
-                };
+                let reply = Reply::new(id, target.clone(), frame.clone());
                 service.store.store(reply).await.unwrap();
                 sent.push((id, frame.clone()));
             }

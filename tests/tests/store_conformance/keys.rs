@@ -1,10 +1,7 @@
 //! Replies that wait under the call's own key.
 
 use crate::bench::{Bench, SHORT, changed, reply};
-use replybus::{
-    CallId,
-    reply::{Reply, ReplyTarget},
-};
+use replybus::{CallId, reply::ReplyTarget};
 
 pub(crate) async fn a_reply_is_kept_under_its_key(bench: Bench) {
     let (service, other) = (bench.open().await, bench.open().await);
@@ -29,10 +26,7 @@ pub(crate) async fn the_first_reply_wins(bench: Bench) {
 pub(crate) async fn a_kept_reply_expires(bench: Bench) {
     let service = bench.open().await;
     let id = CallId::new();
-    let short = Reply {
-        ttl: SHORT,
-        ..reply(id, ReplyTarget::Key, "ok")
-    };
+    let short = reply(id, ReplyTarget::Key, "ok").ttl(SHORT);
     service.store.store(short).await.unwrap();
     let expired = changed(Some("ok".into()), || service.fetch(id)).await;
     assert_eq!(expired, None);

@@ -73,7 +73,7 @@ pub(crate) async fn a_queue_tells_what_it_holds_and_who_consumes_it(bench: Arc<B
 
 fn assert_names_the_queue(error: SetupError, queue: &QueueSpec) {
     match error {
-        SetupError::Topology { what, reason } => {
+        SetupError::Topology { what, reason, .. } => {
             assert!(what.contains(&queue.name), "{what}: {reason}");
         }
         other => panic!("{other:?}"),

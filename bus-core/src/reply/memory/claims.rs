@@ -1,4 +1,4 @@
-//! Who may run a command, and what came of it.
+//! The claims of commands: who may run one, and what came of it.
 
 use super::expiring::{Expiring, after};
 use crate::reply::{Claim, Claimed};
@@ -151,13 +151,9 @@ mod tests {
     const RETENTION: Duration = Duration::from_secs(60);
 
     fn by(owner: &str) -> Claim {
-        Claim {
-            key: "Accounts.post:42".to_owned(),
-            fingerprint: [1; 16],
-            owner: owner.to_owned(),
-            lease: LEASE,
-            retention: RETENTION,
-        }
+        Claim::new("Accounts.post:42", [1; 16], owner)
+            .lease(LEASE)
+            .retention(RETENTION)
     }
 
     fn done(text: &'static str) -> Claimed {

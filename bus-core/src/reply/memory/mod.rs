@@ -24,6 +24,21 @@ use uuid::Uuid;
 
 /// A reply store that lives in this process. Its clones are the same store: buses that were given
 /// one answer each other.
+///
+/// [`Bus::in_memory`](crate::Bus::in_memory) has one of its own. To be given to a bus beside a
+/// transport, such as RabbitMQ for programs that only send and subscribe, and call nobody else:
+///
+/// ```no_run
+/// # #[cfg(feature = "amqp")]
+/// use replybus::{Amqp, Bus, reply::memory::MemoryReplies};
+///
+/// # #[cfg(feature = "amqp")]
+/// # async fn connect() -> Result<(), replybus::SetupError> {
+/// let amqp = Amqp::new("amqp://guest:guest@127.0.0.1:5672/%2f");
+/// let bus = Bus::connect(amqp, MemoryReplies::new()).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default)]
 pub struct MemoryReplies {
     namespaces: Arc<Mutex<HashMap<String, Arc<Namespace>>>>,
@@ -121,8 +136,7 @@ impl Namespace {
 impl MemoryStore {
     fn open(&self, action: &'static str) -> Result<&Namespace, StoreError> {
         if self.closed.load(Ordering::Acquire) {
-            let source = Closed.into();
-            return Err(StoreError { action, source });
+            return Err(StoreError::new(action, Closed));
         }
         Ok(&self.namespace)
     }
@@ -250,13 +264,8 @@ mod tests {
     }
 
     fn reply(id: CallId, target: ReplyTarget, frame: &'static str) -> Reply {
-        Reply {
-            id,
-            target,
-            frame: Bytes::from_static(frame.as_bytes()),
-            ttl: Duration::from_secs(60),
-            record: None,
-        }
+        let frame = Bytes::from_static(frame.as_bytes());
+        Reply::new(id, target, frame).ttl(Duration::from_secs(60))
     }
 
     async fn open(replies: &MemoryReplies, namespace: &str) -> (Arc<dyn ReplyStore>, Arc<Arrived>) {
