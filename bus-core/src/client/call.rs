@@ -2,13 +2,12 @@
 
 use super::{
     ServiceClient, Ticket,
-    caller::CallResponse,
     copies::Copies,
-    request::{CallRequest, Verb},
+    request::{CallInfo, CallRequest, Verb},
 };
 use crate::{
     call_id::CallId,
-    codec::{self, CodecError},
+    codec::{self, CodecError, ContentType},
     context::{Context, Metadata},
     contract::{MethodContract, Outcome, check_key},
     error::{BoxError, CallError, CallFailure, FailureKind},
@@ -28,9 +27,51 @@ use tokio::time::Instant;
 /// A call that has not been made: set options, then await it for the reply, or
 /// [`send`](Self::send) or [`submit`](Self::submit) it.
 ///
-/// The time given is the method's timeout, or [`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT), and
-/// never more than what is left of the call that is being served, if any: nested calls share one
-/// deadline. It starts when the verb does.
+/// ```
+/// use replybus::{Bus, Never, queue_handler};
+/// use std::time::Duration;
+///
+/// #[queue_handler("account.requests")]
+/// pub trait Accounts {
+///     #[query]
+///     async fn balance(&self, account: String) -> Result<u64, Never>;
+///     async fn deposit(&self, account: String, amount: u64) -> Result<u64, Never>;
+/// }
+/// # struct Ledger;
+/// # impl Accounts for Ledger {
+/// #     async fn balance(&self, _: String) -> Result<u64, Never> { Ok(500) }
+/// #     async fn deposit(&self, _: String, amount: u64) -> Result<u64, Never> { Ok(amount) }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let bus = Bus::in_memory();
+/// # let serving = bus.serve(AccountsServer::new(Ledger)).await?;
+/// let accounts = AccountsClient::new(&bus);
+/// let balance = accounts.balance("ada".into()).timeout(Duration::from_millis(300)).await?;
+/// assert_eq!(balance, 500);
+///
+/// let deposit = || accounts.deposit("ada".into(), 70).idempotency_key("order-17");
+/// assert_eq!(deposit().await?, 70);
+/// assert_eq!(deposit().await?, 70); // the same deposit: it is answered, not made again
+/// # serving.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Time
+///
+/// Two clocks start with the verb: how long the caller waits, and how long the request may wait in
+/// the queue until it is started.
+///
+/// | verb | the caller waits for | at most for | the request is started within |
+/// |---|---|---|---|
+/// | `.await` | the reply | [`timeout`](Self::timeout), or else the method's | the same time |
+/// | [`send`](Self::send), [`submit`](Self::submit) | the broker's word | the method's timeout | [`timeout`](Self::timeout), or else [`SEND_TTL`] |
+///
+/// The wait also ends at the [`deadline`](Self::deadline), and at the deadline of the call that is
+/// being served, if there is one: nested calls share the time of the outermost. The method's timeout
+/// is what its contract says, or [`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT).
 #[must_use = "a call does nothing until it is awaited, sent or submitted"]
 pub struct Call<R> {
     client: ServiceClient,
@@ -65,17 +106,75 @@ impl<R> Call<R> {
 }
 
 impl<R: Outcome> Call<R> {
-    /// The time given to this call, up to
-    /// [`CALL_TIMEOUT_MAX`](crate::limits::CALL_TIMEOUT_MAX). For a one-way or submitted call: the
-    /// time within which it must be started, up to [`SEND_TTL`](crate::limits::SEND_TTL).
+    /// Sets the time given to this call instead of the method's: for its reply, and so for its
+    /// handler to start, up to [`CALL_TIMEOUT_MAX`].
+    ///
+    /// Of a call that is sent or submitted nobody waits for the reply here. Then it is the time the
+    /// request may wait in the queue until it is started, up to [`SEND_TTL`], and the wait for the
+    /// broker's word is the method's timeout as ever. [Both in a table](Self#time).
+    ///
+    /// ```
+    /// use replybus::{Bus, FailureKind, Never, queue_handler};
+    /// use std::time::Duration;
+    ///
+    /// #[queue_handler("report.requests", timeout = "30s")]
+    /// pub trait Reports {
+    ///     #[query]
+    ///     async fn yearly(&self) -> Result<String, Never>;
+    /// }
+    /// # struct Slow;
+    /// # impl Reports for Slow {
+    /// #     async fn yearly(&self) -> Result<String, Never> { std::future::pending().await }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(ReportsServer::new(Slow)).await?;
+    /// let reports = ReportsClient::new(&bus);
+    /// let late = reports.yearly().timeout(Duration::from_millis(20)).await.unwrap_err();
+    /// assert_eq!(late.kind(), Some(FailureKind::TimedOut));
+    ///
+    /// // Answered some time today, or never.
+    /// let ticket = reports.yearly().timeout(Duration::from_secs(60 * 60)).submit().await?;
+    /// # drop((serving, ticket));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The moment this call gives up, if that is before its timeout.
-    pub fn deadline(mut self, deadline: Instant) -> Self {
-        self.deadline = Some(deadline);
+    /// Sets the moment at which the caller stops waiting, if that is sooner than the timeout. For
+    /// several calls that have to be done by one moment:
+    ///
+    /// ```
+    /// use replybus::{Bus, FailureKind, Never, queue_handler};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// #[queue_handler("stock.requests")]
+    /// pub trait Stock {
+    ///     #[query]
+    ///     async fn count(&self, article: u32) -> Result<u32, Never>;
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let bus = Bus::in_memory();
+    /// let deadline = Instant::now() + Duration::from_millis(20);
+    /// let stock = StockClient::new(&bus);
+    /// for article in [17, 18] {
+    ///     let outcome = stock.count(article).deadline(deadline).await;
+    /// #   assert_eq!(outcome.unwrap_err().kind(), Some(FailureKind::Unroutable));
+    /// }
+    ///
+    /// let past = stock.count(19).deadline(Instant::now()).await.unwrap_err();
+    /// assert_eq!(past.kind(), Some(FailureKind::Expired)); // and nothing was sent
+    /// # }
+    /// ```
+    pub fn deadline(mut self, deadline: impl Into<Instant>) -> Self {
+        self.deadline = Some(deadline.into());
         self
     }
 
@@ -87,6 +186,36 @@ impl<R: Outcome> Call<R> {
     /// the handler's answer, its own error included unless the handler
     /// [releases](Context::release_key) the key. The same request is one with the same encoded
     /// arguments: a `HashMap` among them has no fixed order, a `BTreeMap` has.
+    ///
+    /// ```
+    /// use replybus::{Bus, FailureKind, Never, queue_handler};
+    ///
+    /// #[queue_handler("account.requests")]
+    /// pub trait Accounts {
+    ///     async fn deposit(&self, amount: u64) -> Result<u64, Never>;
+    /// }
+    /// # struct Ledger(std::sync::atomic::AtomicU64);
+    /// # impl Accounts for Ledger {
+    /// #     async fn deposit(&self, amount: u64) -> Result<u64, Never> {
+    /// #         Ok(self.0.fetch_add(amount, std::sync::atomic::Ordering::SeqCst) + amount)
+    /// #     }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(AccountsServer::new(Ledger(0.into()))).await?;
+    /// let accounts = AccountsClient::new(&bus);
+    /// let payment = "payment-4711"; // made where the intention arises, and kept with it
+    /// assert_eq!(accounts.deposit(70).idempotency_key(payment).await?, 70);
+    /// assert_eq!(accounts.deposit(70).idempotency_key(payment).await?, 70);
+    ///
+    /// let other = accounts.deposit(71).idempotency_key(payment).await.unwrap_err();
+    /// assert_eq!(other.kind(), Some(FailureKind::KeyConflict));
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.idempotency_key = Some(key.into());
         self
@@ -94,6 +223,39 @@ impl<R: Outcome> Call<R> {
 
     /// Attaches metadata, beside what is inherited from the call that is being served. An entry
     /// that is not allowed makes the verb fail; see [`Metadata::insert`].
+    ///
+    /// ```
+    /// use replybus::{Bus, Context, Never, queue_handler};
+    ///
+    /// #[queue_handler("greeter.requests")]
+    /// pub trait Greeter {
+    ///     #[query]
+    ///     async fn greet(&self) -> Result<String, Never>;
+    /// }
+    ///
+    /// struct Polyglot;
+    ///
+    /// impl Greeter for Polyglot {
+    ///     async fn greet(&self) -> Result<String, Never> {
+    ///         let context = Context::current();
+    ///         Ok(match context.metadata().get("language") {
+    ///             Some("de") => "Guten Tag",
+    ///             _ => "Good day",
+    ///         }
+    ///         .to_owned())
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(GreeterServer::new(Polyglot)).await?;
+    /// let greeter = GreeterClient::new(&bus);
+    /// assert_eq!(greeter.greet().metadata("language", "de").await?, "Guten Tag");
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         if let Err(error) = self.metadata.insert(name, value) {
             self.refused.get_or_insert(error.into());
@@ -104,20 +266,68 @@ impl<R: Outcome> Call<R> {
     /// Makes the call one-way: returns when the broker has it. Its outcome is not reported; if it
     /// fails it is kept as a dead letter.
     ///
+    /// ```
+    /// use replybus::{Bus, Never, queue_handler};
+    ///
+    /// #[queue_handler("mail.requests")]
+    /// pub trait Mail {
+    ///     async fn welcome(&self, address: String) -> Result<(), Never>;
+    /// }
+    /// # struct Postman;
+    /// # impl Mail for Postman {
+    /// #     async fn welcome(&self, _: String) -> Result<(), Never> { Ok(()) }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(MailServer::new(Postman)).await?;
+    /// let mail = MailClient::new(&bus);
+    /// let id = mail.welcome("ada@example.org".into()).send().await?;
+    /// println!("sent as {id}"); // the id under which the service logs it
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// It can't be encoded, reaches no queue, is refused, or the broker did not confirm in time.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the call may or may not have been sent.
     pub async fn send(self) -> Result<CallId, CallFailure> {
-        let (client, request) = self.prepare(Verb::Send)?;
-        let id = request.id;
-        client.accept(request).await?;
-        Ok(id)
+        let (client, request, info) = self.prepare(Verb::Send)?;
+        client.run(request, &info).await?;
+        Ok(info.id)
     }
 
     /// Submits the call: returns when the broker has it, with a ticket on which this or any other
     /// process can wait for the reply.
+    ///
+    /// ```
+    /// use replybus::{Bus, Never, queue_handler};
+    ///
+    /// #[queue_handler("report.requests")]
+    /// pub trait Reports {
+    ///     async fn yearly(&self, year: u16) -> Result<String, Never>;
+    /// }
+    /// # struct Archive;
+    /// # impl Reports for Archive {
+    /// #     async fn yearly(&self, year: u16) -> Result<String, Never> { Ok(year.to_string()) }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(ReportsServer::new(Archive)).await?;
+    /// let ticket = ReportsClient::new(&bus).yearly(2025).submit().await?;
+    /// // .. and when there is time for it:
+    /// let report = ticket.wait(&bus).await?;
+    /// # assert_eq!(report, "2025");
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`send`](Self::send).
@@ -125,63 +335,69 @@ impl<R: Outcome> Call<R> {
     /// # Cancel safety
     /// Dropped before it is ready, the call may or may not have been submitted.
     pub async fn submit(self) -> Result<Ticket<R>, CallFailure> {
-        let (client, request) = self.prepare(Verb::Submit)?;
+        let (client, request, info) = self.prepare(Verb::Submit)?;
         let ticket = Ticket::of(&request);
-        let repeated = client.accept(request).await?;
-        Ok(ticket.repeated(repeated))
+        let response = client.run(request, &info).await?;
+        Ok(ticket.repeated(response.is_repeated()))
     }
 
     async fn call(self) -> Result<R::Ok, CallError<R::Err>> {
-        let (client, request) = self.prepare(Verb::Call)?;
-        let about = request.about();
-        match client.run(request).await? {
-            CallResponse::Reply { frame, repeated } => read_reply::<R>(&frame, |failure| {
-                about.complete(failure.of_one_copy(repeated))
-            }),
-            CallResponse::Accepted { .. } => Err(about
+        let (client, request, info) = self.prepare(Verb::Call)?;
+        let response = client.run(request, &info).await?;
+        let repeated = response.is_repeated();
+        match response.into_reply() {
+            Some(reply) => read_reply::<R>(reply, &info, repeated),
+            None => Err(info
                 .failure(FailureKind::BadReply)
                 .with_source("a layer answered a call without a reply")
                 .into()),
         }
     }
 
-    fn prepare(self, verb: Verb) -> Result<(ServiceClient, CallRequest), CallFailure> {
-        let contract = self.client.contract();
-        let not_sent = |source: BoxError| {
-            CallFailure::new(FailureKind::NotSent, contract.name, self.method.name)
-                .with_source(source)
-        };
-        if let Some(error) = self.refused {
-            return Err(not_sent(error));
-        }
-        if let Some(key) = &self.idempotency_key {
-            check_key(key).map_err(|reason| not_sent(reason.into()))?;
-        }
-        let queue = self.client.queue().map_err(not_sent)?;
-        let body = self.body.map_err(|error| not_sent(error.into()))?;
-        let context = Context::current();
-        let mut metadata = context.metadata().clone();
-        for (name, value) in self.metadata.iter() {
-            metadata
-                .insert(name, value)
-                .map_err(|error| not_sent(error.into()))?;
-        }
+    fn prepare(self, verb: Verb) -> Result<(ServiceClient, CallRequest, CallInfo), CallFailure> {
+        let id = CallId::new();
         let started = Instant::now();
-        let budget = contract.timeout(self.method);
-        let (wait, expires_in) = match verb {
+        let contract = self.client.contract();
+        let context = Context::current();
+        let method_timeout = contract.timeout(self.method);
+        let (wait, ttl) = match verb {
             Verb::Call => {
-                let timeout = self.timeout.unwrap_or(budget).min(CALL_TIMEOUT_MAX);
+                let timeout = self.timeout.unwrap_or(method_timeout).min(CALL_TIMEOUT_MAX);
                 (timeout, timeout)
             }
-            Verb::Send | Verb::Submit => (budget, self.timeout.unwrap_or(SEND_TTL).min(SEND_TTL)),
+            Verb::Send | Verb::Submit => (
+                method_timeout,
+                self.timeout.unwrap_or(SEND_TTL).min(SEND_TTL),
+            ),
         };
         let deadline = [self.deadline, context.deadline()]
             .into_iter()
             .flatten()
             .fold(started + wait, Instant::min)
-            // A deadline in the past makes a budget of nothing, not one below it.
+            // A deadline in the past leaves no time, not less than none.
             .max(started);
-        let id = CallId::new();
+        let info = CallInfo {
+            service: contract.name.into(),
+            method: self.method.name.into(),
+            id,
+            started,
+            timeout: deadline - started,
+        };
+        let not_sent = |source: BoxError| info.failure(FailureKind::NotSent).with_source(source);
+        if let Some(error) = self.refused {
+            return Err(not_sent(error));
+        }
+        if let Some(key) = &self.idempotency_key {
+            check_key(key).map_err(|error| not_sent(error.into()))?;
+        }
+        let queue = self.client.queue().map_err(not_sent)?;
+        let body = self.body.map_err(|error| not_sent(error.into()))?;
+        let mut metadata = context.metadata().clone();
+        for (name, value) in self.metadata {
+            metadata
+                .insert(name, value)
+                .map_err(|error| not_sent(error.into()))?;
+        }
         let request = CallRequest {
             id,
             contract,
@@ -192,36 +408,31 @@ impl<R: Outcome> Call<R> {
             body,
             started,
             deadline,
-            expires_in,
+            ttl,
             idempotency_key: self.idempotency_key,
             metadata,
             trace: context.trace().map(|trace| trace.child(id)),
             copies: Copies::default(),
         };
-        Ok((self.client, request))
+        Ok((self.client, request, info))
     }
 }
 
-/// Reads the frame of a reply into what the method returns; `complete` adds to a failure what the
-/// reader knows of the call.
+/// The result of a method out of the reply to it; a failure has the name and time of the call.
 pub(super) fn read_reply<R: Outcome>(
-    frame: &Bytes,
-    complete: impl Fn(CallFailure) -> CallFailure,
+    reply: (ContentType, ReplyFrame),
+    info: &CallInfo,
+    repeated: bool,
 ) -> Result<R::Ok, CallError<R::Err>> {
-    let bad = |error: BoxError| {
-        let failure = CallFailure::new(FailureKind::BadReply, "", "").with_source(error);
-        CallError::Bus(complete(failure))
-    };
-    let (content_type, frame) = ReplyFrame::decode(frame).map_err(|error| bad(error.into()))?;
+    let bad = |error: CodecError| info.failure(FailureKind::BadReply).with_source(error);
+    let (content_type, frame) = reply;
     match frame {
-        ReplyFrame::Ok(body) => {
-            codec::decode(content_type, &body).map_err(|error| bad(error.into()))
+        ReplyFrame::Ok(body) => Ok(codec::decode(content_type, &body).map_err(bad)?),
+        ReplyFrame::Handler(body) => {
+            let error = codec::decode(content_type, &body).map_err(bad)?;
+            Err(CallError::Handler(error))
         }
-        ReplyFrame::Handler(body) => match codec::decode(content_type, &body) {
-            Ok(error) => Err(CallError::Handler(error)),
-            Err(error) => Err(bad(error.into())),
-        },
-        ReplyFrame::Fault(fault) => Err(complete(CallFailure::from_fault(fault)).into()),
+        ReplyFrame::Fault(fault) => Err(info.fault(fault).of_one_copy(repeated).into()),
     }
 }
 

@@ -1,6 +1,9 @@
 //! The innermost service of the client: publishes a request and waits for what comes of it.
 
-use super::request::{CallRequest, Verb};
+use super::{
+    request::{CallRequest, Verb},
+    response::CallResponse,
+};
 use crate::{
     bus::BusInner,
     error::{BoxError, CallFailure, FailureKind},
@@ -16,28 +19,12 @@ use std::{
 };
 use tokio::time::{Instant, sleep_until};
 
-/// What came of a request.
-///
-/// One that was sent again says so: what the fault in a reply says of one copy, such as that it
-/// was not run, need not hold for another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CallResponse {
-    /// A reply came.
-    Reply {
-        /// The reply, encoded; see [`ReplyFrame`](crate::wire::ReplyFrame).
-        frame: Bytes,
-        /// More than one copy of the request may have reached the broker.
-        repeated: bool,
-    },
-    /// The broker has the request; nobody waits for a reply here.
-    Accepted {
-        /// As in [`Reply`](Self::Reply).
-        repeated: bool,
-    },
-}
+/// The bus was closed while a call waited.
+#[derive(Debug, thiserror::Error)]
+#[error("the bus was closed")]
+pub(super) struct BusClosed;
 
-/// Publishes requests of one bus.
+/// The publisher of the requests of one bus.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Arc<BusInner>);
 
@@ -101,14 +88,20 @@ impl<'a> Attempts<'a> {
         self.request.copies.are_several()
     }
 
-    fn replied(&mut self, frame: Bytes) -> CallResponse {
+    /// Reads the reply, once for everybody: for the caller, for the layers between, and to know
+    /// whether this copy ran.
+    fn replied(&mut self, frame: &Bytes) -> Result<CallResponse, CallFailure> {
         let repeated = self.repeated();
-        // Only who may send it again has to know.
-        self.spent |= !repeated && self.request.copies.are_shared() && says_not_run(&frame);
-        CallResponse::Reply { frame, repeated }
+        let reply = ReplyFrame::decode(frame).map_err(|error| {
+            let failure = self.request.failure(FailureKind::BadReply);
+            failure.with_source(error)
+        })?;
+        let not_run = matches!(&reply, (_, ReplyFrame::Fault(fault)) if !fault.may_have_executed);
+        self.spent |= !repeated && not_run;
+        Ok(CallResponse::replied(reply).of_copies(repeated))
     }
 
-    /// What a verdict other than `Confirmed` and `Lost` means for the call.
+    /// The failure of a call that got a verdict other than `Confirmed` and `Lost`.
     fn refused(&mut self, verdict: Verdict) -> CallFailure {
         self.spent |= !self.repeated();
         let kind = match verdict {
@@ -132,6 +125,7 @@ impl<'a> Attempts<'a> {
             Withdrawn::Surely => self.unless_repeated(FailureKind::Disconnected),
             Withdrawn::TooLate => self.request.failure(FailureKind::Disconnected),
         }
+        .with_source(BusClosed)
     }
 
     /// A failure of which the last copy was surely not executed.
@@ -150,7 +144,7 @@ impl Drop for Attempts<'_> {
 fn publish(bus: &BusInner, request: &CallRequest) -> Receipt {
     let expires = match request.verb {
         Verb::Call => request.deadline,
-        Verb::Send | Verb::Submit => request.started + request.expires_in,
+        Verb::Send | Verb::Submit => request.started + request.ttl,
     };
     let repeated = request.copies.begin();
     bus.transport.publish(Outgoing {
@@ -165,14 +159,6 @@ fn publish(bus: &BusInner, request: &CallRequest) -> Receipt {
 /// A failure before anything was published, unless a layer did so before.
 fn unsent(request: &CallRequest, kind: FailureKind) -> CallFailure {
     request.failure(kind).of_one_copy(request.copies.are_any())
-}
-
-/// Whether a reply says that its copy was not run.
-fn says_not_run(frame: &Bytes) -> bool {
-    matches!(
-        ReplyFrame::decode(frame),
-        Ok((_, ReplyFrame::Fault(fault))) if !fault.may_have_executed
-    )
 }
 
 /// Publishes, and waits for the reply. The reply is the confirm: a request that is lost with its
@@ -192,7 +178,7 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, Cal
     loop {
         tokio::select! {
             biased;
-            frame = waiter.reply() => return Ok(attempts.replied(frame)),
+            frame = waiter.reply() => return attempts.replied(&frame),
             verdict = attempts.receipt.verdict(), if !confirmed => match verdict {
                 Verdict::Confirmed => confirmed = true,
                 Verdict::Lost => attempts.again(),
@@ -214,8 +200,7 @@ async fn hand_over(bus: &BusInner, request: &CallRequest) -> Result<CallResponse
             biased;
             verdict = attempts.receipt.verdict() => match verdict {
                 Verdict::Confirmed => {
-                    let repeated = attempts.repeated();
-                    return Ok(CallResponse::Accepted { repeated });
+                    return Ok(CallResponse::accepted().of_copies(attempts.repeated()));
                 }
                 Verdict::Lost => attempts.again(),
                 refused => return Err(attempts.refused(refused)),

@@ -27,11 +27,6 @@ impl Copies {
         self.0.load(Ordering::Acquire) > 0
     }
 
-    /// Whether there is another clone of the request, by which more may be made.
-    pub(super) fn are_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
-    }
-
     /// Whether more than one may have reached the broker.
     pub(super) fn are_several(&self) -> bool {
         self.0.load(Ordering::Acquire) > 1

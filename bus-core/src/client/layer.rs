@@ -4,11 +4,13 @@ use super::{CallRequest, CallResponse, caller::Caller};
 use crate::error::BoxError;
 use std::{
     fmt,
+    future::Future,
+    pin::Pin,
     task::{Context, Poll},
 };
 use tower::{Layer, Service, util::BoxCloneSyncService};
 
-/// Calls as a [`tower::Service`]: what a client layer wraps.
+/// The calls of a client as a [`tower::Service`]: what a client layer wraps.
 #[derive(Clone)]
 pub struct ClientService(BoxCloneSyncService<CallRequest, CallResponse, BoxError>);
 
@@ -21,15 +23,34 @@ impl ClientService {
 impl Service<CallRequest> for ClientService {
     type Response = CallResponse;
     type Error = BoxError;
-    type Future =
-        <BoxCloneSyncService<CallRequest, CallResponse, BoxError> as Service<CallRequest>>::Future;
+    type Future = CallFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.0.poll_ready(cx)
     }
 
     fn call(&mut self, request: CallRequest) -> Self::Future {
-        self.0.call(request)
+        CallFuture(self.0.call(request))
+    }
+}
+
+/// The future of a [`ClientService`]: a call on its way.
+///
+/// Dropping it frees the waiter; a request that was written runs all the same.
+#[must_use = "a call goes on only while its future is polled"]
+pub struct CallFuture(Pin<Box<dyn Future<Output = Result<CallResponse, BoxError>> + Send>>);
+
+impl Future for CallFuture {
+    type Output = Result<CallResponse, BoxError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for CallFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CallFuture")
     }
 }
 
@@ -41,6 +62,28 @@ impl fmt::Debug for ClientService {
 
 /// A [`tower::Layer`] that can go around a client. Implemented for every layer whose service takes
 /// a [`CallRequest`] and returns a [`CallResponse`], with any error: tower's own, and yours.
+///
+/// An error that is tower's own keeps its meaning: a limit that is reached is
+/// [`Overloaded`](crate::FailureKind::Overloaded), a timeout is
+/// [`TimedOut`](crate::FailureKind::TimedOut). Any other is
+/// [`Layer`](crate::FailureKind::Layer), with the error as its source.
+///
+/// ```
+/// use replybus::{Bus, Never, queue_handler};
+/// use tower::limit::ConcurrencyLimitLayer;
+///
+/// #[queue_handler("greeter.requests")]
+/// pub trait Greeter {
+///     async fn greet(&self, name: String) -> Result<String, Never>;
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// // At most 10 calls of this client, and of its clones, are on their way at once.
+/// let greeter = GreeterClient::new(&Bus::in_memory()).layer(ConcurrencyLimitLayer::new(10));
+/// # assert!(greeter.greet("Ada".into()).await.is_err());
+/// # }
+/// ```
 pub trait ClientLayer {
     /// Puts the layer around the service.
     fn wrap(self, service: ClientService) -> ClientService;

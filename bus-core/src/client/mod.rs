@@ -6,14 +6,15 @@ mod caller;
 mod copies;
 mod layer;
 mod request;
+mod response;
 mod ticket;
 pub(crate) mod waiters;
 
 pub use crate::contract::{Never, Outcome};
 pub use call::Call;
-pub use caller::CallResponse;
-pub use layer::{ClientLayer, ClientService};
+pub use layer::{CallFuture, ClientLayer, ClientService};
 pub use request::{CallRequest, Verb};
+pub use response::CallResponse;
 pub use ticket::Ticket;
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     limits::REQUEST_BYTES_MAX,
 };
 use caller::Caller;
-use request::About;
+use request::CallInfo;
 use serde::Serialize;
 use std::{fmt, sync::Arc};
 use tower::ServiceExt;
@@ -33,13 +34,56 @@ use tracing::Instrument;
 /// Bytes of a routing key: an AMQP short string.
 const ADDRESS_BYTES_MAX: usize = 255;
 
-/// What every generated client wraps: a contract, the queue it is called through, and the layers a
-/// call passes. Cheap to clone.
+/// The client of a contract: the queue it is called through, and the layers a call passes. Cheap to
+/// clone.
+///
+/// Every generated client wraps one. By itself it calls a contract that was written by hand, such as
+/// one that a gateway learned of at run time:
+///
+/// ```
+/// use replybus::{
+///     Bus, Never,
+///     client::ServiceClient,
+///     contract::{MethodContract, MethodKind, ServiceContract},
+///     queue_handler,
+/// };
+/// use std::collections::BTreeMap;
+///
+/// # #[queue_handler("greeter.requests")]
+/// # pub trait Greeter {
+/// #     #[query]
+/// #     async fn greet(&self, name: String) -> Result<String, Never>;
+/// # }
+/// # struct English;
+/// # impl Greeter for English {
+/// #     async fn greet(&self, name: String) -> Result<String, Never> {
+/// #         Ok(format!("Hello, {name}!"))
+/// #     }
+/// # }
+/// static GREETER: ServiceContract = ServiceContract::new(
+///     "Greeter",
+///     "greeter.requests",
+///     &[MethodContract::new("greet", MethodKind::Query)],
+/// );
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let bus = Bus::in_memory();
+/// # let serving = bus.serve(GreeterServer::new(English)).await?;
+/// let client = ServiceClient::new(&bus, &GREETER);
+/// let (greet, _) = GREETER.method("greet").ok_or("no such method")?;
+/// let arguments = BTreeMap::from([("name", "Ada")]); // they travel by name
+/// let greeting = client.call::<_, Result<String, Never>>(greet, &arguments).await?;
+/// assert_eq!(greeting, "Hello, Ada!");
+/// # serving.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ServiceClient {
     contract: &'static ServiceContract,
     queue: Arc<str>,
-    /// Why the queue can't be one, if it can't.
+    /// The reason why the queue can't be one, if it can't.
     misnamed: Option<Arc<str>>,
     content_type: ContentType,
     bus: Bus,
@@ -62,6 +106,30 @@ impl ServiceClient {
 
     /// Calls through another queue than the contract's, such as one per tenant. A name that can't
     /// be a queue's makes calls fail as not sent.
+    ///
+    /// ```
+    /// use replybus::{Bus, Never, queue_handler};
+    ///
+    /// #[queue_handler("stock.requests")]
+    /// pub trait Stock {
+    ///     #[query]
+    ///     async fn count(&self, article: u32) -> Result<u32, Never>;
+    /// }
+    /// # struct Shelf;
+    /// # impl Stock for Shelf {
+    /// #     async fn count(&self, _: u32) -> Result<u32, Never> { Ok(3) }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// let serving = bus.serve(StockServer::new(Shelf)).on_queue("stock.vienna").await?;
+    /// let vienna = StockClient::new(&bus).on_queue("stock.vienna");
+    /// assert_eq!(vienna.count(17).await?, 3);
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn on_queue(mut self, queue: impl Into<String>) -> Self {
         let queue = queue.into();
@@ -70,7 +138,24 @@ impl ServiceClient {
         self
     }
 
-    /// Encodes requests, and has replies encoded, in another way.
+    /// Encodes requests, and has replies encoded, in another way than
+    /// [MessagePack](ContentType::MessagePack).
+    ///
+    /// ```
+    /// use replybus::{Bus, ContentType, Never, queue_handler};
+    ///
+    /// #[queue_handler("greeter.requests")]
+    /// pub trait Greeter {
+    ///     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// // So that people can read along in the broker's web page.
+    /// let greeter = GreeterClient::new(&Bus::in_memory()).with_content_type(ContentType::Json);
+    /// # assert!(greeter.greet("Ada".into()).await.is_err());
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_content_type(mut self, content_type: ContentType) -> Self {
         self.content_type = content_type;
@@ -78,6 +163,7 @@ impl ServiceClient {
     }
 
     /// Wraps the calls of this client in a [`tower::Layer`]; the last one added is the outermost.
+    /// See [`ClientLayer`], and for a layer of one's own [`CallRequest`].
     #[must_use]
     pub fn layer<L: ClientLayer>(mut self, layer: L) -> Self {
         self.service = layer.wrap(self.service);
@@ -107,17 +193,7 @@ impl ServiceClient {
         self.content_type
     }
 
-    /// Hands a request over; returns whether that took more than one copy.
-    async fn accept(self, request: CallRequest) -> Result<bool, CallFailure> {
-        match self.run(request).await? {
-            CallResponse::Reply { repeated, .. } | CallResponse::Accepted { repeated } => {
-                Ok(repeated)
-            }
-        }
-    }
-
-    async fn run(self, request: CallRequest) -> Result<CallResponse, CallFailure> {
-        let about = request.about();
+    async fn run(self, request: CallRequest, info: &CallInfo) -> Result<CallResponse, CallFailure> {
         let span = tracing::info_span!(
             "call",
             service = self.contract.name,
@@ -128,11 +204,11 @@ impl ServiceClient {
             .oneshot(request)
             .instrument(span)
             .await
-            .map_err(|error| failure_of(error, &about))
+            .map_err(|error| failure_of(error, info))
     }
 }
 
-/// Why no message could be addressed to a queue of this name, if none could.
+/// The reason why no message could be addressed to a queue of this name, if none could.
 fn misnamed(bus: &Bus, queue: &str) -> Option<Arc<str>> {
     if let Err(error) = check_name("queue", queue) {
         return Some(error.to_string().into());
@@ -145,7 +221,7 @@ fn misnamed(bus: &Bus, queue: &str) -> Option<Arc<str>> {
 
 /// The failure that an error out of the layers stands for: our own as it is, tower's own by what
 /// they mean, anything else as a failed layer.
-fn failure_of(error: BoxError, about: &About) -> CallFailure {
+fn failure_of(error: BoxError, info: &CallInfo) -> CallFailure {
     let error = match error.downcast::<CallFailure>() {
         Ok(failure) => return *failure,
         Err(error) => error,
@@ -157,7 +233,7 @@ fn failure_of(error: BoxError, about: &About) -> CallFailure {
     } else {
         FailureKind::Layer
     };
-    about.failure(kind).with_source(error)
+    info.failure(kind).with_source(error)
 }
 
 static NO_METHOD: MethodContract = MethodContract {

@@ -6,15 +6,54 @@ use crate::{
     codec::ContentType,
     context::{Metadata, TraceContext},
     contract::{MethodContract, MethodKind, ServiceContract, unix_time},
-    error::{CallFailure, FailureKind},
+    error::{CallFailure, FailedCall, FailureKind, Fault},
     message::{Message, Properties},
     wire::headers,
 };
 use bytes::Bytes;
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// A call, as a client layer sees it.
+///
+/// Its clones are copies of one call: a layer that sends one of them again makes no second call, and
+/// the service knows it by its id.
+///
+/// ```
+/// use replybus::{
+///     Bus, Never,
+///     client::{CallRequest, CallResponse, ClientService},
+///     error::BoxError,
+///     queue_handler,
+/// };
+/// use tower::ServiceExt;
+///
+/// #[queue_handler("greeter.requests")]
+/// pub trait Greeter {
+///     async fn greet(&self, name: String) -> Result<String, Never>;
+/// }
+///
+/// /// Adds the tenant to every call, and prints what became of it.
+/// async fn observed(
+///     inner: ClientService,
+///     mut request: CallRequest,
+/// ) -> Result<CallResponse, BoxError> {
+///     request.metadata_mut().insert("tenant", "acme")?;
+///     let name = format!("{}.{}", request.service(), request.method());
+///     let outcome = inner.oneshot(request).await;
+///     println!("{name}: {}", if outcome.is_ok() { "answered" } else { "failed" });
+///     outcome
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let layer = tower::layer::layer_fn(|inner: ClientService| {
+///     tower::service_fn(move |request| observed(inner.clone(), request))
+/// });
+/// let greeter = GreeterClient::new(&Bus::in_memory()).layer(layer);
+/// # assert!(greeter.greet("Ada".into()).await.is_err());
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct CallRequest {
     pub(crate) id: CallId,
@@ -26,7 +65,8 @@ pub struct CallRequest {
     pub(crate) body: Bytes,
     pub(crate) started: Instant,
     pub(crate) deadline: Instant,
-    pub(crate) expires_in: Duration,
+    /// How long it may wait to be started, if nobody waits for its reply here.
+    pub(crate) ttl: Duration,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) metadata: Metadata,
     /// The trace it continues, if it does.
@@ -34,8 +74,9 @@ pub struct CallRequest {
     pub(crate) copies: Copies,
 }
 
-/// What the caller wants back.
+/// The way a call was made: what its caller wants back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Verb {
     /// The reply, now.
     Call,
@@ -64,19 +105,19 @@ impl CallRequest {
         self.method.name
     }
 
-    /// Whether the method may be repeated.
+    /// The kind of method: one that only reads, or one that changes something.
     #[must_use]
     pub fn kind(&self) -> MethodKind {
         self.method.kind
     }
 
-    /// What the caller wants back.
+    /// The way the call was made: what its caller wants back.
     #[must_use]
     pub fn verb(&self) -> Verb {
         self.verb
     }
 
-    /// When the caller gives up waiting, for a reply or for the broker's word.
+    /// The moment at which the caller gives up waiting, for a reply or for the broker's word.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.deadline
@@ -99,20 +140,20 @@ impl CallRequest {
         &mut self.metadata
     }
 
-    /// What errors tell of the call, when the request itself is on its way.
-    pub(crate) fn about(&self) -> About {
-        About {
+    /// The name of the call, for errors while the request itself is on its way.
+    pub(crate) fn info(&self) -> CallInfo {
+        CallInfo {
+            service: self.contract.name.into(),
+            method: self.method.name.into(),
             id: self.id,
-            service: self.contract.name,
-            method: self.method.name,
             started: self.started,
-            deadline: self.deadline,
+            timeout: self.deadline - self.started,
         }
     }
 
     /// A failure of this call, at this moment.
     pub(crate) fn failure(&self, kind: FailureKind) -> CallFailure {
-        self.about().failure(kind)
+        self.info().failure(kind)
     }
 
     /// The message: the same for each copy, but for what the publisher adds and for the mark of
@@ -167,28 +208,34 @@ impl CallRequest {
     }
 }
 
-/// What errors tell of a call.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct About {
-    id: CallId,
-    service: &'static str,
-    method: &'static str,
-    started: Instant,
-    deadline: Instant,
+/// The name of a call and the time it was given, for its errors.
+#[derive(Debug, Clone)]
+pub(crate) struct CallInfo {
+    pub(crate) service: Cow<'static, str>,
+    pub(crate) method: Cow<'static, str>,
+    pub(crate) id: CallId,
+    pub(crate) started: Instant,
+    pub(crate) timeout: Duration,
 }
 
-impl About {
+impl CallInfo {
     /// A failure of the call, at this moment.
     pub(crate) fn failure(&self, kind: FailureKind) -> CallFailure {
-        self.complete(CallFailure::new(kind, "", ""))
+        CallFailure::new(kind, self.failed_call())
     }
 
-    /// The failure, with what only this end knows.
-    pub(crate) fn complete(&self, failure: CallFailure) -> CallFailure {
-        failure.named(self.service, self.method).about(
-            self.id,
-            self.started.elapsed(),
-            self.deadline - self.started,
-        )
+    /// The failure, at this moment, that a fault in its reply stands for.
+    pub(crate) fn fault(&self, fault: Fault) -> CallFailure {
+        CallFailure::from_fault(fault, self.failed_call())
+    }
+
+    fn failed_call(&self) -> FailedCall {
+        FailedCall {
+            service: self.service.clone(),
+            method: self.method.clone(),
+            id: self.id,
+            elapsed: self.started.elapsed(),
+            timeout: self.timeout,
+        }
     }
 }

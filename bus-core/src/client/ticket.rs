@@ -1,12 +1,17 @@
 //! A submitted call's claim on its reply, which any process can wait on.
 
-use super::{call::read_reply, request::CallRequest};
+use super::{
+    call::read_reply,
+    caller::BusClosed,
+    request::{CallInfo, CallRequest},
+};
 use crate::{
     bus::Bus,
     call_id::CallId,
     contract::{Outcome, unix_time},
-    error::{CallError, CallFailure, FailureKind},
+    error::{CallError, FailureKind},
     limits::{CALL_TIMEOUT_MAX, REPLY_TTL, WAIT_MAX},
+    wire::ReplyFrame,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, marker::PhantomData, time::Duration};
@@ -16,9 +21,36 @@ use tokio::time::{Instant, sleep, timeout_at};
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(2);
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(250);
 
-/// A submitted call. Serialise it, store it, hand it on: whoever holds it and a bus to the same
-/// store can wait for the reply, as often as wanted, until the reply expires
+/// A submitted call, and the right to its reply. Serialise it, store it, hand it on: whoever holds
+/// it and a bus to the same store can wait for the reply, as often as wanted, until the reply expires
 /// ([`REPLY_TTL`] after the handler finished).
+///
+/// ```
+/// use replybus::{Bus, Never, Ticket, queue_handler};
+///
+/// #[queue_handler("report.requests")]
+/// pub trait Reports {
+///     async fn yearly(&self, year: u16) -> Result<String, Never>;
+/// }
+/// # struct Archive;
+/// # impl Reports for Archive {
+/// #     async fn yearly(&self, year: u16) -> Result<String, Never> { Ok(year.to_string()) }
+/// # }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let bus = Bus::in_memory();
+/// # let serving = bus.serve(ReportsServer::new(Archive)).await?;
+/// let ticket = ReportsClient::new(&bus).yearly(2025).submit().await?;
+/// let stored = serde_json::to_string(&ticket)?; // in a database, a session, a link
+///
+/// // In another process, which need not know the queue:
+/// let ticket: Ticket<Result<String, Never>> = serde_json::from_str(&stored)?;
+/// assert_eq!(ticket.wait(&bus).await?, "2025");
+/// # serving.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
 pub struct Ticket<R> {
@@ -38,7 +70,7 @@ impl<R: Outcome> Ticket<R> {
     pub(super) fn of(request: &CallRequest) -> Self {
         // It may start as late as its time to live allows, run as long as a call may, and its
         // reply is kept from then on.
-        let life = request.expires_in + CALL_TIMEOUT_MAX + REPLY_TTL;
+        let life = request.ttl + CALL_TIMEOUT_MAX + REPLY_TTL;
         let expires_at = unix_time() + life;
         Self {
             service: request.contract.name.to_owned(),
@@ -78,13 +110,33 @@ impl<R: Outcome> Ticket<R> {
     /// reply is seen at most an eighth later than it could have been, and never by more than
     /// 250 ms.
     ///
+    /// ```
+    /// use replybus::{Bus, Never, Ticket};
+    /// use std::time::Duration;
+    ///
+    /// # async fn poll(bus: &Bus, ticket: &Ticket<Result<String, Never>>) {
+    /// // For a page that asks again:
+    /// match ticket.wait_for(bus, Duration::from_secs(1)).await {
+    ///     Ok(report) => println!("{report}"),
+    ///     Err(error) if error.is_timeout() => println!("not yet"),
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`wait`](Self::wait), and that the time is up; the reply can still come.
     ///
     /// # Cancel safety
     /// Safe; it can be called again.
     pub async fn wait_for(&self, bus: &Bus, wait: Duration) -> Result<R::Ok, CallError<R::Err>> {
-        let started = Instant::now();
+        let info = CallInfo {
+            service: self.service.clone().into(),
+            method: self.method.clone().into(),
+            id: self.call_id,
+            started: Instant::now(),
+            timeout: wait.min(WAIT_MAX),
+        };
         let bus = bus.inner();
         let looking = async {
             loop {
@@ -94,24 +146,22 @@ impl<R: Outcome> Ticket<R> {
                     Ok(None) => {}
                     Err(error) => tracing::debug!(%error, call_id = %self.call_id, "looking again"),
                 }
-                let pause = (started.elapsed() / 8).clamp(LOOK_AGAIN_MIN, LOOK_AGAIN_MAX);
+                let pause = (info.started.elapsed() / 8).clamp(LOOK_AGAIN_MIN, LOOK_AGAIN_MAX);
                 sleep(pause).await;
             }
         };
-        let about = |failure: CallFailure| {
-            failure
-                .of_one_copy(self.repeated)
-                .named(self.service.clone(), self.method.clone())
-                .about(self.call_id, started.elapsed(), wait)
+        let frame = tokio::select! {
+            looked = timeout_at(info.started + info.timeout, looking) => {
+                looked.map_err(|_| info.failure(FailureKind::TimedOut))?
+            }
+            () = bus.closed.cancelled() => {
+                let failure = info.failure(FailureKind::Disconnected);
+                return Err(failure.with_source(BusClosed).into());
+            }
         };
-        let failed = |kind| Err(about(CallFailure::new(kind, "", "")).into());
-        tokio::select! {
-            looked = timeout_at(started + wait.min(WAIT_MAX), looking) => match looked {
-                Ok(frame) => read_reply::<R>(&frame, about),
-                Err(_) => failed(FailureKind::TimedOut),
-            },
-            () = bus.closed.cancelled() => failed(FailureKind::Disconnected),
-        }
+        let reply = ReplyFrame::decode(&frame)
+            .map_err(|error| info.failure(FailureKind::BadReply).with_source(error))?;
+        read_reply::<R>(reply, &info, self.repeated)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who waits for which reply.
+//! The calls that wait, each for its reply.
 
 use crate::{call_id::CallId, limits::WAITING_MAX, reply::Arrivals};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! Values to bytes and back: the only place that names an encoding.
+//! Encodings: values to bytes and back. Nothing else names one.
 
 mod json;
 mod msgpack;
@@ -7,7 +7,14 @@ use crate::limits::NESTING_DEPTH_MAX;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// How a body is encoded. The caller chooses; the service answers in kind.
+/// The encoding of a body. The caller chooses; the service answers in kind.
+///
+/// ```
+/// use replybus::ContentType;
+///
+/// assert_eq!(ContentType::default(), ContentType::MessagePack);
+/// assert_eq!(ContentType::Json.as_str(), "application/json");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ContentType {
@@ -29,6 +36,15 @@ impl ContentType {
     }
 
     /// The content type a property names; absent means MessagePack.
+    ///
+    /// ```
+    /// use replybus::ContentType;
+    ///
+    /// assert_eq!(ContentType::from_wire(None)?, ContentType::MessagePack);
+    /// assert_eq!(ContentType::from_wire(Some("application/json"))?, ContentType::Json);
+    /// assert!(ContentType::from_wire(Some("text/xml")).is_err());
+    /// # Ok::<(), replybus::codec::CodecError>(())
+    /// ```
     ///
     /// # Errors
     /// It names another encoding.
@@ -66,7 +82,20 @@ pub enum CodecError {
     UnknownContentType(String),
 }
 
-/// Encodes a value.
+/// Encodes a value as it travels: structs as maps by name, so that fields can be added.
+///
+/// ```
+/// use replybus::{ContentType, codec};
+/// use serde::Serialize;
+///
+/// #[derive(Serialize)]
+/// struct Entry { amount: u64 }
+///
+/// let body = codec::encode(ContentType::Json, &Entry { amount: 5 }, 1024)?;
+/// assert_eq!(body, r#"{"amount":5}"#);
+/// assert!(codec::encode(ContentType::Json, &Entry { amount: 5 }, 3).is_err());
+/// # Ok::<(), codec::CodecError>(())
+/// ```
 ///
 /// # Errors
 /// Its `Serialize` fails, or the encoding has more than `bytes_max` bytes.
@@ -94,6 +123,15 @@ pub(crate) fn append<T: Serialize + ?Sized>(
 }
 
 /// Decodes a value: all of the bytes, and no deeper than [`NESTING_DEPTH_MAX`].
+///
+/// ```
+/// use replybus::{ContentType, codec};
+///
+/// let amount: u64 = codec::decode(ContentType::Json, b"5")?;
+/// assert_eq!(amount, 5);
+/// assert!(codec::decode::<u64>(ContentType::Json, b"5 and more").is_err());
+/// # Ok::<(), codec::CodecError>(())
+/// ```
 ///
 /// # Errors
 /// The bytes are no encoding of a `T`, are nested too deep, or go on after it.

@@ -1,10 +1,40 @@
-//! Why a call has no answer, and whether its work can have been done all the same.
+//! The errors of a call: why it has no answer, and whether its work can have been done all the same.
 
 use super::{BoxError, Fault, FaultCode};
 use crate::call_id::CallId;
 use std::{borrow::Cow, fmt, time::Duration};
 
-/// A call failed: the handler said no, or the way to it and back did.
+/// The error of a call: the handler's own, or a failure of the way to it and back.
+///
+/// These two are all there are: what else can happen is a [`FailureKind`].
+///
+/// ```
+/// use replybus::{Bus, CallError, FailureKind, queue_handler};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+/// #[error("{missing} more are needed")]
+/// pub struct Overdrawn { missing: u64 }
+///
+/// #[queue_handler("account.requests")]
+/// pub trait Accounts {
+///     async fn withdraw(&self, amount: u64) -> Result<u64, Overdrawn>;
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let accounts = AccountsClient::new(&Bus::in_memory());
+/// match accounts.withdraw(500).await {
+///     Ok(left) => println!("{left} left"),
+///     Err(CallError::Handler(Overdrawn { missing })) => println!("{missing} more are needed"),
+///     Err(CallError::Bus(failure)) if !failure.may_have_executed() => {
+///         // Surely not done: it may be called again, without an idempotency key too.
+///         assert_eq!(failure.kind(), FailureKind::Unroutable); // nobody serves it here
+///     }
+///     Err(CallError::Bus(failure)) => println!("it may have been done: {failure}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum CallError<E> {
     /// The handler ran and returned its own error.
@@ -16,6 +46,15 @@ pub enum CallError<E> {
 impl<E> CallError<E> {
     /// Whether the work can have been done, wholly or in part. `false` means surely not: the call
     /// may be repeated without an idempotency key. A handler's own error counts as done.
+    ///
+    /// ```
+    /// use replybus::CallError;
+    ///
+    /// fn may_try_again<E>(error: &CallError<E>, is_query: bool) -> bool {
+    ///     is_query || !error.may_have_executed()
+    /// }
+    /// # assert!(!may_try_again(&CallError::Handler("no"), false));
+    /// ```
     #[must_use]
     pub fn may_have_executed(&self) -> bool {
         match self {
@@ -33,7 +72,7 @@ impl<E> CallError<E> {
         }
     }
 
-    /// The handler's own error.
+    /// The handler's own error, if that is what it is.
     #[must_use]
     pub fn handler(&self) -> Option<&E> {
         match self {
@@ -42,7 +81,7 @@ impl<E> CallError<E> {
         }
     }
 
-    /// Whether the budget ran out, before or after the handler started.
+    /// Whether the time given ran out, before or after the handler started.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(
@@ -76,21 +115,69 @@ impl<E: std::error::Error + 'static> std::error::Error for CallError<E> {
     }
 }
 
-/// A call that got no answer of the handler's: what happened, to which call, after how long.
+/// The failure of a call that got no answer of the handler's: what happened, to which call, after
+/// how long.
+///
+/// Its message names all of that; the cause, if there is one, is its
+/// [source](std::error::Error::source).
+///
+/// ```
+/// use replybus::{Bus, CallError, FailureKind, Never, queue_handler};
+/// use std::time::Duration;
+///
+/// #[queue_handler("clock.requests", timeout = "2s")]
+/// pub trait Clock {
+///     #[query]
+///     async fn now(&self) -> Result<u64, Never>;
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let clock = ClockClient::new(&Bus::in_memory());
+/// let Err(CallError::Bus(failure)) = clock.now().await else { panic!("nobody serves it") };
+/// assert_eq!((failure.service(), failure.method()), ("Clock", "now"));
+/// assert_eq!(failure.kind(), FailureKind::Unroutable);
+/// assert_eq!(failure.timeout(), Duration::from_secs(2));
+/// assert!(failure.elapsed() < failure.timeout());
+/// assert!(failure.to_string().contains(&failure.call_id().to_string()));
+/// # }
+/// ```
 pub struct CallFailure(Box<Inner>);
 
 struct Inner {
     kind: FailureKind,
     may_have_executed: bool,
-    service: Cow<'static, str>,
-    method: Cow<'static, str>,
-    call_id: Option<CallId>,
-    elapsed: Duration,
-    budget: Duration,
+    call: FailedCall,
     source: Option<BoxError>,
 }
 
-/// What happened to a call that got no answer of the handler's.
+/// The call that failed, as a failure names it.
+#[derive(Debug)]
+pub(crate) struct FailedCall {
+    pub(crate) service: Cow<'static, str>,
+    pub(crate) method: Cow<'static, str>,
+    pub(crate) id: CallId,
+    pub(crate) elapsed: Duration,
+    pub(crate) timeout: Duration,
+}
+
+/// The kind of a failure: what happened to a call that got no answer of the handler's.
+///
+/// ```
+/// use replybus::FailureKind;
+///
+/// /// The status that a web page answers with.
+/// fn status(kind: FailureKind) -> u16 {
+///     match kind {
+///         FailureKind::Overloaded => 503,
+///         FailureKind::TimedOut | FailureKind::Expired => 504,
+///         FailureKind::Denied => 403,
+///         FailureKind::KeyConflict => 409,
+///         _ => 502, // more kinds may come
+///     }
+/// }
+/// # assert_eq!(status(FailureKind::BadReply), 502);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -112,7 +199,7 @@ pub enum FailureKind {
     BadReply,
     /// The handler panicked.
     Panicked,
-    /// There was no connection to the broker for the whole budget, or the bus was closed.
+    /// There was no connection to the broker for all the time given, or the bus was closed.
     Disconnected,
     /// The service does not do this for this caller.
     Denied,
@@ -126,24 +213,23 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    const fn text(self) -> &'static str {
+    /// The reason, as a message gives it after "failed: ".
+    const fn reason(self) -> &'static str {
         match self {
-            Self::NotSent => "was not sent",
-            Self::Unroutable => {
-                "reached no queue: the service has never been served under this name"
-            }
-            Self::TimedOut => "got no reply in time",
-            Self::Expired => "expired before it was started",
-            Self::Overloaded => "was refused for load",
-            Self::UnknownMethod => "names a method the service does not have",
-            Self::BadRequest => "could not be read by the service",
-            Self::BadReply => "got a reply that can't be sent or read",
-            Self::Panicked => "made its handler panic",
-            Self::Disconnected => "found no connection",
-            Self::Denied => "was denied",
-            Self::KeyConflict => "has an idempotency key that was used for another request",
-            Self::Interrupted => "was started and never ended",
-            Self::Layer => "failed in a layer",
+            Self::NotSent => "it was not sent",
+            Self::Unroutable => "no queue: the service has never been served under this name",
+            Self::TimedOut => "no reply in time",
+            Self::Expired => "it expired before it was started",
+            Self::Overloaded => "refused for load",
+            Self::UnknownMethod => "the service has no such method",
+            Self::BadRequest => "the service could not read the request",
+            Self::BadReply => "the reply can't be sent or read",
+            Self::Panicked => "the handler panicked",
+            Self::Disconnected => "no connection to the broker",
+            Self::Denied => "denied",
+            Self::KeyConflict => "its idempotency key was used for another request",
+            Self::Interrupted => "it was started and never ended",
+            Self::Layer => "a layer failed",
         }
     }
 
@@ -167,41 +253,39 @@ impl FailureKind {
     }
 }
 
+impl From<FaultCode> for FailureKind {
+    /// The failure that a server's report stands for, seen from the caller.
+    fn from(code: FaultCode) -> Self {
+        match code {
+            FaultCode::UnknownMethod => Self::UnknownMethod,
+            FaultCode::BadRequest => Self::BadRequest,
+            FaultCode::Expired => Self::Expired,
+            FaultCode::Overloaded => Self::Overloaded,
+            FaultCode::Denied => Self::Denied,
+            FaultCode::KeyConflict => Self::KeyConflict,
+            FaultCode::TimedOut => Self::TimedOut,
+            FaultCode::Panicked => Self::Panicked,
+            FaultCode::BadReply | FaultCode::Unknown => Self::BadReply,
+            FaultCode::Interrupted => Self::Interrupted,
+            FaultCode::Failed => Self::Layer,
+        }
+    }
+}
+
 impl CallFailure {
-    /// A failure of `kind`, which decides whether the work can have been done.
-    pub(crate) fn new(
-        kind: FailureKind,
-        service: impl Into<Cow<'static, str>>,
-        method: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    /// A failure of `call`, of a kind which decides whether the work can have been done.
+    pub(crate) fn new(kind: FailureKind, call: FailedCall) -> Self {
         Self(Box::new(Inner {
             kind,
             may_have_executed: kind.may_have_executed(),
-            service: service.into(),
-            method: method.into(),
-            call_id: None,
-            elapsed: Duration::ZERO,
-            budget: Duration::ZERO,
+            call,
             source: None,
         }))
     }
 
-    /// The failure that a fault reported by the server stands for.
-    pub(crate) fn from_fault(fault: Fault) -> Self {
-        let kind = match fault.code {
-            FaultCode::UnknownMethod => FailureKind::UnknownMethod,
-            FaultCode::BadRequest => FailureKind::BadRequest,
-            FaultCode::Expired => FailureKind::Expired,
-            FaultCode::Overloaded => FailureKind::Overloaded,
-            FaultCode::Denied => FailureKind::Denied,
-            FaultCode::KeyConflict => FailureKind::KeyConflict,
-            FaultCode::TimedOut => FailureKind::TimedOut,
-            FaultCode::Panicked => FailureKind::Panicked,
-            FaultCode::BadReply | FaultCode::Unknown => FailureKind::BadReply,
-            FaultCode::Interrupted => FailureKind::Interrupted,
-            FaultCode::Failed => FailureKind::Layer,
-        };
-        let mut failure = Self::new(kind, "", "");
+    /// The failure of `call` that a fault reported by the server stands for.
+    pub(crate) fn from_fault(fault: Fault, call: FailedCall) -> Self {
+        let mut failure = Self::new(fault.code.into(), call);
         failure.0.may_have_executed = fault.may_have_executed;
         failure.with_source(ServerSaid(fault.message))
     }
@@ -212,20 +296,11 @@ impl CallFailure {
         self
     }
 
-    /// Says that, against what the kind suggests, the work can have been done.
-    pub(crate) fn may_have_been_executed(mut self) -> Self {
-        self.0.may_have_executed = true;
+    /// Says what a failure of one copy of a call means for the call: if there were others, one of
+    /// them may have been executed.
+    pub(crate) fn of_one_copy(mut self, repeated: bool) -> Self {
+        self.0.may_have_executed |= repeated;
         self
-    }
-
-    /// What a failure of one copy of a call says of the call: if there were others, one of them
-    /// may have been executed.
-    pub(crate) fn of_one_copy(self, repeated: bool) -> Self {
-        if repeated {
-            self.may_have_been_executed()
-        } else {
-            self
-        }
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<BoxError>) -> Self {
@@ -233,26 +308,7 @@ impl CallFailure {
         self
     }
 
-    /// Names what was called.
-    pub(crate) fn named(
-        mut self,
-        service: impl Into<Cow<'static, str>>,
-        method: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        self.0.service = service.into();
-        self.0.method = method.into();
-        self
-    }
-
-    /// Adds what only the caller's end knows.
-    pub(crate) fn about(mut self, call_id: CallId, elapsed: Duration, budget: Duration) -> Self {
-        self.0.call_id = Some(call_id);
-        self.0.elapsed = elapsed;
-        self.0.budget = budget;
-        self
-    }
-
-    /// What happened.
+    /// The kind of failure.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         self.0.kind
@@ -267,61 +323,59 @@ impl CallFailure {
     /// The trait the call went through.
     #[must_use]
     pub fn service(&self) -> &str {
-        &self.0.service
+        &self.0.call.service
     }
 
     /// The method.
     #[must_use]
     pub fn method(&self) -> &str {
-        &self.0.method
+        &self.0.call.method
     }
 
-    /// The call's id; `None` if it failed before it had one.
+    /// The call's id.
     #[must_use]
-    pub fn call_id(&self) -> Option<CallId> {
-        self.0.call_id
+    pub fn call_id(&self) -> CallId {
+        self.0.call.id
     }
 
-    /// Time from the start of the call to the failure.
+    /// Time from the start of the call, or of the wait on its ticket, to the failure.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.0.elapsed
+        self.0.call.elapsed
     }
 
-    /// Time the call was given.
+    /// Time that was given to the call, or to the wait on its ticket.
     #[must_use]
-    pub fn budget(&self) -> Duration {
-        self.0.budget
+    pub fn timeout(&self) -> Duration {
+        self.0.call.timeout
     }
 }
 
 impl fmt::Display for CallFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &self.0;
-        write!(f, "call {}.{}", inner.service, inner.method)?;
-        if let Some(id) = inner.call_id {
-            write!(f, " ({id})")?;
+        let FailedCall {
+            service,
+            method,
+            id,
+            elapsed,
+            timeout,
+        } = &self.0.call;
+        write!(f, "call {service}.{method} ({id}) failed")?;
+        // One that was not sent took no time worth mentioning.
+        if self.0.kind != FailureKind::NotSent {
+            write!(f, " after {elapsed:.1?} of {timeout:?}")?;
         }
-        write!(f, " {}", inner.kind.text())?;
-        if inner.call_id.is_some() {
-            write!(f, ", after {:?} of {:?}", inner.elapsed, inner.budget)?;
-        }
-        Ok(())
+        write!(f, ": {}", self.0.kind.reason())
     }
 }
 
 impl fmt::Debug for CallFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &self.0;
         f.debug_struct("CallFailure")
-            .field("kind", &inner.kind)
-            .field("may_have_executed", &inner.may_have_executed)
-            .field("service", &inner.service)
-            .field("method", &inner.method)
-            .field("call_id", &inner.call_id)
-            .field("elapsed", &inner.elapsed)
-            .field("budget", &inner.budget)
-            .field("source", &inner.source)
+            .field("kind", &self.0.kind)
+            .field("may_have_executed", &self.0.may_have_executed)
+            .field("call", &self.0.call)
+            .field("source", &self.0.source)
             .finish()
     }
 }
@@ -336,3 +390,47 @@ impl std::error::Error for CallFailure {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct ServerSaid(String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: FailureKind) -> CallFailure {
+        let call = FailedCall {
+            service: "Accounts".into(),
+            method: "balance".into(),
+            id: CallId::from_bytes([1; 16]),
+            elapsed: Duration::from_millis(5_003),
+            timeout: Duration::from_secs(5),
+        };
+        CallFailure::new(kind, call)
+    }
+
+    #[test]
+    fn a_message_names_the_call_the_times_and_the_reason() {
+        let id = CallId::from_bytes([1; 16]);
+        for (kind, message) in [
+            (
+                FailureKind::Disconnected,
+                format!(
+                    "call Accounts.balance ({id}) failed after 5.0s of 5s: no connection to the broker"
+                ),
+            ),
+            (
+                FailureKind::NotSent,
+                format!("call Accounts.balance ({id}) failed: it was not sent"),
+            ),
+        ] {
+            assert_eq!(failure(kind).to_string(), message);
+        }
+    }
+
+    #[test]
+    fn other_copies_may_have_been_executed() {
+        let expired = || failure(FailureKind::Expired);
+        assert!(!expired().of_one_copy(false).may_have_executed());
+        assert!(expired().of_one_copy(true).may_have_executed());
+        let lost = failure(FailureKind::Disconnected).surely_not_executed();
+        assert!(lost.of_one_copy(true).may_have_executed());
+    }
+}

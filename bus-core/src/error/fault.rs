@@ -1,13 +1,22 @@
-//! What a server says on the wire when the handler did not answer.
+//! The report of a server, on the wire, when the handler did not answer.
 
 use std::fmt;
 
 /// A failure as it travels in a reply: a code for programs, a sentence for people.
+///
+/// ```
+/// use replybus::error::{Fault, FaultCode};
+///
+/// let fault = Fault::new(FaultCode::Denied, "withdraw needs the role teller");
+/// assert_eq!(fault.code.as_str(), "denied");
+/// assert!(!fault.may_have_executed);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub code: FaultCode,
-    /// What happened, naming the thing; holds no argument values.
+    /// A sentence that names the thing which failed; holds no argument values.
     pub message: String,
     /// Whether the handler can have run, wholly or in part: by what the code says of this delivery,
     /// and by what is known of earlier ones.
@@ -39,7 +48,8 @@ impl fmt::Display for Fault {
 
 macro_rules! fault_codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, may_have_executed: $ran:literal;)*) => {
-        /// The kinds of failure a server reports.
+        /// The kinds of failure a server reports. [`FailureKind`](super::FailureKind) is what they
+        /// mean to the caller.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum FaultCode {
@@ -62,6 +72,13 @@ macro_rules! fault_codes {
             }
 
             /// The code a wire text stands for; [`Unknown`](Self::Unknown) if there is none.
+            ///
+            /// ```
+            /// use replybus::error::FaultCode;
+            ///
+            /// assert_eq!(FaultCode::from_wire("expired"), FaultCode::Expired);
+            /// assert_eq!(FaultCode::from_wire("from the future"), FaultCode::Unknown);
+            /// ```
             #[must_use]
             pub fn from_wire(code: &str) -> Self {
                 match code {
@@ -95,7 +112,7 @@ fault_codes! {
     Denied = "denied", may_have_executed: false;
     /// The idempotency key was used for another request.
     KeyConflict = "key_conflict", may_have_executed: false;
-    /// The handler did not finish within the budget.
+    /// The handler did not finish in the time given.
     TimedOut = "timed_out", may_have_executed: true;
     /// The handler panicked.
     Panicked = "panicked", may_have_executed: true;

@@ -9,12 +9,32 @@ use crate::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::fmt;
 
 /// The code of an error that is the handler's own; its value is the body.
 const HANDLER: &str = "handler";
 
-/// A reply as it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A reply as it was read; what travels is written down in the documentation of the wire protocol.
+///
+/// Services and callers in Rust never meet one. For a proxy, a recorder, or a test of a caller in
+/// another language:
+///
+/// ```
+/// use replybus::{ContentType, error::{Fault, FaultCode}, wire::ReplyFrame};
+///
+/// let frame = ReplyFrame::encode_ok(ContentType::Json, &5)?;
+/// assert_eq!(frame, r#"{"status":"ok","body":5}"#);
+///
+/// let fault = Fault::new(FaultCode::Expired, "late");
+/// let frame = ReplyFrame::encode_fault(ContentType::Json, &fault);
+/// match ReplyFrame::decode(&frame)? {
+///     (ContentType::Json, ReplyFrame::Fault(read)) => assert_eq!(read, fault),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReplyFrame {
     /// The handler's value, encoded.
     Ok(Bytes),
@@ -24,7 +44,7 @@ pub enum ReplyFrame {
     Fault(Fault),
 }
 
-/// A reply can't be read.
+/// Bytes that are no reply.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a reply: {0}")]
 pub struct FrameError(String);
@@ -114,6 +134,17 @@ impl ReplyFrame {
             Ok((ContentType::Json, decode_json(frame)?))
         } else {
             Ok((ContentType::MessagePack, decode_msgpack(frame)?))
+        }
+    }
+}
+
+// A body can hold what is nobody else's business.
+impl fmt::Debug for ReplyFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ok(body) => write!(f, "Ok({} bytes)", body.len()),
+            Self::Handler(body) => write!(f, "Handler({} bytes)", body.len()),
+            Self::Fault(fault) => f.debug_tuple("Fault").field(fault).finish(),
         }
     }
 }

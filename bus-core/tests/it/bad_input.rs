@@ -73,6 +73,7 @@ impl Site {
                     ReplyFrame::Fault(fault) => fault.code.as_str().to_owned(),
                     ReplyFrame::Ok(_) => "ok".to_owned(),
                     ReplyFrame::Handler(_) => "handler".to_owned(),
+                    other => panic!("{other:?}"),
                 };
             }
             sleep(Duration::from_millis(1)).await;

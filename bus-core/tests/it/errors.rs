@@ -22,8 +22,14 @@ async fn a_service_that_was_never_served_is_unroutable_at_once() {
     assert_eq!(failure.kind(), FailureKind::Unroutable);
     assert!(!failure.may_have_executed());
     assert_eq!((failure.service(), failure.method()), ("Accounts", "post"));
-    assert_eq!(failure.budget(), Duration::from_secs(2));
-    assert!(failure.call_id().is_some());
+    assert_eq!(failure.timeout(), Duration::from_secs(2));
+    let id = failure.call_id();
+    assert!(
+        failure
+            .to_string()
+            .contains(&format!("Accounts.post ({id})"))
+    );
+    assert_ne!(client.post(1).send().await.unwrap_err().call_id(), id);
     assert!(client.post(1).send().await.is_err());
     assert!(client.post(1).submit().await.is_err());
     assert_eq!(bus.health().calls_waiting, 0);
