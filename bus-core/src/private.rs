@@ -1,4 +1,14 @@
-//! What generated code names. Not public API: it changes with the macros.
+//! The names that generated code uses, all of them. Not public API: it changes with the macros.
 
-pub use crate::server::service::{answer, no_such_method};
+pub use crate::{
+    bus::Bus,
+    client::{Call, ClientLayer, ServiceClient},
+    codec::ContentType,
+    contract::{MethodContract, MethodKind, QueueType, ServeDefaults, ServiceContract},
+    event::Event,
+    server::{
+        AnswerFuture, Payload, Service,
+        service::{answer, no_such_method},
+    },
+};
 pub use serde;

@@ -34,7 +34,7 @@ pub(crate) fn derive(item: TokenStream) -> TokenStream {
     quote! {
         #mistakes
 
-        impl #krate::event::Event for #name {
+        impl #krate::Event for #name {
             const ROUTING_KEY: &'static str = #routing_key;
             const EXCHANGE: &'static str = #exchange;
         }

@@ -1,7 +1,7 @@
-//! Every name that expansions define or refer to, and what names on the wire may look like.
+//! Names: those that expansions define or refer to, and the rules for those on the wire.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident};
+use quote::{ToTokens, format_ident, quote};
 use syn::{Ident, Path};
 
 /// What every client has besides the methods of its trait: a call can't be named like it.
@@ -22,7 +22,8 @@ pub(crate) fn server(service: &Ident) -> Ident {
     format_ident!("{service}Server")
 }
 
-/// The path of the crate `replybus`, from wherever the macro is used.
+/// The path, from wherever the macro is used, of the crate `replybus`. As tokens it is the path of
+/// the module that generated code may name, and the only one: what is public can then move.
 #[derive(Clone)]
 pub(crate) struct CratePath(Path);
 
@@ -62,7 +63,8 @@ impl Default for CratePath {
 
 impl ToTokens for CratePath {
     fn to_tokens(&self, tokens: &mut TokenStream) {
-        self.0.to_tokens(tokens);
+        let krate = &self.0;
+        tokens.extend(quote!(#krate::__private));
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) fn encoded(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     let serde = krate.serde();
     let declared = declared(method);
     quote! {
-        #[derive(#krate::__private::serde::Serialize)]
+        #[derive(#krate::serde::Serialize)]
         #[serde(crate = #serde)]
         #declared
     }
@@ -29,7 +29,7 @@ pub(super) fn decoded(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     let expecting = format!("the arguments of `{}`", method.wire_name);
     let declared = declared(method);
     quote! {
-        #[derive(#krate::__private::serde::Deserialize)]
+        #[derive(#krate::serde::Deserialize)]
         #[serde(crate = #serde, expecting = #expecting)]
         #declared
     }

@@ -1,13 +1,14 @@
 //! `AccountServiceClient`: one method per call, and the contract.
 
 use crate::{
+    attr::ServiceOptions,
     duration::Millis,
     expand::{allow_deprecated, arguments},
     model::{Argument, Kind, Method, QueueType, Service},
     names::{self, CratePath},
 };
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Attribute, spanned::Spanned};
 
 pub(super) fn expand(service: &Service<'_>) -> TokenStream {
@@ -33,20 +34,20 @@ pub(super) fn expand(service: &Service<'_>) -> TokenStream {
         #[allow(dead_code)]
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #vis struct #client {
-            inner: #krate::client::ServiceClient,
+            inner: #krate::ServiceClient,
         }
 
         #[allow(dead_code)]
         #allow
         impl #client {
             /// The queue, the methods and their defaults.
-            #vis const CONTRACT: &'static #krate::contract::ServiceContract = &#contract;
+            #vis const CONTRACT: &'static #krate::ServiceContract = &#contract;
 
             /// A client whose calls travel over `bus`.
             #[must_use]
             #vis fn new(bus: &#krate::Bus) -> Self {
                 Self {
-                    inner: #krate::client::ServiceClient::new(bus, Self::CONTRACT),
+                    inner: #krate::ServiceClient::new(bus, Self::CONTRACT),
                 }
             }
 
@@ -73,7 +74,7 @@ pub(super) fn expand(service: &Service<'_>) -> TokenStream {
             #[must_use]
             #vis fn layer<L>(self, layer: L) -> Self
             where
-                L: #krate::client::ClientLayer,
+                L: #krate::ClientLayer,
             {
                 Self {
                     inner: self.inner.layer(layer),
@@ -98,7 +99,7 @@ fn method(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStre
         .iter()
         .map(|Argument { name, ty }| quote!(#name: #ty));
     let krate_there = krate.at(output.span());
-    let call = quote_spanned!(output.span()=> #krate_there::client::Call<#output>);
+    let call = quote_spanned!(output.span()=> #krate_there::Call<#output>);
     let borrowed: Vec<_> = method
         .arguments
         .iter()
@@ -127,36 +128,35 @@ fn attributes<'a>(
 }
 
 fn contract(service: &Service<'_>) -> TokenStream {
-    let options = &service.options;
-    let krate = &options.krate;
+    let krate = &service.options.krate;
     let name = service.ast.ident.to_string();
-    let queue = &options.queue;
-    let concurrency = option(options.concurrency);
-    let prefetch = option(options.prefetch);
-    let timeout = option(options.timeout.map(duration));
-    let queue_type = match options.queue_type {
-        QueueType::Classic => quote!(Classic),
-        QueueType::Quorum => quote!(Quorum),
-    };
-    let queue_length_max = option(options.queue_length_max);
+    let queue = &service.options.queue;
     let methods = service
         .methods
         .iter()
         .map(|method| method_contract(krate, method));
+    let defaults = defaults(&service.options);
     quote! {
-        #krate::contract::ServiceContract {
-            name: #name,
-            queue: #queue,
-            defaults: #krate::contract::ServeDefaults {
-                concurrency: #concurrency,
-                prefetch: #prefetch,
-                timeout: #timeout,
-                queue_type: #krate::contract::QueueType::#queue_type,
-                queue_length_max: #queue_length_max,
-            },
-            methods: &[#(#methods),*],
-        }
+        #krate::ServiceContract::new(#name, #queue, &[#(#methods),*]) #defaults
     }
+}
+
+/// The options of the attribute, each by the setter of its name.
+fn defaults(options: &ServiceOptions) -> Option<TokenStream> {
+    let krate = &options.krate;
+    let queue_type = match options.queue_type {
+        QueueType::Classic => None,
+        QueueType::Quorum => Some(quote!(#krate::QueueType::Quorum)),
+    };
+    let set = [
+        setter("concurrency", options.concurrency),
+        setter("prefetch", options.prefetch),
+        setter("timeout", options.timeout.map(duration)),
+        setter("queue_type", queue_type),
+        setter("queue_length_max", options.queue_length_max),
+    ];
+    let set: TokenStream = set.into_iter().flatten().collect();
+    (!set.is_empty()).then(|| quote!(.defaults(#krate::ServeDefaults::new() #set)))
 }
 
 fn method_contract(krate: &CratePath, method: &Method<'_>) -> TokenStream {
@@ -165,21 +165,15 @@ fn method_contract(krate: &CratePath, method: &Method<'_>) -> TokenStream {
         Kind::Query => quote!(Query),
         Kind::Command => quote!(Command),
     };
-    let timeout = option(method.timeout.map(duration));
+    let timeout = setter("timeout", method.timeout.map(duration));
     quote! {
-        #krate::contract::MethodContract {
-            name: #name,
-            kind: #krate::contract::MethodKind::#kind,
-            timeout: #timeout,
-        }
+        #krate::MethodContract::new(#name, #krate::MethodKind::#kind) #timeout
     }
 }
 
-fn option(value: Option<impl ToTokens>) -> TokenStream {
-    match value {
-        Some(value) => quote!(::core::option::Option::Some(#value)),
-        None => quote!(::core::option::Option::None),
-    }
+fn setter(name: &str, value: Option<impl ToTokens>) -> Option<TokenStream> {
+    let name = format_ident!("{name}");
+    value.map(|value| quote!(.#name(#value)))
 }
 
 fn duration(Millis(millis): Millis) -> TokenStream {

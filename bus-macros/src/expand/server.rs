@@ -34,7 +34,7 @@ pub(super) fn expand(service: &Service<'_>) -> TokenStream {
         #allow
         impl<S> #server<S> {
             /// The queue, the methods and their defaults.
-            #vis const CONTRACT: &'static #krate::contract::ServiceContract = #client::CONTRACT;
+            #vis const CONTRACT: &'static #krate::ServiceContract = #client::CONTRACT;
 
             /// A server whose calls `service` answers, many of them at the same time.
             #[must_use]
@@ -61,20 +61,20 @@ pub(super) fn expand(service: &Service<'_>) -> TokenStream {
 
         // The parameter's name is one that no type of an argument has.
         #allow
-        impl<__S: #name> #krate::server::Service for #server<__S> {
-            fn contract(&self) -> &'static #krate::contract::ServiceContract {
+        impl<__S: #name> #krate::Service for #server<__S> {
+            fn contract(&self) -> &'static #krate::ServiceContract {
                 Self::CONTRACT
             }
 
             fn dispatch(
                 &self,
                 method: usize,
-                payload: #krate::server::Payload,
-            ) -> #krate::server::AnswerFuture {
+                payload: #krate::Payload,
+            ) -> #krate::AnswerFuture {
                 let service = ::core::clone::Clone::clone(&self.service);
                 match method {
                     #(#arms)*
-                    _ => #krate::__private::no_such_method(),
+                    _ => #krate::no_such_method(),
                 }
             }
         }
@@ -100,7 +100,7 @@ fn arm(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStream 
     quote! {
         #index => {
             #decoded
-            #krate::__private::answer::<#types, #output, _, _>(
+            #krate::answer::<#types, #output, _, _>(
                 payload,
                 move |#bound| async move {
                     <__S as #trait_name>::#name(&service, #(arguments.#names),*).await

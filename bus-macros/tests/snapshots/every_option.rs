@@ -16,46 +16,41 @@ pub(crate) trait Rates: Send + ::core::marker::Send + ::core::marker::Sync + 'st
 #[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub(crate) struct RatesClient {
-    inner: ::bus::client::ServiceClient,
+    inner: ::bus::__private::ServiceClient,
 }
 #[allow(dead_code)]
 #[allow(deprecated)]
 impl RatesClient {
     /// The queue, the methods and their defaults.
-    pub(crate) const CONTRACT: &'static ::bus::contract::ServiceContract = &::bus::contract::ServiceContract {
-        name: "Rates",
-        queue: "rates",
-        defaults: ::bus::contract::ServeDefaults {
-            concurrency: ::core::option::Option::Some(32u16),
-            prefetch: ::core::option::Option::Some(64u16),
-            timeout: ::core::option::Option::Some(
-                ::core::time::Duration::from_millis(2000u64),
-            ),
-            queue_type: ::bus::contract::QueueType::Quorum,
-            queue_length_max: ::core::option::Option::Some(10000u32),
-        },
-        methods: &[
-            ::bus::contract::MethodContract {
-                name: "all",
-                kind: ::bus::contract::MethodKind::Query,
-                timeout: ::core::option::Option::Some(
-                    ::core::time::Duration::from_millis(500u64),
-                ),
-            },
-            ::bus::contract::MethodContract {
-                name: "set",
-                kind: ::bus::contract::MethodKind::Command,
-                timeout: ::core::option::Option::Some(
-                    ::core::time::Duration::from_millis(60000u64),
-                ),
-            },
-        ],
-    };
+    pub(crate) const CONTRACT: &'static ::bus::__private::ServiceContract = &::bus::__private::ServiceContract::new(
+            "Rates",
+            "rates",
+            &[
+                ::bus::__private::MethodContract::new(
+                        "all",
+                        ::bus::__private::MethodKind::Query,
+                    )
+                    .timeout(::core::time::Duration::from_millis(500u64)),
+                ::bus::__private::MethodContract::new(
+                        "set",
+                        ::bus::__private::MethodKind::Command,
+                    )
+                    .timeout(::core::time::Duration::from_millis(60000u64)),
+            ],
+        )
+        .defaults(
+            ::bus::__private::ServeDefaults::new()
+                .concurrency(32u16)
+                .prefetch(64u16)
+                .timeout(::core::time::Duration::from_millis(2000u64))
+                .queue_type(::bus::__private::QueueType::Quorum)
+                .queue_length_max(10000u32),
+        );
     /// A client whose calls travel over `bus`.
     #[must_use]
-    pub(crate) fn new(bus: &::bus::Bus) -> Self {
+    pub(crate) fn new(bus: &::bus::__private::Bus) -> Self {
         Self {
-            inner: ::bus::client::ServiceClient::new(bus, Self::CONTRACT),
+            inner: ::bus::__private::ServiceClient::new(bus, Self::CONTRACT),
         }
     }
     /// The same client, on another queue than the contract's.
@@ -70,7 +65,10 @@ impl RatesClient {
     }
     /// The same client, with its arguments encoded as `content_type`.
     #[must_use]
-    pub(crate) fn with_content_type(self, content_type: ::bus::ContentType) -> Self {
+    pub(crate) fn with_content_type(
+        self,
+        content_type: ::bus::__private::ContentType,
+    ) -> Self {
         Self {
             inner: self.inner.with_content_type(content_type),
         }
@@ -79,7 +77,7 @@ impl RatesClient {
     #[must_use]
     pub(crate) fn layer<L>(self, layer: L) -> Self
     where
-        L: ::bus::client::ClientLayer,
+        L: ::bus::__private::ClientLayer,
     {
         Self {
             inner: self.inner.layer(layer),
@@ -87,7 +85,7 @@ impl RatesClient {
     }
     /// Calls [`Rates::all`].
     #[deprecated]
-    pub(crate) fn all(&self) -> ::bus::client::Call<Result<Vec<Rate>, RatesError>> {
+    pub(crate) fn all(&self) -> ::bus::__private::Call<Result<Vec<Rate>, RatesError>> {
         #[derive(::bus::__private::serde::Serialize)]
         #[serde(crate = "::bus::__private::serde")]
         struct __Arguments {}
@@ -98,7 +96,7 @@ impl RatesClient {
     pub(crate) fn set(
         &self,
         r#type: RateType,
-    ) -> ::bus::client::Call<Result<(), RatesError>> {
+    ) -> ::bus::__private::Call<Result<(), RatesError>> {
         #[derive(::bus::__private::serde::Serialize)]
         #[serde(crate = "::bus::__private::serde")]
         struct __Arguments<T0> {
@@ -120,7 +118,7 @@ pub(crate) struct RatesServer<S> {
 #[allow(deprecated)]
 impl<S> RatesServer<S> {
     /// The queue, the methods and their defaults.
-    pub(crate) const CONTRACT: &'static ::bus::contract::ServiceContract = RatesClient::CONTRACT;
+    pub(crate) const CONTRACT: &'static ::bus::__private::ServiceContract = RatesClient::CONTRACT;
     /// A server whose calls `service` answers, many of them at the same time.
     #[must_use]
     pub(crate) fn new(service: S) -> Self {
@@ -143,15 +141,15 @@ impl<S> ::core::fmt::Debug for RatesServer<S> {
     }
 }
 #[allow(deprecated)]
-impl<__S: Rates> ::bus::server::Service for RatesServer<__S> {
-    fn contract(&self) -> &'static ::bus::contract::ServiceContract {
+impl<__S: Rates> ::bus::__private::Service for RatesServer<__S> {
+    fn contract(&self) -> &'static ::bus::__private::ServiceContract {
         Self::CONTRACT
     }
     fn dispatch(
         &self,
         method: usize,
-        payload: ::bus::server::Payload,
-    ) -> ::bus::server::AnswerFuture {
+        payload: ::bus::__private::Payload,
+    ) -> ::bus::__private::AnswerFuture {
         let service = ::core::clone::Clone::clone(&self.service);
         match method {
             0usize => {

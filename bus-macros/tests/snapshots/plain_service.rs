@@ -20,39 +20,30 @@ pub trait AccountService: ::core::marker::Send + ::core::marker::Sync + 'static 
 #[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub struct AccountServiceClient {
-    inner: ::replybus::client::ServiceClient,
+    inner: ::replybus::__private::ServiceClient,
 }
 #[allow(dead_code)]
 impl AccountServiceClient {
     /// The queue, the methods and their defaults.
-    pub const CONTRACT: &'static ::replybus::contract::ServiceContract = &::replybus::contract::ServiceContract {
-        name: "AccountService",
-        queue: "account.requests",
-        defaults: ::replybus::contract::ServeDefaults {
-            concurrency: ::core::option::Option::None,
-            prefetch: ::core::option::Option::None,
-            timeout: ::core::option::Option::None,
-            queue_type: ::replybus::contract::QueueType::Classic,
-            queue_length_max: ::core::option::Option::None,
-        },
-        methods: &[
-            ::replybus::contract::MethodContract {
-                name: "balance",
-                kind: ::replybus::contract::MethodKind::Query,
-                timeout: ::core::option::Option::None,
-            },
-            ::replybus::contract::MethodContract {
-                name: "post",
-                kind: ::replybus::contract::MethodKind::Command,
-                timeout: ::core::option::Option::None,
-            },
+    pub const CONTRACT: &'static ::replybus::__private::ServiceContract = &::replybus::__private::ServiceContract::new(
+        "AccountService",
+        "account.requests",
+        &[
+            ::replybus::__private::MethodContract::new(
+                "balance",
+                ::replybus::__private::MethodKind::Query,
+            ),
+            ::replybus::__private::MethodContract::new(
+                "post",
+                ::replybus::__private::MethodKind::Command,
+            ),
         ],
-    };
+    );
     /// A client whose calls travel over `bus`.
     #[must_use]
-    pub fn new(bus: &::replybus::Bus) -> Self {
+    pub fn new(bus: &::replybus::__private::Bus) -> Self {
         Self {
-            inner: ::replybus::client::ServiceClient::new(bus, Self::CONTRACT),
+            inner: ::replybus::__private::ServiceClient::new(bus, Self::CONTRACT),
         }
     }
     /// The same client, on another queue than the contract's.
@@ -67,7 +58,10 @@ impl AccountServiceClient {
     }
     /// The same client, with its arguments encoded as `content_type`.
     #[must_use]
-    pub fn with_content_type(self, content_type: ::replybus::ContentType) -> Self {
+    pub fn with_content_type(
+        self,
+        content_type: ::replybus::__private::ContentType,
+    ) -> Self {
         Self {
             inner: self.inner.with_content_type(content_type),
         }
@@ -76,7 +70,7 @@ impl AccountServiceClient {
     #[must_use]
     pub fn layer<L>(self, layer: L) -> Self
     where
-        L: ::replybus::client::ClientLayer,
+        L: ::replybus::__private::ClientLayer,
     {
         Self {
             inner: self.inner.layer(layer),
@@ -86,7 +80,7 @@ impl AccountServiceClient {
     pub fn balance(
         &self,
         account: AccountNumber,
-    ) -> ::replybus::client::Call<Result<Balance, AccountError>> {
+    ) -> ::replybus::__private::Call<Result<Balance, AccountError>> {
         #[derive(::replybus::__private::serde::Serialize)]
         #[serde(crate = "::replybus::__private::serde")]
         struct __Arguments<T0> {
@@ -103,7 +97,7 @@ impl AccountServiceClient {
         &self,
         entry: Entry,
         note: Option<String>,
-    ) -> ::replybus::client::Call<Result<Posted, AccountError>> {
+    ) -> ::replybus::__private::Call<Result<Posted, AccountError>> {
         #[derive(::replybus::__private::serde::Serialize)]
         #[serde(crate = "::replybus::__private::serde")]
         struct __Arguments<T0, T1> {
@@ -131,7 +125,7 @@ pub struct AccountServiceServer<S> {
 #[allow(dead_code)]
 impl<S> AccountServiceServer<S> {
     /// The queue, the methods and their defaults.
-    pub const CONTRACT: &'static ::replybus::contract::ServiceContract = AccountServiceClient::CONTRACT;
+    pub const CONTRACT: &'static ::replybus::__private::ServiceContract = AccountServiceClient::CONTRACT;
     /// A server whose calls `service` answers, many of them at the same time.
     #[must_use]
     pub fn new(service: S) -> Self {
@@ -153,15 +147,15 @@ impl<S> ::core::fmt::Debug for AccountServiceServer<S> {
             .finish_non_exhaustive()
     }
 }
-impl<__S: AccountService> ::replybus::server::Service for AccountServiceServer<__S> {
-    fn contract(&self) -> &'static ::replybus::contract::ServiceContract {
+impl<__S: AccountService> ::replybus::__private::Service for AccountServiceServer<__S> {
+    fn contract(&self) -> &'static ::replybus::__private::ServiceContract {
         Self::CONTRACT
     }
     fn dispatch(
         &self,
         method: usize,
-        payload: ::replybus::server::Payload,
-    ) -> ::replybus::server::AnswerFuture {
+        payload: ::replybus::__private::Payload,
+    ) -> ::replybus::__private::AnswerFuture {
         let service = ::core::clone::Clone::clone(&self.service);
         match method {
             0usize => {
