@@ -16,6 +16,7 @@ mod events;
 mod events_given_back;
 mod faulty_store;
 mod layers;
+mod public_api;
 mod repeated;
 mod round_trip;
 mod seen_before;

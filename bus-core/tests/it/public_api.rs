@@ -1,0 +1,111 @@
+//! The public API by name: what is missing here after a change, or no longer compiles, breaks a
+//! user's program. And what holds for all of its types: they can be sent, shared and shown.
+
+use replybus::{
+    Bus, BusBuilder, Call, CallError, CallFailure, CallId, ContentType, Context, FailureKind,
+    Health, InvalidCallId, Metadata, Never, SetupError, Ticket,
+    client::{CallFuture, CallRequest, CallResponse, ClientService, ServiceClient, Verb},
+    codec::CodecError,
+    context::{ContextBuilder, InvalidMetadata, TraceContext, metadata},
+    contract::{MethodContract, MethodKind, QueueType, ServeDefaults, ServiceContract},
+    error::{Fault, FaultCode},
+    message::{Bytes, Message, Properties},
+    reply::{Claim, Claimed, Reply, ReplyTarget, StoreError, StoreHealth, memory::MemoryReplies},
+    wire::{FrameError, ReplyFrame},
+};
+use std::{error::Error, fmt::Debug};
+
+type Outcome = Result<u64, Never>;
+
+/// A value that tasks hand to each other, keep between awaits, and print.
+fn value<T: Debug + Send + Sync + Unpin + 'static>() {}
+
+/// A value that moves between threads and is used by one at a time.
+fn sent<T: Debug + Send + Unpin + 'static>() {}
+
+/// An error that goes anywhere an error goes.
+fn error<T: Error + Send + Sync + Unpin + 'static>() {}
+
+#[test]
+fn what_a_caller_meets_is_sent_shared_and_shown() {
+    value::<Bus>();
+    value::<BusBuilder>();
+    value::<Health>();
+    value::<Call<Outcome>>();
+    value::<Ticket<Outcome>>();
+    value::<CallId>();
+    value::<Metadata>();
+    value::<metadata::Iter<'static>>();
+    value::<metadata::IntoIter>();
+    value::<FailureKind>();
+    value::<ServiceClient>();
+    value::<ClientService>();
+    value::<CallRequest>();
+    value::<CallResponse>();
+    value::<Verb>();
+    value::<ContentType>();
+    sent::<CallFuture>();
+}
+
+#[test]
+fn what_a_handler_meets_is_sent_shared_and_shown() {
+    value::<Context>();
+    value::<ContextBuilder>();
+    value::<TraceContext>();
+    value::<ServiceContract>();
+    value::<MethodContract>();
+    value::<MethodKind>();
+    value::<ServeDefaults>();
+    value::<QueueType>();
+}
+
+#[test]
+fn what_a_store_meets_is_sent_shared_and_shown() {
+    value::<Reply>();
+    value::<ReplyTarget>();
+    value::<Claim>();
+    value::<Claimed>();
+    value::<StoreHealth>();
+    value::<MemoryReplies>();
+    value::<Message>();
+    value::<Properties>();
+    value::<Bytes>();
+    value::<ReplyFrame>();
+    value::<Fault>();
+    value::<FaultCode>();
+}
+
+#[test]
+fn errors_go_wherever_errors_go() {
+    error::<CallError<Never>>();
+    error::<CallFailure>();
+    error::<SetupError>();
+    error::<CodecError>();
+    error::<FrameError>();
+    error::<StoreError>();
+    error::<InvalidCallId>();
+    error::<InvalidMetadata>();
+}
+
+#[test]
+fn what_may_hold_a_secret_does_not_show_it() {
+    let secret = "s3cret";
+    let claim = Claim::new(format!("queue:method:key:{secret}"), [0; 16], "owner");
+    let frame = Bytes::from(secret);
+    let reply = Reply::new(CallId::new(), ReplyTarget::Key, frame.clone()).record(claim.clone());
+    let message = Message {
+        body: frame.clone(),
+        ..Message::default()
+    };
+    for shown in [
+        format!("{claim:?}"),
+        format!("{reply:?}"),
+        format!("{message:?}"),
+        format!("{:?}", Claimed::Done(frame.clone())),
+        format!("{:?}", ReplyFrame::Ok(frame.clone())),
+        format!("{:?}", ReplyFrame::Handler(frame)),
+        format!("{:?}", Metadata::try_from([("session", secret)]).unwrap()),
+    ] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
