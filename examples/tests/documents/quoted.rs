@@ -1,0 +1,193 @@
+//! The code that README.md, docs/guide.md and the crates' READMEs show, and what they leave out
+//! around it.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a document shows a public contract, and calls a part of it"
+)]
+
+use replybus::{Amqp, Bus, Event, SetupError};
+use replybus_redis::RedisReplies;
+use serde::{Deserialize, Serialize};
+use std::{error::Error, time::Duration};
+
+/// The first program: `Hello` in README.md.
+pub(crate) mod hello {
+    use replybus::{Bus, Never, queue_handler};
+
+    #[queue_handler("greeter.requests")]
+    pub trait Greeter {
+        /// A greeting for `name`.
+        #[query]
+        async fn greet(&self, name: String) -> Result<String, Never>;
+    }
+
+    struct English;
+
+    impl Greeter for English {
+        async fn greet(&self, name: String) -> Result<String, Never> {
+            Ok(format!("Hello, {name}!"))
+        }
+    }
+
+    #[tokio::main]
+    async fn main() -> Result<(), Box<dyn std::error::Error>> {
+        let bus = Bus::in_memory(); // or Bus::connect(Amqp::new(..), RedisReplies::new(..)).await?
+        let serving = bus.serve(GreeterServer::new(English)).await?;
+
+        let greeter = GreeterClient::new(&bus); // in another program, with Bus::connect
+        assert_eq!(greeter.greet("Ada".to_owned()).await?, "Hello, Ada!");
+        serving.shutdown().await?;
+        Ok(())
+    }
+
+    pub(crate) fn run() -> Result<(), Box<dyn std::error::Error>> {
+        main()
+    }
+}
+
+#[rustfmt::skip]
+async fn connected() -> Result<Bus, SetupError> {
+    let bus = Bus::connect(
+        Amqp::new("amqp://user:password@rabbit:5672/%2f"),
+        RedisReplies::new("redis://redis:6379/0"),
+    )
+    .await?;
+    Ok(bus)
+}
+
+/// `What you write` in README.md.
+#[rustfmt::skip]
+mod written {
+    use super::guide::Overdrawn;
+    use replybus::queue_handler;
+
+    #[queue_handler("account.requests", concurrency = 32, timeout = "2s")]
+    pub trait Accounts {
+        #[query]                                  // reads only: sent again if the connection is lost, cancelled at its deadline
+        async fn balance(&self, account: String) -> Result<u64, Overdrawn>;
+
+        // not marked: a command. Claimed in Redis before it runs, its outcome recorded, never cancelled half-way.
+        async fn withdraw(&self, account: String, amount: u64) -> Result<u64, Overdrawn>;
+    }
+}
+
+struct Ledger;
+
+impl written::Accounts for Ledger {
+    async fn balance(&self, _: String) -> Result<u64, guide::Overdrawn> {
+        Ok(1_000)
+    }
+
+    async fn withdraw(&self, _: String, amount: u64) -> Result<u64, guide::Overdrawn> {
+        1_000_u64
+            .checked_sub(amount)
+            .ok_or(guide::Overdrawn { missing: amount })
+    }
+}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event("transfer.completed")]
+struct TransferCompleted {
+    amount: u64,
+}
+
+async fn notify(event: TransferCompleted) {
+    assert_eq!(event.amount, 500);
+}
+
+#[rustfmt::skip]
+pub(crate) async fn calls() -> Result<(), Box<dyn Error>> {
+    let bus = Bus::in_memory();
+    let serving = bus.serve(written::AccountsServer::new(Ledger)).await?;
+    let accounts = written::AccountsClient::new(&bus);
+    let (ada, payment, amount) = ("ada".to_owned(), "payment-4711", 500);
+
+    let balance = accounts.balance(ada.clone()).await?;                        // call
+    let left = accounts.withdraw(ada.clone(), 500)
+        .idempotency_key(payment)                                              // asked again, it gets the first run's answer
+        .timeout(Duration::from_secs(2))
+        .await?;
+    accounts.withdraw(ada.clone(), 500).send().await?;                         // one-way: the broker has it
+    let ticket = accounts.withdraw(ada, 500).submit().await?;                  // answered later, ..
+    let later = ticket.wait(&bus).await?;                                      // .. to any process
+
+    let subscription = bus                                                     // keep it: dropped, it ends
+        .subscribe("notifications", |event: TransferCompleted| async move { notify(event).await })
+        .await?;
+    bus.emit(&TransferCompleted { amount }).await?;                            // an event; .mandatory() if it must not pass unheard
+
+    assert_eq!((balance, left, later), (1_000, 500, 500));
+    subscription.shutdown().await?;
+    serving.shutdown().await?;
+    Ok(())
+}
+
+/// docs/guide.md.
+mod guide {
+    use replybus::{Amqp, Bus};
+    use replybus_redis::RedisReplies;
+    use std::{error::Error, io, time::Duration};
+
+    #[rustfmt::skip]
+    mod contract {
+        use replybus::queue_handler;
+        use serde::{Deserialize, Serialize};
+
+        #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+        #[error("{missing} more are needed")]
+        pub struct Overdrawn { pub missing: u64 }
+
+        #[queue_handler("account.requests")]
+        pub trait Accounts {
+            #[query]
+            async fn balance(&self, account: String) -> Result<u64, Overdrawn>;
+            async fn withdraw(&self, account: String, amount: u64) -> Result<u64, Overdrawn>;
+        }
+    }
+
+    pub(super) use contract::Overdrawn;
+    use contract::{Accounts, AccountsClient, AccountsServer};
+
+    struct Ledger;
+
+    impl Ledger {
+        async fn open() -> io::Result<Self> {
+            Ok(Self)
+        }
+    }
+
+    impl Accounts for Ledger {
+        async fn balance(&self, _: String) -> Result<u64, Overdrawn> {
+            Ok(0)
+        }
+
+        async fn withdraw(&self, _: String, amount: u64) -> Result<u64, Overdrawn> {
+            Err(Overdrawn { missing: amount })
+        }
+    }
+
+    #[rustfmt::skip]
+    async fn service(amqp_url: &str, redis_url: &str) -> Result<(), Box<dyn Error>> {
+        let bus = Bus::connect(Amqp::new(amqp_url), RedisReplies::new(redis_url)).await?;
+        let serving = bus.serve(AccountsServer::new(Ledger::open().await?)).await?;
+        serving.run_until(tokio::signal::ctrl_c()).await?;
+        bus.close(Duration::from_secs(5)).await;
+        Ok(())
+    }
+
+    async fn caller(amqp_url: &str, redis_url: &str) -> Result<u64, Box<dyn Error>> {
+        let bus = Bus::connect(Amqp::new(amqp_url), RedisReplies::new(redis_url)).await?;
+        let accounts = AccountsClient::new(&bus);
+        let balance = accounts.balance("DE-1".to_owned()).await?;
+        Ok(balance)
+    }
+
+    #[rustfmt::skip]
+    async fn command(accounts: &AccountsClient) -> Result<(), Box<dyn Error>> {
+        let (account, payment_id) = ("DE-1".to_owned(), "payment-4711".to_owned());
+        accounts.withdraw(account, 500).idempotency_key(&payment_id).await?;
+        Ok(())
+    }
+}
