@@ -1,7 +1,8 @@
 //! The bounds and defaults of calls and services in one place, with their units and the reasons
 //! for their values. Those of the connections to Redis are in the crate `replybus-redis`.
 //!
-//! What a user may change has a setting named beside it; the rest is fixed so that both ends agree.
+//! Those that a user may change have a setting named beside them; the rest is fixed so that both ends
+//! agree.
 
 use std::time::Duration;
 
@@ -41,22 +42,22 @@ pub const UNCONFIRMED_MAX: usize = 8192;
 /// process, so that none is dropped unread.
 pub const WAITING_MAX: usize = 32_768;
 
-/// How far the clocks of caller and server may differ before a live request counts as expired.
+/// The difference between the clocks of caller and server before a live request counts as expired.
 /// NTP keeps hosts within tens of milliseconds.
 pub const CLOCK_ALLOWANCE: Duration = Duration::from_millis(500);
 
-/// How long a reply to a submitted call can be fetched after the handler finished.
+/// The time in which a reply to a submitted call can be fetched after the handler finished.
 pub const REPLY_TTL: Duration = Duration::from_secs(10 * 60);
 
-/// How long the outcome of a command with an idempotency key is remembered. Stripe keeps keys at
+/// The time for which the outcome of a command with an idempotency key is remembered. Stripe keeps keys at
 /// least as long.
 pub const KEYED_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long the outcome of a command without an idempotency key is remembered: it can only come
+/// The time for which the outcome of a command without a key is remembered: it can only come
 /// again by redelivery, within the longest call and the time a lost worker's lease takes to lapse.
 pub const UNKEYED_RETENTION: Duration = Duration::from_secs(30 * 60);
 
-/// How long a running command is protected from being run by another worker without a sign of
+/// The time for which a running command is protected from being run by another worker without a sign of
 /// life: as long as the broker itself takes to call a silent worker dead. Renewed three times as
 /// often.
 pub const CLAIM_LEASE: Duration = Duration::from_secs(10);
@@ -64,10 +65,10 @@ pub const CLAIM_LEASE: Duration = Duration::from_secs(10);
 /// Runs of one command, counting those whose process died, before it is given up and dead-lettered.
 pub const ATTEMPTS_MAX: u32 = 5;
 
-/// How long a one-way call waits to be taken before it expires. Set by `.timeout(..)`.
+/// The time a one-way or submitted call waits to be started before it expires. Set by `.timeout(..)`.
 pub const SEND_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a publisher waits for the broker's word before it publishes on another channel, and how
+/// The time a publisher waits for the broker's word before it publishes on another channel, and how
 /// long it then goes on listening to the one before. Twice the heartbeat, at which the broker itself
 /// would be called dead. Set by `.confirm_timeout(..)`.
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,7 +79,7 @@ pub const HEARTBEAT: Duration = Duration::from_secs(5);
 /// One attempt to connect to a server, handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long `connect` keeps trying before it reports that a server can't be reached, so that
+/// The time for which `connect` keeps trying before it reports that a server can't be reached, so that
 /// programs and servers may start in any order. Set by `.connect_within(..)`.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 
@@ -87,7 +88,7 @@ pub const RECONNECT_MIN: Duration = Duration::from_millis(50);
 /// See [`RECONNECT_MIN`].
 pub const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
-/// How long a shutdown lets running handlers finish. Set by `.drain_within(..)`. Kubernetes kills
+/// The time a shutdown lets running handlers finish. Set by `.drain_within(..)`. Kubernetes kills
 /// after 30 s.
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 
@@ -113,12 +114,12 @@ pub const NAMESPACE_BYTES_MAX: usize = 64;
 /// overflow it.
 pub const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How long an event's handler that returns an error is run again before the event is
+/// The time for which an event's handler that returns an error is run again before the event is
 /// dead-lettered: a database that restarts is back by then. Set by `.retry_within(..)`, up to
 /// [`CALL_TIMEOUT_MAX`].
 pub const EVENT_RETRY_WITHIN: Duration = Duration::from_secs(60);
 
-/// How long a subscriber remembers which events it has handled.
+/// The time for which a subscriber remembers which events it has handled.
 pub const EVENT_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Dead letters one queue keeps. Beyond it the message stays where it was, unacknowledged, and the

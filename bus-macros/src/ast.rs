@@ -35,7 +35,7 @@ pub(crate) struct Method {
     pub(crate) body: Option<Group>,
 }
 
-/// Whether the attribute is one that this macro consumes.
+/// True if the attribute is one that this macro consumes.
 pub(crate) fn is_mark(attribute: &Attribute) -> bool {
     attribute.path().is_ident("query") || attribute.path().is_ident("command")
 }

@@ -17,7 +17,7 @@ const PREFETCH_MAX: u16 = 4096;
 /// Handlers that run at once if nothing is said.
 const CONCURRENCY: u16 = 32;
 
-/// What stands in `#[queue_handler(..)]`.
+/// The options in `#[queue_handler(..)]`.
 #[derive(Default)]
 pub(crate) struct ServiceOptions {
     pub(crate) queue: String,
@@ -93,7 +93,7 @@ fn queue_type(setting: &Setting, mistakes: &mut Mistakes) -> QueueType {
     setting.text(allowed, read, mistakes).unwrap_or_default()
 }
 
-/// What `#[query]` or `#[command]` say of a method.
+/// The options of a method, in `#[query(..)]` or `#[command(..)]`.
 #[derive(Default)]
 pub(crate) struct MethodOptions {
     pub(crate) kind: Kind,
@@ -144,7 +144,7 @@ fn settings_of(mark: &Attribute, mistakes: &mut Mistakes) -> Vec<TokenStream> {
     }
 }
 
-/// What stands in `#[event(..)]`.
+/// The options in `#[event(..)]`.
 pub(crate) struct EventOptions {
     pub(crate) routing_key: String,
     pub(crate) exchange: String,

@@ -1,4 +1,4 @@
-//! What an item with mistakes becomes: the mistakes, and as much of the rest as makes sense, so
+//! The expansion of an item with mistakes: the mistakes, and as much of the rest as makes sense, so
 //! that one mistake is one message and editors keep completing.
 
 use crate::{ast, expand, mistakes::Mistakes, model::Service};

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::{Ident, Path};
 
-/// What every client has besides the methods of its trait: a call can't be named like it.
+/// The methods that every client has besides those of its trait: a call can't be named like one.
 pub(crate) const CLIENT_METHODS: &[&str] =
     &["new", "on_queue", "with_content_type", "layer", "clone"];
 
@@ -68,7 +68,7 @@ impl ToTokens for CratePath {
     }
 }
 
-/// What is wrong with the name of a queue or exchange.
+/// The mistake in the name of a queue or exchange, as an error.
 pub(crate) fn check_entity(name: &str) -> Result<(), String> {
     check_bytes(name)?;
     check_characters(name)?;
@@ -78,7 +78,7 @@ pub(crate) fn check_entity(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wrong with the routing key of an event.
+/// The mistake in the routing key of an event, as an error.
 pub(crate) fn check_routing_key(key: &str) -> Result<(), String> {
     check_bytes(key)?;
     if key.contains(['*', '#']) {

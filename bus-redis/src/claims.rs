@@ -22,7 +22,7 @@ pub(crate) struct Claims {
     finish: Script,
 }
 
-/// What became of a command's outcome.
+/// The fate of a command's outcome.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Finished {
     /// Ours is the outcome.
@@ -33,7 +33,7 @@ pub(crate) enum Finished {
     TakenOver,
 }
 
-/// Where a script sends the reply along with the outcome.
+/// The place a script sends the reply to, along with the outcome.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Along<'a> {
     Inbox(&'a str),
@@ -143,7 +143,7 @@ impl Claims {
     }
 }
 
-/// What claiming and renewing share. A running record lives on after its lease for as long as an
+/// The arguments that claiming and renewing share. A running record lives on after its lease for as long as an
 /// outcome would: its attempts must be known when the message comes again.
 fn running<'a>(script: &'a Script, keys: &Keys, claim: &Claim) -> ScriptInvocation<'a> {
     let life = claim.retention.saturating_add(claim.lease);

@@ -117,7 +117,7 @@ impl Pool {
         })
     }
 
-    /// Whether keys may live on different servers, out of reach of one script.
+    /// True if keys may live on different servers, out of reach of one script.
     pub(crate) fn is_cluster(&self) -> bool {
         match self {
             Self::Single(_) => false,

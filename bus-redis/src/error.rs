@@ -1,11 +1,11 @@
-//! What Redis or the way to it can answer, and what to do about it.
+//! The failures of Redis or the way to it, and what to do about each.
 
 use deadpool_redis::{PoolError, redis};
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use replybus::{SetupError, reply::StoreError};
 use std::time::Duration;
 
-/// Why one command, or the connection for it, failed.
+/// The failure of one command, or of the connection for it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("no answer from Redis within {0:?}")]
@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     Closed,
 }
 
-/// What a failure calls for.
+/// The remedy that a failure calls for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cure {
     /// The connection is of no use any more: take another.
@@ -52,7 +52,7 @@ impl Failure {
         StoreError::new(action, self)
     }
 
-    /// How `open` reports it: what the server refused, apart from a server that is not there.
+    /// The error that `open` reports: a server that refuses is told from one that is not there.
     pub(crate) fn setup(self, address: &str) -> SetupError {
         match self.refusal() {
             Some(reason) => SetupError::refused("Redis", address, reason),

@@ -1,4 +1,4 @@
-//! Whether replies can be stored and heard, kept by those who find out.
+//! The health of a store, kept by those who find out: can replies be stored, can they be heard.
 
 use replybus::reply::StoreHealth;
 use std::sync::{

@@ -9,7 +9,7 @@ use deadpool_redis::redis::{self, Cmd, RedisError, Value};
 use replybus::{CallId, limits};
 use std::{fmt, str::FromStr, time::Duration};
 
-/// How long an inbox outlives a sign of life of its owner.
+/// The time an inbox outlives a sign of life of its owner.
 const INBOX_TTL: Duration = Duration::from_secs(60);
 /// Entries kept in an inbox (`XADD MAXLEN ~`): twice as many as calls may wait, so that none is
 /// trimmed unread.
@@ -29,14 +29,14 @@ pub(crate) struct Inbox {
     key: String,
 }
 
-/// A place in a stream.
+/// The position of an entry in a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct EntryId {
     milliseconds: u64,
     sequence: u64,
 }
 
-/// A read of a stream: the place it ends at, and the replies.
+/// A read of a stream: the entry it ends at, and the replies.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) last: Option<EntryId>,
@@ -82,7 +82,7 @@ impl Inbox {
         Ok(kept)
     }
 
-    /// The place of the newest entry there ever was; `None` if the stream is gone.
+    /// The position of the newest entry there ever was; `None` if the stream is gone.
     pub(crate) async fn newest(&self, link: &mut Link) -> Result<Option<EntryId>, Failure> {
         let mut info = redis::cmd("XINFO");
         match info
@@ -305,9 +305,9 @@ mod tests {
 
     #[test]
     fn places_sort_as_in_redis() {
-        let place = |text: &str| text.parse::<EntryId>().unwrap();
-        assert!(place("9-5") < place("10-0"));
-        assert!(place("10-2") < place("10-10"));
+        let position = |text: &str| text.parse::<EntryId>().unwrap();
+        assert!(position("9-5") < position("10-0"));
+        assert!(position("10-2") < position("10-10"));
         assert_eq!(EntryId::default().to_string(), "0-0");
     }
 

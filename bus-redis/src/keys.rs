@@ -38,7 +38,7 @@ impl Keys {
         format!("{}inbox:{{{}}}", self.scope, process.as_hyphenated())
     }
 
-    /// Whether `name`, which comes from the network, is exactly what [`inbox`](Self::inbox) writes
+    /// True if `name`, which comes from the network, is exactly what [`inbox`](Self::inbox) writes
     /// for some process of this bus.
     pub(crate) fn is_inbox(&self, name: &str) -> bool {
         name.strip_prefix(self.scope.as_str())

@@ -1,10 +1,17 @@
 //! Replies of [`replybus`] through Redis 6.2 or later.
 //!
-//! ```
+//! ```no_run
+//! use replybus::{Amqp, Bus};
 //! use replybus_redis::RedisReplies;
 //!
-//! // Handed to `Bus::connect` beside the broker.
-//! let replies = RedisReplies::new("redis://127.0.0.1:6379/0");
+//! # async fn connect() -> Result<(), replybus::SetupError> {
+//! let bus = Bus::connect(
+//!     Amqp::new("amqp://user:password@rabbit:5672/%2f"),
+//!     RedisReplies::new("redis://redis:6379/0"),
+//! )
+//! .await?;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! # What it stores, and for how long
@@ -24,6 +31,14 @@
 //! an inbox trims what it has read, so that Redis holds little more than what is under way.
 //!
 //! All of it must survive until it is read: run Redis with `maxmemory-policy noeviction`.
+//!
+//! # Features
+//!
+//! None is on by default. A URL that needs one which is off is refused, and the error names it.
+//!
+//! - `tls`: `rediss://`, with rustls and the platform's certificates.
+//! - `cluster`: `redis+cluster://`, Redis Cluster.
+//! - `sentinel`: `redis+sentinel://`, Redis behind Sentinel.
 //!
 //! # The rights it needs
 //!

@@ -1,7 +1,7 @@
 //! Hands the replies of this process's inbox to those who wait, over one connection of its own.
 //!
 //! A blocking read would hold up every other command of its connection, and a notice that nobody
-//! hears is lost; a stream read from the last place seen loses nothing. Whatever happens to the
+//! hears is lost; a stream read from the last entry seen loses nothing. Whatever happens to the
 //! connection ends no wait: the listener takes another and goes on where it stopped.
 
 use crate::{
@@ -22,10 +22,10 @@ use std::{
 };
 use tokio::time::{sleep, timeout};
 
-/// How long one read waits on the server. Together with the response timeout it bounds how long a
+/// The time one read waits on the server. Together with the response timeout it bounds how long a
 /// dead peer goes unnoticed.
 const BLOCK: Duration = Duration::from_secs(2);
-/// How often the inbox's expiry is put off, and how soon a wiped inbox is noticed.
+/// The pause between two times that the inbox's expiry is put off; also how soon a wiped inbox is noticed.
 const KEEP_EVERY: Duration = Duration::from_secs(2);
 /// Bytes read before they are freed in Redis, if that comes before the time.
 const UNTRIMMED_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -68,9 +68,9 @@ impl Listener {
         }
     }
 
-    /// Finds the place to read on from, on a connection that is new.
+    /// Finds the entry to read on from, on a connection that is new.
     async fn resume(&mut self, link: &mut Link) -> Result<(), Failure> {
-        match answered(self.response_timeout, self.inbox.newest(link)).await? {
+        match within(self.response_timeout, self.inbox.newest(link)).await? {
             Some(newest) if newest >= self.last => Ok(()),
             // An older copy of the stream, after a failover or from a snapshot: what it holds
             // may have been read, which does no harm.
@@ -88,7 +88,7 @@ impl Listener {
         let mut untrimmed = 0;
         loop {
             let read = self.inbox.read(link, self.last, BLOCK);
-            let batch = match answered(patience, read).await {
+            let batch = match within(patience, read).await {
                 Ok(batch) => batch,
                 Err(failure) => return failure,
             };
@@ -108,7 +108,7 @@ impl Listener {
     }
 
     async fn keep(&mut self, link: &mut Link) -> Result<(), Failure> {
-        let kept = answered(self.response_timeout, self.inbox.keep(link, self.last)).await?;
+        let kept = within(self.response_timeout, self.inbox.keep(link, self.last)).await?;
         if kept {
             Ok(())
         } else {
@@ -123,7 +123,7 @@ impl Listener {
             inbox = self.inbox.key(),
             "the inbox is gone from Redis; making it again"
         );
-        answered(self.response_timeout, self.inbox.create(link)).await?;
+        within(self.response_timeout, self.inbox.create(link)).await?;
         self.last = EntryId::default();
         self.look_up(link).await
     }
@@ -138,7 +138,7 @@ impl Listener {
                 get.arg(self.keys.response(*id));
             }
             let found = async { Ok(get.query_async::<Vec<Option<Vec<u8>>>>(link).await?) };
-            let frames = answered(self.response_timeout, found).await?;
+            let frames = within(self.response_timeout, found).await?;
             for (id, frame) in ids.iter().zip(frames) {
                 if let Some(frame) = frame {
                     self.arrivals.arrived(*id, Bytes::from(frame));
@@ -149,13 +149,14 @@ impl Listener {
     }
 }
 
-async fn answered<T>(
-    patience: Duration,
+/// The answer to a command, if it comes within the bound.
+async fn within<T>(
+    bound: Duration,
     command: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    match timeout(patience, command).await {
+    match timeout(bound, command).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(Failure::Silent(patience)),
+        Err(_) => Err(Failure::Silent(bound)),
     }
 }
 

@@ -22,7 +22,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-/// How long a close waits for the tasks that it told to stop.
+/// The time a close waits for the tasks that it told to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// An open store. Dropped without a close its tasks end and its inbox expires.

@@ -31,7 +31,7 @@ pub(crate) enum Topology {
     Cluster,
     Sentinel {
         master: String,
-        /// What the Sentinels themselves ask for.
+        /// Those that the Sentinels themselves ask for.
         credentials: Credentials,
     },
 }

@@ -83,7 +83,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Whether any copy but the last may have reached the broker.
+    /// True if any copy but the last may have reached the broker.
     fn repeated(&self) -> bool {
         self.request.copies.are_several()
     }

@@ -5,8 +5,8 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-/// How many copies of a call may have reached the broker, and may be run. Clones of a request share
-/// it: a layer that repeats a call makes further copies of the same.
+/// The number of copies of a call that may have reached the broker, and may be run. Clones of a
+/// request share it: a layer that repeats a call makes further copies of the same.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Copies(Arc<AtomicU32>);
 
@@ -22,12 +22,12 @@ impl Copies {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// Whether any may have reached the broker.
+    /// True if any may have reached the broker.
     pub(super) fn are_any(&self) -> bool {
         self.0.load(Ordering::Acquire) > 0
     }
 
-    /// Whether more than one may have reached the broker.
+    /// True if more than one may have reached the broker.
     pub(super) fn are_several(&self) -> bool {
         self.0.load(Ordering::Acquire) > 1
     }

@@ -65,7 +65,7 @@ pub struct CallRequest {
     pub(crate) body: Bytes,
     pub(crate) started: Instant,
     pub(crate) deadline: Instant,
-    /// How long it may wait to be started, if nobody waits for its reply here.
+    /// The time it may wait to be started, if nobody waits for its reply here.
     pub(crate) ttl: Duration,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) metadata: Metadata,

@@ -75,7 +75,7 @@ impl CallResponse {
         self.reply
     }
 
-    /// Whether more than one copy of the request may have reached the broker. Then what a fault in
+    /// True if more than one copy of the request may have reached the broker. Then what a fault in
     /// the reply says of one copy, such as that it was not run, need not hold for another.
     #[must_use]
     pub fn is_repeated(&self) -> bool {

@@ -10,17 +10,17 @@ use tokio::sync::oneshot;
 
 /// The calls of one bus that wait for a reply.
 #[derive(Debug, Default)]
-pub(crate) struct Waiters(Mutex<Places>);
+pub(crate) struct Waiters(Mutex<Slots>);
 
 /// The sender is kept with the number of the attempt that waits: the last one, if a layer makes
 /// several at once under one id.
 #[derive(Debug, Default)]
-struct Places {
+struct Slots {
     waiting: HashMap<CallId, (u64, oneshot::Sender<Bytes>)>,
     attempts: u64,
 }
 
-/// A place among the waiters. Dropped on reply, timeout, error and cancel alike, it is free again.
+/// A slot among the waiters. Dropped on reply, timeout, error and cancel alike, it is free again.
 #[derive(Debug)]
 pub(crate) struct Waiter {
     id: CallId,
@@ -30,18 +30,18 @@ pub(crate) struct Waiter {
 }
 
 impl Waiters {
-    /// Takes a place before the request is published, so that no reply can come too early.
+    /// Takes a slot before the request is published, so that no reply can come too early.
     /// `None` when [`WAITING_MAX`] calls wait.
     pub(crate) fn register(self: &Arc<Self>, id: CallId) -> Option<Waiter> {
         let (sender, reply) = oneshot::channel();
-        let mut places = self.places();
-        if places.waiting.len() >= WAITING_MAX {
+        let mut slots = self.slots();
+        if slots.waiting.len() >= WAITING_MAX {
             return None;
         }
-        places.attempts += 1;
-        let attempt = places.attempts;
-        places.waiting.insert(id, (attempt, sender));
-        drop(places);
+        slots.attempts += 1;
+        let attempt = slots.attempts;
+        slots.waiting.insert(id, (attempt, sender));
+        drop(slots);
         Some(Waiter {
             id,
             attempt,
@@ -50,12 +50,12 @@ impl Waiters {
         })
     }
 
-    /// How many calls wait.
+    /// The number of calls that wait.
     pub(crate) fn len(&self) -> usize {
-        self.places().waiting.len()
+        self.slots().waiting.len()
     }
 
-    fn places(&self) -> MutexGuard<'_, Places> {
+    fn slots(&self) -> MutexGuard<'_, Slots> {
         // Nothing in a critical section can panic half-way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,15 +63,15 @@ impl Waiters {
 
 impl Arrivals for Waiters {
     fn arrived(&self, id: CallId, frame: Bytes) {
-        let place = self.places().waiting.remove(&id);
-        if place.is_none_or(|(_, reply)| reply.send(frame).is_err()) {
+        let slot = self.slots().waiting.remove(&id);
+        if slot.is_none_or(|(_, reply)| reply.send(frame).is_err()) {
             // The call timed out or was dropped, or this is a second reply to it.
             metrics::counter!("replybus_late_replies_total").increment(1);
         }
     }
 
     fn waiting(&self) -> Vec<CallId> {
-        self.places().waiting.keys().copied().collect()
+        self.slots().waiting.keys().copied().collect()
     }
 }
 
@@ -79,7 +79,7 @@ impl Waiter {
     /// Waits for the reply frame. Never returns without one: the caller bounds the wait.
     ///
     /// # Cancel safety
-    /// Safe; the place is kept until the waiter is dropped.
+    /// Safe; the slot is kept until the waiter is dropped.
     pub(crate) async fn reply(&mut self) -> Bytes {
         match (&mut self.reply).await {
             Ok(frame) => frame,
@@ -90,11 +90,11 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        let mut places = self.waiters.places();
-        if let Entry::Occupied(place) = places.waiting.entry(self.id)
-            && place.get().0 == self.attempt
+        let mut slots = self.waiters.slots();
+        if let Entry::Occupied(slot) = slots.waiting.entry(self.id)
+            && slot.get().0 == self.attempt
         {
-            place.remove();
+            slot.remove();
         }
     }
 }

@@ -72,9 +72,9 @@ pub enum CodecError {
     /// The bytes are more than allowed.
     #[error("the body has {bytes} bytes, {max} are allowed")]
     TooLarge {
-        /// How many there are.
+        /// The bytes there are.
         bytes: usize,
-        /// How many are allowed.
+        /// The bytes that are allowed.
         max: usize,
     },
     /// The content type is none of ours.

@@ -182,7 +182,7 @@ impl Metadata {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// True if there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

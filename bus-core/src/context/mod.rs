@@ -204,7 +204,7 @@ impl Context {
             .map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether this request may have been delivered before, to here or to another worker: the
+    /// True if this request may have been delivered before, to here or to another worker: the
     /// broker says that it delivers it again, or its caller, who lost a connection, that it
     /// published it again.
     #[must_use]
@@ -272,7 +272,7 @@ impl Context {
         self.0.trace.as_ref()
     }
 
-    /// Whether the work is no longer wanted: the deadline has passed, the service is shut down and
+    /// True if the work is no longer wanted: the deadline has passed, the service is shut down and
     /// its time to drain is up, or another worker has taken the command over. A command is not
     /// stopped by it; it may stop itself where that is safe. One that stops before it did anything
     /// should call [`release_key`](Self::release_key), else its error is the outcome for its key.
@@ -374,7 +374,7 @@ impl Context {
         self.0.key_released.store(true, Ordering::Release);
     }
 
-    /// Whether the handler has said that its run did nothing.
+    /// True if the handler has said that its run did nothing.
     pub(crate) fn key_is_released(&self) -> bool {
         self.0.key_released.load(Ordering::Acquire)
     }

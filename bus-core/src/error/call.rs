@@ -44,7 +44,7 @@ pub enum CallError<E> {
 }
 
 impl<E> CallError<E> {
-    /// Whether the work can have been done, wholly or in part. `false` means surely not: the call
+    /// True if the work can have been done, wholly or in part. `false` means surely not: the call
     /// may be repeated without an idempotency key. A handler's own error counts as done.
     ///
     /// ```
@@ -81,7 +81,7 @@ impl<E> CallError<E> {
         }
     }
 
-    /// Whether the time given ran out, before or after the handler started.
+    /// True if the time given ran out, before or after the handler started.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(
@@ -314,7 +314,7 @@ impl CallFailure {
         self.0.kind
     }
 
-    /// Whether the work can have been done, wholly or in part. `false` means surely not.
+    /// True if the work can have been done, wholly or in part. `false` means surely not.
     #[must_use]
     pub fn may_have_executed(&self) -> bool {
         self.0.may_have_executed

@@ -18,7 +18,7 @@ pub struct Fault {
     pub code: FaultCode,
     /// A sentence that names the thing which failed; holds no argument values.
     pub message: String,
-    /// Whether the handler can have run, wholly or in part: by what the code says of this delivery,
+    /// True if the handler can have run, wholly or in part: by what the code says of this delivery,
     /// and by what is known of earlier ones.
     pub may_have_executed: bool,
 }
@@ -87,7 +87,7 @@ macro_rules! fault_codes {
                 }
             }
 
-            /// Whether the handler can have run, wholly or in part, in the delivery that ends so.
+            /// True if the handler can have run, wholly or in part, in the delivery that ends so.
             #[must_use]
             pub const fn may_have_executed(self) -> bool {
                 match self {

@@ -39,7 +39,7 @@ pub enum SetupError {
     Setting {
         /// The setting, as the user wrote it, without secrets.
         setting: String,
-        /// What is wrong with it and how to put it right.
+        /// The mistake in it, and how to put it right.
         reason: String,
     },
     /// A server could not be reached in time.
@@ -86,7 +86,7 @@ pub enum SetupError {
     #[error("it has stopped by itself")]
     #[non_exhaustive]
     Stopped {
-        /// What failed: a layer of the service, or the loop that takes deliveries.
+        /// The cause: a layer of the service, or the loop that takes deliveries.
         #[source]
         source: BoxError,
     },

@@ -1,5 +1,5 @@
-//! How replies get back, and how a command's outcome is remembered: the seam between calls and a
-//! store.
+//! The way of replies back to their callers, and the memory of what commands did: the seam between
+//! calls and a store.
 //!
 //! Two implementations, [`memory`] and the crate `replybus-redis`, obey one contract, and one
 //! conformance suite holds them to it. A bus user meets neither: these traits are for stores.
@@ -146,7 +146,7 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// This process's inbox, sent as `reply_to`.
     fn inbox(&self) -> &str;
 
-    /// Whether `reply_to`, which comes from the network, names an inbox and nothing else.
+    /// True if `reply_to`, which comes from the network, names an inbox and nothing else.
     fn is_inbox(&self, reply_to: &str) -> bool;
 
     /// Stores a reply, and with it the outcome of a claimed command, in one step.
@@ -197,7 +197,7 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// The store can't be reached; the claim lapses by itself.
     async fn lapse(&self, claim: &Claim) -> Result<(), StoreError>;
 
-    /// Whether replies can be stored and heard right now.
+    /// The state of the store: can replies be stored and heard right now.
     fn health(&self) -> StoreHealth;
 
     /// Stops listening and ends the connections.
@@ -282,9 +282,9 @@ pub struct Claim {
     pub fingerprint: [u8; 16],
     /// Names this run of this process, so that a run that was given up can't overwrite its successor.
     pub owner: String,
-    /// How long the claim holds without being renewed.
+    /// The time the claim holds without being renewed.
     pub lease: Duration,
-    /// How long the outcome is remembered.
+    /// The time the outcome is remembered.
     pub retention: Duration,
 }
 

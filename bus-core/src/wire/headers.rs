@@ -1,6 +1,6 @@
 //! The AMQP headers with a meaning of their own.
 
-/// When the caller stops waiting, in milliseconds since the Unix epoch. Absent on one-way and
+/// The moment at which the caller stops waiting, in milliseconds since the Unix epoch. Absent on one-way and
 /// submitted calls.
 pub(crate) const DEADLINE: &str = "deadline";
 /// Names the effect, so that it happens once.
@@ -21,7 +21,7 @@ pub(crate) const DEAD_MESSAGE: &str = "dead-letter-message";
 /// On a dead letter: the queue it came from.
 pub(crate) const DEAD_QUEUE: &str = "dead-letter-queue";
 
-/// Whether a header is ours or the broker's (`x-death`, ...), and so none of the user's metadata.
+/// True if a header is ours or the broker's (`x-death`, ...), and so none of the user's metadata.
 pub(crate) fn is_reserved(name: &str) -> bool {
     matches!(
         name,

@@ -12,7 +12,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::{Ident, spanned::Spanned};
 
-/// What a client encodes.
+/// The struct that a client encodes.
 pub(super) fn encoded(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     let serde = krate.serde();
     let declared = declared(method);
@@ -23,7 +23,7 @@ pub(super) fn encoded(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     }
 }
 
-/// What a server decodes.
+/// The struct that a server decodes.
 pub(super) fn decoded(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     let serde = krate.serde();
     let expecting = format!("the arguments of `{}`", method.wire_name);

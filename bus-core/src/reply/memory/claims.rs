@@ -66,7 +66,7 @@ impl Claims {
         Claimed::Run { attempt }
     }
 
-    /// Whether the claim is still this owner's. One whose record is gone is made again.
+    /// True if the claim is still this owner's. One whose record is gone is made again.
     pub(super) fn renew(&mut self, claim: &Claim) -> bool {
         let attempt = match self.0.get(&*claim.key) {
             None => 1,

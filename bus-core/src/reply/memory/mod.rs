@@ -44,7 +44,7 @@ pub struct MemoryReplies {
     namespaces: Arc<Mutex<HashMap<String, Arc<Namespace>>>>,
 }
 
-/// What the buses of one namespace share.
+/// The part of the store that the buses of one namespace share.
 struct Namespace {
     inbox_prefix: String,
     inboxes: Mutex<HashMap<String, Arc<dyn Arrivals>>>,
@@ -240,7 +240,8 @@ impl fmt::Debug for MemoryReplies {
 #[error("the store is closed")]
 struct Closed;
 
-/// What these locks guard is changed in single steps: a panic elsewhere leaves it sound.
+/// The lock of a mutex. What is behind them is changed in single steps: a panic elsewhere leaves it
+/// sound.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
