@@ -1,6 +1,7 @@
 //! The keys that say who somebody is: a pair for sessions, and one for each program that issues
 //! passes. Who holds a private key can sign; the public ones are for all.
 
+mod algorithm;
 mod pair;
 
 use anyhow::{Context as _, ensure};

@@ -1,5 +1,6 @@
 //! One pair of keys (Ed25519), and how it is written down.
 
+use super::algorithm;
 use anyhow::Context as _;
 use ed25519_dalek::{
     SigningKey, VerifyingKey,
@@ -55,6 +56,7 @@ impl Pair {
 
 impl SigningSide {
     fn of(pair: &SigningKey) -> anyhow::Result<Self> {
+        algorithm::install();
         let der = pair.to_pkcs8_der().context("can't encode the key")?;
         Ok(Self {
             id: key_id(&pair.verifying_key()),
@@ -71,6 +73,7 @@ impl SigningSide {
 
 impl VerifyingSide {
     fn of(key: &VerifyingKey) -> Self {
+        algorithm::install();
         Self {
             id: key_id(key),
             key: DecodingKey::from_ed_der(key.as_bytes()),
