@@ -19,6 +19,7 @@ pub use service::AccountService;
 use anyhow::Context as _;
 use chassis::{Platform, Running, identity::PROOFS};
 use contracts::account::AccountsServer;
+use sqlx::migrate::Migrator;
 use std::ops::RangeInclusive;
 
 /// Handlers for each connection to the database. A handler needs one for some statements only; for
@@ -37,8 +38,7 @@ const HANDLERS: RangeInclusive<u32> = 32..=512;
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     let platform = platform.of_program(NAME);
-    let migrations = sqlx::migrate!();
-    let database = platform.database("account", &migrations).await?;
+    let database = platform.database("account", &migrations()).await?;
     let service = AccountService::new(platform.identity.clone(), database);
     let connections = platform.settings().database_connections;
     let handlers = connections
@@ -52,4 +52,10 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         .await
         .context("can't serve the accounts")?;
     Ok(Running::new().serving(serving))
+}
+
+/// What its database has gone through.
+#[must_use]
+pub fn migrations() -> Migrator {
+    chassis::migrations!["0001_ledger"]
 }

@@ -22,6 +22,7 @@ use chassis::{Platform, Running, guesses::Guesses, identity::PROOFS};
 use contracts::{account::AccountsClient, auth::AuthServer, program::AUTH_SERVICE};
 use passwords::Passwords;
 use service::{AuthService, Desk};
+use sqlx::migrate::Migrator;
 use std::{num::NonZero, time::Duration};
 use tokio_util::task::TaskTracker;
 use users::Users;
@@ -48,7 +49,7 @@ pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result
         "the keys have no private half, and sessions can't be signed: session-signing.pem is \
          missing in the directory of keys"
     );
-    let database = platform.database("auth", &sqlx::migrate!()).await?;
+    let database = platform.database("auth", &migrations()).await?;
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     let desk = Desk {
         identity: platform.identity.clone(),
@@ -70,4 +71,10 @@ pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result
         tasks.wait().await;
     });
     Ok(running.serving(serving))
+}
+
+/// What its database has gone through.
+#[must_use]
+pub fn migrations() -> Migrator {
+    chassis::migrations!["0001_users"]
 }

@@ -14,6 +14,7 @@ mod retry;
 mod stored;
 
 pub use connections::{Connections, Transaction};
+pub use migration::{migrator, version_of};
 pub use retry::{is_transient, patiently};
 pub use stored::{count, like_containing, moment, now, parsed, summed};
 

@@ -20,6 +20,7 @@ use contracts::{
 };
 use live_feed::Feed;
 use service::Service;
+use sqlx::migrate::Migrator;
 use std::time::Duration;
 use store::Store;
 use subscriber::Subscriber;
@@ -42,7 +43,7 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> {
     let platform = platform.of_program(NOTIFICATION_SERVICE);
-    let database = platform.database("notification", &sqlx::migrate!()).await?;
+    let database = platform.database("notification", &migrations()).await?;
     let store = Store::new(database.clone());
     let subscriber = Subscriber {
         store: store.clone(),
@@ -74,4 +75,10 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
         stop.cancelled().await;
         database.close().await;
     }))
+}
+
+/// What its database has gone through.
+#[must_use]
+pub fn migrations() -> Migrator {
+    chassis::migrations!["0001_notifications"]
 }

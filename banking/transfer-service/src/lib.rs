@@ -28,6 +28,7 @@ use outbox::Outbox;
 use recovery::Recovery;
 use relay::Relay;
 use service::{PLACES, TransferService};
+use sqlx::migrate::Migrator;
 use std::sync::Arc;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +46,7 @@ const CONCURRENCY: u16 = 128;
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     let platform = platform.of_issuer(TRANSFER_SERVICE)?;
-    let database = platform.database("transfer", &sqlx::migrate!()).await?;
+    let database = platform.database("transfer", &migrations()).await?;
     let completed = Arc::new(Notify::new());
     let book = Book::new(database.clone());
     let ledger = Ledger::new(&platform.bus, platform.identity.clone());
@@ -84,4 +85,15 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         };
         tokio::join!(recovering, relay.run(recovered.clone()));
     }))
+}
+
+/// What its database has gone through.
+#[must_use]
+pub fn migrations() -> Migrator {
+    chassis::migrations![
+        "0001_transfers",
+        "0002_counts",
+        "0003_counting_postgres",
+        "0004_counting_sqlite",
+    ]
 }

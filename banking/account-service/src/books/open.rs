@@ -109,7 +109,7 @@ pub(super) mod tests {
 
     pub(in crate::books) async fn books() -> Books {
         let program = Program::parse_from(["test", "--database-url", "sqlite::memory:"]);
-        let migrations = sqlx::migrate!();
+        let migrations = crate::migrations();
         let database = Database::open(&program.platform, "account", &migrations).await;
         Books::new(database.unwrap())
     }

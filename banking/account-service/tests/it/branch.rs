@@ -53,7 +53,7 @@ impl Branch {
     pub(crate) async fn in_memory() -> Option<Self> {
         let platform = platform("sqlite::memory:").await;
         // It belongs to who opened it: the service and the audit share it.
-        let migrations = sqlx::migrate!();
+        let migrations = account_service::migrations();
         let database = platform.database("account", &migrations).await.unwrap();
         let identity = platform.of_program(account_service::NAME).identity;
         let service = AccountService::new(identity, database.clone());
@@ -87,8 +87,9 @@ impl Branch {
         let platform = platform(url).await;
         let running = account_service::start(&platform).await.unwrap();
         let audited = settings(audited);
-        let database = Database::open(&audited, "account", &sqlx::migrate!());
-        let database = database.await.unwrap();
+        let migrations = account_service::migrations();
+        let database = Database::open(&audited, "account", &migrations).await;
+        let database = database.unwrap();
         Self::new(platform, database, running, place)
     }
 

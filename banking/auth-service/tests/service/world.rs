@@ -110,7 +110,8 @@ impl World {
         let accounts = FakeAccounts::new(platform.identity.of_program("account-service"));
         let serving = platform.bus.serve(AccountsServer::new(accounts.clone()));
         let running = running.unwrap().serving(serving.await.unwrap());
-        let database = platform.database("auth", &sqlx::migrate!()).await.unwrap();
+        let migrations = auth_service::migrations();
+        let database = platform.database("auth", &migrations).await.unwrap();
         Self {
             platform,
             accounts,

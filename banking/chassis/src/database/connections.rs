@@ -12,7 +12,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use sqlx::{
-    Any, AnyConnection, AnyPool, Describe, Either, Execute, Executor, SqlStr,
+    Any, AnyConnection, AnyPool, Either, Execute, Executor, SqlStr,
     any::{AnyQueryResult, AnyRow, AnyStatement, AnyTypeInfo},
     pool::PoolConnection,
 };
@@ -160,23 +160,6 @@ impl<'c> Executor<'c> for &Connections {
             connections.bounded(preparing).await
         };
         prepared.boxed()
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Any>>>
-    where
-        'c: 'e,
-    {
-        let connections = self.clone();
-        let described = async move {
-            let mut lent = connections.lend().await?;
-            let describing = async {
-                let described = lent.describe(sql).await;
-                lent.is_at_rest = true;
-                described
-            };
-            connections.bounded(describing).await
-        };
-        described.boxed()
     }
 }
 

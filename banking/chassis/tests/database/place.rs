@@ -1,6 +1,6 @@
 //! Databases of a test's own.
 
-use chassis::settings::PlatformSettings;
+use chassis::{database::migrator, settings::PlatformSettings};
 use clap::Parser;
 use futures_util::FutureExt as _;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, migrate::Migrator};
@@ -20,7 +20,8 @@ pub(crate) fn settings(url: &str) -> PlatformSettings {
 
 /// A table of notes.
 pub(crate) fn migrations() -> Migrator {
-    sqlx::migrate!("tests/migrations")
+    let notes = include_str!("../migrations/0001_notes.sql");
+    migrator(&[(1, "0001_notes", notes)])
 }
 
 /// Runs a test on a database of PostgreSQL, if it is there.

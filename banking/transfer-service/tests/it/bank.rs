@@ -174,7 +174,7 @@ impl Bank {
 
     /// The tables of the transfer service, to look at.
     pub(crate) async fn database(&self) -> Database {
-        let migrations = sqlx::migrate!();
+        let migrations = transfer_service::migrations();
         self.platform
             .database("transfer", &migrations)
             .await

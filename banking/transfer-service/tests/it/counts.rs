@@ -45,7 +45,7 @@ async fn write(database: &Database, from: &str, to: &str, amount: i64, state: &s
 async fn what_an_older_version_left_is_counted_and_what_it_writes_beside_a_newer_one(
     bank: Arc<Bank>,
 ) {
-    let first = sqlx::migrate!();
+    let first = transfer_service::migrations();
     let first = first.iter().filter(|migration| migration.version == 1);
     let first = Migrator::with_migrations(first.cloned().collect());
     let older = bank.platform.database("transfer", &first).await.unwrap();
