@@ -1,8 +1,13 @@
 //! Settings that all services share, from flags and the environment.
 
 use clap::{Arg, Args, Command, builder::TypedValueParser, error::ErrorKind};
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::{ffi::OsStr, net::SocketAddr, path::PathBuf};
 use url::Url;
+
+/// What an address is told that asks for an encrypted connection, by a program that has none.
+const WITHOUT_TLS: &str = "the address asks for TLS, and this program was built without it: build it \
+                           with the feature `tls` (cargo build --features tls)";
 
 /// Where the servers are, and who may speak for whom.
 #[derive(Debug, Clone, Args)]
@@ -134,6 +139,21 @@ fn database_url(text: &str) -> Result<Secret, String> {
     }
     with_scheme(text, &["postgres", "postgresql"])
         .map_err(|reason| format!("{reason}, or sqlite:DIR"))
+        .and_then(|url| check_tls(requires_tls(text)).map(|()| url))
+}
+
+/// Whether a connection to PostgreSQL must be encrypted, by its address or by `PGSSLMODE`.
+fn requires_tls(database_url: &str) -> bool {
+    use PgSslMode::{Require, VerifyCa, VerifyFull};
+    let options: Result<PgConnectOptions, _> = database_url.parse();
+    options.is_ok_and(|options| matches!(options.get_ssl_mode(), Require | VerifyCa | VerifyFull))
+}
+
+fn check_tls(required: bool) -> Result<(), String> {
+    if required && cfg!(not(feature = "tls")) {
+        return Err(WITHOUT_TLS.to_owned());
+    }
+    Ok(())
 }
 
 /// The reasons name no part of the address: it may hold a password.
@@ -146,6 +166,7 @@ fn with_scheme(text: &str, allowed: &[&str]) -> Result<Secret, String> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err("the address names no host".to_owned());
     }
+    check_tls(matches!(url.scheme(), "amqps" | "rediss"))?;
     Ok(Secret(text.to_owned()))
 }
 
@@ -215,6 +236,41 @@ mod tests {
             assert!(told.contains(flag) && told.contains("address") || told.contains("sqlite"));
             let told = format!("{told} {refused:?}");
             assert!(!told.contains("hunter2"), "{flag}: {told}");
+        }
+    }
+
+    #[test]
+    fn tls_is_had_or_refused_by_the_name_of_its_feature() {
+        for (flag, value) in [
+            ("--amqp-url", "amqps://user:hunter2@host/%2f"),
+            ("--redis-url", "rediss://:hunter2@host"),
+            (
+                "--database-url",
+                "postgres://u:hunter2@host/bank?sslmode=require",
+            ),
+            (
+                "--database-url",
+                "postgres://u:hunter2@host/bank?sslmode=verify-ca",
+            ),
+            (
+                "--database-url",
+                "postgres://u:hunter2@host/bank?ssl-mode=Verify-Full",
+            ),
+        ] {
+            let read = Program::try_parse_from(["service", flag, value]);
+            assert_eq!(read.is_ok(), cfg!(feature = "tls"), "{value}");
+            if let Err(refused) = read {
+                let told = refused.to_string();
+                assert!(
+                    told.contains("feature `tls`") && told.contains(flag),
+                    "{told}"
+                );
+                assert!(!told.contains("hunter2"), "{told}");
+            }
+        }
+        for mode in ["disable", "prefer"] {
+            let url = format!("postgres://u@host/bank?sslmode={mode}");
+            assert!(Program::try_parse_from(["service", "--database-url", &url]).is_ok());
         }
     }
 
