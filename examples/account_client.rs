@@ -1,8 +1,8 @@
 //! Calls the service of `account_server`: a query, a command that happens once, an error, a load.
 //!
 //! ```text
-//! cargo run -p replybus-examples --example account_server
-//! cargo run -p replybus-examples --example account_client    # in another terminal
+//! cargo run -p replybus-examples -F servers --example account_server
+//! cargo run -p replybus-examples -F servers --example account_client    # in another terminal
 //! ```
 
 #![allow(clippy::print_stdout, reason = "an example speaks to who runs it")]

@@ -1,8 +1,8 @@
 //! A service over RabbitMQ and Redis: serves until it is told to stop, then drains.
 //!
 //! ```text
-//! cargo run -p replybus-examples --example account_server
-//! cargo run -p replybus-examples --example account_client    # in another terminal
+//! cargo run -p replybus-examples -F servers --example account_server
+//! cargo run -p replybus-examples -F servers --example account_client    # in another terminal
 //! ```
 //!
 //! The servers are those of `AMQP_URL` and `REDIS_URL`, or on this machine. With

@@ -2,7 +2,7 @@
 //! the reply out of Redis.
 //!
 //! ```text
-//! cargo run -p replybus-examples --example json_caller
+//! cargo run -p replybus-examples -F servers --example json_caller
 //! ```
 //!
 //! The call itself is [`call`]; the rest is a service to call.

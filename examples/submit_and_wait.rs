@@ -1,7 +1,7 @@
 //! An answer that is fetched later, by another process: submit, keep the ticket, wait on it.
 //!
 //! ```text
-//! cargo run -p replybus-examples --example submit_and_wait
+//! cargo run -p replybus-examples -F servers --example submit_and_wait
 //! ```
 //!
 //! Over RabbitMQ and Redis. The example starts itself a second time, with the ticket as its

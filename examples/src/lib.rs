@@ -2,4 +2,5 @@
 
 pub mod contract;
 pub mod ledger;
+#[cfg(feature = "servers")]
 pub mod servers;
