@@ -2,22 +2,10 @@
 //!
 //! A transport is added by a function that opens it and one line at the end of this file.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test says what it expects, in its functions too"
-)]
-
-#[path = "transport_conformance/bench.rs"]
 mod bench;
-#[path = "transport_conformance/consuming.rs"]
 mod consuming;
-#[path = "transport_conformance/lifecycle.rs"]
 mod lifecycle;
-#[path = "transport_conformance/publishing.rs"]
 mod publishing;
-#[path = "transport_conformance/topology.rs"]
 mod topology;
 
 /// One test per promise, on the transport that the function of this name in [`bench`] opens.
@@ -60,8 +48,8 @@ macro_rules! suite {
         mod $transport {
             $(#[tokio::test]
             async fn $promise() {
-                crate::bench::run(crate::bench::$transport().await, |bench| {
-                    Box::pin(crate::$topic::$promise(bench))
+                super::bench::run(super::bench::$transport().await, |bench| {
+                    Box::pin(super::$topic::$promise(bench))
                 })
                 .await;
             })*

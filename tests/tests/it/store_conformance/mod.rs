@@ -2,19 +2,9 @@
 //!
 //! A store is added by a function that opens it and one line at the end of this file.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test says what it expects, in its functions too"
-)]
-
-#[path = "store_conformance/bench.rs"]
 mod bench;
-#[path = "store_conformance/claims.rs"]
 mod claims;
-#[path = "store_conformance/inboxes.rs"]
 mod inboxes;
-#[path = "store_conformance/keys.rs"]
 mod keys;
 
 /// One test per promise, on the store that the function of this name in [`bench`] opens.
@@ -50,8 +40,8 @@ macro_rules! suite {
         mod $store {
             $(#[tokio::test]
             async fn $promise() {
-                crate::bench::run(crate::bench::$store().await, |bench| {
-                    Box::pin(crate::$topic::$promise(bench))
+                super::bench::run(super::bench::$store().await, |bench| {
+                    Box::pin(super::$topic::$promise(bench))
                 })
                 .await;
             })*

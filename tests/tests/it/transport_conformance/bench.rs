@@ -10,16 +10,15 @@ use replybus::{
         amqp::Amqp, memory::MemoryTransport,
     },
 };
-use replybus_tests::live::{self, unique};
+use replybus_testkit::{
+    live::{self, unique},
+    wait::{AT_MOST, bounded},
+};
 use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
-    time::Duration,
 };
-
-/// No promise takes longer; one that is broken often shows by waiting for ever.
-const AT_MOST: Duration = Duration::from_secs(30);
 
 /// A broker under test.
 #[async_trait]
@@ -98,18 +97,16 @@ pub(crate) async fn run(broker: Option<Box<dyn Broker>>, promise: fn(Arc<Bench>)
         queues: Mutex::default(),
         exchanges: Mutex::default(),
     });
-    let check = tokio::time::timeout(AT_MOST, promise(Arc::clone(&bench)));
-    let checked = tokio::spawn(check).await;
+    // One that is broken often shows by waiting for ever.
+    let checked = tokio::spawn(bounded(promise(Arc::clone(&bench)))).await;
     bench.transport.close(AT_MOST).await;
     let (queues, exchanges) = (
         bench.queues.lock().unwrap().clone(),
         bench.exchanges.lock().unwrap().clone(),
     );
     bench.broker.delete(&queues, &exchanges).await;
-    match checked {
-        Ok(Ok(())) => {}
-        Ok(Err(_)) => panic!("still waits after {AT_MOST:?}"),
-        Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+    if let Err(failure) = checked {
+        std::panic::resume_unwind(failure.into_panic());
     }
 }
 

@@ -1,18 +1,14 @@
 //! Events over RabbitMQ and Redis, from one program to others.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
-
 use replybus::{Amqp, Bus, CallId, Event, event::EmitError, server::Serving};
 use replybus_redis::RedisReplies;
-use replybus_tests::live::{rabbitmq, redis, unique};
-use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, time::Duration};
-use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    time::timeout,
+use replybus_testkit::{
+    live::{rabbitmq, redis, unique},
+    wait::bounded,
 };
-
-const AT_MOST: Duration = Duration::from_secs(60);
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 #[derive(Event, Serialize, Deserialize)]
 #[event("order.placed")]
@@ -82,7 +78,7 @@ async fn member(bus: &Bus, group: &'static str, given: &UnboundedSender<Given>) 
 async fn collect(given: &mut UnboundedReceiver<Given>, count: usize) -> Vec<Given> {
     let mut all = Vec::new();
     while all.len() < count {
-        all.push(timeout(AT_MOST, given.recv()).await.unwrap().unwrap());
+        all.push(bounded(given.recv()).await.unwrap());
     }
     all.sort_unstable();
     all

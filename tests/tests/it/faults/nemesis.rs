@@ -1,11 +1,11 @@
 //! Everything fails at once, at random.
 
-use crate::{
+use super::{
     load::Load,
     rig::{Ledger, Rig, Settings, connect},
 };
 use replybus::contract::QueueType;
-use replybus_tests::{
+use replybus_testkit::{
     proxy::{Mode, Proxy},
     servers::{Persistence, PrivateRabbit, PrivateRedis},
 };

@@ -1,14 +1,17 @@
 //! Redis dies, with and without its data, and freezes.
 
-use crate::{
+use super::{
     load::{Kind, Load},
     rig::{Rig, Settings},
 };
-use replybus_tests::servers::Persistence;
+use replybus_testkit::servers::Persistence;
 use std::time::Duration;
 use tokio::time::sleep;
 
 const WITHIN: Duration = Duration::from_secs(10);
+
+/// Longer than anything takes while the store is there, on a machine that does much else.
+const PATIENT: Duration = Duration::from_secs(100);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_and_restarted_with_its_data() {
@@ -50,7 +53,7 @@ async fn frozen_for_three_seconds() {
         return;
     };
     let ledger = rig.ledger(Settings::default()).await;
-    let load = Load::start(&ledger.client, WITHIN);
+    let load = Load::start(&ledger.client, PATIENT);
     load.flows().await;
     rig.redis.freeze();
     sleep(Duration::from_secs(3)).await;

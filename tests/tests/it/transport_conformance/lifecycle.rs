@@ -1,6 +1,6 @@
 //! Open, healthy, closed.
 
-use crate::bench::{Bench, Consumer, body, to};
+use super::bench::{Bench, Consumer, body, to};
 use replybus::{
     SetupError,
     transport::{Settled, Source, TransportHealth, Verdict},

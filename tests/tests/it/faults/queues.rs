@@ -1,6 +1,6 @@
 //! Queues are deleted, and full.
 
-use crate::{
+use super::{
     load::{CALLERS, Kind, Load},
     rig::{Rig, Settings},
 };

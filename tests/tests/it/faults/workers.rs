@@ -1,19 +1,16 @@
 //! Worker processes die, and others take over.
 
-use crate::{
+use super::{
     load::{Kind, Load, call},
     rig::{AT_MOST, Rig, Settings, connect, eventually},
 };
-use replybus_tests::{
-    ledger::{Journal, LedgerClient},
-    live::unique,
-    servers::Worker,
-};
+use replybus_testkit::{live::unique, servers::Worker};
+use replybus_tests::ledger::{Journal, LedgerClient};
 use std::{path::Path, time::Duration};
 use tokio::{task::JoinSet, time::timeout};
 
 /// Longer than the lease of a dead worker's claim.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(100);
 
 fn worker(rig: &Rig, namespace: &str, gate: &str) -> Worker {
     Worker::start(

@@ -1,6 +1,6 @@
 //! Queues, exchanges and what is bound to what.
 
-use crate::bench::{Bench, bind, routed};
+use super::bench::{Bench, bind, routed};
 use replybus::{
     SetupError,
     contract::QueueType,

@@ -1,6 +1,6 @@
 //! Replies that go to the process that waits for them.
 
-use crate::bench::{Bench, reply};
+use super::bench::{Bench, reply};
 use bytes::Bytes;
 use replybus::{
     CallId,

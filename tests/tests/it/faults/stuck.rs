@@ -1,7 +1,7 @@
 //! A queue that is stuck answers nothing. What it shares with other queues goes on: its connections
 //! are kept, and what belongs to others is neither lost nor delivered twice.
 
-use crate::rig::{AT_MOST, eventually};
+use super::rig::{AT_MOST, eventually};
 use replybus::{
     Amqp, SetupError,
     contract::QueueType,
@@ -11,7 +11,7 @@ use replybus::{
         TransportHealth, Verdict,
     },
 };
-use replybus_tests::{
+use replybus_testkit::{
     live::{require_or_skip, unique},
     proxy::{Mode, Proxy},
     servers::PrivateRabbit,

@@ -1,12 +1,12 @@
 //! What becomes of a publish, and what the receipt says of it.
 
-use crate::bench::{Bench, body, to};
+use super::bench::{Bench, body, to};
 use replybus::{
     Instant,
     message::{Message, Properties},
     transport::{Outgoing, QueueSpec, Settled, Verdict, Withdrawn},
 };
-use replybus_tests::live::unique;
+use replybus_testkit::live::unique;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 

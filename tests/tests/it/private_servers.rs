@@ -1,22 +1,17 @@
 //! The private servers do what tests of failures rely on.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test says what it expects, in its functions too"
-)]
-
 use lapin::{
     BasicProperties, Confirmation, Connection, ConnectionProperties, options::*, types::FieldTable,
 };
-use replybus_tests::{
+use replybus_testkit::{
     live::require_or_skip,
-    servers::{Persistence, PrivateRabbit, PrivateRedis},
+    servers::{Persistence, PrivatePostgres, PrivateRabbit, PrivateRedis, program},
+    wait::{AT_MOST, bounded, eventually},
 };
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 const A_WHILE: Duration = Duration::from_millis(500);
-const AT_MOST: Duration = Duration::from_secs(30);
 
 async fn connect(url: &str) -> lapin::Result<lapin::Channel> {
     let connection = Connection::connect(url, ConnectionProperties::default()).await?;
@@ -88,12 +83,12 @@ async fn rabbitmq_freezes_and_blocks_and_goes_on() {
     rabbit.freeze();
     let pending = until_one_waits(&channel).await;
     rabbit.thaw();
-    timeout(AT_MOST, pending).await.unwrap().unwrap();
+    bounded(pending).await.unwrap();
 
     rabbit.block_publishers().await.unwrap();
     let pending = until_one_waits(&channel).await;
     rabbit.unblock_publishers().await.unwrap();
-    timeout(AT_MOST, pending).await.unwrap().unwrap();
+    bounded(pending).await.unwrap();
 }
 
 /// Publishes until there is no answer for a while: a signal, or an alarm, takes a moment to be
@@ -127,8 +122,37 @@ async fn redis_keeps_its_data_only_if_it_is_told_to() {
         let mut pending = Box::pin(redis.cli(&["PING"]));
         assert!(timeout(A_WHILE, &mut pending).await.is_err());
         redis.thaw();
-        assert_eq!(timeout(AT_MOST, pending).await.unwrap().unwrap(), "PONG");
+        assert_eq!(bounded(pending).await.unwrap(), "PONG");
         redis.kill();
         assert!(redis.cli(&["PING"]).await.is_err());
     }
+}
+
+#[tokio::test]
+async fn a_killed_postgres_comes_back_with_its_data() {
+    let Some(mut postgres) = require_or_skip(PrivatePostgres::start().await) else {
+        return;
+    };
+    let Some(psql) = require_or_skip(program("psql", &["psql"])) else {
+        return;
+    };
+    let url = postgres.url();
+    let told = async |statement: &str| {
+        let mut command = tokio::process::Command::new(&psql);
+        command.args(["-X", "-t", "-A", "-d", &url, "-c", statement]);
+        let output = bounded(command.output()).await.unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    told("CREATE TABLE kept AS SELECT 7 AS number")
+        .await
+        .unwrap();
+    postgres.kill();
+    assert_eq!(told("SELECT 1").await, None);
+    postgres.restart().await.unwrap();
+    // It answers before it has read what it had written.
+    eventually("it is back", || async { told("SELECT 1").await.is_some() }).await;
+    assert_eq!(told("SELECT number FROM kept").await.unwrap(), "7");
+    postgres.stop().await;
+    assert_eq!(told("SELECT 1").await, None);
 }

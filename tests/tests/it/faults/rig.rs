@@ -2,19 +2,18 @@
 
 use replybus::{Amqp, Bus, contract::QueueType, server::Serving};
 use replybus_redis::RedisReplies;
-use replybus_tests::{
-    ledger::{Books, Gate, Journal, LedgerClient, LedgerServer},
+use replybus_testkit::{
     live::{require_or_skip, unique},
     servers::{Persistence, PrivateRabbit, PrivateRedis},
 };
+use replybus_tests::ledger::{Books, Gate, Journal, LedgerClient, LedgerServer};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::OnceCell,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 
-/// Within this whatever a test waits for has happened, on a machine that does much else.
-pub(crate) const AT_MOST: Duration = Duration::from_secs(120);
+pub(crate) use replybus_testkit::wait::{AT_MOST, bounded, eventually};
 
 /// Between two looks at what is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -199,23 +198,4 @@ pub(crate) async fn connect(
         .connect(amqp, redis)
         .await
         .unwrap()
-}
-
-/// Waits until `happened` says so.
-#[track_caller]
-pub(crate) fn eventually<F: Future<Output = bool>>(
-    what: &str,
-    happened: impl Fn() -> F,
-) -> impl Future<Output = ()> {
-    let caller = std::panic::Location::caller();
-    async move {
-        let end = Instant::now() + AT_MOST;
-        while !happened().await {
-            assert!(
-                Instant::now() < end,
-                "not within {AT_MOST:?}: {what} ({caller})"
-            );
-            sleep(LOOK_EVERY).await;
-        }
-    }
 }

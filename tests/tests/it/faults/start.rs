@@ -1,16 +1,13 @@
 //! Programs and servers start in any order, and share connections.
 
-use crate::{
+use super::{
     load::{Kind, call},
     rig::{AT_MOST, Rig, Settings, connect},
 };
 use replybus::{Amqp, Bus, SetupError, transport::TransportHealth};
 use replybus_redis::RedisReplies;
-use replybus_tests::{
-    ledger::{Books, LedgerClient, LedgerServer},
-    live::unique,
-    servers::Persistence,
-};
+use replybus_testkit::{live::unique, servers::Persistence};
+use replybus_tests::ledger::{Books, LedgerClient, LedgerServer};
 use std::{sync::Arc, time::Duration};
 
 const WITHIN: Duration = Duration::from_secs(10);

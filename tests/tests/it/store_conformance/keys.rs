@@ -1,6 +1,6 @@
 //! Replies that wait under the call's own key.
 
-use crate::bench::{Bench, SHORT, changed, reply};
+use super::bench::{Bench, SHORT, changed, reply};
 use replybus::{CallId, reply::ReplyTarget};
 
 pub(crate) async fn a_reply_is_kept_under_its_key(bench: Bench) {

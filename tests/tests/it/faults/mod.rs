@@ -1,0 +1,19 @@
+//! What a whole bus promises when servers, connections and workers fail: every caller is told
+//! within its deadline, nothing acknowledged is lost, no command is run twice, and calls flow again
+//! without anybody restarting anything.
+//!
+//! All of it on private servers. Without them the tests are skipped, unless `BUS_REQUIRE_LIVE=1`.
+
+mod load;
+mod rig;
+
+mod alarm;
+mod broker;
+mod links;
+mod nemesis;
+mod queues;
+mod shutdown;
+mod start;
+mod store;
+mod stuck;
+mod workers;

@@ -1,0 +1,18 @@
+//! Tests across crates: what every transport and every store promises, events between programs, the
+//! private servers, and a whole bus whose servers, connections and workers fail.
+//!
+//! One program: what mostly waits, waits beside the rest.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test says what it expects, in its functions too"
+)]
+
+mod events;
+mod faults;
+mod private_servers;
+mod store_conformance;
+mod transport_conformance;
