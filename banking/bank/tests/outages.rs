@@ -43,14 +43,15 @@ async fn every_unit_is_accounted_for(bank: &Bank, servers: &mut FrailServers) {
     let requests = trade::plan::number_of_environment("OUTAGE_REQUESTS").unwrap_or(REQUESTS);
     println!("OUTAGE_SEED={seed}");
     let customers = trade::customers(bank, CUSTOMERS).await.unwrap();
-    let plan = Plan::draw(seed, CUSTOMERS, requests);
-    let failing = async |over: &dyn Fn() -> bool| servers.fail(seed, over).await;
-    let traded = trade::trade_while(bank, &customers, &plan, AT_A_TIME, failing);
+    let mut plan = Plan::draw(seed, CUSTOMERS, requests);
+    let failing = async |over: &dyn Fn(bool) -> bool| {
+        servers.fail(seed, |outages| over(outages.of_each())).await
+    };
+    let traded = trade::trade_while(bank, &customers, &mut plan, AT_A_TIME, failing);
     let (deals, outages) = traded.await.unwrap();
     bank.ready().await.unwrap();
     let books = audit(bank, &customers, &deals).await.unwrap();
     println!("{} requests, {outages:?}: {books:?}", plan.requests());
-    // Else it was no trade, or nothing failed.
-    assert!(books.transfers > requests / 4);
-    assert!(outages.rabbit > 0 && outages.redis > 0 && outages.postgres > 0);
+    // Else it was no trade, or something never failed.
+    assert!(books.transfers > requests / 4 && outages.of_each());
 }

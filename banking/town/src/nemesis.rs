@@ -13,7 +13,7 @@ const DOWN_MS_MAX: u64 = 2_000;
 const PEACE_MS_MAX: u64 = 2_500;
 
 /// Kills 1 to 3 replicas at a time (SIGKILL), of any services, and starts them again, at moments
-/// that the seed decides, until `stop` says so between two blows. Returns how many were killed;
+/// that the seed decides, until `stop` says so between two blows, told how many were killed. Returns how many were killed;
 /// all of them run again.
 ///
 /// # Errors
@@ -21,11 +21,11 @@ const PEACE_MS_MAX: u64 = 2_500;
 ///
 /// # Cancel safety
 /// Dropped before it is ready, some replicas may be down.
-pub async fn rage(bank: &Bank, seed: u64, stop: impl Fn() -> bool) -> Result<usize> {
+pub async fn rage(bank: &Bank, seed: u64, stop: impl Fn(usize) -> bool) -> Result<usize> {
     let mut dice = StdRng::seed_from_u64(seed);
     let mut places: Vec<usize> = (0..bank.replicas().len()).collect();
     let mut killed = 0;
-    while !stop() {
+    while !stop(killed) {
         places.shuffle(&mut dice);
         let hit = dice.random_range(1..=AT_ONCE_MAX.min(places.len()));
         let hit: Vec<usize> = places.iter().copied().take(hit).collect();

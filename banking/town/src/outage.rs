@@ -35,6 +35,14 @@ pub struct Outages {
     pub postgres: usize,
 }
 
+impl Outages {
+    /// Whether each server has failed at least once.
+    #[must_use]
+    pub fn of_each(self) -> bool {
+        self.rabbit > 0 && self.redis > 0 && self.postgres > 0
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Server {
     Rabbit,
@@ -91,18 +99,19 @@ impl FrailServers {
     }
 
     /// Makes them fail one after the other, in an order and at moments that the seed decides, until
-    /// `stop` says so between two failures. All of them work again then.
+    /// `stop` says so between two failures, told how often each has failed. All of them work again
+    /// then.
     ///
     /// # Errors
     /// A server does not start again.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, a server may be away.
-    pub async fn fail(&mut self, seed: u64, stop: impl Fn() -> bool) -> Result<Outages> {
+    pub async fn fail(&mut self, seed: u64, stop: impl Fn(Outages) -> bool) -> Result<Outages> {
         let mut dice = StdRng::seed_from_u64(seed);
         let mut outages = Outages::default();
         let mut next = Vec::new();
-        while !stop() {
+        while !stop(outages) {
             if next.is_empty() {
                 next = vec![Server::Rabbit, Server::Redis, Server::Postgres];
                 next.shuffle(&mut dice);

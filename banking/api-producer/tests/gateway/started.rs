@@ -19,7 +19,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 pub(crate) const ADMIN_SECRET: &str = "open-sesame-now!";
 /// Nothing takes so long.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(120);
 
 pub(crate) struct Started {
     pub(crate) platform: Platform,

@@ -5,14 +5,14 @@ use chassis::{
     Database,
     database::{Transaction, is_transient},
 };
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
 use replybus_tests::proxy::{Mode, Proxy};
 use sqlx::{Connection, PgConnection};
 use std::{future::Future, time::Duration};
 use tokio::{sync::Barrier, time::timeout};
 
 /// TCP would wait for a quarter of an hour.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(240);
 const CONNECTIONS: usize = 2;
 
 /// PostgreSQL behind a proxy, and its own address.
@@ -42,25 +42,33 @@ impl Distant {
 
     /// What comes of as many statements at once as there are connections.
     async fn answers(&self) -> Vec<sqlx::Result<()>> {
+        self.answers_to("SELECT CAST(pg_sleep(0.3) AS TEXT)").await
+    }
+
+    async fn answers_to(&self, statement: &'static str) -> Vec<sqlx::Result<()>> {
         let answers = (0..CONNECTIONS).map(|_| async {
-            let slow = sqlx::query("SELECT CAST(pg_sleep(0.3) AS TEXT)");
+            let slow = sqlx::query(statement);
             slow.execute(self.database.pool()).await.map(drop)
         });
         timeout(SOON, join_all(answers)).await.unwrap()
     }
 
-    /// Waits until each connection is in the middle of a statement.
-    async fn are_all_busy(&self) {
+    /// What comes of statements in whose middle all connections fall silent.
+    async fn answers_that_do_not_come(&self) -> Vec<sqlx::Result<()>> {
+        // Each waits for a lock that somebody else has.
         let mut other = PgConnection::connect(&self.url).await.unwrap();
-        loop {
-            let busy = "SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'active'
-                AND datname = current_database() AND query LIKE '%pg_sleep(%)%'
-                AND pid <> pg_backend_pid()";
-            let (busy,): (i64,) = sqlx::query_as(busy).fetch_one(&mut other).await.unwrap();
-            if usize::try_from(busy).unwrap() == CONNECTIONS {
-                return;
-            }
-        }
+        let lock = sqlx::query("SELECT pg_advisory_lock(1)");
+        lock.execute(&mut other).await.unwrap();
+        let silence = async {
+            let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                AND datname = current_database()";
+            let all = i64::try_from(CONNECTIONS).unwrap();
+            while (all,) != sqlx::query_as(waiting).fetch_one(&mut other).await.unwrap() {}
+            self.proxy.set(Mode::SwallowOld);
+        };
+        let statements = self.answers_to("SELECT CAST(pg_advisory_lock(1) AS TEXT)");
+        let (answers, ()) = tokio::join!(statements, timeout(SOON, silence).map(Result::unwrap));
+        answers
     }
 
     /// Fails unless every place in the pool has a connection that works.
@@ -95,12 +103,7 @@ async fn ends<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T>
 async fn a_statement_on_a_connection_that_fell_silent_ends() {
     on_postgres(async |url| {
         let distant = Distant::open(url).await;
-        let silence = async {
-            distant.are_all_busy().await;
-            distant.proxy.set(Mode::SwallowOld);
-        };
-        let (answers, ()) = tokio::join!(distant.answers(), silence);
-        for answer in answers {
+        for answer in distant.answers_that_do_not_come().await {
             assert!(answer.is_err_and(|error| is_transient(&error)));
         }
         distant.is_whole().await;

@@ -23,7 +23,7 @@ use url::Url;
 use uuid::Uuid;
 
 /// Nothing takes so long.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_secs(240);
 
 #[derive(Parser)]
 struct Program {

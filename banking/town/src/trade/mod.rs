@@ -9,14 +9,17 @@ pub mod errand;
 pub mod plan;
 
 use crate::{Bank, Customer};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use errand::{Deal, Errands};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use plan::Plan;
+use plan::{Errand, Plan};
 use std::cell::Cell;
 
 /// Customers who register at a time; each keeps the bank busy with a password.
 const REGISTERING: usize = 4;
+
+/// Times that a plan is carried out, or grown, before trouble must have done enough.
+const PLANS_MAX: usize = 50;
 
 /// Registers customers.
 ///
@@ -51,8 +54,17 @@ pub async fn trade(
     plan: &Plan,
     at_a_time: usize,
 ) -> Result<Vec<Deal>> {
+    carry_out(bank, customers, &plan.errands, at_a_time).await
+}
+
+async fn carry_out(
+    bank: &Bank,
+    customers: &[Customer],
+    planned: &[Errand],
+    at_a_time: usize,
+) -> Result<Vec<Deal>> {
     let errands = Errands::new(bank.visitors(), customers);
-    let deals: Vec<Option<Deal>> = stream::iter(&plan.errands)
+    let deals: Vec<Option<Deal>> = stream::iter(planned)
         .map(|errand| errands.run(errand))
         .buffer_unordered(at_a_time)
         .try_collect()
@@ -60,28 +72,42 @@ pub async fn trade(
     Ok(deals.into_iter().flatten().collect())
 }
 
-/// Carries out a plan while something is done to the bank, which is told when the plan is carried
-/// out, and ends then. Gives what both came to.
+/// Carries out a plan while something is done to the bank, and then more of the kind until enough
+/// has been done to it, however slow the machine. What does it asks whether it is over, and says
+/// whether it has done enough. Gives what both came to.
 ///
 /// # Errors
-/// As [`trade`], or as what is done to the bank.
+/// As [`trade`], or as what is done to the bank; or not enough is done to it while the plan grows to
+/// 50 times its length.
 ///
 /// # Cancel safety
 /// As [`trade`].
 pub async fn trade_while<T>(
     bank: &Bank,
     customers: &[Customer],
-    plan: &Plan,
+    plan: &mut Plan,
     at_a_time: usize,
-    trouble: impl AsyncFnOnce(&dyn Fn() -> bool) -> Result<T>,
+    trouble: impl AsyncFnOnce(&dyn Fn(bool) -> bool) -> Result<T>,
 ) -> Result<(Vec<Deal>, T)> {
-    let over = Cell::new(false);
+    let (over, enough) = (Cell::new(false), Cell::new(false));
     let trading = async {
-        let deals = trade(bank, customers, plan, at_a_time).await;
-        over.set(true);
-        deals
+        let (mut deals, requests) = (Vec::new(), plan.requests());
+        let mut carried_out = 0;
+        for _ in 0..PLANS_MAX {
+            let planned = plan.errands.get(carried_out..).unwrap_or_default();
+            carried_out += planned.len();
+            deals.extend(carry_out(bank, customers, planned, at_a_time).await?);
+            if enough.get() {
+                over.set(true);
+                return Ok(deals);
+            }
+            plan.grow(requests);
+        }
+        bail!("not enough happened in {} requests", plan.requests())
     };
-    let is_over = || over.get();
-    let (deals, came_of_it) = tokio::join!(trading, trouble(&is_over));
-    Ok((deals?, came_of_it?))
+    let is_over = |is_enough| {
+        enough.set(is_enough);
+        over.get()
+    };
+    tokio::try_join!(trading, trouble(&is_over))
 }

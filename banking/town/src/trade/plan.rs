@@ -14,6 +14,9 @@ const BETWEEN_AMOUNTS: i64 = 7;
 pub struct Plan {
     /// In the order in which it begins.
     pub errands: Vec<Errand>,
+    seed: u64,
+    customers: usize,
+    dice: StdRng,
 }
 
 /// What one customer goes to the bank for.
@@ -92,30 +95,42 @@ impl Plan {
     /// between neighbours.
     #[must_use]
     pub fn draw(seed: u64, customers: usize, requests: usize) -> Self {
-        let mut dice = StdRng::seed_from_u64(seed);
-        let mut errands = Vec::new();
-        let mut planned = 0;
-        while planned < requests {
+        let mut plan = Self {
+            errands: Vec::new(),
+            seed,
+            customers,
+            dice: StdRng::seed_from_u64(seed),
+        };
+        plan.grow(requests);
+        plan
+    }
+
+    /// Draws at least so many further requests, by the same rules.
+    pub fn grow(&mut self, requests: usize) {
+        let planned = self.errands.len();
+        let (dice, customers) = (&mut self.dice, self.customers);
+        let mut drawn = 0;
+        while drawn < requests {
             let errand = if dice.random_ratio(1, 20) {
-                Errand::Nonsense(nonsense(&mut dice, customers))
+                Errand::Nonsense(nonsense(dice, customers))
             } else {
-                Errand::Order(order(&mut dice, customers, seed, errands.len()))
+                Errand::Order(order(dice, customers, self.seed, self.errands.len()))
             };
-            planned += errand.requests();
-            errands.push(errand);
+            drawn += errand.requests();
+            self.errands.push(errand);
         }
         // Drawn apart, so that large and small ones come in any order.
         let mut amounts: Vec<i64> = (FIRST_AMOUNT..)
             .step_by(usize::try_from(BETWEEN_AMOUNTS).unwrap_or(1))
-            .take(errands.len())
+            .skip(planned)
+            .take(self.errands.len() - planned)
             .collect();
-        amounts.shuffle(&mut dice);
-        for (errand, amount) in errands.iter_mut().zip(amounts) {
+        amounts.shuffle(dice);
+        for (errand, amount) in self.errands.iter_mut().skip(planned).zip(amounts) {
             if let Errand::Order(order) = errand {
                 order.amount = amount;
             }
         }
-        Self { errands }
     }
 
     /// How many requests it consists of.
@@ -240,7 +255,8 @@ mod tests {
 
     #[test]
     fn no_two_orders_can_be_mistaken_for_each_other() {
-        let plan = Plan::draw(7, 50, 5_000);
+        let mut plan = Plan::draw(7, 50, 2_000);
+        plan.grow(3_000);
         let orders: Vec<_> = plan
             .errands
             .iter()

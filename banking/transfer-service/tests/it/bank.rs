@@ -22,7 +22,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// Waits for what must happen, but not for ever.
 pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
-    let waited = tokio::time::timeout(Duration::from_secs(60), what).await;
+    let waited = tokio::time::timeout(Duration::from_secs(240), what).await;
     waited.unwrap_or_else(|_| panic!("it did not happen"))
 }
 
