@@ -8,7 +8,10 @@ use crate::{
     limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
     reply::{Arrivals, ReplyBackend, ReplyStore, StoreHealth, memory::MemoryReplies},
     server::{Serve, Service},
-    transport::{QueueState, Transport, TransportHealth, memory::MemoryTransport},
+    transport::{
+        InspectError, QueueState, Transport, TransportBackend, TransportHealth,
+        memory::MemoryBroker,
+    },
 };
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -39,7 +42,8 @@ pub(crate) struct BusInner {
 }
 
 impl Bus {
-    /// Connects to RabbitMQ and to a reply store, with the default settings.
+    /// Connects to a broker and to a reply store, with the default settings: `Amqp` and
+    /// `RedisReplies` for RabbitMQ and Redis, or any other implementation of the two traits.
     ///
     /// Waits for servers that are not up yet; see
     /// [`CONNECT_WITHIN`](crate::limits::CONNECT_WITHIN).
@@ -49,12 +53,11 @@ impl Bus {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it leaves no connection behind.
-    #[cfg(feature = "amqp")]
     pub async fn connect(
-        amqp: crate::transport::amqp::Amqp,
+        transport: impl TransportBackend,
         replies: impl ReplyBackend,
     ) -> Result<Self, SetupError> {
-        Self::builder().connect(amqp, replies).await
+        Self::builder().connect(transport, replies).await
     }
 
     /// A bus inside this process: the same contract without a server, for tests and for programs
@@ -65,7 +68,7 @@ impl Bus {
         let arrivals: Arc<dyn Arrivals> = Arc::<Waiters>::clone(&waiters);
         Self::from_parts(
             BusBuilder::default(),
-            MemoryTransport::new(),
+            Arc::new(MemoryBroker::new().connect()),
             MemoryReplies::new().attach("", arrivals),
             waiters,
         )
@@ -117,7 +120,7 @@ impl Bus {
         Subscribe::new(self, group.into(), handler)
     }
 
-    /// Whether the bus can do its work right now.
+    /// The state of the bus: its connections, its queues, its calls.
     #[must_use]
     pub fn health(&self) -> Health {
         Health {
@@ -128,7 +131,7 @@ impl Bus {
         }
     }
 
-    /// What a queue of this bus holds, and how many consume it; `None` if there is no such queue.
+    /// The messages and consumers of a queue of this bus; `None` if there is no such queue.
     /// For health checks, and to tell a service that is slow from one that nobody serves.
     ///
     /// # Errors
@@ -137,7 +140,7 @@ impl Bus {
     ///
     /// # Cancel safety
     /// Safe; it only reads.
-    pub async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError> {
+    pub async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
         self.0.transport.inspect(&self.name(queue)).await
     }
 
@@ -212,37 +215,20 @@ impl BusBuilder {
         self
     }
 
-    /// Connects to RabbitMQ and to a reply store; see [`Bus::connect`].
+    /// Connects to a broker and to a reply store; see [`Bus::connect`].
     ///
     /// # Errors
     /// As [`Bus::connect`].
     ///
     /// # Cancel safety
     /// As [`Bus::connect`].
-    #[cfg(feature = "amqp")]
     pub async fn connect(
         self,
-        amqp: crate::transport::amqp::Amqp,
+        transport: impl TransportBackend,
         replies: impl ReplyBackend,
     ) -> Result<Bus, SetupError> {
         self.check()?;
-        let transport = amqp.connect().await?;
-        self.open(transport, replies).await
-    }
-
-    /// Puts a bus together from a transport and a reply store of any kind.
-    ///
-    /// # Errors
-    /// A setting makes no sense, or the store can't be opened.
-    ///
-    /// # Cancel safety
-    /// Dropped before it is ready, it leaves no connection behind.
-    pub async fn open(
-        self,
-        transport: Arc<dyn Transport>,
-        replies: impl ReplyBackend,
-    ) -> Result<Bus, SetupError> {
-        self.check()?;
+        let transport = Box::new(transport).open().await?;
         let waiters = Arc::new(Waiters::default());
         let arrivals: Arc<dyn Arrivals> = Arc::<Waiters>::clone(&waiters);
         let replies = Box::new(replies).open(&self.namespace, arrivals).await?;
@@ -276,7 +262,7 @@ fn program_name() -> String {
         .unwrap_or_else(|| "replybus".to_owned())
 }
 
-/// Whether a bus can do its work.
+/// The state of a bus, as far as it is known without asking a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {

@@ -16,7 +16,7 @@ use replybus::{
     contract::QueueType,
     limits, queue_handler,
     reply::memory::MemoryReplies,
-    transport::{QueueSpec, Settled, Source, Transport, memory::MemoryTransport},
+    transport::{QueueSpec, Settled, Source, Transport, memory::MemoryBroker},
 };
 use std::{
     collections::BTreeMap,
@@ -138,9 +138,9 @@ async fn a_million_calls_leave_nothing_behind() {
     let seed = setting("SOAK_SEED", u64::from(entropy.subsec_nanos()));
     let _seed = PrintedOnFailure(seed);
 
-    let transport: Arc<dyn Transport> = MemoryTransport::new();
+    let transport: Arc<dyn Transport> = Arc::new(MemoryBroker::new().connect());
     let bus = Bus::builder()
-        .open(Arc::clone(&transport), MemoryReplies::new())
+        .connect(Arc::clone(&transport), MemoryReplies::new())
         .await
         .unwrap();
     let handlers = Handlers::default();

@@ -7,7 +7,7 @@ use crate::{
     settings::PlatformSettings,
 };
 use anyhow::Context as _;
-use replybus::{Amqp, Bus, reply::memory::MemoryReplies, transport::memory::MemoryTransport};
+use replybus::{Amqp, Bus, reply::memory::MemoryReplies, transport::memory::MemoryBroker};
 use replybus_redis::RedisReplies;
 use sqlx::migrate::Migrator;
 
@@ -51,8 +51,8 @@ impl Platform {
         let bus = match (amqp, redis) {
             (Some(amqp), Some(redis)) => bus.connect(amqp, redis).await,
             (Some(amqp), None) => bus.connect(amqp, MemoryReplies::new()).await,
-            (None, Some(redis)) => bus.open(MemoryTransport::new(), redis).await,
-            (None, None) => bus.open(MemoryTransport::new(), MemoryReplies::new()).await,
+            (None, Some(redis)) => bus.connect(MemoryBroker::new(), redis).await,
+            (None, None) => bus.connect(MemoryBroker::new(), MemoryReplies::new()).await,
         };
         Ok(Self {
             bus: bus.context("can't connect to the bus")?,

@@ -1,23 +1,56 @@
-//! How messages reach a queue and leave it: the seam between calls and a broker.
+//! The way of messages into a queue and out of it: the seam between calls and a broker.
 //!
-//! Two implementations, [`memory`] and (feature `amqp`) [`amqp`], obey one contract, and one
-//! conformance suite holds them to it. A bus user meets neither: these traits are for transports.
+//! [`TransportBackend`] is what [`Bus::connect`](crate::Bus::connect) takes, and what it opens is a
+//! [`Transport`]. Two implementations, [`memory`] and (feature `amqp`) [`amqp`], obey one contract,
+//! and one conformance suite holds them to it. A third needs nothing that these have not: a bus
+//! user meets none of these traits, they are for transports.
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
 pub mod memory;
 mod outgoing;
+mod queue;
 mod settler;
 
 pub use outgoing::{Outgoing, Receipt, Slip, Verdict, Withdrawn};
+pub use queue::{Binding, InspectError, QueueSpec, QueueState, Source};
 pub use settler::{Acknowledger, Settled, Settler};
 
 pub(crate) use settler::{SettleOrder, settle_orders};
 
-use crate::{contract::QueueType, error::SetupError, message::Message};
+use crate::{error::SetupError, message::Message};
 use async_trait::async_trait;
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
+
+/// Opens a transport; what [`Bus::connect`](crate::Bus::connect) takes beside a
+/// [`ReplyBackend`](crate::reply::ReplyBackend). Implemented for what says where a broker is, and
+/// for a transport that is open already and shared as an [`Arc`].
+#[async_trait]
+pub trait TransportBackend: Send + 'static {
+    /// Connects to the broker.
+    ///
+    /// # Errors
+    /// The settings make no sense, the broker refuses, or it can't be reached within the bound.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it leaves no connection behind.
+    async fn open(self: Box<Self>) -> Result<Arc<dyn Transport>, SetupError>;
+}
+
+#[async_trait]
+impl TransportBackend for Arc<dyn Transport> {
+    async fn open(self: Box<Self>) -> Result<Arc<dyn Transport>, SetupError> {
+        Ok(*self)
+    }
+}
+
+#[async_trait]
+impl<T: Transport> TransportBackend for Arc<T> {
+    async fn open(self: Box<Self>) -> Result<Arc<dyn Transport>, SetupError> {
+        Ok(*self)
+    }
+}
 
 /// Carries requests and events.
 #[async_trait]
@@ -45,13 +78,13 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// As [`consume`](Self::consume).
     async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError>;
 
-    /// What a queue holds, and how many consume it; `None` if there is no such queue.
+    /// The messages and consumers of a queue; `None` if there is no such queue.
     ///
     /// # Errors
     /// The broker refuses, there is no connection to ask on, or the queue does not answer.
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError>;
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError>;
 
-    /// Whether messages can be published and consumed right now.
+    /// The ability to publish and to consume right now.
     fn health(&self) -> TransportHealth;
 
     /// The queues that are to be consumed and are not right now, each with the reason: lost with a
@@ -63,48 +96,6 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
     /// Lets what was published be confirmed, within the bound, and ends the connections.
     async fn close(&self, within: Duration);
-}
-
-/// A queue to consume, how many deliveries to hold, and what to bind it to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Source {
-    /// The queue.
-    pub queue: QueueSpec,
-    /// Deliveries handed over before the first is settled; at least 1.
-    pub prefetch: u16,
-    /// Topic exchange and routing keys the queue is bound to; empty for a queue of requests.
-    pub bindings: Vec<Binding>,
-}
-
-/// A binding of a queue to a durable topic exchange, which is declared along with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binding {
-    /// The exchange.
-    pub exchange: String,
-    /// The routing key, or a topic pattern with `*` and `#`.
-    pub routing_key: String,
-}
-
-/// A durable queue as it is to be declared.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueSpec {
-    /// Its name on the broker.
-    pub name: String,
-    /// Its kind.
-    pub queue_type: QueueType,
-    /// Messages it holds before further ones are refused (`x-max-length` with
-    /// `x-overflow: reject-publish`). `None` means without limit.
-    pub length_max: Option<u32>,
-}
-
-/// A queue at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueState {
-    /// Messages that wait for a consumer with room. Those that were delivered and are not settled
-    /// yet do not count.
-    pub waiting: u64,
-    /// Consumers, of all programs.
-    pub consumers: u64,
 }
 
 /// Deliveries of one queue.
@@ -129,13 +120,13 @@ pub struct Delivery {
     /// The broker may have delivered it before.
     pub redelivered: bool,
     /// When it reached this process. Its time to live is counted from here on: it may wait for
-    /// room before it is handed out.
+    /// a permit before it is handed out.
     pub received: Instant,
     /// Settles it exactly once; dropped unsettled, it gives the message back to the queue.
     pub settler: Settler,
 }
 
-/// Whether a transport can do its work.
+/// The ability of a transport to do its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransportHealth {

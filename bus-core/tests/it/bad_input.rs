@@ -6,7 +6,7 @@ use replybus::{
     Bus, CallId, limits,
     message::{Message, Properties},
     reply::memory::MemoryReplies,
-    transport::{Outgoing, Transport, Verdict, memory::MemoryTransport},
+    transport::{Outgoing, Transport, Verdict, memory::MemoryBroker},
     wire::ReplyFrame,
 };
 use std::{sync::Arc, time::Duration};
@@ -21,10 +21,10 @@ struct Site {
 }
 
 async fn site() -> Site {
-    let transport: Arc<dyn Transport> = MemoryTransport::new();
+    let transport: Arc<dyn Transport> = Arc::new(MemoryBroker::new().connect());
     let replies = MemoryReplies::new();
     let bus = Bus::builder()
-        .open(Arc::clone(&transport), replies.clone())
+        .connect(Arc::clone(&transport), replies.clone())
         .await
         .unwrap();
     let ledger = Ledger::new();

@@ -4,7 +4,7 @@ use crate::{
 };
 use replybus::{
     Bus, Context, FailureKind, limits, queue_handler, server::Serving,
-    transport::memory::MemoryTransport,
+    transport::memory::MemoryBroker,
 };
 use std::{
     future::IntoFuture,
@@ -183,7 +183,7 @@ async fn what_panicked_may_be_tried_again_at_once() {
 async fn faulty_bank() -> (Bus, Arc<Faults>, Ledger, AccountsClient, Serving) {
     let faults = Arc::new(Faults::default());
     let builder = Bus::builder();
-    let bus = builder.open(MemoryTransport::new(), FaultyReplies::new(&faults));
+    let bus = builder.connect(MemoryBroker::new(), FaultyReplies::new(&faults));
     let (bus, ledger) = (bus.await.unwrap(), Ledger::new());
     let service = bus.serve(AccountsServer::new(ledger.clone()));
     let serving = service.drain_within(Duration::ZERO).await.unwrap();

@@ -9,8 +9,7 @@ use replybus::{
     queue_handler,
     reply::memory::MemoryReplies,
     transport::{
-        Deliveries, Outgoing, QueueSpec, Settled, Source, Transport, Verdict,
-        memory::MemoryTransport,
+        Deliveries, Outgoing, QueueSpec, Settled, Source, Transport, Verdict, memory::MemoryBroker,
     },
 };
 use std::{future::IntoFuture, sync::Arc, time::Duration};
@@ -29,9 +28,9 @@ impl Refusing for Refuses {
 }
 
 pub(crate) async fn bus() -> (Bus, Arc<dyn Transport>) {
-    let transport: Arc<dyn Transport> = MemoryTransport::new();
+    let transport: Arc<dyn Transport> = Arc::new(MemoryBroker::new().connect());
     let bus = Bus::builder()
-        .open(Arc::clone(&transport), MemoryReplies::new())
+        .connect(Arc::clone(&transport), MemoryReplies::new())
         .await
         .unwrap();
     (bus, transport)

@@ -77,10 +77,10 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_queue_whose_name_is_too_long_with_its_namespace_is_not_sent_to() {
-    use replybus::{reply::memory::MemoryReplies, transport::memory::MemoryTransport};
+    use replybus::{reply::memory::MemoryReplies, transport::memory::MemoryBroker};
     let bus = Bus::builder()
         .namespace("n".repeat(64))
-        .open(MemoryTransport::new(), MemoryReplies::new())
+        .connect(MemoryBroker::new(), MemoryReplies::new())
         .await
         .unwrap();
     let client = AccountsClient::new(&bus).on_queue("q".repeat(191));

@@ -7,7 +7,7 @@ use crate::{
 };
 use replybus::{
     Bus, Context, Event,
-    transport::{Transport, memory::MemoryTransport},
+    transport::{Transport, memory::MemoryBroker},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -64,10 +64,10 @@ async fn an_error_after_the_drain_is_no_outcome() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_lost_its_claim_decides_nothing() {
-    let transport: Arc<dyn Transport> = MemoryTransport::new();
+    let transport: Arc<dyn Transport> = Arc::new(MemoryBroker::new().connect());
     let faults = Arc::new(Faults::default());
     let bus = Bus::builder()
-        .open(Arc::clone(&transport), FaultyReplies::new(&faults))
+        .connect(Arc::clone(&transport), FaultyReplies::new(&faults))
         .await
         .unwrap();
     faults.taken_over.store(true, Ordering::SeqCst);

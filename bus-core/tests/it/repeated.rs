@@ -21,7 +21,7 @@ use tower::{ServiceExt, layer::layer_fn, service_fn};
 async fn unsure() -> (Bus, Arc<Unsure>, Ledger, AccountsClient, Serving) {
     let transport = Unsure::new();
     let bus = Bus::builder()
-        .open(Arc::<Unsure>::clone(&transport), MemoryReplies::new())
+        .connect(Arc::<Unsure>::clone(&transport), MemoryReplies::new())
         .await
         .unwrap();
     let ledger = Ledger::new();
@@ -98,7 +98,7 @@ async fn a_ticket_of_one_copy_believes_its_reply_and_so_does_one_that_says_nothi
 async fn further_copies_are_marked() {
     let transport = Unsure::new();
     let bus = Bus::builder()
-        .open(Arc::<Unsure>::clone(&transport), MemoryReplies::new())
+        .connect(Arc::<Unsure>::clone(&transport), MemoryReplies::new())
         .await
         .unwrap();
     let source = Source {

@@ -14,7 +14,7 @@ use replybus::{
     message::{Message, Properties},
     reply::{Claim, Claimed, ReplyBackend, ReplyStore, memory::MemoryReplies},
     server::{Answer, Request, ServerService},
-    transport::{Outgoing, QueueSpec, Source, Transport, Verdict, memory::MemoryTransport},
+    transport::{Outgoing, QueueSpec, Source, Transport, Verdict, memory::MemoryBroker},
     wire::ReplyFrame,
 };
 use sha2::{Digest, Sha256};
@@ -45,10 +45,10 @@ struct Site {
 
 impl Site {
     async fn new() -> Self {
-        let transport: Arc<dyn Transport> = MemoryTransport::new();
+        let transport: Arc<dyn Transport> = Arc::new(MemoryBroker::new().connect());
         let replies = MemoryReplies::new();
         let builder = Bus::builder();
-        let bus = builder.open(Arc::clone(&transport), replies.clone());
+        let bus = builder.connect(Arc::clone(&transport), replies.clone());
         let store = Box::new(replies).open("", Arc::new(Nobody));
         Self {
             bus: bus.await.unwrap(),

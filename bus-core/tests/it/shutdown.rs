@@ -1,7 +1,7 @@
 use crate::bank::{AccountsClient, AccountsServer, Ledger, bank};
 use replybus::{
     Bus, Context, FailureKind, Never, queue_handler, reply::memory::MemoryReplies,
-    transport::memory::MemoryTransport,
+    transport::memory::MemoryBroker,
 };
 use std::{future::IntoFuture, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -152,12 +152,9 @@ impl Relay for Relaying {
 
 /// A bus that relays to another bus, where the accounts are.
 async fn relaying() -> (Bus, Bus, Relaying) {
-    let (transport, replies) = (MemoryTransport::new(), MemoryReplies::new());
-    let far = Bus::builder()
-        .open(transport.connect(), replies.clone())
-        .await
-        .unwrap();
-    let near = Bus::builder().open(transport, replies).await.unwrap();
+    let (broker, replies) = (MemoryBroker::new(), MemoryReplies::new());
+    let far = Bus::connect(broker.clone(), replies.clone()).await.unwrap();
+    let near = Bus::connect(broker, replies).await.unwrap();
     let relaying = Relaying {
         accounts: AccountsClient::new(&near),
         ledger: Ledger::new(),

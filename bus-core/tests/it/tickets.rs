@@ -1,7 +1,6 @@
 use crate::bank::{AccountsClient, AccountsServer, Ledger, Refused, bank};
 use replybus::{
-    Bus, FailureKind, Ticket, limits, reply::memory::MemoryReplies,
-    transport::memory::MemoryTransport,
+    Bus, FailureKind, Ticket, limits, reply::memory::MemoryReplies, transport::memory::MemoryBroker,
 };
 use std::time::Duration;
 
@@ -9,12 +8,11 @@ type Posted = Result<u32, Refused>;
 
 #[tokio::test(start_paused = true)]
 async fn any_holder_of_a_ticket_gets_the_reply_as_often_as_wanted() {
-    let transport = MemoryTransport::new();
-    let replies = MemoryReplies::new();
-    let open = |transport| Bus::builder().open(transport, replies.clone());
-    let server = open(transport.clone()).await.unwrap();
-    let submitter = open(transport.connect()).await.unwrap();
-    let collector = open(transport.connect()).await.unwrap();
+    let (broker, replies) = (MemoryBroker::new(), MemoryReplies::new());
+    let connect = || Bus::connect(broker.clone(), replies.clone());
+    let server = connect().await.unwrap();
+    let submitter = connect().await.unwrap();
+    let collector = connect().await.unwrap();
     let _serving = server
         .serve(AccountsServer::new(Ledger::new()))
         .await

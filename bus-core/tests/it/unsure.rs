@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use replybus::{
     SetupError,
     transport::{
-        Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source, Transport,
-        TransportHealth, Verdict, memory::MemoryTransport,
+        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source,
+        Transport, TransportHealth, Verdict,
+        memory::{MemoryBroker, MemoryTransport},
     },
 };
 use std::{
@@ -18,7 +19,7 @@ use tokio::sync::Semaphore;
 /// Stores what is published, and gives no verdict about requests but by [`say`](Self::say).
 #[derive(Debug)]
 pub(crate) struct Unsure {
-    inner: Arc<MemoryTransport>,
+    inner: MemoryTransport,
     asked: Mutex<VecDeque<Slip>>,
     published: Semaphore,
 }
@@ -26,7 +27,7 @@ pub(crate) struct Unsure {
 impl Unsure {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            inner: MemoryTransport::new(),
+            inner: MemoryBroker::new().connect(),
             asked: Mutex::default(),
             published: Semaphore::new(0),
         })
@@ -66,7 +67,7 @@ impl Transport for Unsure {
         self.inner.declare(queue).await
     }
 
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError> {
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
         self.inner.inspect(queue).await
     }
 

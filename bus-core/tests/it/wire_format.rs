@@ -6,16 +6,16 @@ use replybus::{
     contract::QueueType,
     message::Message,
     reply::memory::MemoryReplies,
-    transport::{QueueSpec, Settled, Source, Transport, memory::MemoryTransport},
+    transport::{QueueSpec, Settled, Source, Transport, memory::MemoryBroker},
 };
 use std::{future::IntoFuture, sync::Arc, time::Duration};
 
 /// The requests a client sends, caught where a service would take them.
 async fn caught(content_type: ContentType) -> (Message, Message, Message) {
-    let transport: Arc<dyn Transport> = MemoryTransport::new();
+    let transport: Arc<dyn Transport> = Arc::new(MemoryBroker::new().connect());
     let bus = Bus::builder()
         .app_id("teller")
-        .open(Arc::clone(&transport), MemoryReplies::new())
+        .connect(Arc::clone(&transport), MemoryReplies::new())
         .await
         .unwrap();
     let source = Source {

@@ -119,8 +119,7 @@ impl Bank {
         (settings.amqp_url, settings.redis_url) = (None, None);
         let mut platform = Platform::connect("test", settings).await.unwrap();
         let broker = ScriptedBroker::new();
-        let transport: Arc<ScriptedBroker> = Arc::clone(&broker);
-        let bus = Bus::builder().open(transport, MemoryReplies::new()).await;
+        let bus = Bus::connect(Arc::clone(&broker), MemoryReplies::new()).await;
         platform.bus = bus.unwrap();
         // A group that is away: events have somewhere to go.
         let away = platform

@@ -5,8 +5,9 @@ use contracts::TransactionCompleted;
 use replybus::{
     Event as _, SetupError,
     transport::{
-        Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source, Transport,
-        TransportHealth, Verdict, memory::MemoryTransport,
+        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source,
+        Transport, TransportHealth, Verdict,
+        memory::{MemoryBroker, MemoryTransport},
     },
 };
 use std::{
@@ -28,7 +29,7 @@ pub(crate) enum Events {
 
 #[derive(Debug)]
 pub(crate) struct ScriptedBroker {
-    inner: Arc<MemoryTransport>,
+    inner: MemoryTransport,
     events: Mutex<Events>,
     /// The ids of all that was taken, in order.
     taken: watch::Sender<Vec<String>>,
@@ -41,7 +42,7 @@ pub(crate) struct ScriptedBroker {
 impl ScriptedBroker {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
-            inner: MemoryTransport::new(),
+            inner: MemoryBroker::new().connect(),
             events: Mutex::new(Events::Confirmed),
             taken: watch::Sender::default(),
             refused: watch::Sender::default(),
@@ -103,7 +104,7 @@ impl Transport for ScriptedBroker {
         self.inner.declare(queue).await
     }
 
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError> {
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
         self.inner.inspect(queue).await
     }
 

@@ -1,6 +1,6 @@
 //! Requests and events over RabbitMQ.
 //!
-//! [`Amqp`] is the builder; what it connects is a [`Transport`]. It keeps two connections, one to
+//! [`Amqp`] says where the broker is; what it connects is a [`Transport`]. It keeps two connections, one to
 //! publish and one to consume, because RabbitMQ stops reading a connection that publishes while it
 //! is short of memory or disk, and with it every ack. Each is dropped and made anew on any sign that
 //! it is lost, for ever: lost connections are seen by callers as [`Verdict::Lost`], by consumers as
@@ -25,8 +25,9 @@ use self::{
     connect::{Address, Broker},
     transport::AmqpTransport,
 };
-use super::Transport;
+use super::{Transport, TransportBackend};
 use crate::{error::SetupError, limits};
+use async_trait::async_trait;
 use std::{fmt, sync::Arc, time::Duration};
 
 /// The address of RabbitMQ, and the settings of the connections to it.
@@ -128,7 +129,7 @@ impl Amqp {
         self
     }
 
-    /// Connects, trying again while the broker can't be reached. From then on lost connections
+    /// Connects without a bus, trying again while the broker can't be reached. From then on lost connections
     /// are made anew for ever.
     ///
     /// # Errors
@@ -182,6 +183,13 @@ impl Amqp {
             tls: self.tls,
         };
         Ok((broker, self.confirm_timeout))
+    }
+}
+
+#[async_trait]
+impl TransportBackend for Amqp {
+    async fn open(self: Box<Self>) -> Result<Arc<dyn Transport>, SetupError> {
+        self.connect().await
     }
 }
 

@@ -10,7 +10,8 @@ use crate::{
     error::SetupError,
     limits::CONNECT_TIMEOUT,
     transport::{
-        Deliveries, Outgoing, QueueSpec, QueueState, Receipt, Source, Transport, TransportHealth,
+        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Source, Transport,
+        TransportHealth,
     },
 };
 use async_trait::async_trait;
@@ -96,8 +97,8 @@ impl Transport for AmqpTransport {
             .await
     }
 
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, SetupError> {
-        let unreachable = |source: Failure| SetupError::Unreachable {
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
+        let unreachable = |source: Failure| InspectError::Unreachable {
             server: "RabbitMQ",
             address: self.consumers.address.to_string(),
             source: source.into(),
@@ -106,10 +107,7 @@ impl Transport for AmqpTransport {
         let live = match self.consumers.link.state() {
             LinkState::Up(live) => live,
             LinkState::Down(reason) => return Err(unreachable(Failure::transient(&*reason))),
-            LinkState::Closed => return Err(SetupError::Closed),
-        };
-        let no_answer = || SetupError::NoAnswer {
-            queue: format!("queue \"{queue}\""),
+            LinkState::Closed => return Err(InspectError::Closed),
         };
         let permits = Arc::clone(&self.inspections);
         let asked = queue.to_owned();
@@ -126,11 +124,16 @@ impl Transport for AmqpTransport {
         };
         match timeout(CONNECT_TIMEOUT, asking).await {
             Ok(Ok(state)) => state.map_err(|error| match error {
-                DeclareError::Setup(error) => error,
+                DeclareError::Setup(error) => InspectError::Refused {
+                    queue: queue.to_owned(),
+                    reason: error.to_string(),
+                },
                 DeclareError::Link(failure) => unreachable(failure),
             }),
-            Ok(Err(_)) => Err(SetupError::Closed), // The runtime ends.
-            Err(_) => Err(no_answer()),
+            Ok(Err(_)) => Err(InspectError::Closed), // The runtime ends.
+            Err(_) => Err(InspectError::NoAnswer {
+                queue: queue.to_owned(),
+            }),
         }
     }
 

@@ -1,9 +1,14 @@
 use super::*;
 use crate::{
     contract::QueueType,
-    transport::{Delivery, Settled, Withdrawn},
+    message::Message,
+    transport::{
+        Binding, Deliveries, Delivery, Outgoing, QueueSpec, Settled, Source, Transport,
+        TransportHealth, Verdict, Withdrawn,
+    },
 };
-use std::future::Future;
+use std::{future::Future, time::Duration};
+use tokio::time::Instant;
 
 fn spec(name: &str) -> QueueSpec {
     QueueSpec {
@@ -42,6 +47,10 @@ fn within(ttl: Duration, outgoing: Outgoing) -> Outgoing {
     }
 }
 
+fn ready(broker: &MemoryBroker, queue: &str) -> usize {
+    broker.topology().queue(queue).unwrap().ready()
+}
+
 async fn publish(transport: &MemoryTransport, outgoing: Outgoing) -> Verdict {
     transport.publish(outgoing).verdict().await
 }
@@ -67,7 +76,7 @@ async fn now<F: Future>(future: F) -> Option<F::Output> {
 
 #[tokio::test]
 async fn consumers_get_their_turn_and_no_more_than_their_prefetch() {
-    let transport = MemoryTransport::new();
+    let transport = MemoryBroker::new().connect();
     let mut one = transport.consume(source("q", 2)).await.unwrap();
     let mut two = transport.consume(source("q", 3)).await.unwrap();
     for body in ["1", "2", "3", "4", "5", "6"] {
@@ -81,7 +90,7 @@ async fn consumers_get_their_turn_and_no_more_than_their_prefetch() {
 
 #[tokio::test]
 async fn a_full_consumer_gets_the_next_one_when_it_settles() {
-    let transport = MemoryTransport::new();
+    let transport = MemoryBroker::new().connect();
     let mut deliveries = transport.consume(source("q", 1)).await.unwrap();
     publish(&transport, text("", "q", "1")).await;
     publish(&transport, text("", "q", "2")).await;
@@ -93,7 +102,8 @@ async fn a_full_consumer_gets_the_next_one_when_it_settles() {
 
 #[tokio::test]
 async fn what_is_given_back_returns_to_its_place() {
-    let transport = MemoryTransport::new();
+    let broker = MemoryBroker::new();
+    let transport = broker.connect();
     let mut deliveries = transport.consume(source("q", 3)).await.unwrap();
     for body in ["1", "2", "3", "4"] {
         publish(&transport, text("", "q", body)).await;
@@ -107,7 +117,7 @@ async fn what_is_given_back_returns_to_its_place() {
     drop(one);
 
     // The second consumer is attached when all three are back.
-    while transport.broker.topology().queues["q"].ready() < 4 {
+    while ready(&broker, "q") < 4 {
         tokio::task::yield_now().await;
     }
     let mut again = transport.consume(source("q", 9)).await.unwrap();
@@ -120,7 +130,7 @@ async fn what_is_given_back_returns_to_its_place() {
 
 #[tokio::test(start_paused = true)]
 async fn expired_messages_are_never_delivered() {
-    let transport = MemoryTransport::new();
+    let transport = MemoryBroker::new().connect();
     transport.declare(spec("q")).await.unwrap();
     let second = Duration::from_secs(1);
     publish(&transport, within(second, text("", "q", "short"))).await;
@@ -136,7 +146,7 @@ async fn expired_messages_are_never_delivered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_given_back_keeps_its_deadline() {
-    let transport = MemoryTransport::new();
+    let transport = MemoryBroker::new().connect();
     let mut deliveries = transport.consume(source("q", 9)).await.unwrap();
     let second = Duration::from_secs(1);
     publish(&transport, within(second, text("", "q", "short"))).await;
@@ -149,7 +159,7 @@ async fn a_message_given_back_keeps_its_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn expired_messages_take_no_room() {
-    let transport = MemoryTransport::new();
+    let transport = MemoryBroker::new().connect();
     let mut limited = spec("q");
     limited.length_max = Some(1);
     transport.declare(limited).await.unwrap();
@@ -163,17 +173,18 @@ async fn expired_messages_take_no_room() {
 
 #[tokio::test]
 async fn a_deadline_in_the_past_is_not_written() {
-    let transport = MemoryTransport::new();
+    let broker = MemoryBroker::new();
+    let transport = broker.connect();
     transport.declare(spec("q")).await.unwrap();
     let receipt = &mut transport.publish(within(Duration::ZERO, text("", "q", "late")));
     assert_eq!(receipt.verdict().await, Verdict::NotWritten);
     assert_eq!(receipt.withdraw(), Withdrawn::Surely);
-    assert_eq!(transport.broker.topology().queues["q"].ready(), 0);
+    assert_eq!(ready(&broker, "q"), 0);
 }
 
 #[tokio::test]
 async fn a_queue_bound_twice_gets_an_event_once() {
-    let transport = MemoryTransport::new();
+    let transport = MemoryBroker::new().connect();
     let mut events = source("events", 9);
     for routing_key in ["transaction.*", "#"] {
         events.bindings.push(Binding {
@@ -190,8 +201,8 @@ async fn a_queue_bound_twice_gets_an_event_once() {
 
 #[tokio::test]
 async fn connections_are_closed_one_by_one() {
-    let here = MemoryTransport::new();
-    let there = here.connect();
+    let broker = MemoryBroker::new();
+    let (here, there) = (broker.connect(), broker.connect());
     let mut ours = here.consume(source("q", 9)).await.unwrap();
     publish(&there, text("", "q", "1")).await;
     let unsettled = ours.next().await.unwrap();
@@ -218,7 +229,7 @@ async fn connections_are_closed_one_by_one() {
 
 #[test]
 fn a_runtime_that_ends_gives_back_what_its_consumers_held() {
-    let transport = MemoryTransport::new();
+    let transport = MemoryBroker::new().connect();
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .build()
@@ -242,7 +253,7 @@ fn a_runtime_that_ends_gives_back_what_its_consumers_held() {
 async fn nothing_is_lost_or_doubled_under_load() {
     const PUBLISHERS: usize = 4;
     const EACH: usize = 2_000;
-    let transport = MemoryTransport::new();
+    let transport = Arc::new(MemoryBroker::new().connect());
     transport.declare(spec("q")).await.unwrap();
     let (done, mut settled) = tokio::sync::mpsc::unbounded_channel();
     let mut tasks = tokio::task::JoinSet::new();

@@ -7,7 +7,7 @@ use replybus::{
     message::Message,
     transport::{
         Binding, Deliveries, Delivery, Outgoing, QueueSpec, Settled, Source, Transport, Verdict,
-        amqp::Amqp, memory::MemoryTransport,
+        amqp::Amqp, memory::MemoryBroker,
     },
 };
 use replybus_testkit::{
@@ -32,15 +32,15 @@ pub(crate) trait Broker: Send + Sync {
 
 /// The broker inside this process.
 pub(crate) async fn memory() -> Option<Box<dyn Broker>> {
-    Some(Box::new(Memory(MemoryTransport::new())))
+    Some(Box::new(Memory(MemoryBroker::new())))
 }
 
-struct Memory(Arc<MemoryTransport>);
+struct Memory(MemoryBroker);
 
 #[async_trait]
 impl Broker for Memory {
     async fn connect(&self) -> Arc<dyn Transport> {
-        self.0.connect()
+        Arc::new(self.0.connect())
     }
 
     async fn delete(&self, _queues: &[String], _exchanges: &[String]) {}
