@@ -2,8 +2,7 @@
 
 use super::BoxError;
 
-/// A start that failed, of which nothing was left half-started; or the end of something that was
-/// started and has stopped by itself.
+/// A start that failed, of which nothing was left half-started.
 ///
 /// ```
 /// use replybus::{Bus, Never, SetupError, queue_handler};
@@ -81,14 +80,6 @@ pub enum SetupError {
     NoAnswer {
         /// The queue.
         queue: String,
-    },
-    /// A service or subscription that was up stopped by itself.
-    #[error("it has stopped by itself")]
-    #[non_exhaustive]
-    Stopped {
-        /// The cause: a layer of the service, or the loop that takes deliveries.
-        #[source]
-        source: BoxError,
     },
     /// The bus was closed.
     #[error("the bus is closed")]

@@ -189,6 +189,7 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
         tracing::info!(group = self.group, event = E::ROUTING_KEY, "subscribed");
         let room = Arc::new(Semaphore::new(usize::from(self.concurrency)));
         Ok(Intake {
+            name: format!("group {}", self.group),
             deliveries,
             cancel,
             drain_within: self.drain_within,

@@ -1,7 +1,7 @@
 //! The one loop that takes deliveries, and the handle that ends it.
 
 use crate::{
-    error::{BoxError, SetupError},
+    error::BoxError,
     transport::{Deliveries, Delivery},
 };
 use std::{future::Future, time::Duration};
@@ -13,6 +13,8 @@ use tokio_util::{
 
 /// A stream of deliveries, and what ends it.
 pub(crate) struct Intake {
+    /// The service or group, for errors and logs.
+    pub(crate) name: String,
     pub(crate) deliveries: Box<dyn Deliveries>,
     /// Fired when the time to drain is up: what still runs is no longer waited for.
     pub(crate) cancel: CancellationToken,
@@ -39,9 +41,10 @@ impl Intake {
         Deliver: Future<Output = ()> + Send + 'static,
     {
         let stop = CancellationToken::new();
-        let tasks = self.tasks.clone();
+        let (name, tasks) = (self.name.clone(), self.tasks.clone());
         let task = tasks.spawn(self.run(stop.clone(), ready, deliver));
         Serving {
+            name,
             stop: stop.drop_guard(),
             task,
         }
@@ -52,7 +55,7 @@ impl Intake {
         stop: CancellationToken,
         ready: impl Fn() -> Ready + Send + Sync,
         deliver: impl Fn(R, Delivery) -> Deliver + Send + Sync,
-    ) -> Result<Drained, SetupError>
+    ) -> Result<Drained, ServingError>
     where
         R: Send + 'static,
         Ready: Future<Output = Result<R, BoxError>> + Send + 'static,
@@ -64,12 +67,17 @@ impl Intake {
                 let room = match ready().await {
                     Ok(room) => room,
                     Err(error) => {
-                        tracing::error!(%error, "a layer of the server can't take requests");
-                        return SetupError::Stopped { source: error };
+                        let name = self.name.clone();
+                        tracing::error!(name, %error, "a layer of the server can't take requests");
+                        return ServingError::Stopped {
+                            name,
+                            source: error,
+                        };
                     }
                 };
                 let Some(delivery) = self.deliveries.next().await else {
-                    return SetupError::Closed;
+                    let name = self.name.clone();
+                    return ServingError::Disconnected { name };
                 };
                 let cancel = self.cancel.clone();
                 // Boxed: a task's future is moved several times before it runs.
@@ -107,20 +115,43 @@ impl Intake {
     }
 }
 
-/// What a shutdown left.
+/// The end of a shutdown: all that was running is done, or given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Drained {
     /// Deliveries that were not done when the time was up. Their messages went back to the queue;
     /// commands among them go on in the background for as long as the process lives.
     pub given_back: usize,
 }
 
+/// A service or subscription that was up stopped by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServingError {
+    /// A layer failed for good, or the loop that takes deliveries did.
+    #[error("{name} has stopped by itself")]
+    Stopped {
+        /// The service or group.
+        name: String,
+        /// The failure.
+        #[source]
+        source: BoxError,
+    },
+    /// The transport was closed, and not by its bus.
+    #[error("{name} has no transport any more")]
+    Disconnected {
+        /// The service or group.
+        name: String,
+    },
+}
+
 /// A service that is being served, or a subscription. Dropped, it is shut down in the background.
 #[derive(Debug)]
 #[must_use = "dropped, the service stops"]
 pub struct Serving {
+    name: String,
     stop: DropGuard,
-    task: JoinHandle<Result<Drained, SetupError>>,
+    task: JoinHandle<Result<Drained, ServingError>>,
 }
 
 impl Serving {
@@ -128,12 +159,16 @@ impl Serving {
     /// handlers finish within the bound, gives the rest back to the queue.
     ///
     /// # Errors
-    /// It stopped by itself: a layer failed for good ([`SetupError::Stopped`]).
+    /// It stopped by itself: a layer failed for good ([`ServingError::Stopped`]).
     ///
     /// # Cancel safety
     /// Dropped, it shuts down in the background.
-    pub async fn run_until<F: Future>(self, shutdown: F) -> Result<Drained, SetupError> {
-        let Self { stop, mut task } = self;
+    pub async fn run_until<F: Future>(self, shutdown: F) -> Result<Drained, ServingError> {
+        let Self {
+            name,
+            stop,
+            mut task,
+        } = self;
         tokio::select! {
             _ = shutdown => {
                 drop(stop);
@@ -142,7 +177,8 @@ impl Serving {
             ended = &mut task => ended,
         }
         .unwrap_or_else(|panic| {
-            Err(SetupError::Stopped {
+            Err(ServingError::Stopped {
+                name,
                 source: panic.into(),
             })
         })
@@ -155,7 +191,7 @@ impl Serving {
     ///
     /// # Cancel safety
     /// Dropped, it goes on in the background.
-    pub async fn shutdown(self) -> Result<Drained, SetupError> {
+    pub async fn shutdown(self) -> Result<Drained, ServingError> {
         self.run_until(std::future::ready(())).await
     }
 }

@@ -13,7 +13,7 @@ mod serve;
 pub(crate) mod service;
 pub(crate) mod settlement;
 
-pub use intake::{Drained, Serving};
+pub use intake::{Drained, Serving, ServingError};
 pub use pipeline::{ServerLayer, ServerService};
 pub use request::Request;
 pub use serve::Serve;

@@ -196,6 +196,7 @@ impl Serve {
         let deliveries = transport.consume(source).await?;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
         Ok(Intake {
+            name: format!("service {}", contract.name),
             deliveries,
             cancel,
             drain_within: self.drain_within,

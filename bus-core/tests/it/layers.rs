@@ -3,10 +3,10 @@ use crate::{
     dead_letters,
 };
 use replybus::{
-    Bus, FailureKind, SetupError,
+    Bus, FailureKind,
     client::{CallRequest, ClientService},
     error::{BoxError, FaultCode},
-    server::{Answer, Request, ServerService},
+    server::{Answer, Request, ServerService, ServingError},
 };
 use std::{
     error::Error,
@@ -222,7 +222,8 @@ async fn a_layer_that_fails_for_good_ends_the_service_and_says_so() {
         .unwrap();
     let served = serving.run_until(std::future::pending::<()>()).await;
     let error = served.unwrap_err();
-    assert!(matches!(error, SetupError::Stopped { .. }), "{error}");
+    assert!(matches!(error, ServingError::Stopped { .. }), "{error}");
+    assert!(error.to_string().contains("Accounts"), "{error}");
     assert_eq!(error.source().unwrap().to_string(), "broken");
 }
 
