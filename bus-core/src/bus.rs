@@ -4,10 +4,8 @@ use crate::{
     client::waiters::Waiters,
     contract::check_name,
     error::SetupError,
-    event::{Emit, Event, Subscribe, SubscribeHandler},
     limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
     reply::{Arrivals, ReplyBackend, ReplyStore, StoreHealth, memory::MemoryReplies},
-    server::{Serve, Service},
     transport::{
         InspectError, QueueState, Transport, TransportBackend, TransportHealth,
         memory::MemoryBroker,
@@ -96,28 +94,6 @@ impl Bus {
             tasks: TaskTracker::new(),
             namespace: builder.namespace,
         }))
-    }
-
-    /// Serves a service: options, then `.await` for the running service.
-    pub fn serve(&self, service: impl Service) -> Serve {
-        Serve::new(self, Arc::new(service))
-    }
-
-    /// Emits an event: options, then `.await` for the broker's word that it has it.
-    pub fn emit<E: Event>(&self, event: &E) -> Emit {
-        Emit::new(self, event)
-    }
-
-    /// Subscribes a group to an event: options, then `.await` for the running subscription.
-    ///
-    /// The group is a queue of that name: each event is delivered to one member of each group. One
-    /// group takes one type of event.
-    pub fn subscribe<E, H>(&self, group: impl Into<String>, handler: H) -> Subscribe<E, H>
-    where
-        E: Event,
-        H: SubscribeHandler<E>,
-    {
-        Subscribe::new(self, group.into(), handler)
     }
 
     /// The state of the bus: its connections, its queues, its calls.

@@ -87,6 +87,7 @@ pub mod limits;
 pub mod __private;
 mod bus;
 mod call_id;
+mod work;
 
 pub use bus::{Bus, BusBuilder, Health};
 pub use call_id::{CallId, InvalidCallId};

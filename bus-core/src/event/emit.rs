@@ -20,6 +20,13 @@ use std::{
 };
 use tokio::time::{Instant, timeout_at};
 
+impl Bus {
+    /// Emits an event: options, then `.await` for the broker's word that it has it.
+    pub fn emit<E: Event>(&self, event: &E) -> Emit {
+        Emit::new(self, event)
+    }
+}
+
 /// An event about to be emitted: set options, then await it for the broker's word.
 ///
 /// It carries the trace of the call that is being served, and nothing else of it: an event is a
@@ -80,7 +87,7 @@ pub enum EmitError {
 }
 
 impl Emit {
-    pub(crate) fn new<E: Event>(bus: &Bus, event: &E) -> Self {
+    fn new<E: Event>(bus: &Bus, event: &E) -> Self {
         Self {
             bus: bus.clone(),
             routing_key: E::ROUTING_KEY,

@@ -1,11 +1,14 @@
 //! Facts that others may want to know: emitted to a topic exchange, delivered once to each group
 //! that subscribed.
 
+mod delivery;
 mod emit;
+mod handler;
 mod subscribe;
 
 pub use emit::{Emit, EmitError};
-pub use subscribe::{EventOutcome, Subscribe, SubscribeHandler};
+pub use handler::{EventOutcome, SubscribeHandler};
+pub use subscribe::Subscribe;
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -15,7 +18,7 @@ use serde::{Serialize, de::DeserializeOwned};
     note = "derive it: `#[derive(Event, Serialize, Deserialize)] #[event(\"something.happened\")]`"
 )]
 pub trait Event: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// What happened, as dotted words.
+    /// The event's name, as dotted words.
     const ROUTING_KEY: &'static str;
     /// The durable topic exchange it goes to.
     const EXCHANGE: &'static str;

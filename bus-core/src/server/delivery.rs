@@ -1,14 +1,10 @@
 //! The way of one delivery through the server: read, run, reply, keep, settle.
 
 use super::{
-    command::{End, Finished, Held, Run, RunState},
-    dead_letter::DeadLetters,
-    envelope::{Envelope, expired, is_repeated},
-    pipeline::answer_of,
+    admission::{Admitted, Slot},
+    layer::answer_of,
     request::Request,
-    room::{Admitted, Place},
-    service::{Answer, Payload},
-    settlement::{Kind, Outcome, Settlement, settle},
+    service::Payload,
 };
 use crate::{
     contract::{MethodKind, ServiceContract},
@@ -17,31 +13,28 @@ use crate::{
     message::Message,
     reply::{Reply, ReplyStore, ReplyTarget},
     transport::{Delivery, Settled},
+    work::{
+        Answer, AnswerClass, DeadLetters, DeliveryKind, Envelope, FinishedRun, HeldClaim, Permit,
+        Run, RunEnd, RunState, Settlement, expired, is_repeated, settle, store_until,
+    },
 };
-use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, sleep},
-};
+use std::sync::Arc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::Instrument;
 
-/// First and longest pause before a reply is stored again.
-const STORE_AGAIN_MIN: Duration = Duration::from_millis(50);
-const STORE_AGAIN_MAX: Duration = Duration::from_secs(1);
-
-/// What all deliveries of one service share.
-pub(super) struct Deliverer {
+/// Takes the deliveries of one service to their end.
+pub(super) struct RequestProcessor {
     pub(super) contract: &'static ServiceContract,
     pub(super) store: Arc<dyn ReplyStore>,
     pub(super) dead_letters: DeadLetters,
     pub(super) cancel: CancellationToken,
 }
 
-impl Deliverer {
+impl RequestProcessor {
     /// Takes one delivery to its end.
-    pub(super) async fn deliver(&self, place: Place, delivery: Delivery) {
+    pub(super) async fn process(&self, slot: Slot, delivery: Delivery) {
         let Delivery {
             message,
             redelivered,
@@ -54,12 +47,12 @@ impl Deliverer {
         let (answer, permit) = match self.request(&mut envelope, &message, seen_before, &run) {
             Ok(request) => {
                 let span = span(&request, &envelope);
-                run_in(place, request, envelope.awaited())
+                run_in(slot, request, envelope.awaited())
                     .instrument(span)
                     .await
             }
             Err(fault) => {
-                drop(place);
+                drop(slot);
                 (fault.into(), None)
             }
         };
@@ -68,13 +61,13 @@ impl Deliverer {
                 drop(permit);
                 (end, None)
             }
-            // It goes on, and so does its share of the concurrency.
-            RunState::Abandoned(finished) => (End::Started, Some((finished, permit))),
+            // It goes on, and keeps its permit.
+            RunState::Abandoned(finished) => (RunEnd::Started, Some((finished, permit))),
         };
-        let mut came = Came::of(answer, end, seen_before, &envelope, &message);
-        self.count(&message, &came.answer, &envelope);
+        let mut conclusion = Conclusion::of(answer, end, seen_before, &envelope, &message);
+        self.count(&message, &conclusion.answer, &envelope);
         if !self
-            .answer(&mut came, &envelope, envelope.target.clone())
+            .answer(&mut conclusion, &envelope, envelope.target.clone())
             .await
         {
             // Dropping the settler gives the message back: another worker may reach the store.
@@ -83,35 +76,40 @@ impl Deliverer {
         if let Some((finished, permit)) = abandoned {
             // A layer gave up on a command. Its caller has an answer; what it came to is recorded,
             // and says what becomes of the message.
-            let Ok(Finished { answer, end }) = finished.await else {
+            let Ok(FinishedRun { answer, end }) = finished.await else {
                 // It was not started because this worker is told to stop.
                 return;
             };
             drop(permit);
-            came = Came::of(answer, end, seen_before, &envelope, &message);
-            if !Box::pin(self.answer(&mut came, &envelope, ReplyTarget::None)).await {
+            conclusion = Conclusion::of(answer, end, seen_before, &envelope, &message);
+            if !Box::pin(self.answer(&mut conclusion, &envelope, ReplyTarget::None)).await {
                 return;
             }
         }
-        if came.settlement.dead_letter {
+        if conclusion.settlement.dead_letter {
             // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
-            Box::pin(self.dead_letters.keep(message, &came.answer)).await;
+            Box::pin(self.dead_letters.keep(message, &conclusion.answer)).await;
         }
         settler.settle(Settled::Ack);
     }
 
     /// Stores the reply and the record, as far as there are such; `false` if the message must go
     /// back to the queue.
-    async fn answer(&self, came: &mut Came, envelope: &Envelope, target: ReplyTarget) -> bool {
-        let held = came.held.take();
-        let replies = came.settlement.reply && target != ReplyTarget::None;
+    async fn answer(
+        &self,
+        conclusion: &mut Conclusion,
+        envelope: &Envelope,
+        target: ReplyTarget,
+    ) -> bool {
+        let held = conclusion.held.take();
+        let replies = conclusion.settlement.reply && target != ReplyTarget::None;
         if !replies && held.is_none() {
             return true;
         }
         let reply = Reply {
             id: envelope.id,
             target,
-            frame: came.answer.encode(envelope.content_type),
+            frame: conclusion.answer.encode(envelope.content_type),
             ttl: REPLY_TTL,
             record: held.as_ref().map(|held| held.claim.clone()),
         };
@@ -205,13 +203,9 @@ impl Deliverer {
     }
 }
 
-/// Runs a request in its place. The permit is its share of the concurrency, if it was let in.
-async fn run_in(
-    place: Place,
-    request: Request,
-    awaited: bool,
-) -> (Answer, Option<OwnedSemaphorePermit>) {
-    match place.admit(awaited).await {
+/// Runs a request in its slot. There is a permit if it was admitted.
+async fn run_in(slot: Slot, request: Request, awaited: bool) -> (Answer, Option<Permit>) {
+    match slot.admit(awaited).await {
         Ok(Admitted {
             mut pipeline,
             permit,
@@ -224,18 +218,18 @@ async fn run_in(
     }
 }
 
-/// What came of a delivery, and what is to be done about it.
-struct Came {
+/// The conclusion of a delivery: its answer, and the steps to take.
+struct Conclusion {
     answer: Answer,
     /// The claim to record the answer under.
-    held: Option<Held>,
+    held: Option<HeldClaim>,
     settlement: Settlement,
 }
 
-impl Came {
+impl Conclusion {
     fn of(
         answer: Answer,
-        end: End,
+        end: RunEnd,
         seen_before: bool,
         envelope: &Envelope,
         message: &Message,
@@ -245,13 +239,13 @@ impl Came {
         } else {
             answer
         };
-        let kind = Kind {
+        let kind = DeliveryKind {
             awaited: envelope.awaited(),
             command: message.properties.persistent,
-            repetition: !seen_before && matches!(end, End::Elsewhere),
+            repetition: !seen_before && matches!(end, RunEnd::Elsewhere),
         };
         Self {
-            settlement: settle(Outcome::of(&answer), kind),
+            settlement: settle(AnswerClass::of(&answer), kind),
             held: end.into_held(),
             answer,
         }
@@ -273,24 +267,4 @@ fn span(request: &Request, envelope: &Envelope) -> tracing::Span {
         span.record("trace_id", format!("{:032x}", trace.trace_id()));
     }
     span
-}
-
-/// Stores a reply, however long it takes the store to come back: the handler has run, and running
-/// it again is worse than being late. `false` if it did not come back in time.
-pub(crate) async fn store_until(store: &dyn ReplyStore, reply: Reply, until: Instant) -> bool {
-    let mut pause = STORE_AGAIN_MIN;
-    loop {
-        match store.store(reply.clone()).await {
-            Ok(()) => return true,
-            Err(error) => {
-                tracing::warn!(id = %reply.id, %error, "a reply was not stored");
-                metrics::counter!("replybus_store_failures_total").increment(1);
-            }
-        }
-        if Instant::now() + pause > until {
-            return false;
-        }
-        sleep(pause).await;
-        pause = (pause * 2).min(STORE_AGAIN_MAX);
-    }
 }

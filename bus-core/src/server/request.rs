@@ -1,9 +1,10 @@
 //! One call on its way through the server's layers to its handler.
 
-use super::{command::Run, service::Payload};
+use super::service::Payload;
 use crate::{
     context::Context,
     contract::{MethodContract, MethodKind, ServiceContract},
+    work::Run,
 };
 use tokio::time::Instant;
 
@@ -34,13 +35,13 @@ impl Request {
         self.method.name
     }
 
-    /// Whether the method may be repeated.
+    /// The kind of the method: a query may be repeated.
     #[must_use]
     pub fn kind(&self) -> MethodKind {
         self.method.kind
     }
 
-    /// What the handler will see as [`Context::current`].
+    /// The context that the handler will see as [`Context::current`].
     #[must_use]
     pub fn context(&self) -> &Context {
         &self.context

@@ -2,11 +2,10 @@
 
 use super::{
     Service, Serving,
-    dead_letter::DeadLetters,
-    delivery::Deliverer,
-    intake::Intake,
-    pipeline::{Dispatch, ServerLayer, ServerService},
-    room::Room,
+    admission::Admission,
+    delivery::RequestProcessor,
+    dispatch::Dispatch,
+    layer::{ServerLayer, ServerService},
 };
 use crate::{
     bus::Bus,
@@ -14,6 +13,7 @@ use crate::{
     error::SetupError,
     limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH, PREFETCH_MAX},
     transport::{QueueSpec, Source},
+    work::Intake,
 };
 use std::{
     fmt,
@@ -22,7 +22,13 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio_util::sync::CancellationToken;
+
+impl Bus {
+    /// Serves a service: options, then `.await` for the running service.
+    pub fn serve(&self, service: impl Service) -> Serve {
+        Serve::new(self, Arc::new(service))
+    }
+}
 
 /// A service about to be served: set options, then await it. Each option starts from the
 /// contract's attribute, and that from [`crate::limits`].
@@ -42,7 +48,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    pub(crate) fn new(bus: &Bus, service: Arc<dyn Service>) -> Self {
+    fn new(bus: &Bus, service: Arc<dyn Service>) -> Self {
         let contract = service.contract();
         let defaults = &contract.defaults;
         let concurrency = defaults.concurrency.unwrap_or(CONCURRENCY);
@@ -162,53 +168,38 @@ impl Serve {
         self.check()?;
         let bus = self.bus.inner();
         let contract = self.service.contract();
-        let queue = QueueSpec {
-            name: self.bus.name(&self.queue),
-            queue_type: self.queue_type,
-            length_max: self.queue_length_max,
-        };
-        let transport = Arc::clone(&bus.transport);
-        let dead_letters =
-            DeadLetters::of(Arc::clone(&transport), &queue.name, self.queue_type).await?;
-        let dead_letters = dead_letters.without(self.secret_metadata);
-        let cancel = CancellationToken::new();
-        let dispatch = Dispatch {
-            service: self.service,
-            queue: self.queue.as_str().into(),
-            store: Arc::clone(&bus.replies),
-        };
-        let mut pipeline = ServerService::new(dispatch);
-        for layer in self.layers {
-            pipeline = layer(pipeline);
-        }
-        let room = Room::new(pipeline, self.concurrency, self.shed_load);
-        let deliverer = Arc::new(Deliverer {
-            contract,
-            store: Arc::clone(&bus.replies),
-            dead_letters,
-            cancel: cancel.clone(),
-        });
         let source = Source {
-            queue,
+            queue: QueueSpec {
+                name: self.bus.name(&self.queue),
+                queue_type: self.queue_type,
+                length_max: self.queue_length_max,
+            },
             prefetch: self.prefetch,
             bindings: Vec::new(),
         };
-        let deliveries = transport.consume(source).await?;
+        let name = format!("service {}", contract.name);
+        let (intake, dead_letters) = Intake::open(&bus, name, source, self.drain_within).await?;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
-        Ok(Intake {
-            name: format!("service {}", contract.name),
-            deliveries,
-            cancel,
-            drain_within: self.drain_within,
-            closed: bus.stopping.clone(),
-            abandoned: bus.abandoned.clone(),
-            tasks: bus.tasks.clone(),
+        let mut pipeline = ServerService::new(Dispatch {
+            service: self.service,
+            queue: self.queue.as_str().into(),
+            store: Arc::clone(&bus.replies),
+        });
+        for layer in self.layers {
+            pipeline = layer(pipeline);
         }
-        .start(
-            move || room.clone().place(),
-            move |place, delivery| {
-                let deliverer = Arc::clone(&deliverer);
-                async move { deliverer.deliver(place, delivery).await }
+        let admission = Admission::new(pipeline, self.concurrency, self.shed_load);
+        let processor = Arc::new(RequestProcessor {
+            contract,
+            store: Arc::clone(&bus.replies),
+            dead_letters: dead_letters.without(self.secret_metadata),
+            cancel: intake.cancel(),
+        });
+        Ok(intake.start(
+            move || admission.clone().slot(),
+            move |slot, delivery| {
+                let processor = Arc::clone(&processor);
+                async move { processor.process(slot, delivery).await }
             },
         ))
     }

@@ -1,4 +1,4 @@
-//! What a message says about itself, read without trusting it.
+//! The envelope of a request: its properties, read without trust.
 
 use crate::{
     call_id::CallId,
@@ -14,7 +14,7 @@ use crate::{
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What is needed to answer a message, whatever else is wrong with it.
+/// The address to answer a message at, and its time, whatever else is wrong with it.
 #[derive(Debug)]
 pub(crate) struct Envelope {
     pub(crate) id: CallId,
@@ -29,7 +29,7 @@ pub(crate) struct Envelope {
     fault: Option<Fault>,
 }
 
-/// Whether a message is a copy that was published again: an earlier one may have been delivered.
+/// `true` for a copy that was published again: an earlier one may have been delivered.
 pub(crate) fn is_repeated(message: &Message) -> bool {
     message.properties.header(headers::REPEATED) == Some(headers::TRUE)
 }
@@ -126,12 +126,12 @@ impl Envelope {
         self.target != ReplyTarget::None
     }
 
-    /// What is wrong with it, if something is.
+    /// Its fault, if it has one.
     pub(crate) fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()
     }
 
-    /// Whether its time has passed.
+    /// `true` once its time has passed.
     pub(crate) fn is_late(&self) -> bool {
         self.start_by.is_some_and(|by| by <= Instant::now())
     }

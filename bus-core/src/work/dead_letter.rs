@@ -1,12 +1,11 @@
-//! Messages that could not be handled are kept in a queue of their own, with the reason.
+//! Dead letters: messages that could not be handled, kept in a queue of their own with the reason.
 //!
 //! They are published there by us, with a confirm, before the delivery is acknowledged. A
 //! dead-letter exchange on the queue would also take every message that expires, and unless it is
 //! a quorum queue it would promise nothing.
 
-use super::service::Answer;
+use super::Answer;
 use crate::{
-    contract::QueueType,
     error::SetupError,
     limits::{CONFIRM_TIMEOUT, DEAD_LETTERS_MAX},
     message::Message,
@@ -30,22 +29,21 @@ pub(crate) struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Declares the queue `{of}.dead`.
-    pub(crate) async fn of(
+    /// Declares the queue `{of}.dead`, of the same kind.
+    pub(crate) async fn declare(
         transport: Arc<dyn Transport>,
-        of: &str,
-        queue_type: QueueType,
+        of: &QueueSpec,
     ) -> Result<Self, SetupError> {
         let queue = QueueSpec {
-            name: format!("{of}.dead"),
-            queue_type,
+            name: format!("{}.dead", of.name),
+            queue_type: of.queue_type,
             length_max: Some(DEAD_LETTERS_MAX),
         };
         transport.declare(queue.clone()).await?;
         Ok(Self {
             transport,
             queue,
-            of: of.to_owned(),
+            of: of.name.clone(),
             secret: Arc::default(),
         })
     }
@@ -56,7 +54,7 @@ impl DeadLetters {
         self
     }
 
-    /// Keeps a message. While there is no place for it this goes on: given back to its queue the
+    /// Keeps a message. While the broker does not take it this goes on: given back to its queue the
     /// message would be run again, and what is kept may have been half done.
     ///
     /// # Cancel safety
@@ -105,7 +103,7 @@ impl DeadLetters {
         message
     }
 
-    /// Publishes a letter; `false` if the broker has no place for it now.
+    /// Publishes a letter; `false` if the broker does not take it now.
     async fn put(&self, letter: &Message) -> bool {
         for _ in 0..2 {
             let mut receipt = self.transport.publish(Outgoing {
@@ -131,7 +129,7 @@ impl DeadLetters {
                 Verdict::Unroutable => {
                     // Somebody deleted it.
                     if let Err(error) = self.transport.declare(self.queue.clone()).await {
-                        tracing::error!(queue = self.queue.name, %error, "no place for dead letters");
+                        tracing::error!(queue = self.queue.name, %error, "can't declare the queue of dead letters");
                         return false;
                     }
                 }

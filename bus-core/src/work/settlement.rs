@@ -1,13 +1,13 @@
-//! What becomes of a delivery, as a table: from what came of it to whether it is answered and kept
-//! as a dead letter. It is acknowledged after both, and only then; whatever is not taken to its end
-//! goes back to the queue by its settler being dropped.
+//! The settlement of a delivery, as a table: from the class of its answer to a reply and a dead
+//! letter. It is acknowledged after both, and only then; whatever is not taken to its end goes back
+//! to the queue by its settler being dropped.
 
-use super::service::{Answer, AnswerKind};
+use super::answer::{Answer, AnswerKind};
 use crate::error::FaultCode;
 
-/// What came of a delivery.
+/// The class of an answer, as far as it matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum AnswerClass {
     /// The handler returned a value.
     Value,
     /// The handler returned its own error.
@@ -19,9 +19,9 @@ pub(crate) enum Outcome {
     },
 }
 
-/// What is known of the delivery itself.
+/// The kind of a delivery, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Kind {
+pub(crate) struct DeliveryKind {
     /// Somebody will look for a reply.
     pub(crate) awaited: bool,
     /// It changes something: it was sent to survive.
@@ -30,14 +30,14 @@ pub(crate) struct Kind {
     pub(crate) repetition: bool,
 }
 
-/// What to do with it, in this order, before it is acknowledged.
+/// The steps to take with a delivery, in this order, before it is acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Settlement {
     pub(crate) reply: bool,
     pub(crate) dead_letter: bool,
 }
 
-impl Outcome {
+impl AnswerClass {
     pub(crate) fn of(answer: &Answer) -> Self {
         match &answer.0 {
             AnswerKind::Ok(_) => Self::Value,
@@ -54,19 +54,19 @@ impl Outcome {
 /// may have been half done, unless another delivery of it answers for that; and when nobody would
 /// otherwise learn that it was not done at all. A message that expired unstarted is not kept: that
 /// is what its expiry asked for.
-pub(crate) const fn settle(outcome: Outcome, kind: Kind) -> Settlement {
+pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement {
     let unseen = kind.command && !kind.awaited;
-    let dead_letter = match outcome {
-        Outcome::Value
-        | Outcome::Fault {
+    let dead_letter = match class {
+        AnswerClass::Value
+        | AnswerClass::Fault {
             code: FaultCode::Expired,
             may_have_executed: false,
         } => false,
-        Outcome::Fault {
+        AnswerClass::Fault {
             may_have_executed: true,
             ..
         } => unseen || (kind.command && !kind.repetition),
-        Outcome::HandlerError | Outcome::Fault { .. } => unseen,
+        AnswerClass::HandlerError | AnswerClass::Fault { .. } => unseen,
     };
     Settlement {
         reply: kind.awaited,
@@ -78,39 +78,39 @@ pub(crate) const fn settle(outcome: Outcome, kind: Kind) -> Settlement {
 mod tests {
     use super::*;
 
-    /// Every outcome and kind, against the rules said in words rather than the code above.
+    /// Every class and kind, against the rules said in words rather than the code above.
     #[test]
     fn the_whole_table() {
-        let mut outcomes = vec![Outcome::Value, Outcome::HandlerError];
+        let mut classes = vec![AnswerClass::Value, AnswerClass::HandlerError];
         for code in FaultCode::ALL.iter().chain([&FaultCode::Unknown]) {
-            outcomes.extend([false, true].map(|may_have_executed| Outcome::Fault {
+            classes.extend([false, true].map(|may_have_executed| AnswerClass::Fault {
                 code: *code,
                 may_have_executed,
             }));
         }
-        for outcome in outcomes {
+        for class in classes {
             for bits in 0_u8..8 {
                 let [awaited, command, repetition] = [1, 2, 4].map(|bit| bits & bit != 0);
-                let kind = Kind {
+                let kind = DeliveryKind {
                     awaited,
                     command,
                     repetition,
                 };
-                let settlement = settle(outcome, kind);
-                let about = format!("{outcome:?}, {kind:?}");
+                let settlement = settle(class, kind);
+                let about = format!("{class:?}, {kind:?}");
                 // Every caller that waits is answered, once.
                 assert_eq!(settlement.reply, awaited, "{about}");
                 // A question is never kept.
                 assert!(command || !settlement.dead_letter, "{about}");
                 // A success is never kept.
                 assert!(
-                    outcome != Outcome::Value || !settlement.dead_letter,
+                    class != AnswerClass::Value || !settlement.dead_letter,
                     "{about}"
                 );
                 // No failed command disappears without anybody being told.
-                let failed = outcome != Outcome::Value;
-                let expired = outcome
-                    == Outcome::Fault {
+                let failed = class != AnswerClass::Value;
+                let expired = class
+                    == AnswerClass::Fault {
                         code: FaultCode::Expired,
                         may_have_executed: false,
                     };
@@ -118,10 +118,10 @@ mod tests {
                     assert!(settlement.reply || settlement.dead_letter, "{about}");
                 }
                 // What may be half done is kept even when its caller was told, once.
-                if let Outcome::Fault {
+                if let AnswerClass::Fault {
                     may_have_executed: true,
                     ..
-                } = outcome
+                } = class
                     && command
                     && awaited
                 {

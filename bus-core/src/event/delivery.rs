@@ -1,0 +1,159 @@
+//! The way of one event through its subscription: claim, handle, record, keep, settle.
+
+use super::{
+    Event,
+    handler::{SubscribeHandler, handle},
+};
+use crate::{
+    call_id::CallId,
+    codec::ContentType,
+    context::{Context, TraceContext},
+    error::FaultCode,
+    limits::CALL_TIMEOUT_MAX,
+    message::Message,
+    reply::{Reply, ReplyStore, ReplyTarget},
+    transport::{Delivery, Settled},
+    work::{
+        Answer, AnswerClass, AnswerFuture, Command, DeadLetters, DeliveryKind, Run, RunEnd,
+        RunState, event_claim, is_repeated, settle, store_until,
+    },
+};
+use std::{marker::PhantomData, sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Takes the deliveries of one group to their end.
+pub(super) struct EventProcessor<E, H> {
+    pub(super) group: String,
+    pub(super) handler: Arc<H>,
+    pub(super) store: Arc<dyn ReplyStore>,
+    pub(super) dead_letters: DeadLetters,
+    pub(super) cancel: CancellationToken,
+    pub(super) retry_within: Duration,
+    pub(super) event: PhantomData<fn() -> E>,
+}
+
+impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
+    /// Takes one delivery to its end.
+    pub(super) async fn process(&self, delivery: Delivery) {
+        let Delivery {
+            message,
+            redelivered,
+            settler,
+            ..
+        } = delivery;
+        let run = Run::default();
+        let command = self.command(&message, redelivered || is_repeated(&message));
+        let id = command.id;
+        let token = command.context.token().clone();
+        let handler = self.run(&message);
+        let answer = command.start(run.clone(), handler).await;
+        let settlement = settle(
+            AnswerClass::of(&answer),
+            DeliveryKind {
+                awaited: false,
+                command: true,
+                repetition: false,
+            },
+        );
+        if settlement.dead_letter && token.is_cancelled() {
+            // Another run has the claim by now, and decides. Dropped, the settler gives the event
+            // back: it waits for that run's outcome.
+            return;
+        }
+        let outcome = answer.label();
+        metrics::counter!("replybus_events_total", "event" => E::ROUTING_KEY, "outcome" => outcome)
+            .increment(1);
+        if let RunState::Ended(RunEnd::Ran(held)) = run.take() {
+            let reply = Reply {
+                id,
+                target: ReplyTarget::None,
+                frame: answer.encode(ContentType::MessagePack),
+                ttl: Duration::ZERO,
+                record: Some(held.claim.clone()),
+            };
+            let until = Instant::now() + CALL_TIMEOUT_MAX;
+            if !store_until(self.store.as_ref(), reply, until).await {
+                return;
+            }
+            held.recorded();
+        }
+        if settlement.dead_letter {
+            let fault = answer.as_fault().map(tracing::field::display);
+            tracing::warn!(event = E::ROUTING_KEY, group = self.group, %id, outcome, fault, "an event was not handled");
+            self.dead_letters.keep(message, &answer).await;
+        }
+        settler.settle(Settled::Ack);
+    }
+
+    fn command(&self, message: &Message, seen_before: bool) -> Command {
+        let properties = &message.properties;
+        // Without an id of its own an event can't be told from a repetition.
+        let name = properties.message_id.as_deref().filter(|id| id.len() <= 64);
+        let id: CallId = name
+            .and_then(|id| id.parse().ok())
+            .unwrap_or_else(CallId::new);
+        let name = name.map_or_else(|| id.to_string(), str::to_owned);
+        let context = Context::builder()
+            .call_id(id)
+            .redelivered(seen_before)
+            .caller(properties.app_id.clone())
+            .serving("event", E::ROUTING_KEY)
+            .cancelled_by(self.cancel.child_token())
+            .trace(TraceContext::of(properties, id));
+        Command {
+            store: Arc::clone(&self.store),
+            claim: event_claim(&self.group, &name),
+            context: context.build(),
+            id,
+            content_type: ContentType::MessagePack,
+            start_by: None,
+            // Not remembered as handled: given back, or put back from the dead letters, it runs
+            // again.
+            errors_count: false,
+        }
+    }
+
+    /// The refusal of a message that is another group member's type of event.
+    fn misrouted(&self, message: &Message) -> Option<Answer> {
+        // One that is put back from the dead letters comes by the queue's name.
+        let key = if message.exchange.is_empty() {
+            message.properties.kind.as_deref()?
+        } else {
+            &message.routing_key
+        };
+        (key != E::ROUTING_KEY).then(|| {
+            let key: String = key.chars().take(64).collect();
+            Answer::fault(
+                FaultCode::BadRequest,
+                format!(
+                    "group {:?} takes events of type {:?}, and this is of type {key:?}",
+                    self.group,
+                    E::ROUTING_KEY
+                ),
+            )
+        })
+    }
+
+    /// The event's handler, to be started when the claim is taken.
+    fn run(&self, message: &Message) -> impl FnOnce() -> AnswerFuture + Send + 'static + use<E, H> {
+        let handler = Arc::clone(&self.handler);
+        let content_type = ContentType::from_wire(message.properties.content_type.as_deref());
+        let body = message.body.clone();
+        let retry_within = self.retry_within;
+        let misrouted = self.misrouted(message);
+        move || {
+            Box::pin(async move {
+                if let Some(refusal) = misrouted {
+                    return refusal;
+                }
+                match content_type {
+                    Ok(content_type) => {
+                        handle(handler.as_ref(), content_type, &body, retry_within).await
+                    }
+                    Err(error) => Answer::fault(FaultCode::BadRequest, format!("event: {error}")),
+                }
+            })
+        }
+    }
+}

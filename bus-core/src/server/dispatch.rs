@@ -1,0 +1,103 @@
+//! From a request to its handler: a query runs in the task of its delivery, a command in a task of
+//! its own.
+
+use super::{request::Request, service::Service};
+use crate::{
+    call_id::CallId,
+    contract::MethodKind,
+    error::{BoxError, FaultCode},
+    limits::CALL_TIMEOUT_MAX,
+    reply::ReplyStore,
+    work::{Answer, Command, command_claim, fingerprint, panicked},
+};
+use futures_util::FutureExt;
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
+use tokio::time::{Instant, timeout_at};
+
+/// The innermost service: runs handlers.
+#[derive(Clone)]
+pub(super) struct Dispatch {
+    pub(super) service: Arc<dyn Service>,
+    /// The queue it is served from, without the namespace.
+    pub(super) queue: Arc<str>,
+    pub(super) store: Arc<dyn ReplyStore>,
+}
+
+impl tower::Service<Request> for Dispatch {
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match request.method.kind {
+            MethodKind::Query => Box::pin(self.query(request).map(Ok)),
+            MethodKind::Command => Box::pin(self.command(request).map(Ok)),
+        }
+    }
+}
+
+impl Dispatch {
+    /// A query runs in the task of its delivery, and is dropped at its deadline.
+    fn query(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
+        let service = Arc::clone(&self.service);
+        let Request {
+            context,
+            position,
+            payload,
+            ..
+        } = request;
+        async move {
+            let until = context
+                .deadline()
+                .unwrap_or_else(|| Instant::now() + CALL_TIMEOUT_MAX);
+            let handler = async move { service.dispatch(position, payload).await };
+            let caught = AssertUnwindSafe(context.scope(handler)).catch_unwind();
+            match timeout_at(until, caught).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => panicked(),
+                Err(_) => Answer::fault(FaultCode::TimedOut, "the handler did not finish in time"),
+            }
+        }
+    }
+
+    fn command(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
+        let service = Arc::clone(&self.service);
+        let id = request.context.call_id().unwrap_or_else(CallId::new);
+        let Request {
+            context,
+            position,
+            method,
+            payload,
+            start_by,
+            run,
+            ..
+        } = request;
+        let claim = command_claim(
+            &self.queue,
+            method.name,
+            context.idempotency_key(),
+            id,
+            fingerprint(payload.content_type, &payload.body),
+        );
+        let command = Command {
+            store: Arc::clone(&self.store),
+            claim,
+            context,
+            id,
+            content_type: payload.content_type,
+            start_by,
+            errors_count: true,
+        };
+        command.start(run, move || service.dispatch(position, payload))
+    }
+}

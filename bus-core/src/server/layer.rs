@@ -1,0 +1,79 @@
+//! The server as a tower service, and the layers users put around it.
+
+use super::{dispatch::Dispatch, request::Request};
+use crate::{
+    error::{BoxError, FaultCode},
+    work::Answer,
+};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tower::{Layer, util::BoxCloneSyncService};
+
+/// Requests to a service as a [`tower::Service`]: what a server layer wraps.
+#[derive(Clone)]
+pub struct ServerService(BoxCloneSyncService<Request, Answer, BoxError>);
+
+impl ServerService {
+    pub(super) fn new(dispatch: Dispatch) -> Self {
+        Self(BoxCloneSyncService::new(dispatch))
+    }
+}
+
+impl tower::Service<Request> for ServerService {
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        self.0.call(request)
+    }
+}
+
+impl fmt::Debug for ServerService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerService")
+    }
+}
+
+/// A [`tower::Layer`] that can go around a server. Implemented for every layer whose service takes
+/// a [`Request`] and returns an [`Answer`], with any error: tower's own, and yours.
+///
+/// A layer that drops its inner future stops a query. A command goes on in its own task, and its
+/// delivery is acknowledged when that ends.
+pub trait ServerLayer {
+    /// Puts the layer around the service.
+    fn wrap(self, service: ServerService) -> ServerService;
+}
+
+impl<L, S> ServerLayer for L
+where
+    L: Layer<ServerService, Service = S>,
+    S: tower::Service<Request, Response = Answer> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    fn wrap(self, service: ServerService) -> ServerService {
+        let service = tower::util::MapErr::new(self.layer(service), Into::into);
+        ServerService(BoxCloneSyncService::new(service))
+    }
+}
+
+/// The answer that an error out of the layers stands for.
+pub(super) fn answer_of(error: &BoxError) -> Answer {
+    if error.is::<tower::timeout::error::Elapsed>() {
+        Answer::fault(FaultCode::TimedOut, "the handler did not finish in time")
+    } else if error.is::<tower::load_shed::error::Overloaded>() {
+        Answer::fault(FaultCode::Overloaded, "the service sheds load")
+    } else {
+        tracing::error!(%error, "a layer of the server failed");
+        Answer::fault(FaultCode::Failed, "a layer of the service failed")
+    }
+}

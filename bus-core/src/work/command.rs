@@ -1,0 +1,188 @@
+//! A command runs in a task of its own, under a claim, to the end: whatever becomes of the future
+//! that waits for it, and at most once at a time for one key.
+
+use super::{
+    Answer, AnswerClass, AnswerFuture, CommandFuture, FinishedRun, HeldClaim, Run, RunEnd, expired,
+    lease::Lease, store_until,
+};
+use crate::{
+    call_id::CallId,
+    codec::ContentType,
+    context::Context,
+    error::{Fault, FaultCode},
+    limits::{ATTEMPTS_MAX, CALL_TIMEOUT_MAX},
+    reply::{Claim, Reply, ReplyStore, ReplyTarget},
+};
+use futures_util::FutureExt;
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use tokio::{sync::oneshot, time::Instant};
+use tracing::Instrument;
+
+/// A command to run.
+pub(crate) struct Command {
+    pub(crate) store: Arc<dyn ReplyStore>,
+    pub(crate) claim: Claim,
+    pub(crate) context: Context,
+    pub(crate) id: CallId,
+    pub(crate) content_type: ContentType,
+    /// When it is no longer to be started.
+    pub(crate) start_by: Option<Instant>,
+    /// Whether an error is an outcome: somebody is told of it, and it is not tried again.
+    pub(crate) errors_count: bool,
+}
+
+impl Command {
+    /// Starts the task and waits for its end. `handler` is called when the claim is taken, if it
+    /// is.
+    pub(crate) fn start(
+        self,
+        run: Run,
+        handler: impl FnOnce() -> AnswerFuture + Send + 'static,
+    ) -> CommandFuture {
+        let (done, finished) = oneshot::channel();
+        // The task outlives the one that waits for it, and is still part of its span.
+        tokio::spawn(self.run(handler, done).in_current_span());
+        CommandFuture::new(finished, run)
+    }
+
+    fn lease(&self) -> Lease<'_> {
+        Lease {
+            store: self.store.as_ref(),
+            claim: &self.claim,
+            id: self.id,
+        }
+    }
+
+    async fn run(
+        self,
+        handler: impl FnOnce() -> AnswerFuture + Send,
+        done: oneshot::Sender<FinishedRun>,
+    ) {
+        let until = self
+            .context
+            .deadline()
+            .unwrap_or_else(|| Instant::now() + CALL_TIMEOUT_MAX);
+        let lease = self.lease();
+        let attempt = match lease.take(until, || done.is_closed()).await {
+            Ok(attempt) => attempt,
+            Err(finished) => {
+                let _ = done.send(finished);
+                return;
+            }
+        };
+        if done.is_closed() || self.context.token().is_cancelled() {
+            // The delivery is given back, with its attempt.
+            lease.release().await;
+        } else if let Some(fault) = self.refusal(attempt) {
+            lease.release().await;
+            let _ = done.send(FinishedRun {
+                answer: fault.into(),
+                end: RunEnd::of_attempt(attempt),
+            });
+        } else {
+            self.run_claimed(attempt, handler, done).await;
+        }
+    }
+
+    /// The fault of a command that is not started although the claim was given.
+    fn refusal(&self, attempt: u32) -> Option<Fault> {
+        let late = self.start_by.is_some_and(|by| by <= Instant::now());
+        let interrupted = |text: String| Some(Fault::new(FaultCode::Interrupted, text));
+        if attempt > ATTEMPTS_MAX {
+            interrupted(format!(
+                "it was started {ATTEMPTS_MAX} times, and never ended"
+            ))
+        } else if late && attempt > 1 {
+            interrupted("it was started before and never ended, and its time has passed".to_owned())
+        } else {
+            late.then(expired)
+        }
+    }
+
+    /// Runs the handler, keeps the claim until the outcome is recorded, and gives it up if there
+    /// is nothing to record.
+    async fn run_claimed(
+        &self,
+        attempt: u32,
+        handler: impl FnOnce() -> AnswerFuture + Send,
+        done: oneshot::Sender<FinishedRun>,
+    ) {
+        let context = self.context.clone().with_attempt(attempt);
+        let future = context.clone().scope(async move { handler().await });
+        let lease = self.lease();
+        let mut renewing = pin!(lease.renew(self.context.token()));
+        let outcome = tokio::select! {
+            biased;
+            outcome = AssertUnwindSafe(future).catch_unwind() => outcome,
+            never = &mut renewing => match never {},
+        };
+        let answer = match outcome {
+            Ok(answer) if self.is_outcome(&answer, &context) => {
+                tokio::select! {
+                    () = self.hand_over(answer, done) => {}
+                    never = renewing => match never {},
+                }
+                return;
+            }
+            // Nothing was done under this key, or it is to be done again: it is free.
+            Ok(answer) => {
+                lease.release().await;
+                answer
+            }
+            // What a panic leaves is no outcome, but it is a run.
+            Err(_) if self.errors_count => {
+                lease.lapse().await;
+                panicked()
+            }
+            Err(_) => {
+                lease.release().await;
+                panicked()
+            }
+        };
+        let _ = done.send(FinishedRun {
+            answer,
+            end: RunEnd::of_attempt(attempt),
+        });
+    }
+
+    /// `true` if an answer is what the command came to, for whoever asks under its key.
+    fn is_outcome(&self, answer: &Answer, context: &Context) -> bool {
+        match AnswerClass::of(answer) {
+            AnswerClass::Value => true,
+            AnswerClass::HandlerError => !context.key_is_released(),
+            AnswerClass::Fault {
+                may_have_executed, ..
+            } => self.errors_count && may_have_executed,
+        }
+    }
+
+    /// Hands the answer to the delivery, which records it, and waits until it has.
+    async fn hand_over(&self, answer: Answer, done: oneshot::Sender<FinishedRun>) {
+        let (held, told) = HeldClaim::over(self.claim.clone());
+        let _ = done.send(FinishedRun {
+            answer: answer.clone(),
+            end: RunEnd::Ran(held),
+        });
+        if told.await.is_ok() {
+            return;
+        }
+        // The delivery is gone (the worker was told to stop) but the work is done: say so, for
+        // whoever gets the message next.
+        let record = Reply {
+            id: self.id,
+            target: ReplyTarget::None,
+            frame: answer.encode(self.content_type),
+            ttl: Duration::ZERO,
+            record: Some(self.claim.clone()),
+        };
+        let until = Instant::now() + CALL_TIMEOUT_MAX;
+        if !store_until(self.store.as_ref(), record, until).await {
+            tracing::error!(id = %self.id, "the outcome of a command was not recorded");
+        }
+    }
+}
+
+/// The answer of a handler that panicked. The panic's own text stays in this process.
+pub(crate) fn panicked() -> Answer {
+    Answer::fault(FaultCode::Panicked, "the handler panicked")
+}

@@ -1,0 +1,142 @@
+//! The one loop that takes deliveries.
+
+use super::{DeadLetters, Drained, Serving, ServingError};
+use crate::{
+    bus::BusInner,
+    error::{BoxError, SetupError},
+    transport::{Deliveries, Delivery, Source},
+};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A stream of deliveries, and what ends it.
+pub(crate) struct Intake {
+    /// The service or group, for errors and logs.
+    name: String,
+    deliveries: Box<dyn Deliveries>,
+    /// Fired when the time to drain is up: what still runs is no longer waited for.
+    cancel: CancellationToken,
+    drain_within: Duration,
+    /// Fired when the bus stops all its intakes.
+    stopping: CancellationToken,
+    /// Fired when the bus gives its intakes no more time to drain.
+    abandoned: CancellationToken,
+    /// The bus waits for these when it is closed.
+    tasks: TaskTracker,
+}
+
+impl Intake {
+    /// Declares a queue and the queue of its dead letters, and begins to consume it in the name of
+    /// a service or group.
+    pub(crate) async fn open(
+        bus: &BusInner,
+        name: String,
+        source: Source,
+        drain_within: Duration,
+    ) -> Result<(Self, DeadLetters), SetupError> {
+        let dead_letters = DeadLetters::declare(Arc::clone(&bus.transport), &source.queue).await?;
+        let intake = Self {
+            name,
+            deliveries: bus.transport.consume(source).await?,
+            cancel: CancellationToken::new(),
+            drain_within,
+            stopping: bus.stopping.clone(),
+            abandoned: bus.abandoned.clone(),
+            tasks: bus.tasks.clone(),
+        };
+        Ok((intake, dead_letters))
+    }
+
+    /// The token that is fired when the time to drain is up.
+    pub(crate) fn cancel(&self) -> CancellationToken {
+        self.cancel.clone()
+    }
+
+    /// Starts the loop: when `ready` gives a slot, takes a delivery and hands both to `process` in
+    /// a task of its own. A delivery is never taken before there is a slot, so that what can't be
+    /// worked on stays where other workers find it.
+    pub(crate) fn start<S, Ready, Process>(
+        self,
+        ready: impl Fn() -> Ready + Send + Sync + 'static,
+        process: impl Fn(S, Delivery) -> Process + Send + Sync + 'static,
+    ) -> Serving
+    where
+        S: Send + 'static,
+        Ready: Future<Output = Result<S, BoxError>> + Send + 'static,
+        Process: Future<Output = ()> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let (name, tasks) = (self.name.clone(), self.tasks.clone());
+        let task = tasks.spawn(self.run(stop.clone(), ready, process));
+        Serving {
+            name,
+            stop: stop.drop_guard(),
+            task,
+        }
+    }
+
+    async fn run<S, Ready, Process>(
+        mut self,
+        stop: CancellationToken,
+        ready: impl Fn() -> Ready + Send + Sync,
+        process: impl Fn(S, Delivery) -> Process + Send + Sync,
+    ) -> Result<Drained, ServingError>
+    where
+        S: Send + 'static,
+        Ready: Future<Output = Result<S, BoxError>> + Send + 'static,
+        Process: Future<Output = ()> + Send + 'static,
+    {
+        let tracker = TaskTracker::new();
+        let taking = async {
+            loop {
+                let slot = match ready().await {
+                    Ok(slot) => slot,
+                    Err(error) => {
+                        let name = self.name.clone();
+                        tracing::error!(name, %error, "a layer of the server can't take requests");
+                        return ServingError::Stopped {
+                            name,
+                            source: error,
+                        };
+                    }
+                };
+                let Some(delivery) = self.deliveries.next().await else {
+                    let name = self.name.clone();
+                    return ServingError::Disconnected { name };
+                };
+                let cancel = self.cancel.clone();
+                // Boxed: a task's future is moved several times before it runs.
+                let processing = Box::pin(process(slot, delivery));
+                tracker.spawn(async move {
+                    // Dropped, the delivery gives its message back to the queue.
+                    tokio::select! {
+                        biased;
+                        () = processing => {}
+                        () = cancel.cancelled() => {}
+                    }
+                });
+            }
+        };
+        let ended = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            () = self.stopping.cancelled() => Ok(()),
+            error = taking => Err(error),
+        };
+        self.deliveries.stop().await;
+        tracker.close();
+        let drained = tokio::select! {
+            drained = timeout(self.drain_within, tracker.wait()) => drained.is_ok(),
+            () = self.abandoned.cancelled() => false,
+        };
+        let given_back = tracker.len();
+        self.cancel.cancel();
+        tracker.wait().await;
+        match ended {
+            Err(error) if !self.stopping.is_cancelled() => Err(error),
+            _ => Ok(Drained {
+                given_back: if drained { 0 } else { given_back },
+            }),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The lease on a claim: asked for until it is given, renewed while a command runs, given up when
+//! there is nothing to record.
+
+use super::{Answer, FinishedRun, Pauses, RunEnd};
+use crate::{
+    call_id::CallId,
+    error::FaultCode,
+    limits::CLAIM_LEASE,
+    reply::{Claim, Claimed, ReplyStore, StoreError},
+};
+use std::{convert::Infallible, time::Duration};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+/// First and longest pause before a claim is asked for again.
+const ASK_AGAIN_MIN: Duration = Duration::from_millis(5);
+const ASK_AGAIN_MAX: Duration = Duration::from_millis(500);
+
+/// Pause before a claim that could not be renewed is renewed again.
+const RENEW_AGAIN: Duration = Duration::from_millis(100);
+
+/// The hold of one run on its claim.
+pub(super) struct Lease<'a> {
+    pub(super) store: &'a dyn ReplyStore,
+    pub(super) claim: &'a Claim,
+    /// The call, for the log.
+    pub(super) id: CallId,
+}
+
+impl Lease<'_> {
+    /// Asks for the claim until it is given, answered or refused, or nobody waits any more, or
+    /// `until` is over; at least once. Returns the attempt.
+    pub(super) async fn take(
+        &self,
+        until: Instant,
+        is_abandoned: impl Fn() -> bool,
+    ) -> Result<u32, FinishedRun> {
+        let refused = |code, text, end| FinishedRun {
+            answer: Answer::fault(code, text),
+            end,
+        };
+        let mut pauses = Pauses::new(ASK_AGAIN_MIN, ASK_AGAIN_MAX);
+        let mut running = false;
+        loop {
+            match self.store.claim(self.claim).await {
+                Ok(Claimed::Run { attempt }) => return Ok(attempt),
+                Ok(Claimed::Done(frame)) => {
+                    return Err(FinishedRun {
+                        answer: Answer::decode(frame),
+                        end: RunEnd::Started,
+                    });
+                }
+                Ok(Claimed::Conflict) => {
+                    let text = "the idempotency key was used for another request";
+                    return Err(refused(FaultCode::KeyConflict, text, RunEnd::Undone));
+                }
+                Ok(Claimed::Running) => running = true,
+                Err(error) => {
+                    tracing::warn!(id = %self.id, %error, "asking for the claim again");
+                }
+            }
+            let pause = pauses.next();
+            if is_abandoned() || Instant::now() + pause > until {
+                return Err(if running {
+                    let text = "another request with this key is still running";
+                    refused(FaultCode::TimedOut, text, RunEnd::Elsewhere)
+                } else {
+                    let text = "the claim could not be taken";
+                    refused(FaultCode::Overloaded, text, RunEnd::Unknown)
+                });
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// Renews the claim for as long as it is polled. If another run has it by now, `cancel` is
+    /// fired.
+    pub(super) async fn renew(&self, cancel: &CancellationToken) -> Infallible {
+        let every = CLAIM_LEASE / 3;
+        let mut pause = every;
+        loop {
+            sleep(pause).await;
+            pause = match self.store.renew(self.claim).await {
+                Ok(true) => every,
+                Ok(false) => {
+                    // This process was away for longer than its lease. It can't be undone; the
+                    // handler may stop where that is safe, and the record stays the successor's.
+                    tracing::error!(id = %self.id, "another worker took this command over");
+                    cancel.cancel();
+                    return std::future::pending().await;
+                }
+                Err(error) => {
+                    if pause == every {
+                        tracing::warn!(id = %self.id, %error, "a claim was not renewed");
+                    }
+                    RENEW_AGAIN
+                }
+            };
+        }
+    }
+
+    /// Gives the claim up for a run that did nothing: the attempt does not count.
+    pub(super) async fn release(&self) {
+        self.gave_up(self.store.release(self.claim).await);
+    }
+
+    /// Gives the claim up for a run that came to no outcome: the attempt counts.
+    pub(super) async fn lapse(&self) {
+        self.gave_up(self.store.lapse(self.claim).await);
+    }
+
+    fn gave_up(&self, given_up: Result<(), StoreError>) {
+        if let Err(error) = given_up {
+            tracing::debug!(id = %self.id, %error, "a claim was left to lapse");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Working off a queue: what serving and events share. In the order a delivery travels: taken by the
+//! [`intake`] when there is a permit, read by its [`envelope`], run, as a [`command`] under a claim
+//! if it changes something, and settled, after its reply is stored or it is kept as a dead letter.
+
+mod answer;
+mod claim;
+mod command;
+mod dead_letter;
+mod envelope;
+mod intake;
+mod lease;
+mod pauses;
+mod permits;
+mod run;
+mod serving;
+mod settlement;
+mod storing;
+
+pub use answer::{Answer, AnswerFuture};
+pub use serving::{Drained, Serving, ServingError};
+
+pub(crate) use claim::{command_claim, event_claim, fingerprint};
+pub(crate) use command::{Command, panicked};
+pub(crate) use dead_letter::DeadLetters;
+pub(crate) use envelope::{Envelope, expired, is_repeated};
+pub(crate) use intake::Intake;
+pub(crate) use pauses::Pauses;
+pub(crate) use permits::{Permit, Permits};
+pub(crate) use run::{CommandFuture, FinishedRun, HeldClaim, Run, RunEnd, RunState};
+pub(crate) use settlement::{AnswerClass, DeliveryKind, Settlement, settle};
+pub(crate) use storing::store_until;

@@ -1,0 +1,158 @@
+//! One run of a command, as its delivery sees it past all layers: whether it goes on, how it ended,
+//! and the claim to record its outcome under.
+
+use super::Answer;
+use crate::reply::Claim;
+use futures_util::FutureExt;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
+};
+use tokio::sync::oneshot;
+
+/// The end of a command's task.
+#[derive(Debug)]
+pub(crate) struct FinishedRun {
+    pub(crate) answer: Answer,
+    pub(crate) end: RunEnd,
+}
+
+/// The state of a run, as its claim tells it.
+#[derive(Debug)]
+pub(crate) enum RunEnd {
+    /// It ran, and is to be recorded.
+    Ran(HeldClaim),
+    /// It was started before: it has an outcome, or did not end.
+    Started,
+    /// Another delivery is running it.
+    Elsewhere,
+    /// Nothing was done under the claim, now or before.
+    Undone,
+    /// Nothing: the claim was not asked, or did not answer.
+    Unknown,
+}
+
+impl RunEnd {
+    /// The end of a run that is not recorded.
+    pub(super) fn of_attempt(attempt: u32) -> Self {
+        if attempt > 1 {
+            Self::Started
+        } else {
+            Self::Undone
+        }
+    }
+
+    /// The claim to record the outcome under.
+    pub(crate) fn into_held(self) -> Option<HeldClaim> {
+        match self {
+            Self::Ran(held) => Some(held),
+            Self::Started | Self::Elsewhere | Self::Undone | Self::Unknown => None,
+        }
+    }
+
+    /// `true` if a handler can have run. Where the claim does not know, it can if the message was
+    /// `seen_before`.
+    pub(crate) fn may_have_run(&self, seen_before: bool) -> bool {
+        match self {
+            Self::Ran(_) | Self::Started | Self::Elsewhere => true,
+            Self::Undone => false,
+            Self::Unknown => seen_before,
+        }
+    }
+}
+
+/// A claim whose outcome is to be recorded. It is kept from lapsing until that is done; dropped
+/// before, it has its command's task do it.
+#[derive(Debug)]
+pub(crate) struct HeldClaim {
+    pub(crate) claim: Claim,
+    recorded: oneshot::Sender<()>,
+}
+
+impl HeldClaim {
+    /// A claim to be recorded; the receiver hears that it was, or that nobody will.
+    pub(super) fn over(claim: Claim) -> (Self, oneshot::Receiver<()>) {
+        let (recorded, told) = oneshot::channel();
+        (Self { claim, recorded }, told)
+    }
+
+    /// Says that the outcome is recorded.
+    pub(crate) fn recorded(self) {
+        let _ = self.recorded.send(());
+    }
+}
+
+/// A command's run as its delivery sees it, past all layers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Run(Arc<Mutex<RunState>>);
+
+/// The state of a run when the layers have answered.
+#[derive(Debug)]
+pub(crate) enum RunState {
+    /// A layer no longer waits for it; it goes on.
+    Abandoned(oneshot::Receiver<FinishedRun>),
+    /// It ended, or was not started.
+    Ended(RunEnd),
+}
+
+impl Default for RunState {
+    fn default() -> Self {
+        Self::Ended(RunEnd::Unknown)
+    }
+}
+
+impl Run {
+    fn set(&self, state: RunState) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The state of the run, told once.
+    pub(crate) fn take(&self) -> RunState {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Waits for a command; dropped, it leaves the run where its delivery finds it.
+#[derive(Debug)]
+pub(crate) struct CommandFuture {
+    finished: Option<oneshot::Receiver<FinishedRun>>,
+    run: Run,
+}
+
+impl CommandFuture {
+    pub(super) fn new(finished: oneshot::Receiver<FinishedRun>, run: Run) -> Self {
+        Self {
+            finished: Some(finished),
+            run,
+        }
+    }
+}
+
+impl Future for CommandFuture {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Answer> {
+        let Some(finished) = self.finished.as_mut() else {
+            return Poll::Pending;
+        };
+        let outcome = std::task::ready!(finished.poll_unpin(cx));
+        self.finished = None;
+        let Ok(FinishedRun { answer, end }) = outcome else {
+            // It was not started because this worker is told to stop. So is its delivery, which is
+            // dropped and given back.
+            return Poll::Pending;
+        };
+        self.run.set(RunState::Ended(end));
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for CommandFuture {
+    fn drop(&mut self) {
+        if let Some(finished) = self.finished.take() {
+            self.run.set(RunState::Abandoned(finished));
+        }
+    }
+}

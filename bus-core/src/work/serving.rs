@@ -1,0 +1,87 @@
+//! The handle of a service or subscription that is up, and the ways it ends.
+
+use crate::error::BoxError;
+use std::future::Future;
+use tokio::task::JoinHandle;
+use tokio_util::sync::DropGuard;
+
+/// The end of a shutdown: all that was running is done, or given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Deliveries that were not done when the time was up. Their messages went back to the queue;
+    /// commands among them go on in the background for as long as the process lives.
+    pub given_back: usize,
+}
+
+/// A service or subscription that was up stopped by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServingError {
+    /// A layer failed for good, or the loop that takes deliveries did.
+    #[error("{name} has stopped by itself")]
+    Stopped {
+        /// The service or group.
+        name: String,
+        /// The failure.
+        #[source]
+        source: BoxError,
+    },
+    /// The transport was closed, and not by its bus.
+    #[error("{name} has no transport any more")]
+    Disconnected {
+        /// The service or group.
+        name: String,
+    },
+}
+
+/// A service that is being served, or a subscription. Dropped, it is shut down in the background.
+#[derive(Debug)]
+#[must_use = "dropped, the service stops"]
+pub struct Serving {
+    pub(super) name: String,
+    pub(super) stop: DropGuard,
+    pub(super) task: JoinHandle<Result<Drained, ServingError>>,
+}
+
+impl Serving {
+    /// Serves until `shutdown` is ready, then drains: takes no more deliveries, lets running
+    /// handlers finish within the bound, gives the rest back to the queue.
+    ///
+    /// # Errors
+    /// It stopped by itself: a layer failed for good ([`ServingError::Stopped`]).
+    ///
+    /// # Cancel safety
+    /// Dropped, it shuts down in the background.
+    pub async fn run_until<F: Future>(self, shutdown: F) -> Result<Drained, ServingError> {
+        let Self {
+            name,
+            stop,
+            mut task,
+        } = self;
+        tokio::select! {
+            _ = shutdown => {
+                drop(stop);
+                task.await
+            }
+            ended = &mut task => ended,
+        }
+        .unwrap_or_else(|panic| {
+            Err(ServingError::Stopped {
+                name,
+                source: panic.into(),
+            })
+        })
+    }
+
+    /// Shuts down now; see [`run_until`](Self::run_until).
+    ///
+    /// # Errors
+    /// As [`run_until`](Self::run_until).
+    ///
+    /// # Cancel safety
+    /// Dropped, it goes on in the background.
+    pub async fn shutdown(self) -> Result<Drained, ServingError> {
+        self.run_until(std::future::ready(())).await
+    }
+}
