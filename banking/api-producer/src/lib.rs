@@ -20,13 +20,13 @@ mod routes;
 mod settings;
 mod unserved;
 
+pub use contracts::program::API_PRODUCER as NAME;
 pub use limits::Limits;
 pub use settings::HttpSettings;
 
 use anyhow::Context as _;
 use axum::Router;
 use chassis::{Platform, Running, http};
-use contracts::program::API_PRODUCER;
 use gateway::Gateway;
 use live_feed::{Feed, ws};
 use std::{net::SocketAddr, sync::Arc};
@@ -61,8 +61,8 @@ pub async fn start_within(
     limits: Limits,
 ) -> anyhow::Result<(Running, SocketAddr)> {
     let platform = match settings.admin_secret {
-        Some(_) => platform.of_issuer(API_PRODUCER)?,
-        None => platform.of_program(API_PRODUCER),
+        Some(_) => platform.of_issuer(NAME)?,
+        None => platform.of_program(NAME),
     };
     let app = app(&platform, settings, feed, limits);
     let address = settings.http_addr;

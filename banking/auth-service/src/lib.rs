@@ -15,11 +15,12 @@ mod service;
 mod settings;
 mod users;
 
+pub use contracts::program::AUTH_SERVICE as NAME;
 pub use settings::SessionSettings;
 
 use anyhow::{Context as _, ensure};
 use chassis::{Platform, Running, guesses::Guesses, identity::PROOFS};
-use contracts::{account::AccountsClient, auth::AuthServer, program::AUTH_SERVICE};
+use contracts::{account::AccountsClient, auth::AuthServer};
 use passwords::Passwords;
 use service::{AuthService, Desk};
 use sqlx::migrate::Migrator;
@@ -43,7 +44,7 @@ const CONCURRENCY: u16 = 128;
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result<Running> {
-    let platform = platform.of_issuer(AUTH_SERVICE)?;
+    let platform = platform.of_issuer(NAME)?;
     ensure!(
         platform.identity.can_begin_sessions(),
         "the keys have no private half, and sessions can't be signed: session-signing.pem is \

@@ -6,30 +6,49 @@ use crate::{
     telemetry,
 };
 use anyhow::Context as _;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 use tokio::{
     net::TcpListener,
+    runtime::Runtime,
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
 
-/// What was published may be confirmed, and what is waited for answered, for so long.
+/// At the end, time for what was published to be confirmed and for what is waited for to be answered.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
-/// Runs the service `name`, alone in its process, as [`run`] does. Settings with which it could not
-/// be reached, or would forget what it keeps, are refused before anything is connected.
-///
-/// # Cancel safety
-/// As [`run`].
-pub async fn run_standalone(
-    name: &str,
-    settings: PlatformSettings,
+/// Settings of a service that is alone in its process: those of all services, and its own.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Standalone<S: Args> {
+    #[command(flatten)]
+    platform: PlatformSettings,
+    #[command(flatten)]
+    own: S,
+}
+
+/// The whole program of the service `name`, alone in its process: reads its settings, those that
+/// are its own as `S` (`()` if there are none), and [`run`]s it. Its help says what it is, `about`.
+/// Settings with which it could not be reached, or would forget the data that it keeps, are refused
+/// before anything is connected.
+#[must_use]
+pub fn run_standalone<S: Args>(
+    name: &'static str,
+    about: &'static str,
     keeps_data: bool,
-    start: impl AsyncFnOnce(&Platform) -> anyhow::Result<Running>,
+    start: impl AsyncFnOnce(&Platform, S) -> anyhow::Result<Running>,
 ) -> ExitCode {
-    match settings.check_standalone(keeps_data) {
-        Ok(()) => run(name, settings, start).await,
-        Err(reason) => refuse(name, settings.log_format, &reason),
+    let mut command = Standalone::<S>::command().name(name).about(about);
+    let read = Standalone::<S>::from_arg_matches(&command.clone().get_matches());
+    let Standalone { platform, own } =
+        read.unwrap_or_else(|error| error.format(&mut command).exit());
+    if let Err(reason) = platform.check_standalone(keeps_data) {
+        return refuse(name, platform.log_format, &reason);
+    }
+    match Runtime::new() {
+        Ok(runtime) => runtime.block_on(run(name, platform, async |on| start(on, own).await)),
+        Err(error) => refuse(name, platform.log_format, &error.into()),
     }
 }
 

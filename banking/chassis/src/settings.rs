@@ -5,12 +5,18 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::{ffi::OsStr, net::SocketAddr, path::PathBuf};
 use url::Url;
 
-/// What an address is told that asks for an encrypted connection, by a program that has none.
+/// The answer to an address that asks for encryption, of a program that has none.
 const WITHOUT_TLS: &str = "the address asks for TLS, and this program was built without it: build it \
                            with the feature `tls` (cargo build --features tls)";
 
-/// Where the servers are, and who may speak for whom.
-#[derive(Debug, Clone, Args)]
+/// Without `--database-url`.
+const DATABASE_URL: &str = "sqlite::memory:";
+/// Without `--database-connections`.
+const DATABASE_CONNECTIONS: u32 = 10;
+
+/// The addresses of servers, and the keys by which programs know each other. By default there are
+/// none: everything stays in this process.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct PlatformSettings {
     /// RabbitMQ, such as amqp://user:password@host:5672/%2f; without it calls stay in this process
     #[arg(long, env = "RABBITMQ_URL", hide_env_values = true, value_name = "URL", value_parser = SecretParser(amqp_url))]
@@ -27,7 +33,7 @@ pub struct PlatformSettings {
         env = "DATABASE_URL",
         hide_env_values = true,
         value_name = "URL",
-        default_value = "sqlite::memory:",
+        default_value = DATABASE_URL,
         value_parser = SecretParser(database_url)
     )]
     pub database_url: Secret,
@@ -37,7 +43,7 @@ pub struct PlatformSettings {
         long,
         env = "DATABASE_CONNECTIONS",
         value_name = "N",
-        default_value_t = 10,
+        default_value_t = DATABASE_CONNECTIONS,
         value_parser = clap::value_parser!(u32).range(1..=1000)
     )]
     pub database_connections: u32,
@@ -65,7 +71,23 @@ pub struct PlatformSettings {
     pub log_format: LogFormat,
 }
 
-/// How log lines are written.
+impl Default for PlatformSettings {
+    /// As without any flag or variable.
+    fn default() -> Self {
+        Self {
+            amqp_url: None,
+            redis_url: None,
+            database_url: Secret::new(DATABASE_URL.to_owned()),
+            database_connections: DATABASE_CONNECTIONS,
+            keys_dir: None,
+            namespace: String::new(),
+            probe_addr: None,
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// The form of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -171,7 +193,16 @@ fn with_scheme(text: &str, allowed: &[&str]) -> Result<Secret, String> {
 }
 
 impl PlatformSettings {
-    /// Whether data is gone at the end of the process.
+    /// The default, but for where data is. The address is not checked before it is used.
+    #[must_use]
+    pub fn with_database(url: &str) -> Self {
+        Self {
+            database_url: Secret::new(url.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// `true` if data is gone at the end of the process.
     #[must_use]
     pub fn forgets_data(&self) -> bool {
         self.database_url.reveal().contains(":memory:")
@@ -212,7 +243,7 @@ impl PlatformSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
     #[derive(Debug, Parser)]
     struct Program {
@@ -272,6 +303,15 @@ mod tests {
             let url = format!("postgres://u@host/bank?sslmode={mode}");
             assert!(Program::try_parse_from(["service", "--database-url", &url]).is_ok());
         }
+    }
+
+    #[test]
+    fn the_default_is_that_of_the_flags() {
+        // Not what the environment of the tests may say.
+        let command = Program::command().mut_args(|argument| argument.env(None::<&str>));
+        let matches = command.get_matches_from(["service"]);
+        let program = Program::from_arg_matches(&matches).unwrap();
+        assert_eq!(program.platform, PlatformSettings::default());
     }
 
     #[test]

@@ -8,31 +8,51 @@
 
 mod message;
 mod service;
+mod settings;
 mod store;
 mod subscriber;
+
+pub use contracts::program::NOTIFICATION_SERVICE as NAME;
+pub use settings::SocketSettings;
 
 use anyhow::Context as _;
 use chassis::{Platform, Running, identity::PROOFS};
 use contracts::{
     TransactionCompleted,
     notification::{GROUP, NotificationsServer},
-    program::NOTIFICATION_SERVICE,
 };
-use live_feed::Feed;
+use live_feed::{Feed, ws};
 use service::Service;
 use sqlx::migrate::Migrator;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 use store::Store;
 use subscriber::Subscriber;
 
 /// Events that are stored at once in one process: fewer than it has connections to the database,
 /// so that a burst of transfers leaves some to those who ask.
 const EVENTS_AT_ONCE: u16 = 6;
-/// How long an event waits for a database that is away before it is kept as a dead letter.
+/// The time that an event waits for a database that is away before it is kept as a dead letter.
 const RETRY_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Storing takes milliseconds. What takes longer waits for a database that is away, and goes back
 /// to the queue when the service stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Starts the service with a feed of its own, and serves `/ws` on `address` beside it.
+///
+/// # Errors
+/// As [`start`], or the address can't be bound.
+///
+/// # Cancel safety
+/// As [`start`].
+pub async fn start_with_sockets(
+    platform: &Platform,
+    address: SocketAddr,
+) -> anyhow::Result<Running> {
+    let feed = Feed::open(platform)?;
+    let sockets = ws::serve(platform.identity.clone(), &feed, address).await;
+    let (sockets, _) = sockets.context("live notifications can't be served")?;
+    Ok(start(platform, &feed).await?.with(sockets))
+}
 
 /// Starts the service, which shows what it stores on `feed`.
 ///
@@ -42,7 +62,7 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> {
-    let platform = platform.of_program(NOTIFICATION_SERVICE);
+    let platform = platform.of_program(NAME);
     let database = platform.database("notification", &migrations()).await?;
     let store = Store::new(database.clone());
     let subscriber = Subscriber {
@@ -60,7 +80,7 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
         .await
         .context("can't subscribe to transfers")?;
     let service = Service {
-        name: NOTIFICATION_SERVICE,
+        name: NAME,
         identity: platform.identity.clone(),
         store,
     };

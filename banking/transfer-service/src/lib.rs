@@ -17,10 +17,12 @@ mod recovery;
 mod relay;
 mod service;
 
+pub use contracts::program::TRANSFER_SERVICE as NAME;
+
 use anyhow::Context as _;
 use book::Book;
 use chassis::{Platform, Running, identity::PROOFS};
-use contracts::{program::TRANSFER_SERVICE, transfer::TransfersServer};
+use contracts::transfer::TransfersServer;
 use driver::Driver;
 use history::History;
 use ledger::Ledger;
@@ -45,7 +47,7 @@ const CONCURRENCY: u16 = 128;
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
-    let platform = platform.of_issuer(TRANSFER_SERVICE)?;
+    let platform = platform.of_issuer(NAME)?;
     let database = platform.database("transfer", &migrations()).await?;
     let completed = Arc::new(Notify::new());
     let book = Book::new(database.clone());

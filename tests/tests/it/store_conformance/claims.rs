@@ -46,12 +46,8 @@ async fn lapsed(store: &End, claim: &Claim) -> Claimed {
 /// Waits until a brief claim that is made now, under a key of its own, has lapsed: those that were
 /// made before have, too.
 async fn brief_claims_lapse(store: &End, key: &str) {
-    let other = |claim: Claim| Claim {
-        key: key.to_owned(),
-        ..claim
-    };
-    assert_eq!(store.claim(&other(briefly_by("a"))).await, run(1));
-    assert_eq!(lapsed(store, &other(by("b"))).await, run(2));
+    assert_eq!(store.claim(&on(key, "a").lease(SHORT)).await, run(1));
+    assert_eq!(lapsed(store, &on(key, "b")).await, run(2));
 }
 
 pub(crate) async fn one_of_many_runs(bench: Bench) {

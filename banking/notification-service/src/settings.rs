@@ -1,0 +1,17 @@
+//! The notification service's own settings, where it is alone in its process.
+
+use clap::Args;
+use std::net::SocketAddr;
+
+/// Settings of the live notifications.
+#[derive(Debug, Clone, Args)]
+pub struct SocketSettings {
+    /// Address of the live notifications, at /ws
+    #[arg(
+        long,
+        env = "WS_ADDR",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8081"
+    )]
+    pub ws_addr: SocketAddr,
+}
