@@ -1,10 +1,10 @@
-//! Why the books gave no answer, and when to ask them again.
+//! Failures of the books, and asking them again.
 
 use chassis::database::{is_transient, patiently};
 use contracts::{Refused, account::AccountError};
 use std::future::Future;
 
-/// Why the books gave no answer.
+/// The reason why the books gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// The answer is no.
@@ -23,7 +23,7 @@ impl Failure {
         matches!(self, Self::Database(error) if is_transient(error))
     }
 
-    /// What the caller is told.
+    /// The answer to the caller.
     fn into_answer(self) -> AccountError {
         match self {
             Self::Answer(answer) => answer,
@@ -42,7 +42,7 @@ impl Failure {
 
 /// Attempts something that is safe to repeat until it is answered, or fails for good, or nobody
 /// waits for it any more.
-pub(crate) async fn answered<T, F>(attempt: impl FnMut() -> F) -> Result<T, AccountError>
+pub(crate) async fn retry<T, F>(attempt: impl FnMut() -> F) -> Result<T, AccountError>
 where
     F: Future<Output = Result<T, Failure>>,
 {

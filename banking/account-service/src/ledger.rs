@@ -10,11 +10,11 @@ pub(crate) struct Account {
     pub(crate) number: AccountNumber,
     /// The sum of its entries, in minor units.
     pub(crate) balance: i64,
-    /// How many there are.
+    /// The number of its entries.
     pub(crate) entries: i64,
 }
 
-/// Which way an entry goes.
+/// The direction of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     /// Money leaves.
@@ -36,15 +36,15 @@ impl Side {
 /// One side of a posting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
-    /// Which.
+    /// The side.
     pub(crate) side: Side,
-    /// How much.
+    /// The amount; positive on either side.
     pub(crate) amount: Amount,
     /// The account as it is afterwards; none is the outside of the bank.
     pub(crate) account: Option<Account>,
 }
 
-/// Why nothing is posted.
+/// The reason why nothing is posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejection {
     /// There is less on the account than is to leave it.

@@ -1,4 +1,4 @@
-//! What is to be posted, and how its parts are stored.
+//! Orders to post, and their parts as they are stored.
 
 use crate::ledger::Rejection;
 use contracts::{
@@ -21,13 +21,13 @@ pub(crate) struct Order {
     pub(crate) owner: String,
     /// One effect, however often it is asked for.
     pub(crate) key: String,
-    /// What it is.
+    /// Its kind.
     pub(crate) kind: EntryKind,
     /// The account that pays; none is the outside of the bank.
     pub(crate) from: Option<AccountNumber>,
     /// The account that is paid; none is the outside of the bank.
     pub(crate) to: Option<AccountNumber>,
-    /// How much.
+    /// The amount that moves.
     pub(crate) amount: Amount,
 }
 
@@ -92,7 +92,7 @@ impl Order {
     }
 }
 
-/// What became of a posting.
+/// The outcome of a posting, for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// It is in the ledger.
@@ -109,7 +109,7 @@ pub(crate) trait Word: Copy + 'static {
     /// As it is stored.
     fn word(self) -> &'static str;
 
-    /// What was stored.
+    /// The value of a stored word.
     fn read(stored: &str) -> sqlx::Result<Self> {
         let mut all = Self::ALL.iter().copied();
         all.find(|value| value.word() == stored).ok_or_else(|| {

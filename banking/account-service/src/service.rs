@@ -1,4 +1,4 @@
-//! What each method does: first who asks, then the books.
+//! The contract, method by method: first who asks, then the books.
 
 use crate::{books::Books, order::Order};
 use chassis::{Database, Identity};

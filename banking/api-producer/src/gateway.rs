@@ -1,4 +1,4 @@
-//! What all routes work with.
+//! The state that all routes work with.
 
 use crate::{
     correlation::noting, limits::Limits, request::ADMIN_PAUSE_MAX, settings::HttpSettings,

@@ -3,7 +3,7 @@
 use chassis::http::ConnectionLimits;
 use std::time::Duration;
 
-/// How much of everything one request or connection may take. The default is for use; tests set
+/// Limits of one request or connection. The default is for use; tests set
 /// smaller ones.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]

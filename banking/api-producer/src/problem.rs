@@ -1,4 +1,4 @@
-//! What a client is told instead of what it asked for.
+//! Answers that are not a success.
 
 use crate::unserved;
 use axum::{

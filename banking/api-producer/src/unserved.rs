@@ -21,7 +21,7 @@ struct Unserved {
     failure: BoxError,
 }
 
-/// Whether a call failed because nobody serves its queue.
+/// `true` if a call failed because nobody serves its queue.
 pub(crate) fn is_why(failure: &CallFailure) -> bool {
     let cause = iter::successors(failure.source(), |error| (*error).source());
     cause.into_iter().any(<dyn Error>::is::<Unserved>)

@@ -1,13 +1,13 @@
 //! The user's account, at the account service.
 
-use crate::{service::Desk, users::User};
+use crate::{service::Authenticator, users::User};
 use contracts::{
     Refused,
     account::{NewHolder, Profile},
     auth::mask_phone,
 };
 
-impl Desk {
+impl Authenticator {
     /// The account of a user, opened if it is not yet.
     ///
     /// The account service opens one for each user, however often it is asked. So the call carries

@@ -1,4 +1,4 @@
-//! What can be registered.
+//! The fields of a registration, checked.
 
 use contracts::auth::{AuthError, Password, Registration};
 

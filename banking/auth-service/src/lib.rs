@@ -22,7 +22,7 @@ use anyhow::{Context as _, ensure};
 use chassis::{Platform, Running, guesses::Guesses, identity::PROOFS};
 use contracts::{account::AccountsClient, auth::AuthServer};
 use passwords::Passwords;
-use service::{AuthService, Desk};
+use service::{AuthService, Authenticator};
 use sqlx::migrate::Migrator;
 use std::{num::NonZero, time::Duration};
 use tokio_util::task::TaskTracker;
@@ -52,7 +52,7 @@ pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result
     );
     let database = platform.database("auth", &migrations()).await?;
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let desk = Desk {
+    let authenticator = Authenticator {
         identity: platform.identity.clone(),
         users: Users::new(database),
         passwords: Passwords::new(processors).context("passwords can't be hashed")?,
@@ -61,7 +61,7 @@ pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result
         session_ttl,
     };
     let tasks = TaskTracker::new();
-    let service = AuthService::new(desk, tasks.clone());
+    let service = AuthService::new(authenticator, tasks.clone());
     let serving = platform.bus.serve(AuthServer::new(service));
     let serving = serving.concurrency(CONCURRENCY).secret_metadata(PROOFS);
     let serving = serving.await?;

@@ -1,9 +1,9 @@
 //! A password for a session.
 
-use crate::service::Desk;
+use crate::service::Authenticator;
 use contracts::auth::{AuthError, LoggedIn, Login, LoginName, mask_phone, username_key};
 
-impl Desk {
+impl Authenticator {
     /// Begins a session. A user that does not exist is answered as a wrong password is, and takes
     /// as long.
     pub(crate) async fn login(&self, login: Login) -> Result<LoggedIn, AuthError> {

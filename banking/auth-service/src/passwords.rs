@@ -28,9 +28,9 @@ pub(crate) struct Passwords {
     at_once: Arc<Semaphore>,
 }
 
-/// What a password is, compared with a stored hash.
+/// A password, compared with a stored hash.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum PasswordCheck {
     /// Another one.
     Wrong,
     /// The one that was hashed.
@@ -70,7 +70,7 @@ impl Passwords {
         &self,
         password: Password,
         stored: Option<String>,
-    ) -> Result<Verdict, AuthError> {
+    ) -> Result<PasswordCheck, AuthError> {
         let (argon2, nobodys) = (self.argon2.clone(), Arc::clone(&self.nobodys));
         self.compute(move || check(&argon2, &password, stored.as_deref(), &nobodys))
             .await
@@ -108,7 +108,7 @@ impl Passwords {
     }
 }
 
-/// How long to wait for a turn: for at most half of what is left, because the rest of the call takes
+/// The longest wait for a turn: at most half of what is left, because the rest of the call takes
 /// time as well, and to be told to try again is better than silence.
 pub(crate) fn patience() -> Duration {
     let left = Context::current().remaining().map(|left| left / 2);
@@ -120,23 +120,23 @@ fn check(
     password: &Password,
     stored: Option<&str>,
     nobodys: &PasswordHash,
-) -> HashResult<Verdict> {
+) -> HashResult<PasswordCheck> {
     let password = password.reveal().as_bytes();
     let stored = stored.map(PasswordHash::new).transpose()?;
     match argon2.verify_password(password, stored.as_ref().unwrap_or(nobodys)) {
         Ok(()) => {}
-        Err(HashError::PasswordInvalid) => return Ok(Verdict::Wrong),
+        Err(HashError::PasswordInvalid) => return Ok(PasswordCheck::Wrong),
         Err(error) => return Err(error),
     }
     let Some(stored) = stored else {
-        return Ok(Verdict::Wrong);
+        return Ok(PasswordCheck::Wrong);
     };
     let of = |hash: &PasswordHash| (hash.algorithm, hash.version, hash.params.clone());
     if of(&stored) == of(nobodys) {
-        return Ok(Verdict::Right);
+        return Ok(PasswordCheck::Right);
     }
     let renewed = argon2.hash_password(password)?.to_string();
-    Ok(Verdict::Outdated { renewed })
+    Ok(PasswordCheck::Outdated { renewed })
 }
 
 #[cfg(test)]
@@ -160,13 +160,16 @@ mod tests {
         assert_ne!(stored, passwords.hash(sesame()).await.unwrap(), "salted");
 
         let right = passwords.check(sesame(), Some(stored.clone())).await;
-        assert_eq!(right, Ok(Verdict::Right));
+        assert_eq!(right, Ok(PasswordCheck::Right));
         for wrong in ["open sesam", "Open sesame", "", "open sesame\0"] {
             let wrong = Password::new(wrong.to_owned());
             let verdict = passwords.check(wrong, Some(stored.clone())).await;
-            assert_eq!(verdict, Ok(Verdict::Wrong));
+            assert_eq!(verdict, Ok(PasswordCheck::Wrong));
         }
-        assert_eq!(passwords.check(sesame(), None).await, Ok(Verdict::Wrong));
+        assert_eq!(
+            passwords.check(sesame(), None).await,
+            Ok(PasswordCheck::Wrong)
+        );
     }
 
     #[tokio::test]
@@ -177,14 +180,14 @@ mod tests {
         let passwords = Passwords::new(1).unwrap();
         let wrong = Password::new("something else".to_owned());
         let verdict = passwords.check(wrong, Some(weak.clone())).await;
-        assert_eq!(verdict, Ok(Verdict::Wrong));
+        assert_eq!(verdict, Ok(PasswordCheck::Wrong));
 
         let verdict = passwords.check(sesame(), Some(weak)).await.unwrap();
-        let Verdict::Outdated { renewed } = verdict else {
+        let PasswordCheck::Outdated { renewed } = verdict else {
             panic!("{verdict:?}");
         };
         let again = passwords.check(sesame(), Some(renewed)).await;
-        assert_eq!(again, Ok(Verdict::Right));
+        assert_eq!(again, Ok(PasswordCheck::Right));
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
-//! Whether a password is a user's.
+//! The proof of a user by their password.
 
 use crate::{
-    passwords::{Verdict, patience},
-    service::Desk,
+    passwords::{PasswordCheck, patience},
+    service::Authenticator,
     users::User,
 };
 use contracts::auth::{AuthError, LoginName, Password, username_key};
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 /// No name or phone is longer. What is typed may be, and is remembered for a while.
 const TYPED_MAX: usize = 32;
 
-impl Desk {
+impl Authenticator {
     /// Ends with `Ok` only if `password` is the user's. Guesses are counted by `typed`, whether or
     /// not there is such a user: to wait for one name tells nothing about another, and no phone
     /// whose it is. It may be anything, even a password, and is written nowhere.
@@ -33,15 +33,15 @@ impl Desk {
         };
         let stored = user.map(|user| user.password_hash.clone());
         match self.passwords.check(password.clone(), stored).await? {
-            Verdict::Wrong => {
+            PasswordCheck::Wrong => {
                 guess.wrong();
                 Err(AuthError::InvalidCredentials)
             }
-            Verdict::Right => {
+            PasswordCheck::Right => {
                 guess.right();
                 Ok(())
             }
-            Verdict::Outdated { renewed } => {
+            PasswordCheck::Outdated { renewed } => {
                 guess.right();
                 if let Some(user) = user {
                     self.users.renew_hash(user, &renewed).await;

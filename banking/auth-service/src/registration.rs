@@ -4,14 +4,14 @@
 //! half way: the name is reserved and there is no account. Nobody is locked out by that: whoever
 //! registers again with the same password and phone, or logs in, goes on where it stopped.
 
-use crate::{fields::Applicant, service::Desk, users::User};
+use crate::{fields::Applicant, service::Authenticator, users::User};
 use contracts::{
     UserId,
     auth::{AuthError, LoginName, Registered, Registration, mask_phone, username_key},
 };
 use replybus::{CallId, Context};
 
-impl Desk {
+impl Authenticator {
     /// Makes a user and has their account opened.
     pub(crate) async fn register(
         &self,

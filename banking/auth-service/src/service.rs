@@ -15,12 +15,12 @@ use tracing::Instrument as _;
 
 /// Takes the calls and brings them to an end.
 pub(crate) struct AuthService {
-    desk: Arc<Desk>,
+    authenticator: Arc<Authenticator>,
     tasks: TaskTracker,
 }
 
 /// All that the service decides with.
-pub(crate) struct Desk {
+pub(crate) struct Authenticator {
     pub(crate) identity: Identity,
     pub(crate) users: Users,
     pub(crate) passwords: Passwords,
@@ -31,9 +31,12 @@ pub(crate) struct Desk {
 
 impl AuthService {
     /// The service; what callers no longer wait for ends in `tasks`.
-    pub(crate) fn new(desk: Desk, tasks: TaskTracker) -> Self {
-        let desk = Arc::new(desk);
-        Self { desk, tasks }
+    pub(crate) fn new(authenticator: Authenticator, tasks: TaskTracker) -> Self {
+        let authenticator = Arc::new(authenticator);
+        Self {
+            authenticator,
+            tasks,
+        }
     }
 
     /// Runs what writes in a task of its own: a query's handler is dropped at its deadline.
@@ -55,19 +58,19 @@ impl AuthService {
 
 impl Auth for AuthService {
     async fn register(&self, registration: Registration) -> Result<Registered, AuthError> {
-        let desk = Arc::clone(&self.desk);
-        self.to_the_end(async move { desk.register(registration).await })
+        let authenticator = Arc::clone(&self.authenticator);
+        self.to_the_end(async move { authenticator.register(registration).await })
             .await
     }
 
     async fn login(&self, login: Login) -> Result<LoggedIn, AuthError> {
-        let desk = Arc::clone(&self.desk);
-        self.to_the_end(async move { desk.login(login).await })
+        let authenticator = Arc::clone(&self.authenticator);
+        self.to_the_end(async move { authenticator.login(login).await })
             .await
     }
 
     async fn logout(&self) -> Result<(), AuthError> {
-        let identity = &self.desk.identity;
+        let identity = &self.authenticator.identity;
         let ended = async {
             let user = identity.user().await?;
             identity.end_session(user.session).await
@@ -81,9 +84,11 @@ impl Auth for AuthService {
     }
 
     async fn health(&self) -> Result<ServiceHealth, Never> {
-        let desk = &self.desk;
-        let (database, sessions) =
-            tokio::join!(desk.users.database_is_up(), desk.identity.store_is_up());
+        let authenticator = &self.authenticator;
+        let (database, sessions) = tokio::join!(
+            authenticator.users.database_is_up(),
+            authenticator.identity.store_is_up()
+        );
         Ok(ServiceHealth::new(AUTH_SERVICE, database, sessions))
     }
 }

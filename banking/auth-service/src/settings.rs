@@ -3,7 +3,7 @@
 use clap::Args;
 use std::time::Duration;
 
-/// How long sessions live.
+/// Settings of sessions.
 #[derive(Debug, Clone, Args)]
 pub struct SessionSettings {
     /// Seconds after which a session ends by itself; at most 31 days
@@ -18,7 +18,7 @@ pub struct SessionSettings {
 }
 
 impl SessionSettings {
-    /// How long a session lives.
+    /// The lifetime of a session.
     #[must_use]
     pub fn ttl(&self) -> Duration {
         Duration::from_secs(self.session_ttl_seconds)

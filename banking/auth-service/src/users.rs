@@ -8,7 +8,7 @@ use contracts::{Refused, UserId};
 use sqlx::{Row, any::AnyRow};
 use std::fmt;
 
-/// Who may log in, or is about to.
+/// A user who may log in, or is about to.
 pub(crate) struct User {
     pub(crate) id: UserId,
     pub(crate) username: String,
@@ -17,7 +17,7 @@ pub(crate) struct User {
     pub(crate) password_hash: String,
     /// The call that made the user.
     pub(crate) registered_by: String,
-    /// Whether their account is open.
+    /// `true` when their account is open.
     pub(crate) is_active: bool,
 }
 
@@ -123,7 +123,7 @@ impl Users {
         }
     }
 
-    /// Whether the database answers.
+    /// `true` if the database answers.
     pub(crate) async fn database_is_up(&self) -> bool {
         self.database.is_up().await
     }

@@ -53,7 +53,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// What it was asked for. What the environment says about settings that are not needed is not
+/// The arguments, read. What the environment says about settings that are not needed is not
 /// looked at: those of the bank alone if there is a subcommand, and those of the bank that a demo
 /// starts if it visits one.
 fn program() -> Program {

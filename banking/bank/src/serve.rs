@@ -9,10 +9,10 @@ use live_feed::Feed;
 use std::net::SocketAddr;
 use uuid::Uuid;
 
-/// What to serve, and how.
+/// Settings of all services that run together.
 #[derive(Debug, Clone, Args)]
 pub struct ServeSettings {
-    /// Where the servers are.
+    /// Those that all services share.
     #[command(flatten)]
     pub platform: PlatformSettings,
 
@@ -46,7 +46,7 @@ pub enum ServiceName {
 pub struct Bank {
     /// To stop them.
     pub running: Running,
-    /// Where the gateway listens, if it is one of them.
+    /// The address the gateway listens on, if it is one of them.
     pub http_addr: Option<SocketAddr>,
 }
 

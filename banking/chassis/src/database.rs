@@ -45,7 +45,7 @@ const STATEMENT_TIMEOUT: &str = "5s";
 const MIGRATION_STATEMENT_TIMEOUT: &str = "0";
 const LOCK_TIMEOUT: &str = "3s";
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
-/// How the address of a database in memory ends.
+/// The end of the address of a database in memory.
 const IN_MEMORY: &str = "?mode=memory";
 
 /// An open database. Clones share its connections.
@@ -121,7 +121,7 @@ impl Database {
         })
     }
 
-    /// What statements that stand alone are executed on.
+    /// The executor of statements that stand alone.
     #[must_use]
     pub fn pool(&self) -> &Connections {
         &self.connections
@@ -144,7 +144,7 @@ impl Database {
         self.connections.bounded(work(begun)).await
     }
 
-    /// What ends a `SELECT` whose rows nobody else may change until this transaction ends. With
+    /// The end of a `SELECT` whose rows nobody else may change until this transaction ends. With
     /// `ORDER BY` on a column that never changes, rows are locked in that order.
     #[must_use]
     pub fn for_update(&self) -> &'static str {
@@ -155,7 +155,7 @@ impl Database {
         }
     }
 
-    /// Whether the database answers.
+    /// `true` if the database answers.
     ///
     /// # Cancel safety
     /// Safe; it only reads.
@@ -209,14 +209,14 @@ fn pool_options(kind: Kind, connections: u32) -> AnyPoolOptions {
 }
 
 fn sqlite_url(url: &str, schema: &str) -> anyhow::Result<String> {
-    let place = url.strip_prefix("sqlite:").unwrap_or(url);
-    let place = place.strip_prefix("//").unwrap_or(place);
-    if place == ":memory:" {
+    let path = url.strip_prefix("sqlite:").unwrap_or(url);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path == ":memory:" {
         // By its name all connections find the same one.
         let name = Uuid::new_v4().simple();
         return Ok(format!("sqlite:file:{schema}-{name}{IN_MEMORY}"));
     }
-    let directory = PathBuf::from(place);
+    let directory = PathBuf::from(path);
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("can't make {}", directory.display()))?;
     let file = directory.join(format!("{schema}.db"));

@@ -11,6 +11,9 @@
 //! after the other.
 //!
 //! It is kept in memory, for each process of its own.
+//!
+//! No rate limiter of tokens does that (`governor`, for one): those count what is asked for as it
+//! comes, not what became of it.
 
 use std::{
     collections::HashMap,

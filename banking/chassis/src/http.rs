@@ -23,7 +23,7 @@ const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// files: some will be closed meanwhile.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// How much connections may take.
+/// Limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
     /// Time for the headers of a request to arrive, and for the next request to begin on a
@@ -62,19 +62,19 @@ pub async fn serve(
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_read)
         .max_buf_size(HEADER_BYTES_MAX);
-    let places = Arc::new(Semaphore::new(limits.open_max.min(Semaphore::MAX_PERMITS)));
+    let permits = Arc::new(Semaphore::new(limits.open_max.min(Semaphore::MAX_PERMITS)));
     let (open, over) = (TaskTracker::new(), CancellationToken::new());
     while let Some(accepted) = stop
-        .run_until_cancelled(accept(&listener, Arc::clone(&places)))
+        .run_until_cancelled(accept(&listener, Arc::clone(&permits)))
         .await
     {
         match accepted {
-            Ok((stream, place)) => {
+            Ok((stream, permit)) => {
                 let connection = attend(http.clone(), stream, app.clone(), stop.clone());
                 let over = over.clone();
                 open.spawn(async move {
                     over.run_until_cancelled(connection).await;
-                    drop(place);
+                    drop(permit);
                 });
             }
             Err(error) => {
@@ -93,18 +93,18 @@ pub async fn serve(
     }
 }
 
-/// A connection, and its place among those that may be open. A WebSocket gives the place back: they
-/// are counted where they are served.
+/// A connection, and its permit, of which there are as many as connections may be open. A WebSocket
+/// gives it back: they are counted where they are served.
 async fn accept(
     listener: &TcpListener,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 ) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     // It is never closed.
-    let place = places.acquire_owned().await.map_err(io::Error::other)?;
+    let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     // Answers are small, and someone waits for each.
     stream.set_nodelay(true)?;
-    Ok((stream, place))
+    Ok((stream, permit))
 }
 
 /// Answers the requests of a connection. After the stop, the one that was begun is the last.

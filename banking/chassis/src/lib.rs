@@ -1,4 +1,4 @@
-//! What every service of the bank stands on: settings, the bus, a database, and the answer to the
+//! The ground that every service of the bank stands on: settings, the bus, a database, and the answer to the
 //! question who asks.
 //!
 //! In reading order: [`settings`] are read, a [`Platform`] is made of them, a service is started on

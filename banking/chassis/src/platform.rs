@@ -1,4 +1,4 @@
-//! What a service is started on.
+//! The platform that a service is started on.
 
 use crate::{
     database::Database,
@@ -16,7 +16,7 @@ use sqlx::migrate::Migrator;
 pub struct Platform {
     /// The bus.
     pub bus: Bus,
-    /// Who asks, and who this program is.
+    /// The identity of this program, and of who asks it.
     pub identity: Identity,
     settings: PlatformSettings,
 }

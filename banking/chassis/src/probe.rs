@@ -1,4 +1,4 @@
-//! What an orchestrator asks a program: does it live, can it work, what does it count.
+//! The probes of an orchestrator: does a program live, can it work, what does it count.
 
 use axum::{Router, http::StatusCode, routing::get};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};

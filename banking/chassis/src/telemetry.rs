@@ -7,7 +7,7 @@ use tracing_subscriber::{
     EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
-/// What is logged unless `RUST_LOG` says otherwise.
+/// The filter of the log unless `RUST_LOG` says otherwise.
 const DEFAULT: &str = "info,sqlx=warn,lapin=warn";
 /// The same, of a program that itself tells people what goes well.
 const QUIET: &str = "warn";

@@ -1,4 +1,4 @@
-//! Where the money is: accounts, and the ledger that moves it.
+//! Accounts, and the ledger that moves the money.
 
 use crate::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth, UserId,
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// What a new account begins with, in minor units; posted as its first deposit.
+/// The balance that a new account begins with, in minor units; posted as its first deposit.
 pub const OPENING_BALANCE: i64 = 100_000;
 
 /// Accounts and the double-entry ledger.
@@ -23,7 +23,7 @@ pub trait Accounts {
     #[query]
     async fn balance(&self) -> Result<Balance, AccountError>;
 
-    /// Whose account has this number. Any user may ask, so that they know whom they pay.
+    /// The holder of the account with this number. Any user may ask, so that they know whom they pay.
     #[query]
     async fn lookup(&self, account_number: AccountNumber) -> Result<Holder, AccountError>;
 
@@ -66,7 +66,7 @@ pub trait Accounts {
     #[query]
     async fn admin_user(&self, id: UserId) -> Result<AdminUser, AccountError>;
 
-    /// How the service is.
+    /// The health of the service.
     #[query]
     async fn health(&self) -> Result<ServiceHealth, Never>;
 }
@@ -126,9 +126,9 @@ pub enum Recipient {
 /// The two sides of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parties {
-    /// Whose money it is.
+    /// The user whose money it is.
     pub from: Party,
-    /// Whose it becomes; may be the same.
+    /// The user whose it becomes; may be the same.
     pub to: Party,
 }
 
@@ -141,7 +141,7 @@ pub struct TransferPosting {
     pub from: AccountNumber,
     /// The account that is paid; another one.
     pub to: AccountNumber,
-    /// How much.
+    /// The amount that moves.
     pub amount: Amount,
 }
 
@@ -213,7 +213,7 @@ pub struct AdminUser {
     pub created_at: Timestamp,
 }
 
-/// Why nothing was answered or moved.
+/// The reason why nothing was answered or moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum AccountError {
     /// There is less on the account than is to leave it.
@@ -228,7 +228,7 @@ pub enum AccountError {
     /// The key was used for another amount or kind of posting.
     #[error("Idempotency-Key was already used for another request")]
     KeyConflict,
-    /// What any service may say.
+    /// A refusal that any service may give.
     #[error(transparent)]
     Refused(#[from] Refused),
 }

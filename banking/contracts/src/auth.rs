@@ -1,4 +1,4 @@
-//! Who somebody is: registration and sessions.
+//! Users: registration and sessions.
 
 use crate::{AccountNumber, Refused, ServiceHealth, UserId};
 use replybus::{Never, queue_handler};
@@ -24,7 +24,7 @@ pub trait Auth {
     /// Ends the session that the call carries. One that has ended already is refused.
     async fn logout(&self) -> Result<(), AuthError>;
 
-    /// How the service is.
+    /// The health of the service.
     #[query]
     async fn health(&self) -> Result<ServiceHealth, Never>;
 }
@@ -41,7 +41,7 @@ pub struct Registration {
     pub phone: Option<String>,
 }
 
-/// Who wants a session.
+/// Credentials for a session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Login {
     /// The name or phone they registered with.
@@ -50,7 +50,7 @@ pub struct Login {
     pub password: Password,
 }
 
-/// How a user is named at login.
+/// The name of a user at login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoginName {
@@ -124,7 +124,7 @@ impl fmt::Debug for LoggedIn {
     }
 }
 
-/// Why there is no user or no session.
+/// The reason why there is no user or no session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum AuthError {
     /// Another user has the name.
@@ -138,7 +138,7 @@ pub enum AuthError {
     Invalid {
         /// The field.
         field: String,
-        /// What is allowed.
+        /// The values that are allowed, in words.
         allowed: String,
     },
     /// There is no such user, or the password is another.
@@ -153,12 +153,12 @@ pub enum AuthError {
         /// Seconds until the next is looked at; at least 1.
         retry_after: u64,
     },
-    /// What any service may say.
+    /// A refusal that any service may give.
     #[error(transparent)]
     Refused(#[from] Refused),
 }
 
-/// What names are compared by: they differ by more than the case of ASCII letters, and have no
+/// The key that names are compared by: they differ by more than the case of ASCII letters, and have no
 /// others.
 #[must_use]
 pub fn username_key(username: &str) -> String {

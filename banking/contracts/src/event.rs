@@ -1,4 +1,4 @@
-//! What happened, for whoever wants to know.
+//! Events, for whoever wants to know.
 
 use crate::{AccountNumber, Amount, UserId};
 use jiff::Timestamp;
@@ -12,11 +12,11 @@ use uuid::Uuid;
 pub struct TransactionCompleted {
     /// The transfer.
     pub transfer: Uuid,
-    /// Whose money it was.
+    /// The user whose money it was.
     pub from: Party,
-    /// Whose it is now.
+    /// The user whose it is now.
     pub to: Party,
-    /// How much.
+    /// The amount that moved.
     pub amount: Amount,
     /// When it was posted.
     pub completed_at: Timestamp,

@@ -1,4 +1,4 @@
-//! How a service is.
+//! The health of a service.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

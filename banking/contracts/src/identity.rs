@@ -1,4 +1,4 @@
-//! Who somebody is, and where their money is.
+//! Ids of users, and numbers of their accounts.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

@@ -1,4 +1,4 @@
-//! What the bank's services share, and all they share: the contracts, and what travels in them.
+//! All that the bank's services share: the contracts, and what travels in them.
 //!
 //! Each module of a service has its trait, in the order of the routes, and the messages that only
 //! it uses. An identity is not among the arguments: it travels as metadata, a session or a pass,

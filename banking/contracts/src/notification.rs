@@ -1,4 +1,4 @@
-//! What users are told.
+//! Notifications of users.
 
 use crate::{Page, PageRequest, Refused, ServiceHealth, UserId};
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ pub trait Notifications {
     /// how many were not read before; another user's are left alone.
     async fn mark_read(&self, ids: Option<Vec<Uuid>>) -> Result<MarkedRead, NotificationError>;
 
-    /// How many are stored, of all users. For the administrator.
+    /// The number of those stored, of all users. For the administrator.
     #[query]
     async fn admin_total(&self) -> Result<u64, NotificationError>;
 
@@ -36,7 +36,7 @@ pub trait Notifications {
         user_id: Option<UserId>,
     ) -> Result<Page<AdminNotification>, NotificationError>;
 
-    /// How the service is.
+    /// The health of the service.
     #[query]
     async fn health(&self) -> Result<ServiceHealth, Never>;
 }
@@ -80,13 +80,13 @@ pub struct AdminNotification {
     pub created_at: Timestamp,
 }
 
-/// Why nothing was answered.
+/// The reason why nothing was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum NotificationError {
     /// At most this many can be marked at once.
     #[error("ids: at most {0} are allowed")]
     TooMany(usize),
-    /// What any service may say.
+    /// A refusal that any service may give.
     #[error(transparent)]
     Refused(#[from] Refused),
 }

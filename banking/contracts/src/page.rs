@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 /// Characters that can be searched for. No name and no number is longer.
 pub const SEARCH_CHARS_MAX: usize = 100;
 
-/// Which page: `page` counts from 1, `size` is 1 to [`PageRequest::SIZE_MAX`]. What is out of
+/// A page to read: `page` counts from 1, `size` is 1 to [`PageRequest::SIZE_MAX`]. What is out of
 /// bounds is brought into them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Numbers")]

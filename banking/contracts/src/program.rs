@@ -6,7 +6,7 @@ pub const AUTH_SERVICE: &str = "auth-service";
 pub const ACCOUNT_SERVICE: &str = "account-service";
 /// Transfers between users.
 pub const TRANSFER_SERVICE: &str = "transfer-service";
-/// What users are told.
+/// Notifications of users.
 pub const NOTIFICATION_SERVICE: &str = "notification-service";
 /// The HTTP gateway.
 pub const API_PRODUCER: &str = "api-producer";

@@ -1,4 +1,4 @@
-//! What every service may answer instead of doing what it was asked.
+//! Refusals that every service may give.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ pub enum Refused {
     /// The session is missing, forged, expired or was logged out.
     #[error("Not authenticated")]
     Unauthenticated,
-    /// Who asks is known and may not.
+    /// The one who asks is known and may not.
     #[error("Forbidden")]
     Forbidden,
     /// The service can't reach what it needs. Asking again later may help: with the same key if it

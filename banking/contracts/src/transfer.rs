@@ -34,7 +34,7 @@ pub trait Transfers {
         search: Option<String>,
     ) -> Result<Page<AdminTransfer>, TransferError>;
 
-    /// How the service is.
+    /// The health of the service.
     #[query]
     async fn health(&self) -> Result<ServiceHealth, Never>;
 }
@@ -117,7 +117,7 @@ pub enum TransferStatus {
 pub struct TransferTotals {
     /// Transfers completed.
     pub transfers: u64,
-    /// What they moved, in minor units.
+    /// The sum of their amounts, in minor units.
     pub amount: i64,
 }
 
@@ -144,7 +144,7 @@ pub struct AdminTransfer {
     pub created_at: Timestamp,
 }
 
-/// Why no money was moved.
+/// The reason why no money was moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum TransferError {
     /// There is less on the account than is to leave it.
@@ -166,7 +166,7 @@ pub enum TransferError {
     /// without being asked for again; asked again with the same key, the answer tells which.
     #[error("The transfer is being processed; ask again with the same Idempotency-Key")]
     Pending,
-    /// What any service may say.
+    /// A refusal that any service may give.
     #[error(transparent)]
     Refused(#[from] Refused),
 }

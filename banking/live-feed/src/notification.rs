@@ -1,4 +1,4 @@
-//! What travels between processes.
+//! The message that travels between processes.
 
 use contracts::UserId;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ pub struct NewNotification {
     pub id: Uuid,
     /// The user it is for.
     pub user_id: UserId,
-    /// What happened, as a sentence.
+    /// The event, as a sentence.
     pub message: String,
     /// When it was stored.
     pub created_at: Timestamp,

@@ -1,4 +1,4 @@
-//! What the tests connect with, and to.
+//! A client and a server of `/ws`, for the tests.
 
 use crate::{
     Feed, NewNotification,
@@ -11,7 +11,6 @@ use chassis::{
     keys::Keys,
     settings::{PlatformSettings, Secret},
 };
-use clap::Parser;
 use contracts::UserId;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
@@ -27,22 +26,17 @@ use uuid::Uuid;
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
-#[derive(Parser)]
-struct Program {
-    #[command(flatten)]
-    platform: PlatformSettings,
-}
-
 /// A feed, as a process has it.
 pub(crate) async fn feed(redis: Option<&str>, namespace: &str) -> Feed {
-    let mut settings = Program::parse_from(["test", "--namespace", namespace]).platform;
-    // Not what the environment of the tests may say.
-    (settings.amqp_url, settings.keys_dir) = (None, None);
-    settings.redis_url = redis.map(|url| Secret::new(url.to_owned()));
+    let settings = PlatformSettings {
+        namespace: namespace.to_owned(),
+        redis_url: redis.map(|url| Secret::new(url.to_owned())),
+        ..PlatformSettings::default()
+    };
     Feed::open(&Platform::connect("test", settings).await.unwrap()).unwrap()
 }
 
-/// Who knows its sessions by itself.
+/// An identity that knows its sessions by itself.
 pub(crate) fn identity() -> Identity {
     Identity::new("test", &Keys::draw().unwrap(), SessionStore::memory())
 }

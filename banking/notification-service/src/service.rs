@@ -24,7 +24,7 @@ pub(crate) struct Service {
 impl Notifications for Service {
     async fn list(&self) -> Result<Vec<Notification>, NotificationError> {
         let user = self.identity.user().await?;
-        answered(|| self.store.newest(user.id)).await
+        retry(|| self.store.newest(user.id)).await
     }
 
     async fn mark_read(&self, ids: Option<Vec<Uuid>>) -> Result<MarkedRead, NotificationError> {
@@ -38,7 +38,7 @@ impl Notifications for Service {
 
     async fn admin_total(&self) -> Result<u64, NotificationError> {
         self.identity.require_admin()?;
-        answered(|| self.store.count(None)).await
+        retry(|| self.store.count(None)).await
     }
 
     async fn admin_notifications(
@@ -47,7 +47,7 @@ impl Notifications for Service {
         user_id: Option<UserId>,
     ) -> Result<Page<AdminNotification>, NotificationError> {
         self.identity.require_admin()?;
-        answered(|| self.store.page(page, user_id)).await
+        retry(|| self.store.page(page, user_id)).await
     }
 
     async fn health(&self) -> Result<ServiceHealth, Never> {
@@ -61,15 +61,15 @@ impl Service {
         let user = self.identity.user().await?;
         let marked = match ids {
             Some(ids) if ids.len() > MARK_MAX => return Err(NotificationError::TooMany(MARK_MAX)),
-            Some(ids) => answered(|| self.store.mark(user.id, &ids)).await?,
-            None => answered(|| self.store.mark_all(user.id)).await?,
+            Some(ids) => retry(|| self.store.mark(user.id, &ids)).await?,
+            None => retry(|| self.store.mark_all(user.id)).await?,
         };
         Ok(MarkedRead { marked })
     }
 }
 
 /// Asks the database, again if it was in others' way.
-async fn answered<T, F>(ask: impl FnMut() -> F) -> Result<T, NotificationError>
+async fn retry<T, F>(ask: impl FnMut() -> F) -> Result<T, NotificationError>
 where
     F: Future<Output = sqlx::Result<T>>,
 {

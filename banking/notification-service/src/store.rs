@@ -121,7 +121,7 @@ impl Store {
         Ok(marked.rows_affected())
     }
 
-    /// How many there are, of all users or one.
+    /// The number of those stored, of all users or one.
     pub(crate) async fn count(&self, user: Option<UserId>) -> sqlx::Result<u64> {
         let select = match user {
             None => sqlx::query_as("SELECT COUNT(*) FROM notifications"),
@@ -168,7 +168,7 @@ impl Store {
         Ok(page.of(total, items?))
     }
 
-    /// Whether the database answers.
+    /// `true` if the database answers.
     pub(crate) async fn is_up(&self) -> bool {
         self.database.is_up().await
     }

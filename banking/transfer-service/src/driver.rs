@@ -1,9 +1,9 @@
 //! One step of a transfer, the only one there is: from pending to the ledger's verdict.
 
 use crate::{
-    book::Book,
-    ledger::{Ledger, NoAnswer, Verdict},
+    accounts::{AccountService, NoAnswer, Verdict},
     record::{State, Transfer},
+    store::TransferStore,
 };
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 /// point: the ledger gives one transfer one verdict, and only the first to record it does.
 #[derive(Debug, Clone)]
 pub(crate) struct Driver {
-    book: Book,
-    ledger: Ledger,
+    store: TransferStore,
+    accounts: AccountService,
     /// Told when there may be an event to emit.
     completed: Arc<Notify>,
 }
@@ -30,17 +30,21 @@ pub(crate) enum Undecided {
 }
 
 impl Driver {
-    pub(crate) fn new(book: Book, ledger: Ledger, completed: Arc<Notify>) -> Self {
+    pub(crate) fn new(
+        store: TransferStore,
+        accounts: AccountService,
+        completed: Arc<Notify>,
+    ) -> Self {
         Self {
-            book,
-            ledger,
+            store,
+            accounts,
             completed,
         }
     }
 
     /// Drives a transfer, and returns how far it is then: never pending.
     pub(crate) async fn drive(&self, transfer: &Transfer) -> Result<State, Undecided> {
-        let verdict = match self.ledger.post(transfer).await {
+        let verdict = match self.accounts.post(transfer).await {
             Ok(verdict) => verdict,
             Err(error) => {
                 self.give_up(transfer).await;
@@ -49,18 +53,18 @@ impl Driver {
         };
         let (state, outcome, first) = match verdict {
             Verdict::Posted(at) => {
-                let first = self.book.complete(transfer, at).await?;
+                let first = self.store.complete(transfer, at).await?;
                 self.completed.notify_one();
                 (State::Completed, "completed", first)
             }
             Verdict::Rejected(rejection) => {
-                let first = self.book.reject(transfer.id, rejection).await?;
+                let first = self.store.reject(transfer.id, rejection).await?;
                 (State::Rejected(rejection), rejection.as_str(), first)
             }
         };
         if !first {
             // Recorded before. What is recorded is what counts.
-            return Ok(self.book.state(transfer.id).await?);
+            return Ok(self.store.state(transfer.id).await?);
         }
         metrics::counter!("bank_transfers_total", "outcome" => outcome).increment(1);
         Ok(state)
@@ -68,7 +72,7 @@ impl Driver {
 
     /// Leaves a transfer to recovery.
     async fn give_up(&self, transfer: &Transfer) {
-        if let Err(error) = self.book.release(transfer).await {
+        if let Err(error) = self.store.release(transfer).await {
             // The lease lapses by itself.
             tracing::debug!(transfer = %transfer.id, %error, "a transfer was not released");
         }

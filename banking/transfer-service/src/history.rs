@@ -22,7 +22,7 @@ impl History {
         Self { database }
     }
 
-    /// What this user sent, whatever came of it, and what reached them, newest first.
+    /// Transfers that this user sent, whatever came of them, and those that reached them, newest first.
     pub(crate) async fn of_user(
         &self,
         user: UserId,

@@ -1,42 +1,42 @@
 //! The transfer service: money from one user to another, asked of the account service.
 //!
 //! A transfer is a row that goes from pending to completed or rejected, once. In reading order:
-//! `service` asks who it is and has the order recorded; `record` is what a row holds, `book` writes
-//! rows and `history` reads them; `ledger` asks the account service; `driver` takes a row from
+//! `service` asks who it is and has the order recorded; `record` is what a row holds, `store` writes
+//! rows and `history` reads them; `accounts` asks the account service; `driver` takes a row from
 //! pending to the ledger's verdict, and `recovery` has it do so with what a crash left behind. With
-//! the verdict `book` writes the event that tells of it, `outbox` gives it out, and `relay` brings
+//! the verdict `store` writes the event that tells of it, `outbox` gives it out, and `relay` brings
 //! it to the broker.
 
-mod book;
+mod accounts;
 mod driver;
 mod history;
-mod ledger;
 mod outbox;
 mod record;
 mod recovery;
 mod relay;
 mod service;
+mod store;
 
 pub use contracts::program::TRANSFER_SERVICE as NAME;
 
+use accounts::AccountService;
 use anyhow::Context as _;
-use book::Book;
 use chassis::{Platform, Running, identity::PROOFS};
 use contracts::transfer::TransfersServer;
 use driver::Driver;
 use history::History;
-use ledger::Ledger;
 use outbox::Outbox;
 use recovery::Recovery;
 use relay::Relay;
-use service::{PLACES, TransferService};
+use service::{PERMITS, TransferService};
 use sqlx::migrate::Migrator;
 use std::sync::Arc;
+use store::TransferStore;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Calls served at once. Most of them wait for the account service and hold no connection to the
-/// database meanwhile; there are more than [`PLACES`] for those.
+/// database meanwhile; there are more than [`PERMITS`] for those.
 const CONCURRENCY: u16 = 128;
 
 /// Starts the service.
@@ -50,11 +50,11 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     let platform = platform.of_issuer(NAME)?;
     let database = platform.database("transfer", &migrations()).await?;
     let completed = Arc::new(Notify::new());
-    let book = Book::new(database.clone());
-    let ledger = Ledger::new(&platform.bus, platform.identity.clone());
-    let driver = Driver::new(book.clone(), ledger.clone(), Arc::clone(&completed));
+    let store = TransferStore::new(database.clone());
+    let accounts = AccountService::new(&platform.bus, platform.identity.clone());
+    let driver = Driver::new(store.clone(), accounts.clone(), Arc::clone(&completed));
     let recovery = Recovery {
-        book: book.clone(),
+        store: store.clone(),
         driver: driver.clone(),
     };
     let relay = Relay {
@@ -66,10 +66,10 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         identity: platform.identity.clone(),
         history: History::new(database.clone()),
         database,
-        book,
-        ledger,
+        store,
+        accounts,
         driver,
-        places: Semaphore::new(PLACES),
+        permits: Semaphore::new(PERMITS),
     };
     let serving = platform
         .bus

@@ -1,6 +1,6 @@
 //! The events that the broker has not confirmed, as they are taken out.
 
-use crate::book::after;
+use crate::store::after;
 use chassis::{
     Database,
     database::{now, parsed},
@@ -12,10 +12,10 @@ use uuid::Uuid;
 /// Events taken out at once.
 pub(crate) const BATCH: usize = 64;
 
-/// How long a batch is left alone by other relays: longer than the broker is given to confirm it.
+/// The time that a batch is left alone by other relays: longer than the broker is given to confirm it.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// Takes events out. They are put in by [`crate::book`].
+/// Takes events out. They are put in by [`crate::store`].
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     database: Database,

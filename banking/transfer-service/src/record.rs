@@ -29,7 +29,7 @@ pub(crate) struct Transfer {
     pub(crate) created_at: Timestamp,
 }
 
-/// How far a transfer is. The last two are final.
+/// The state of a transfer. The last two are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     /// The ledger's verdict is not known.
@@ -40,7 +40,7 @@ pub(crate) enum State {
     Rejected(Rejection),
 }
 
-/// Why the ledger moved nothing.
+/// The reason why the ledger moved nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejection {
     InsufficientBalance,
@@ -76,7 +76,7 @@ impl From<State> for TransferStatus {
 }
 
 impl Transfer {
-    /// What a user orders, before anything came of it.
+    /// A transfer as a user orders it, before anything came of it.
     pub(crate) fn new(order: &TransferOrder, parties: Parties) -> Self {
         Self {
             id: Uuid::now_v7(),
@@ -91,12 +91,12 @@ impl Transfer {
         }
     }
 
-    /// Whether this is what `order` asks for; else its key was used twice.
+    /// `true` if this is what `order` asks for; else its key was used twice.
     pub(crate) fn is_for(&self, order: &TransferOrder) -> bool {
         self.amount == order.amount && self.recipient == as_asked(&order.to)
     }
 
-    /// What its user is told.
+    /// The answer to its user.
     pub(crate) fn answer(&self) -> Result<TransferReceipt, TransferError> {
         match self.state {
             State::Pending => Err(TransferError::Pending),
@@ -111,7 +111,7 @@ impl Transfer {
         }
     }
 
-    /// What the ledger is to post: the same each time.
+    /// The posting of the ledger: the same each time.
     pub(crate) fn posting(&self) -> TransferPosting {
         TransferPosting {
             transfer: self.id,
@@ -121,7 +121,7 @@ impl Transfer {
         }
     }
 
-    /// What everybody is told when it was posted.
+    /// The event that tells everybody that it was posted.
     pub(crate) fn completed(&self, posted_at: Timestamp) -> TransactionCompleted {
         TransactionCompleted {
             transfer: self.id,
@@ -132,7 +132,7 @@ impl Transfer {
         }
     }
 
-    /// What one of its sides sees.
+    /// The transfer as one of its sides sees it.
     pub(crate) fn into_transaction(self, user: UserId) -> Transaction {
         let direction = if self.from.user_id == user {
             Direction::Sent
@@ -152,7 +152,7 @@ impl Transfer {
         }
     }
 
-    /// What the administrator sees.
+    /// The transfer as the administrator sees it.
     pub(crate) fn into_admin_transfer(self) -> AdminTransfer {
         AdminTransfer {
             id: self.id,

@@ -1,9 +1,9 @@
 //! Takes up transfers that were left pending: by a crash, or by a ledger that had no answer.
 
 use crate::{
-    book::{Book, DUE_MAX},
     driver::{Driver, Undecided},
     record::Transfer,
+    store::{DUE_MAX, TransferStore},
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::future::join_all;
@@ -18,11 +18,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Drives what was left pending, in nobody's session but by this service's own right.
 #[derive(Debug)]
 pub(crate) struct Recovery {
-    pub(crate) book: Book,
+    pub(crate) store: TransferStore,
     pub(crate) driver: Driver,
 }
 
-/// What a look came to.
+/// The outcome of a look.
 enum Round {
     /// Nothing is due, or all that was due is settled.
     Idle,
@@ -57,7 +57,7 @@ impl Recovery {
     }
 
     async fn round(&self) -> Round {
-        let due = match self.book.lease_due().await {
+        let due = match self.store.lease_due().await {
             Ok(due) => due,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn Error, "can't look for transfers");

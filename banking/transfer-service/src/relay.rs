@@ -29,7 +29,7 @@ pub(crate) struct Relay {
     pub(crate) completed: Arc<Notify>,
 }
 
-/// What a look came to.
+/// The outcome of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
     /// There is nothing more for now.

@@ -1,7 +1,8 @@
 //! The contract, method by method: who asks, then what is done for them.
 
 use crate::{
-    book::Book, driver::Driver, history::History, ledger::Ledger, record::Transfer, recovery,
+    accounts::AccountService, driver::Driver, history::History, record::Transfer, recovery,
+    store::TransferStore,
 };
 use chassis::{Database, Identity, User};
 use contracts::{
@@ -20,21 +21,21 @@ use tokio::{
 };
 
 /// Transfers that may wait for the account service at once. While it is silent each waits for
-/// seconds, and the places that are left are for those who ask for something else.
-pub(crate) const PLACES: usize = 96;
-/// As long as it answers, places come free within this.
-const PLACE_WITHIN: Duration = Duration::from_millis(250);
+/// seconds, and the handlers that are left are for those who ask for something else.
+pub(crate) const PERMITS: usize = 96;
+/// As long as it answers, permits come free within this.
+const PERMIT_WITHIN: Duration = Duration::from_millis(250);
 
 /// The transfer service.
 #[derive(Debug)]
 pub(crate) struct TransferService {
     pub(crate) identity: Identity,
     pub(crate) database: Database,
-    pub(crate) book: Book,
+    pub(crate) store: TransferStore,
     pub(crate) history: History,
-    pub(crate) ledger: Ledger,
+    pub(crate) accounts: AccountService,
     pub(crate) driver: Driver,
-    pub(crate) places: Semaphore,
+    pub(crate) permits: Semaphore,
 }
 
 impl Transfers for TransferService {
@@ -79,32 +80,32 @@ impl Transfers for TransferService {
 impl TransferService {
     async fn order(&self, order: &TransferOrder) -> Result<TransferReceipt, TransferError> {
         let user = self.identity.user().await?;
-        let known = self.book.find(user.id, &order.key).await;
+        let known = self.store.find(user.id, &order.key).await;
         if let Some(known) = known.map_err(|error| unavailable(&error))? {
             return self.take_up(known, order).await;
         }
-        let place = self.place().await.ok_or(Refused::Unavailable)?;
+        let permit = self.permit().await.ok_or(Refused::Unavailable)?;
         let transfer = self.with_parties(&user, order).await?;
-        let recorded = self.book.record(&transfer).await;
+        let recorded = self.store.record(&transfer).await;
         if recorded.map_err(|error| unavailable(&error))? {
             return self.drive(transfer).await;
         }
         // Another call with this key was faster.
-        drop(place);
-        let known = self.book.find(user.id, &order.key).await;
+        drop(permit);
+        let known = self.store.find(user.id, &order.key).await;
         match known.map_err(|error| unavailable(&error))? {
             Some(known) => self.take_up(known, order).await,
             None => Err(Refused::Unavailable.into()),
         }
     }
 
-    /// What the user orders, if there is somebody to get it. Nothing is recorded yet.
+    /// The transfer that the user orders, if there is somebody to get it. Nothing is recorded yet.
     async fn with_parties(
         &self,
         user: &User,
         order: &TransferOrder,
     ) -> Result<Transfer, TransferError> {
-        let parties = self.ledger.parties(user.id, &order.to).await;
+        let parties = self.accounts.parties(user.id, &order.to).await;
         let parties = parties.map_err(|error| unavailable(&error))?;
         let parties = parties.ok_or(TransferError::UnknownRecipient)?;
         if parties.from.user_id == parties.to.user_id {
@@ -123,8 +124,8 @@ impl TransferService {
             return Err(TransferError::KeyConflict);
         }
         match known.answer() {
-            Err(TransferError::Pending) => match self.place().await {
-                Some(_place) => self.drive(known).await,
+            Err(TransferError::Pending) => match self.permit().await {
+                Some(_permit) => self.drive(known).await,
                 // Recovery goes on with it.
                 None => Err(TransferError::Pending),
             },
@@ -132,8 +133,8 @@ impl TransferService {
         }
     }
 
-    async fn place(&self) -> Option<SemaphorePermit<'_>> {
-        timeout(PLACE_WITHIN, self.places.acquire())
+    async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        timeout(PERMIT_WITHIN, self.permits.acquire())
             .await
             .ok()?
             .ok()
@@ -148,7 +149,7 @@ impl TransferService {
     }
 }
 
-/// Whether the answer stays the same for ever.
+/// `true` if the answer stays the same for ever.
 fn is_final(outcome: &Result<TransferReceipt, TransferError>) -> bool {
     match outcome {
         Ok(_) | Err(TransferError::InsufficientBalance | TransferError::BalanceTooLarge) => true,

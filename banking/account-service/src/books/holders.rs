@@ -1,7 +1,7 @@
-//! Who holds which account, and what is on it.
+//! The holders of accounts, and their balances.
 
 use super::Books;
-use crate::failure::{Failure, answered};
+use crate::failure::{Failure, retry};
 use chassis::database::parsed;
 use contracts::{
     AccountNumber, Party, Refused, UserId,
@@ -12,7 +12,7 @@ use contracts::{
 impl Books {
     /// The account of a user.
     pub(crate) async fn profile(&self, user: UserId) -> Result<Profile, AccountError> {
-        answered(|| async { self.find_profile(user).await?.ok_or_else(no_account) }).await
+        retry(|| async { self.find_profile(user).await?.ok_or_else(no_account) }).await
     }
 
     pub(super) async fn find_profile(&self, user: UserId) -> Result<Option<Profile>, Failure> {
@@ -39,9 +39,9 @@ impl Books {
         Ok(self.profile(user).await?.account_number)
     }
 
-    /// Who holds an account.
+    /// The holder of an account.
     pub(crate) async fn holder(&self, number: &AccountNumber) -> Result<Holder, AccountError> {
-        answered(|| async {
+        retry(|| async {
             let select = "SELECT username FROM accounts WHERE account_number = $1";
             let row: Option<(String,)> = sqlx::query_as(select)
                 .bind(number.as_str())
@@ -70,7 +70,7 @@ impl Books {
             Recipient::Username(name) => (PARTIES_BY_NAME, username_key(name)),
             Recipient::AccountNumber(number) => (PARTIES_BY_NUMBER, number.to_string()),
         };
-        answered(|| async {
+        retry(|| async {
             let row: Option<PartiesRow> = sqlx::query_as(select)
                 .bind(from.to_string())
                 .bind(&recipient)

@@ -21,7 +21,7 @@ impl Books {
         Self { database }
     }
 
-    /// Whether they can be opened.
+    /// `true` if they can be opened.
     pub(crate) async fn are_up(&self) -> bool {
         self.database.is_up().await
     }

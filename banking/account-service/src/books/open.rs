@@ -2,7 +2,7 @@
 
 use super::Books;
 use crate::{
-    failure::{Failure, answered},
+    failure::{Failure, retry},
     order::Order,
 };
 use chassis::database::{Transaction, now};
@@ -26,7 +26,7 @@ impl Books {
         holder: &NewHolder,
         draw: impl Fn() -> AccountNumber,
     ) -> Result<Profile, AccountError> {
-        answered(|| self.open_once(holder, &draw)).await
+        retry(|| self.open_once(holder, &draw)).await
     }
 
     async fn open_once(
@@ -97,20 +97,12 @@ impl Books {
 pub(super) mod tests {
     use super::*;
     use chassis::{Database, settings::PlatformSettings};
-    use clap::Parser;
     use contracts::UserId;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    #[derive(Parser)]
-    struct Program {
-        #[command(flatten)]
-        platform: PlatformSettings,
-    }
-
     pub(in crate::books) async fn books() -> Books {
-        let program = Program::parse_from(["test", "--database-url", "sqlite::memory:"]);
-        let migrations = crate::migrations();
-        let database = Database::open(&program.platform, "account", &migrations).await;
+        let (settings, migrations) = (PlatformSettings::default(), crate::migrations());
+        let database = Database::open(&settings, "account", &migrations).await;
         Books::new(database.unwrap())
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Books, holders::no_account};
 use crate::{
-    failure::{Failure, answered},
+    failure::{Failure, retry},
     ledger::{self, Account, Entry},
     order::{Order, Verdict, Word},
 };
@@ -32,7 +32,7 @@ impl Books {
     /// # Cancel safety
     /// Dropped before it is ready, it may be posted or not.
     pub(crate) async fn post(&self, order: &Order) -> Result<Receipt, AccountError> {
-        answered(|| {
+        retry(|| {
             self.database
                 .transaction(|writing| self.settle(writing, order))
         })
@@ -135,7 +135,7 @@ async fn insert(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// What was answered under this key before.
+/// The answer that was given under this key before.
 async fn recorded(writing: &mut AnyConnection, order: &Order) -> Result<Receipt, Failure> {
     let select = "SELECT p.kind, p.from_account, p.to_account, p.amount, p.verdict, p.posted_at,
             e.balance

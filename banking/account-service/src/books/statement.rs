@@ -2,7 +2,7 @@
 
 use super::{Books, holders::no_account};
 use crate::{
-    failure::{Failure, answered},
+    failure::{Failure, retry},
     order::Word,
 };
 use chassis::database::{count, moment, parsed};
@@ -42,7 +42,7 @@ impl Books {
         user: UserId,
         page: PageRequest,
     ) -> Result<Page<StatementEntry>, AccountError> {
-        answered(|| self.statement_once(user, page)).await
+        retry(|| self.statement_once(user, page)).await
     }
 
     async fn statement_once(

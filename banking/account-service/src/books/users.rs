@@ -1,14 +1,14 @@
-//! What the administrator sees of the accounts.
+//! The accounts, as the administrator sees them.
 
 use super::Books;
-use crate::failure::{Failure, answered};
+use crate::failure::{Failure, retry};
 use chassis::database::{count, like_containing, moment, parsed, summed};
 use contracts::{
     Page, PageRequest, UserId,
     account::{AccountError, AccountTotals, AdminUser},
 };
 
-/// How many accounts there are, and what is on them in two parts.
+/// The number of accounts, and the sum of their balances in two parts.
 const TOTALS: &str = "SELECT COUNT(*),
         CAST(COALESCE(SUM(balance / 1000000000), 0) AS BIGINT),
         CAST(COALESCE(SUM(balance % 1000000000), 0) AS BIGINT)
@@ -42,7 +42,7 @@ type Row = (
 impl Books {
     /// Totals of all accounts.
     pub(crate) async fn totals(&self) -> Result<AccountTotals, AccountError> {
-        answered(|| async {
+        retry(|| async {
             let (users, billions, rest): (i64, i64, i64) = sqlx::query_as(TOTALS)
                 .fetch_one(self.database.pool())
                 .await?;
@@ -61,7 +61,7 @@ impl Books {
         search: Option<&str>,
     ) -> Result<Page<AdminUser>, AccountError> {
         match like_containing(search.unwrap_or_default()) {
-            Some(pattern) => answered(|| self.users_once(page, &pattern)).await,
+            Some(pattern) => retry(|| self.users_once(page, &pattern)).await,
             None => Ok(page.of(0, Vec::new())),
         }
     }
@@ -85,7 +85,7 @@ impl Books {
 
     /// One user.
     pub(crate) async fn user(&self, id: UserId) -> Result<AdminUser, AccountError> {
-        answered(|| async {
+        retry(|| async {
             let select = "SELECT CAST(1 AS BIGINT), user_id, username, phone, account_number,
                     balance, opened_at
                 FROM accounts WHERE user_id = $1";

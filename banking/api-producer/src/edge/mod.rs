@@ -1,4 +1,4 @@
-//! What happens to every request, whatever its route: from the outside to the inside, it is
+//! The middleware around every request, whatever its route: from the outside to the inside, it is
 //! [observed](observing), its answer gets the [headers](security) that protect who reads it, and it
 //! is [answered](answering) within its bounds, as one request with one name.
 

@@ -17,7 +17,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-/// What the page may do: run its own scripts, use its own styles and pictures, and talk to this
+/// The page's rights: it may run its own scripts, use its own styles and pictures, and talk to this
 /// server. Text can never become markup (`require-trusted-types-for`).
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 const X_ADMIN_SECRET: &str = "x-admin-secret";
 
-/// What wrong secrets are counted by: there is one administrator.
+/// The name that wrong secrets are counted by: there is one administrator.
 const COUNTED_BY: &str = "admin";
 
 /// The longest pause after wrong secrets. Of 16 characters nobody guesses one at this pace.

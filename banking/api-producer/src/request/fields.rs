@@ -6,7 +6,7 @@ use contracts::{AccountNumber, Amount};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// What can be read from a body.
+/// A value that can be read from a body.
 pub(crate) trait FromFields: Sized {
     /// Reads it.
     ///
@@ -99,7 +99,7 @@ impl Fields {
     }
 }
 
-/// Which of two fields was given.
+/// The one of two fields that was given.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Either {
     One(String),

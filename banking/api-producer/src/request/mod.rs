@@ -1,4 +1,4 @@
-//! What a request brings, read without trust: who asks, the query, the body, and the key.
+//! The parts of a request, read without trust: who asks, the query, the body, and the key.
 
 mod admin;
 mod body;

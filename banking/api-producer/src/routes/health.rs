@@ -23,63 +23,47 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(notifications))
 }
 
-/// How the auth service is.
-#[utoipa::path(
-    get,
-    path = "/api/auth/health",
-    tag = "health",
-    responses(
-        (status = OK, body = ServiceHealth),
-        (status = SERVICE_UNAVAILABLE, body = Unwell, description = "A part is down, or nobody answers")
-    )
-)]
-async fn auth(State(gateway): State<Arc<Gateway>>) -> Response {
-    asked(&gateway, gateway.auth.health()).await
+/// A route that asks a service how it is: its handler, the client of the gateway, its path, and what
+/// it is described as.
+macro_rules! health_route {
+    ($name:ident, $client:ident, $path:literal, $about:literal) => {
+        #[doc = $about]
+        #[utoipa::path(
+            get,
+            path = $path,
+            tag = "health",
+            responses(
+                (status = OK, body = ServiceHealth),
+                (status = SERVICE_UNAVAILABLE, body = Unwell, description = "A part is down, or nobody answers")
+            )
+        )]
+        async fn $name(State(gateway): State<Arc<Gateway>>) -> Response {
+            ask(&gateway, gateway.$client.health()).await
+        }
+    };
 }
 
-/// How the account service is.
-#[utoipa::path(
-    get,
-    path = "/api/account/health",
-    tag = "health",
-    responses(
-        (status = OK, body = ServiceHealth),
-        (status = SERVICE_UNAVAILABLE, body = Unwell, description = "A part is down, or nobody answers")
-    )
-)]
-async fn account(State(gateway): State<Arc<Gateway>>) -> Response {
-    asked(&gateway, gateway.accounts.health()).await
-}
+health_route!(auth, auth, "/api/auth/health", "How the auth service is.");
+health_route!(
+    account,
+    accounts,
+    "/api/account/health",
+    "How the account service is."
+);
+health_route!(
+    transfer,
+    transfers,
+    "/api/transfer/health",
+    "How the transfer service is."
+);
+health_route!(
+    notifications,
+    notifications,
+    "/api/notifications/health",
+    "How the notification service is."
+);
 
-/// How the transfer service is.
-#[utoipa::path(
-    get,
-    path = "/api/transfer/health",
-    tag = "health",
-    responses(
-        (status = OK, body = ServiceHealth),
-        (status = SERVICE_UNAVAILABLE, body = Unwell, description = "A part is down, or nobody answers")
-    )
-)]
-async fn transfer(State(gateway): State<Arc<Gateway>>) -> Response {
-    asked(&gateway, gateway.transfers.health()).await
-}
-
-/// How the notification service is.
-#[utoipa::path(
-    get,
-    path = "/api/notifications/health",
-    tag = "health",
-    responses(
-        (status = OK, body = ServiceHealth),
-        (status = SERVICE_UNAVAILABLE, body = Unwell, description = "A part is down, or nobody answers")
-    )
-)]
-async fn notifications(State(gateway): State<Arc<Gateway>>) -> Response {
-    asked(&gateway, gateway.notifications.health()).await
-}
-
-/// What is said of a service that is not well.
+/// The answer of a service that is not well.
 #[derive(utoipa::ToSchema)]
 #[schema(description = "How the service is, or that nobody answers.")]
 #[allow(dead_code, reason = "it describes an answer of either kind")]
@@ -89,7 +73,7 @@ enum Unwell {
     Nobody(Detail),
 }
 
-async fn asked(gateway: &Gateway, call: Call<Result<ServiceHealth, Never>>) -> Response {
+async fn ask(gateway: &Gateway, call: Call<Result<ServiceHealth, Never>>) -> Response {
     let health = match call.timeout(gateway.limits.health).await {
         Ok(health) => health,
         Err(CallError::Handler(never)) => match never {},

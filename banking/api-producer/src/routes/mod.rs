@@ -46,25 +46,13 @@ fn finished(router: Router<Arc<Gateway>>, api: OpenApi, gateway: Arc<Gateway>) -
 mod tests {
     use super::*;
     use crate::{HttpSettings, Limits};
-    use chassis::{
-        Platform,
-        settings::{LogFormat, PlatformSettings, Secret},
-    };
+    use chassis::{Platform, settings::PlatformSettings};
     use std::collections::BTreeSet;
 
     #[tokio::test]
     async fn every_route_is_described_and_every_description_is_of_a_route() {
-        let settings = PlatformSettings {
-            amqp_url: None,
-            redis_url: None,
-            database_url: Secret::new("sqlite::memory:".to_owned()),
-            database_connections: 1,
-            keys_dir: None,
-            namespace: String::new(),
-            probe_addr: None,
-            log_format: LogFormat::Text,
-        };
-        let platform = Platform::connect("test", settings).await.unwrap();
+        let platform = Platform::connect("test", PlatformSettings::default());
+        let platform = platform.await.unwrap();
         let http = HttpSettings {
             http_addr: "127.0.0.1:0".parse().unwrap(),
             admin_secret: None,

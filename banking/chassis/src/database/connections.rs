@@ -31,7 +31,7 @@ const WORK_WITHIN: Duration = Duration::from_secs(6);
 /// A connection of PostgreSQL that is given back says so within this. Nothing is left for it to do.
 const RETURN_WITHIN: Duration = Duration::from_secs(1);
 
-/// What a statement that stands alone is executed on: it gets a connection for its time.
+/// An executor of statements that stand alone: each gets a connection for its time.
 #[derive(Debug, Clone)]
 pub struct Connections {
     pool: AnyPool,
@@ -277,20 +277,13 @@ impl DerefMut for Transaction {
 mod tests {
     use super::super::Database;
     use crate::settings::PlatformSettings;
-    use clap::Parser;
     use sqlx::migrate::Migrator;
-
-    #[derive(Parser)]
-    struct Program {
-        #[command(flatten)]
-        platform: PlatformSettings,
-    }
 
     #[tokio::test]
     async fn what_is_in_memory_outlives_a_connection() {
-        let program = Program::parse_from(["test", "--database-url", "sqlite::memory:"]);
+        let settings = PlatformSettings::default();
         let open = async || {
-            let opened = Database::open(&program.platform, "memory", &Migrator::DEFAULT);
+            let opened = Database::open(&settings, "memory", &Migrator::DEFAULT);
             opened.await.unwrap()
         };
         let database = open().await;

@@ -141,7 +141,7 @@ where
         .with_context(|| format!("the database of {schema} can't be used"))
 }
 
-/// Whether what a start failed with passes by itself: the database is not there yet, or another
+/// `true` if what a start failed with passes by itself: the database is not there yet, or another
 /// replica is migrating, or has just made the schema.
 fn passes(error: &anyhow::Error) -> bool {
     let made_meanwhile = |error: &sqlx::Error| {

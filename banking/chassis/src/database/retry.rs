@@ -1,10 +1,10 @@
-//! What is worth repeating, and repeating it.
+//! Repeating what a moment may mend.
 
 use backon::{ExponentialBuilder, Retryable};
 use replybus::Context;
 use std::{error::Error, future::Future, time::Duration};
 
-/// Whether a statement or transaction that failed so may succeed when it is repeated whole: the
+/// `true` if a statement or transaction that failed so may succeed when it is repeated whole: the
 /// connection was lost or fell silent, nobody could be reached, or others were in the way. Whether
 /// it was carried out is then unknown, so only what is safe to repeat may be repeated.
 #[must_use]

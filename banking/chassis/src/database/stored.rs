@@ -1,4 +1,4 @@
-//! How values are stored, and found again.
+//! Values as they are stored.
 
 use contracts::SEARCH_CHARS_MAX;
 use jiff::Timestamp;

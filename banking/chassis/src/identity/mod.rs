@@ -1,4 +1,4 @@
-//! Who asks. A call carries a session or a pass as metadata, and each service looks at it itself.
+//! The identity of who asks. A call carries a session or a pass as metadata, and each service looks at it itself.
 
 mod pass;
 mod session;
@@ -107,7 +107,7 @@ impl Identity {
         }
     }
 
-    /// Whether this program has the key that sessions are signed with.
+    /// `true` if this program has the key that sessions are signed with.
     #[must_use]
     pub fn can_begin_sessions(&self) -> bool {
         self.0.sessions.can_issue()
@@ -159,7 +159,7 @@ impl Identity {
         })
     }
 
-    /// Whether the store of sessions answers.
+    /// `true` if the store of sessions answers.
     ///
     /// # Cancel safety
     /// Safe; it only reads.
@@ -167,7 +167,7 @@ impl Identity {
         self.0.store.is_up().await
     }
 
-    /// Whether this program has the key that its passes are signed with.
+    /// `true` if this program has the key that its passes are signed with.
     #[must_use]
     pub fn can_issue_passes(&self) -> bool {
         self.0.passes.can_issue()

@@ -77,7 +77,7 @@ impl Passes {
         }
     }
 
-    /// Whether this program has a key to issue passes with.
+    /// `true` if this program has a key to issue passes with.
     pub(super) fn can_issue(&self) -> bool {
         self.signing.is_some()
     }

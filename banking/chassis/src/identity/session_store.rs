@@ -1,4 +1,4 @@
-//! Which sessions are alive: in Redis, where every service sees the same, or in this process.
+//! The sessions that are alive: in Redis, where every service sees the same, or in this process.
 
 use anyhow::Context as _;
 use contracts::UserId;

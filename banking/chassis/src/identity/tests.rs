@@ -288,8 +288,8 @@ async fn a_pass_is_good_for_what_it_says_and_nothing_else() {
     assert_eq!(accounts.require_admin(), Err(Refused::Unauthenticated));
 }
 
-/// What the transfer service's door and the administrator's say to a pass.
-async fn doors(accounts: &Identity, pass: &str) -> [Result<(), Refused>; 2] {
+/// What is said to a pass where it takes the transfer service's, and where the administrator's.
+async fn admissions(accounts: &Identity, pass: &str) -> [Result<(), Refused>; 2] {
     let transfers = async || accounts.require_service(TRANSFER_SERVICE);
     let admin = async || accounts.require_admin();
     [
@@ -321,7 +321,7 @@ async fn a_programs_key_makes_no_other_programs_pass() {
     };
     let good = sign(TRANSFER_SERVICE, &|_, _| {});
     let opened = [Ok(()), Err(Refused::Forbidden)];
-    assert_eq!(doors(&accounts, &good).await, opened);
+    assert_eq!(admissions(&accounts, &good).await, opened);
 
     let claim = |name: &'static str, value: &'static str| {
         move |_: &mut Header, claims: &mut serde_json::Value| claims[name] = json!(value)
@@ -409,7 +409,7 @@ async fn a_programs_key_makes_no_other_programs_pass() {
         ),
         ("nothing", String::new(), FORGED),
     ] {
-        assert_eq!(doors(&accounts, &pass).await, expected, "{what}");
+        assert_eq!(admissions(&accounts, &pass).await, expected, "{what}");
     }
 }
 
@@ -432,7 +432,7 @@ async fn a_pass_by_a_shared_secret_is_refused() {
                 key.key.try_get_as_bytes().unwrap(),
             ] {
                 let pass = by_secret(&header, &claims, secret);
-                assert_eq!(doors(&accounts, &pass).await, FORGED, "{program}");
+                assert_eq!(admissions(&accounts, &pass).await, FORGED, "{program}");
             }
         }
     }
@@ -447,14 +447,14 @@ async fn a_program_without_a_key_of_its_own_has_no_pass() {
     for nobody in [accounts.clone(), identity(TRANSFER_SERVICE, &public)] {
         assert!(!nobody.can_issue_passes());
         for (_, pass) in [nobody.service_pass(), nobody.admin_pass()] {
-            assert_eq!(doors(&accounts, &pass).await, FORGED);
+            assert_eq!(admissions(&accounts, &pass).await, FORGED);
         }
     }
     let transfers = identity(TRANSFER_SERVICE, &keys);
     assert!(transfers.can_issue_passes());
     // What has no private key still verifies.
     let accounts = identity(ACCOUNT_SERVICE, &public);
-    let opened = doors(&accounts, &transfers.service_pass().1).await;
+    let opened = admissions(&accounts, &transfers.service_pass().1).await;
     assert_eq!(opened, [Ok(()), Err(Refused::Forbidden)]);
 }
 
@@ -463,15 +463,18 @@ async fn passes_of_the_old_key_are_good_until_it_is_dropped() {
     let (old, mut keys) = (Keys::draw().unwrap(), Keys::draw().unwrap());
     let pass = identity(TRANSFER_SERVICE, &old).service_pass().1;
     assert_eq!(
-        doors(&identity(ACCOUNT_SERVICE, &keys), &pass).await,
+        admissions(&identity(ACCOUNT_SERVICE, &keys), &pass).await,
         FORGED
     );
     keys.passes.verifying.extend(old.passes.verifying);
     let opened = [Ok(()), Err(Refused::Forbidden)];
     assert_eq!(
-        doors(&identity(ACCOUNT_SERVICE, &keys), &pass).await,
+        admissions(&identity(ACCOUNT_SERVICE, &keys), &pass).await,
         opened
     );
     let new = identity(TRANSFER_SERVICE, &keys).service_pass().1;
-    assert_eq!(doors(&identity(ACCOUNT_SERVICE, &keys), &new).await, opened);
+    assert_eq!(
+        admissions(&identity(ACCOUNT_SERVICE, &keys), &new).await,
+        opened
+    );
 }

@@ -11,14 +11,14 @@ use ed25519_dalek::{
 };
 use jsonwebtoken::{DecodingKey, EncodingKey};
 
-/// What signs.
+/// A private key, which signs.
 #[derive(Clone)]
 pub(crate) struct SigningSide {
     pub(crate) id: String,
     pub(crate) key: EncodingKey,
 }
 
-/// What tells whether it was signed.
+/// A public key, which tells whether it was signed.
 #[derive(Clone)]
 pub(crate) struct VerifyingSide {
     pub(crate) id: String,

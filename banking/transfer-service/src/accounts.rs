@@ -11,18 +11,18 @@ use replybus::{Bus, CallError, Context};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What is left of a user's time when the account service is no longer waited for: enough to tell
+/// The rest of a user's time when the account service is no longer waited for: enough to tell
 /// them so.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(500);
 
-/// Asks the account service, in this service's own name.
+/// A client of the account service, in this service's own name.
 #[derive(Debug, Clone)]
-pub(crate) struct Ledger {
+pub(crate) struct AccountService {
     accounts: AccountsClient,
     identity: Identity,
 }
 
-/// What the ledger made of a transfer. Asked again, it says the same.
+/// The ledger's verdict on a transfer. Asked again, it gives the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The money was moved.
@@ -37,7 +37,7 @@ pub(crate) enum Verdict {
 pub(crate) struct NoAnswer(#[source] pub(crate) Box<CallError<AccountError>>);
 
 impl NoAnswer {
-    /// Whether it will pass by itself.
+    /// `true` if it will pass by itself.
     pub(crate) fn is_transient(&self) -> bool {
         match &*self.0 {
             CallError::Bus(_) => true,
@@ -48,7 +48,7 @@ impl NoAnswer {
     }
 }
 
-impl Ledger {
+impl AccountService {
     pub(crate) fn new(bus: &Bus, identity: Identity) -> Self {
         Self {
             accounts: AccountsClient::new(bus),

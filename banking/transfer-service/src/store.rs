@@ -14,25 +14,25 @@ use sqlx::AssertSqlSafe;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// How long a transfer that is being driven is left alone by recovery. Longer than the account
+/// The time that a transfer that is being driven is left alone by recovery. Longer than the account
 /// service is given to answer; nothing breaks if it is driven twice.
 const LEASE: Duration = Duration::from_secs(6);
 
 /// Transfers taken up at once.
 pub(crate) const DUE_MAX: usize = 16;
 
-/// Writes records.
+/// The records of transfers in the database.
 #[derive(Debug, Clone)]
-pub(crate) struct Book {
+pub(crate) struct TransferStore {
     database: Database,
 }
 
-impl Book {
+impl TransferStore {
     pub(crate) fn new(database: Database) -> Self {
         Self { database }
     }
 
-    /// What this user asked for under this key.
+    /// The transfer that this user asked for under this key.
     pub(crate) async fn find(
         &self,
         user: UserId,
@@ -52,7 +52,7 @@ impl Book {
         row.await?.as_ref().map(Transfer::read).transpose()
     }
 
-    /// How far a recorded transfer is.
+    /// The state of a recorded transfer.
     pub(crate) async fn state(&self, id: Uuid) -> sqlx::Result<State> {
         const STATE: &str = "SELECT state, rejection FROM transfers WHERE id = $1";
         let row = patiently(|| {
