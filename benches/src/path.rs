@@ -62,6 +62,10 @@ impl<C: Caller> Calls for Arc<C> {
 }
 
 /// The servers, and the name that keeps this run apart from every other.
+#[allow(
+    missing_debug_implementations,
+    reason = "it knows addresses that hold passwords"
+)]
 #[derive(Clone)]
 pub struct Site {
     /// Where RabbitMQ is. May hold a password.

@@ -117,6 +117,10 @@ impl Service {
 
 /// A bank that runs. To be [closed](Self::close); what a bank that is dropped has on shared servers
 /// is left there, its processes are not.
+#[allow(
+    missing_debug_implementations,
+    reason = "it knows addresses that hold passwords"
+)]
 pub struct Bank {
     program: Program,
     environment: Vec<(&'static str, String)>,

@@ -17,6 +17,10 @@ const AWAY_MS_MAX: u64 = 2_000;
 const PEACE_MS_MAX: u64 = 3_000;
 
 /// Two servers of one's own, and a proxy in front of the third.
+#[allow(
+    missing_debug_implementations,
+    reason = "it knows addresses that hold passwords"
+)]
 pub struct FrailServers {
     rabbit: PrivateRabbit,
     redis: PrivateRedis,

@@ -28,6 +28,10 @@ const QUEUES: [&str; 5] = [
 const SCAN: u32 = 1000;
 
 /// Where the servers are. The addresses may hold passwords.
+#[allow(
+    missing_debug_implementations,
+    reason = "it knows addresses that hold passwords"
+)]
 #[derive(Clone)]
 pub struct Servers {
     amqp: String,
@@ -63,6 +67,10 @@ impl Servers {
 }
 
 /// A namespace on RabbitMQ and Redis and a database of PostgreSQL, for one bank.
+#[allow(
+    missing_debug_implementations,
+    reason = "it knows addresses that hold passwords"
+)]
 pub struct Site {
     servers: Servers,
     namespace: String,

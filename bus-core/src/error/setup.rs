@@ -1,4 +1,4 @@
-//! The error of a bus, a service or a subscription that could not start, or has stopped.
+//! The error of a bus, a service or a subscription that could not start.
 
 use super::BoxError;
 

@@ -38,7 +38,7 @@ fn rust_blocks(document: &str) -> Vec<String> {
     document
         .split("```rust\n")
         .skip(1)
-        .map(|rest| rest.split("```").next().unwrap().to_owned())
+        .filter_map(|rest| Some(rest.split_once("```")?.0.to_owned()))
         .collect()
 }
 

@@ -9,6 +9,7 @@ use redis::{
 };
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -22,6 +23,16 @@ const TCP_SILENCE_MAX: Duration = Duration::from_secs(5);
 /// The sessions that are alive. Clones share them.
 #[derive(Clone)]
 pub struct SessionStore(Kind);
+
+impl fmt::Debug for SessionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.0 {
+            Kind::Memory(_) => "Memory",
+            Kind::Redis { .. } => "Redis",
+        };
+        f.debug_tuple("SessionStore").field(&kind).finish()
+    }
+}
 
 #[derive(Clone)]
 enum Kind {

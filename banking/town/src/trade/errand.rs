@@ -35,6 +35,7 @@ struct Verdict {
 }
 
 /// Runs errands of customers.
+#[allow(missing_debug_implementations, reason = "its customers have passwords")]
 pub struct Errands<'a> {
     gateways: &'a [Visitor],
     customers: &'a [Customer],
