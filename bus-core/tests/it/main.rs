@@ -18,6 +18,7 @@ mod faulty_store;
 mod layers;
 mod public_api;
 mod repeated;
+mod replies;
 mod round_trip;
 mod seen_before;
 mod shutdown;

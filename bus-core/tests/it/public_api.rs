@@ -2,18 +2,27 @@
 //! user's program. And what holds for all of its types: they can be sent, shared and shown.
 
 use replybus::{
-    Bus, BusBuilder, Call, CallError, CallFailure, CallId, ContentType, Context, FailureKind,
-    Health, InvalidCallId, Metadata, Never, SetupError, Ticket,
+    Bus, BusBuilder, Bytes, Call, CallError, CallFailure, CallId, ContentType, Context,
+    FailureKind, Health, Instant, InvalidCallId, Metadata, Never, SetupError, Ticket,
     client::{CallFuture, CallRequest, CallResponse, ClientService, ServiceClient, Verb},
     codec::CodecError,
     context::{ContextBuilder, InvalidMetadata, TraceContext, metadata},
     contract::{MethodContract, MethodKind, QueueType, ServeDefaults, ServiceContract},
-    error::{Fault, FaultCode},
-    message::{Bytes, Message, Properties},
+    error::{BoxError, Fault, FaultCode},
+    event::{Emit, EmitError, Subscribe},
+    message::{Message, Properties},
     reply::{Claim, Claimed, Reply, ReplyTarget, StoreError, StoreHealth, memory::MemoryReplies},
+    server::{
+        Answer, AnswerFuture, Drained, Payload, Request, Serve, ServerService, Serving,
+        ServingError,
+    },
+    transport::{
+        Binding, Delivery, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Settled,
+        Settler, Slip, Source, TransportHealth, Verdict, Withdrawn, memory::MemoryBroker,
+    },
     wire::{FrameError, ReplyFrame},
 };
-use std::{error::Error, fmt::Debug};
+use std::{error::Error, fmt::Debug, future::Future};
 
 type Outcome = Result<u64, Never>;
 
@@ -44,6 +53,8 @@ fn what_a_caller_meets_is_sent_shared_and_shown() {
     value::<CallResponse>();
     value::<Verb>();
     value::<ContentType>();
+    value::<Bytes>();
+    value::<Instant>();
     sent::<CallFuture>();
 }
 
@@ -57,6 +68,39 @@ fn what_a_handler_meets_is_sent_shared_and_shown() {
     value::<MethodKind>();
     value::<ServeDefaults>();
     value::<QueueType>();
+    value::<ServerService>();
+    value::<Request>();
+    value::<Payload>();
+    value::<Answer>();
+    value::<Serving>();
+    value::<Drained>();
+    value::<Emit>();
+    value::<Subscribe<Happened, Handler>>();
+    sent::<Serve>();
+    fn future<T: Future<Output = Answer> + Send>() {}
+    future::<AnswerFuture>();
+}
+
+#[test]
+fn what_a_transport_meets_is_sent_shared_and_shown() {
+    value::<MemoryBroker>();
+    value::<Source>();
+    value::<QueueSpec>();
+    value::<QueueState>();
+    value::<Binding>();
+    value::<Outgoing>();
+    value::<Verdict>();
+    value::<Withdrawn>();
+    value::<Settled>();
+    value::<TransportHealth>();
+    value::<Message>();
+    value::<Properties>();
+    sent::<Receipt>();
+    sent::<Slip>();
+    sent::<Delivery>();
+    sent::<Settler>();
+    #[cfg(feature = "amqp")]
+    value::<replybus::Amqp>();
 }
 
 #[test]
@@ -67,9 +111,6 @@ fn what_a_store_meets_is_sent_shared_and_shown() {
     value::<Claimed>();
     value::<StoreHealth>();
     value::<MemoryReplies>();
-    value::<Message>();
-    value::<Properties>();
-    value::<Bytes>();
     value::<ReplyFrame>();
     value::<Fault>();
     value::<FaultCode>();
@@ -85,6 +126,10 @@ fn errors_go_wherever_errors_go() {
     error::<StoreError>();
     error::<InvalidCallId>();
     error::<InvalidMetadata>();
+    error::<ServingError>();
+    error::<InspectError>();
+    error::<EmitError>();
+    let _: Option<BoxError> = None;
 }
 
 #[test]
@@ -109,3 +154,35 @@ fn what_may_hold_a_secret_does_not_show_it() {
         assert!(!shown.contains(secret), "{shown}");
     }
 }
+
+/// The traits that others implement, each as what it is used as.
+#[test]
+fn the_seams_can_be_named() {
+    use replybus::{
+        client::ClientLayer,
+        contract::Outcome,
+        event::{Event, EventOutcome, SubscribeHandler},
+        reply::{Arrivals, ReplyBackend, ReplyStore},
+        server::{ServerLayer, Service},
+        transport::{Acknowledger, Deliveries, Transport, TransportBackend},
+    };
+    fn object<T: ?Sized>() {}
+    object::<dyn ReplyStore>();
+    object::<dyn ReplyBackend>();
+    object::<dyn Arrivals>();
+    object::<dyn Transport>();
+    object::<dyn TransportBackend>();
+    object::<dyn Deliveries>();
+    object::<dyn Acknowledger>();
+    object::<dyn Service>();
+    fn bounds<L: ClientLayer, M: ServerLayer, E: Event, H: SubscribeHandler<E>>() {}
+    fn outcomes<R: Outcome, O: EventOutcome>() {}
+    let _ = outcomes::<self::Outcome, ()>;
+    let _ = bounds::<tower::layer::util::Identity, tower::layer::util::Identity, Happened, Handler>;
+}
+
+type Handler = fn(Happened) -> std::future::Ready<()>;
+
+#[derive(replybus::Event, serde::Serialize, serde::Deserialize)]
+#[event("something.happened")]
+struct Happened;
