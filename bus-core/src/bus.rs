@@ -20,6 +20,35 @@ const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
 
 /// A connection to a broker and a reply store, over which services are served and called. Cheap
 /// to clone; all clones are one bus.
+///
+/// ```
+/// use replybus::{Bus, Never, queue_handler};
+/// use std::time::Duration;
+/// # #[queue_handler("greeter.requests")]
+/// # pub trait Greeter {
+/// #     #[query]
+/// #     async fn greet(&self, name: String) -> Result<String, Never>;
+/// # }
+/// # struct English;
+/// # impl Greeter for English {
+/// #     async fn greet(&self, name: String) -> Result<String, Never> {
+/// #         Ok(format!("Hello, {name}!"))
+/// #     }
+/// # }
+/// #
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let bus = Bus::in_memory(); // or Bus::connect(..), once in a program
+/// let serving = bus.serve(GreeterServer::new(English)).await?;
+/// let greeter = GreeterClient::new(&bus); // keeps a clone of the bus
+///
+/// assert_eq!(greeter.greet("Ada".to_owned()).await?, "Hello, Ada!");
+/// assert!(bus.health().is_up());
+/// bus.close(Duration::from_secs(5)).await; // stops what is served, too
+/// # drop(serving);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Bus(Arc<BusInner>);
 
@@ -60,6 +89,32 @@ impl Bus {
 
     /// A bus inside this process: the same contract without a server, for tests and for programs
     /// that are one process. Must be called within a tokio runtime.
+    ///
+    /// ```
+    /// use replybus::{Bus, Never, queue_handler};
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // In a test of a service, as it is called:
+    /// let bus = Bus::in_memory();
+    /// let serving = bus.serve(GreeterServer::new(English)).await?;
+    /// let greeting = GreeterClient::new(&bus).greet("Ada".to_owned()).await?;
+    /// assert_eq!(greeting, "Hello, Ada!");
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn in_memory() -> Self {
         let waiters = Arc::new(Waiters::default());
@@ -97,6 +152,20 @@ impl Bus {
     }
 
     /// The state of the bus: its connections, its queues, its calls.
+    ///
+    /// ```
+    /// use replybus::{Bus, Health};
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = Bus::in_memory();
+    /// let Health { not_consumed, calls_waiting, .. } = bus.health();
+    /// assert!(bus.health().is_up());
+    /// assert!(not_consumed.is_empty()); // every queue served here gets its requests
+    /// assert_eq!(calls_waiting, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn health(&self) -> Health {
         Health {
@@ -109,6 +178,34 @@ impl Bus {
 
     /// The messages and consumers of a queue of this bus; `None` if there is no such queue.
     /// For health checks, and to tell a service that is slow from one that nobody serves.
+    ///
+    /// ```
+    /// use replybus::{Bus, Never, queue_handler};
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = Bus::in_memory();
+    /// let queue = GreeterClient::CONTRACT.queue;
+    /// assert!(bus.inspect(queue).await?.is_none()); // nobody has ever served it
+    ///
+    /// let serving = bus.serve(GreeterServer::new(English)).await?;
+    /// let state = bus.inspect(queue).await?.ok_or("no queue")?;
+    /// assert_eq!((state.waiting, state.consumers), (0, 1));
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The broker refuses, there is no connection to ask on, or the queue does not answer within
@@ -128,6 +225,34 @@ impl Bus {
     /// Handlers that drain can call and emit like before. Those that are not done when the bound
     /// is over are told so ([`Context::cancelled`](crate::Context::cancelled)) and their messages
     /// go back to the queue.
+    ///
+    /// ```
+    /// use replybus::{Bus, FailureKind, Never, queue_handler};
+    /// use std::time::Duration;
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = Bus::in_memory();
+    /// let serving = bus.serve(GreeterServer::new(English)).await?;
+    /// bus.close(Duration::from_secs(20)).await; // the last thing that a program does
+    ///
+    /// let late = GreeterClient::new(&bus).greet("Ada".to_owned()).await.unwrap_err();
+    /// assert_eq!(late.kind(), Some(FailureKind::Disconnected));
+    /// # drop(serving);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Cancel safety
     /// Dropped before it is ready, connections end when the bus is dropped.
@@ -179,6 +304,19 @@ impl Default for BusBuilder {
 impl BusBuilder {
     /// Puts a prefix before every queue, exchange and key of this bus, so that several can share
     /// servers without meeting: an environment, a tenant, a test.
+    ///
+    /// ```no_run
+    /// # #[cfg(feature = "amqp")]
+    /// use replybus::{Amqp, Bus, reply::memory::MemoryReplies};
+    /// #
+    /// # #[cfg(feature = "amqp")]
+    /// # async fn connect() -> Result<(), replybus::SetupError> {
+    /// // A test beside others on one broker: its queues begin with "test-4711.".
+    /// let amqp = Amqp::new("amqp://guest:guest@127.0.0.1:5672/%2f");
+    /// let bus = Bus::builder().namespace("test-4711").connect(amqp, MemoryReplies::new()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self

@@ -3,8 +3,7 @@
 //! The fields are those of AMQP 0-9-1 (basic class, section 1.8 of the specification), because
 //! that is what travels; the in-memory transport carries the same.
 
-pub use bytes::Bytes;
-
+use bytes::Bytes;
 use std::{fmt, time::Duration};
 
 /// A message on its way to a queue, or out of one.

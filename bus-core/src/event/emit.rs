@@ -22,6 +22,22 @@ use tokio::time::{Instant, timeout_at};
 
 impl Bus {
     /// Emits an event: options, then `.await` for the broker's word that it has it.
+    ///
+    /// ```
+    /// use replybus::{Bus, Event};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// #[event("transfer.completed")]
+    /// struct TransferCompleted { amount: u64 }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// bus.emit(&TransferCompleted { amount: 70 }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn emit<E: Event>(&self, event: &E) -> Emit {
         Emit::new(self, event)
     }
@@ -101,6 +117,25 @@ impl Emit {
 
     /// Names the event, so that subscribers take it once however often it is emitted. An outbox
     /// stores the id with the event. A new id unless set.
+    ///
+    /// ```
+    /// # use replybus::{Bus, Event};
+    /// # use serde::{Deserialize, Serialize};
+    /// use replybus::CallId;
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event("transfer.completed")]
+    /// # struct TransferCompleted { amount: u64 }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// let id = CallId::new(); // stored with the event, in one transaction with its cause
+    /// let event = TransferCompleted { amount: 70 };
+    /// bus.emit(&event).id(id).await?;
+    /// bus.emit(&event).id(id).await?; // after a crash, say: subscribers take it once
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn id(mut self, id: CallId) -> Self {
         self.id = id;
         self
@@ -115,6 +150,23 @@ impl Emit {
 
     /// Fails if no group subscribes to the event, instead of letting it pass unheard. A group is
     /// known to the broker from its first subscription on, whether or not one of its members is up.
+    ///
+    /// ```
+    /// # use replybus::{Bus, Event};
+    /// # use serde::{Deserialize, Serialize};
+    /// use replybus::event::EmitError;
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event("transfer.completed")]
+    /// # struct TransferCompleted { amount: u64 }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// let unheard = bus.emit(&TransferCompleted { amount: 70 }).mandatory().await;
+    /// assert!(matches!(unheard, Err(EmitError::NoSubscriber { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn mandatory(mut self) -> Self {
         self.mandatory = true;
         self

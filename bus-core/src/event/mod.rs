@@ -13,6 +13,18 @@ pub use subscribe::Subscribe;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A type that travels as an event. `#[derive(Event)]` implements it.
+///
+/// ```
+/// use replybus::Event;
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Event, Serialize, Deserialize)]
+/// #[event("transfer.completed", exchange = "bank.events")]
+/// struct TransferCompleted { amount: u64 }
+///
+/// assert_eq!(TransferCompleted::ROUTING_KEY, "transfer.completed");
+/// assert_eq!(TransferCompleted::EXCHANGE, "bank.events");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an event",
     note = "derive it: `#[derive(Event, Serialize, Deserialize)] #[event(\"something.happened\")]`"

@@ -23,6 +23,33 @@ impl Bus {
     ///
     /// The group is a queue of that name: each event is delivered to one member of each group. One
     /// group takes one type of event.
+    ///
+    /// ```
+    /// use replybus::{Bus, Event};
+    /// use serde::{Deserialize, Serialize};
+    /// use tokio::sync::mpsc;
+    ///
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// #[event("transfer.completed")]
+    /// struct TransferCompleted { amount: u64 }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// let (heard, mut amounts) = mpsc::channel(8);
+    /// let subscription = bus
+    ///     .subscribe("notifications", move |event: TransferCompleted| {
+    ///         let heard = heard.clone();
+    ///         async move { heard.send(event.amount).await } // an error is tried again
+    ///     })
+    ///     .await?;
+    ///
+    /// bus.emit(&TransferCompleted { amount: 70 }).await?;
+    /// assert_eq!(amounts.recv().await, Some(70));
+    /// subscription.shutdown().await?; // dropped, it ends as well
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn subscribe<E, H>(&self, group: impl Into<String>, handler: H) -> Subscribe<E, H>
     where
         E: Event,
@@ -89,6 +116,27 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
     /// [`EVENT_RETRY_WITHIN`] unless set, at most [`CALL_TIMEOUT_MAX`]; zero for one run only. An
     /// event that waits for its next run is one of those that are handled: while all do, no more
     /// are taken.
+    ///
+    /// ```
+    /// # use replybus::{Bus, Event};
+    /// # use serde::{Deserialize, Serialize};
+    /// # use std::time::Duration;
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event("transfer.completed")]
+    /// # struct TransferCompleted { amount: u64 }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # async fn store(_: TransferCompleted) -> Result<(), std::io::Error> { Ok(()) }
+    /// let subscription = bus
+    ///     .subscribe("statements", |event: TransferCompleted| store(event))
+    ///     .retry_within(Duration::from_secs(10 * 60)) // the database may be away for so long
+    ///     .await?;
+    /// # subscription.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retry_within(mut self, retry_within: Duration) -> Self {
         self.retry_within = retry_within;
         self

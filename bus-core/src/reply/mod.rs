@@ -10,8 +10,7 @@
 //! ```
 //! use async_trait::async_trait;
 //! use replybus::{
-//!     CallId, SetupError,
-//!     message::Bytes,
+//!     Bytes, CallId, SetupError,
 //!     reply::{
 //!         Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError,
 //!         StoreHealth, memory::MemoryReplies,

@@ -48,6 +48,51 @@ impl fmt::Debug for ServerService {
 ///
 /// A layer that drops its inner future stops a query. A command goes on in its own task, and its
 /// delivery is acknowledged when that ends.
+///
+/// ```
+/// use replybus::{
+///     Bus, Never,
+///     error::{BoxError, FaultCode},
+///     queue_handler,
+///     server::{Answer, Request, ServerService},
+/// };
+/// use tower::ServiceExt;
+/// # #[queue_handler("greeter.requests")]
+/// # pub trait Greeter {
+/// #     #[query]
+/// #     async fn greet(&self, name: String) -> Result<String, Never>;
+/// # }
+/// # struct English;
+/// # impl Greeter for English {
+/// #     async fn greet(&self, name: String) -> Result<String, Never> {
+/// #         Ok(format!("Hello, {name}!"))
+/// #     }
+/// # }
+///
+/// /// Lets nobody in who does not say for which tenant.
+/// async fn checked(inner: ServerService, request: Request) -> Result<Answer, BoxError> {
+///     if request.context().metadata().get("tenant").is_none() {
+///         return Ok(Answer::fault(FaultCode::Denied, "a tenant is needed"));
+///     }
+///     inner.oneshot(request).await
+/// }
+/// #
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let bus = Bus::in_memory();
+/// let layer = tower::layer::layer_fn(|inner: ServerService| {
+///     tower::service_fn(move |request| checked(inner.clone(), request))
+/// });
+/// let serving = bus.serve(GreeterServer::new(English)).layer(layer).await?;
+///
+/// let greeter = GreeterClient::new(&bus);
+/// let greet = || greeter.greet("Ada".to_owned());
+/// assert_eq!(greet().await.unwrap_err().kind(), Some(replybus::FailureKind::Denied));
+/// assert_eq!(greet().metadata("tenant", "acme").await?, "Hello, Ada!");
+/// # serving.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait ServerLayer {
     /// Puts the layer around the service.
     fn wrap(self, service: ServerService) -> ServerService;

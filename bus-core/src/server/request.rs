@@ -9,6 +9,16 @@ use crate::{
 use tokio::time::Instant;
 
 /// A call, as a server layer sees it.
+///
+/// ```
+/// use replybus::server::Request;
+///
+/// /// The name of a span for a call.
+/// fn span(request: &Request) -> String {
+///     let user = request.context().metadata().get("user").unwrap_or("nobody");
+///     format!("{}.{} for {user}", request.service(), request.method())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Request {
     pub(crate) contract: &'static ServiceContract,

@@ -25,6 +25,33 @@ use std::{
 
 impl Bus {
     /// Serves a service: options, then `.await` for the running service.
+    ///
+    /// ```
+    /// use replybus::{Bus, Never, queue_handler};
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// let serving = bus
+    ///     .serve(GreeterServer::new(English))
+    ///     .concurrency(64)
+    ///     .await?;
+    /// // .. until it is time to stop:
+    /// serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn serve(&self, service: impl Service) -> Serve {
         Serve::new(self, Arc::new(service))
     }
@@ -85,6 +112,34 @@ impl Serve {
 
     /// Deliveries held here before the first is settled; at least the concurrency, at most
     /// [`PREFETCH_MAX`](crate::limits::PREFETCH_MAX).
+    ///
+    /// ```
+    /// # use replybus::{Bus, Never, queue_handler};
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// // Handlers take seconds: what waits, waits where another worker can take it.
+    /// let serving = bus
+    ///     .serve(GreeterServer::new(English))
+    ///     .concurrency(2)
+    ///     .prefetch(2)
+    ///     .await?;
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn prefetch(mut self, prefetch: u16) -> Self {
         self.prefetch = prefetch;
         self
@@ -99,6 +154,30 @@ impl Serve {
     /// Messages the queue holds before further calls are refused as overloaded. Set it in the
     /// contract rather than here: clients ask the broker whether a queue took their call only if
     /// the contract says that it may not.
+    ///
+    /// ```
+    /// # use replybus::{Bus, Never, queue_handler};
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// // No more than 10,000 requests wait, of callers that are told if there are more.
+    /// let serving = bus.serve(GreeterServer::new(English)).queue_length_max(10_000).await?;
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn queue_length_max(mut self, messages: u32) -> Self {
         self.queue_length_max = Some(messages);
         self
@@ -113,6 +192,30 @@ impl Serve {
     /// Refuses calls beyond the concurrency as overloaded, instead of letting them wait in the
     /// queue. Right where a late answer is worth nothing. One-way calls wait all the same: nobody
     /// would learn that they were refused.
+    ///
+    /// ```
+    /// # use replybus::{Bus, Never, queue_handler};
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// // Someone waits for the greeting: better told at once that there is no room for it.
+    /// let serving = bus.serve(GreeterServer::new(English)).shed_load().await?;
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shed_load(mut self) -> Self {
         self.shed_load = true;
         self
@@ -121,6 +224,30 @@ impl Serve {
     /// Names entries of metadata that dead letters of this service leave out, such as the token of a
     /// session: a dead letter is kept until somebody takes it, and read by people. One that is put
     /// back comes without them.
+    ///
+    /// ```
+    /// # use replybus::{Bus, Never, queue_handler};
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// // A dead letter is read by people: without the session of the user.
+    /// let serving = bus.serve(GreeterServer::new(English)).secret_metadata(["session"]).await?;
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn secret_metadata<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.secret_metadata.extend(names.into_iter().map(N::into));
         self
@@ -128,6 +255,32 @@ impl Serve {
 
     /// Wraps the handlers in a [`tower::Layer`]; the last one added is the outermost. Inside of
     /// them all run the handlers, outside of them all stand the concurrency limit and shedding.
+    ///
+    /// ```
+    /// # use replybus::{Bus, Never, queue_handler};
+    /// use tower::limit::GlobalConcurrencyLimitLayer;
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// // No more than 8 at once here and in all other services that share the limit.
+    /// let limit = GlobalConcurrencyLimitLayer::new(8);
+    /// let serving = bus.serve(GreeterServer::new(English)).layer(limit).await?;
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn layer<L: ServerLayer + Send + 'static>(mut self, layer: L) -> Self {
         self.layers
             .push(Box::new(move |service| layer.wrap(service)));

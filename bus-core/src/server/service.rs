@@ -11,6 +11,51 @@ use serde::de::DeserializeOwned;
 use std::{fmt, future::Future};
 
 /// A trait's methods, callable by position. `#[queue_handler]` implements it.
+///
+/// ```
+/// use replybus::{
+///     Bus, Never,
+///     contract::{MethodContract, MethodKind, ServiceContract},
+///     error::FaultCode,
+///     queue_handler,
+///     server::{Answer, AnswerFuture, Payload, Service},
+/// };
+/// #
+/// # #[queue_handler("greeter.requests")]
+/// # pub trait Greeter {
+/// #     #[query]
+/// #     async fn greet(&self, name: String) -> Result<String, Never>;
+/// # }
+///
+/// /// Refuses every call, while the service itself is being repaired.
+/// struct Closed;
+///
+/// static CONTRACT: ServiceContract = ServiceContract::new(
+///     "Greeter",
+///     "greeter.requests",
+///     &[MethodContract::new("greet", MethodKind::Query)],
+/// );
+///
+/// impl Service for Closed {
+///     fn contract(&self) -> &'static ServiceContract {
+///         &CONTRACT
+///     }
+///
+///     fn dispatch(&self, _: usize, _: Payload) -> AnswerFuture {
+///         Box::pin(async { Answer::fault(FaultCode::Overloaded, "closed until tomorrow") })
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let bus = Bus::in_memory();
+/// let serving = bus.serve(Closed).await?;
+/// let refused = GreeterClient::new(&bus).greet("Ada".to_owned()).await.unwrap_err();
+/// assert!(!refused.may_have_executed());
+/// # serving.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Service: Send + Sync + 'static {
     /// The contract that is served.
     fn contract(&self) -> &'static ServiceContract;
@@ -20,6 +65,18 @@ pub trait Service: Send + Sync + 'static {
 }
 
 /// Encoded arguments.
+///
+/// ```
+/// use replybus::{codec, server::Payload};
+/// use std::collections::BTreeMap;
+///
+/// /// The names of a call's arguments, for a log: never their values.
+/// fn names(payload: &Payload) -> Vec<String> {
+///     type Arguments = BTreeMap<String, serde::de::IgnoredAny>;
+///     let arguments: Result<Arguments, _> = codec::decode(payload.content_type(), payload.body());
+///     arguments.map(|arguments| arguments.into_keys().collect()).unwrap_or_default()
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload {
     pub(crate) content_type: ContentType,

@@ -11,6 +11,14 @@ use bytes::Bytes;
 use std::{fmt, future::Future, pin::Pin};
 
 /// The answer of a handler, or of a layer in its place.
+///
+/// ```
+/// use replybus::{error::FaultCode, server::Answer};
+///
+/// let refused = Answer::fault(FaultCode::Overloaded, "too many reports at once");
+/// assert_eq!(refused.label(), "overloaded");
+/// assert!(refused.as_fault().is_some_and(|fault| !fault.may_have_executed));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer(pub(crate) AnswerKind);
 

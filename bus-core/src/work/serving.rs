@@ -36,6 +36,36 @@ pub enum ServingError {
 }
 
 /// A service that is being served, or a subscription. Dropped, it is shut down in the background.
+///
+/// ```
+/// # use replybus::{Bus, Never, queue_handler};
+/// # #[queue_handler("greeter.requests")]
+/// # pub trait Greeter {
+/// #     #[query]
+/// #     async fn greet(&self, name: String) -> Result<String, Never>;
+/// # }
+/// # struct English;
+/// # impl Greeter for English {
+/// #     async fn greet(&self, name: String) -> Result<String, Never> {
+/// #         Ok(format!("Hello, {name}!"))
+/// #     }
+/// # }
+/// #
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let bus = Bus::in_memory();
+/// let serving = bus.serve(GreeterServer::new(English)).await?;
+///
+/// // .. until Ctrl-C, and then as long as running handlers take:
+/// # let stop = std::future::ready(());
+/// # let _ = "
+/// let stop = tokio::signal::ctrl_c();
+/// # ";
+/// let drained = serving.run_until(stop).await?;
+/// assert_eq!(drained.given_back, 0);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "dropped, the service stops"]
 pub struct Serving {

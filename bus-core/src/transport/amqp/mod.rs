@@ -73,12 +73,26 @@ impl Amqp {
     }
 
     /// Another node of the same cluster, tried when those before it can't be reached.
+    ///
+    /// ```
+    /// # use replybus::Amqp;
+    /// # use std::time::Duration;
+    /// // A cluster of brokers: the next one is tried when one is away.
+    /// let amqp = Amqp::new("amqp://bank:secret@rabbit-1/%2f").address("amqp://bank:secret@rabbit-2/%2f");
+    /// ```
     pub fn address(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
         self
     }
 
     /// The name the broker shows for the connections. By default `replybus`.
+    ///
+    /// ```
+    /// # use replybus::Amqp;
+    /// # use std::time::Duration;
+    /// // Seen in the broker's list of connections.
+    /// let amqp = Amqp::new("amqp://bank:secret@rabbit/%2f").connection_name("account-service 7");
+    /// ```
     pub fn connection_name(mut self, name: impl Into<String>) -> Self {
         self.connection_name = name.into();
         self
@@ -86,6 +100,13 @@ impl Amqp {
 
     /// How often the broker gives a sign of life: whole seconds, at least 1. Two missed ones end
     /// the connection. By default [`limits::HEARTBEAT`].
+    ///
+    /// ```
+    /// # use replybus::Amqp;
+    /// # use std::time::Duration;
+    /// // A link that is often silent for longer than the usual 5 s.
+    /// let amqp = Amqp::new("amqp://bank:secret@rabbit/%2f").heartbeat(Duration::from_secs(15));
+    /// ```
     pub fn heartbeat(mut self, every: Duration) -> Self {
         self.heartbeat = every;
         self
@@ -93,6 +114,13 @@ impl Amqp {
 
     /// How long [`connect`](Self::connect), and consuming and declaring later, keep trying before
     /// they report that the broker can't be reached. By default [`limits::CONNECT_WITHIN`].
+    ///
+    /// ```
+    /// # use replybus::Amqp;
+    /// # use std::time::Duration;
+    /// // A program that is to fail at once, such as a check of a deployment.
+    /// let amqp = Amqp::new("amqp://bank:secret@rabbit/%2f").connect_within(Duration::from_secs(1));
+    /// ```
     pub fn connect_within(mut self, limit: Duration) -> Self {
         self.connect_within = limit.min(limits::WAIT_MAX);
         self
@@ -101,6 +129,13 @@ impl Amqp {
     /// How long the broker may take to confirm a message before the next ones are published on
     /// another channel. One that is not confirmed within twice this time is
     /// [lost](crate::transport::Verdict::Lost). By default [`limits::CONFIRM_TIMEOUT`].
+    ///
+    /// ```
+    /// # use replybus::Amqp;
+    /// # use std::time::Duration;
+    /// // A quorum queue over slow links.
+    /// let amqp = Amqp::new("amqp://bank:secret@rabbit/%2f").confirm_timeout(Duration::from_secs(30));
+    /// ```
     pub fn confirm_timeout(mut self, limit: Duration) -> Self {
         self.confirm_timeout = limit;
         self
