@@ -20,7 +20,7 @@ pub trait Accounts {
 }
 
 /// An account was opened.
-#[derive(Event, Serialize, Deserialize)]
+#[derive(Debug, Event, Serialize, Deserialize)]
 #[event("account.opened")]
 pub struct Opened {
     /// Its number.

@@ -2,6 +2,7 @@
 
 #![allow(
     missing_docs,
+    missing_debug_implementations,
     dead_code,
     unreachable_pub,
     unused_qualifications,
