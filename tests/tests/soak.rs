@@ -12,9 +12,7 @@
 )]
 
 use replybus::{
-    Bus, CallError, Context, FailureKind, Never,
-    contract::QueueType,
-    limits, queue_handler,
+    Bus, CallError, Context, FailureKind, Never, limits, queue_handler,
     reply::memory::MemoryReplies,
     transport::{QueueSpec, Settled, Source, Transport, memory::MemoryBroker},
 };
@@ -196,15 +194,10 @@ async fn a_million_calls_leave_nothing_behind() {
 
 /// Takes the dead letters out of their queue.
 async fn count_dead_letters(transport: &Arc<dyn Transport>) -> Arc<AtomicU64> {
-    let dead = Source {
-        queue: QueueSpec {
-            name: "soak.requests.dead".to_owned(),
-            queue_type: QueueType::Classic,
-            length_max: Some(limits::DEAD_LETTERS_MAX),
-        },
-        prefetch: 1,
-        bindings: Vec::new(),
-    };
+    let dead = Source::new(
+        QueueSpec::new("soak.requests.dead").length_max(limits::DEAD_LETTERS_MAX),
+        1,
+    );
     let mut deliveries = transport.consume(dead).await.unwrap();
     let count = Arc::new(AtomicU64::new(0));
     let counting = Arc::clone(&count);

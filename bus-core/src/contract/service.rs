@@ -27,6 +27,7 @@ use std::time::Duration;
 /// assert_eq!(RATES.timeout(publish), Duration::from_secs(1));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServiceContract {
     /// The trait's name, used in errors, spans and metrics.
     pub name: &'static str,
@@ -82,6 +83,7 @@ impl ServiceContract {
 
 /// One method of a contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MethodContract {
     /// The method's name, sent as the AMQP property `type`.
     pub name: &'static str,
@@ -123,6 +125,7 @@ pub enum MethodKind {
 /// Options of the attribute that concern the serving side. `None` means the value in
 /// [`crate::limits`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ServeDefaults {
     /// Handlers that run at the same time in one process.
     pub concurrency: Option<u16>,

@@ -67,7 +67,7 @@ pub enum EmitError {
     Codec {
         /// Its routing key.
         event: &'static str,
-        /// Why not.
+        /// The reason.
         #[source]
         source: CodecError,
     },
@@ -182,12 +182,8 @@ impl Emit {
         let message = message(&self.bus, self.exchange, event, self.id, body);
         let emitting = async {
             loop {
-                let mut receipt = self.bus.inner().transport.publish(Outgoing {
-                    message: message.clone(),
-                    deadline: None,
-                    mandatory: self.mandatory,
-                    confirm: true,
-                });
+                let outgoing = Outgoing::new(message.clone()).mandatory(self.mandatory);
+                let mut receipt = self.bus.inner().transport.publish(outgoing);
                 match receipt.verdict().await {
                     // An event that nobody subscribed to is confirmed as well, unless it must.
                     Verdict::Confirmed => return Ok(self.id),

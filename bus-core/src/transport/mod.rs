@@ -114,6 +114,7 @@ pub trait Deliveries: fmt::Debug + Send {
 
 /// A message out of a queue, and the handle that settles it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Delivery {
     /// The message.
     pub message: Message,
@@ -124,6 +125,33 @@ pub struct Delivery {
     pub received: Instant,
     /// Settles it exactly once; dropped unsettled, it gives the message back to the queue.
     pub settler: Settler,
+}
+
+impl Delivery {
+    /// A message that arrived now, for the first time.
+    #[must_use]
+    pub fn new(message: Message, settler: Settler) -> Self {
+        Self {
+            message,
+            redelivered: false,
+            received: Instant::now(),
+            settler,
+        }
+    }
+
+    /// Sets whether the broker may have delivered it before.
+    #[must_use]
+    pub fn redelivered(mut self, redelivered: bool) -> Self {
+        self.redelivered = redelivered;
+        self
+    }
+
+    /// Sets when it reached this process.
+    #[must_use]
+    pub fn received(mut self, received: Instant) -> Self {
+        self.received = received;
+        self
+    }
 }
 
 /// The ability of a transport to do its work.

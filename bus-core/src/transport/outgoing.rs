@@ -8,23 +8,71 @@ use std::sync::{
 use tokio::{sync::oneshot, time::Instant};
 
 /// A message to publish.
+///
+/// ```
+/// use replybus::{Instant, message::Message, transport::Outgoing};
+/// use std::time::Duration;
+///
+/// let message = Message {
+///     routing_key: "account.requests".into(),
+///     ..Message::default()
+/// };
+/// let outgoing = Outgoing::new(message).deadline(Instant::now() + Duration::from_secs(1));
+/// assert!(outgoing.confirm && outgoing.mandatory);
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Outgoing {
     /// The message. Its `expiration` is set from `deadline` when it is written, not before: time
     /// spent waiting for a connection counts.
     pub message: Message,
     /// When it stops being worth sending. `None` waits as long as the transport lives.
     pub deadline: Option<Instant>,
-    /// Whether a message that reaches no queue is an error ([`Verdict::Unroutable`]).
+    /// A message that reaches no queue is an error ([`Verdict::Unroutable`]).
     pub mandatory: bool,
-    /// Whether the broker is asked to say that it has the message. Without that a verdict comes
+    /// The broker is asked to say that it has the message. Without that a verdict comes
     /// only if something is seen to go wrong while the receipt lives: that a full queue refused the
     /// message is not.
     pub confirm: bool,
 }
 
-/// What became of a publish.
+impl Outgoing {
+    /// A message without a deadline, which must reach a queue, and whose confirm is wanted.
+    #[must_use]
+    pub fn new(message: Message) -> Self {
+        Self {
+            message,
+            deadline: None,
+            mandatory: true,
+            confirm: true,
+        }
+    }
+
+    /// Sets when it stops being worth sending.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Sets whether a message that reaches no queue is an error.
+    #[must_use]
+    pub fn mandatory(mut self, mandatory: bool) -> Self {
+        self.mandatory = mandatory;
+        self
+    }
+
+    /// Sets whether the broker is asked to say that it has the message.
+    #[must_use]
+    pub fn confirm(mut self, confirm: bool) -> Self {
+        self.confirm = confirm;
+        self
+    }
+}
+
+/// The word on what became of a publish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// The broker has it.
     Confirmed,
@@ -87,7 +135,7 @@ impl Receipt {
         }
     }
 
-    /// Whether the message may have left this process.
+    /// `true` if the message may have left this process.
     #[must_use]
     pub fn written(&self) -> bool {
         self.state.load(Ordering::Acquire) == WRITTEN
@@ -123,7 +171,7 @@ impl Slip {
             .is_ok()
     }
 
-    /// Whether nobody waits for the verdict any more.
+    /// `true` if nobody waits for the verdict any more.
     #[must_use]
     pub fn abandoned(&self) -> bool {
         self.verdict.is_closed()

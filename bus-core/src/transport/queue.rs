@@ -4,6 +4,7 @@ use crate::{contract::QueueType, error::BoxError};
 
 /// A durable queue as it is to be declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueSpec {
     /// Its name on the broker.
     pub name: String,
@@ -14,8 +15,35 @@ pub struct QueueSpec {
     pub length_max: Option<u32>,
 }
 
+impl QueueSpec {
+    /// A classic queue without a limit.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            queue_type: QueueType::Classic,
+            length_max: None,
+        }
+    }
+
+    /// Sets the kind of queue.
+    #[must_use]
+    pub fn queue_type(mut self, queue_type: QueueType) -> Self {
+        self.queue_type = queue_type;
+        self
+    }
+
+    /// Sets the messages it holds before further ones are refused.
+    #[must_use]
+    pub fn length_max(mut self, messages: u32) -> Self {
+        self.length_max = Some(messages);
+        self
+    }
+}
+
 /// A queue to consume, how many deliveries to hold, and the bindings of the queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Source {
     /// The queue.
     pub queue: QueueSpec,
@@ -25,8 +53,28 @@ pub struct Source {
     pub bindings: Vec<Binding>,
 }
 
+impl Source {
+    /// A queue to consume, not bound to any exchange.
+    #[must_use]
+    pub fn new(queue: QueueSpec, prefetch: u16) -> Self {
+        Self {
+            queue,
+            prefetch,
+            bindings: Vec::new(),
+        }
+    }
+
+    /// Binds the queue to a topic exchange, besides what it is bound to.
+    #[must_use]
+    pub fn bind(mut self, binding: Binding) -> Self {
+        self.bindings.push(binding);
+        self
+    }
+}
+
 /// A binding of a queue to a durable topic exchange, which is declared along with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Binding {
     /// The exchange.
     pub exchange: String,
@@ -34,14 +82,34 @@ pub struct Binding {
     pub routing_key: String,
 }
 
+impl Binding {
+    /// A binding to `exchange`, by a routing key or pattern.
+    #[must_use]
+    pub fn new(exchange: impl Into<String>, routing_key: impl Into<String>) -> Self {
+        Self {
+            exchange: exchange.into(),
+            routing_key: routing_key.into(),
+        }
+    }
+}
+
 /// A queue at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct QueueState {
     /// Messages that wait for a consumer with a free slot. Those that were delivered and are not
     /// settled yet do not count.
     pub waiting: u64,
     /// Consumers, of all programs.
     pub consumers: u64,
+}
+
+impl QueueState {
+    /// A queue with that many waiting messages and consumers.
+    #[must_use]
+    pub const fn new(waiting: u64, consumers: u64) -> Self {
+        Self { waiting, consumers }
+    }
 }
 
 /// The state of a queue could not be told.

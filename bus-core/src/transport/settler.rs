@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 
 /// The ways to settle a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Settled {
     /// Done with: the broker forgets it.
     Ack,

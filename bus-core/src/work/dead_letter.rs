@@ -106,13 +106,8 @@ impl DeadLetters {
     /// Publishes a letter; `false` if the broker does not take it now.
     async fn put(&self, letter: &Message) -> bool {
         for _ in 0..2 {
-            let mut receipt = self.transport.publish(Outgoing {
-                message: letter.clone(),
-                // A deadline would be the letter's own: it would expire in its queue.
-                deadline: None,
-                mandatory: true,
-                confirm: true,
-            });
+            // A deadline would be the letter's own: it would expire in its queue.
+            let mut receipt = self.transport.publish(Outgoing::new(letter.clone()));
             let verdict = match timeout(CONFIRM_TIMEOUT * 2, receipt.verdict()).await {
                 Ok(verdict) => verdict,
                 Err(_) if receipt.withdraw() == Withdrawn::Surely => Verdict::NotWritten,

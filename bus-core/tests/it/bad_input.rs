@@ -49,12 +49,7 @@ impl Site {
             body: body.into(),
             ..Message::default()
         };
-        let outgoing = Outgoing {
-            message,
-            deadline: None,
-            mandatory: true,
-            confirm: true,
-        };
+        let outgoing = Outgoing::new(message);
         let mut receipt = self.transport.publish(outgoing);
         assert_eq!(receipt.verdict().await, Verdict::Confirmed);
     }

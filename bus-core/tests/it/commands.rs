@@ -121,23 +121,16 @@ async fn a_query_is_dropped_at_its_deadline() {
 
 #[tokio::test]
 async fn a_request_that_can_not_be_read_leaves_its_key_free() {
-    use replybus::{Never, client::ServiceClient, contract::*};
-    static OTHER: ServiceContract = ServiceContract {
-        name: "Accounts",
-        queue: "account.requests",
-        defaults: ServeDefaults {
-            concurrency: None,
-            prefetch: None,
-            timeout: None,
-            queue_type: QueueType::Classic,
-            queue_length_max: None,
-        },
-        methods: &[MethodContract {
-            name: "post",
-            kind: MethodKind::Command,
-            timeout: None,
-        }],
+    use replybus::{
+        Never,
+        client::ServiceClient,
+        contract::{MethodContract, MethodKind, ServiceContract},
     };
+    static OTHER: ServiceContract = ServiceContract::new(
+        "Accounts",
+        "account.requests",
+        &[MethodContract::new("post", MethodKind::Command)],
+    );
     let (bus, ledger, client, _serving) = bank().await;
     let wrong = ServiceClient::new(&bus, &OTHER);
     let arguments = std::collections::BTreeMap::from([("amount", "not a number")]);

@@ -43,16 +43,8 @@ pub(crate) async fn kept(transport: &Arc<dyn Transport>, of: &str) -> u64 {
 }
 
 pub(crate) async fn dead(transport: &Arc<dyn Transport>, of: &str) -> Box<dyn Deliveries> {
-    let queue = QueueSpec {
-        name: format!("{of}.dead"),
-        queue_type: QueueType::Classic,
-        length_max: Some(limits::DEAD_LETTERS_MAX),
-    };
-    let source = Source {
-        queue,
-        prefetch: 10,
-        bindings: Vec::new(),
-    };
+    let queue = QueueSpec::new(format!("{of}.dead")).length_max(limits::DEAD_LETTERS_MAX);
+    let source = Source::new(queue, 10);
     transport.consume(source).await.unwrap()
 }
 
@@ -131,12 +123,7 @@ async fn a_letter_that_is_moved_back_is_handled_again() {
     // Its caller's time is not the time of whoever moves it.
     assert_eq!(letter.properties.header("deadline"), None);
     letter.routing_key = "account.requests".to_owned();
-    let mut receipt = transport.publish(Outgoing {
-        message: letter,
-        deadline: None,
-        mandatory: true,
-        confirm: true,
-    });
+    let mut receipt = transport.publish(Outgoing::new(letter));
     assert_eq!(receipt.verdict().await, Verdict::Confirmed);
     let (reason, again) = next(&mut dead).await;
     assert_eq!(reason, "panicked", "it ran");
@@ -167,11 +154,7 @@ async fn a_repetition_of_a_command_that_still_runs_is_not_kept() {
 async fn serving_declares_the_queue_of_dead_letters() {
     let (bus, transport) = bus().await;
     let _serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
-    let other = QueueSpec {
-        name: "account.requests.dead".into(),
-        queue_type: QueueType::Quorum,
-        length_max: None,
-    };
+    let other = QueueSpec::new("account.requests.dead").queue_type(QueueType::Quorum);
     let error = transport.declare(other).await.unwrap_err().to_string();
     assert!(error.contains("account.requests.dead"), "{error}");
 }

@@ -228,12 +228,7 @@ async fn a_group_has_one_type_of_event() {
     let _subscription = subscription.await.unwrap();
     let mut message = letter;
     message.routing_key = "audit".into();
-    let mut receipt = transport.publish(Outgoing {
-        message,
-        deadline: None,
-        mandatory: true,
-        confirm: true,
-    });
+    let mut receipt = transport.publish(Outgoing::new(message));
     assert_eq!(receipt.verdict().await, Verdict::Confirmed);
     assert_eq!(seen.recv().await, Some(("audit", 1)));
 }

@@ -7,7 +7,6 @@ use crate::{
 use replybus::{
     Bus, CallError, FailureKind, Ticket,
     client::{CallRequest, CallResponse, ClientService},
-    contract::QueueType,
     error::BoxError,
     reply::memory::MemoryReplies,
     server::Serving,
@@ -101,15 +100,7 @@ async fn further_copies_are_marked() {
         .connect(Arc::<Unsure>::clone(&transport), MemoryReplies::new())
         .await
         .unwrap();
-    let source = Source {
-        queue: QueueSpec {
-            name: "account.requests".into(),
-            queue_type: QueueType::Classic,
-            length_max: None,
-        },
-        prefetch: 10,
-        bindings: Vec::new(),
-    };
+    let source = Source::new(QueueSpec::new("account.requests"), 10);
     let mut deliveries = transport.consume(source).await.unwrap();
     let call = tokio::spawn(AccountsClient::new(&bus).post(1).into_future());
     let mut marks = Vec::new();

@@ -8,7 +8,6 @@ use crate::{
 };
 use replybus::{
     Bus, CallId,
-    contract::QueueType,
     error::{BoxError, Fault, FaultCode},
     limits,
     message::{Message, Properties},
@@ -60,15 +59,7 @@ impl Site {
 
     /// Puts a message where the service finds it.
     async fn publish(&self, seen: Seen, mut properties: Properties, body: &'static str) {
-        let source = Source {
-            queue: QueueSpec {
-                name: QUEUE.into(),
-                queue_type: QueueType::Classic,
-                length_max: None,
-            },
-            prefetch: 1,
-            bindings: Vec::new(),
-        };
+        let source = Source::new(QueueSpec::new(QUEUE), 1);
         let mut first = self.transport.consume(source).await.unwrap();
         if let Seen::Repeated = seen {
             first.stop().await;
@@ -82,12 +73,7 @@ impl Site {
             body: body.into(),
             ..Message::default()
         };
-        let mut receipt = self.transport.publish(Outgoing {
-            message,
-            deadline: None,
-            mandatory: true,
-            confirm: true,
-        });
+        let mut receipt = self.transport.publish(Outgoing::new(message));
         assert_eq!(receipt.verdict().await, Verdict::Confirmed);
         if let Seen::Redelivered = seen {
             // Taken by a worker that is gone before it has settled it.

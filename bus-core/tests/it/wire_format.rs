@@ -3,7 +3,6 @@
 use crate::bank::AccountsClient;
 use replybus::{
     Bus, CallId, ContentType,
-    contract::QueueType,
     message::Message,
     reply::memory::MemoryReplies,
     transport::{QueueSpec, Settled, Source, Transport, memory::MemoryBroker},
@@ -18,15 +17,7 @@ async fn caught(content_type: ContentType) -> (Message, Message, Message) {
         .connect(Arc::clone(&transport), MemoryReplies::new())
         .await
         .unwrap();
-    let source = Source {
-        queue: QueueSpec {
-            name: "account.requests".into(),
-            queue_type: QueueType::Classic,
-            length_max: None,
-        },
-        prefetch: 10,
-        bindings: Vec::new(),
-    };
+    let source = Source::new(QueueSpec::new("account.requests"), 10);
     let mut deliveries = transport.consume(source).await.unwrap();
     let client = AccountsClient::new(&bus).with_content_type(content_type);
     let call = client.balance("ab".into(), 5).metadata("token", "t");

@@ -4,7 +4,7 @@ use crate::support::{
     BOUND, TestQueue, broker, next, number, number_of, publish, to_queue, verdict,
 };
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
-use replybus::transport::{Binding, Outgoing, Settled, Source, Transport, Verdict};
+use replybus::transport::{Binding, Settled, Transport, Verdict};
 use replybus_testkit::{live::unique, wait::eventually};
 use std::{
     collections::BTreeSet,
@@ -145,13 +145,9 @@ async fn a_bound_queue_gets_the_events_it_asked_for() {
     let transport = broker.transport().await;
     let queue = broker.queue("bound");
     let exchange = unique("events");
-    let source = Source {
-        bindings: vec![Binding {
-            exchange: exchange.clone(),
-            routing_key: "transaction.*".to_owned(),
-        }],
-        ..queue.source(8)
-    };
+    let source = queue
+        .source(8)
+        .bind(Binding::new(exchange.as_str(), "transaction.*"));
     let mut deliveries = transport.consume(source).await.unwrap();
     let event = |key: &str| {
         let mut outgoing = to_queue(key, "event");
@@ -159,10 +155,7 @@ async fn a_bound_queue_gets_the_events_it_asked_for() {
         outgoing.message.properties.headers = vec![("traceparent".into(), "00-ab".into())];
         outgoing
     };
-    let other = Outgoing {
-        mandatory: false,
-        ..event("account.opened")
-    };
+    let other = event("account.opened").mandatory(false);
     assert_eq!(publish(&transport, other).await, Verdict::Confirmed);
     assert_eq!(
         publish(&transport, event("transaction.completed")).await,

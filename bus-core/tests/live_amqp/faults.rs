@@ -5,7 +5,7 @@ use crate::support::{
 };
 use replybus::{
     limits,
-    transport::{Outgoing, Settled, Transport, TransportHealth, Verdict},
+    transport::{Settled, Transport, TransportHealth, Verdict},
 };
 use replybus_testkit::{proxy::Mode, wait::eventually};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
@@ -167,10 +167,8 @@ async fn without_a_connection_messages_wait_until_their_deadline() {
     .await;
 
     let patient = transport.publish(to_queue(queue.name(), "patient"));
-    let hasty = Outgoing {
-        deadline: Some(Instant::now() + Duration::from_millis(200)),
-        ..to_queue(queue.name(), "hasty")
-    };
+    let hasty =
+        to_queue(queue.name(), "hasty").deadline(Instant::now() + Duration::from_millis(200));
     assert_eq!(publish(&transport, hasty).await, Verdict::NotWritten);
     let others: Vec<_> = (1..limits::UNCONFIRMED_MAX)
         .map(|_| transport.publish(to_queue(queue.name(), "abandoned")))
@@ -260,10 +258,7 @@ async fn a_cut_is_told_to_those_who_wait_without_a_confirm() {
     let transport = amqp.connect().await.unwrap();
     let queue = broker.queue("unconfirmed");
     let mut deliveries = transport.consume(queue.source(9)).await.unwrap();
-    let receipt = transport.publish(Outgoing {
-        confirm: false,
-        ..to_queue(queue.name(), number(1))
-    });
+    let receipt = transport.publish(to_queue(queue.name(), number(1)).confirm(false));
     next(&mut deliveries).await.settler.settle(Settled::Ack);
     proxy.set(Mode::Cut);
     assert_eq!(verdict(receipt).await, Verdict::Lost);

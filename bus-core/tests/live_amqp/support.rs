@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use lapin::{Connection, ConnectionProperties, options::QueueDeclareOptions, types::FieldTable};
 use replybus::{
-    contract::QueueType,
     message::{Message, Properties},
     transport::{
         Deliveries, Delivery, Outgoing, QueueSpec, Receipt, Source, Transport, Verdict, amqp::Amqp,
@@ -56,11 +55,7 @@ impl Broker {
     /// A queue of a name of its own, not declared yet, deleted in the end.
     pub(crate) fn queue(&self, name: &str) -> TestQueue {
         TestQueue {
-            spec: QueueSpec {
-                name: unique(name),
-                queue_type: QueueType::Classic,
-                length_max: None,
-            },
+            spec: QueueSpec::new(unique(name)),
             url: self.url.to_string(),
         }
     }
@@ -90,11 +85,7 @@ impl TestQueue {
     }
 
     pub(crate) fn source(&self, prefetch: u16) -> Source {
-        Source {
-            queue: self.spec.clone(),
-            prefetch,
-            bindings: Vec::new(),
-        }
+        Source::new(self.spec.clone(), prefetch)
     }
 
     /// Messages ready in the queue, by the broker's count.
@@ -135,17 +126,12 @@ impl Drop for TestQueue {
 
 /// A message to a queue, to be returned if there is none.
 pub(crate) fn to_queue(queue: &str, body: impl Into<Bytes>) -> Outgoing {
-    Outgoing {
-        message: Message {
-            exchange: String::new(),
-            routing_key: queue.to_owned(),
-            properties: Properties::default(),
-            body: body.into(),
-        },
-        deadline: None,
-        mandatory: true,
-        confirm: true,
-    }
+    Outgoing::new(Message {
+        exchange: String::new(),
+        routing_key: queue.to_owned(),
+        properties: Properties::default(),
+        body: body.into(),
+    })
 }
 
 pub(crate) fn number(n: u64) -> Vec<u8> {

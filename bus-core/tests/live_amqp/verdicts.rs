@@ -103,10 +103,7 @@ async fn unroutable_matters_only_where_it_is_asked_for() {
     let transport = broker.transport().await;
     let nowhere = unique("nowhere");
     let mandatory = to_queue(&nowhere, "x");
-    let optional = Outgoing {
-        mandatory: false,
-        ..mandatory.clone()
-    };
+    let optional = mandatory.clone().mandatory(false);
     assert_eq!(publish(&transport, mandatory).await, Verdict::Unroutable);
     assert_eq!(publish(&transport, optional).await, Verdict::Confirmed);
 }
@@ -141,17 +138,12 @@ async fn an_exchange_is_there_when_a_message_to_it_is() {
     let Some(broker) = broker().await else { return };
     let transport = broker.transport().await;
     let exchange = unique("exchange");
-    let event = Outgoing {
-        message: Message {
-            exchange: exchange.clone(),
-            routing_key: "transaction.completed".to_owned(),
-            properties: Properties::default(),
-            body: "x".into(),
-        },
-        deadline: None,
-        mandatory: true,
-        confirm: true,
-    };
+    let event = Outgoing::new(Message {
+        exchange: exchange.clone(),
+        routing_key: "transaction.completed".to_owned(),
+        properties: Properties::default(),
+        body: "x".into(),
+    });
     let kept_alive = to_queue("test.nowhere", "y");
     let first = transport.publish(event.clone());
     let other = transport.publish(kept_alive);
@@ -171,10 +163,8 @@ async fn a_deadline_becomes_the_expiration() {
     let transport = broker.transport().await;
     let queue = broker.queue("expiration");
     transport.declare(queue.spec.clone()).await.unwrap();
-    let with_deadline = |left: Duration| Outgoing {
-        deadline: Some(Instant::now() + left),
-        ..to_queue(queue.name(), "x")
-    };
+    let with_deadline =
+        |left: Duration| to_queue(queue.name(), "x").deadline(Instant::now() + left);
     let raw = broker.raw().await;
 
     assert_eq!(
@@ -248,10 +238,7 @@ async fn without_confirms_only_what_goes_wrong_is_told() {
     let transport = broker.transport().await;
     let queue = broker.queue("unconfirmed");
     let mut deliveries = transport.consume(queue.source(9)).await.unwrap();
-    let unconfirmed = |to: &str, body: &'static str| Outgoing {
-        confirm: false,
-        ..to_queue(to, body)
-    };
+    let unconfirmed = |to: &str, body: &'static str| to_queue(to, body).confirm(false);
     let mut arrives = transport.publish(unconfirmed(queue.name(), "arrives"));
     let nowhere: Vec<_> = (0..100)
         .map(|_| transport.publish(unconfirmed("test.nowhere", "x")))
@@ -299,10 +286,7 @@ async fn calls_outlive_an_error_of_the_confirmed_channel() {
     let transport = broker.transport().await;
     let queue = broker.queue("outlives");
     transport.declare(queue.spec.clone()).await.unwrap();
-    let mut call = transport.publish(Outgoing {
-        confirm: false,
-        ..to_queue(queue.name(), number(1))
-    });
+    let mut call = transport.publish(to_queue(queue.name(), number(1)).confirm(false));
     let exchange = unique("outlives");
     let to_exchange = || {
         let mut outgoing = to_queue("key", number(2));

@@ -1,6 +1,5 @@
 use super::*;
 use crate::{
-    contract::QueueType,
     message::Message,
     transport::{
         Binding, Deliveries, Delivery, Outgoing, QueueSpec, Settled, Source, Transport,
@@ -11,40 +10,24 @@ use std::{future::Future, time::Duration};
 use tokio::time::Instant;
 
 fn spec(name: &str) -> QueueSpec {
-    QueueSpec {
-        name: name.to_owned(),
-        queue_type: QueueType::Classic,
-        length_max: None,
-    }
+    QueueSpec::new(name)
 }
 
 fn source(name: &str, prefetch: u16) -> Source {
-    Source {
-        queue: spec(name),
-        prefetch,
-        bindings: Vec::new(),
-    }
+    Source::new(spec(name), prefetch)
 }
 
 fn text(exchange: &str, routing_key: &str, body: &str) -> Outgoing {
-    Outgoing {
-        message: Message {
-            exchange: exchange.to_owned(),
-            routing_key: routing_key.to_owned(),
-            body: body.to_owned().into(),
-            ..Message::default()
-        },
-        deadline: None,
-        mandatory: true,
-        confirm: true,
-    }
+    Outgoing::new(Message {
+        exchange: exchange.to_owned(),
+        routing_key: routing_key.to_owned(),
+        body: body.to_owned().into(),
+        ..Message::default()
+    })
 }
 
 fn within(ttl: Duration, outgoing: Outgoing) -> Outgoing {
-    Outgoing {
-        deadline: Some(Instant::now() + ttl),
-        ..outgoing
-    }
+    outgoing.deadline(Instant::now() + ttl)
 }
 
 fn ready(broker: &MemoryBroker, queue: &str) -> usize {

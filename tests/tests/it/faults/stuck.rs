@@ -51,15 +51,7 @@ impl Stage {
             .confirm_timeout(confirm_timeout)
             .connect_within(Duration::from_secs(5))
             .connect();
-        let source = |kind| Source {
-            queue: QueueSpec {
-                name: unique(kind),
-                queue_type,
-                length_max: None,
-            },
-            prefetch: 100,
-            bindings: Vec::new(),
-        };
+        let source = |kind| Source::new(QueueSpec::new(unique(kind)).queue_type(queue_type), 100);
         Some(Self {
             rabbit,
             transport: transport.await.unwrap(),
@@ -105,12 +97,7 @@ impl Stage {
             ..Message::default()
         };
         message.properties.message_id = id.map(str::to_owned);
-        self.transport.publish(Outgoing {
-            message,
-            deadline: None,
-            mandatory: true,
-            confirm: true,
-        })
+        self.transport.publish(Outgoing::new(message))
     }
 
     /// Asks for the state of the stuck queue, which takes a while, and is in vain.

@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use lapin::{Connection, ConnectionProperties};
 use replybus::{
-    contract::QueueType,
     message::Message,
     transport::{
         Binding, Deliveries, Delivery, Outgoing, QueueSpec, Settled, Source, Transport, Verdict,
@@ -120,11 +119,7 @@ impl Bench {
     pub(crate) fn queue(&self) -> QueueSpec {
         let name = unique("queue");
         self.queues.lock().unwrap().push(name.clone());
-        QueueSpec {
-            name,
-            queue_type: QueueType::Classic,
-            length_max: None,
-        }
+        QueueSpec::new(name)
     }
 
     /// An exchange of this test's own, not declared yet.
@@ -145,11 +140,9 @@ impl Bench {
         bindings: Vec<Binding>,
     ) -> Consumer {
         let queue = queue.clone();
-        let source = Source {
-            queue,
-            prefetch,
-            bindings,
-        };
+        let source = bindings
+            .into_iter()
+            .fold(Source::new(queue, prefetch), Source::bind);
         Consumer(self.transport.consume(source).await.unwrap())
     }
 
@@ -193,22 +186,14 @@ pub(crate) fn to(queue: &QueueSpec, body: &str) -> Outgoing {
 }
 
 pub(crate) fn routed(exchange: &str, routing_key: &str, body: &str) -> Outgoing {
-    Outgoing {
-        message: Message {
-            exchange: exchange.to_owned(),
-            routing_key: routing_key.to_owned(),
-            body: body.to_owned().into(),
-            ..Message::default()
-        },
-        deadline: None,
-        mandatory: true,
-        confirm: true,
-    }
+    Outgoing::new(Message {
+        exchange: exchange.to_owned(),
+        routing_key: routing_key.to_owned(),
+        body: body.to_owned().into(),
+        ..Message::default()
+    })
 }
 
 pub(crate) fn bind(exchange: &str, routing_key: &str) -> Binding {
-    Binding {
-        exchange: exchange.to_owned(),
-        routing_key: routing_key.to_owned(),
-    }
+    Binding::new(exchange, routing_key)
 }

@@ -3,7 +3,7 @@
 use super::bench::{Bench, Consumer, body, to};
 use replybus::{
     Instant,
-    transport::{Delivery, Outgoing, Settled, Verdict},
+    transport::{Delivery, Settled, Verdict},
 };
 use replybus_testkit::wait::eventually;
 use std::{sync::Arc, time::Duration};
@@ -88,10 +88,7 @@ pub(crate) async fn an_expired_message_is_not_delivered(bench: Arc<Bench>) {
     // Until one is written in time, which a busy machine may take long for.
     let mut left = Duration::from_millis(250);
     loop {
-        let short = Outgoing {
-            deadline: Some(Instant::now() + left),
-            ..to(&queue, "short")
-        };
+        let short = to(&queue, "short").deadline(Instant::now() + left);
         match bench.publish(short).await {
             Verdict::Confirmed => break,
             late => assert_eq!(late, Verdict::NotWritten),

@@ -35,11 +35,7 @@ pub(crate) async fn close_waits_for_what_was_published(bench: Arc<Bench>) {
 
 pub(crate) async fn close_ends_consumers_and_refuses_publishes(bench: Arc<Bench>) {
     let queue = bench.queue();
-    let source = || Source {
-        queue: queue.clone(),
-        prefetch: 9,
-        bindings: Vec::new(),
-    };
+    let source = || Source::new(queue.clone(), 9);
     let closing = bench.connect().await;
     let mut waiting = closing.consume(source()).await.unwrap();
     let waiter = tokio::spawn(async move { waiting.next().await.is_none() });
@@ -69,11 +65,7 @@ pub(crate) async fn close_ends_consumers_and_refuses_publishes(bench: Arc<Bench>
 pub(crate) async fn close_gives_back_what_was_not_settled(bench: Arc<Bench>) {
     let queue = bench.queue();
     let closing = bench.connect().await;
-    let source = Source {
-        queue: queue.clone(),
-        prefetch: 9,
-        bindings: Vec::new(),
-    };
+    let source = Source::new(queue.clone(), 9);
     let mut consumer = Consumer(closing.consume(source).await.unwrap());
     bench.send(&queue, &["taken", "waiting"]).await;
     let taken = consumer.next().await;

@@ -30,12 +30,7 @@ pub(crate) async fn a_message_arrives_as_it_was_sent(bench: Arc<Bench>) {
         },
         body: vec![0, 255, 1, 254].into(),
     };
-    let outgoing = Outgoing {
-        message: message.clone(),
-        deadline: None,
-        mandatory: true,
-        confirm: true,
-    };
+    let outgoing = Outgoing::new(message.clone());
     assert_eq!(bench.publish(outgoing).await, Verdict::Confirmed);
     let delivery = consumer.next().await;
     assert_eq!(delivery.message, message);
@@ -53,10 +48,7 @@ pub(crate) async fn the_time_left_travels_as_expiration(bench: Arc<Bench>) {
     let queue = bench.queue();
     let mut consumer = bench.consume(&queue, 9).await;
     let budget = Duration::from_secs(60);
-    let outgoing = Outgoing {
-        deadline: Some(Instant::now() + budget),
-        ..to(&queue, "x")
-    };
+    let outgoing = to(&queue, "x").deadline(Instant::now() + budget);
     assert_eq!(bench.publish(outgoing).await, Verdict::Confirmed);
     let expiration = consumer.next().await.message.properties.expiration.unwrap();
     assert!(
@@ -66,24 +58,15 @@ pub(crate) async fn the_time_left_travels_as_expiration(bench: Arc<Bench>) {
 }
 
 pub(crate) async fn a_message_that_reaches_no_queue_is_returned_if_mandatory(bench: Arc<Bench>) {
-    let missing = QueueSpec {
-        name: unique("missing"),
-        ..bench.queue()
-    };
+    let missing = QueueSpec::new(unique("missing"));
     for (mandatory, expected) in [(true, Verdict::Unroutable), (false, Verdict::Confirmed)] {
-        let outgoing = Outgoing {
-            mandatory,
-            ..to(&missing, "x")
-        };
+        let outgoing = to(&missing, "x").mandatory(mandatory);
         assert_eq!(bench.publish(outgoing).await, expected);
     }
 }
 
 pub(crate) async fn a_full_queue_refuses(bench: Arc<Bench>) {
-    let queue = QueueSpec {
-        length_max: Some(2),
-        ..bench.queue()
-    };
+    let queue = bench.queue().length_max(2);
     bench.transport.declare(queue.clone()).await.unwrap();
     bench.send(&queue, &["1", "2"]).await;
     assert_eq!(bench.publish(to(&queue, "3")).await, Verdict::Refused);
@@ -98,10 +81,7 @@ pub(crate) async fn a_full_queue_refuses(bench: Arc<Bench>) {
 pub(crate) async fn a_passed_deadline_is_never_written(bench: Arc<Bench>) {
     let queue = bench.queue();
     let mut consumer = bench.consume(&queue, 9).await;
-    let late = Outgoing {
-        deadline: Some(Instant::now()),
-        ..to(&queue, "late")
-    };
+    let late = to(&queue, "late").deadline(Instant::now());
     let mut receipt = bench.transport.publish(late);
     assert_eq!(receipt.verdict().await, Verdict::NotWritten);
     assert!(!receipt.written());
@@ -149,10 +129,7 @@ pub(crate) async fn verdicts_are_true_under_load(bench: Arc<Bench>) {
     const TASKS: usize = 16;
     const EACH: usize = 60;
     let (open, missing) = (bench.queue(), bench.queue());
-    let full = QueueSpec {
-        length_max: Some(1),
-        ..bench.queue()
-    };
+    let full = bench.queue().length_max(1);
     bench.transport.declare(full.clone()).await.unwrap();
     bench.send(&full, &["the only one"]).await;
     let mut consumer = bench.consume(&open, 64).await;

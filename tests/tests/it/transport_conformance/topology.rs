@@ -4,15 +4,12 @@ use super::bench::{Bench, bind, routed};
 use replybus::{
     SetupError,
     contract::QueueType,
-    transport::{Outgoing, QueueSpec, QueueState, Source, Verdict},
+    transport::{QueueSpec, QueueState, Source, Verdict},
 };
 use std::sync::Arc;
 
 pub(crate) async fn a_queue_can_be_declared_again(bench: Arc<Bench>) {
-    let queue = QueueSpec {
-        length_max: Some(7),
-        ..bench.queue()
-    };
+    let queue = bench.queue().length_max(7);
     bench.transport.declare(queue.clone()).await.unwrap();
     bench.send(&queue, &["kept"]).await;
     bench.transport.declare(queue.clone()).await.unwrap();
@@ -22,22 +19,12 @@ pub(crate) async fn a_queue_can_be_declared_again(bench: Arc<Bench>) {
 pub(crate) async fn a_queue_with_other_arguments_is_refused(bench: Arc<Bench>) {
     let queue = bench.queue();
     bench.transport.declare(queue.clone()).await.unwrap();
-    let limited = QueueSpec {
-        length_max: Some(7),
-        ..queue.clone()
-    };
-    let quorum = QueueSpec {
-        queue_type: QueueType::Quorum,
-        ..queue.clone()
-    };
+    let limited = queue.clone().length_max(7);
+    let quorum = queue.clone().queue_type(QueueType::Quorum);
     for other in [limited, quorum] {
         let declared = bench.transport.declare(other.clone()).await;
         assert_names_the_queue(declared.unwrap_err(), &queue);
-        let source = Source {
-            queue: other,
-            prefetch: 1,
-            bindings: Vec::new(),
-        };
+        let source = Source::new(other, 1);
         let consumed = bench.transport.consume(source).await;
         assert_names_the_queue(consumed.unwrap_err(), &queue);
     }
@@ -53,7 +40,7 @@ pub(crate) async fn a_queue_tells_what_it_holds_and_who_consumes_it(bench: Arc<B
     assert_eq!(inspect().await, None);
     bench.transport.declare(queue.clone()).await.unwrap();
     bench.send(&queue, &["one", "two", "three"]).await;
-    let state = |waiting, consumers| Some(QueueState { waiting, consumers });
+    let state = |waiting, consumers| Some(QueueState::new(waiting, consumers));
     assert_eq!(inspect().await, state(3, 0));
     let mut consumer = bench.consume(&queue, 2).await;
     consumer.takes("one").await;
@@ -83,10 +70,7 @@ fn assert_names_the_queue(error: SetupError, queue: &QueueSpec) {
 pub(crate) async fn an_exchange_needs_no_listener(bench: Arc<Bench>) {
     let exchange = bench.exchange();
     for (mandatory, expected) in [(true, Verdict::Unroutable), (false, Verdict::Confirmed)] {
-        let outgoing = Outgoing {
-            mandatory,
-            ..routed(&exchange, "a.b", "x")
-        };
+        let outgoing = routed(&exchange, "a.b", "x").mandatory(mandatory);
         assert_eq!(bench.publish(outgoing).await, expected);
     }
     let queue = bench.queue();
@@ -146,10 +130,7 @@ pub(crate) async fn a_queue_bound_twice_gets_an_event_once(bench: Arc<Bench>) {
 }
 
 pub(crate) async fn a_quorum_queue_carries_messages(bench: Arc<Bench>) {
-    let queue = QueueSpec {
-        queue_type: QueueType::Quorum,
-        ..bench.queue()
-    };
+    let queue = bench.queue().queue_type(QueueType::Quorum);
     let mut consumer = bench.consume(&queue, 9).await;
     bench.send(&queue, &["1", "2"]).await;
     consumer.takes("1").await;

@@ -29,10 +29,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a queue may take to agree to the end of a consumer.
+/// The time a queue has to agree to the end of a consumer.
 const CANCEL_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long a consumer may take to end once the broker has agreed to it.
+/// The time a consumer has to end once the broker has agreed to it.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// A consumer on a channel of its own.
@@ -187,12 +187,9 @@ impl Consumer {
 }
 
 fn deliver(delivery: lapin::message::Delivery, acknowledger: &Arc<dyn Acknowledger>) -> Delivery {
-    Delivery {
-        redelivered: delivery.redelivered,
-        received: Instant::now(),
-        settler: Settler::new(delivery.delivery_tag, Arc::clone(acknowledger)),
-        message: decode(delivery),
-    }
+    let settler = Settler::new(delivery.delivery_tag, Arc::clone(acknowledger));
+    let redelivered = delivery.redelivered;
+    Delivery::new(decode(delivery), settler).redelivered(redelivered)
 }
 
 /// Ends the consumer and gives back what it was sent and nobody took.

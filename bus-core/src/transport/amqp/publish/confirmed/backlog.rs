@@ -106,12 +106,7 @@ mod tests {
         message.properties.message_id = Some(id.to_owned());
         message.body = body.into();
         Job {
-            outgoing: Outgoing {
-                message,
-                deadline: None,
-                mandatory: false,
-                confirm: true,
-            },
+            outgoing: Outgoing::new(message),
             slip: Receipt::new().0,
             permit: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
         }
