@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How long a close waits for what it told to give its messages back.
+/// The time a close allows for messages to be given back.
 const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
 
 /// A connection to a broker and a reply store, over which services are served and called. Cheap
@@ -322,7 +322,7 @@ impl BusBuilder {
         self
     }
 
-    /// How this program names itself to services (AMQP `app_id`). The program's file name unless
+    /// The name of this program to services (AMQP `app_id`). The program's file name unless
     /// set.
     pub fn app_id(mut self, app_id: impl Into<String>) -> Self {
         self.app_id = app_id.into();
@@ -392,7 +392,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether calls can be made, and all that is served or subscribed here is.
+    /// `true` if calls can be made, and all that is served or subscribed here is.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.transport == TransportHealth::Up

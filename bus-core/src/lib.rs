@@ -36,13 +36,13 @@
 //! # The way of one call
 //!
 //! The modules below are in this order. A generated client encodes the arguments ([`codec`]) and
-//! builds a [`Call`]; awaited, it passes the client's layers, takes a place among those who wait,
+//! builds a [`Call`]; awaited, it passes the client's layers, takes a slot among those who wait,
 //! and is handed to the publisher ([`client`], [`transport`]). On the other side a delivery is
-//! taken when there is room, its envelope read without trust, its handler run inside the server's
+//! taken when there is a permit, its envelope read without trust, its handler run inside the server's
 //! layers ([`server`]); the reply is stored where the caller looks for it ([`reply`]), and only then
 //! the delivery is acknowledged.
 //!
-//! What a handler may know of its call is ambient: [`Context::current`]. Calls it makes inherit
+//! The context of a call is ambient: a handler finds it by [`Context::current`]. Calls it makes inherit
 //! deadline, metadata and trace.
 //!
 //! # Commands and queries

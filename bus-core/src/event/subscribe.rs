@@ -106,13 +106,13 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
         self
     }
 
-    /// How long a shutdown lets running handlers finish.
+    /// The time a shutdown gives running handlers to finish.
     pub fn drain_within(mut self, drain_within: Duration) -> Self {
         self.drain_within = drain_within;
         self
     }
 
-    /// How long a handler that returns an error runs again, counted from its first run:
+    /// The time for which a handler that returns an error runs again, counted from its first run:
     /// [`EVENT_RETRY_WITHIN`] unless set, at most [`CALL_TIMEOUT_MAX`]; zero for one run only. An
     /// event that waits for its next run is one of those that are handled: while all do, no more
     /// are taken.

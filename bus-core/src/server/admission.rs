@@ -20,7 +20,7 @@ pub(super) struct Admission {
 #[derive(Debug)]
 pub(super) enum Slot {
     Admitted(Admitted),
-    /// Whether to shed a request is known when it is there, not before.
+    /// Decided when the request is there: load is shed.
     Deferred(Admission),
 }
 

@@ -183,7 +183,7 @@ impl Serve {
         self
     }
 
-    /// How long a shutdown lets running handlers finish.
+    /// The time a shutdown gives running handlers to finish.
     pub fn drain_within(mut self, drain_within: Duration) -> Self {
         self.drain_within = drain_within;
         self

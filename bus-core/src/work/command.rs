@@ -27,7 +27,7 @@ pub(crate) struct Command {
     pub(crate) content_type: ContentType,
     /// When it is no longer to be started.
     pub(crate) start_by: Option<Instant>,
-    /// Whether an error is an outcome: somebody is told of it, and it is not tried again.
+    /// An error is an outcome: somebody is told of it, and it is not tried again.
     pub(crate) errors_count: bool,
 }
 

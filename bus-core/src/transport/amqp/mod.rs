@@ -98,7 +98,7 @@ impl Amqp {
         self
     }
 
-    /// How often the broker gives a sign of life: whole seconds, at least 1. Two missed ones end
+    /// The period of the broker's signs of life: whole seconds, at least 1. Two missed ones end
     /// the connection. By default [`limits::HEARTBEAT`].
     ///
     /// ```
@@ -112,7 +112,7 @@ impl Amqp {
         self
     }
 
-    /// How long [`connect`](Self::connect), and consuming and declaring later, keep trying before
+    /// The time that [`connect`](Self::connect), and consuming and declaring later, keep trying before
     /// they report that the broker can't be reached. By default [`limits::CONNECT_WITHIN`].
     ///
     /// ```
@@ -126,7 +126,7 @@ impl Amqp {
         self
     }
 
-    /// How long the broker may take to confirm a message before the next ones are published on
+    /// The time the broker has to confirm a message before the next ones are published on
     /// another channel. One that is not confirmed within twice this time is
     /// [lost](crate::transport::Verdict::Lost). By default [`limits::CONFIRM_TIMEOUT`].
     ///

@@ -145,7 +145,7 @@ async fn declare_exchange(
         .await
 }
 
-/// Whether there is such an exchange. Declares it as a durable topic exchange if it may.
+/// `true` if there is such an exchange. Declares it as a durable topic exchange if it may.
 pub(super) async fn ensure_exchange(live: &Live, exchange: ShortString) -> Result<bool, Failure> {
     let channel = live.channel().await?;
     match live

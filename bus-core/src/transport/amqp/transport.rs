@@ -22,7 +22,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-/// How long tasks may take to end once they were told to.
+/// The time tasks have to end once they were told to.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// Inspections without an answer at once. Each has a channel, and may have it for as long as its

@@ -1,6 +1,6 @@
 //! Requests and events inside one process, by RabbitMQ's rules and without a broker.
 //!
-//! What a test finds out here holds on RabbitMQ: exchanges, bindings, limits, prefetch, order,
+//! A test that passes here holds on RabbitMQ: exchanges, bindings, limits, prefetch, order,
 //! redelivery and expiry are the same. What is missing is what needs a network or a disk: nothing
 //! survives the process, and no connection is ever lost.
 

@@ -17,7 +17,7 @@ pub(super) struct Queue {
     state: Mutex<State>,
 }
 
-/// What a consumer finds when it asks for its next delivery.
+/// The find of a consumer that asks for its next delivery.
 pub(super) enum Taken {
     Delivery {
         tag: u64,
@@ -35,13 +35,13 @@ pub(super) enum Taken {
 struct State {
     ready: VecDeque<Entry>,
     consumers: Vec<Consumer>,
-    /// Where the search for a consumer with room starts, so that all get their turn.
+    /// Where the search for a consumer with a free slot starts, so that all get their turn.
     turn: usize,
     last_position: u64,
     last_consumer: u64,
 }
 
-/// A message in its place.
+/// A message at its position.
 #[derive(Debug)]
 struct Entry {
     /// Grows with each publish: what is given back returns to where it was.
@@ -211,7 +211,7 @@ impl State {
         self.consumers.iter_mut().find(|consumer| consumer.id == id)
     }
 
-    /// Pushes what is ready to the consumers that have room, one message each in turn.
+    /// Pushes what is ready to the consumers that have a slot, one message each in turn.
     fn hand_out(&mut self) {
         loop {
             self.drop_expired();
@@ -221,7 +221,7 @@ impl State {
             let count = self.consumers.len();
             let next = (0..count)
                 .map(|step| (self.turn + step) % count)
-                .find(|index| self.consumers.get(*index).is_some_and(Consumer::has_room));
+                .find(|index| self.consumers.get(*index).is_some_and(Consumer::has_slot));
             let Some(index) = next else {
                 return;
             };
@@ -243,13 +243,13 @@ impl State {
         }
     }
 
-    /// Returns a delivered message to its place, ahead of everything that was published later.
+    /// Returns a delivered message to its position, ahead of everything that was published later.
     fn give_back(&mut self, mut entry: Entry) {
         entry.redelivered = true;
-        let place = self
+        let index = self
             .ready
             .partition_point(|ahead| ahead.position < entry.position);
-        self.ready.insert(place, entry);
+        self.ready.insert(index, entry);
     }
 
     fn detach(&mut self, leaves: impl Fn(&Consumer) -> bool) {
@@ -271,7 +271,7 @@ impl State {
 }
 
 impl Consumer {
-    fn has_room(&self) -> bool {
+    fn has_slot(&self) -> bool {
         !self.stopped && self.prefetched.len() + self.unsettled.len() < self.prefetch
     }
 }

@@ -9,7 +9,7 @@ impl TopicPattern {
         Self(words(pattern).into_iter().map(str::to_owned).collect())
     }
 
-    /// Whether the pattern selects a routing key, given as its [`words`].
+    /// `true` if the pattern selects a routing key, given as its [`words`].
     ///
     /// Walks back to the last `#` only, so that a pattern full of them costs no more than the
     /// product of both lengths.

@@ -43,7 +43,7 @@ impl Failure {
     }
 }
 
-/// Whether the broker ended a channel with this and left the connection as it is.
+/// `true` if the broker ended a channel with this and left the connection as it is.
 pub(super) fn is_of_one_channel(error: &lapin::Error) -> bool {
     matches!(
         error.kind(),

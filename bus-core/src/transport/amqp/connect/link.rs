@@ -15,10 +15,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How often the state of a connection is looked at, for changes that lapin announces nowhere.
+/// The period at which the state of a connection is looked at, for changes that lapin announces nowhere.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// How long the broker may take to agree to the end of a connection.
+/// The time the broker has to agree to the end of a connection.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The connection there is, or the reason why there is none.
@@ -57,7 +57,7 @@ impl Link {
         self.state.borrow().clone()
     }
 
-    /// Whether the broker takes no messages on the connection there is.
+    /// `true` while the broker takes no messages on the connection there is.
     pub(crate) fn is_blocked(&self) -> bool {
         matches!(&*self.state.borrow(), LinkState::Up(live) if live.is_blocked())
     }

@@ -101,7 +101,7 @@ pub(super) async fn reopen(broker: &Broker, role: &'static str) -> Opened {
 /// One attempt. Dropped or failed, it leaves neither a socket nor a thread behind.
 async fn open(broker: &Broker, role: &'static str, address: &Address) -> Result<Opened, Failure> {
     let socket = Socket::default();
-    let slot = socket.slot();
+    let opened = socket.opened();
     #[cfg(feature = "tls")]
     let tls = broker.tls.clone();
     let connecting = Connection::connector(
@@ -115,7 +115,7 @@ async fn open(broker: &Broker, role: &'static str, address: &Address) -> Result<
                 let stream = lapin::AsyncTcpStream::connect(&runtime, addresses).await?;
                 #[allow(irrefutable_let_patterns)] // There are others with TLS.
                 if let lapin::AsyncTcpStream::Plain(tcp) = &stream {
-                    slot.fill(tcp.get_ref())?;
+                    opened.fill(tcp.get_ref())?;
                 }
                 #[cfg(feature = "tls")]
                 if uri.scheme == lapin::uri::AMQPScheme::AMQPS {

@@ -16,7 +16,7 @@ pub(super) struct Socket(Arc<Mutex<State>>);
 
 /// Where the connection is put once it is open.
 #[derive(Debug, Clone)]
-pub(super) struct Slot(Arc<Mutex<State>>);
+pub(super) struct OpenedSocket(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 enum State {
@@ -27,8 +27,8 @@ enum State {
 }
 
 impl Socket {
-    pub(super) fn slot(&self) -> Slot {
-        Slot(Arc::clone(&self.0))
+    pub(super) fn opened(&self) -> OpenedSocket {
+        OpenedSocket(Arc::clone(&self.0))
     }
 
     /// Ends the connection now, or as soon as it is opened.
@@ -46,7 +46,7 @@ impl Drop for Socket {
     }
 }
 
-impl Slot {
+impl OpenedSocket {
     /// Takes a second handle of `stream`.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = Socket::default();
-        socket.slot().fill(&stream).unwrap();
+        socket.opened().fill(&stream).unwrap();
         drop(socket);
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
@@ -95,8 +95,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let socket = Socket::default();
-        let slot = socket.slot();
+        let opened = socket.opened();
         drop(socket);
-        assert!(slot.fill(&stream).is_err());
+        assert!(opened.fill(&stream).is_err());
     }
 }

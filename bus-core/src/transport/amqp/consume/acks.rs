@@ -16,11 +16,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long an ack may be held so that others join it. The caller has its reply already; what is
+/// The time an ack may be held so that others join it. The caller has its reply already; what is
 /// held only takes up prefetch.
 const HOLD: Duration = Duration::from_millis(5);
 
-/// How long the broker may take to agree to the end of a channel.
+/// The time the broker has to agree to the end of a channel.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// A frame to send.

@@ -32,7 +32,7 @@ impl Job {
         self.slip.fill(verdict);
     }
 
-    /// Whether it is not worth writing any more.
+    /// `true` once it is not worth writing any more.
     pub(super) fn is_over(&self, now: Instant) -> bool {
         let deadline = self.outgoing.deadline;
         self.slip.abandoned() || deadline.is_some_and(|deadline| deadline <= now)

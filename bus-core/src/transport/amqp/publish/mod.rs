@@ -25,10 +25,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// How often waiting messages are looked through for expired and abandoned ones.
+/// The period at which waiting messages are looked through for expired and abandoned ones.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
-/// How often returned messages are looked for while calls wait: a call to a queue that does not
+/// The period at which returned messages are looked for while calls wait: a call to a queue that does not
 /// exist fails this much after the broker said so.
 const RETURNS_EVERY: Duration = Duration::from_millis(5);
 
@@ -147,7 +147,7 @@ struct Task {
     drain: CancellationToken,
 }
 
-/// What the task wakes up for.
+/// The reasons for the task to wake up.
 enum Wake {
     Link,
     Jobs(usize),

@@ -60,7 +60,7 @@ pub(crate) enum Progress {
     Resolved {
         /// The `message_id` of each.
         ids: Vec<String>,
-        /// Why the channel has ended, if it has.
+        /// The reason for the channel's end, if it has ended.
         ended: Option<String>,
     },
     /// An exchange was found, or not.
@@ -101,17 +101,17 @@ impl ConfirmedChannel {
         self.undecided.newest().map(|written| written.at)
     }
 
-    /// Whether a message of this id is on its way.
+    /// `true` if a message of this id is on its way.
     pub(super) fn carries(&self, id: &str) -> bool {
         self.undecided.contains(id)
     }
 
-    /// Whether the channel takes any message now.
+    /// `true` if the channel takes any message now.
     pub(super) fn has_slot(&self) -> bool {
         self.undecided.len() < IN_FLIGHT_MAX && self.is_open()
     }
 
-    /// Whether the channel takes this message now.
+    /// The next step of this message.
     pub(super) fn admit(&mut self, job: &Job) -> Admission {
         let message = &job.outgoing.message;
         // First, so that what is set aside behind another waits for nothing else.

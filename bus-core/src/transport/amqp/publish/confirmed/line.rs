@@ -33,7 +33,7 @@ pub(crate) struct ConfirmedLine {
     patient_since: Instant,
 }
 
-/// What the line came to next.
+/// The next thing that happened on the line.
 pub(crate) enum Step {
     Opened,
     Progress(Progress),
@@ -55,7 +55,7 @@ impl ConfirmedLine {
         self.backlog.push(job);
     }
 
-    /// Whether nothing waits, neither to be written nor for a verdict.
+    /// `true` if nothing waits, neither to be written nor for a verdict.
     pub(crate) fn is_idle(&self) -> bool {
         let mut channels = self.line.up().into_iter().chain(&self.retiring);
         self.backlog.is_empty() && channels.all(|channel| channel.unconfirmed() == 0)

@@ -79,12 +79,12 @@ impl DirectChannel {
         })
     }
 
-    /// Whether the broker has left it open.
+    /// `true` while the broker leaves it open.
     pub(crate) fn is_open(&self) -> bool {
         self.channel.status().connected()
     }
 
-    /// Whether anybody still asks.
+    /// `true` while anybody asks.
     pub(crate) fn is_watched(&self) -> bool {
         !self.state().watched.is_empty()
     }
@@ -186,7 +186,7 @@ impl State {
         }
     }
 
-    /// Whether lapin holds few enough unwritten messages to take another.
+    /// `true` if lapin holds few enough unwritten messages to take another.
     fn has_slot(&mut self) -> bool {
         if self.ended {
             return false;

@@ -56,12 +56,12 @@ impl DirectLine {
         self.backlog.push_back(job);
     }
 
-    /// Whether nothing waits to be written.
+    /// `true` if nothing waits to be written.
     pub(crate) fn is_idle(&self) -> bool {
         self.backlog.is_empty()
     }
 
-    /// Whether somebody asks about a message that was written.
+    /// `true` if somebody asks about a message that was written.
     pub(crate) fn is_watched(&self) -> bool {
         self.line.up().is_some_and(|channel| channel.is_watched())
     }
