@@ -1,0 +1,116 @@
+//! The chores of this repository: servers to test against, the bank on real servers, examples,
+//! tests. `cargo xtask help` lists them; the scripts in `scripts/` are other names for them.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command speaks to who runs it"
+)]
+
+mod bank;
+mod chromium;
+mod debian;
+mod examples;
+mod interrupt;
+mod probe;
+mod process;
+mod program;
+mod random;
+mod services;
+mod testing;
+
+use clap::{Parser, Subcommand};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", about = "The chores of this repository")]
+struct CommandLine {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Servers that tests and examples talk to: RabbitMQ, Redis, PostgreSQL
+    #[command(subcommand, after_help = SERVICES)]
+    Services(services::Command),
+    /// The bank on real servers, each service a process of its own
+    #[command(subcommand, after_help = BANK)]
+    Bank(bank::Command),
+    /// Builds the examples and runs each one once; all must end well, in bounded time
+    Examples(examples::Chosen),
+    /// Runs everything that must work: each example once, then all tests
+    Test(testing::Arguments),
+    /// A browser for the tests of the web page, installed if there is none
+    #[command(subcommand, after_help = CHROMIUM)]
+    Chromium(chromium::Command),
+}
+
+const SERVICES: &str = "\
+For each server `up` takes the first of these that works:
+  1. the address in AMQP_URL, REDIS_URL or DATABASE_URL, where it is set
+  2. the server that an earlier `up` of this checkout started
+  3. the server on the default port of this machine
+  4. a private one on free ports, from programs that are installed
+  5. the same, after installing the Debian package (as root, or with sudo)
+  6. a container, if docker or podman runs
+
+Settings:
+  REPLYBUS_PRIVATE=1       skip 1 and 3: only servers that `up` itself starts
+  REPLYBUS_NO_INSTALL=1    skip 5
+  REPLYBUS_SERVICES_DIR=D  keep data and logs in D/replybus-services (without it, in a temporary
+                           directory of this checkout)";
+
+const BANK: &str = "\
+What runs already is left alone. Keys, the administrator's secret and logs are kept for the next
+`up`; so is the database, unless its server was started by `up` and is gone with it.
+
+Settings:
+  AMQP_URL, REDIS_URL, DATABASE_URL
+                     servers to use; see `cargo xtask services help`. A DATABASE_URL is used as it
+                     is; otherwise the database `bank` is made
+  HTTP_ADDR          the gateway's address (127.0.0.1:8080)
+  WS_ADDR            the notification service's address (127.0.0.1:8081)
+  ADMIN_SECRET       what X-Admin-Secret must be; drawn if it is not set
+  BANK_LIVE_DIR=D    keep keys, logs and process ids in D (without it, in a temporary directory of
+                     this checkout)
+  BUS_NAMESPACE, SESSION_TTL_SECONDS, DATABASE_CONNECTIONS, LOG_FORMAT and RUST_LOG reach the
+  services; banking/README.md says what they mean";
+
+const CHROMIUM: &str = "\
+Both Chromium and the chromedriver of the same version are needed. For each of the two `up` takes
+the first of these that works:
+  1. the program that CHROMIUM or CHROMEDRIVER names, where it is set
+  2. one that is installed, in the PATH or in a usual place
+  3. the same, after installing the Debian package (as root, or with sudo)
+
+Settings:
+  REPLYBUS_NO_INSTALL=1    skip 3";
+
+fn main() -> ExitCode {
+    let chore = CommandLine::parse().chore;
+    let done = interrupt::listen().and_then(|()| match &chore {
+        Chore::Services(command) => services::run(command),
+        Chore::Bank(command) => bank::run(command),
+        Chore::Examples(chosen) => examples::run(chosen),
+        Chore::Test(arguments) => testing::run(arguments),
+        Chore::Chromium(command) => chromium::run(command),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            // As a shell says it of what a signal ended.
+            ExitCode::from(if interrupt::check().is_err() { 130 } else { 1 })
+        }
+    }
+}
+
+/// The directory of this checkout.
+fn checkout() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}

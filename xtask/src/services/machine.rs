@@ -1,0 +1,106 @@
+//! This machine, and what was started on it.
+
+use super::{
+    Server,
+    choice::{Engine, Machine},
+    container, private, say,
+    state::{ServerState, State},
+};
+use crate::{debian, interrupt, probe};
+use std::{env, fs, path::PathBuf};
+
+/// Whether only servers that are started here may be used.
+pub(super) fn is_private() -> bool {
+    env::var_os("REPLYBUS_PRIVATE").is_some_and(|set| set == "1")
+}
+
+/// The address that the user gave in the environment.
+pub(super) fn given_url(server: Server) -> Option<String> {
+    let given = env::var(server.variable()).ok();
+    given.filter(|url| !url.is_empty() && !is_private())
+}
+
+/// One server, as this machine has it.
+pub(super) struct ThisMachine {
+    server: Server,
+    state: ServerState,
+    install_log: PathBuf,
+}
+
+impl ThisMachine {
+    pub(super) fn new(server: Server, state: &State) -> Self {
+        Self {
+            server,
+            state: state.of(server),
+            install_log: state.path().join("install.log"),
+        }
+    }
+
+    fn answers(&self, port: u16) -> bool {
+        probe::check(self.server, &self.server.local_url(port)).is_ok()
+    }
+}
+
+impl Machine for ThisMachine {
+    fn given(&self) -> Option<Result<(), String>> {
+        given_url(self.server).map(|url| probe::check(self.server, &url))
+    }
+
+    fn own(&self) -> Option<u16> {
+        self.state.port().filter(|port| self.answers(*port))
+    }
+
+    fn answers_on_default_port(&self) -> bool {
+        !is_private() && self.answers(self.server.default_port())
+    }
+
+    fn is_installed(&self) -> bool {
+        private::is_installed(self.server)
+    }
+
+    fn can_install(&self) -> bool {
+        debian::can_install()
+    }
+
+    fn install(&mut self) {
+        let package = self.server.package();
+        say(format_args!("installing the package {package}"));
+        if debian::install(&[package], &self.install_log).is_err() {
+            let log = fs::read_to_string(&self.install_log).unwrap_or_default();
+            let why = log.trim().lines().last().unwrap_or_default();
+            say(format_args!("apt-get could not install {package}: {why}"));
+        }
+    }
+
+    fn start(&mut self) -> Option<u16> {
+        let started = private::start(self.server, &self.state);
+        let (server, told_to_end) = (self.server, interrupt::check().is_err());
+        if let Err(error) = &started
+            && !told_to_end
+        {
+            say(format_args!(
+                "the private {server} did not start: {error:#}"
+            ));
+        }
+        started.ok()
+    }
+
+    fn engine(&self) -> Option<Engine> {
+        container::engine()
+    }
+
+    fn start_container(&mut self, engine: Engine) -> Option<u16> {
+        let (server, name) = (self.server, engine.name());
+        say(format_args!("starting a {server} container with {name}"));
+        let started = container::start(server, &self.state, engine);
+        started
+            .inspect_err(|error| say(format_args!("{error:#}")))
+            .ok()
+    }
+
+    fn stop_own(&mut self) {
+        if let Err(error) = self.state.stop() {
+            say(format_args!("{error:#}"));
+        }
+    }
+}
