@@ -13,11 +13,11 @@
 
 mod health;
 mod service;
+mod settings;
 
 use crate::{
     interrupt, process,
-    program::{self, cargo},
-    random,
+    program::cargo,
     services::{
         self, Server,
         state::{own_directory, temporary},
@@ -31,12 +31,11 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     net::SocketAddr,
-    os::unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
-    path::PathBuf,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
     process::{Command as Program, Stdio},
     time::Duration,
 };
-use url::Url;
 
 /// What `cargo xtask bank` is told.
 #[derive(Debug, Subcommand)]
@@ -206,16 +205,10 @@ fn build() -> anyhow::Result<PathBuf> {
 fn start(
     files: &Files,
     addresses: &Addresses,
-    binaries: &std::path::Path,
+    binaries: &Path,
     started: &mut Vec<Service>,
 ) -> anyhow::Result<()> {
-    let mut settings = server_settings()?;
-    settings.extend([
-        ("ADMIN_SECRET", admin_secret(files)?),
-        ("KEYS_DIR", keys(files, binaries)?),
-        ("HTTP_ADDR", addresses.http.to_string()),
-        ("WS_ADDR", addresses.ws.to_string()),
-    ]);
+    let settings = settings::of_services(files, addresses, binaries)?;
     for service in Service::ALL {
         if files.runs(service) {
             say(format_args!("{} runs already", service.0));
@@ -229,75 +222,6 @@ fn start(
     services::hold(gateway.id())?;
     fs::write(files.0.join("holder"), gateway.id().to_string())?;
     Ok(())
-}
-
-fn server_settings() -> anyhow::Result<Vec<(&'static str, String)>> {
-    let is_given = env::var("DATABASE_URL").is_ok_and(|url| !url.is_empty());
-    let environment = services::environment(&Server::ALL)?;
-    let mut settings = Vec::new();
-    for (variable, url) in environment {
-        match variable {
-            "AMQP_URL" => settings.push(("RABBITMQ_URL", url)),
-            "DATABASE_URL" if !is_given => settings.push((variable, own_database(&url)?)),
-            _ => settings.push((variable, url)),
-        }
-    }
-    ensure!(settings.len() == Server::ALL.len(), "a server has gone");
-    Ok(settings)
-}
-
-/// The database `bank`, made beside the one that was found.
-fn own_database(beside: &str) -> anyhow::Result<String> {
-    let mut url = Url::parse(beside)?;
-    url.set_path("/bank");
-    if !program::is_installed("psql") {
-        say("psql is missing, so the tables go into the database that is there");
-        return Ok(beside.to_owned());
-    }
-    let psql = |url: &str, statement: &str| {
-        let mut psql = Program::new("psql");
-        program::succeeds(psql.args(["-X", "-w", "-q", "-d", url, "-c", statement]))
-    };
-    let is_there = psql(url.as_str(), "select 1") || psql(beside, "create database bank");
-    ensure!(is_there, "can't make the database bank");
-    Ok(url.into())
-}
-
-fn keys(files: &Files, binaries: &std::path::Path) -> anyhow::Result<String> {
-    let keys = files.0.join("keys");
-    // What is written last says that all are there.
-    if !keys.join("pass-verifying.pem").exists() {
-        let mut write = Program::new(binaries.join("bank"));
-        let written = write.arg("keys").arg(&keys).status()?;
-        ensure!(
-            written.success(),
-            "can't write keys; if {} is half written or older, delete it",
-            keys.display()
-        );
-    }
-    keys.into_os_string()
-        .into_string()
-        .map_err(|_| anyhow::anyhow!("the path of the keys is no text"))
-}
-
-fn admin_secret(files: &Files) -> anyhow::Result<String> {
-    let path = files.0.join("admin-secret");
-    let given = env::var("ADMIN_SECRET").ok();
-    let given = given.filter(|secret| !secret.is_empty());
-    let written = fs::read_to_string(&path).ok();
-    let written = written.filter(|secret| given.is_none() && !secret.trim().is_empty());
-    if let Some(secret) = written {
-        return Ok(secret.trim().to_owned());
-    }
-    let secret = given.map_or_else(random::hex, Ok)?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    writeln!(file, "{secret}")?;
-    Ok(secret)
 }
 
 /// Waits until all are well, as long as all run.

@@ -1,5 +1,6 @@
 //! The services of the bank, each a process of its own.
 
+use super::settings::Setting;
 use crate::{
     process::{self, Process, wait_until},
     program,
@@ -83,7 +84,7 @@ impl Files {
         &self,
         service: Service,
         binaries: &Path,
-        settings: &[(&str, String)],
+        settings: &[Setting],
     ) -> anyhow::Result<()> {
         let log = self.log(service);
         let mut file = OpenOptions::new().create(true).append(true).open(&log)?;
