@@ -1,15 +1,8 @@
 //! The program itself: what it needs, and how it says so.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-use std::process::{Command, Output};
+use town::command::{assert_help_names, assert_refused};
 
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_account-service"))
-        .args(arguments)
-        .env_clear()
-        .output()
-        .unwrap()
-}
+const PROGRAM: &str = env!("CARGO_BIN_EXE_account-service");
 
 #[test]
 fn bad_settings_are_refused_with_the_reason() {
@@ -21,19 +14,13 @@ fn bad_settings_are_refused_with_the_reason() {
         (&["--database-connections", "0"], "--database-connections"),
         (&["--speed", "high"], "--speed"),
     ] {
-        let ended = run(arguments);
-        assert!(!ended.status.success(), "{arguments:?}");
-        let said = String::from_utf8(ended.stderr).unwrap();
-        assert!(said.contains(reason), "{arguments:?}: {said}");
+        assert_refused(PROGRAM, arguments, reason);
     }
 }
 
 #[test]
 fn help_names_every_setting() {
-    let ended = run(&["--help"]);
-    assert!(ended.status.success());
-    let said = String::from_utf8(ended.stdout).unwrap();
-    for setting in [
+    let settings = [
         "RABBITMQ_URL",
         "REDIS_URL",
         "DATABASE_URL",
@@ -42,7 +29,6 @@ fn help_names_every_setting() {
         "BUS_NAMESPACE",
         "PROBE_ADDR",
         "LOG_FORMAT",
-    ] {
-        assert!(said.contains(setting), "{setting}");
-    }
+    ];
+    assert_help_names(PROGRAM, &settings);
 }

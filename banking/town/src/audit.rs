@@ -1,6 +1,6 @@
-//! What must be true of a bank after its customers traded: to the unit, and for each of them.
+//! An audit of a bank after its customers traded: to the unit, and for each of them.
 
-use crate::{ADMIN_SECRET, Ask, Bank, Customer, trade::errand::Deal, trade::plan::Act};
+use crate::{ADMIN_SECRET, Bank, Customer, Request, trade::errand::Deal, trade::plan::Act};
 use anyhow::{Context as _, Result, bail, ensure};
 use contracts::{
     Page,
@@ -13,7 +13,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use std::{collections::HashMap, fmt::Debug, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// What was under way when the last customer left is done within this.
+/// All that was under way when the last customer left is done within this.
 const SETTLED_WITHIN: Duration = Duration::from_secs(120);
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -22,7 +22,7 @@ const READING: usize = 4;
 /// Entries of a list that a failure shows.
 const SHOWN: usize = 5;
 
-/// What was found, when all of it was right.
+/// The figures of a bank in which all was right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Books {
     /// The sum of all balances.
@@ -33,7 +33,7 @@ pub struct Books {
     pub refused: usize,
 }
 
-/// What the bank tells its administrator of itself.
+/// Totals of the bank, as its administrator sees them.
 #[derive(Debug, Deserialize)]
 struct BankStats {
     total_users: u64,
@@ -307,15 +307,15 @@ fn same<T: Debug>(
 }
 
 /// Asks on behalf of the administrator.
-fn admin(bank: &Bank, path: &str) -> Ask {
+fn admin(bank: &Bank, path: &str) -> Request {
     let path = format!("/api/account/admin/{path}");
-    bank.visitor()
+    bank.client()
         .get(&path)
         .header("X-Admin-Secret", ADMIN_SECRET)
 }
 
 /// All pages of a list, each asked for with `page=..&size=..`.
-async fn pages<T: DeserializeOwned>(ask: impl Fn(&str) -> Ask) -> Result<Vec<T>> {
+async fn pages<T: DeserializeOwned>(ask: impl Fn(&str) -> Request) -> Result<Vec<T>> {
     let mut all = Vec::new();
     for number in 1.. {
         let page: Page<T> = read(ask(&format!("page={number}&size=100"))).await?;
@@ -334,7 +334,7 @@ async fn pages<T: DeserializeOwned>(ask: impl Fn(&str) -> Ask) -> Result<Vec<T>>
     Ok(all)
 }
 
-async fn read<T: DeserializeOwned>(ask: Ask) -> Result<T> {
+async fn read<T: DeserializeOwned>(ask: Request) -> Result<T> {
     serde_json::from_value(ask.ok().await?).context("an answer has another form")
 }
 

@@ -12,7 +12,7 @@ use replybus_tests::{
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// How long a server is away, and how long there is peace, at most.
+/// The longest time that a server is away, and that there is peace.
 const AWAY_MS_MAX: u64 = 2_000;
 const PEACE_MS_MAX: u64 = 3_000;
 
@@ -28,7 +28,7 @@ pub struct FrailServers {
     postgres_url: String,
 }
 
-/// How often each server failed.
+/// Failures of each server.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Outages {
     /// RabbitMQ was killed.
@@ -40,7 +40,7 @@ pub struct Outages {
 }
 
 impl Outages {
-    /// Whether each server has failed at least once.
+    /// `true` if each server has failed at least once.
     #[must_use]
     pub fn of_each(self) -> bool {
         self.rabbit > 0 && self.redis > 0 && self.postgres > 0
@@ -54,7 +54,7 @@ enum Server {
     Postgres,
 }
 
-/// What becomes of the connections to PostgreSQL: reset; reset, and no new ones; silent; silent for
+/// Failures of the connections to PostgreSQL: reset; reset, and no new ones; silent; silent for
 /// ever, but for new ones.
 const BREAKS: [Mode; 4] = [Mode::Cut, Mode::Refuse, Mode::Swallow, Mode::SwallowOld];
 
@@ -92,7 +92,7 @@ impl FrailServers {
         }))
     }
 
-    /// Where they are, also after each failure.
+    /// Their addresses, also after each failure.
     #[must_use]
     pub fn servers(&self) -> Servers {
         Servers::at(

@@ -1,6 +1,7 @@
-//! What one bank has on servers that others use, too: a namespace, and a database.
+//! The site of one bank on servers that others use, too: a namespace, and a database.
 
-use anyhow::{Context as _, Result};
+use crate::database::PostgresDatabase;
+use anyhow::Result;
 use contracts::{
     TransactionCompleted,
     account::AccountsClient,
@@ -12,8 +13,6 @@ use lapin::{Connection, ConnectionProperties};
 use redis::AsyncCommands as _;
 use replybus::Event as _;
 use replybus_tests::live;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use uuid::Uuid;
 
 /// All the bank's queues; each has one of dead letters beside it.
 const QUEUES: [&str; 5] = [
@@ -27,7 +26,7 @@ const QUEUES: [&str; 5] = [
 /// Keys that Redis looks at in one step of a scan.
 const SCAN: u32 = 1000;
 
-/// Where the servers are. The addresses may hold passwords.
+/// Addresses of servers. They may hold passwords.
 #[allow(
     missing_debug_implementations,
     reason = "it knows addresses that hold passwords"
@@ -74,7 +73,7 @@ impl Servers {
 pub struct Site {
     servers: Servers,
     namespace: String,
-    database: String,
+    database: PostgresDatabase,
 }
 
 impl Site {
@@ -86,27 +85,22 @@ impl Site {
     /// # Cancel safety
     /// Dropped before it is ready, the database may be left.
     pub async fn open(servers: Servers) -> Result<Self> {
-        let site = Self {
+        Ok(Self {
+            database: PostgresDatabase::create(servers.postgres.clone()).await?,
             servers,
             namespace: live::unique("bank"),
-            database: format!("test_{}", Uuid::new_v4().simple()),
-        };
-        site.execute(format!("CREATE DATABASE {}", site.database))
-            .await?;
-        Ok(site)
+        })
     }
 
-    /// What every process of the bank has to know, as environment variables.
-    ///
-    /// # Errors
-    /// The address of PostgreSQL can't be read.
-    pub fn environment(&self) -> Result<Vec<(&'static str, String)>> {
-        Ok(vec![
+    /// Settings of every process of the bank, as environment variables.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
             ("RABBITMQ_URL", self.servers.amqp.clone()),
             ("REDIS_URL", self.servers.redis.clone()),
-            ("DATABASE_URL", self.database_url()?),
+            ("DATABASE_URL", self.database_url().to_owned()),
             ("BUS_NAMESPACE", self.namespace.clone()),
-        ])
+        ]
     }
 
     /// The namespace on RabbitMQ and Redis.
@@ -115,15 +109,10 @@ impl Site {
         &self.namespace
     }
 
-    /// The bank's database. It may hold a password.
-    ///
-    /// # Errors
-    /// The address of PostgreSQL can't be read.
-    pub fn database_url(&self) -> Result<String> {
-        let mut url = reqwest::Url::parse(&self.servers.postgres)
-            .context("the address of PostgreSQL can't be read")?;
-        url.set_path(&self.database);
-        Ok(url.into())
+    /// The address of the bank's database. It may hold a password.
+    #[must_use]
+    pub fn database_url(&self) -> &str {
+        self.database.url()
     }
 
     /// Removes all that a bank left on the servers. Its processes are gone by then.
@@ -137,21 +126,9 @@ impl Site {
         let (queues, keys, database) = tokio::join!(
             self.remove_queues(),
             self.remove_keys(),
-            self.execute(format!("DROP DATABASE {} WITH (FORCE)", self.database))
+            self.database.drop()
         );
         queues.and(keys).and(database)
-    }
-
-    async fn execute(&self, statement: String) -> Result<()> {
-        let mut connection = PgConnection::connect(&self.servers.postgres)
-            .await
-            .context("can't reach PostgreSQL")?;
-        // It is made of constants and a UUID.
-        sqlx::query(AssertSqlSafe(statement))
-            .execute(&mut connection)
-            .await
-            .context("PostgreSQL refused to make or drop a database")?;
-        connection.close().await.context("can't leave PostgreSQL")
     }
 
     async fn remove_queues(&self) -> Result<()> {

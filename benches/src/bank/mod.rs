@@ -67,7 +67,7 @@ async fn measure(bank: &Bank, arguments: &Arguments, progress: impl Fn(&Row)) ->
             ramp: RAMP,
             length: Duration::from_secs(arguments.seconds),
         };
-        let done = step::run(bank.visitors(), &customers, load).await?;
+        let done = step::run(bank.clients(), &customers, load).await?;
         let row = Row::new(*clients, &done, rows.first());
         progress(&row);
         rows.push(row);
@@ -82,7 +82,7 @@ async fn measure(bank: &Bank, arguments: &Arguments, progress: impl Fn(&Row)) ->
 
 /// The sum of all balances.
 async fn money(bank: &Bank) -> Result<i64> {
-    let stats = bank.visitor().get("/api/account/admin/stats");
+    let stats = bank.client().get("/api/account/admin/stats");
     let stats = stats.header("X-Admin-Secret", ADMIN_SECRET).ok().await?;
     let money = stats
         .get("total_balance")

@@ -6,7 +6,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
 };
-use town::{Customer, Visitor};
+use town::{Client, Customer};
 
 /// What a number of clients did.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ pub struct Step {
 ///
 /// # Errors
 /// A request gets no answer at all.
-pub async fn run(gateways: &[Visitor], customers: &[Customer], load: Load) -> Result<Step> {
+pub async fn run(gateways: &[Client], customers: &[Customer], load: Load) -> Result<Step> {
     let failed = Arc::new(AtomicU64::new(0));
     // Each at its own gateway, with its connections.
     let customers: Arc<[Customer]> = customers

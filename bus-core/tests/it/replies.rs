@@ -4,7 +4,6 @@ use crate::bank::{AccountsClient, AccountsServer, Ledger};
 use replybus::{
     Bus, Bytes, CallFailure, CallId, FailureKind,
     client::{CallRequest, CallResponse, ClientService},
-    contract::QueueType,
     error::{BoxError, FaultCode},
     reply::{Arrivals, Reply, ReplyBackend, ReplyTarget, memory::MemoryReplies},
     transport::{QueueSpec, Settled, Source, Transport, memory::MemoryBroker},
@@ -90,15 +89,7 @@ async fn a_reply_that_cannot_be_read_is_a_failure_for_layers_too() {
         .await
         .unwrap();
     let store = Box::new(replies).open("", Arc::new(Nobody)).await.unwrap();
-    let source = Source {
-        queue: QueueSpec {
-            name: "account.requests".into(),
-            queue_type: QueueType::Classic,
-            length_max: None,
-        },
-        prefetch: 1,
-        bindings: Vec::new(),
-    };
+    let source = Source::new(QueueSpec::new("account.requests"), 1);
     let mut deliveries = transport.consume(source).await.unwrap();
 
     let seen = Seen::default();

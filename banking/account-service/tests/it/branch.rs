@@ -3,7 +3,6 @@
 use crate::audit;
 use account_service::AccountService;
 use chassis::{Database, Platform, Running, identity::SESSION, settings::PlatformSettings};
-use clap::Parser;
 use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, UserId,
     account::{
@@ -13,44 +12,29 @@ use contracts::{
 };
 use futures_util::FutureExt;
 use replybus::{Call, CallError, client::Outcome};
-use replybus_tests::{live, proxy::Proxy};
-use sqlx::{Connection, PgConnection};
+use replybus_tests::proxy::Proxy;
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
-    path::PathBuf,
     time::Duration,
 };
-use url::Url;
+use town::database::{on_postgres, on_sqlite};
 use uuid::Uuid;
 
 /// A busy machine takes its time. Whoever waits for this long waits in vain.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-#[derive(Parser)]
-struct Program {
-    #[command(flatten)]
-    platform: PlatformSettings,
-}
-
-/// A service, the bus it is on, and what it leaves behind.
+/// A service, and the bus it is on.
 pub(crate) struct Branch {
     pub(crate) platform: Platform,
     pub(crate) accounts: AccountsClient,
     /// What the service wrote, as seen past it.
     pub(crate) database: Database,
-    running: Option<Running>,
-    place: Place,
-}
-
-enum Place {
-    Memory,
-    Directory(PathBuf),
-    Postgres { server: String, name: String },
+    running: Running,
 }
 
 impl Branch {
-    /// On SQLite in memory.
-    pub(crate) async fn in_memory() -> Option<Self> {
+    /// Runs a test on SQLite in memory.
+    pub(crate) async fn in_memory(test: impl AsyncFnOnce(&Self)) {
         let platform = platform("sqlite::memory:").await;
         // It belongs to who opened it: the service and the audit share it.
         let migrations = account_service::migrations();
@@ -59,70 +43,57 @@ impl Branch {
         let service = AccountService::new(identity, database.clone());
         let serving = platform.bus.serve(AccountsServer::new(service));
         let running = Running::new().serving(serving.await.unwrap());
-        Some(Self::new(platform, database, running, Place::Memory))
+        Self::new(platform, database, running).run(test).await;
     }
 
-    /// On a file of SQLite.
-    pub(crate) async fn in_a_file() -> Option<Self> {
-        let directory = std::env::temp_dir().join(format!("accounts-{}", Uuid::new_v4()));
-        let url = format!("sqlite:{}", directory.display());
-        Some(Self::start(&url, &url, Place::Directory(directory)).await)
+    /// Runs a test on a file of SQLite.
+    pub(crate) async fn in_a_file(test: impl AsyncFnOnce(&Self)) {
+        on_sqlite(async |url| Self::start(url, url).await.run(test).await).await;
     }
 
-    /// On PostgreSQL, if it is there.
-    pub(crate) async fn in_postgres() -> Option<Self> {
-        let (url, place) = postgres_database().await?;
-        Some(Self::start(&url, &url, place).await)
+    /// Runs a test on PostgreSQL, if it is there.
+    pub(crate) async fn in_postgres(test: impl AsyncFnOnce(&Self)) {
+        on_postgres(async |url| Self::start(url, url).await.run(test).await).await;
     }
 
-    /// On PostgreSQL behind a proxy, if it is there.
-    pub(crate) async fn behind_a_proxy() -> Option<(Self, Proxy)> {
-        let (url, place) = postgres_database().await?;
-        let (proxy, through) = Proxy::before(&url, 5432).await.unwrap();
-        let branch = Self::start(through.as_str(), &url, place).await;
-        Some((branch, proxy))
+    /// Runs a test on PostgreSQL behind a proxy, if it is there.
+    pub(crate) async fn behind_a_proxy(test: impl AsyncFnOnce(&Self, &Proxy)) {
+        on_postgres(async |url| {
+            let (proxy, through) = Proxy::before(url, 5432).await.unwrap();
+            let branch = Self::start(through.as_str(), url).await;
+            branch.run(async |branch| test(branch, &proxy).await).await;
+        })
+        .await;
     }
 
-    async fn start(url: &str, audited: &str, place: Place) -> Self {
+    async fn start(url: &str, audited: &str) -> Self {
         let platform = platform(url).await;
         let running = account_service::start(&platform).await.unwrap();
-        let audited = settings(audited);
+        let audited = PlatformSettings::with_database(audited);
         let migrations = account_service::migrations();
         let database = Database::open(&audited, "account", &migrations).await;
-        let database = database.unwrap();
-        Self::new(platform, database, running, place)
+        Self::new(platform, database.unwrap(), running)
     }
 
-    fn new(platform: Platform, database: Database, running: Running, place: Place) -> Self {
+    fn new(platform: Platform, database: Database, running: Running) -> Self {
         Self {
             accounts: AccountsClient::new(&platform.bus),
             platform,
             database,
-            running: Some(running),
-            place,
+            running,
         }
     }
 
-    /// Runs a test, audits the ledger, and leaves nothing behind.
-    pub(crate) async fn run(mut self, test: impl AsyncFnOnce(&Self)) {
+    /// Runs a test, and audits the ledger.
+    async fn run(self, test: impl AsyncFnOnce(&Self)) {
         let tested = AssertUnwindSafe(async {
             test(&self).await;
             audit::ledger(&self.database).await;
         });
         let tested = tested.catch_unwind().await;
-        self.running.take().unwrap().stop().await;
+        self.running.stop().await;
         self.database.close().await;
-        match self.place {
-            Place::Memory => {}
-            Place::Directory(directory) => std::fs::remove_dir_all(directory).unwrap(),
-            Place::Postgres { server, name } => {
-                let drop = format!("DROP DATABASE {name} WITH (FORCE)");
-                execute(&server, drop).await;
-            }
-        }
-        if let Err(panic) = tested {
-            resume_unwind(panic);
-        }
+        tested.unwrap_or_else(|panic| resume_unwind(panic));
     }
 
     /// Makes a call as the service `program`.
@@ -255,31 +226,10 @@ pub(crate) fn refusal<T: std::fmt::Debug>(
     }
 }
 
-fn settings(url: &str) -> PlatformSettings {
-    let mut settings = Program::parse_from(["test", "--database-url", url]).platform;
-    // Not what the environment of the tests may say: the bus is within the process.
-    (settings.amqp_url, settings.redis_url) = (None, None);
-    settings
-}
-
 async fn platform(url: &str) -> Platform {
-    Platform::connect("test", settings(url)).await.unwrap()
-}
-
-async fn postgres_database() -> Option<(String, Place)> {
-    let server = live::postgres().await?;
-    let name = format!("test_{}", Uuid::new_v4().simple());
-    execute(&server, format!("CREATE DATABASE {name}")).await;
-    let mut url = Url::parse(&server).unwrap();
-    url.set_path(&name);
-    Some((url.into(), Place::Postgres { server, name }))
-}
-
-async fn execute(server: &str, statement: String) {
-    let mut admin = PgConnection::connect(server).await.unwrap();
-    let statement = sqlx::AssertSqlSafe(statement);
-    sqlx::query(statement).execute(&mut admin).await.unwrap();
-    admin.close().await.unwrap();
+    // The bus is within the process.
+    let settings = PlatformSettings::with_database(url);
+    Platform::connect("test", settings).await.unwrap()
 }
 
 /// Runs tests of this module on each kind of database.
@@ -289,13 +239,11 @@ macro_rules! on_each_database {
         mod in_a_file { on_each_database!(in_a_file: $($test,)+); }
         mod in_postgres { on_each_database!(in_postgres: $($test,)+); }
     };
-    ($place:ident: $($test:ident,)+) => {
+    ($database:ident: $($test:ident,)+) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
-                if let Some(branch) = $crate::branch::Branch::$place().await {
-                    branch.run(super::$test).await;
-                }
+                $crate::branch::Branch::$database(super::$test).await;
             }
         )+
     };

@@ -7,7 +7,7 @@ use contracts::{
 };
 use futures_util::{StreamExt, stream};
 use replybus::CallError;
-use replybus_tests::proxy::Mode;
+use replybus_tests::proxy::{Mode, Proxy};
 use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::Uuid;
 
@@ -70,12 +70,9 @@ async fn to_its_fate<T>(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_break_in_the_middle_make_nothing_happen_twice_or_not_at_all() {
-    let Some((branch, proxy)) = Branch::behind_a_proxy().await else {
-        return;
-    };
-    let test = async |branch: &Branch| {
+    let test = async |branch: &Branch, proxy: &Proxy| {
         let customers: [Customer; 3] = branch.customers().await;
-        let (customers, proxy) = (&customers, &proxy);
+        let customers = &customers;
         let done = AtomicU32::new(0);
         let done = &done;
         let moved = stream::iter(0..400_usize).map(|n| async move {
@@ -106,15 +103,12 @@ async fn connections_that_break_in_the_middle_make_nothing_happen_twice_or_not_a
         assert_eq!(sum, 3 * OPENING_BALANCE + 200 * 7);
         assert!(proxy.accepted() > 10, "connections were made again");
     };
-    branch.run(test).await;
+    Branch::behind_a_proxy(test).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_fell_silent_is_left_for_new_connections() {
-    let Some((branch, proxy)) = Branch::behind_a_proxy().await else {
-        return;
-    };
-    let test = async |branch: &Branch| {
+    let test = async |branch: &Branch, proxy: &Proxy| {
         let [ada, grace]: [Customer; 2] = branch.customers().await;
         let (ada, grace) = (&ada, &grace);
         proxy.set(Mode::SwallowOld);
@@ -131,15 +125,12 @@ async fn a_database_that_fell_silent_is_left_for_new_connections() {
         assert_eq!(ada.balance().await, OPENING_BALANCE + 60 * 2);
         assert_eq!(grace.balance().await, OPENING_BALANCE + 60 * 5);
     };
-    branch.run(test).await;
+    Branch::behind_a_proxy(test).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_database_is_away_that_is_the_answer_and_no_key_remembers_it() {
-    let Some((branch, proxy)) = Branch::behind_a_proxy().await else {
-        return;
-    };
-    let test = async |branch: &Branch| {
+    let test = async |branch: &Branch, proxy: &Proxy| {
         let [ada, grace]: [Customer; 2] = branch.customers().await;
         let posting = TransferPosting {
             transfer: Uuid::now_v7(),
@@ -180,5 +171,5 @@ async fn while_the_database_is_away_that_is_the_answer_and_no_key_remembers_it()
         let opened = ada.asks(branch.accounts.me()).timeout(PATIENCE).await;
         assert_eq!(opened.unwrap().balance, OPENING_BALANCE - 9 + 4);
     };
-    branch.run(test).await;
+    Branch::behind_a_proxy(test).await;
 }

@@ -1,10 +1,7 @@
 //! The whole bank in this process, with nothing outside of it.
 
 use api_producer::HttpSettings;
-use chassis::{
-    Platform, Running,
-    settings::{LogFormat, PlatformSettings, Secret},
-};
+use chassis::{Platform, Running, settings::PlatformSettings};
 use live_feed::Feed;
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,7 +14,8 @@ pub(crate) struct Bank {
 
 impl Bank {
     pub(crate) async fn start() -> Self {
-        let platform = Platform::connect("bank", settings()).await.unwrap();
+        let platform = Platform::connect("bank", PlatformSettings::default());
+        let platform = platform.await.unwrap();
         let feed = Feed::open(&platform).unwrap();
         let http = HttpSettings {
             http_addr: "127.0.0.1:0".parse().unwrap(),
@@ -36,19 +34,5 @@ impl Bank {
 
     pub(crate) async fn stop(self) {
         self.running.stop().await;
-    }
-}
-
-/// Whatever the environment says.
-fn settings() -> PlatformSettings {
-    PlatformSettings {
-        amqp_url: None,
-        redis_url: None,
-        database_url: Secret::new("sqlite::memory:".to_owned()),
-        database_connections: 10,
-        keys_dir: None,
-        namespace: String::new(),
-        probe_addr: None,
-        log_format: LogFormat::Text,
     }
 }

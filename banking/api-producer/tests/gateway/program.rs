@@ -3,29 +3,27 @@
 use crate::started::bank;
 use api_producer::{HttpSettings, start};
 use live_feed::Feed;
-use std::process::{Command, Output};
+use town::command::{assert_help_names, assert_refused};
 
-fn run(arguments: &[&str]) -> Output {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_api-producer"));
-    // Not what the environment of the tests may say.
-    program.env_clear().args(arguments).output().unwrap()
-}
+const PROGRAM: &str = env!("CARGO_BIN_EXE_api-producer");
 
 #[test]
 fn its_help_names_every_setting() {
-    let help = run(&["--help"]);
-    assert!(help.status.success());
-    let help = String::from_utf8(help.stdout).unwrap();
-    for (flag, variable) in [
-        ("--http-addr", "HTTP_ADDR"),
-        ("--admin-secret", "ADMIN_SECRET"),
-        ("--amqp-url", "RABBITMQ_URL"),
-        ("--redis-url", "REDIS_URL"),
-        ("--keys-dir", "KEYS_DIR"),
-        ("--probe-addr", "PROBE_ADDR"),
-    ] {
-        assert!(help.contains(flag) && help.contains(variable), "{flag}");
-    }
+    let settings = [
+        "--http-addr",
+        "HTTP_ADDR",
+        "--admin-secret",
+        "ADMIN_SECRET",
+        "--amqp-url",
+        "RABBITMQ_URL",
+        "--redis-url",
+        "REDIS_URL",
+        "--keys-dir",
+        "KEYS_DIR",
+        "--probe-addr",
+        "PROBE_ADDR",
+    ];
+    assert_help_names(PROGRAM, &settings);
 }
 
 #[test]
@@ -37,10 +35,7 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
         // Alone in its process it would reach nobody.
         (vec![], "--amqp-url (RABBITMQ_URL)"),
     ] {
-        let refused = run(&arguments);
-        assert!(!refused.status.success(), "{arguments:?}");
-        let said = String::from_utf8(refused.stderr).unwrap();
-        assert!(said.contains(reason), "{arguments:?}: {said}");
+        assert_refused(PROGRAM, &arguments, reason);
     }
 }
 

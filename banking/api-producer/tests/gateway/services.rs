@@ -63,14 +63,14 @@ impl Seen {
 }
 
 /// A service, as a test holds it.
-pub(crate) struct Desk<E> {
+pub(crate) struct Scripted<E> {
     script: Mutex<Script<E>>,
     healthy: Mutex<bool>,
     seen: Mutex<Vec<Seen>>,
     identity: Identity,
 }
 
-impl<E: Clone + From<Refused>> Desk<E> {
+impl<E: Clone + From<Refused>> Scripted<E> {
     pub(crate) fn new(identity: Identity) -> Arc<Self> {
         Arc::new(Self {
             script: Mutex::new(Script::Answer),
@@ -170,7 +170,7 @@ fn profile() -> Profile {
     }
 }
 
-pub(crate) struct FakeAuth(pub(crate) Arc<Desk<AuthError>>);
+pub(crate) struct FakeAuth(pub(crate) Arc<Scripted<AuthError>>);
 
 impl Auth for FakeAuth {
     async fn register(&self, registration: Registration) -> Result<Registered, AuthError> {
@@ -217,7 +217,7 @@ impl Auth for FakeAuth {
     }
 }
 
-pub(crate) struct FakeAccounts(pub(crate) Arc<Desk<AccountError>>);
+pub(crate) struct FakeAccounts(pub(crate) Arc<Scripted<AccountError>>);
 
 impl Accounts for FakeAccounts {
     async fn me(&self) -> Result<Profile, AccountError> {
@@ -325,7 +325,7 @@ fn paging(page: PageRequest) -> String {
     format!("{} from {}", page.limit(), page.offset())
 }
 
-pub(crate) struct FakeTransfers(pub(crate) Arc<Desk<TransferError>>);
+pub(crate) struct FakeTransfers(pub(crate) Arc<Scripted<TransferError>>);
 
 impl Transfers for FakeTransfers {
     async fn transfer(&self, order: TransferOrder) -> Result<TransferReceipt, TransferError> {
@@ -381,7 +381,7 @@ impl Transfers for FakeTransfers {
     }
 }
 
-pub(crate) struct FakeNotifications(pub(crate) Arc<Desk<NotificationError>>);
+pub(crate) struct FakeNotifications(pub(crate) Arc<Scripted<NotificationError>>);
 
 impl Notifications for FakeNotifications {
     async fn list(&self) -> Result<Vec<Notification>, NotificationError> {

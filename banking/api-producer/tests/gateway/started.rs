@@ -1,10 +1,10 @@
 //! A gateway that was started for a test, on a bus in memory.
 
-use crate::services::{Desk, FakeAccounts, FakeAuth, FakeNotifications, FakeTransfers};
+use crate::services::{FakeAccounts, FakeAuth, FakeNotifications, FakeTransfers, Scripted};
 use api_producer::{HttpSettings, Limits, start_within};
 use chassis::{
     Platform, Running,
-    settings::{LogFormat, PlatformSettings, Secret},
+    settings::{PlatformSettings, Secret},
 };
 use contracts::{
     account::{AccountError, AccountsServer},
@@ -25,10 +25,10 @@ pub(crate) struct Started {
     pub(crate) platform: Platform,
     pub(crate) address: SocketAddr,
     pub(crate) running: Running,
-    pub(crate) auth: Arc<Desk<AuthError>>,
-    pub(crate) accounts: Arc<Desk<AccountError>>,
-    pub(crate) transfers: Arc<Desk<TransferError>>,
-    pub(crate) notifications: Arc<Desk<NotificationError>>,
+    pub(crate) auth: Arc<Scripted<AuthError>>,
+    pub(crate) accounts: Arc<Scripted<AccountError>>,
+    pub(crate) transfers: Arc<Scripted<TransferError>>,
+    pub(crate) notifications: Arc<Scripted<NotificationError>>,
     http: Client,
     /// Dropped, they would be served no more.
     pub(crate) services: Running,
@@ -74,10 +74,17 @@ impl Started {
         services: bool,
         admin_secret: Option<&str>,
     ) -> Self {
-        let platform = Platform::connect("test", settings()).await.unwrap();
+        let platform = Platform::connect("test", PlatformSettings::default());
+        let platform = platform.await.unwrap();
         let identity = &platform.identity;
-        let (auth, accounts) = (Desk::new(identity.clone()), Desk::new(identity.clone()));
-        let (transfers, notifications) = (Desk::new(identity.clone()), Desk::new(identity.clone()));
+        let (auth, accounts) = (
+            Scripted::new(identity.clone()),
+            Scripted::new(identity.clone()),
+        );
+        let (transfers, notifications) = (
+            Scripted::new(identity.clone()),
+            Scripted::new(identity.clone()),
+        );
         let mut serving = Running::new();
         if services {
             let bus = &platform.bus;
@@ -136,19 +143,5 @@ pub(crate) async fn answer(request: RequestBuilder) -> Answer {
         status: response.status(),
         headers: response.headers().clone(),
         text: response.text().await.unwrap(),
-    }
-}
-
-/// Not what the environment of the tests may say.
-fn settings() -> PlatformSettings {
-    PlatformSettings {
-        amqp_url: None,
-        redis_url: None,
-        database_url: Secret::new("sqlite::memory:".to_owned()),
-        database_connections: 1,
-        keys_dir: None,
-        namespace: String::new(),
-        probe_addr: None,
-        log_format: LogFormat::Text,
     }
 }

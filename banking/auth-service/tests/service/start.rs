@@ -5,13 +5,14 @@ use auth_service::SessionSettings;
 use chassis::{Platform, keys::Keys, report, settings::PlatformSettings};
 use clap::Parser;
 use contracts::ServiceHealth;
-use std::{fs, process::Command, time::Duration};
+use std::{fs, time::Duration};
+use town::command::{assert_help_names, assert_refused};
 use uuid::Uuid;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_auth-service");
 
 #[derive(Debug, Parser)]
 struct Program {
-    #[command(flatten)]
-    platform: PlatformSettings,
     #[command(flatten)]
     sessions: SessionSettings,
 }
@@ -47,9 +48,11 @@ async fn without_the_private_key_it_does_not_start_and_says_why() {
     let directory = std::env::temp_dir().join(format!("keys-{}", Uuid::new_v4()));
     Keys::write_new(&directory).unwrap();
     fs::remove_file(directory.join("session-signing.pem")).unwrap();
-    let keys = directory.display().to_string();
-    let program = Program::parse_from(["test", "--keys-dir", &keys]);
-    let platform = Platform::connect("test", program.platform).await.unwrap();
+    let settings = PlatformSettings {
+        keys_dir: Some(directory.clone()),
+        ..PlatformSettings::default()
+    };
+    let platform = Platform::connect("test", settings).await.unwrap();
     let started = auth_service::start(&platform, Duration::from_secs(60)).await;
     let reason = report(&started.unwrap_err());
     assert!(reason.contains("session-signing.pem"), "{reason}");
@@ -58,19 +61,8 @@ async fn without_the_private_key_it_does_not_start_and_says_why() {
 
 #[test]
 fn the_program_refuses_to_be_alone_without_servers_and_names_what_is_missing() {
-    let program = Command::new(env!("CARGO_BIN_EXE_auth-service"))
-        .env_clear()
-        .output()
-        .unwrap();
-    assert!(!program.status.success());
-    let said = String::from_utf8(program.stderr).unwrap();
     for setting in ["RABBITMQ_URL", "REDIS_URL", "KEYS_DIR"] {
-        assert!(said.contains(setting), "{said}");
+        assert_refused(PROGRAM, &[], setting);
     }
-    let help = Command::new(env!("CARGO_BIN_EXE_auth-service"))
-        .arg("--help")
-        .output()
-        .unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    assert!(help.contains("SESSION_TTL_SECONDS") && help.contains("DATABASE_URL"));
+    assert_help_names(PROGRAM, &["SESSION_TTL_SECONDS", "DATABASE_URL"]);
 }

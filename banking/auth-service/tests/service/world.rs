@@ -4,31 +4,16 @@ use crate::{
     accounts::FakeAccounts,
     secrecy::{self, MARK},
 };
-use auth_service::SessionSettings;
 use chassis::{Database, Platform, Running, settings::PlatformSettings};
-use clap::Parser;
 use contracts::{
     account::AccountsServer,
     auth::{AuthClient, AuthError, LoggedIn, Login, LoginName, Password, Registered, Registration},
 };
-use futures_util::FutureExt as _;
 use replybus::CallError;
 use replybus_tests::proxy::Proxy;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
-use std::{
-    panic::{AssertUnwindSafe, resume_unwind},
-    time::Duration,
-};
-use url::Url;
-use uuid::Uuid;
-
-#[derive(Parser)]
-struct Program {
-    #[command(flatten)]
-    platform: PlatformSettings,
-    #[command(flatten)]
-    sessions: SessionSettings,
-}
+use sqlx::Row as _;
+use std::time::Duration;
+use town::database::{on_postgres, on_sqlite};
 
 /// The service, and what it works with.
 pub(crate) struct World {
@@ -39,74 +24,43 @@ pub(crate) struct World {
     running: Running,
 }
 
+/// Sessions of most tests last longer than they do.
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// Runs a test on both kinds of databases; on PostgreSQL if there is one.
 pub(crate) async fn on_both(test: impl AsyncFn(&World)) {
-    with_sessions_of(Duration::from_secs(3600), test).await;
+    with_sessions_of(HOUR, test).await;
 }
 
 /// The same, with sessions that live that long.
 pub(crate) async fn with_sessions_of(ttl: Duration, test: impl AsyncFn(&World)) {
-    secrecy::listen();
-    let directory = std::env::temp_dir().join(format!("auth-{}", Uuid::new_v4()));
-    let outcome = run(&format!("sqlite:{}", directory.display()), ttl, &test).await;
-    std::fs::remove_dir_all(directory).unwrap();
-    outcome.unwrap_or_else(|panic| resume_unwind(panic));
-
-    on_postgres(async |url| run(url.as_str(), ttl, &test).await).await;
+    on_sqlite(async |url| World::run(url, ttl, &test).await).await;
+    on_postgres(async |url| World::run(url, ttl, &test).await).await;
 }
 
 /// Runs a test on PostgreSQL behind a proxy, if there is one.
 pub(crate) async fn behind_a_proxy(test: impl AsyncFn(&World, &Proxy)) {
-    secrecy::listen();
     on_postgres(async |url| {
-        let (proxy, url) = Proxy::before(url.as_str(), 5432).await.unwrap();
+        let (proxy, through) = Proxy::before(url, 5432).await.unwrap();
         let test = async |world: &World| test(world, &proxy).await;
-        run(url.as_str(), Duration::from_secs(3600), &test).await
+        World::run(through.as_str(), HOUR, &test).await;
     })
     .await;
 }
 
-async fn on_postgres(run: impl AsyncFnOnce(Url) -> std::thread::Result<()>) {
-    let Some(server) = replybus_tests::live::postgres().await else {
-        return;
-    };
-    let name = format!("test_{}", Uuid::new_v4().simple());
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create).execute(&mut admin).await.unwrap();
-    let mut url = Url::parse(&server).unwrap();
-    url.set_path(&name);
-    let outcome = run(url).await;
-    let drop = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
-    sqlx::query(drop).execute(&mut admin).await.unwrap();
-    outcome.unwrap_or_else(|panic| resume_unwind(panic));
-}
-
-async fn run(url: &str, ttl: Duration, test: &impl AsyncFn(&World)) -> std::thread::Result<()> {
-    let all = async {
-        let world = World::start(url, ttl).await;
+impl World {
+    async fn run(url: &str, ttl: Duration, test: &impl AsyncFn(&Self)) {
+        secrecy::listen();
+        let world = Self::start(url, ttl).await;
         test(&world).await;
         world.end().await;
-    };
-    AssertUnwindSafe(all).catch_unwind().await
-}
+    }
 
-impl World {
     async fn start(url: &str, ttl: Duration) -> Self {
-        let seconds = ttl.as_secs().to_string();
-        let mut program = Program::parse_from([
-            "test",
-            "--database-url",
-            url,
-            "--database-connections",
-            "4",
-            "--session-ttl-seconds",
-            &seconds,
-        ]);
-        // Not what the environment of the tests may say: the bus is within the process.
-        (program.platform.amqp_url, program.platform.redis_url) = (None, None);
-        let platform = Platform::connect("test", program.platform).await.unwrap();
-        let running = auth_service::start(&platform, program.sessions.ttl()).await;
+        let mut settings = PlatformSettings::with_database(url);
+        settings.database_connections = 4;
+        let platform = Platform::connect("test", settings).await.unwrap();
+        let running = auth_service::start(&platform, ttl).await;
         let accounts = FakeAccounts::new(platform.identity.of_program("account-service"));
         let serving = platform.bus.serve(AccountsServer::new(accounts.clone()));
         let running = running.unwrap().serving(serving.await.unwrap());

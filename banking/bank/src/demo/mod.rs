@@ -1,23 +1,23 @@
 //! Customers for a bank: they register, move money among each other, and count it afterwards.
 
-mod customer;
 mod summary;
 
 use crate::{ServeSettings, ServiceName, serve};
 use anyhow::{Context as _, ensure};
+use bank_client::{Client, Customer, until_final};
 use chassis::{Platform, telemetry};
 use clap::{Args, ValueEnum};
-use customer::Customer;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::time::{Duration, Instant};
 use summary::{Outcome, Summary};
+use uuid::Uuid;
 
-/// A request of the demo ends after so long.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// A transfer without a verdict is asked for again for so long, with the same key.
+const VERDICT_WITHIN: Duration = Duration::from_secs(60);
 
-/// How many customers, and what they do.
+/// Settings of the demo.
 #[derive(Debug, Clone, Args)]
 pub struct DemoSettings {
     /// A bank that runs, such as http://127.0.0.1:8080; without it one is started for the demo
@@ -86,9 +86,7 @@ pub async fn run(settings: DemoSettings) -> anyhow::Result<()> {
 }
 
 async fn visit(settings: &DemoSettings, url: reqwest::Url) -> anyhow::Result<()> {
-    let http = reqwest::Client::builder()
-        .timeout(REQUEST_TIMEOUT)
-        .build()?;
+    let client = Client::new(url)?;
     let clients = usize::try_from(settings.clients)?;
     let password = settings.password.clone();
     let password = password.unwrap_or_else(|| format!("demo-{:032x}", rand::random::<u128>()));
@@ -98,7 +96,7 @@ async fn visit(settings: &DemoSettings, url: reqwest::Url) -> anyhow::Result<()>
     let customers: Vec<Customer> = stream::iter(0..settings.users)
         .map(|number| {
             let name = format!("demo-{run}-{number}");
-            Customer::register(&http, &url, name, &password)
+            Customer::register(&client, name, &password)
         })
         .buffer_unordered(clients)
         .inspect(|_| bar.inc(1))
@@ -124,7 +122,7 @@ async fn visit(settings: &DemoSettings, url: reqwest::Url) -> anyhow::Result<()>
                 return (Outcome::Failed, Duration::ZERO);
             };
             let started = Instant::now();
-            (from.transfer(to, amount).await, started.elapsed())
+            (transfer(from, to, amount).await, started.elapsed())
         })
         .buffer_unordered(clients)
         .inspect(|_| bar.inc(1))
@@ -150,6 +148,17 @@ async fn visit(settings: &DemoSettings, url: reqwest::Url) -> anyhow::Result<()>
         summary.failed
     );
     Ok(())
+}
+
+/// Moves money from one customer to another.
+async fn transfer(from: &Customer, to: &Customer, amount: i64) -> Outcome {
+    let key = Uuid::now_v7().to_string();
+    let answer = until_final(VERDICT_WITHIN, || Ok(from.transfer(to, amount, &key))).await;
+    match answer.map(|answer| answer.status) {
+        Ok(200) => Outcome::Made,
+        Ok(400) => Outcome::Rejected,
+        Ok(_) | Err(_) => Outcome::Failed,
+    }
 }
 
 /// The sum of the customers' balances.

@@ -1,8 +1,8 @@
-//! What happened, in a few lines.
+//! The outcome of a demo, in a few lines.
 
 use std::{fmt, time::Duration};
 
-/// What came of a transfer.
+/// The outcome of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The money was moved.
@@ -13,7 +13,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-/// What happened.
+/// Counts and times of a demo.
 pub(super) struct Summary {
     pub(super) failed: usize,
     made: usize,

@@ -3,9 +3,9 @@
 use crate::expect::{all, customer, names, ok, refused};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use town::{Ask, Bank, Customer};
+use town::{Bank, Customer, Request};
 
-fn pay(customer: &Customer, path: &str, amount: &Value, key: &str) -> Ask {
+fn pay(customer: &Customer, path: &str, amount: &Value, key: &str) -> Request {
     let ask = customer.post(&format!("/api/account/{path}")).key(key);
     ask.json(&json!({ "amount": amount }))
 }

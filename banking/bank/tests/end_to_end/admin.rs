@@ -1,14 +1,14 @@
 //! `/api/account/admin`.
 
-use crate::expect::{customer, eventually, names, ok, refused};
+use crate::expect::{customer, names, ok, refused};
 use serde_json::{Value, json};
-use town::{ADMIN_SECRET, Answer, Ask, Bank};
+use town::{ADMIN_SECRET, Answer, Bank, Request, wait::eventually};
 
 const PATHS: [&str; 5] = ["stats", "users", "users/0", "transfers", "notifications"];
 
-fn ask(bank: &Bank, path: &str) -> Ask {
+fn ask(bank: &Bank, path: &str) -> Request {
     let path = format!("/api/account/admin/{path}");
-    bank.visitor().get(&path)
+    bank.client().get(&path)
 }
 
 async fn admin(bank: &Bank, path: &str) -> Answer {

@@ -2,10 +2,8 @@
 
 use crate::expect::{customer, names, ok, refused};
 use serde_json::{Value, json};
-use town::{Answer, Bank, Customer};
+use town::{Answer, Bank, PASSWORD};
 use uuid::Uuid;
-
-const PASSWORD: &str = Customer::PASSWORD;
 
 fn new_name() -> String {
     let unique = Uuid::new_v4().simple().to_string();
@@ -19,7 +17,7 @@ fn new_phone() -> String {
 }
 
 async fn post(bank: &Bank, path: &str, body: Value) -> Answer {
-    bank.visitor().post(path).json(&body).send().await.unwrap()
+    bank.client().post(path).json(&body).send().await.unwrap()
 }
 
 async fn register(bank: &Bank, body: Value) -> Answer {
@@ -109,8 +107,8 @@ pub(crate) async fn a_login_by_name_or_phone_begins_a_session(bank: &Bank) {
         assert_eq!(session.as_object().unwrap().len(), 5);
         let token = session["session"].as_str().unwrap();
         // Good at every gateway.
-        for visitor in bank.visitors() {
-            let me = visitor.get("/api/account/me").session(token).ok().await;
+        for client in bank.clients() {
+            let me = client.get("/api/account/me").session(token).ok().await;
             assert_eq!(me.unwrap(), registered);
         }
     }
@@ -146,8 +144,8 @@ pub(crate) async fn a_logout_ends_the_session_everywhere_and_no_other(bank: &Ban
     let other = other["session"].as_str().unwrap();
 
     ok(ada.post("/api/auth/logout").send().await.unwrap());
-    for visitor in bank.visitors() {
-        let ada = ada.at(visitor);
+    for client in bank.clients() {
+        let ada = ada.at(client);
         for path in [
             "/api/account/me",
             "/api/account/balance",
@@ -161,7 +159,7 @@ pub(crate) async fn a_logout_ends_the_session_everywhere_and_no_other(bank: &Ban
         }
         let again = ada.post("/api/auth/logout").send().await.unwrap();
         refused(&again, 401, "Not authenticated");
-        let me = visitor.get("/api/account/me").session(other).ok().await;
+        let me = client.get("/api/account/me").session(other).ok().await;
         assert_eq!(me.unwrap()["username"], json!(ada.username));
     }
 }

@@ -1,17 +1,11 @@
-//! What a test expects of an answer, and how it waits for what comes later.
+//! What a test expects of an answer.
 
 use serde_json::Value;
-use std::{future::Future, time::Duration};
-use tokio::time::{Instant, sleep};
-use town::{Answer, Ask, Bank, Customer};
-
-/// Within this whatever a test waits for has happened, on a machine that does much else.
-const AT_MOST: Duration = Duration::from_secs(240);
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+use town::{Answer, Bank, Customer, Request};
 
 /// A new customer at the first gateway.
 pub(crate) async fn customer(bank: &Bank, name: &str) -> Customer {
-    Customer::new(bank.visitor(), name).await.unwrap()
+    town::customer(bank.client(), name).await.unwrap()
 }
 
 /// The body of a success.
@@ -50,35 +44,7 @@ fn refusal(answer: &Answer) {
 }
 
 /// Sends requests at once; the answers are in their order.
-pub(crate) async fn all(asks: impl IntoIterator<Item = Ask>) -> Vec<Answer> {
-    let sent = asks.into_iter().map(Ask::send);
+pub(crate) async fn all(asks: impl IntoIterator<Item = Request>) -> Vec<Answer> {
+    let sent = asks.into_iter().map(Request::send);
     futures_util::future::try_join_all(sent).await.unwrap()
-}
-
-/// Waits until `look` has something, and returns it.
-#[track_caller]
-pub(crate) fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    look: impl Fn() -> F,
-) -> impl Future<Output = T> {
-    let caller = std::panic::Location::caller();
-    async move {
-        let end = Instant::now() + AT_MOST;
-        loop {
-            if let Some(seen) = look().await {
-                return seen;
-            }
-            assert!(
-                Instant::now() < end,
-                "not within {AT_MOST:?}: {what} ({caller})"
-            );
-            sleep(LOOK_EVERY).await;
-        }
-    }
-}
-
-/// The same, for what comes by itself.
-pub(crate) async fn soon<T>(what: &str, comes: impl Future<Output = T>) -> T {
-    let came = tokio::time::timeout(AT_MOST, comes).await;
-    came.unwrap_or_else(|_| panic!("not within {AT_MOST:?}: {what}"))
 }

@@ -1,14 +1,14 @@
 //! The gateway's own, and what all routes have in common.
 
-use crate::expect::{customer, eventually, names, ok, refused};
+use crate::expect::{customer, names, ok, refused};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use town::{Bank, Service};
+use town::{Bank, Service, wait::eventually};
 use uuid::Uuid;
 
 pub(crate) async fn the_gateway_and_every_service_say_that_they_are_up(bank: &Bank) {
     for service in Service::ALL {
-        let health = bank.visitor().get(service.health()).ok().await.unwrap();
+        let health = bank.client().get(service.health()).ok().await.unwrap();
         assert_eq!(health["status"], json!("up"));
         assert_eq!(health["service"], json!(service.name()));
         if service != Service::Gateway {
@@ -19,7 +19,7 @@ pub(crate) async fn the_gateway_and_every_service_say_that_they_are_up(bank: &Ba
 }
 
 pub(crate) async fn metrics_are_counted(bank: &Bank) {
-    let answer = bank.visitor().get("/metrics").send().await.unwrap();
+    let answer = bank.client().get("/metrics").send().await.unwrap();
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").starts_with("text/plain"));
     let counted = answer.text.lines().any(|line| line.starts_with("# TYPE "));
@@ -27,14 +27,14 @@ pub(crate) async fn metrics_are_counted(bank: &Bank) {
 }
 
 pub(crate) async fn the_page_is_there(bank: &Bank) {
-    let answer = bank.visitor().get("/").send().await.unwrap();
+    let answer = bank.client().get("/").send().await.unwrap();
     assert_eq!(answer.status, 200);
     assert!(answer.header("content-type").starts_with("text/html"));
     assert!(answer.text.contains("</html>"));
 }
 
 pub(crate) async fn every_route_is_described(bank: &Bank) {
-    let api = bank.visitor().get("/openapi.json").ok().await.unwrap();
+    let api = bank.client().get("/openapi.json").ok().await.unwrap();
     assert!(api["openapi"].as_str().unwrap().starts_with("3."));
     for (method, path) in [
         ("post", "/api/auth/register"),
@@ -116,17 +116,17 @@ pub(crate) async fn what_is_not_there_says_so_in_json(bank: &Bank) {
         "/api/account/me/",
         "/.env",
     ] {
-        let answer = bank.visitor().get(path).send().await.unwrap();
+        let answer = bank.client().get(path).send().await.unwrap();
         refused(&answer, 404, answer.detail());
         assert!(!answer.detail().is_empty(), "{path}");
     }
     for answer in [
-        bank.visitor()
+        bank.client()
             .get("/api/transfer/transfer")
             .send()
             .await
             .unwrap(),
-        bank.visitor().post("/api/account/me").send().await.unwrap(),
+        bank.client().post("/api/account/me").send().await.unwrap(),
     ] {
         refused(&answer, 405, answer.detail());
         assert!(!answer.detail().is_empty());
@@ -144,10 +144,10 @@ pub(crate) async fn a_body_that_is_no_object_is_refused(bank: &Bank) {
         "{\"username\":\"a\",}",
         "\u{0}",
     ] {
-        let ask = bank.visitor().post("/api/auth/login").body(body);
+        let ask = bank.client().post("/api/auth/login").body(body);
         names(&ask.send().await.unwrap(), 400, "body");
     }
-    let ask = bank.visitor().post("/api/auth/login").body("");
+    let ask = bank.client().post("/api/auth/login").body("");
     names(&ask.send().await.unwrap(), 400, "username");
 }
 

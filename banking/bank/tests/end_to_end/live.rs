@@ -18,7 +18,7 @@ use replybus::{Amqp, Bus, CallError};
 use replybus_redis::RedisReplies;
 use replybus_tests::live;
 use std::time::Duration;
-use town::{Bank, Customer};
+use town::Bank;
 use uuid::Uuid;
 
 /// Asks every method but `health`, `register` and `login` with this metadata, and hands each
@@ -150,7 +150,7 @@ async fn nobody_is_believed_without_proof(bank: &Bank) {
     }
 
     // A user's good session opens what is theirs, and neither a service's doors nor the vault.
-    let ada = Customer::new(bank.visitor(), "ada").await.unwrap();
+    let ada = town::customer(bank.client(), "ada").await.unwrap();
     let session = Some((SESSION, ada.session.as_str()));
     ask_all!(
         &bus,

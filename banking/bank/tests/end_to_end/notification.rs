@@ -1,6 +1,6 @@
 //! `/api/notifications` and `/ws`.
 
-use crate::expect::{customer, eventually, names, ok, soon};
+use crate::expect::{customer, names, ok};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -8,7 +8,10 @@ use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{Message, protocol::frame::coding::CloseCode},
 };
-use town::{Bank, Customer, Visitor};
+use town::{
+    Bank, Client, Customer,
+    wait::{eventually, soon},
+};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -27,8 +30,8 @@ async fn told(customer: &Customer, count: usize) -> Vec<Value> {
     .await
 }
 
-async fn connect(visitor: &Visitor, query: &str) -> Socket {
-    let url = visitor.url().as_str().replacen("http", "ws", 1);
+async fn connect(client: &Client, query: &str) -> Socket {
+    let url = client.url().as_str().replacen("http", "ws", 1);
     let connected = connect_async(format!("{url}ws{query}")).await;
     connected.unwrap().0
 }
@@ -131,10 +134,10 @@ pub(crate) async fn what_was_read_is_marked(bank: &Bank) {
 pub(crate) async fn a_notification_arrives_live_at_every_gateway(bank: &Bank) {
     let (ada, bob) = (customer(bank, "ada").await, customer(bank, "bob").await);
     let mut sockets = Vec::new();
-    for visitor in bank.visitors() {
+    for client in bank.clients() {
         for customer in [&ada, &bob] {
             let query = format!("?session={}", customer.session);
-            sockets.push((customer, connect(visitor, &query).await));
+            sockets.push((customer, connect(client, &query).await));
         }
     }
     for amount in [11, 12] {
@@ -163,7 +166,7 @@ pub(crate) async fn nobody_hears_what_is_not_for_them(bank: &Bank) {
     let (ada, bob) = (customer(bank, "ada").await, customer(bank, "bob").await);
     let eve = customer(bank, "eve").await;
     let query = format!("?session={}", eve.session);
-    let mut eves = connect(bank.visitor(), &query).await;
+    let mut eves = connect(bank.client(), &query).await;
     ada.transfer(&bob, 5, "a secret").ok().await.unwrap();
     told(&bob, 1).await;
     ada.transfer(&eve, 6, "for eve").ok().await.unwrap();
@@ -178,9 +181,9 @@ pub(crate) async fn a_socket_without_a_good_session_closes_with_1008(bank: &Bank
     let ada = customer(bank, "ada").await;
     let forged = format!("?session={}x", ada.session);
     for query in ["", "?session=", "?session=a.b.c", &forged] {
-        closed_with_1008(connect(bank.visitor(), query).await).await;
+        closed_with_1008(connect(bank.client(), query).await).await;
     }
-    let answer = bank.visitor().get("/ws").send().await.unwrap();
+    let answer = bank.client().get("/ws").send().await.unwrap();
     assert!((400..500).contains(&answer.status), "{}", answer.text);
     assert!(!answer.detail().is_empty());
 }
@@ -188,8 +191,8 @@ pub(crate) async fn a_socket_without_a_good_session_closes_with_1008(bank: &Bank
 pub(crate) async fn a_socket_closes_with_1008_when_its_session_ends(bank: &Bank) {
     let ada = customer(bank, "ada").await;
     let query = format!("?session={}", ada.session);
-    let socket = connect(bank.visitor(), &query).await;
+    let socket = connect(bank.client(), &query).await;
     ok(ada.post("/api/auth/logout").send().await.unwrap());
     closed_with_1008(socket).await;
-    closed_with_1008(connect(bank.visitor(), &query).await).await;
+    closed_with_1008(connect(bank.client(), &query).await).await;
 }

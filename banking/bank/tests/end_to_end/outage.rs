@@ -1,11 +1,11 @@
 //! A service is stopped, and started again without any other.
 
 use crate::{
-    expect::{customer, eventually, ok},
+    expect::{customer, ok},
     live_bank,
 };
 use serde_json::{Value, json};
-use town::{Answer, Bank, Customer, Service, Visitor};
+use town::{Answer, Bank, Client, Customer, PASSWORD, Service, wait::eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_service_is_missed_by_those_who_need_it_and_comes_back() {
@@ -44,7 +44,7 @@ fn missed(answer: &Answer) {
 /// Kills a service; returns when its health says so.
 async fn down(bank: &Bank, service: Service) {
     bank.kill_all(service);
-    let answer = bank.visitor().get(service.health()).send().await.unwrap();
+    let answer = bank.client().get(service.health()).send().await.unwrap();
     assert_eq!(answer.status, 503, "{}", answer.text);
     missed(&answer);
 }
@@ -59,12 +59,12 @@ async fn others_go_on_without(bank: &Bank, service: Service) {
     let (ada, bob) = (customer(bank, "ada").await, customer(bank, "bob").await);
     down(bank, service).await;
     for other in Service::ALL.into_iter().filter(|other| *other != service) {
-        bank.visitor().get(other.health()).ok().await.unwrap();
+        bank.client().get(other.health()).ok().await.unwrap();
     }
     let missing = match service {
         Service::Auth => {
-            let who = json!({ "username": ada.username, "password": Customer::PASSWORD });
-            bank.visitor().post("/api/auth/login").json(&who)
+            let who = json!({ "username": ada.username, "password": PASSWORD });
+            bank.client().post("/api/auth/login").json(&who)
         }
         _ => ada.get("/api/notifications/notifications"),
     };
@@ -132,28 +132,25 @@ async fn what_was_done_meanwhile_is_told_later(bank: &Bank) {
 
 async fn one_gateway_is_enough(bank: &Bank) {
     let ada = customer(bank, "ada").await;
-    let places = bank.replicas().into_iter().enumerate();
-    let gateways: Vec<_> = places
-        .filter_map(|(place, service)| (service == Service::Gateway).then_some(place))
-        .collect();
-    for (place, visitor) in gateways.into_iter().zip(bank.visitors()) {
-        bank.kill(place);
-        assert!(ada.at(visitor).balance().await.is_err());
+    let gateways = bank.replicas_of(Service::Gateway);
+    for (gateway, client) in gateways.into_iter().zip(bank.clients()) {
+        bank.kill(gateway);
+        assert!(ada.at(client).balance().await.is_err());
         let others = bank
-            .visitors()
+            .clients()
             .iter()
-            .filter(|other| other.url() != visitor.url());
+            .filter(|other| other.url() != client.url());
         for other in others {
             assert_eq!(ada.at(other).balance().await.unwrap(), 100_000);
         }
-        bank.start(place).unwrap();
-        came_back(&ada, visitor).await;
+        bank.start(gateway).unwrap();
+        came_back(&ada, client).await;
     }
 }
 
-async fn came_back(ada: &Customer, visitor: &Visitor) {
+async fn came_back(ada: &Customer, client: &Client) {
     let balance: Value = eventually("the gateway is back", async || {
-        ada.at(visitor).get("/api/account/balance").ok().await.ok()
+        ada.at(client).get("/api/account/balance").ok().await.ok()
     })
     .await;
     assert_eq!(balance, json!({ "balance": 100_000 }));

@@ -2,8 +2,11 @@
 
 use crate::{live_bank, program};
 use replybus_tests::servers::Workplace;
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
-use town::Bank;
+use std::{fs, os::unix::fs::PermissionsExt as _};
+use town::{
+    Bank,
+    command::{self, assert_help_names, assert_refused},
+};
 
 /// Runs the program to its end; returns whether it succeeded, and what it wrote.
 fn run(arguments: &[&str]) -> (bool, String) {
@@ -12,21 +15,7 @@ fn run(arguments: &[&str]) -> (bool, String) {
 
 /// The same, in this environment.
 fn run_in(environment: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
-    let mut command = Command::new(program().path);
-    for setting in [
-        "RABBITMQ_URL",
-        "REDIS_URL",
-        "KEYS_DIR",
-        "DATABASE_URL",
-        "BUS_NAMESPACE",
-        "ADMIN_SECRET",
-    ] {
-        command.env_remove(setting);
-    }
-    command.envs(environment.iter().copied());
-    let output = command.args(arguments).output().unwrap();
-    let text = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(text).unwrap())
+    command::run_in(environment, program().path, arguments)
 }
 
 #[test]
@@ -45,9 +34,7 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
             "/nowhere",
         ),
     ] {
-        let (success, text) = run(arguments);
-        assert!(!success, "{arguments:?} was taken");
-        assert!(text.contains(reason), "{arguments:?}: {text}");
+        assert_refused(program().path, arguments, reason);
     }
 }
 
@@ -71,10 +58,8 @@ fn a_bank_that_shares_a_part_with_others_is_refused_and_told_what_is_missing() {
         (&amqp[..], ["--redis-url", "--keys-dir", "--namespace"]),
         (&redis[..], ["--amqp-url", "--keys-dir", "BUS_NAMESPACE"]),
     ] {
-        let (success, text) = run(arguments);
-        assert!(!success, "{arguments:?}");
         for missing in missing {
-            assert!(text.contains(missing), "{missing}: {text}");
+            assert_refused(program().path, arguments, missing);
         }
     }
 }
@@ -97,9 +82,7 @@ fn what_a_subcommand_does_not_need_is_not_looked_at() {
 
 #[test]
 fn help_names_every_setting_and_its_variable() {
-    let (success, text) = run(&["--help"]);
-    assert!(success);
-    for setting in [
+    let settings = [
         "--amqp-url",
         "RABBITMQ_URL",
         "--redis-url",
@@ -114,9 +97,8 @@ fn help_names_every_setting_and_its_variable() {
         "SESSION_TTL_SECONDS",
         "--keys-dir",
         "--namespace",
-    ] {
-        assert!(text.contains(setting), "{setting} is missing:\n{text}");
-    }
+    ];
+    assert_help_names(program().path, &settings);
 }
 
 #[test]
@@ -159,7 +141,7 @@ async fn a_demo_ends_with_as_much_money_as_it_began() {
         return;
     };
     bank.lent_to(async |bank: &Bank| {
-        let url = bank.visitor().url().to_string();
+        let url = bank.client().url().to_string();
         let demo = tokio::task::spawn_blocking(move || {
             run(&["demo", "--url", &url, "--users", "5", "--transfers", "50"])
         });

@@ -2,9 +2,9 @@
 
 use crate::expect::{all, customer, names, ok, refused};
 use serde_json::{Value, json};
-use town::{Ask, Bank, Customer};
+use town::{Bank, Customer, Request};
 
-fn order(customer: &Customer, body: &Value, key: &str) -> Ask {
+fn order(customer: &Customer, body: &Value, key: &str) -> Request {
     customer.post("/api/transfer/transfer").key(key).json(body)
 }
 
@@ -32,7 +32,7 @@ pub(crate) async fn money_moves_by_name_and_by_number(bank: &Bank) {
 
 pub(crate) async fn the_same_key_moves_money_once_and_answers_the_same(bank: &Bank) {
     let (ada, bob) = (customer(bank, "ada").await, customer(bank, "bob").await);
-    let gateways = bank.visitors().iter().cycle().take(8);
+    let gateways = bank.clients().iter().cycle().take(8);
     let asks = gateways.map(|gateway| ada.at(gateway).transfer(&bob, 100, "once"));
     for answer in all(asks).await {
         assert_eq!(answer.header("idempotency-key"), "once");

@@ -2,12 +2,12 @@
 
 use crate::expect::{customer, refused};
 use serde_json::{Value, json};
-use town::{Ask, Bank, Visitor};
+use town::{Bank, Client, Request};
 
 /// Every route that is a user's own.
-fn routes(visitor: &Visitor) -> Vec<(&'static str, Ask)> {
-    let get = |path| (path, visitor.get(path));
-    let post = |path, body: Value| (path, visitor.post(path).json(&body));
+fn routes(client: &Client) -> Vec<(&'static str, Request)> {
+    let get = |path| (path, client.get(path));
+    let post = |path, body: Value| (path, client.post(path).json(&body));
     let transfer = json!({ "to_username": "somebody", "amount": 1 });
     vec![
         post("/api/auth/logout", json!({})),
@@ -26,7 +26,7 @@ fn routes(visitor: &Visitor) -> Vec<(&'static str, Ask)> {
 }
 
 pub(crate) async fn no_route_of_a_user_answers_without_a_session(bank: &Bank) {
-    for (path, ask) in routes(bank.visitor()) {
+    for (path, ask) in routes(bank.client()) {
         let answer = ask.send().await.unwrap();
         assert_eq!(answer.status, 401, "{path}: {}", answer.text);
         refused(&answer, 401, "Not authenticated");
@@ -50,7 +50,7 @@ pub(crate) async fn no_route_of_a_user_takes_a_forged_session(bank: &Bank) {
         ada.id.clone(),
         "null".to_owned(),
     ] {
-        for (path, ask) in routes(bank.visitor()) {
+        for (path, ask) in routes(bank.client()) {
             let answer = ask.session(&forged).send().await.unwrap();
             assert_eq!(answer.status, 401, "{path} with {forged}: {}", answer.text);
             refused(&answer, 401, "Not authenticated");
@@ -62,7 +62,7 @@ pub(crate) async fn no_route_of_a_user_takes_a_forged_session(bank: &Bank) {
 pub(crate) async fn a_session_travels_as_a_bearer_token_too(bank: &Bank) {
     let ada = customer(bank, "ada").await;
     let bearer = format!("Bearer {}", ada.session);
-    let ask = bank.visitor().get("/api/account/me");
+    let ask = bank.client().get("/api/account/me");
     let me = ask.header("Authorization", &bearer).ok().await.unwrap();
     assert_eq!(me["id"], json!(ada.id));
 }

@@ -1,22 +1,33 @@
 //! One set of queries on both kinds of databases.
 
-use crate::place::{migrations, on_postgres, settings};
+use crate::migrations;
 use chassis::{
     Database,
     database::{Transaction, is_transient},
+    settings::PlatformSettings,
 };
 use sqlx::Row;
+use town::database::on_postgres;
 use uuid::Uuid;
 
 async fn open(url: &str) -> Database {
     // Twice: the second time there is nothing left to do.
     for _ in 0..2 {
-        let opened = Database::open(&settings(url), "notes", &migrations()).await;
+        let opened = Database::open(
+            &PlatformSettings::with_database(url),
+            "notes",
+            &migrations(),
+        )
+        .await;
         opened.unwrap().close().await;
     }
-    Database::open(&settings(url), "notes", &migrations())
-        .await
-        .unwrap()
+    Database::open(
+        &PlatformSettings::with_database(url),
+        "notes",
+        &migrations(),
+    )
+    .await
+    .unwrap()
 }
 
 /// What the queries of the services are made of.
@@ -129,7 +140,7 @@ async fn a_database_that_will_never_be_there_is_not_waited_for() {
     };
     let mut url = url::Url::parse(&server).unwrap();
     url.set_path(&format!("no_{}", Uuid::new_v4().simple()));
-    let (settings, migrations) = (settings(url.as_str()), migrations());
+    let (settings, migrations) = (PlatformSettings::with_database(url.as_str()), migrations());
     let opening = Database::open(&settings, "notes", &migrations);
     // The minute that one is waited for which is still to come has not passed.
     let opened = tokio::time::timeout(std::time::Duration::from_secs(40), opening).await;

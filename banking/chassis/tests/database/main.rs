@@ -1,8 +1,12 @@
 //! Databases of both kinds, and what becomes of their connections.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
-mod place;
-
 mod dialect;
 mod migrations;
 mod silence;
+
+/// A table of notes.
+fn migrations() -> sqlx::migrate::Migrator {
+    let notes = include_str!("../migrations/0001_notes.sql");
+    chassis::database::migrator(&[(1, "0001_notes", notes)])
+}

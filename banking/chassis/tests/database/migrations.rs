@@ -1,12 +1,12 @@
 //! What a schema goes through while releases come and go.
 
-use crate::place::{migrations, on_postgres, settings};
-use chassis::Database;
+use crate::migrations;
+use chassis::{Database, settings::PlatformSettings};
 use sqlx::{
     AssertSqlSafe, SqlSafeStr as _,
     migrate::{Migration, MigrationType, Migrator},
 };
-use uuid::Uuid;
+use town::database::{on_postgres, on_sqlite};
 
 /// The migrations of this version, and one that comes with the next.
 fn and(name: &'static str, sql: &str) -> Migrator {
@@ -18,7 +18,7 @@ fn and(name: &'static str, sql: &str) -> Migrator {
 }
 
 async fn migrated(url: &str, migrations: &Migrator) -> Database {
-    let opened = Database::open(&settings(url), "notes", migrations).await;
+    let opened = Database::open(&PlatformSettings::with_database(url), "notes", migrations).await;
     opened.unwrap()
 }
 
@@ -36,10 +36,7 @@ async fn an_older_version_starts_on_what_a_newer_one_left(url: &str) {
 
 #[tokio::test]
 async fn an_older_version_starts_on_what_a_newer_one_left_in_sqlite() {
-    let directory = std::env::temp_dir().join(format!("notes-{}", Uuid::new_v4()));
-    let url = format!("sqlite:{}", directory.display());
-    an_older_version_starts_on_what_a_newer_one_left(&url).await;
-    std::fs::remove_dir_all(directory).unwrap();
+    on_sqlite(an_older_version_starts_on_what_a_newer_one_left).await;
 }
 
 #[tokio::test]

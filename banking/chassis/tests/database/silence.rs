@@ -1,15 +1,17 @@
 //! A PostgreSQL that falls silent, and work that is dropped.
 
-use crate::place::{migrations, on_postgres, settings};
+use crate::migrations;
 use chassis::{
     Database,
     database::{Transaction, is_transient},
+    settings::PlatformSettings,
 };
 use futures_util::{FutureExt as _, future::join_all};
 use replybus_tests::proxy::{Mode, Proxy};
 use sqlx::{Connection, PgConnection};
 use std::{future::Future, time::Duration};
 use tokio::{sync::Barrier, time::timeout};
+use town::database::on_postgres;
 
 /// TCP would wait for a quarter of an hour.
 const SOON: Duration = Duration::from_secs(240);
@@ -25,7 +27,7 @@ struct Distant {
 impl Distant {
     async fn open(url: &str) -> Self {
         let (proxy, through) = Proxy::before(url, 5432).await.unwrap();
-        let mut settings = settings(through.as_str());
+        let mut settings = PlatformSettings::with_database(through.as_str());
         settings.database_connections = u32::try_from(CONNECTIONS).unwrap();
         let database = Database::open(&settings, "notes", &migrations()).await;
         let distant = Self {

@@ -1,20 +1,19 @@
 //! What users and the administrator are answered.
 
-use crate::stage::{Replica, SOON, on_both, party, settings, transfer};
-use chassis::identity::SESSION;
+use crate::stage::{Replica, on_both, party, transfer};
+use chassis::{identity::SESSION, settings::PlatformSettings};
 use contracts::{
     PageRequest, PartHealth, UserId,
     notification::{LIST_MAX, NotificationError},
 };
 use replybus::CallError;
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use town::wait::eventually;
 use uuid::Uuid;
 
 #[tokio::test]
 async fn the_list_has_the_newest_first_and_not_more_than_fit() {
     on_both(async |url| {
-        let replica = Replica::start(settings(url)).await;
+        let replica = Replica::start(PlatformSettings::with_database(url)).await;
         let (alice, bob) = (party("alice"), party("bob"));
         let most = usize::try_from(LIST_MAX).unwrap();
         assert!(replica.list(&bob).await.is_empty());
@@ -36,17 +35,16 @@ async fn the_list_has_the_newest_first_and_not_more_than_fit() {
 }
 
 async fn until_total(replica: &Replica, total: i64) {
-    let until = Instant::now() + SOON;
-    while i64::try_from(replica.total().await).unwrap() < total {
-        assert!(Instant::now() < until);
-        sleep(Duration::from_millis(1)).await;
-    }
+    eventually("so many are stored", async || {
+        (i64::try_from(replica.total().await).unwrap() >= total).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_user_marks_what_is_theirs() {
     on_both(async |url| {
-        let replica = Replica::start(settings(url)).await;
+        let replica = Replica::start(PlatformSettings::with_database(url)).await;
         let (alice, bob) = (party("alice"), party("bob"));
         for amount in 1..=4 {
             replica.emit(&transfer(&alice, &bob, amount)).await;
@@ -84,7 +82,7 @@ async fn a_user_marks_what_is_theirs() {
 #[tokio::test]
 async fn the_administrator_sees_all_a_page_at_a_time() {
     on_both(async |url| {
-        let replica = Replica::start(settings(url)).await;
+        let replica = Replica::start(PlatformSettings::with_database(url)).await;
         let (alice, bob) = (party("alice"), party("bob"));
         for amount in 1..=5 {
             replica.emit(&transfer(&alice, &bob, amount)).await;
@@ -121,7 +119,7 @@ async fn the_administrator_sees_all_a_page_at_a_time() {
 #[tokio::test]
 async fn the_health_names_the_parts() {
     on_both(async |url| {
-        let replica = Replica::start(settings(url)).await;
+        let replica = Replica::start(PlatformSettings::with_database(url)).await;
         let health = replica.client.health().await.unwrap();
         assert_eq!(health.service, "notification-service");
         assert_eq!(health.status, PartHealth::Up);

@@ -1,7 +1,7 @@
 //! The database is away for a while.
 
-use crate::stage::{Replica, SOON, on_postgres, on_sqlite, party, settings, transfer};
-use chassis::settings::Secret;
+use crate::stage::{Replica, party, transfer};
+use chassis::settings::{PlatformSettings, Secret};
 use contracts::{
     Refused, TransactionCompleted,
     notification::{GROUP, NotificationError, NotificationsClient},
@@ -17,7 +17,10 @@ use replybus_tests::{
 };
 use sqlx::{Connection as _, SqliteConnection};
 use std::time::Duration;
-use tokio::time::Instant;
+use town::{
+    database::{on_postgres, on_sqlite},
+    wait::eventually,
+};
 
 /// PostgreSQL behind a proxy.
 async fn behind_proxy(url: &str) -> (Proxy, String) {
@@ -27,22 +30,26 @@ async fn behind_proxy(url: &str) -> (Proxy, String) {
 
 /// Asks until the service says that it can't reach what it needs.
 async fn until_unavailable(replica: &Replica) {
-    let until = Instant::now() + SOON;
     let (name, pass) = replica.admin_pass();
-    loop {
+    eventually("it is not available", async || {
         let asked = replica.client.admin_total().metadata(name, pass.as_str());
-        match asked.timeout(Duration::from_secs(20)).await {
-            Err(CallError::Handler(NotificationError::Refused(Refused::Unavailable))) => return,
-            other => assert!(Instant::now() < until, "{other:?}"),
-        }
-    }
+        let answer = asked.timeout(Duration::from_secs(20)).await;
+        matches!(
+            answer,
+            Err(CallError::Handler(NotificationError::Refused(
+                Refused::Unavailable
+            )))
+        )
+        .then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn an_event_waits_for_postgres_to_come_back() {
     on_postgres(async |url| {
         let (proxy, url) = behind_proxy(url).await;
-        let replica = Replica::start(settings(&url)).await;
+        let replica = Replica::start(PlatformSettings::with_database(&url)).await;
         let (alice, bob) = (party("alice"), party("bob"));
         proxy.set(Mode::Refuse);
         replica.emit(&transfer(&alice, &bob, 70)).await;
@@ -60,7 +67,7 @@ async fn an_event_waits_for_postgres_to_come_back() {
 #[tokio::test]
 async fn an_event_waits_for_a_sqlite_that_is_locked() {
     on_sqlite(async |url| {
-        let replica = Replica::start(settings(url)).await;
+        let replica = Replica::start(PlatformSettings::with_database(url)).await;
         let file = format!("{url}/notification.db");
         let mut other = SqliteConnection::connect(&file).await.unwrap();
         let writing = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
@@ -80,7 +87,7 @@ async fn an_event_waits_for_a_sqlite_that_is_locked() {
 async fn an_answer_does_not_wait_for_a_database_that_is_away() {
     on_postgres(async |url| {
         let (proxy, url) = behind_proxy(url).await;
-        let replica = Replica::start(settings(&url)).await;
+        let replica = Replica::start(PlatformSettings::with_database(&url)).await;
         proxy.set(Mode::Refuse);
         // Within the time that callers give it by default.
         let (name, pass) = replica.admin_pass();
@@ -105,7 +112,7 @@ async fn an_event_whose_replica_stops_is_stored_by_another() {
     on_postgres(async |url| {
         let namespace = unique("away");
         let on_servers = |url: &str| {
-            let mut settings = settings(url);
+            let mut settings = PlatformSettings::with_database(url);
             settings.amqp_url = Some(Secret::new(amqp.clone()));
             settings.redis_url = Some(Secret::new(redis.clone()));
             settings.namespace.clone_from(&namespace);

@@ -1,13 +1,14 @@
 //! Each side of a transfer is told once.
 
-use crate::stage::{Replica, SOON, on_both, party, settings, transfer};
-use chassis::identity::SESSION;
+use crate::stage::{Replica, on_both, party, transfer};
+use chassis::{identity::SESSION, settings::PlatformSettings};
 use futures_util::StreamExt as _;
 use live_feed::{Feed, ws};
 use notification_service::start;
 use std::collections::HashSet;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::net::TcpListener;
 use tokio_tungstenite::{connect_async, tungstenite::Message};
+use town::wait::soon;
 
 /// The queue of a bus in memory is in order, so what was emitted before the last event was taken
 /// when that is stored, and a service that has stopped is done with what it took.
@@ -22,7 +23,7 @@ async fn emitted_and_done(replica: Replica) -> chassis::Platform {
 #[tokio::test]
 async fn an_event_that_comes_twice_is_stored_once_for_each_side() {
     on_both(async |url| {
-        let replica = Replica::start(settings(url)).await;
+        let replica = Replica::start(PlatformSettings::with_database(url)).await;
         let (alice, bob) = (party("alice"), party("bob"));
         let event = transfer(&alice, &bob, 1_234);
         for _ in 0..5 {
@@ -43,8 +44,8 @@ async fn an_event_that_comes_twice_is_stored_once_for_each_side() {
 async fn two_replicas_that_get_the_same_events_store_each_once() {
     on_both(async |url| {
         // Buses of their own: nothing but the database knows of both.
-        let first = Replica::start(settings(url)).await;
-        let second = Replica::start(settings(url)).await;
+        let first = Replica::start(PlatformSettings::with_database(url)).await;
+        let second = Replica::start(PlatformSettings::with_database(url)).await;
         let (alice, bob) = (party("alice"), party("bob"));
         let events: Vec<_> = (1..=20)
             .map(|amount| transfer(&alice, &bob, amount))
@@ -71,7 +72,7 @@ async fn two_replicas_that_get_the_same_events_store_each_once() {
 #[tokio::test]
 async fn what_is_stored_arrives_live_and_once() {
     on_both(async |url| {
-        let platform = chassis::Platform::connect("test", settings(url))
+        let platform = chassis::Platform::connect("test", PlatformSettings::with_database(url))
             .await
             .unwrap();
         let feed = Feed::open(&platform).unwrap();
@@ -106,7 +107,7 @@ async fn what_is_stored_arrives_live_and_once() {
             }
             shown
         };
-        let shown = timeout(SOON, read).await.unwrap();
+        let shown = soon("the socket is closed", read).await;
         assert_eq!(shown.len(), 1, "{shown:?}");
         let shown: serde_json::Value = serde_json::from_str(&shown[0]).unwrap();
         assert_eq!(shown["type"], "notification");

@@ -1,10 +1,11 @@
 //! The service itself refuses who may not ask.
 
-use crate::stage::{Replica, party, settings, transfer};
+use crate::stage::{Replica, party, transfer};
 use chassis::{
     Identity,
     identity::{SESSION, SessionStore},
     keys::Keys,
+    settings::PlatformSettings,
 };
 use contracts::{PageRequest, Refused, notification::NotificationError};
 use replybus::CallError;
@@ -43,7 +44,7 @@ async fn asked(replica: &Replica, carried: &Carried) -> [Refused; 4] {
 
 #[tokio::test]
 async fn every_method_refuses_who_it_does_not_know() {
-    let replica = Replica::start(settings("sqlite::memory:")).await;
+    let replica = Replica::start(PlatformSettings::with_database("sqlite::memory:")).await;
     let (alice, bob) = (party("alice"), party("bob"));
     replica.emit(&transfer(&alice, &bob, 1)).await;
     replica.until_listed(&alice, 1).await;
@@ -81,7 +82,7 @@ async fn every_method_refuses_who_it_does_not_know() {
 
 #[tokio::test]
 async fn one_kind_of_identity_is_not_good_for_another() {
-    let replica = Replica::start(settings("sqlite::memory:")).await;
+    let replica = Replica::start(PlatformSettings::with_database("sqlite::memory:")).await;
     let carrying = async |(name, value): (&'static str, String)| {
         let list = replica.client.list().metadata(name, value.as_str());
         let mark = replica
@@ -133,7 +134,7 @@ async fn one_kind_of_identity_is_not_good_for_another() {
 
 #[tokio::test]
 async fn a_refusal_is_not_remembered_for_its_key() {
-    let replica = Replica::start(settings("sqlite::memory:")).await;
+    let replica = Replica::start(PlatformSettings::with_database("sqlite::memory:")).await;
     let mark = || replica.client.mark_read(None).idempotency_key("once");
     assert_eq!(refused(mark().await), Refused::Unauthenticated);
     let session = replica.login(&party("alice")).await;

@@ -1,14 +1,8 @@
 //! The program around the service.
 
-use std::process::{Command, Output};
+use town::command::{assert_help_names, assert_refused};
 
-fn run(arguments: &[&str]) -> Output {
-    let program = env!("CARGO_BIN_EXE_notification-service");
-    let mut command = Command::new(program);
-    // Nothing but the arguments says where servers are.
-    command.env_clear().args(arguments);
-    command.output().unwrap()
-}
+const PROGRAM: &str = env!("CARGO_BIN_EXE_notification-service");
 
 #[test]
 fn bad_settings_are_refused_with_the_reason() {
@@ -24,19 +18,13 @@ fn bad_settings_are_refused_with_the_reason() {
             "--database-url",
         ),
     ] {
-        let refused = run(arguments);
-        assert!(!refused.status.success(), "{arguments:?}");
-        let said = String::from_utf8_lossy(&refused.stderr);
-        assert!(said.contains(reason), "{arguments:?}: {said}");
+        assert_refused(PROGRAM, arguments, reason);
     }
 }
 
 #[test]
 fn its_help_names_every_setting() {
-    let help = run(&["--help"]);
-    assert!(help.status.success());
-    let help = String::from_utf8_lossy(&help.stdout);
-    for setting in [
+    let settings = [
         "WS_ADDR",
         "127.0.0.1:8081",
         "RABBITMQ_URL",
@@ -44,7 +32,6 @@ fn its_help_names_every_setting() {
         "DATABASE_URL",
         "KEYS_DIR",
         "PROBE_ADDR",
-    ] {
-        assert!(help.contains(setting), "{setting}");
-    }
+    ];
+    assert_help_names(PROGRAM, &settings);
 }

@@ -1,73 +1,25 @@
 //! Databases of one's own, replicas on them, and what is asked of them.
 
-use chassis::{
-    Platform, Running,
-    identity::SESSION,
-    settings::{PlatformSettings, Secret},
-};
-use clap::Parser;
+use chassis::{Platform, Running, identity::SESSION, settings::PlatformSettings};
 use contracts::{
     AccountNumber, Amount, Party, TransactionCompleted, UserId,
     notification::{Notification, NotificationsClient},
 };
-use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use live_feed::Feed;
 use notification_service::start;
 use replybus::CallId;
-use replybus_tests::live;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use std::{panic::AssertUnwindSafe, time::Duration};
-use tokio::time::{Instant, sleep};
-use url::Url;
+use std::time::Duration;
+use town::{
+    database::{on_postgres, on_sqlite},
+    wait::eventually,
+};
 use uuid::Uuid;
-
-/// Nothing takes so long.
-pub(crate) const SOON: Duration = Duration::from_secs(240);
-
-#[derive(Parser)]
-struct Program {
-    #[command(flatten)]
-    platform: PlatformSettings,
-}
-
-/// Settings with that database, and no server but those that are set afterwards.
-pub(crate) fn settings(database_url: &str) -> PlatformSettings {
-    let mut settings = Program::parse_from(["test", "--namespace", ""]).platform;
-    settings.database_url = Secret::new(database_url.to_owned());
-    (settings.amqp_url, settings.redis_url) = (None, None);
-    (settings.keys_dir, settings.probe_addr) = (None, None);
-    settings
-}
 
 /// Runs a test on SQLite and, if it is there, on PostgreSQL; each database is gone afterwards.
 pub(crate) async fn on_both(test: impl AsyncFn(&str)) {
     on_sqlite(&test).await;
     on_postgres(test).await;
-}
-
-pub(crate) async fn on_sqlite(test: impl AsyncFn(&str)) {
-    let directory = std::env::temp_dir().join(format!("bank-{}", Uuid::new_v4()));
-    let url = format!("sqlite:{}", directory.display());
-    let outcome = AssertUnwindSafe(test(&url)).catch_unwind().await;
-    let _ = std::fs::remove_dir_all(directory);
-    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-}
-
-pub(crate) async fn on_postgres(test: impl AsyncFn(&str)) {
-    let Some(server) = live::postgres().await else {
-        return;
-    };
-    let name = format!("test_{}", Uuid::new_v4().simple());
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create).execute(&mut admin).await.unwrap();
-    let mut url = Url::parse(&server).unwrap();
-    url.set_path(&name);
-    let outcome = AssertUnwindSafe(test(url.as_str())).catch_unwind().await;
-    let drop = AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
-    sqlx::query(drop).execute(&mut admin).await.unwrap();
-    outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 /// A replica of the service, on a bus of its own unless the settings say otherwise.
@@ -132,15 +84,11 @@ impl Replica {
 
     /// Waits until the user has this many.
     pub(crate) async fn until_listed(&self, user: &Party, count: usize) -> Vec<Notification> {
-        let until = Instant::now() + SOON;
-        loop {
+        eventually("all of them are stored", async || {
             let listed = self.list(user).await;
-            if listed.len() >= count {
-                return listed;
-            }
-            assert!(Instant::now() < until, "{count} are not stored: {listed:?}");
-            sleep(Duration::from_millis(10)).await;
-        }
+            (listed.len() >= count).then_some(listed)
+        })
+        .await
     }
 }
 

@@ -1,29 +1,26 @@
 //! One errand, from its first request to its verdict.
 
 use super::plan::{Act, Errand, Nonsense, Order};
-use crate::{Ask, Customer, Visitor};
+use crate::{Client, Customer, Request};
 use anyhow::{Context as _, Result, ensure};
+use bank_client::until_final;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
 
 /// A request without a verdict is sent again, with the same key, until it has one; a bank whose
 /// processes are killed all the time has it within this.
 const VERDICT_WITHIN: Duration = Duration::from_secs(240);
-/// Between two of them, at first and at last.
-const PAUSE: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What the bank said to an order, for good.
+/// The bank's verdict on an order.
 #[derive(Debug, Clone)]
 pub struct Deal {
     /// The order.
     pub order: Order,
-    /// Whether money moved.
+    /// `true` if money moved.
     pub done: bool,
 }
 
@@ -37,7 +34,7 @@ struct Verdict {
 /// Runs errands of customers.
 #[allow(missing_debug_implementations, reason = "its customers have passwords")]
 pub struct Errands<'a> {
-    gateways: &'a [Visitor],
+    gateways: &'a [Client],
     customers: &'a [Customer],
     next_gateway: AtomicUsize,
 }
@@ -45,7 +42,7 @@ pub struct Errands<'a> {
 impl<'a> Errands<'a> {
     /// For these customers, at all these gateways in turn.
     #[must_use]
-    pub fn new(gateways: &'a [Visitor], customers: &'a [Customer]) -> Self {
+    pub fn new(gateways: &'a [Client], customers: &'a [Customer]) -> Self {
         Self {
             gateways,
             customers,
@@ -76,7 +73,7 @@ impl<'a> Errands<'a> {
     }
 
     async fn carry_out(&self, order: &Order) -> Result<Deal> {
-        let ask = || self.verdict(|| self.ask(order, order.amount));
+        let ask = || last_word(|| self.request(order, order.amount));
         let mut verdicts = try_join_all((0..order.at_once).map(|_| ask())).await?;
         if order.again {
             verdicts.push(ask().await?);
@@ -89,7 +86,7 @@ impl<'a> Errands<'a> {
             "the same request got different verdicts: {verdicts:?}"
         );
         if order.otherwise {
-            let other = self.verdict(|| self.ask(order, order.amount + 1)).await?;
+            let other = last_word(|| self.request(order, order.amount + 1)).await?;
             ensure!(
                 other.status == 409,
                 "the key was used for another amount, after {verdicts:?}: {other:?}"
@@ -102,25 +99,22 @@ impl<'a> Errands<'a> {
     }
 
     async fn refused(&self, nonsense: &Nonsense) -> Result<()> {
-        let ask = || {
-            Some(
-                self.customer(nonsense.by)?
-                    .post(nonsense.path)
-                    .json(&nonsense.body),
-            )
+        let request = || {
+            let customer = self.customer(nonsense.by)?;
+            Ok(customer.post(nonsense.path).json(&nonsense.body))
         };
-        let verdict = self.verdict(ask).await?;
+        let verdict = last_word(request).await?;
         ensure!(verdict.status == nonsense.status, "{verdict:?}");
         Ok(())
     }
 
-    fn ask(&self, order: &Order, amount: i64) -> Option<Ask> {
+    fn request(&self, order: &Order, amount: i64) -> Result<Request> {
         let customer = self.customer(order.by)?;
         let (path, body) = match order.act {
             Act::Deposit => ("/api/account/deposit", json!({ "amount": amount })),
             Act::Withdraw => ("/api/account/withdraw", json!({ "amount": amount })),
             Act::Transfer { to, by_number } => {
-                let to = self.customers.get(to)?;
+                let to = self.customers.get(to).context("no such customer")?;
                 let body = if by_number {
                     json!({ "to_account_number": to.account_number, "amount": amount })
                 } else {
@@ -129,40 +123,25 @@ impl<'a> Errands<'a> {
                 ("/api/transfer/transfer", body)
             }
         };
-        Some(customer.post(path).key(&order.key).json(&body))
+        Ok(customer.post(path).key(&order.key).json(&body))
     }
 
     /// A customer, at the gateway whose turn it is.
-    fn customer(&self, number: usize) -> Option<Customer> {
+    fn customer(&self, number: usize) -> Result<Customer> {
         let turn = self.next_gateway.fetch_add(1, Ordering::Relaxed);
-        let gateway = self.gateways.get(turn % self.gateways.len())?;
-        Some(self.customers.get(number)?.at(gateway))
+        let gateway = self.gateways.get(turn % self.gateways.len());
+        let customer = self.customers.get(number).context("no such customer")?;
+        Ok(customer.at(gateway.context("the bank has no gateway")?))
     }
+}
 
-    /// Asks until there is a last word: neither a lost connection nor an answer that asks for
-    /// patience is one.
-    async fn verdict(&self, ask: impl Fn() -> Option<Ask>) -> Result<Verdict> {
-        let end = Instant::now() + VERDICT_WITHIN;
-        let mut pause = PAUSE;
-        loop {
-            let answer = ask().context("no such customer")?.send().await;
-            let unknown = match answer {
-                Ok(answer) if matches!(answer.status, 429 | 503 | 504) => {
-                    format!("{}: {}", answer.status, answer.detail())
-                }
-                Ok(answer) => {
-                    return Ok(Verdict {
-                        status: answer.status,
-                        body: answer.body,
-                    });
-                }
-                Err(error) => format!("{error:#}"),
-            };
-            ensure!(Instant::now() < end, "no verdict; at last: {unknown}");
-            sleep(pause).await;
-            pause = PAUSE_MAX.min(pause * 2);
-        }
-    }
+/// The last word on a request.
+async fn last_word(request: impl Fn() -> Result<Request>) -> Result<Verdict> {
+    let answer = until_final(VERDICT_WITHIN, request).await?;
+    Ok(Verdict {
+        status: answer.status,
+        body: answer.body,
+    })
 }
 
 impl Verdict {

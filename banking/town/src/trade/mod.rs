@@ -32,7 +32,7 @@ pub async fn customers(bank: &Bank, count: usize) -> Result<Vec<Customer>> {
     stream::iter(0..count)
         .map(|number| async move {
             let name = format!("t{number}");
-            Customer::new(bank.visitor(), &name)
+            crate::customer(bank.client(), &name)
                 .await
                 .context("can't register a customer")
         })
@@ -63,7 +63,7 @@ async fn carry_out(
     planned: &[Errand],
     at_a_time: usize,
 ) -> Result<Vec<Deal>> {
-    let errands = Errands::new(bank.visitors(), customers);
+    let errands = Errands::new(bank.clients(), customers);
     let deals: Vec<Option<Deal>> = stream::iter(planned)
         .map(|errand| errands.run(errand))
         .buffer_unordered(at_a_time)

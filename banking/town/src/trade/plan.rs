@@ -1,4 +1,4 @@
-//! What is going to be asked for, drawn from a seed.
+//! A plan of errands, drawn from a seed.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::{Value, json};
@@ -19,12 +19,12 @@ pub struct Plan {
     dice: StdRng,
 }
 
-/// What one customer goes to the bank for.
+/// An errand of one customer.
 #[derive(Debug, Clone)]
 pub enum Errand {
     /// To move money.
     Order(Order),
-    /// What the bank must refuse.
+    /// A request that the bank must refuse.
     Nonsense(Nonsense),
 }
 
@@ -33,21 +33,21 @@ pub enum Errand {
 pub struct Order {
     /// The customer whose order it is.
     pub by: usize,
-    /// What is to be done.
+    /// The way the money moves.
     pub act: Act,
-    /// How much, in minor units; no other order's.
+    /// The amount in minor units; no other order's.
     pub amount: i64,
     /// The customer's name for it.
     pub key: String,
     /// Requests for it that are sent at once.
     pub at_once: usize,
-    /// Whether it is asked for once more when it has its verdict.
+    /// `true` if it is asked for once more when it has its verdict.
     pub again: bool,
-    /// Whether its key is then used for another amount.
+    /// `true` if its key is then used for another amount.
     pub otherwise: bool,
 }
 
-/// How money moves.
+/// A way for money to move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// In from outside.
@@ -58,7 +58,7 @@ pub enum Act {
     Transfer {
         /// To whom.
         to: usize,
-        /// Whether by number.
+        /// `true` if by number.
         by_number: bool,
     },
 }
@@ -66,11 +66,11 @@ pub enum Act {
 /// A request that is refused and moves nothing.
 #[derive(Debug, Clone)]
 pub struct Nonsense {
-    /// Who sends it.
+    /// The customer who sends it.
     pub by: usize,
-    /// Where to.
+    /// The route.
     pub path: &'static str,
-    /// What it says.
+    /// The body.
     pub body: Value,
     /// The status that it must get.
     pub status: u16,

@@ -16,6 +16,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tokio::sync::watch;
+use town::wait::soon;
 use uuid::Uuid;
 
 /// What happens to those who ask.
@@ -132,7 +133,7 @@ impl ScriptedAccounts {
 async fn reached(count: &watch::Sender<usize>, times: usize) {
     let mut count = count.subscribe();
     let reached = count.wait_for(|count| *count >= times);
-    crate::bank::soon(reached).await.unwrap();
+    soon("it was asked so often", reached).await.unwrap();
 }
 
 /// Waits while the script says so.

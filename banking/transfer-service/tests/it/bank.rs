@@ -2,7 +2,6 @@
 
 use crate::{accounts::ScriptedAccounts, broker::ScriptedBroker};
 use chassis::{Database, Platform, Running, settings::PlatformSettings};
-use clap::Parser;
 use contracts::{
     Amount, IdempotencyKey, PageRequest, Party, TransactionCompleted,
     account::{AccountsServer, Recipient},
@@ -12,32 +11,14 @@ use contracts::{
 };
 use replybus::{Bus, Call, CallError, reply::memory::MemoryReplies, server::Serving};
 use replybus_tests::proxy::Proxy;
-use sqlx::{Connection, PgConnection};
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, panic::resume_unwind, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Runtime};
-use url::Url;
-use uuid::Uuid;
+use town::{
+    database::{self, on_postgres},
+    wait::eventually,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// Waits for what must happen, but not for ever.
-pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
-    let waited = tokio::time::timeout(Duration::from_secs(240), what).await;
-    waited.unwrap_or_else(|_| panic!("it did not happen"))
-}
-
-/// Asks until the answer is there.
-pub(crate) async fn until<T, F: Future<Output = Option<T>>>(mut ask: impl FnMut() -> F) -> T {
-    soon(async {
-        loop {
-            if let Some(answer) = ask().await {
-                return answer;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-}
 
 pub(crate) struct Bank {
     pub(crate) platform: Platform,
@@ -45,78 +26,48 @@ pub(crate) struct Bank {
     pub(crate) accounts: ScriptedAccounts,
 }
 
-#[derive(Parser)]
-struct Program {
-    #[command(flatten)]
-    platform: PlatformSettings,
-}
-
+/// Runs a scenario on SQLite.
 pub(crate) async fn on_sqlite<F>(scenario: impl FnOnce(Arc<Bank>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let directory = std::env::temp_dir().join(format!("bank-{}", Uuid::new_v4()));
-    let bank = Bank::open(&format!("sqlite:{}", directory.display())).await;
-    let ended = tokio::spawn(scenario(bank)).await;
-    std::fs::remove_dir_all(directory).unwrap();
-    ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+    database::on_sqlite(async |url| run(url, scenario).await).await;
 }
 
-pub(crate) async fn on_postgres<F>(scenario: impl FnOnce(Arc<Bank>) -> F)
+/// Runs a scenario on PostgreSQL, if it is there.
+pub(crate) async fn in_postgres<F>(scenario: impl FnOnce(Arc<Bank>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    on_postgres_at(|url| url, scenario).await;
+    on_postgres(async |url| run(url, scenario).await).await;
 }
 
-/// On PostgreSQL behind a proxy.
+/// Runs a scenario on PostgreSQL behind a proxy, if it is there.
 pub(crate) async fn behind_a_proxy<F>(scenario: impl FnOnce(Arc<Bank>, Proxy) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let Some(server) = replybus_tests::live::postgres().await else {
-        return;
-    };
-    let (proxy, mut through) = Proxy::before(&server, 5432).await.unwrap();
-    let through = |url: Url| {
-        through.set_path(url.path());
-        through
-    };
-    on_postgres_at(through, |bank| scenario(bank, proxy)).await;
+    on_postgres(async |url| {
+        let (proxy, through) = Proxy::before(url, 5432).await.unwrap();
+        run(through.as_str(), |bank| scenario(bank, proxy)).await;
+    })
+    .await;
 }
 
-async fn on_postgres_at<F>(at: impl FnOnce(Url) -> Url, scenario: impl FnOnce(Arc<Bank>) -> F)
+/// In a task of its own, as a process is.
+async fn run<F>(url: &str, scenario: impl FnOnce(Arc<Bank>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let Some(server) = replybus_tests::live::postgres().await else {
-        return;
-    };
-    let name = format!("test_{}", Uuid::new_v4().simple());
-    let mut admin = PgConnection::connect(&server).await.unwrap();
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::query(create).execute(&mut admin).await.unwrap();
-    let mut url = Url::parse(&server).unwrap();
-    url.set_path(&name);
-    let bank = Bank::open(at(url).as_str()).await;
+    let bank = Bank::open(url).await;
     let ended = tokio::spawn(scenario(bank)).await;
-    let drop = sqlx::AssertSqlSafe(format!("DROP DATABASE {name} WITH (FORCE)"));
-    sqlx::query(drop).execute(&mut admin).await.unwrap();
-    ended.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+    ended.unwrap_or_else(|failed| resume_unwind(failed.into_panic()));
 }
 
 impl Bank {
     async fn open(database: &str) -> Arc<Self> {
-        let settings = [
-            "test",
-            "--database-url",
-            database,
-            "--database-connections",
-            "4",
-        ];
-        let mut settings = Program::parse_from(settings).platform;
-        // Not what the environment of the tests may say: the bus is within the process.
-        (settings.amqp_url, settings.redis_url) = (None, None);
+        let mut settings = PlatformSettings::with_database(database);
+        settings.database_connections = 4;
         let mut platform = Platform::connect("test", settings).await.unwrap();
         let broker = ScriptedBroker::new();
         let bus = Bus::connect(Arc::clone(&broker), MemoryReplies::new()).await;
@@ -206,7 +157,7 @@ impl Bank {
     /// Waits until the broker has all events and the service knows.
     pub(crate) async fn outbox_is_empty(&self) {
         let database = self.database().await;
-        until(async || {
+        eventually("the broker has all events", async || {
             let left = sqlx::query_as("SELECT COUNT(*) FROM outbox").fetch_one(database.pool());
             let (left,): (i64,) = left.await.unwrap();
             (left == 0).then_some(())
@@ -286,7 +237,7 @@ impl Customer {
 
     /// Asks again for as long as it takes, a little each time.
     pub(crate) async fn pay_in_the_end(&self, to: &str, amount: i64, key: &str) -> Answer {
-        until(async || {
+        eventually("the transfer has its verdict", async || {
             let call = self.order(order(named(to), amount, key));
             match call.timeout(Duration::from_secs(4)).await {
                 Ok(receipt) => Some(Ok(receipt)),
@@ -306,7 +257,7 @@ impl Customer {
 
     /// Waits until none of this customer's transfers is pending.
     pub(crate) async fn is_settled(&self) -> Vec<Transaction> {
-        until(async || {
+        eventually("no transfer is pending", async || {
             let all = self.transactions().await;
             let pending = |transfer: &Transaction| transfer.status == TransferStatus::Pending;
             (!all.iter().any(pending)).then_some(all)

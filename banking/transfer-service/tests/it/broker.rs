@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
+use town::wait::soon;
 
 /// What happens to events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +62,13 @@ impl ScriptedBroker {
     pub(crate) async fn takes(&self, events: usize) {
         let mut taken = self.taken.subscribe();
         let taken = taken.wait_for(|taken| taken.len() >= events);
-        crate::bank::soon(taken).await.unwrap();
+        soon("it was handed so many", taken).await.unwrap();
     }
 
     pub(crate) async fn refuses(&self, times: usize) {
         let mut refused = self.refused.subscribe();
         let refused = refused.wait_for(|refused| *refused >= times);
-        crate::bank::soon(refused).await.unwrap();
+        soon("it refused so many", refused).await.unwrap();
     }
 }
 

@@ -2,13 +2,14 @@
 
 use crate::{
     accounts::Script,
-    bank::{Answer, Bank, Customer, named, order, soon},
+    bank::{Answer, Bank, Customer, named, order},
     broker::Events,
     on_both_databases,
 };
 use contracts::transfer::TransferStatus;
 use std::{collections::HashSet, future::IntoFuture, sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
+use town::wait::{eventually, soon};
 
 on_both_databases! {
     killed_before_it_is_recorded_a_transfer_never_was,
@@ -55,7 +56,7 @@ async fn killed_before_it_is_recorded_a_transfer_never_was(bank: Arc<Bank>) {
     bank.accounts.asked_for_parties(1).await;
     process.crash().await;
     bank.accounts.on_parties(Script::Answer);
-    soon(call).await.unwrap();
+    soon("an answer", call).await.unwrap();
     assert_eq!(bank.count("transfers").await, 0);
     assert!(bank.accounts.posted().is_empty());
     let _again = bank.start().await;
@@ -78,7 +79,7 @@ async fn killed_while_it_waits_for_the_verdict_it_is_posted_once(bank: Arc<Bank>
     bank.accounts.asked_to_post(2).await;
     bank.accounts.on_postings(Script::Answer);
     is_posted_once(&bank, &ada, &bob).await;
-    soon(call).await.unwrap();
+    soon("an answer", call).await.unwrap();
 }
 
 async fn killed_when_it_is_posted_and_not_recorded_it_is_completed(bank: Arc<Bank>) {
@@ -87,13 +88,16 @@ async fn killed_when_it_is_posted_and_not_recorded_it_is_completed(bank: Arc<Ban
     let (ada, bob) = customers(&bank).await;
     bank.accounts.on_postings(Script::WaitAfterwards);
     let call = begin(&ada);
-    crate::bank::until(async || (bank.accounts.posted().len() == 1).then_some(())).await;
+    eventually("it is posted", async || {
+        (bank.accounts.posted().len() == 1).then_some(())
+    })
+    .await;
     process.crash().await;
     bank.accounts.on_postings(Script::Answer);
     let _again = bank.start().await;
     // Nobody helps: the lease of the dead lapses by itself.
     is_posted_once(&bank, &ada, &bob).await;
-    soon(call).await.unwrap();
+    soon("an answer", call).await.unwrap();
 }
 
 async fn killed_before_the_event_is_out_it_is_emitted(bank: Arc<Bank>) {
@@ -163,7 +167,7 @@ async fn killed_at_random_moments_it_loses_and_doubles_nothing(bank: Arc<Bank>) 
     let mut made = 0;
     for call in calls {
         // No answer but a final one ends a call.
-        made += usize::from(soon(call).await.unwrap().is_ok());
+        made += usize::from(soon("an answer", call).await.unwrap().is_ok());
     }
     bank.outbox_is_empty().await;
     assert_eq!(bank.accounts.sum(), sum);

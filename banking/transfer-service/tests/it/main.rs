@@ -33,7 +33,7 @@ macro_rules! on_both_databases {
         mod postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $scenario() {
-                crate::bank::on_postgres(super::$scenario).await;
+                crate::bank::in_postgres(super::$scenario).await;
             })+
         }
     };

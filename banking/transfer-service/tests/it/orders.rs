@@ -13,6 +13,7 @@ use contracts::{
 use futures_util::future::join_all;
 use replybus::CallError;
 use std::{collections::HashSet, sync::Arc};
+use town::wait::soon;
 
 on_both_databases! {
     money_goes_to_the_recipient_and_everybody_is_told_once,
@@ -46,7 +47,7 @@ async fn money_goes_to_the_recipient_and_everybody_is_told_once(bank: Arc<Bank>)
     assert_eq!(bank.accounts.balance(&ada.party.account_number), 300);
     assert_eq!(bank.accounts.balance(&bob.party.account_number), 200);
 
-    let event = crate::bank::soon(events.recv()).await.unwrap();
+    let event = soon("an event", events.recv()).await.unwrap();
     assert_eq!((&event.from, &event.to), (&ada.party, &bob.party));
     assert_eq!(event.amount.minor_units(), 200);
     bank.outbox_is_empty().await;

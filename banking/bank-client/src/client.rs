@@ -1,60 +1,62 @@
-//! Someone at the bank's HTTP gateway.
+//! One gateway of the bank, asked over HTTP.
 
 use anyhow::{Context as _, Result, ensure};
-use reqwest::{Client, Method, RequestBuilder, Url, header::HeaderMap};
+use reqwest::{Method, RequestBuilder, Url, header::HeaderMap};
 use serde_json::Value;
 use std::time::Duration;
 
 /// The bank promises to answer sooner: the longest budget of its calls is 10 s.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Asks a bank over HTTP. Clones share connections.
+/// A client of one gateway. Clones share connections.
 #[derive(Debug, Clone)]
-pub struct Visitor {
-    http: Client,
+pub struct Client {
+    http: reqwest::Client,
     url: Url,
 }
 
-impl Visitor {
-    /// A visitor to the gateway at `url`.
+impl Client {
+    /// A client of the gateway at `url`.
     ///
     /// # Errors
     /// The system gives no HTTP client.
     pub fn new(url: Url) -> Result<Self> {
-        let http = Client::builder().timeout(ANSWERED_WITHIN).build()?;
+        let http = reqwest::Client::builder()
+            .timeout(ANSWERED_WITHIN)
+            .build()?;
         Ok(Self { http, url })
     }
 
-    /// Where the gateway is.
+    /// The address of the gateway.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Asks for something.
-    pub fn get(&self, path: &str) -> Ask {
-        self.ask(Method::GET, path)
+    /// A request to read something.
+    pub fn get(&self, path: &str) -> Request {
+        self.request(Method::GET, path)
     }
 
-    /// Asks for something to be done.
-    pub fn post(&self, path: &str) -> Ask {
-        self.ask(Method::POST, path)
+    /// A request to do something.
+    pub fn post(&self, path: &str) -> Request {
+        self.request(Method::POST, path)
     }
 
-    /// Asks by any method.
-    pub fn ask(&self, method: Method, path: &str) -> Ask {
+    /// A request by any method.
+    pub fn request(&self, method: Method, path: &str) -> Request {
         // The path begins with a slash, and the address ends with one.
         let url = format!("{}{path}", self.url.as_str().trim_end_matches('/'));
-        Ask(self.http.request(method, url))
+        Request(self.http.request(method, url))
     }
 }
 
 /// A request in the making.
 #[derive(Debug)]
 #[must_use = "it is not sent yet"]
-pub struct Ask(RequestBuilder);
+pub struct Request(RequestBuilder);
 
-impl Ask {
+impl Request {
     /// With a header.
     pub fn header(self, name: &str, value: &str) -> Self {
         Self(self.0.header(name, value))
@@ -108,18 +110,11 @@ impl Ask {
     /// # Cancel safety
     /// As [`send`](Self::send).
     pub async fn ok(self) -> Result<Value> {
-        let answer = self.send().await?;
-        ensure!(
-            answer.status == 200,
-            "the bank answered {}: {}",
-            answer.status,
-            answer.detail()
-        );
-        Ok(answer.body)
+        self.send().await?.ok()
     }
 }
 
-/// What the gateway answered.
+/// An answer of the gateway.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// Its status.
@@ -133,7 +128,28 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// What an error says; nothing if it is none.
+    /// The body of a success.
+    ///
+    /// # Errors
+    /// The status is another than 200.
+    pub fn ok(self) -> Result<Value> {
+        ensure!(
+            self.status == 200,
+            "the bank answered {}: {}",
+            self.status,
+            self.detail()
+        );
+        Ok(self.body)
+    }
+
+    /// `true` if nothing is known of what was asked for, and to ask again later may tell (429, 503,
+    /// 504).
+    #[must_use]
+    pub fn asks_for_patience(&self) -> bool {
+        matches!(self.status, 429 | 503 | 504)
+    }
+
+    /// The sentence of an error; empty if it is none.
     #[must_use]
     pub fn detail(&self) -> &str {
         self.body
@@ -142,7 +158,7 @@ impl Answer {
             .unwrap_or_default()
     }
 
-    /// A header; nothing if there is none or it is no text.
+    /// A header; empty if there is none or it is no text.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
