@@ -1,0 +1,159 @@
+//! Messages in the queue of a service: whatever one holds, it is settled, and the next call is
+//! answered.
+
+#![no_main]
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use replybus::{
+    Bus, Never,
+    message::{Message, Properties},
+    queue_handler,
+    reply::memory::MemoryReplies,
+    transport::{Outgoing, Transport as _, memory::MemoryBroker},
+};
+use std::time::Duration;
+use tokio::runtime::Builder;
+
+#[queue_handler("fuzz.requests")]
+trait Echo {
+    #[query]
+    async fn say(&self, text: String, times: Option<u8>) -> Result<String, Never>;
+
+    async fn add(&self, amounts: Vec<i32>) -> Result<i64, Never>;
+}
+
+struct Here;
+
+impl Echo for Here {
+    async fn say(&self, text: String, times: Option<u8>) -> Result<String, Never> {
+        Ok(text.repeat(times.unwrap_or(1).into()))
+    }
+
+    async fn add(&self, amounts: Vec<i32>) -> Result<i64, Never> {
+        Ok(amounts.into_iter().map(i64::from).sum())
+    }
+}
+
+/// A message from anybody.
+#[derive(Debug, Arbitrary)]
+struct Foreign {
+    method: Method,
+    content_type: Option<Encoding>,
+    message_id: Option<String>,
+    correlation_id: Option<String>,
+    reply_to: Option<String>,
+    expiration_ms: Option<u16>,
+    timestamp: Option<u64>,
+    app_id: Option<String>,
+    persistent: bool,
+    headers: Vec<(Header, String)>,
+    body: Vec<u8>,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Method {
+    Say,
+    Add,
+    Other(Option<String>),
+}
+
+#[derive(Debug, Arbitrary)]
+enum Encoding {
+    MessagePack,
+    Json,
+    Other(String),
+}
+
+#[derive(Debug, Arbitrary)]
+enum Header {
+    Deadline,
+    Key,
+    Trace,
+    Other(String),
+}
+
+impl Foreign {
+    fn into_message(self) -> Message {
+        let kind = match self.method {
+            Method::Say => Some("say".to_owned()),
+            Method::Add => Some("add".to_owned()),
+            Method::Other(name) => name,
+        };
+        let content_type = self.content_type.map(|encoding| match encoding {
+            Encoding::MessagePack => "application/msgpack".to_owned(),
+            Encoding::Json => "application/json".to_owned(),
+            Encoding::Other(name) => name,
+        });
+        let name_of = |header| match header {
+            Header::Deadline => "deadline".to_owned(),
+            Header::Key => "idempotency-key".to_owned(),
+            Header::Trace => "traceparent".to_owned(),
+            Header::Other(name) => name,
+        };
+        let headers = self.headers.into_iter();
+        Message {
+            routing_key: "fuzz.requests".to_owned(),
+            properties: Properties {
+                message_id: self.message_id,
+                correlation_id: self.correlation_id,
+                reply_to: self.reply_to,
+                kind,
+                content_type,
+                expiration: self
+                    .expiration_ms
+                    .map(|ms| Duration::from_millis(ms.into())),
+                timestamp: self.timestamp,
+                app_id: self.app_id,
+                persistent: self.persistent,
+                headers: headers
+                    .map(|(name, value)| (name_of(name), value))
+                    .collect(),
+            },
+            body: self.body.into(),
+            ..Message::default()
+        }
+    }
+}
+
+async fn deliver(messages: Vec<Foreign>) {
+    let broker = MemoryBroker::new();
+    let bus = Bus::connect(broker.clone(), MemoryReplies::new());
+    let bus = bus.await.expect("it is in this process");
+    let serving = bus
+        .serve(EchoServer::new(Here))
+        .await
+        .expect("it is the only service");
+    let stranger = broker.connect();
+    for message in messages {
+        let mut receipt = stranger.publish(Outgoing::new(message.into_message()));
+        let _ = receipt.verdict().await;
+    }
+    let echo = EchoClient::new(&bus);
+    let said = echo.say("still here".to_owned(), Some(1)).await;
+    assert_eq!(said.expect("a neighbour is answered"), "still here");
+    assert_eq!(
+        echo.add(vec![1, 2]).await.expect("a neighbour is answered"),
+        3
+    );
+    serving
+        .shutdown()
+        .await
+        .expect("all deliveries are settled");
+    let left = bus.inspect("fuzz.requests").await.expect("it was declared");
+    assert_eq!(
+        left.expect("it was declared").waiting,
+        0,
+        "a message was given back"
+    );
+}
+
+fuzz_target!(|messages: Vec<Foreign>| {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime
+        .expect("it needs no resources")
+        .block_on(deliver(messages));
+});

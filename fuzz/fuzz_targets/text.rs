@@ -1,0 +1,24 @@
+//! Texts that travel in properties and headers: what is taken, reads the same when it is written.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use replybus::{CallId, Metadata, context::TraceContext};
+
+fuzz_target!(|texts: (&str, &str)| {
+    let (first, second) = texts;
+    if let Ok(id) = first.parse::<CallId>() {
+        assert_eq!(id.to_string().parse(), Ok(id));
+    }
+    if let Some(trace) = TraceContext::parse(first, Some(second)) {
+        let again = TraceContext::parse(&trace.to_string(), trace.state());
+        assert_eq!(again, Some(trace));
+    }
+    let mut metadata = Metadata::new();
+    if metadata.insert(first, second).is_ok() {
+        assert_eq!(metadata.get(first), Some(second));
+        assert_eq!(metadata.len(), 1);
+    } else {
+        assert!(metadata.is_empty());
+    }
+});
