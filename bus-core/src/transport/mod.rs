@@ -53,6 +53,54 @@ impl<T: Transport> TransportBackend for Arc<T> {
 }
 
 /// Carries requests and events.
+///
+/// A transport of your own implements it, with the crate `async-trait`, and is handed to
+/// [`Bus::connect`](crate::Bus::connect) in an [`Arc`]. One that counts what passes it:
+///
+/// ```
+/// use async_trait::async_trait;
+/// use replybus::{Bus, SetupError, reply::memory::MemoryReplies, transport::{*, memory::*}};
+/// use std::{sync::{Arc, atomic::{AtomicU32, Ordering}}, time::Duration};
+///
+/// #[derive(Debug)]
+/// struct Counted {
+///     inner: MemoryTransport,
+///     published: AtomicU32,
+/// }
+///
+/// #[async_trait]
+/// impl Transport for Counted {
+///     fn publish(&self, outgoing: Outgoing) -> Receipt {
+///         self.published.fetch_add(1, Ordering::Relaxed);
+///         self.inner.publish(outgoing)
+///     }
+/// #   async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
+/// #       self.inner.consume(source).await
+/// #   }
+/// #   async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
+/// #       self.inner.declare(queue).await
+/// #   }
+/// #   async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
+/// #       self.inner.inspect(queue).await
+/// #   }
+/// #   fn health(&self) -> TransportHealth { self.inner.health() }
+/// #   async fn close(&self, within: Duration) { self.inner.close(within).await }
+///     // The others likewise.
+/// }
+///
+/// # #[derive(replybus::Event, serde::Serialize, serde::Deserialize)]
+/// # #[event("till.opened")]
+/// # struct TillOpened {}
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let inner = MemoryBroker::new().connect();
+/// let counted = Arc::new(Counted { inner, published: AtomicU32::new(0) });
+/// let bus = Bus::connect(Arc::clone(&counted), MemoryReplies::new()).await?;
+/// bus.emit(&TillOpened {}).await?;
+/// assert_eq!(counted.published.load(Ordering::Relaxed), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Hands a message to the publisher and returns at once; the receipt tells what became of it.

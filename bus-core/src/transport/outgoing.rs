@@ -108,9 +108,21 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// A receipt and the slip that fills it.
+    /// A receipt, after the slip that fills it.
+    ///
+    /// ```
+    /// use replybus::transport::{Receipt, Verdict};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let (slip, mut receipt) = Receipt::pair();
+    /// assert!(slip.begin_write(), "it was not withdrawn");
+    /// slip.fill(Verdict::Confirmed); // The broker said so.
+    /// assert_eq!(receipt.verdict().await, Verdict::Confirmed);
+    /// # }
+    /// ```
     #[must_use]
-    pub fn new() -> (Slip, Self) {
+    pub fn pair() -> (Slip, Self) {
         let state = Arc::new(AtomicU8::new(QUEUED));
         let (sender, verdict) = oneshot::channel();
         (
@@ -190,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn withdrawn_before_the_write_is_never_written() {
-        let (slip, receipt) = Receipt::new();
+        let (slip, receipt) = Receipt::pair();
         assert_eq!(receipt.withdraw(), Withdrawn::Surely);
         assert!(!slip.begin_write());
         assert!(!receipt.written());
@@ -198,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_the_write_it_is_too_late() {
-        let (slip, mut receipt) = Receipt::new();
+        let (slip, mut receipt) = Receipt::pair();
         assert!(slip.begin_write());
         assert_eq!(receipt.withdraw(), Withdrawn::TooLate);
         drop(slip);
@@ -207,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_publisher_that_goes_away_leaves_an_honest_verdict() {
-        let (slip, mut receipt) = Receipt::new();
+        let (slip, mut receipt) = Receipt::pair();
         drop(slip);
         assert_eq!(receipt.verdict().await, Verdict::NotWritten);
     }

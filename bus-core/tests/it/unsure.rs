@@ -51,7 +51,7 @@ impl Transport for Unsure {
         if outgoing.message.properties.correlation_id.is_none() {
             return self.inner.publish(outgoing);
         }
-        let (slip, receipt) = Receipt::new();
+        let (slip, receipt) = Receipt::pair();
         assert!(slip.begin_write());
         drop(self.inner.publish(outgoing));
         self.asked.lock().unwrap().push_back(slip);

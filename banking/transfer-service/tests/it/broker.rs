@@ -82,13 +82,13 @@ impl Transport for ScriptedBroker {
         let id = outgoing.message.properties.message_id.clone();
         if events == Events::Refused {
             self.refused.send_modify(|refused| *refused += 1);
-            let (slip, receipt) = Receipt::new();
+            let (slip, receipt) = Receipt::pair();
             slip.fill(Verdict::Refused);
             return receipt;
         }
         let mut receipt = self.inner.publish(outgoing);
         if events == Events::NeverConfirmed {
-            let (slip, silent) = Receipt::new();
+            let (slip, silent) = Receipt::pair();
             assert!(slip.begin_write());
             self.silent.lock().unwrap().push(slip);
             receipt = silent;

@@ -66,7 +66,7 @@ impl MemoryTransport {
 #[async_trait]
 impl Transport for MemoryTransport {
     fn publish(&self, outgoing: Outgoing) -> Receipt {
-        let (slip, receipt) = Receipt::new();
+        let (slip, receipt) = Receipt::pair();
         let verdict = self.accept(outgoing, &slip);
         slip.fill(verdict);
         receipt

@@ -86,7 +86,7 @@ impl Publisher {
     }
 
     pub(super) fn publish(&self, outgoing: Outgoing) -> Receipt {
-        let (slip, receipt) = Receipt::new();
+        let (slip, receipt) = Receipt::pair();
         if self.link.is_blocked() {
             slip.fill(Verdict::Busy);
             return receipt;

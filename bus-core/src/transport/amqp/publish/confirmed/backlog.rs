@@ -107,7 +107,7 @@ mod tests {
         message.body = body.into();
         Job {
             outgoing: Outgoing::new(message),
-            slip: Receipt::new().0,
+            slip: Receipt::pair().0,
             permit: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
         }
     }
