@@ -125,7 +125,7 @@ pub use tokio::time::Instant;
 /// |---|---|---|
 /// | `concurrency = 32` | handlers that run at once in one process | [`limits::CONCURRENCY`] |
 /// | `prefetch = 64` | deliveries one process holds | [`limits::PREFETCH`] |
-/// | `timeout = "2s"` | budget of a call that names none | [`limits::CALL_TIMEOUT`] |
+/// | `timeout = "2s"` | time given to a call that names none | [`limits::CALL_TIMEOUT`] |
 /// | `queue_type = "quorum"` | `classic` or `quorum` | `classic` |
 /// | `queue_length_max = 10000` | messages the queue holds before calls are refused | none |
 /// | `crate = ::path` | where replybus is, if not at `::replybus` | |

@@ -6,7 +6,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Millis(pub(crate) u64);
 
-/// The longest budget of a call, in milliseconds; `replybus::limits` says why.
+/// The most time that a call may be given, in milliseconds; `replybus::limits` says why.
 const MAX: u64 = 20 * 60 * 1000;
 
 impl FromStr for Millis {

@@ -71,6 +71,7 @@ pub enum CodecError {
     Decode(String),
     /// The bytes are more than allowed.
     #[error("the body has {bytes} bytes, {max} are allowed")]
+    #[non_exhaustive]
     TooLarge {
         /// The bytes there are.
         bytes: usize,

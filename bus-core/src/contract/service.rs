@@ -71,7 +71,7 @@ impl ServiceContract {
             .find(|(_, method)| method.name == name)
     }
 
-    /// The budget of a call to `method` that names no timeout of its own.
+    /// The time given to a call of `method` that names no timeout of its own.
     #[must_use]
     pub fn timeout(&self, method: &MethodContract) -> Duration {
         method
@@ -89,7 +89,7 @@ pub struct MethodContract {
     pub name: &'static str,
     /// A question or a change.
     pub kind: MethodKind,
-    /// The budget of one call, if the method names one.
+    /// The time given to one call, if the method names one.
     pub timeout: Option<Duration>,
 }
 
@@ -104,7 +104,7 @@ impl MethodContract {
         }
     }
 
-    /// Sets the budget of a call that names none.
+    /// Sets the time given to a call that names none.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -131,7 +131,7 @@ pub struct ServeDefaults {
     pub concurrency: Option<u16>,
     /// Deliveries the broker hands over before the first is settled.
     pub prefetch: Option<u16>,
-    /// The budget of a call whose method names none.
+    /// The time given to a call whose method names none.
     pub timeout: Option<Duration>,
     /// The kind of queue to declare.
     pub queue_type: QueueType,
@@ -166,7 +166,7 @@ impl ServeDefaults {
         self
     }
 
-    /// Sets the budget of a call whose method names none.
+    /// Sets the time given to a call whose method names none.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);

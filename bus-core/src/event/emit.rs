@@ -64,6 +64,7 @@ pub struct Emit {
 pub enum EmitError {
     /// It can't be encoded, or is too large.
     #[error("event {event} can't be encoded")]
+    #[non_exhaustive]
     Codec {
         /// Its routing key.
         event: &'static str,
@@ -73,6 +74,7 @@ pub enum EmitError {
     },
     /// The exchange does not exist, and this user may not declare it.
     #[error("event {event} has no exchange {exchange:?} to go to")]
+    #[non_exhaustive]
     NoExchange {
         /// Its routing key.
         event: &'static str,
@@ -81,24 +83,27 @@ pub enum EmitError {
     },
     /// It was to reach a group, and no group subscribes to it.
     #[error("event {event} has no subscriber")]
+    #[non_exhaustive]
     NoSubscriber {
         /// Its routing key.
         event: &'static str,
     },
     /// The broker refuses messages for now, or too many wait.
     #[error("event {event} was refused for load")]
+    #[non_exhaustive]
     Overloaded {
         /// Its routing key.
         event: &'static str,
     },
     /// The broker did not say in time that it has the event. It can have it all the same: emit it
     /// again under the same id.
-    #[error("event {event} was not confirmed within {budget:?}")]
+    #[error("event {event} was not confirmed within {timeout:?}")]
+    #[non_exhaustive]
     Unconfirmed {
         /// Its routing key.
         event: &'static str,
         /// The time that was given.
-        budget: Duration,
+        timeout: Duration,
     },
 }
 
@@ -174,8 +179,8 @@ impl Emit {
 
     async fn emit(self) -> Result<CallId, EmitError> {
         let event = self.routing_key;
-        let budget = self.timeout;
-        let deadline = Instant::now() + budget;
+        let timeout = self.timeout;
+        let deadline = Instant::now() + timeout;
         let body = self
             .body
             .map_err(|source| EmitError::Codec { event, source })?;
@@ -198,13 +203,13 @@ impl Emit {
                     Verdict::Refused | Verdict::Busy => {
                         return Err(EmitError::Overloaded { event });
                     }
-                    Verdict::NotWritten => return Err(EmitError::Unconfirmed { event, budget }),
+                    Verdict::NotWritten => return Err(EmitError::Unconfirmed { event, timeout }),
                 }
             }
         };
         timeout_at(deadline, emitting)
             .await
-            .unwrap_or(Err(EmitError::Unconfirmed { event, budget }))
+            .unwrap_or(Err(EmitError::Unconfirmed { event, timeout }))
     }
 }
 

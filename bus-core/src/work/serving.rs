@@ -20,6 +20,7 @@ pub struct Drained {
 pub enum ServingError {
     /// A layer failed for good, or the loop that takes deliveries did.
     #[error("{name} has stopped by itself")]
+    #[non_exhaustive]
     Stopped {
         /// The service or group.
         name: String,
@@ -29,6 +30,7 @@ pub enum ServingError {
     },
     /// The transport was closed, and not by its bus.
     #[error("{name} has no transport any more")]
+    #[non_exhaustive]
     Disconnected {
         /// The service or group.
         name: String,
