@@ -1,6 +1,6 @@
 use crate::dead_letters;
 use replybus::{
-    Bus, CallId, Event,
+    Bus, CallId, Context, Event,
     event::EmitError,
     limits,
     transport::{Outgoing, Verdict},
@@ -136,6 +136,29 @@ async fn a_handler_that_fails_runs_again() {
     bus.emit(&Completed { amount: 5 }).await.unwrap();
     assert_eq!(seen.recv().await, Some(Completed { amount: 5 }));
     assert_eq!(runs.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_whose_handler_panicked_can_be_handled_at_once() {
+    let bus = Bus::in_memory();
+    let runs = Arc::new(AtomicU32::new(0));
+    let (tell, mut seen) = mpsc::unbounded_channel();
+    let counted = Arc::clone(&runs);
+    let handler = move |_: Completed| {
+        let (run, tell) = (counted.fetch_add(1, Ordering::SeqCst) + 1, tell.clone());
+        async move {
+            assert!(run > 1, "on purpose");
+            tell.send(Context::current().attempt()).unwrap();
+        }
+    };
+    let subscription = bus.subscribe("audit", handler).concurrency(1);
+    let _subscription = subscription.retry_within(Duration::ZERO).await.unwrap();
+    let id = CallId::new();
+    for _ in 0..2 {
+        bus.emit(&Completed { amount: 5 }).id(id).await.unwrap();
+    }
+    // Nothing is left of the run that panicked.
+    assert_eq!(seen.recv().await, Some(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,6 +9,7 @@ mod bad_input;
 mod bank;
 mod commands;
 mod context;
+mod copies;
 mod dead_letters;
 mod deadlines;
 mod errors;

@@ -7,13 +7,12 @@ use replybus::{
 };
 use replybus_testkit::{
     proxy::{Mode, Proxy},
-    wait::eventually,
+    wait::{bounded, eventually},
 };
 use std::{net::TcpListener, sync::Arc, time::Duration};
-use tokio::time::timeout;
 
 async fn error_of(amqp: Amqp) -> SetupError {
-    let connected = timeout(BOUND, amqp.connect()).await.expect("an answer");
+    let connected = bounded(amqp.connect()).await;
     connected
         .map(|_: Arc<dyn Transport>| ())
         .expect_err("no connection")

@@ -11,10 +11,9 @@ use replybus::{
 use replybus_testkit::{
     live::{self, unique},
     proxy::Proxy,
-    wait::{AT_MOST, eventually},
+    wait::{AT_MOST, bounded, eventually},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
 use url::Url;
 
 /// Longer than anything here takes; what waits this long hangs.
@@ -143,7 +142,7 @@ pub(crate) fn number_of(delivery: &Delivery) -> u64 {
 }
 
 pub(crate) async fn verdict(mut receipt: Receipt) -> Verdict {
-    timeout(BOUND, receipt.verdict()).await.expect("a verdict")
+    bounded(receipt.verdict()).await
 }
 
 pub(crate) async fn publish(transport: &Arc<dyn Transport>, outgoing: Outgoing) -> Verdict {
@@ -151,8 +150,5 @@ pub(crate) async fn publish(transport: &Arc<dyn Transport>, outgoing: Outgoing) 
 }
 
 pub(crate) async fn next(deliveries: &mut Box<dyn Deliveries>) -> Delivery {
-    timeout(BOUND, deliveries.next())
-        .await
-        .expect("a delivery")
-        .expect("not stopped")
+    bounded(deliveries.next()).await.expect("not stopped")
 }
