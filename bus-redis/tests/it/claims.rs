@@ -1,6 +1,7 @@
 //! Of many workers that ask for one command, one runs it.
 
-use crate::opened::{claim, open, reply, to_inbox};
+use crate::opened::{claim, open, raw, reply, to_inbox};
+use deadpool_redis::redis::cmd as redis_command;
 use replybus::reply::{Claimed, ReplyTarget};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
@@ -44,6 +45,14 @@ pub(crate) async fn table(replies: &RedisReplies) {
         "a released attempt does not count"
     );
     assert!(!store.renew(&mine).await.unwrap());
+    store.release(&yours).await.unwrap();
+    assert_eq!(
+        store.claim(&unlike).await.unwrap(),
+        RUN(1),
+        "a claim that did nothing leaves nothing"
+    );
+    store.release(&unlike).await.unwrap();
+    assert_eq!(store.claim(&yours).await.unwrap(), RUN(1));
 
     let mut outcome = reply(ReplyTarget::None, "outcome");
     outcome.record = Some(yours.clone());
@@ -200,4 +209,73 @@ async fn a_record_outlives_its_lease_and_ends_with_its_retention() {
         store.claim(&claim).await.unwrap() == RUN(1)
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_claim_expires() {
+    let Some(url) = redis().await else { return };
+    let (store, _) = open(&RedisReplies::new(&url)).await;
+    let mut server = raw(&url).await;
+    let mut expires = async |key: &str| {
+        let mut keys = redis_command("KEYS");
+        let keys: Vec<String> = keys
+            .arg(format!("*{key}*"))
+            .query_async(&mut server)
+            .await
+            .unwrap();
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        let mut left = redis_command("PTTL");
+        let left: i64 = left.arg(&keys).query_async(&mut server).await.unwrap();
+        assert!(left > 0, "{key} stays for ever");
+    };
+    let claimed = unique("claimed");
+    store.claim(&claim(&claimed, "mine")).await.unwrap();
+    expires(&claimed).await;
+
+    let renewed = unique("renewed");
+    store.renew(&claim(&renewed, "mine")).await.unwrap();
+    expires(&renewed).await;
+
+    let done = unique("done");
+    let mut outcome = reply(ReplyTarget::None, "outcome");
+    outcome.record = Some(claim(&done, "mine"));
+    store.store(outcome).await.unwrap();
+    expires(&done).await;
+}
+
+#[tokio::test]
+async fn an_outcome_is_told_to_nobody_who_asked_for_something_else() {
+    let Some(url) = redis().await else { return };
+    let (store, heard) = open(&RedisReplies::new(url)).await;
+    let key = unique("reused");
+    let mut outcome = reply(ReplyTarget::None, "outcome");
+    outcome.record = Some(claim(&key, "heir"));
+    store.store(outcome).await.unwrap();
+
+    // The key was forgotten and used anew while this one ran.
+    let mut unlike = claim(&key, "zombie");
+    unlike.fingerprint = [8; 16];
+    let mut late = to_inbox(&store, "late");
+    late.record = Some(unlike);
+    store.store(late.clone()).await.unwrap();
+    let after = to_inbox(&store, "after");
+    store.store(after.clone()).await.unwrap();
+    assert_eq!(heard.reply(after.id).await, "after");
+    assert_eq!(heard.get(late.id), None);
+}
+
+#[tokio::test]
+async fn of_two_outcomes_that_go_to_one_call_the_first_arrives() {
+    let Some(url) = redis().await else { return };
+    let (store, _) = open(&RedisReplies::new(&url)).await;
+    let (gone, _) = open(&RedisReplies::new(url)).await;
+    for mut answer in [reply(ReplyTarget::Key, "first"), to_inbox(&gone, "first")] {
+        gone.close().await;
+        for frame in ["first", "second"] {
+            answer.frame = frame.into();
+            answer.record = Some(claim(&unique("twice"), "mine"));
+            store.store(answer.clone()).await.unwrap();
+        }
+        assert_eq!(store.fetch(answer.id).await.unwrap().unwrap(), "first");
+    }
 }
