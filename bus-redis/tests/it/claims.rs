@@ -89,6 +89,7 @@ async fn a_lapsed_claim_is_taken_over_and_counted() {
     })
     .await;
     assert!(!store.renew(&dead).await.unwrap());
+    assert!(store.renew(&heir).await.unwrap());
 
     store.release(&heir).await.unwrap();
     let third = claim(&key, "third");

@@ -93,8 +93,8 @@ async fn dead_letters_wait_for_the_end_of_an_alarm() {
     eventually("they run", || async { ledger.journal.begun() == 4 }).await;
     rig.rabbit.block_publishers().await.unwrap();
     ledger.gate.open();
-    // Long enough for their claims to lapse.
-    sleep(CLAIM_LEASE * 3).await;
+    // Long enough for their claims to lapse, were they not renewed.
+    sleep(CLAIM_LEASE * 3 / 2).await;
     assert!(!ledger.worker.health().is_up());
     rig.rabbit.unblock_publishers().await.unwrap();
     rig.queues("the letters are kept", |queue, messages| {

@@ -1,6 +1,6 @@
 //! Callers that call all the time, and what must be true of all their calls.
 
-use super::rig::AT_MOST;
+use super::rig::until;
 use replybus::{CallError, CallFailure, FailureKind, Never};
 use replybus_tests::ledger::{Journal, LedgerClient, unix_time};
 use std::{
@@ -13,7 +13,7 @@ use std::{
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -179,26 +179,13 @@ impl Load {
         }
         // One more than there are kinds: the first may have been on its way.
         let enough = u64::try_from(KINDS.len()).unwrap() + 1;
-        let flowing = async {
-            while self
-                .in_a_row
-                .iter()
-                .any(|row| row.load(Ordering::Relaxed) < enough)
-            {
-                sleep(PAUSE).await;
-            }
-        };
-        let rows = || {
-            self.in_a_row
-                .iter()
-                .map(|row| row.load(Ordering::Relaxed))
-                .collect::<Vec<_>>()
-        };
-        assert!(
-            timeout(AT_MOST, flowing).await.is_ok(),
-            "calls do not flow: {:?}",
-            rows()
-        );
+        until("calls flow", || async {
+            let rows = self.in_a_row.iter();
+            let rows: Vec<_> = rows.map(|row| row.load(Ordering::Relaxed)).collect();
+            let all = rows.iter().all(|row| *row >= enough);
+            all.then_some(()).ok_or(rows)
+        })
+        .await;
     }
 
     /// Stops the callers, waits for their last calls, and gives out what all were told.

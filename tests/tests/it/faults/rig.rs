@@ -8,15 +8,9 @@ use replybus_testkit::{
 };
 use replybus_tests::ledger::{Books, Gate, Journal, LedgerClient, LedgerServer};
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::OnceCell,
-    time::{sleep, timeout},
-};
+use tokio::sync::OnceCell;
 
-pub(crate) use replybus_testkit::wait::{AT_MOST, bounded, eventually};
-
-/// Between two looks at what is waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub(crate) use replybus_testkit::wait::{AT_MOST, bounded, eventually, until};
 
 /// A RabbitMQ and a Redis.
 pub(crate) struct Rig {
@@ -65,28 +59,20 @@ impl Rig {
 
     /// Waits until all queues and the messages in each are as they should be.
     pub(crate) async fn queues(&self, what: &str, right: impl Fn(&str, u64) -> bool) {
-        let mut last = String::new();
-        let waiting = timeout(AT_MOST, async {
-            loop {
-                let listed = self.rabbit.ctl(&["list_queues", "name", "messages"]).await;
-                match listed {
-                    Ok(queues) => {
-                        // The first line is a heading.
-                        let mut lines = queues.lines().skip(1).map(|line| {
-                            let (name, messages) = line.split_once('\t').unwrap();
-                            (name, messages.parse().unwrap())
-                        });
-                        if lines.all(|(name, messages)| right(name, messages)) {
-                            return;
-                        }
-                        last = queues;
-                    }
-                    Err(error) => last = error.to_string(),
-                }
-                sleep(LOOK_EVERY).await;
+        until(what, || async {
+            let listed = self.rabbit.ctl(&["list_queues", "name", "messages"]).await;
+            let queues = listed.map_err(|error| error.to_string())?;
+            // The first line is a heading.
+            let mut lines = queues.lines().skip(1).map(|line| {
+                let (name, messages) = line.split_once('\t').unwrap();
+                (name, messages.parse().unwrap())
+            });
+            if lines.all(|(name, messages)| right(name, messages)) {
+                return Ok(());
             }
-        });
-        assert!(waiting.await.is_ok(), "waited until {what}:\n{last}");
+            Err(queues)
+        })
+        .await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! A queue that is stuck answers nothing. What it shares with other queues goes on: its connections
 //! are kept, and what belongs to others is neither lost nor delivered twice.
 
-use super::rig::{AT_MOST, eventually};
+use super::rig::{AT_MOST, bounded, eventually};
 use replybus::{
     Amqp, SetupError,
     contract::QueueType,
@@ -17,10 +17,7 @@ use replybus_testkit::{
     servers::PrivateRabbit,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
-use tokio::{
-    sync::{OnceCell, mpsc},
-    time::timeout,
-};
+use tokio::sync::{OnceCell, mpsc};
 
 /// A broker of which single queues are stuck from time to time. Whatever asks for all queues would
 /// wait for those, so it is not the one that other tests share.
@@ -87,7 +84,7 @@ impl Stage {
     /// Publishes to a queue, and waits for the verdict.
     async fn publish(&self, to: &Source, body: &str) -> Verdict {
         let mut receipt = self.hand_over(to, body, None);
-        timeout(AT_MOST, receipt.verdict()).await.unwrap()
+        bounded(receipt.verdict()).await
     }
 
     fn hand_over(&self, to: &Source, body: &str, id: Option<&str>) -> Receipt {
@@ -119,8 +116,7 @@ impl Stage {
 }
 
 async fn next(deliveries: &mut Box<dyn Deliveries>) -> Delivery {
-    let next = timeout(AT_MOST, deliveries.next()).await;
-    next.unwrap().unwrap()
+    bounded(deliveries.next()).await.unwrap()
 }
 
 fn body(delivery: &Delivery) -> String {
@@ -305,8 +301,7 @@ async fn what_waits_behind_its_own_id_holds_up_nobody_else() {
     );
     stage.call("resume").await;
     for (receipt, expected) in receipts.iter_mut().zip(copies) {
-        let verdict = timeout(AT_MOST, receipt.verdict()).await;
-        assert_eq!(verdict.unwrap(), Verdict::Confirmed);
+        assert_eq!(bounded(receipt.verdict()).await, Verdict::Confirmed);
         let delivery = next(&mut stuck).await;
         assert_eq!(body(&delivery), expected);
         delivery.settler.settle(Settled::Ack);

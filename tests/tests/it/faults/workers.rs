@@ -2,12 +2,12 @@
 
 use super::{
     load::{Kind, Load, call},
-    rig::{AT_MOST, Rig, Settings, connect, eventually},
+    rig::{Rig, Settings, connect, eventually, until},
 };
 use replybus_testkit::{live::unique, servers::Worker};
 use replybus_tests::ledger::{Journal, LedgerClient};
 use std::{path::Path, time::Duration};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::task::JoinSet;
 
 /// Longer than the lease of a dead worker's claim.
 const WITHIN: Duration = Duration::from_secs(100);
@@ -37,12 +37,11 @@ fn journal<'a>(workers: impl IntoIterator<Item = &'a Worker>) -> Journal {
 
 /// Waits until calls are served.
 async fn served(client: &LedgerClient, worker: &mut Worker) {
-    let answered = timeout(AT_MOST, async {
-        while call(client, Kind::Query, WITHIN).await.outcome.is_err() {
-            assert!(worker.is_running(), "{}", worker.log_tail());
-        }
-    });
-    assert!(answered.await.is_ok(), "{}", worker.log_tail());
+    until("calls are served", || {
+        assert!(worker.is_running(), "{}", worker.log_tail());
+        async { call(client, Kind::Query, WITHIN).await.outcome }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

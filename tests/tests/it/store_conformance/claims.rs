@@ -169,6 +169,7 @@ pub(crate) async fn a_claim_whose_record_is_gone_is_made_again(bench: Bench) {
     assert_eq!(store.claim(&by("b")).await, done("ok"));
     assert!(store.store.renew(&by("a")).await.unwrap());
     assert!(!store.store.renew(&by("b")).await.unwrap());
+    assert_eq!(store.claim(&by("b")).await, done("ok"));
 }
 
 pub(crate) async fn a_renewed_claim_does_not_lapse(bench: Bench) {
