@@ -7,6 +7,3 @@
 )]
 
 pub mod ledger;
-
-// Until the bank's packages name the test kit themselves.
-pub use replybus_testkit::{live, proxy, servers};

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::{Context as _, Result, bail, ensure};
 use chassis::keys::Keys;
 use futures_util::FutureExt as _;
-use replybus_tests::servers::ReservedPort;
+use replybus_testkit::servers::ReservedPort;
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     path::PathBuf,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use futures_util::FutureExt as _;
-use replybus_tests::live;
+use replybus_testkit::live;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use url::Url;

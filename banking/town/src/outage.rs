@@ -4,7 +4,7 @@
 use crate::site::Servers;
 use anyhow::{Context as _, Result};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use replybus_tests::{
+use replybus_testkit::{
     live,
     proxy::{Mode, Proxy},
     servers::{Persistence, PrivateRabbit, PrivateRedis},

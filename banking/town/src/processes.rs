@@ -2,7 +2,7 @@
 
 use crate::Service;
 use anyhow::{Context as _, Result, ensure};
-use replybus_tests::servers::{Process, ReservedPort, Workplace};
+use replybus_testkit::servers::{Process, ReservedPort, Workplace};
 use std::{
     fs,
     path::PathBuf,

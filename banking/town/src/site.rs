@@ -12,7 +12,7 @@ use contracts::{
 use lapin::{Connection, ConnectionProperties};
 use redis::AsyncCommands as _;
 use replybus::Event as _;
-use replybus_tests::live;
+use replybus_testkit::live;
 
 /// All the bank's queues; each has one of dead letters beside it.
 const QUEUES: [&str; 5] = [

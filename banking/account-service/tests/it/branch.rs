@@ -12,7 +12,7 @@ use contracts::{
 };
 use futures_util::FutureExt;
 use replybus::{Call, CallError, client::Outcome};
-use replybus_tests::proxy::Proxy;
+use replybus_testkit::proxy::Proxy;
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     time::Duration,

@@ -7,7 +7,7 @@ use contracts::{
 };
 use futures_util::{StreamExt, stream};
 use replybus::CallError;
-use replybus_tests::proxy::{Mode, Proxy};
+use replybus_testkit::proxy::{Mode, Proxy};
 use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::Uuid;
 

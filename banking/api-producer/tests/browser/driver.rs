@@ -1,7 +1,7 @@
 //! Chromium, and the chromedriver through which a test uses it.
 
 use fantoccini::{Client, ClientBuilder, wd::Capabilities};
-use replybus_tests::servers::{Process, ReservedPort, ServerError, Workplace};
+use replybus_testkit::servers::{Process, ReservedPort, ServerError, Workplace};
 use serde_json::json;
 use std::{
     env,

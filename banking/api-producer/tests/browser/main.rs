@@ -21,7 +21,7 @@ mod transfers;
 use bank::Bank;
 use driver::{Driver, Screen};
 use page::Page;
-use replybus_tests::live::require_or_skip;
+use replybus_testkit::live::require_or_skip;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A browser is a dozen processes.

@@ -2,7 +2,7 @@
 
 use crate::world::{World, behind_a_proxy, refused};
 use contracts::Refused;
-use replybus_tests::proxy::{Mode, Proxy};
+use replybus_testkit::proxy::{Mode, Proxy};
 
 #[tokio::test]
 async fn while_the_database_is_away_that_is_the_answer() {

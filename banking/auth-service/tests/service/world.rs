@@ -10,7 +10,7 @@ use contracts::{
     auth::{AuthClient, AuthError, LoggedIn, Login, LoginName, Password, Registered, Registration},
 };
 use replybus::CallError;
-use replybus_tests::proxy::Proxy;
+use replybus_testkit::proxy::Proxy;
 use sqlx::Row as _;
 use std::time::Duration;
 use town::database::{on_postgres, on_sqlite};

@@ -16,7 +16,7 @@ use contracts::{
 };
 use replybus::{Amqp, Bus, CallError};
 use replybus_redis::RedisReplies;
-use replybus_tests::live;
+use replybus_testkit::live;
 use std::time::Duration;
 use town::Bank;
 use uuid::Uuid;

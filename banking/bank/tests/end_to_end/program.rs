@@ -1,7 +1,7 @@
 //! The program itself: what it refuses to start with, and the keys it writes.
 
 use crate::{live_bank, program};
-use replybus_tests::servers::Workplace;
+use replybus_testkit::servers::Workplace;
 use std::{fs, os::unix::fs::PermissionsExt as _};
 use town::{
     Bank,

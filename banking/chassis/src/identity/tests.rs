@@ -4,7 +4,7 @@ use contracts::program::{ACCOUNT_SERVICE, AUTH_SERVICE, TRANSFER_SERVICE};
 use hmac::{Hmac, Mac as _};
 use jsonwebtoken::{Algorithm, Header, get_current_timestamp};
 use replybus::Metadata;
-use replybus_tests::servers::{Persistence, PrivateRedis};
+use replybus_testkit::servers::{Persistence, PrivateRedis};
 use serde_json::json;
 use sha2::Sha256;
 
@@ -69,10 +69,10 @@ async fn a_session_in_memory_names_its_user_until_it_ends() {
 
 #[tokio::test]
 async fn a_session_in_redis_names_its_user_until_it_ends() {
-    let Some(url) = replybus_tests::live::redis().await else {
+    let Some(url) = replybus_testkit::live::redis().await else {
         return;
     };
-    let namespace = replybus_tests::live::unique("sessions");
+    let namespace = replybus_testkit::live::unique("sessions");
     names_its_user_until_it_ends(SessionStore::redis(&url, &namespace).unwrap()).await;
 }
 
@@ -101,7 +101,7 @@ async fn without_its_store_sessions_are_neither_good_nor_bad() {
 #[tokio::test]
 async fn a_session_is_known_at_the_first_ask_after_redis_is_back() {
     let redis = PrivateRedis::start(Persistence::AppendOnly).await;
-    let Some(mut redis) = replybus_tests::live::require_or_skip(redis) else {
+    let Some(mut redis) = replybus_testkit::live::require_or_skip(redis) else {
         return;
     };
     let store = SessionStore::redis(&redis.url(), "").unwrap();

@@ -135,7 +135,7 @@ async fn in_postgres() {
 
 #[tokio::test]
 async fn a_database_that_will_never_be_there_is_not_waited_for() {
-    let Some(server) = replybus_tests::live::postgres().await else {
+    let Some(server) = replybus_testkit::live::postgres().await else {
         return;
     };
     let mut url = url::Url::parse(&server).unwrap();

@@ -7,7 +7,7 @@ use chassis::{
     settings::PlatformSettings,
 };
 use futures_util::{FutureExt as _, future::join_all};
-use replybus_tests::proxy::{Mode, Proxy};
+use replybus_testkit::proxy::{Mode, Proxy};
 use sqlx::{Connection, PgConnection};
 use std::{future::Future, time::Duration};
 use tokio::{sync::Barrier, time::timeout};

@@ -8,7 +8,7 @@ use crate::{
 use axum::extract::ws::close_code::RESTART;
 use chassis::Identity;
 use redis::AsyncCommands as _;
-use replybus_tests::{
+use replybus_testkit::{
     live::{self, require_or_skip, unique},
     servers::{Persistence, PrivateRedis},
 };

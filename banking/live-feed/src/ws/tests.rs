@@ -4,7 +4,7 @@ use axum::extract::ws::close_code::{AGAIN, AWAY, POLICY, RESTART};
 use chassis::{http::ConnectionLimits, identity::SessionStore, keys::Keys};
 use contracts::UserId;
 use futures_util::{SinkExt as _, StreamExt as _};
-use replybus_tests::{live::unique, servers::ReservedPort};
+use replybus_testkit::{live::unique, servers::ReservedPort};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,

@@ -11,7 +11,7 @@ use lapin::{
     options::{ExchangeDeleteOptions, QueueDeleteOptions},
 };
 use replybus::{CallError, Event as _};
-use replybus_tests::{
+use replybus_testkit::{
     live::{self, unique},
     proxy::{Mode, Proxy},
 };

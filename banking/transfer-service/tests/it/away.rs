@@ -3,7 +3,7 @@
 use crate::bank::{Bank, behind_a_proxy};
 use contracts::{PageRequest, Refused, transfer::TransferError};
 use replybus::CallError;
-use replybus_tests::proxy::{Mode, Proxy};
+use replybus_testkit::proxy::{Mode, Proxy};
 use std::{future::IntoFuture, sync::Arc};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

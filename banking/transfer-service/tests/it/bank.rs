@@ -10,7 +10,7 @@ use contracts::{
     },
 };
 use replybus::{Bus, Call, CallError, reply::memory::MemoryReplies, server::Serving};
-use replybus_tests::proxy::Proxy;
+use replybus_testkit::proxy::Proxy;
 use std::{future::Future, panic::resume_unwind, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 use town::{
