@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-/// What `cargo xtask chromium` is told.
+/// The command line after `cargo xtask chromium`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Makes sure that there is one
@@ -21,14 +21,14 @@ pub(crate) enum Command {
 /// A program says its version within this.
 const VERSION_WITHIN: Duration = Duration::from_secs(60);
 
-/// What is needed.
+/// One of the programs that are needed.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     name: &'static str,
     /// The environment variable that can name it.
     variable: &'static str,
     package: &'static str,
-    /// Where it is looked for, by the tests too.
+    /// The places that it is looked for in, by the tests too.
     candidates: &'static [&'static str],
 }
 

@@ -13,7 +13,7 @@ use std::{
 /// While this file says no, the installation of a package starts no daemon.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Whether packages may be installed, and could be.
+/// `true` if packages may be installed, and could be.
 pub(crate) fn can_install() -> bool {
     env::var_os("REPLYBUS_NO_INSTALL").is_none_or(|set| set != "1")
         && program::is_installed("apt-get")

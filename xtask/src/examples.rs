@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Which examples.
+/// The command line after `cargo xtask examples`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Chosen {
     /// All of them, unless some are named

@@ -37,7 +37,7 @@ impl Process {
         self.id
     }
 
-    /// Whether it has not ended.
+    /// `true` if it has not ended.
     pub(crate) fn runs(&self) -> bool {
         Self::of(self.id).as_ref() == Some(self)
     }

@@ -18,12 +18,12 @@ pub(crate) fn find(candidates: &[&str]) -> Option<PathBuf> {
     program("", candidates).ok()
 }
 
-/// Whether this name is a program in `PATH`.
+/// `true` if this name is a program in `PATH`.
 pub(crate) fn is_installed(name: &str) -> bool {
     find(&[name]).is_some()
 }
 
-/// What a program wrote, if it ended well within the bound. What takes longer is killed.
+/// The output of a program, if it ended well within the bound. One that takes longer is killed.
 pub(crate) fn output_within(bound: Duration, command: &mut Command) -> Option<String> {
     let mut child = command
         .stdin(Stdio::null())

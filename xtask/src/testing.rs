@@ -19,7 +19,7 @@ use std::{
     time::Instant,
 };
 
-/// What is tested.
+/// The command line after `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Only `cargo test` with these arguments, rather than examples and all tests
@@ -192,7 +192,7 @@ enum Examples {
     Failed,
 }
 
-/// What became of it all.
+/// The outcome of it all.
 #[derive(Debug)]
 struct Verdict {
     passed: bool,

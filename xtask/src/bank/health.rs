@@ -19,7 +19,7 @@ pub(super) fn callable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(host, address.port())
 }
 
-/// Whether somebody listens there.
+/// `true` if somebody listens there.
 pub(super) fn is_taken(address: SocketAddr) -> bool {
     TcpStream::connect_timeout(&callable(address), ANSWERS_WITHIN).is_ok()
 }

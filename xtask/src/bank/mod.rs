@@ -37,7 +37,7 @@ use std::{
     time::Duration,
 };
 
-/// What `cargo xtask bank` is told.
+/// The command line after `cargo xtask bank`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Builds the services (release), finds or starts the servers, makes keys and an
@@ -100,13 +100,13 @@ fn lock(files: &Files) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// Where the bank is reached.
+/// The addresses that the bank listens on.
 struct Addresses {
     http: SocketAddr,
     ws: SocketAddr,
 }
 
-/// What runs keeps its addresses, whatever is asked for now.
+/// Those that are asked for; a bank that runs keeps its own.
 fn addresses(files: &Files) -> anyhow::Result<Addresses> {
     let written = fs::read_to_string(files.0.join("addresses")).unwrap_or_default();
     let runs = files.runs(GATEWAY) || files.runs(NOTIFICATION);

@@ -37,7 +37,7 @@ impl Service {
         NOTIFICATION,
     ];
 
-    /// Where the gateway says how the service is.
+    /// The gateway's route that tells the health of the service.
     pub(super) fn health_path(self) -> String {
         match self.0.strip_suffix("-service") {
             None => "/health".to_owned(),

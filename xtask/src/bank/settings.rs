@@ -1,4 +1,4 @@
-//! What the services are told: where the servers are, whom to trust, and where to listen.
+//! The settings of the services: addresses of servers, keys, and addresses to listen on.
 
 use super::{Addresses, say, service::Files};
 use crate::{

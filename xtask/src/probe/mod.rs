@@ -1,4 +1,4 @@
-//! Whether a server works, found out in its own protocol. The reasons never hold a password.
+//! A look at a server, in its own protocol. The reasons never hold a password.
 
 mod amqp;
 mod postgres;

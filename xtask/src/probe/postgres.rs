@@ -11,7 +11,7 @@ use url::Url;
 
 /// Version 3.0 of the protocol.
 const PROTOCOL: u32 = 3 << 16;
-/// What a server says before it is ready has some hundred bytes.
+/// A server says some hundred bytes before it is ready.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// psql connects within 5 s.
 const PSQL_WITHIN: Duration = Duration::from_secs(10);
@@ -49,7 +49,7 @@ pub(super) fn check(address: &Address) -> Result<(), String> {
     }
 }
 
-/// What psql says to a statement.
+/// The answer of psql to a statement.
 fn psql(address: &Address) -> Option<String> {
     let mut url = Url::parse(&address.text).ok()?;
     let mut psql = Command::new("psql");
@@ -64,7 +64,7 @@ fn psql(address: &Address) -> Option<String> {
     program::output_within(PSQL_WITHIN, &mut psql)
 }
 
-/// How a session began.
+/// The beginning of a session.
 #[derive(Debug, PartialEq, Eq)]
 enum Begun {
     Ready,

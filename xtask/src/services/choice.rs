@@ -3,17 +3,17 @@
 use super::Server;
 use std::fmt;
 
-/// What can be found out about a server on this machine, and done about it.
+/// A machine: the answers to questions about a server on it, and the ways to have one.
 pub(crate) trait Machine {
-    /// What is wrong with the server that the user named, if one is named.
+    /// The server that the user named, if one is named, or the reason why it does not work.
     fn given(&self) -> Option<Result<(), String>>;
     /// The port of one that was started here before, and answers.
     fn own(&self) -> Option<u16>;
-    /// Whether one answers on the port that it usually has.
+    /// `true` if one answers on the port that it usually has.
     fn answers_on_default_port(&self) -> bool;
-    /// Whether its program is there.
+    /// `true` if its program is there.
     fn is_installed(&self) -> bool;
-    /// Whether its package may be installed, and could be.
+    /// `true` if its package may be installed, and could be.
     fn can_install(&self) -> bool;
     /// Installs its package, or says why not.
     fn install(&mut self);
@@ -27,7 +27,7 @@ pub(crate) trait Machine {
     fn stop_own(&mut self);
 }
 
-/// What runs containers.
+/// A program that runs containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     /// Docker.
@@ -46,10 +46,10 @@ impl Engine {
     }
 }
 
-/// Where a server is.
+/// The place of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Where the user said.
+    /// At the address that the user named.
     Given,
     /// On this port, since an earlier command.
     Own(u16),
@@ -61,7 +61,7 @@ pub(crate) enum Place {
     Container(Engine, u16),
 }
 
-/// Why there is no server.
+/// The reason why there is no server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
     /// The one that the user named does not work.

@@ -9,7 +9,7 @@ use super::{
 use crate::{debian, interrupt, probe};
 use std::{env, fs, path::PathBuf};
 
-/// Whether only servers that are started here may be used.
+/// `true` if only servers that are started here may be used.
 pub(super) fn is_private() -> bool {
     env::var_os("REPLYBUS_PRIVATE").is_some_and(|set| set == "1")
 }

@@ -24,7 +24,7 @@ use std::{
     io::{self, Write as _},
 };
 
-/// What `cargo xtask services` is told.
+/// The command line after `cargo xtask services`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Finds or starts servers

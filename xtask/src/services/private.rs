@@ -9,7 +9,7 @@ use anyhow::ensure;
 use replybus_testkit::servers::{Launch, Postgres, Program, RabbitMq, Redis, ReservedPort};
 use std::time::Duration;
 
-/// Whether the server's program is there.
+/// `true` if the server's program is there.
 pub(super) fn is_installed(server: Server) -> bool {
     match server {
         Server::RabbitMq => RabbitMq::find().is_ok(),

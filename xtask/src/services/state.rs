@@ -1,4 +1,4 @@
-//! What is known of servers that were started here: one directory for each checkout and user.
+//! The record of servers that were started here: one directory for each checkout and user.
 //!
 //! | file | holds |
 //! |---|---|
@@ -105,7 +105,7 @@ impl State {
         let _ = fs::remove_file(self.directory.join("holders").join(holder.to_string()));
     }
 
-    /// Whether a process that runs wants the servers.
+    /// `true` if a process that runs wants the servers.
     pub(crate) fn is_held(&self) -> bool {
         let holders = fs::read_dir(self.directory.join("holders"));
         holders.into_iter().flatten().flatten().any(|holder| {
@@ -125,7 +125,7 @@ impl State {
     }
 }
 
-/// What is known of one server.
+/// The record of one server.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerState {
     server: Server,
@@ -196,12 +196,12 @@ impl ServerState {
         }
     }
 
-    /// Whether it is kept until somebody stops it.
+    /// `true` if it is kept until somebody stops it.
     pub(crate) fn is_kept(&self) -> bool {
         self.path("kept").exists()
     }
 
-    /// Whether all processes that were started for it run.
+    /// `true` if all processes that were started for it run.
     pub(crate) fn all_run(&self) -> bool {
         self.processes().iter().all(|(_, process)| process.runs())
     }
@@ -246,7 +246,7 @@ impl ServerState {
     }
 }
 
-/// How a process is asked to end.
+/// The signal that asks a process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
     /// As most are.
@@ -256,7 +256,7 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
-    /// How the processes of a server are asked to end.
+    /// The one for the processes of a server.
     pub(crate) fn of(server: Server) -> Self {
         match server {
             Server::RabbitMq | Server::Redis => Self::Terminate,
