@@ -54,7 +54,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     Ok(Running::new().serving(serving))
 }
 
-/// What its database has gone through.
+/// The migrations of its database.
 #[must_use]
 pub fn migrations() -> Migrator {
     chassis::migrations!["0001_ledger"]

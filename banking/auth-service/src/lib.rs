@@ -74,7 +74,7 @@ pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result
     Ok(running.serving(serving))
 }
 
-/// What its database has gone through.
+/// The migrations of its database.
 #[must_use]
 pub fn migrations() -> Migrator {
     chassis::migrations!["0001_users"]

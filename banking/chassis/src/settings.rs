@@ -5,6 +5,9 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::{ffi::OsStr, net::SocketAddr, path::PathBuf};
 use url::Url;
 
+/// `true` if this program was built with encrypted connections.
+const HAS_TLS: bool = cfg!(feature = "tls");
+
 /// The answer to an address that asks for encryption, of a program that has none.
 const WITHOUT_TLS: &str = "the address asks for TLS, and this program was built without it: build it \
                            with the feature `tls` (cargo build --features tls)";
@@ -161,18 +164,18 @@ fn database_url(text: &str) -> Result<Secret, String> {
     }
     with_scheme(text, &["postgres", "postgresql"])
         .map_err(|reason| format!("{reason}, or sqlite:DIR"))
-        .and_then(|url| check_tls(requires_tls(text)).map(|()| url))
+        .and_then(|url| check_tls(requires_tls(text), HAS_TLS).map(|()| url))
 }
 
-/// Whether a connection to PostgreSQL must be encrypted, by its address or by `PGSSLMODE`.
+/// `true` if a connection to PostgreSQL must be encrypted, by its address or by `PGSSLMODE`.
 fn requires_tls(database_url: &str) -> bool {
     use PgSslMode::{Require, VerifyCa, VerifyFull};
     let options: Result<PgConnectOptions, _> = database_url.parse();
     options.is_ok_and(|options| matches!(options.get_ssl_mode(), Require | VerifyCa | VerifyFull))
 }
 
-fn check_tls(required: bool) -> Result<(), String> {
-    if required && cfg!(not(feature = "tls")) {
+fn check_tls(required: bool, had: bool) -> Result<(), String> {
+    if required && !had {
         return Err(WITHOUT_TLS.to_owned());
     }
     Ok(())
@@ -188,7 +191,7 @@ fn with_scheme(text: &str, allowed: &[&str]) -> Result<Secret, String> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err("the address names no host".to_owned());
     }
-    check_tls(matches!(url.scheme(), "amqps" | "rediss"))?;
+    check_tls(matches!(url.scheme(), "amqps" | "rediss"), HAS_TLS)?;
     Ok(Secret(text.to_owned()))
 }
 
@@ -289,7 +292,7 @@ mod tests {
             ),
         ] {
             let read = Program::try_parse_from(["service", flag, value]);
-            assert_eq!(read.is_ok(), cfg!(feature = "tls"), "{value}");
+            assert_eq!(read.is_ok(), HAS_TLS, "{value}");
             if let Err(refused) = read {
                 let told = refused.to_string();
                 assert!(
@@ -298,6 +301,15 @@ mod tests {
                 );
                 assert!(!told.contains("hunter2"), "{told}");
             }
+        }
+        // Whatever this test was built with.
+        let refused = check_tls(true, false).unwrap_err();
+        assert!(refused.contains("feature `tls`"), "{refused}");
+        assert_eq!(check_tls(true, true), Ok(()));
+        assert_eq!(check_tls(false, false), Ok(()));
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let url = format!("postgres://u@host/bank?sslmode={mode}");
+            assert!(requires_tls(&url), "{mode}");
         }
         for mode in ["disable", "prefer"] {
             let url = format!("postgres://u@host/bank?sslmode={mode}");

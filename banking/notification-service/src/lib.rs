@@ -97,7 +97,7 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
     }))
 }
 
-/// What its database has gone through.
+/// The migrations of its database.
 #[must_use]
 pub fn migrations() -> Migrator {
     chassis::migrations!["0001_notifications"]

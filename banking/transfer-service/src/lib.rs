@@ -89,7 +89,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     }))
 }
 
-/// What its database has gone through.
+/// The migrations of its database.
 #[must_use]
 pub fn migrations() -> Migrator {
     chassis::migrations![

@@ -20,11 +20,8 @@ use tokio::time::timeout;
 const START_WITHIN: Duration = Duration::from_secs(60);
 
 /// The migrations of the package that writes this, by the names of their files in its directory
-/// `migrations`. Once one has run anywhere, its file stays as it is.
-///
-/// ```ignore
-/// let migrations = chassis::migrations!["0001_accounts", "0002_limits"];
-/// ```
+/// `migrations`: `chassis::migrations!["0001_accounts", "0002_limits"]`. Once one has run anywhere,
+/// its file stays as it is.
 #[macro_export]
 macro_rules! migrations {
     ($($name:literal),+ $(,)?) => {
