@@ -8,7 +8,6 @@ use crate::{
 use replybus::{
     Bus, Bytes, CallError, CallId, ContentType, FailureKind, Never, Ticket,
     client::{CallRequest, CallResponse, ClientService},
-    contract::QueueType,
     error::{BoxError, Fault, FaultCode},
     reply::{Arrivals, Reply, ReplyBackend, ReplyStore, ReplyTarget, memory::MemoryReplies},
     transport::{Deliveries, QueueSpec, Settled, Source, Transport, Verdict},
@@ -129,15 +128,7 @@ struct Service {
 
 impl Service {
     async fn of(stage: &Stage) -> Self {
-        let source = Source {
-            queue: QueueSpec {
-                name: "account.requests".into(),
-                queue_type: QueueType::Classic,
-                length_max: None,
-            },
-            prefetch: 10,
-            bindings: Vec::new(),
-        };
+        let source = Source::new(QueueSpec::new("account.requests"), 10);
         let replies = Box::new(stage.replies.clone());
         Self {
             requests: stage.transport.consume(source).await.unwrap(),

@@ -3,10 +3,8 @@
 
 use replybus::{Amqp, Bus};
 use replybus_redis::RedisReplies;
-use replybus_tests::{
-    ledger::{Books, Journal, LedgerServer},
-    servers::Worker,
-};
+use replybus_testkit::servers::Worker;
+use replybus_tests::ledger::{Books, Journal, LedgerServer};
 use std::{env, error::Error, path::Path, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
