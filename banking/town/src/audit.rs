@@ -2,9 +2,10 @@
 
 use crate::{ADMIN_SECRET, Bank, Customer, Request, trade::errand::Deal, trade::plan::Act};
 use anyhow::{Context as _, Result, bail, ensure};
+use bank_client::until_final;
 use contracts::{
     Page,
-    account::{EntryKind, OPENING_BALANCE, StatementEntry},
+    account::{Balance, EntryKind, OPENING_BALANCE, StatementEntry},
     notification::AdminNotification,
     transfer::{AdminTransfer, Direction, Transaction, TransferStatus},
 };
@@ -74,7 +75,7 @@ pub async fn audit(bank: &Bank, customers: &[Customer], deals: &[Deal]) -> Resul
         money == opening + flow,
         "there should be {opening} + {flow} in all, and there is {money}"
     );
-    let stats: BankStats = read(admin(bank, "stats")).await?;
+    let stats: BankStats = read(|| admin(bank, "stats")).await?;
     ensure!(
         stats.total_balance == money && stats.total_users == u64::try_from(customers.len())?,
         "the customers have {money}, and the bank says {stats:?}"
@@ -91,7 +92,7 @@ async fn settled(bank: &Bank, transfers: usize) -> Result<()> {
     let end = Instant::now() + SETTLED_WITHIN;
     let transfers = u64::try_from(transfers)?;
     loop {
-        let stats: Result<BankStats> = read(admin(bank, "stats")).await;
+        let stats: Result<BankStats> = read(|| admin(bank, "stats")).await;
         let told = match &stats {
             Ok(stats) => {
                 let (made, told) = (stats.total_transfers, stats.total_notifications);
@@ -131,11 +132,14 @@ async fn one(bank: &Bank, customers: &[Customer], number: usize, done: &[&Deal])
     let balance = statement(customers, number, done)
         .await
         .with_context(about)?;
-    let told = customer.balance().await.with_context(about)?;
+    let told: Balance = read(|| customer.get("/api/account/balance"))
+        .await
+        .with_context(about)?;
     ensure!(
-        told == balance,
-        "{}: the statement ends at {balance}, the balance is {told}",
-        about()
+        told.balance == balance,
+        "{}: the statement ends at {balance}, the balance is {}",
+        about(),
+        told.balance
     );
     transactions(customers, number, done)
         .await
@@ -318,7 +322,7 @@ fn admin(bank: &Bank, path: &str) -> Request {
 async fn pages<T: DeserializeOwned>(ask: impl Fn(&str) -> Request) -> Result<Vec<T>> {
     let mut all = Vec::new();
     for number in 1.. {
-        let page: Page<T> = read(ask(&format!("page={number}&size=100"))).await?;
+        let page: Page<T> = read(|| ask(&format!("page={number}&size=100"))).await?;
         let is_last = u64::from(page.page) >= page.pages;
         all.extend(page.items);
         if is_last {
@@ -334,8 +338,10 @@ async fn pages<T: DeserializeOwned>(ask: impl Fn(&str) -> Request) -> Result<Vec
     Ok(all)
 }
 
-async fn read<T: DeserializeOwned>(ask: Request) -> Result<T> {
-    serde_json::from_value(ask.ok().await?).context("an answer has another form")
+/// Reads an answer, however busy the machine is.
+async fn read<T: DeserializeOwned>(request: impl Fn() -> Request) -> Result<T> {
+    let answer = until_final(SETTLED_WITHIN, || Ok(request())).await?;
+    serde_json::from_value(answer.ok()?).context("an answer has another form")
 }
 
 impl Deal {
