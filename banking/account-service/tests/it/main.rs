@@ -17,3 +17,4 @@ mod faults;
 mod identity;
 mod keys;
 mod money;
+mod program;

@@ -1,6 +1,6 @@
 //! `/api/auth`.
 
-use crate::expect::{customer, names, ok, refused};
+use super::expect::{customer, names, ok, refused};
 use serde_json::{Value, json};
 use town::{Answer, Bank, PASSWORD};
 use uuid::Uuid;

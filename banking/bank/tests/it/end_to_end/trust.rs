@@ -1,6 +1,6 @@
 //! Who is believed.
 
-use crate::expect::{customer, refused};
+use super::expect::{customer, refused};
 use serde_json::{Value, json};
 use town::{Bank, Client, Request};
 

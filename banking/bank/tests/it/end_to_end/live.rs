@@ -1,7 +1,7 @@
 //! The services themselves, asked over the bus without the gateway in between: none of them takes
 //! its word for who asks.
 
-use crate::live_bank;
+use super::live_bank;
 use chassis::{
     Identity,
     identity::{SESSION, SessionStore},

@@ -1,6 +1,6 @@
 //! `/api/notifications` and `/ws`.
 
-use crate::expect::{customer, names, ok};
+use super::expect::{customer, names, ok};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;

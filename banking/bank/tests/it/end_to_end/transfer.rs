@@ -1,6 +1,6 @@
 //! `/api/transfer`.
 
-use crate::expect::{all, customer, names, ok, refused};
+use super::expect::{all, customer, names, ok, refused};
 use serde_json::{Value, json};
 use town::{Bank, Customer, Request};
 

@@ -4,15 +4,9 @@
 //! `CHAOS_SEED` repeats the plan and the choice of victims, `CHAOS_REQUESTS` makes it longer.
 //! Without servers it is skipped, unless `BUS_REQUIRE_LIVE=1`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test says what it expects, in its functions too"
-)]
-
+use crate::program;
 use town::{
-    Bank, Program,
+    Bank,
     audit::audit,
     nemesis,
     site::Servers,
@@ -31,11 +25,7 @@ async fn money_is_neither_made_nor_lost_while_services_are_killed() {
     let Some(servers) = Servers::found().await else {
         return;
     };
-    let program = Program {
-        path: env!("CARGO_BIN_EXE_bank").into(),
-        arguments: Vec::new(),
-    };
-    let bank = Bank::live(program, servers).await.unwrap();
+    let bank = Bank::live(program(), servers).await.unwrap();
     bank.lent_to(every_unit_is_accounted_for).await.unwrap();
 }
 

@@ -4,16 +4,10 @@
 //! `MONEY_SEED` repeats a run, `MONEY_REQUESTS` makes it longer. Without servers the second is
 //! skipped, unless `BUS_REQUIRE_LIVE=1`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test says what it expects, in its functions too"
-)]
-
+use crate::program;
 use serde_json::json;
 use town::{
-    Bank, Program,
+    Bank,
     audit::audit,
     site::Servers,
     trade::{
@@ -27,13 +21,6 @@ const CUSTOMERS: usize = 50;
 const REQUESTS: usize = 10_000;
 /// Errands under way at any time.
 const AT_A_TIME: usize = 64;
-
-fn program() -> Program {
-    Program {
-        path: env!("CARGO_BIN_EXE_bank").into(),
-        arguments: Vec::new(),
-    }
-}
 
 async fn every_unit_is_accounted_for(bank: &Bank) {
     let seed = trade::plan::seed_of_environment("MONEY_SEED");

@@ -4,15 +4,9 @@
 //! `OUTAGE_SEED` repeats the plan and the failures, `OUTAGE_REQUESTS` makes it longer. Without
 //! servers it is skipped, unless `BUS_REQUIRE_LIVE=1`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "a test says what it expects, in its functions too"
-)]
-
+use crate::program;
 use town::{
-    Bank, Program,
+    Bank,
     audit::audit,
     outage::FrailServers,
     trade::{self, plan::Plan},
@@ -28,11 +22,7 @@ async fn money_is_neither_made_nor_lost_while_servers_fail() {
     let Some(mut servers) = FrailServers::start().await.unwrap() else {
         return;
     };
-    let program = Program {
-        path: env!("CARGO_BIN_EXE_bank").into(),
-        arguments: Vec::new(),
-    };
-    let bank = Bank::live(program, servers.servers()).await.unwrap();
+    let bank = Bank::live(program(), servers.servers()).await.unwrap();
     bank.lent_to(async |bank| every_unit_is_accounted_for(bank, &mut servers).await)
         .await
         .unwrap();

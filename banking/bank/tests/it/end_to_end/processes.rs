@@ -1,6 +1,7 @@
 //! The program itself: what it refuses to start with, and the keys it writes.
 
-use crate::{live_bank, program};
+use super::live_bank;
+use crate::program;
 use replybus_testkit::servers::Workplace;
 use std::{fs, os::unix::fs::PermissionsExt as _};
 use town::{

@@ -3,48 +3,22 @@
 //!
 //! Without servers the second is skipped, unless `BUS_REQUIRE_LIVE=1`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    reason = "a test says what it expects, in its functions too"
-)]
-
-#[path = "end_to_end/account.rs"]
 mod account;
-#[path = "end_to_end/admin.rs"]
 mod admin;
-#[path = "end_to_end/auth.rs"]
 mod auth;
-#[path = "end_to_end/expect.rs"]
 mod expect;
-#[path = "end_to_end/gateway.rs"]
 mod gateway;
-#[path = "end_to_end/live.rs"]
 mod live;
-#[path = "end_to_end/notification.rs"]
 mod notification;
-#[path = "end_to_end/outage.rs"]
 mod outage;
-#[path = "end_to_end/program.rs"]
-mod program;
-#[path = "end_to_end/transfer.rs"]
+mod processes;
 mod transfer;
-#[path = "end_to_end/trust.rs"]
 mod trust;
 
+use crate::program;
 use futures_util::FutureExt as _;
 use std::{future::Future, panic::AssertUnwindSafe};
-use town::{Bank, Program, site::Servers};
-
-/// The program that is tested.
-fn program() -> Program {
-    Program {
-        path: env!("CARGO_BIN_EXE_bank").into(),
-        arguments: Vec::new(),
-    }
-}
+use town::{Bank, site::Servers};
 
 /// A bank of many processes, if there are servers.
 async fn live_bank() -> Option<Bank> {

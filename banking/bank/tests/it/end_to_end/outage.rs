@@ -1,6 +1,6 @@
 //! A service is stopped, and started again without any other.
 
-use crate::{
+use super::{
     expect::{customer, ok},
     live_bank,
 };

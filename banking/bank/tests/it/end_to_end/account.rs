@@ -1,6 +1,6 @@
 //! `/api/account`.
 
-use crate::expect::{all, customer, names, ok, refused};
+use super::expect::{all, customer, names, ok, refused};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use town::{Bank, Customer, Request};

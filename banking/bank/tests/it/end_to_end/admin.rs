@@ -1,6 +1,6 @@
 //! `/api/account/admin`.
 
-use crate::expect::{customer, names, ok, refused};
+use super::expect::{customer, names, ok, refused};
 use serde_json::{Value, json};
 use town::{ADMIN_SECRET, Answer, Bank, Request, wait::eventually};
 

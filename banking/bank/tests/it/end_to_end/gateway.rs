@@ -1,6 +1,6 @@
 //! The gateway's own, and what all routes have in common.
 
-use crate::expect::{customer, names, ok, refused};
+use super::expect::{customer, names, ok, refused};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use town::{Bank, Service, wait::eventually};
