@@ -8,6 +8,8 @@ use std::{fmt, time::Duration};
 
 /// A message on its way to a queue, or out of one.
 ///
+/// End a literal of it, or of its properties, with `..Default::default()`: fields may be added.
+///
 /// ```
 /// use replybus::message::{Message, Properties};
 ///

@@ -1,4 +1,5 @@
-//! The errors of a call: why it has no answer, and whether its work can have been done all the same.
+//! The errors of a call: why it has no answer, and whether its work can have been done all the
+//! same.
 
 use super::{BoxError, Fault, FaultCode};
 use crate::call_id::CallId;

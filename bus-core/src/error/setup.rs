@@ -45,7 +45,7 @@ pub enum SetupError {
     #[error("{server} can't be reached at {address}")]
     #[non_exhaustive]
     Unreachable {
-        /// "RabbitMQ" or "Redis".
+        /// "RabbitMQ", "Redis", or the name of another one.
         server: &'static str,
         /// Host and port, without credentials.
         address: String,
@@ -57,7 +57,7 @@ pub enum SetupError {
     #[error("{server} at {address} refused the connection: {reason}")]
     #[non_exhaustive]
     Refused {
-        /// "RabbitMQ" or "Redis".
+        /// "RabbitMQ", "Redis", or the name of another one.
         server: &'static str,
         /// Host and port, without credentials.
         address: String,
@@ -75,7 +75,7 @@ pub enum SetupError {
     },
     /// A queue gave no answer in time, though the broker did: a quorum queue without a majority of
     /// its nodes, or one that is stuck.
-    #[error("{queue} gives no answer, though RabbitMQ does")]
+    #[error("{queue} gives no answer, though its broker does")]
     #[non_exhaustive]
     NoAnswer {
         /// The queue.
@@ -101,6 +101,7 @@ impl SetupError {
             reason: reason.into(),
         }
     }
+
     /// A server, such as "Redis", that could not be reached in time, with the last failure.
     pub fn unreachable(
         server: &'static str,
@@ -124,6 +125,33 @@ impl SetupError {
             server,
             address: address.into(),
             reason: reason.into(),
+        }
+    }
+
+    /// A queue or exchange that exists with other arguments or may not be declared, with the
+    /// broker's own words.
+    ///
+    /// ```
+    /// use replybus::SetupError;
+    ///
+    /// let error = SetupError::topology("queue \"greeter.requests\"", "it is a quorum queue");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "queue \"greeter.requests\" can't be declared: it is a quorum queue",
+    /// );
+    /// ```
+    pub fn topology(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Topology {
+            what: what.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// A queue, such as `queue "greeter.requests"`, that gave no answer in time, though its broker
+    /// did.
+    pub fn no_answer(queue: impl Into<String>) -> Self {
+        Self::NoAnswer {
+            queue: queue.into(),
         }
     }
 }

@@ -6,6 +6,7 @@ mod emit;
 mod handler;
 mod subscribe;
 
+pub use crate::work::{Drained, Serving, ServingError};
 pub use emit::{Emit, EmitError};
 pub use handler::{EventOutcome, SubscribeHandler};
 pub use subscribe::Subscribe;

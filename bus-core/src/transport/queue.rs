@@ -118,6 +118,7 @@ impl QueueState {
 pub enum InspectError {
     /// There is no connection to ask on.
     #[error("{server} can't be reached at {address}")]
+    #[non_exhaustive]
     Unreachable {
         /// "RabbitMQ", or another broker's name.
         server: &'static str,
@@ -130,12 +131,14 @@ pub enum InspectError {
     /// The queue gave no answer in time, though the broker did: a quorum queue without a majority
     /// of its nodes, or one that is stuck.
     #[error("queue {queue:?} gives no answer, though its broker does")]
+    #[non_exhaustive]
     NoAnswer {
         /// Its name on the broker.
         queue: String,
     },
     /// The broker refuses to tell.
     #[error("queue {queue:?} can't be inspected: {reason}")]
+    #[non_exhaustive]
     Refused {
         /// Its name on the broker.
         queue: String,
@@ -145,4 +148,44 @@ pub enum InspectError {
     /// The bus was closed.
     #[error("the bus is closed")]
     Closed,
+}
+
+impl InspectError {
+    /// A broker that there is no connection to, with the last failure.
+    pub fn unreachable(
+        server: &'static str,
+        address: impl Into<String>,
+        source: impl Into<BoxError>,
+    ) -> Self {
+        Self::Unreachable {
+            server,
+            address: address.into(),
+            source: source.into(),
+        }
+    }
+
+    /// A queue that gave no answer in time, though its broker did.
+    pub fn no_answer(queue: impl Into<String>) -> Self {
+        Self::NoAnswer {
+            queue: queue.into(),
+        }
+    }
+
+    /// A queue that the broker tells nothing of, with its own words.
+    ///
+    /// ```
+    /// use replybus::transport::InspectError;
+    ///
+    /// let error = InspectError::refused("greeter.requests", "ACCESS_REFUSED");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "queue \"greeter.requests\" can't be inspected: ACCESS_REFUSED",
+    /// );
+    /// ```
+    pub fn refused(queue: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Refused {
+            queue: queue.into(),
+            reason: reason.into(),
+        }
+    }
 }

@@ -22,7 +22,7 @@ pub enum ServingError {
     #[error("{name} has stopped by itself")]
     #[non_exhaustive]
     Stopped {
-        /// The service or group.
+        /// The service or group, as in "service Accounts".
         name: String,
         /// The failure.
         #[source]
@@ -32,7 +32,7 @@ pub enum ServingError {
     #[error("{name} has no transport any more")]
     #[non_exhaustive]
     Disconnected {
-        /// The service or group.
+        /// The service or group, as in "service Accounts".
         name: String,
     },
 }
@@ -81,7 +81,8 @@ impl Serving {
     /// handlers finish within the bound, gives the rest back to the queue.
     ///
     /// # Errors
-    /// It stopped by itself: a layer failed for good ([`ServingError::Stopped`]).
+    /// It stopped by itself: a layer failed for good ([`ServingError::Stopped`]), or its transport
+    /// was closed ([`ServingError::Disconnected`]).
     ///
     /// # Cancel safety
     /// Dropped, it shuts down in the background.

@@ -98,10 +98,8 @@ impl Transport for AmqpTransport {
     }
 
     async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
-        let unreachable = |source: Failure| InspectError::Unreachable {
-            server: "RabbitMQ",
-            address: self.consumers.address.to_string(),
-            source: source.into(),
+        let unreachable = |source: Failure| {
+            InspectError::unreachable("RabbitMQ", &*self.consumers.address, source)
         };
         // A state is asked for to be known now: a connection that is away is an answer.
         let live = match self.consumers.link.state() {
@@ -124,16 +122,15 @@ impl Transport for AmqpTransport {
         };
         match timeout(CONNECT_TIMEOUT, asking).await {
             Ok(Ok(state)) => state.map_err(|error| match error {
-                DeclareError::Setup(error) => InspectError::Refused {
-                    queue: queue.to_owned(),
-                    reason: error.to_string(),
-                },
+                // It names the queue as well.
+                DeclareError::Setup(SetupError::Topology { reason, .. }) => {
+                    InspectError::refused(queue, reason)
+                }
+                DeclareError::Setup(error) => InspectError::refused(queue, error.to_string()),
                 DeclareError::Link(failure) => unreachable(failure),
             }),
             Ok(Err(_)) => Err(InspectError::Closed), // The runtime ends.
-            Err(_) => Err(InspectError::NoAnswer {
-                queue: queue.to_owned(),
-            }),
+            Err(_) => Err(InspectError::no_answer(queue)),
         }
     }
 

@@ -100,7 +100,7 @@ impl Stage {
     /// Asks for the state of the stuck queue, which takes a while, and is in vain.
     async fn inspect_in_vain(&self) {
         match self.transport.inspect(&self.stuck.queue.name).await {
-            Err(InspectError::NoAnswer { queue }) => assert_eq!(queue, self.stuck.queue.name),
+            Err(InspectError::NoAnswer { queue, .. }) => assert_eq!(queue, self.stuck.queue.name),
             other => panic!("{other:?}"),
         }
     }
@@ -191,8 +191,8 @@ async fn a_stuck_queue_keeps_to_itself() {
     stage.transport.close(AT_MOST).await;
 }
 
-/// Of a stuck quorum queue the broker says after a while what it knows; it can't be consumed all the
-/// same. Nothing of the attempt to do so is left behind.
+/// Of a stuck quorum queue the broker says after a while what it knows; it can't be consumed all
+/// the same. Nothing of the attempt to do so is left behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_consumer_that_was_given_up_takes_nothing() {
     let Some(stage) = Stage::set(QueueType::Quorum, Duration::from_secs(1)).await else {
