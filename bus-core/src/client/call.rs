@@ -70,8 +70,8 @@ use tokio::time::Instant;
 /// | [`send`](Self::send), [`submit`](Self::submit) | the broker's word | the method's timeout | [`timeout`](Self::timeout), or else [`SEND_TTL`] |
 ///
 /// The wait also ends at the [`deadline`](Self::deadline), and at the deadline of the call that is
-/// being served, if there is one: nested calls share the time of the outermost. The method's timeout
-/// is what its contract says, or [`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT).
+/// being served, if there is one: nested calls share the time of the outermost. The method's
+/// timeout is what its contract says, or [`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT).
 #[must_use = "a call does nothing until it is awaited, sent or submitted"]
 pub struct Call<R> {
     client: ServiceClient,
@@ -359,7 +359,7 @@ impl<R: Outcome> Call<R> {
         let started = Instant::now();
         let contract = self.client.contract();
         let context = Context::current();
-        let method_timeout = contract.timeout(self.method);
+        let method_timeout = contract.timeout(self.method).min(CALL_TIMEOUT_MAX);
         let (wait, ttl) = match verb {
             Verb::Call => {
                 let timeout = self.timeout.unwrap_or(method_timeout).min(CALL_TIMEOUT_MAX);
