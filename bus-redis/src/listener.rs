@@ -25,7 +25,8 @@ use tokio::time::{sleep, timeout};
 /// The time one read waits on the server. Together with the response timeout it bounds how long a
 /// dead peer goes unnoticed.
 const BLOCK: Duration = Duration::from_secs(2);
-/// The pause between two times that the inbox's expiry is put off; also how soon a wiped inbox is noticed.
+/// The pause between two times that the inbox's expiry is put off; also how soon a wiped inbox is
+/// noticed.
 const KEEP_EVERY: Duration = Duration::from_secs(2);
 /// Bytes read before they are freed in Redis, if that comes before the time.
 const UNTRIMMED_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -162,9 +163,10 @@ async fn within<T>(
 
 /// The pauses between attempts to connect; there is no last one.
 pub(crate) fn pauses() -> impl Iterator<Item = Duration> {
+    // backon's jitter adds up to the whole pause, so half the bound is the bound.
     ExponentialBuilder::default()
-        .with_min_delay(limits::RECONNECT_MIN)
-        .with_max_delay(limits::RECONNECT_MAX)
+        .with_min_delay(limits::RECONNECT_MIN / 2)
+        .with_max_delay(limits::RECONNECT_MAX / 2)
         .with_jitter()
         .without_max_times()
         .build()
