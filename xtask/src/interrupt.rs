@@ -5,9 +5,12 @@ use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     flag,
 };
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fs,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 static TOLD: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
@@ -18,10 +21,24 @@ static TOLD: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// # Errors
 /// The system does not let it.
 pub(crate) fn listen() -> anyhow::Result<()> {
+    let ignored = ignored();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // By nohup, or by a shell that runs it in the background.
+        if ignored & (1 << (signal - 1)) != 0 {
+            continue;
+        }
         flag::register(signal, Arc::clone(&TOLD))?;
     }
     Ok(())
+}
+
+/// The signals that whoever started this process had it ignore, a bit for each; none where the
+/// system does not tell.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
 }
 
 /// # Errors

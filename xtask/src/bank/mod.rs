@@ -157,12 +157,14 @@ fn up() -> anyhow::Result<()> {
     let mut started = Vec::new();
     let up = services::up(&Server::ALL, this)
         .and_then(|()| start(&files, &addresses, &binaries, &mut started));
-    if up.is_err() {
-        // What ran before is left alone.
-        files.stop(&started)?;
-    }
-    services::down(&Server::ALL, this)?;
-    up?;
+    // What ran before is left alone.
+    let stopped = if up.is_err() {
+        files.stop(&started)
+    } else {
+        Ok(())
+    };
+    let released = services::down(&Server::ALL, this);
+    up.and(stopped).and(released)?;
     print_table(&files, &addresses)?;
     print_hints(&files, &addresses)
 }

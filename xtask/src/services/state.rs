@@ -9,15 +9,20 @@
 //! | `holders/ID` | the start of a process that wants the servers |
 
 use super::Server;
-use crate::{process::Process, program};
-use anyhow::{Context as _, ensure};
+use crate::{
+    interrupt,
+    process::{LOOK_EVERY, Process},
+    program,
+};
+use anyhow::{Context as _, anyhow, ensure};
 use rustix::process::{Signal, getuid};
 use std::{
     env,
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
+    io::{self, Write as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -72,10 +77,13 @@ impl State {
             // Others must be able to pass through (PostgreSQL does not run as root), but not list.
             own_directory(&self.directory, 0o711, "REPLYBUS_SERVICES_DIR")?;
             let path = self.directory.join("lock");
-            let Ok(file) = OpenOptions::new().create(true).append(true).open(&path) else {
-                continue;
+            let file = match OpenOptions::new().create(true).append(true).open(&path) {
+                Ok(file) => file,
+                // The directory went away with what another command stopped.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).context(format!("can't open {}", path.display())),
             };
-            file.lock().context("can't lock the state")?;
+            wait_for(&file)?;
             // It goes away with the directory: what was waited for may not be what is there now.
             let is_current = path.metadata().is_ok_and(|now| {
                 file.metadata()
@@ -219,19 +227,23 @@ impl ServerState {
         if !self.directory.exists() {
             return Ok(());
         }
+        let mut stopped = Ok(());
         for (stop, process) in self.processes().iter().rev() {
-            ensure!(
-                process.stop(stop.signal(), STOP_WITHIN),
-                "process {} of {} does not end",
-                process.id(),
-                self.server
-            );
+            if !process.stop(stop.signal(), STOP_WITHIN) {
+                stopped = Err(anyhow!(
+                    "process {} of {} does not end",
+                    process.id(),
+                    self.server
+                ));
+            }
         }
         if let Ok(container) = fs::read_to_string(self.path("container"))
             && let Some((engine, container)) = container.trim().split_once(' ')
         {
             super::container::remove(engine, container);
         }
+        // What is left of it is needed to try again.
+        stopped?;
         fs::remove_dir_all(&self.directory)
             .with_context(|| format!("can't remove {}", self.directory.display()))
     }
@@ -284,6 +296,21 @@ impl Stop {
     }
 }
 
+/// Waits for the right to change a state, unless told to end meanwhile. What stops servers may have
+/// been told so before, and waits all the same.
+fn wait_for(file: &File) -> anyhow::Result<()> {
+    let was_told = interrupt::check().is_err();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if was_told => {}
+            Err(TryLockError::WouldBlock) => interrupt::check()?,
+            Err(TryLockError::Error(error)) => return Err(error).context("can't lock the state"),
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
 /// A directory among temporary files that belongs to this checkout and this user.
 pub(crate) fn temporary(name: &str) -> PathBuf {
     let base = Path::new("/tmp");
@@ -322,7 +349,9 @@ pub(crate) fn own_directory(path: &Path, mode: u32, variable: &str) -> anyhow::R
         "{} is not a directory of this user: set {variable} to another place",
         path.display()
     );
-    Ok(())
+    // Whatever the umask took from it, or an earlier owner's habits gave.
+    fs::set_permissions(path, Permissions::from_mode(mode))
+        .with_context(|| format!("can't set the permissions of {}", path.display()))
 }
 
 #[cfg(test)]
