@@ -10,4 +10,4 @@ mod patience;
 
 pub use client::{Answer, Client, Request};
 pub use customer::Customer;
-pub use patience::until_final;
+pub use patience::{until_final, until_verdict};

@@ -30,7 +30,27 @@ pub async fn until_final(
     .await
 }
 
-/// The same, but for a lost connection: that is an error at once, for there may be no bank at all.
+/// The same, where money was asked to be moved: no error of a server is a verdict, whoever says so.
+/// Behind a proxy the money may have moved all the same.
+///
+/// # Errors
+/// As [`until_final`].
+///
+/// # Cancel safety
+/// As [`Request::send`].
+pub async fn until_verdict(
+    within: Duration,
+    request: impl Fn() -> Result<Request>,
+) -> Result<Answer> {
+    repeat(within, request, |answer| {
+        answer
+            .as_ref()
+            .is_ok_and(|answer| !answer.asks_for_patience() && answer.status < 500)
+    })
+    .await
+}
+
+/// As [`until_final`], but for a lost connection: that is an error at once, for there may be no bank at all.
 pub(crate) async fn until_ready(
     within: Duration,
     request: impl Fn() -> Result<Request>,

@@ -4,7 +4,7 @@ mod summary;
 
 use crate::{ServeSettings, ServiceName, serve};
 use anyhow::{Context as _, ensure};
-use bank_client::{Client, Customer, until_final};
+use bank_client::{Client, Customer, until_verdict};
 use chassis::{Platform, telemetry};
 use clap::{Args, ValueEnum};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -153,7 +153,7 @@ async fn visit(settings: &DemoSettings, url: reqwest::Url) -> anyhow::Result<()>
 /// Moves money from one customer to another.
 async fn transfer(from: &Customer, to: &Customer, amount: i64) -> Outcome {
     let key = Uuid::now_v7().to_string();
-    let answer = until_final(VERDICT_WITHIN, || Ok(from.transfer(to, amount, &key))).await;
+    let answer = until_verdict(VERDICT_WITHIN, || Ok(from.transfer(to, amount, &key))).await;
     match answer.map(|answer| answer.status) {
         Ok(200) => Outcome::Made,
         Ok(400) => Outcome::Rejected,
