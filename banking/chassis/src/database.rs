@@ -18,7 +18,7 @@ pub use migration::{migrator, version_of};
 pub use retry::{is_transient, patiently};
 pub use stored::{count, like_containing, moment, now, parsed, summed};
 
-use crate::settings::PlatformSettings;
+use crate::settings::{HAS_TLS, PlatformSettings, gives_up_encryption};
 use anyhow::Context as _;
 use sqlx::{AnyConnection, Connection, Executor, any::AnyPoolOptions, migrate::Migrator};
 use std::{
@@ -96,6 +96,12 @@ impl Database {
         let (url, connections) = match kind {
             Kind::Sqlite => (sqlite_url(url, schema)?, 1),
             Kind::Postgres => {
+                if gives_up_encryption(url, HAS_TLS) {
+                    tracing::warn!(
+                        "the connections to PostgreSQL are not encrypted: this program was built \
+                         without the feature `tls`"
+                    );
+                }
                 let own = postgres_url(url, schema, MIGRATION_STATEMENT_TIMEOUT)?;
                 migration::on_connections_of_its_own(&own, schema, migrations).await?;
                 let url = postgres_url(url, schema, STATEMENT_TIMEOUT)?;

@@ -2,11 +2,15 @@
 
 use clap::{Arg, Args, Command, builder::TypedValueParser, error::ErrorKind};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use std::{ffi::OsStr, net::SocketAddr, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 use url::Url;
 
 /// `true` if this program was built with encrypted connections.
-const HAS_TLS: bool = cfg!(feature = "tls");
+pub(crate) const HAS_TLS: bool = cfg!(feature = "tls");
 
 /// The answer to an address that asks for encryption, of a program that has none.
 const WITHOUT_TLS: &str = "the address asks for TLS, and this program was built without it: build it \
@@ -174,6 +178,22 @@ fn requires_tls(database_url: &str) -> bool {
     options.is_ok_and(|options| matches!(options.get_ssl_mode(), Require | VerifyCa | VerifyFull))
 }
 
+/// `true` if PostgreSQL is asked over a network and would be asked in the clear, though its address
+/// leaves the choice to the server: a program without TLS has none.
+pub(crate) fn gives_up_encryption(database_url: &str, has_tls: bool) -> bool {
+    use PgSslMode::{Allow, Prefer};
+    let options: Result<PgConnectOptions, _> = database_url.parse();
+    options.is_ok_and(|options| {
+        let host = options.get_host().trim_matches(['[', ']']);
+        let is_near = host == "localhost"
+            || options.get_socket().is_some()
+            || host
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback());
+        !has_tls && !is_near && matches!(options.get_ssl_mode(), Allow | Prefer)
+    })
+}
+
 fn check_tls(required: bool, had: bool) -> Result<(), String> {
     if required && !had {
         return Err(WITHOUT_TLS.to_owned());
@@ -314,6 +334,22 @@ mod tests {
         for mode in ["disable", "prefer"] {
             let url = format!("postgres://u@host/bank?sslmode={mode}");
             assert!(Program::try_parse_from(["service", "--database-url", &url]).is_ok());
+        }
+    }
+
+    #[test]
+    fn encryption_is_given_up_only_over_a_network_and_without_tls() {
+        let far = "postgres://u@db.example/bank";
+        assert!(gives_up_encryption(far, false));
+        assert!(!gives_up_encryption(far, true));
+        for url in [
+            "postgres://u@127.0.0.1/bank",
+            "postgres://u@localhost/bank",
+            "postgres://u@[::1]/bank",
+            "postgres:///bank?host=/var/run/postgresql",
+            "postgres://u@db.example/bank?sslmode=disable",
+        ] {
+            assert!(!gives_up_encryption(url, false), "{url}");
         }
     }
 
