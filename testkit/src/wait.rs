@@ -1,4 +1,5 @@
-//! Waiting for a state. Nothing here proves anything by its time: a bound only ends what would hang.
+//! Waiting for a state. Nothing here proves anything by its time: a bound only ends what would
+//! hang.
 
 use std::{
     fmt,
@@ -13,7 +14,7 @@ pub const AT_MOST: Duration = Duration::from_secs(240);
 
 /// As [`AT_MOST`], once a wait of this process was in vain: what is broken may be awaited by many
 /// tests, and is to be known soon.
-const AT_MOST_WHEN_BROKEN: Duration = Duration::from_secs(30);
+const AT_MOST_WHEN_BROKEN: Duration = Duration::from_secs(90);
 
 /// Between two looks at what is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -33,14 +34,18 @@ fn at_most() -> Duration {
 /// Ends a wait that was in vain.
 #[allow(clippy::panic, reason = "only tests wait so, and fail by panicking")]
 fn in_vain(waited: Duration, what: &str, caller: &Location<'_>) -> ! {
-    BROKEN.store(true, Ordering::Relaxed);
-    panic!("not within {waited:?}: {what} ({caller})");
+    let why_so_soon = if BROKEN.swap(true, Ordering::Relaxed) {
+        ", shortened because another wait of this process was in vain"
+    } else {
+        ""
+    };
+    panic!("not within {waited:?}{why_so_soon}: {what} ({caller})");
 }
 
 /// Asks until the answer is yes.
 ///
 /// # Panics
-/// The answer is still no after [`AT_MOST`], or after 30 s if another wait was in vain before.
+/// The answer is still no after [`AT_MOST`], or after 90 s if another wait was in vain before.
 ///
 /// # Cancel safety
 /// Dropped, it asks no more.
