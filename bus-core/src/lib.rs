@@ -38,19 +38,19 @@
 //! The modules below are in this order. A generated client encodes the arguments ([`codec`]) and
 //! builds a [`Call`]; awaited, it passes the client's layers, takes a slot among those who wait,
 //! and is handed to the publisher ([`client`], [`transport`]). On the other side a delivery is
-//! taken when there is a permit, its envelope read without trust, its handler run inside the server's
-//! layers ([`server`]); the reply is stored where the caller looks for it ([`reply`]), and only then
-//! the delivery is acknowledged.
+//! taken when there is a permit, its envelope read without trust, its handler run inside the
+//! server's layers ([`server`]); the reply is stored where the caller looks for it ([`reply`]), and
+//! only then the delivery is acknowledged.
 //!
-//! The context of a call is ambient: a handler finds it by [`Context::current`]. Calls it makes inherit
-//! deadline, metadata and trace.
+//! The context of a call is ambient: a handler finds it by [`Context::current`]. Calls it makes
+//! inherit deadline, metadata and trace.
 //!
 //! # Commands and queries
 //!
 //! A method marked `#[query]` only reads: its message is transient, it is sent again when a broker
 //! goes down, and it is dropped at its deadline. Any other method is a command: its message is
-//! persistent, it is claimed under its idempotency key (or its call id) before it runs, a repetition
-//! is given the first one's reply, and it is never dropped half-way.
+//! persistent, it is claimed under its idempotency key (or its call id) before it runs, a
+//! repetition is given the first one's reply, and it is never dropped half-way.
 //!
 //! # Errors
 //!

@@ -1,8 +1,8 @@
 //! The bounds and defaults of calls and services in one place, with their units and the reasons
 //! for their values. Those of the connections to Redis are in the crate `replybus-redis`.
 //!
-//! Those that a user may change have a setting named beside them; the rest is fixed so that both ends
-//! agree.
+//! Those that a user may change have a setting named beside them; the rest is fixed so that both
+//! ends agree.
 
 use std::time::Duration;
 
@@ -49,28 +49,29 @@ pub const CLOCK_ALLOWANCE: Duration = Duration::from_millis(500);
 /// The time in which a reply to a submitted call can be fetched after the handler finished.
 pub const REPLY_TTL: Duration = Duration::from_secs(10 * 60);
 
-/// The time for which the outcome of a command with an idempotency key is remembered. Stripe keeps keys at
-/// least as long.
+/// The time for which the outcome of a command with an idempotency key is remembered. Stripe keeps
+/// keys at least as long.
 pub const KEYED_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The time for which the outcome of a command without a key is remembered: it can only come
 /// again by redelivery, within the longest call and the time a lost worker's lease takes to lapse.
 pub const UNKEYED_RETENTION: Duration = Duration::from_secs(30 * 60);
 
-/// The time for which a running command is protected from being run by another worker without a sign of
-/// life: as long as the broker itself takes to call a silent worker dead. Renewed three times as
-/// often.
+/// The time for which a running command is protected from being run by another worker without a
+/// sign of life: as long as the broker itself takes to call a silent worker dead. Renewed three
+/// times as often.
 pub const CLAIM_LEASE: Duration = Duration::from_secs(10);
 
 /// Runs of one command, counting those whose process died, before it is given up and dead-lettered.
 pub const ATTEMPTS_MAX: u32 = 5;
 
-/// The time a one-way or submitted call waits to be started before it expires. Set by `.timeout(..)`.
+/// The time a one-way or submitted call waits to be started before it expires. Set by
+/// `.timeout(..)`.
 pub const SEND_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The time a publisher waits for the broker's word before it publishes on another channel, and how
-/// long it then goes on listening to the one before. Twice the heartbeat, at which the broker itself
-/// would be called dead. Set by `.confirm_timeout(..)`.
+/// long it then goes on listening to the one before. Twice the heartbeat, at which the broker
+/// itself would be called dead. Set by `.confirm_timeout(..)`.
 pub const CONFIRM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// AMQP heartbeat. RabbitMQ's documentation calls less than 5 s a source of false alarms.
@@ -79,8 +80,8 @@ pub const HEARTBEAT: Duration = Duration::from_secs(5);
 /// One attempt to connect to a server, handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The time for which `connect` keeps trying before it reports that a server can't be reached, so that
-/// programs and servers may start in any order. Set by `.connect_within(..)`.
+/// The time for which `connect` keeps trying before it reports that a server can't be reached, so
+/// that programs and servers may start in any order. Set by `.connect_within(..)`.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(30);
 
 /// First and longest pause between attempts to reconnect; each is jittered, there is no last one.
@@ -104,7 +105,8 @@ pub const METADATA_NAME_BYTES_MAX: usize = 64;
 /// Bytes of an idempotency key; it becomes part of a Redis key.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
-/// Bytes of a queue, exchange or routing key: AMQP short strings end at 255, and we append a suffix.
+/// Bytes of a queue, exchange or routing key: AMQP short strings end at 255, and we append a
+/// suffix.
 pub const NAME_BYTES_MAX: usize = 200;
 
 /// Bytes of a namespace, which every name and key of a bus begins with.

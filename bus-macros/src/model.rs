@@ -1,4 +1,5 @@
-//! The model of a service, with all that expansion needs to know of it, each part with the syntax it came from.
+//! The model of a service, with all that expansion needs to know of it, each part with the syntax
+//! it came from.
 
 use crate::{ast, attr::ServiceOptions, duration::Millis};
 use syn::{Ident, Pat, PatType, Type};

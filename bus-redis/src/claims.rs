@@ -143,8 +143,8 @@ impl Claims {
     }
 }
 
-/// The arguments that claiming and renewing share. A running record lives on after its lease for as long as an
-/// outcome would: its attempts must be known when the message comes again.
+/// The arguments that claiming and renewing share. A running record lives on after its lease for as
+/// long as an outcome would: its attempts must be known when the message comes again.
 fn running<'a>(script: &'a Script, keys: &Keys, claim: &Claim) -> ScriptInvocation<'a> {
     let life = claim.retention.saturating_add(claim.lease);
     let mut asked = script.key(keys.claim(&claim.key));

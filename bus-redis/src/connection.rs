@@ -64,7 +64,8 @@ impl Pool {
             .collect::<RedisResult<Vec<_>>>()?;
         match &target.topology {
             Topology::Single => {
-                // Every command is bounded by its user, so that a script and its upload count as one.
+                // Every command is bounded by its user, so that a script and its upload count as
+                // one.
                 let settings = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(limits::CONNECT_TIMEOUT))
                     .set_response_timeout(None)

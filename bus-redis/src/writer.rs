@@ -1,8 +1,8 @@
 //! Runs commands on a few held connections, and replaces those that fail.
 //!
-//! Callers share the connections directly. Collecting what waits into one pipeline was measured with
-//! 64 callers and 200-byte replies: within noise of this on a quiet machine, up to twice as fast on
-//! a busy one, always far above what the broker carries; so the simpler way stays.
+//! Callers share the connections directly. Collecting what waits into one pipeline was measured
+//! with 64 callers and 200-byte replies: within noise of this on a quiet machine, up to twice as
+//! fast on a busy one, always far above what the broker carries; so the simpler way stays.
 //!
 //! Every operation given to it is safe to repeat: what was not answered may have been carried out.
 

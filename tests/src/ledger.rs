@@ -11,8 +11,8 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// From the check of a deadline to the handler's first step no more can pass, on a machine that does
-/// much else: later is too late.
+/// From the check of a deadline to the handler's first step no more can pass, on a machine that
+/// does much else: later is too late.
 pub const LATE_BY: Duration = Duration::from_secs(5);
 
 /// A ledger whose entries have names that are used once.

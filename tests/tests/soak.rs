@@ -1,8 +1,8 @@
 //! A million calls in memory: dropped, timed out, refused, panicking, repeated under one key. At
 //! the end nobody waits, no task is left and the memory is what it was.
 //!
-//! A debug build makes a tenth of them unless `SOAK_CALLS` sets how many. `SOAK_SEED` repeats a run;
-//! a run that fails prints its seed.
+//! A debug build makes a tenth of them unless `SOAK_CALLS` sets how many. `SOAK_SEED` repeats a
+//! run; a run that fails prints its seed.
 
 #![allow(
     clippy::unwrap_used,

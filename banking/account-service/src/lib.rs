@@ -1,8 +1,9 @@
 //! The account service: who has which account, and the double-entry ledger that moves the money.
 //!
-//! In reading order: the service (`service`) asks who calls, and makes an order (`order`) of what is
-//! to be posted. The books (`books`) post it in one transaction under its key, by the rules of the
-//! ledger (`ledger`), which are pure. While the database is away they are asked again (`failure`).
+//! In reading order: the service (`service`) asks who calls, and makes an order (`order`) of what
+//! is to be posted. The books (`books`) post it in one transaction under its key, by the rules of
+//! the ledger (`ledger`), which are pure. While the database is away they are asked again
+//! (`failure`).
 //!
 //! What always holds: the two entries of a posting sum to zero; an account's balance is the sum of
 //! its entries and never negative; an order takes effect once for each key of its owner's.

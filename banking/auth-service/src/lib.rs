@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`SessionSettings`] are read and the service is [`start`]ed; `service` takes
 //! the calls, `registration` and `login` decide, `fields` says what can be registered. Both prove a
-//! password (`proof`), which wrong ones before it may put off and `passwords` computes. `account` has the
-//! user's account opened, and `users` is the table.
+//! password (`proof`), which wrong ones before it may put off and `passwords` computes. `account`
+//! has the user's account opened, and `users` is the table.
 
 mod account;
 mod fields;
@@ -39,7 +39,8 @@ const CONCURRENCY: u16 = 128;
 /// Starts the service. Sessions that it begins live for `session_ttl`.
 ///
 /// # Errors
-/// The keys have no private half to sign sessions or passes with, or its database or its queue can't be had.
+/// The keys have no private half to sign sessions or passes with, or its database or its queue
+/// can't be had.
 ///
 /// # Cancel safety
 /// Not to be dropped before it is ready.

@@ -5,7 +5,7 @@ use reqwest::{Method, RequestBuilder, Url, header::HeaderMap};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The bank promises to answer sooner: the longest budget of its calls is 10 s.
+/// The bank promises to answer sooner: the longest timeout of its calls is 10 s.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
 /// A client of one gateway. Clones share connections.

@@ -1,5 +1,5 @@
-//! A listener of HTTP: connections are accepted within a bound, served with time limits, and let end
-//! when the service stops.
+//! A listener of HTTP: connections are accepted within a bound, served with time limits, and let
+//! end when the service stops.
 
 use axum::Router;
 use hyper::server::conn::http1::Builder;

@@ -1,5 +1,5 @@
-//! The ground that every service of the bank stands on: settings, the bus, a database, and the answer to the
-//! question who asks.
+//! The ground that every service of the bank stands on: settings, the bus, a database, and the
+//! answer to the question who asks.
 //!
 //! In reading order: [`settings`] are read, a [`Platform`] is made of them, a service is started on
 //! it and is [`Running`], and a program [`run`]s it until it is told to stop.

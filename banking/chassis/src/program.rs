@@ -15,7 +15,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// At the end, time for what was published to be confirmed and for what is waited for to be answered.
+/// At the end, time for what was published to be confirmed and for what is waited for to be
+/// answered.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Settings of a service that is alone in its process: those of all services, and its own.

@@ -48,9 +48,9 @@ impl Running {
         self
     }
 
-    /// Stops what was started later, the last first. Then lets running handlers end, within the time
-    /// that the bus gives them, and then what goes on beside. All of it together takes 25 s at most;
-    /// what has not ended then is left behind.
+    /// Stops what was started later, the last first. Then lets running handlers end, within the
+    /// time that the bus gives them, and then what goes on beside. All of it together takes 25 s at
+    /// most; what has not ended then is left behind.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it goes on in the background, or runs on.

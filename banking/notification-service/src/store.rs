@@ -24,9 +24,10 @@ impl Store {
         Self { database }
     }
 
-    /// Stores the notifications of both sides of `event`, together or not at all. Returns those that
-    /// are stored under their own id, and leaves out those that somebody else had stored before. So
-    /// it may be repeated with the same ids when it is not known whether it was carried out.
+    /// Stores the notifications of both sides of `event`, together or not at all. Returns those
+    /// that are stored under their own id, and leaves out those that somebody else had stored
+    /// before. So it may be repeated with the same ids when it is not known whether it was carried
+    /// out.
     pub(crate) async fn add(
         &self,
         event: Uuid,

@@ -13,8 +13,8 @@ const DOWN_MS_MAX: u64 = 2_000;
 const PEACE_MS_MAX: u64 = 2_500;
 
 /// Kills 1 to 3 replicas at a time (SIGKILL), of any services, and starts them again, at moments
-/// that the seed decides, until `stop` says so between two blows, told how many were killed. Returns
-/// how many were killed; all of them run again.
+/// that the seed decides, until `stop` says so between two blows, told how many were killed.
+/// Returns how many were killed; all of them run again.
 ///
 /// # Errors
 /// A process can't be started.

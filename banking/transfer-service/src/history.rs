@@ -22,7 +22,8 @@ impl History {
         Self { database }
     }
 
-    /// Transfers that this user sent, whatever came of them, and those that reached them, newest first.
+    /// Transfers that this user sent, whatever came of them, and those that reached them, newest
+    /// first.
     pub(crate) async fn of_user(
         &self,
         user: UserId,

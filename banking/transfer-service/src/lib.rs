@@ -1,11 +1,11 @@
 //! The transfer service: money from one user to another, asked of the account service.
 //!
 //! A transfer is a row that goes from pending to completed or rejected, once. In reading order:
-//! `service` asks who it is and has the order recorded; `record` is what a row holds, `store` writes
-//! rows and `history` reads them; `accounts` asks the account service; `driver` takes a row from
-//! pending to the ledger's verdict, and `recovery` has it do so with what a crash left behind. With
-//! the verdict `store` writes the event that tells of it, `outbox` gives it out, and `relay` brings
-//! it to the broker.
+//! `service` asks who it is and has the order recorded; `record` is what a row holds, `store`
+//! writes rows and `history` reads them; `accounts` asks the account service; `driver` takes a row
+//! from pending to the ledger's verdict, and `recovery` has it do so with what a crash left behind.
+//! With the verdict `store` writes the event that tells of it, `outbox` gives it out, and `relay`
+//! brings it to the broker.
 
 mod accounts;
 mod driver;

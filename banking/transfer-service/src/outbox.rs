@@ -12,7 +12,8 @@ use uuid::Uuid;
 /// Events taken out at once.
 pub(crate) const BATCH: usize = 64;
 
-/// The time that a batch is left alone by other relays: longer than the broker is given to confirm it.
+/// The time that a batch is left alone by other relays: longer than the broker is given to confirm
+/// it.
 const LEASE: Duration = Duration::from_secs(10);
 
 /// Takes events out. They are put in by [`crate::store`].

@@ -136,7 +136,8 @@ impl Relay {
     async fn emit(&self, stored: &Stored) -> Result<(), RelayError> {
         let event: TransactionCompleted = serde_json::from_str(&stored.event)?;
         let id: CallId = stored.id.to_string().parse()?;
-        // Before the notification service first subscribed nobody would get it: it is kept till then.
+        // Before the notification service first subscribed nobody would get it: it is kept till
+        // then.
         let emit = self.bus.emit(&event).id(id).mandatory();
         emit.timeout(CONFIRM_WITHIN).await?;
         metrics::counter!("bank_events_emitted_total").increment(1);

@@ -37,8 +37,8 @@ const ADDRESS_BYTES_MAX: usize = 255;
 /// The client of a contract: the queue it is called through, and the layers a call passes. Cheap to
 /// clone.
 ///
-/// Every generated client wraps one. By itself it calls a contract that was written by hand, such as
-/// one that a gateway learned of at run time:
+/// Every generated client wraps one. By itself it calls a contract that was written by hand, such
+/// as one that a gateway learned of at run time:
 ///
 /// ```
 /// use replybus::{

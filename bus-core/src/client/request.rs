@@ -16,8 +16,8 @@ use tokio::time::Instant;
 
 /// A call, as a client layer sees it.
 ///
-/// Its clones are copies of one call: a layer that sends one of them again makes no second call, and
-/// the service knows it by its id.
+/// Its clones are copies of one call: a layer that sends one of them again makes no second call,
+/// and the service knows it by its id.
 ///
 /// ```
 /// use replybus::{

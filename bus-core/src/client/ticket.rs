@@ -22,8 +22,8 @@ const LOOK_AGAIN_MIN: Duration = Duration::from_millis(2);
 const LOOK_AGAIN_MAX: Duration = Duration::from_millis(250);
 
 /// A submitted call, and the right to its reply. Serialise it, store it, hand it on: whoever holds
-/// it and a bus to the same store can wait for the reply, as often as wanted, until the reply expires
-/// ([`REPLY_TTL`] after the handler finished).
+/// it and a bus to the same store can wait for the reply, as often as wanted, until the reply
+/// expires ([`REPLY_TTL`] after the handler finished).
 ///
 /// ```
 /// use replybus::{Bus, Never, Ticket, queue_handler};

@@ -160,8 +160,8 @@ impl Context {
         self.0.caller.as_deref()
     }
 
-    /// The moment at which the caller stops waiting; `None` if nobody waits or outside a call. For a
-    /// library that takes a moment:
+    /// The moment at which the caller stops waiting; `None` if nobody waits or outside a call. For
+    /// a library that takes a moment:
     ///
     /// ```
     /// use replybus::Context;

@@ -15,7 +15,8 @@ use tokio::time::{Instant, sleep};
 const TRY_AGAIN_MIN: Duration = Duration::from_millis(100);
 const TRY_AGAIN_MAX: Duration = Duration::from_secs(5);
 
-/// The handler of an event: an async closure or function of the event, returning `()` or a `Result`.
+/// The handler of an event: an async closure or function of the event, returning `()` or a
+/// `Result`.
 pub trait SubscribeHandler<E>: Send + Sync + 'static {
     /// Handles one event.
     fn handle(&self, event: E) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;

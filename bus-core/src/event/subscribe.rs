@@ -62,9 +62,10 @@ impl Bus {
 /// A subscription about to start: set options, then await it.
 ///
 /// An event is handled at least once, and once only while its id is remembered
-/// ([`EVENT_RETENTION`](crate::limits::EVENT_RETENTION)). A handler that returns an error runs again, with growing pauses, for as
-/// long as [`retry_within`](Self::retry_within) says; then, or when it panics or can't read the
-/// event, the event is kept in the queue `{group}.dead`. Events are not handled in order.
+/// ([`EVENT_RETENTION`](crate::limits::EVENT_RETENTION)). A handler that returns an error runs
+/// again, with growing pauses, for as long as [`retry_within`](Self::retry_within) says; then, or
+/// when it panics or can't read the event, the event is kept in the queue `{group}.dead`. Events
+/// are not handled in order.
 ///
 /// A group has one type of event: members that subscribe to different ones share a queue, and keep
 /// each other's events as dead letters. Give each type a group of its own.

@@ -279,7 +279,8 @@ pub struct Claim {
     pub key: String,
     /// Tells requests under one key apart: a digest of the encoded arguments and their encoding.
     pub fingerprint: [u8; 16],
-    /// Names this run of this process, so that a run that was given up can't overwrite its successor.
+    /// Names this run of this process, so that a run that was given up can't overwrite its
+    /// successor.
     pub owner: String,
     /// The time the claim holds without being renewed.
     pub lease: Duration,

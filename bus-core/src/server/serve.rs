@@ -221,9 +221,9 @@ impl Serve {
         self
     }
 
-    /// Names entries of metadata that dead letters of this service leave out, such as the token of a
-    /// session: a dead letter is kept until somebody takes it, and read by people. One that is put
-    /// back comes without them.
+    /// Names entries of metadata that dead letters of this service leave out, such as the token of
+    /// a session: a dead letter is kept until somebody takes it, and read by people. One that is
+    /// put back comes without them.
     ///
     /// ```
     /// # use replybus::{Bus, Never, queue_handler};

@@ -103,8 +103,8 @@ impl Acknowledger for SettleOrders {
     }
 }
 
-/// A queue of orders to settle, and where they come out. Holds no more than the prefetch: a delivery is
-/// settled once. It ends when the acknowledger and all settlers are gone.
+/// A queue of orders to settle, and where they come out. Holds no more than the prefetch: a
+/// delivery is settled once. It ends when the acknowledger and all settlers are gone.
 pub(crate) fn settle_orders() -> (Arc<dyn Acknowledger>, mpsc::UnboundedReceiver<SettleOrder>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     (Arc::new(SettleOrders(sender)), receiver)

@@ -1,7 +1,7 @@
 //! The AMQP headers with a meaning of their own.
 
-/// The moment at which the caller stops waiting, in milliseconds since the Unix epoch. Absent on one-way and
-/// submitted calls.
+/// The moment at which the caller stops waiting, in milliseconds since the Unix epoch. Absent on
+/// one-way and submitted calls.
 pub(crate) const DEADLINE: &str = "deadline";
 /// Names the effect, so that it happens once.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";

@@ -1,5 +1,5 @@
-//! The shape of what travels: the properties of a request and the frame of a reply. Written down for
-//! other languages in `docs/wire-protocol.md`.
+//! The shape of what travels: the properties of a request and the frame of a reply. Written down
+//! for other languages in `docs/wire-protocol.md`.
 
 pub(crate) mod headers;
 mod reply_frame;

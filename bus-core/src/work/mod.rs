@@ -1,6 +1,7 @@
-//! Working off a queue: what serving and events share. In the order a delivery travels: taken by the
-//! [`intake`] when there is a permit, read by its [`envelope`], run, as a [`command`] under a claim
-//! if it changes something, and settled, after its reply is stored or it is kept as a dead letter.
+//! Working off a queue: what serving and events share. In the order a delivery travels: taken by
+//! the [`intake`] when there is a permit, read by its [`envelope`], run, as a [`command`] under a
+//! claim if it changes something, and settled, after its reply is stored or it is kept as a dead
+//! letter.
 
 mod answer;
 mod claim;

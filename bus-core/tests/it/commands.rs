@@ -248,7 +248,8 @@ async fn an_outcome_is_recorded_though_its_delivery_was_given_back() {
 
 #[queue_handler("vault.requests")]
 trait Vault {
-    /// Fails twice, then counts its runs. Says that the runs that failed did nothing, if `released`.
+    /// Fails twice, then counts its runs. Says that the runs that failed did nothing, if
+    /// `released`.
     async fn open(&self, released: bool) -> Result<u32, String>;
 }
 

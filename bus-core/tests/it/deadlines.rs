@@ -39,7 +39,7 @@ async fn two_hops() -> (Bus, FrontClient, Vec<replybus::server::Serving>) {
 async fn nested_calls_share_one_deadline() {
     let (_bus, client, _serving) = two_hops().await;
     let left = client.relay(Duration::from_secs(3)).await.unwrap().unwrap();
-    // The account service's own budget is 2 s; what is left of the outer call is less.
+    // The account service's own timeout is 2 s; what is left of the outer call is less.
     assert!(left <= Duration::from_secs(1), "{left:?}");
     assert!(left > Duration::from_millis(900), "{left:?}");
     let left = client.relay(Duration::ZERO).await.unwrap().unwrap();

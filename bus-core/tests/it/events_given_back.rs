@@ -1,5 +1,5 @@
-//! An event that was given back to its queue is handled by whoever gets it next, whatever becomes of
-//! the run that was left behind.
+//! An event that was given back to its queue is handled by whoever gets it next, whatever becomes
+//! of the run that was left behind.
 
 use crate::{
     dead_letters::{bus, kept},

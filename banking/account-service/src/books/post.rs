@@ -174,8 +174,8 @@ type Recorded = (
     Option<i64>,
 );
 
-/// Writes both entries, and what is on the accounts now. Should two postings ever have read the same
-/// balance, they give their entries the same number, and the second one fails.
+/// Writes both entries, and what is on the accounts now. Should two postings ever have read the
+/// same balance, they give their entries the same number, and the second one fails.
 async fn enter(
     writing: &mut AnyConnection,
     order: &Order,

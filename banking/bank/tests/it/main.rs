@@ -1,5 +1,5 @@
-//! The bank as a whole: what it promises over HTTP, and that money is neither made nor lost, whatever
-//! fails.
+//! The bank as a whole: what it promises over HTTP, and that money is neither made nor lost,
+//! whatever fails.
 
 #![allow(
     clippy::unwrap_used,

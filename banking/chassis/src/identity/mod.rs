@@ -1,4 +1,5 @@
-//! The identity of who asks. A call carries a session or a pass as metadata, and each service looks at it itself.
+//! The identity of who asks. A call carries a session or a pass as metadata, and each service looks
+//! at it itself.
 
 mod pass;
 mod session;
@@ -199,7 +200,8 @@ impl Identity {
         }
     }
 
-    /// Refuses unless the call is made on behalf of the administrator, for whom the gateway vouches.
+    /// Refuses unless the call is made on behalf of the administrator, for whom the gateway
+    /// vouches.
     ///
     /// # Errors
     /// As [`require_service`](Self::require_service).

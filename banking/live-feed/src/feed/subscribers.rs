@@ -31,8 +31,8 @@ type Senders = HashMap<UserId, broadcast::Sender<Utf8Bytes>>;
 /// The subscriptions of this process, by user.
 pub(super) struct Subscribers {
     senders: Mutex<Senders>,
-    /// `true` while what is published arrives here. Changed only under the lock of the senders, so that
-    /// nobody subscribes to what would never arrive.
+    /// `true` while what is published arrives here. Changed only under the lock of the senders, so
+    /// that nobody subscribes to what would never arrive.
     connected: watch::Sender<bool>,
 }
 

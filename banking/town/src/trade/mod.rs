@@ -77,8 +77,8 @@ async fn carry_out(
 /// whether it has done enough. Gives what both came to.
 ///
 /// # Errors
-/// As [`trade`], or as what is done to the bank; or not enough is done to it while the plan grows to
-/// 50 times its length.
+/// As [`trade`], or as what is done to the bank; or not enough is done to it while the plan grows
+/// to 50 times its length.
 ///
 /// # Cancel safety
 /// As [`trade`].

@@ -1,11 +1,11 @@
 //! Requests and events over RabbitMQ.
 //!
-//! [`Amqp`] says where the broker is; what it connects is a [`Transport`]. It keeps two connections, one to
-//! publish and one to consume, because RabbitMQ stops reading a connection that publishes while it
-//! is short of memory or disk, and with it every ack. Each is dropped and made anew on any sign that
-//! it is lost, for ever: lost connections are seen by callers as [`Verdict::Lost`], by consumers as
-//! redelivered messages. A queue that does not answer, and an error of one channel, are no such
-//! sign.
+//! [`Amqp`] says where the broker is; what it connects is a [`Transport`]. It keeps two
+//! connections, one to publish and one to consume, because RabbitMQ stops reading a connection that
+//! publishes while it is short of memory or disk, and with it every ack. Each is dropped and made
+//! anew on any sign that it is lost, for ever: lost connections are seen by callers as
+//! [`Verdict::Lost`], by consumers as redelivered messages. A queue that does not answer, and an
+//! error of one channel, are no such sign.
 //!
 //! Exchanges are durable topic exchanges, declared before the first message to them.
 //!
@@ -112,8 +112,8 @@ impl Amqp {
         self
     }
 
-    /// The time that [`connect`](Self::connect), and consuming and declaring later, keep trying before
-    /// they report that the broker can't be reached. By default [`limits::CONNECT_WITHIN`].
+    /// The time that [`connect`](Self::connect), and consuming and declaring later, keep trying
+    /// before they report that the broker can't be reached. By default [`limits::CONNECT_WITHIN`].
     ///
     /// ```
     /// # use replybus::Amqp;
@@ -164,8 +164,8 @@ impl Amqp {
         self
     }
 
-    /// Connects without a bus, trying again while the broker can't be reached. From then on lost connections
-    /// are made anew for ever.
+    /// Connects without a bus, trying again while the broker can't be reached. From then on lost
+    /// connections are made anew for ever.
     ///
     /// # Errors
     /// A setting makes no sense, the broker refuses the user or virtual host, or it can't be

@@ -100,7 +100,8 @@ async fn call_named(client: &LedgerClient, kind: Kind, name: &str, within: Durat
             Kind::Query => answered(client.echo(7).timeout(within).await.map(|_| None)),
             Kind::Command => answered(enter().await.map(Some)),
             Kind::KeyedCommand => answered(enter().idempotency_key(name).await.map(Some)),
-            // Its own timeout says when it must have been started, not how long the broker may take.
+            // Its own timeout says when it must have been started, not how long the broker may
+            // take.
             Kind::Send => {
                 let sent = client.enter(name.to_owned(), until);
                 let sent = sent.deadline(started + within).send().await;

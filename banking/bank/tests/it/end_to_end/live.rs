@@ -86,7 +86,8 @@ enum For {
     Admin,
 }
 
-/// Why a service refused; nothing if it did not, or for a reason that has to do with what was asked.
+/// Why a service refused; nothing if it did not, or for a reason that has to do with what was
+/// asked.
 fn refusal<T, E: MayRefuse>(outcome: Result<T, CallError<E>>) -> Option<Refused> {
     match outcome {
         Ok(_) => None,

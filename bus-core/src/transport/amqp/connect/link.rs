@@ -15,7 +15,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The period at which the state of a connection is looked at, for changes that lapin announces nowhere.
+/// The period at which the state of a connection is looked at, for changes that lapin announces
+/// nowhere.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// The time the broker has to agree to the end of a connection.

@@ -30,8 +30,8 @@ enum Frame {
     Requeue { tag: u64 },
 }
 
-/// The settled and the unsettled deliveries of one channel. Delivery tags count from 1 without gaps, so
-/// what is not settled shows as gaps; there are at most as many as the prefetch.
+/// The settled and the unsettled deliveries of one channel. Delivery tags count from 1 without
+/// gaps, so what is not settled shows as gaps; there are at most as many as the prefetch.
 #[derive(Debug, Default)]
 struct Tally {
     /// The highest tag that was settled.

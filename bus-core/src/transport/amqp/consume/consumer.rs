@@ -77,7 +77,8 @@ pub(super) async fn attach(
 }
 
 /// Closes a channel on which no consumer was waited for to the end. lapin would leave it open until
-/// the broker agrees to the consumer, and then keep both: a consumer that takes messages for nobody.
+/// the broker agrees to the consumer, and then keep both: a consumer that takes messages for
+/// nobody.
 struct CloseOnDrop(Option<Arc<Channel>>);
 
 impl Drop for CloseOnDrop {

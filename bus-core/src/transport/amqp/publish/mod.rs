@@ -1,8 +1,8 @@
 //! Publishing: the handle that takes messages, and the task that owns the two lines they leave by.
 //!
 //! One line has confirms and the other has none. One task owns both: lapin mixes up the confirms of
-//! a channel that several tasks publish on. Messages wait in its queue, not in lapin's, so that they
-//! can still be withdrawn and expire. Neither line waits for the other, nor is lost with it.
+//! a channel that several tasks publish on. Messages wait in its queue, not in lapin's, so that
+//! they can still be withdrawn and expire. Neither line waits for the other, nor is lost with it.
 
 mod confirmed;
 mod direct;
@@ -28,8 +28,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// The period at which waiting messages are looked through for expired and abandoned ones.
 const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
-/// The period at which returned messages are looked for while calls wait: a call to a queue that does not
-/// exist fails this much after the broker said so.
+/// The period at which returned messages are looked for while calls wait: a call to a queue that
+/// does not exist fails this much after the broker said so.
 const RETURNS_EVERY: Duration = Duration::from_millis(5);
 
 /// Messages taken from the queue before confirms are looked at again.
@@ -108,8 +108,8 @@ impl Publisher {
         receipt
     }
 
-    /// Writes a message that no confirm is wanted for, past the task. Gives it back if that can't be
-    /// done now.
+    /// Writes a message that no confirm is wanted for, past the task. Gives it back if that can't
+    /// be done now.
     fn write_now(&self, job: Job) -> Option<Job> {
         if job.outgoing.confirm || self.drain.is_cancelled() {
             return Some(job);
