@@ -50,7 +50,8 @@ pub async fn until_verdict(
     .await
 }
 
-/// As [`until_final`], but for a lost connection: that is an error at once, for there may be no bank at all.
+/// As [`until_final`], but for a lost connection: that is an error at once, for there may be no
+/// bank at all.
 pub(crate) async fn until_ready(
     within: Duration,
     request: impl Fn() -> Result<Request>,
