@@ -225,7 +225,9 @@ async fn a_broker_that_blocks_us_makes_us_busy_not_stuck() {
     // Said more than once, as brokers may: both connections hear of it, each in its own time.
     eventually("the publisher is told", || async {
         proxy.inject(&blocked("low on memory"));
-        publish(&transport, to_queue(queue.name(), "x")).await == Verdict::Busy
+        // One that was taken before it was told waits until it is over.
+        let published = publish(&transport, to_queue(queue.name(), "x"));
+        timeout(Duration::from_secs(1), published).await == Ok(Verdict::Busy)
     })
     .await;
     wait_for_health(&transport, |health| {

@@ -80,14 +80,16 @@ impl Live {
     }
 
     /// The broker's answer to a request that it can answer itself, such as to open a channel. None
-    /// in [`CONNECT_TIMEOUT`] means that the connection is dead, whatever TCP says.
+    /// in [`CONNECT_TIMEOUT`] means that the connection is dead, whatever TCP says; but while the
+    /// broker has blocked it, it reads nothing, and that says nothing of the connection.
     pub(crate) async fn answer<T>(
         &self,
         request: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T, Failure> {
-        match timeout(CONNECT_TIMEOUT, request).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => {
+        tokio::select! {
+            biased;
+            answer = request => Ok(answer?),
+            () = silence(self.blocked.subscribe()) => {
                 let reason = format!("no answer within {CONNECT_TIMEOUT:?}");
                 self.fail(reason.clone());
                 Err(Failure::transient(reason))
@@ -128,8 +130,43 @@ impl Live {
     }
 }
 
+/// Ends when an answer was due: the broker has read for [`CONNECT_TIMEOUT`] without a break.
+async fn silence(mut blocked: watch::Receiver<Option<Arc<str>>>) {
+    loop {
+        // Fails only without a connection, of which nobody expects an answer.
+        let _ = blocked.wait_for(Option::is_none).await;
+        if timeout(CONNECT_TIMEOUT, blocked.wait_for(Option::is_some))
+            .await
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
 impl fmt::Debug for Live {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_due_only_while_the_broker_reads() {
+        let blocked = watch::Sender::new(None);
+        let start = Instant::now();
+        let almost = CONNECT_TIMEOUT - Duration::from_millis(1);
+        let broker = async {
+            tokio::time::sleep(almost).await;
+            blocked.send_replace(Some("low on memory".into()));
+            tokio::time::sleep(10 * CONNECT_TIMEOUT).await;
+            blocked.send_replace(None);
+        };
+        tokio::join!(silence(blocked.subscribe()), broker);
+        assert_eq!(start.elapsed(), almost + 11 * CONNECT_TIMEOUT);
     }
 }
