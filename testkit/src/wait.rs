@@ -63,7 +63,7 @@ pub fn eventually<F: Future<Output = bool>>(
 /// Asks until there is an answer, and gives it. Why there is none yet is part of a failure.
 ///
 /// # Panics
-/// There is still none after [`AT_MOST`], or after 30 s if another wait was in vain before.
+/// There is still none after [`AT_MOST`], or after 90 s if another wait was in vain before.
 ///
 /// # Cancel safety
 /// Dropped, it asks no more.
@@ -90,7 +90,7 @@ pub fn until<T, E: fmt::Debug, F: Future<Output = Result<T, E>>>(
 /// What comes of `awaited`, which must not hang.
 ///
 /// # Panics
-/// Nothing comes of it in [`AT_MOST`], or in 30 s if another wait was in vain before.
+/// Nothing comes of it in [`AT_MOST`], or in 90 s if another wait was in vain before.
 ///
 /// # Cancel safety
 /// That of `awaited`.
