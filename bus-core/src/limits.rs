@@ -102,6 +102,10 @@ pub const METADATA_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of the name of one entry of metadata.
 pub const METADATA_NAME_BYTES_MAX: usize = 64;
 
+/// Bytes of all headers of a message we send, as AMQP encodes them. They travel in one frame with
+/// the other properties, and RabbitMQ's are 128 KiB.
+pub const HEADERS_BYTES_MAX: usize = 64 * 1024;
+
 /// Bytes of an idempotency key; it becomes part of a Redis key.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 

@@ -3,8 +3,17 @@
 //! The fields are those of AMQP 0-9-1 (basic class, section 1.8 of the specification), because
 //! that is what travels; the in-memory transport carries the same.
 
+mod other_headers;
+
+pub use other_headers::OtherHeaders;
+
+#[cfg(feature = "amqp")]
+pub(crate) use other_headers::HeaderValue;
+
+use other_headers::{header_bytes, text_bytes};
+
 use bytes::Bytes;
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// A message on its way to a queue, or out of one.
 ///
@@ -52,16 +61,27 @@ pub struct Properties {
     pub kind: Option<String>,
     /// The encoding of the body.
     pub content_type: Option<String>,
+    /// What was done to the encoded body, such as `gzip`; nothing here reads it.
+    pub content_encoding: Option<String>,
+    /// The priority among messages of one queue, where queues have such.
+    pub priority: Option<u8>,
     /// Time to live in the queue, counted from the publish.
     pub expiration: Option<Duration>,
     /// Seconds since the Unix epoch.
     pub timestamp: Option<u64>,
     /// The calling program.
     pub app_id: Option<String>,
+    /// The user of the broker that published it: RabbitMQ has checked it, and refuses a message
+    /// that names another user than its connection's.
+    pub user_id: Option<String>,
+    /// The AMQP property `cluster_id`, which is reserved.
+    pub cluster_id: Option<String>,
     /// Delivery mode 2: written to disk.
     pub persistent: bool,
-    /// Headers with text values, in the order they were set.
+    /// Headers as text, in the order they were set: texts, integers and booleans.
     pub headers: Vec<(String, String)>,
+    /// Headers that are not text, as they came.
+    pub other_headers: OtherHeaders,
 }
 
 impl Properties {
@@ -80,6 +100,31 @@ impl Properties {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// Bytes that all headers take in a message.
+    pub(crate) fn headers_bytes(&self) -> usize {
+        if self.other_headers.names().next().is_some() {
+            return self.header_sizes().values().sum();
+        }
+        let texts = self.headers.iter();
+        texts
+            .map(|(name, value)| header_bytes(name, text_bytes(value)))
+            .sum()
+    }
+
+    /// The names of all headers, text or not, and the bytes that each takes in a message.
+    pub(crate) fn header_sizes(&self) -> BTreeMap<&str, usize> {
+        let texts = self.headers.iter();
+        let texts =
+            texts.map(|(name, value)| (name.as_str(), header_bytes(name, text_bytes(value))));
+        texts.chain(self.other_headers.sizes()).collect()
+    }
+
+    /// Keeps the headers whose names `keep` is true of, text or not.
+    pub(crate) fn retain_headers(&mut self, keep: impl Fn(&str) -> bool) {
+        self.headers.retain(|(name, _)| keep(name));
+        self.other_headers.retain(keep);
     }
 }
 
@@ -104,9 +149,12 @@ impl fmt::Debug for Properties {
             .field("reply_to", &self.reply_to)
             .field("kind", &self.kind)
             .field("content_type", &self.content_type)
+            .field("content_encoding", &self.content_encoding)
+            .field("priority", &self.priority)
             .field("expiration", &self.expiration)
             .field("persistent", &self.persistent)
             .field("headers", &names)
+            .field("other_headers", &self.other_headers)
             .finish_non_exhaustive()
     }
 }

@@ -178,6 +178,7 @@ impl CallRequest {
                 // What changes something survives a broker; a question is asked again.
                 persistent: !(awaited && self.method.kind == MethodKind::Query),
                 headers: self.headers(awaited, repeated),
+                ..Properties::default()
             },
             body: self.body.clone(),
         }

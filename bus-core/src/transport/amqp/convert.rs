@@ -1,22 +1,20 @@
 //! A message in our form and in lapin's.
 
 use crate::{
-    message::{Message, Properties},
+    limits::HEADERS_BYTES_MAX,
+    message::{HeaderValue, Message, OtherHeaders, Properties},
     wire::headers,
 };
 use bytes::Bytes;
 use lapin::{
     BasicProperties,
     message::Delivery,
-    types::{AMQPValue, FieldTable, ShortString},
+    types::{FieldTable, ShortString},
 };
 use std::time::Duration;
 
-/// Headers read from one delivery; further ones are not looked at.
+/// Headers read from one delivery; further ones are only handed on.
 const HEADERS_MAX: usize = 64;
-
-/// Bytes of all headers of a message we send. They travel in one frame, and RabbitMQ's are 128 KiB.
-const HEADERS_BYTES_MAX: usize = 64 * 1024;
 
 /// A message whose names or properties do not fit into AMQP: a short string over 255 bytes, or
 /// headers of more than [`HEADERS_BYTES_MAX`].
@@ -48,8 +46,12 @@ pub(super) fn short(text: String) -> Result<ShortString, TooLong> {
     ShortString::try_new(text).map_err(|_| TooLong)
 }
 
-fn encode_properties(from: Properties) -> Result<BasicProperties, TooLong> {
+fn encode_properties(mut from: Properties) -> Result<BasicProperties, TooLong> {
     let mut to = BasicProperties::default().with_delivery_mode(if from.persistent { 2 } else { 1 });
+    let headers = encode_headers(&mut from)?;
+    if !headers.inner().is_empty() {
+        to = to.with_headers(headers);
+    }
     if let Some(text) = from.message_id {
         to = to.with_message_id(short(text)?);
     }
@@ -65,6 +67,12 @@ fn encode_properties(from: Properties) -> Result<BasicProperties, TooLong> {
     if let Some(text) = from.content_type {
         to = to.with_content_type(short(text)?);
     }
+    if let Some(text) = from.content_encoding {
+        to = to.with_content_encoding(short(text)?);
+    }
+    if let Some(priority) = from.priority {
+        to = to.with_priority(priority);
+    }
     if let Some(text) = from.app_id {
         to = to.with_app_id(short(text)?);
     }
@@ -74,8 +82,11 @@ fn encode_properties(from: Properties) -> Result<BasicProperties, TooLong> {
     if let Some(seconds) = from.timestamp {
         to = to.with_timestamp(seconds);
     }
-    if !from.headers.is_empty() {
-        to = to.with_headers(encode_headers(from.headers)?);
+    if let Some(text) = from.user_id {
+        to = to.with_user_id(short(text)?);
+    }
+    if let Some(text) = from.cluster_id {
+        to = to.with_cluster_id(short(text)?);
     }
     Ok(to)
 }
@@ -86,20 +97,22 @@ fn expiration(time: Duration) -> String {
     time.as_millis().clamp(1, u128::from(u32::MAX)).to_string()
 }
 
-fn encode_headers(headers: Vec<(String, String)>) -> Result<FieldTable, TooLong> {
-    let bytes: usize = headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len())
-        .sum();
-    if bytes > HEADERS_BYTES_MAX {
+/// All headers. One that came as another type than text, and still says the same, goes as that.
+fn encode_headers(from: &mut Properties) -> Result<FieldTable, TooLong> {
+    if from.headers_bytes() > HEADERS_BYTES_MAX {
         return Err(TooLong);
     }
     let mut table = FieldTable::default();
-    for (name, value) in headers {
-        let value = match name.as_str() {
-            headers::REPEATED => AMQPValue::Boolean(value == headers::TRUE),
-            _ => AMQPValue::LongString(value.into()),
+    let mut others = std::mem::take(&mut from.other_headers);
+    for (name, text) in std::mem::take(&mut from.headers) {
+        let value = match others.remove(&name) {
+            Some(typed) if header_text(&typed).as_ref() == Some(&text) => typed,
+            _ if name == headers::REPEATED => HeaderValue::Boolean(text == headers::TRUE),
+            _ => HeaderValue::LongString(text.into()),
         };
+        table.insert(short(name)?, value);
+    }
+    for (name, value) in others.into_values() {
         table.insert(short(name)?, value);
     }
     Ok(table)
@@ -109,23 +122,29 @@ fn encode_headers(headers: Vec<(String, String)>) -> Result<FieldTable, TooLong>
 pub(super) fn decode(delivery: Delivery) -> Message {
     let from = &delivery.properties;
     let text = |value: &Option<ShortString>| value.as_ref().map(|text| text.as_str().to_owned());
+    let (headers, other_headers) = from
+        .headers()
+        .as_ref()
+        .map(decode_headers)
+        .unwrap_or_default();
     let properties = Properties {
         message_id: text(from.message_id()),
         correlation_id: text(from.correlation_id()),
         reply_to: text(from.reply_to()),
         kind: text(from.kind()),
         content_type: text(from.content_type()),
+        content_encoding: text(from.content_encoding()),
+        priority: *from.priority(),
         expiration: text(from.expiration())
             .and_then(|text| text.parse().ok())
             .map(Duration::from_millis),
         timestamp: *from.timestamp(),
         app_id: text(from.app_id()),
+        user_id: text(from.user_id()),
+        cluster_id: text(from.cluster_id()),
         persistent: *from.delivery_mode() == Some(2),
-        headers: from
-            .headers()
-            .as_ref()
-            .map(decode_headers)
-            .unwrap_or_default(),
+        headers,
+        other_headers,
     };
     Message {
         exchange: delivery.exchange.into(),
@@ -135,29 +154,36 @@ pub(super) fn decode(delivery: Delivery) -> Message {
     }
 }
 
-fn decode_headers(table: &FieldTable) -> Vec<(String, String)> {
-    table
-        .inner()
-        .iter()
-        .filter_map(|(name, value)| Some((name.as_str().to_owned(), header_text(value)?)))
-        .take(HEADERS_MAX)
-        .collect()
+/// The first headers that are text, and all that are not, or not only.
+fn decode_headers(table: &FieldTable) -> (Vec<(String, String)>, OtherHeaders) {
+    let (mut texts, mut others) = (Vec::new(), OtherHeaders::default());
+    for (name, value) in table {
+        let name = name.as_str().to_owned();
+        let text = header_text(value).filter(|_| texts.len() < HEADERS_MAX);
+        if text.is_none() || !matches!(value, HeaderValue::LongString(_)) {
+            others.insert(name.clone(), value.clone());
+        }
+        if let Some(text) = text {
+            texts.push((name, text));
+        }
+    }
+    (texts, others)
 }
 
 /// A header as text: texts, integers and booleans; what else there is has no obvious text.
-fn header_text(value: &AMQPValue) -> Option<String> {
+fn header_text(value: &HeaderValue) -> Option<String> {
     Some(match value {
-        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok()?.to_owned(),
-        AMQPValue::ShortString(text) => text.as_str().to_owned(),
-        AMQPValue::Boolean(value) => value.to_string(),
-        AMQPValue::ShortShortInt(value) => value.to_string(),
-        AMQPValue::ShortShortUInt(value) => value.to_string(),
-        AMQPValue::ShortInt(value) => value.to_string(),
-        AMQPValue::ShortUInt(value) => value.to_string(),
-        AMQPValue::LongInt(value) => value.to_string(),
-        AMQPValue::LongUInt(value) => value.to_string(),
-        AMQPValue::LongLongInt(value) => value.to_string(),
-        AMQPValue::Timestamp(value) => value.to_string(),
+        HeaderValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok()?.to_owned(),
+        HeaderValue::ShortString(text) => text.as_str().to_owned(),
+        HeaderValue::Boolean(value) => value.to_string(),
+        HeaderValue::ShortShortInt(value) => value.to_string(),
+        HeaderValue::ShortShortUInt(value) => value.to_string(),
+        HeaderValue::ShortInt(value) => value.to_string(),
+        HeaderValue::ShortUInt(value) => value.to_string(),
+        HeaderValue::LongInt(value) => value.to_string(),
+        HeaderValue::LongUInt(value) => value.to_string(),
+        HeaderValue::LongLongInt(value) => value.to_string(),
+        HeaderValue::Timestamp(value) => value.to_string(),
         _ => return None,
     })
 }
@@ -165,6 +191,8 @@ fn header_text(value: &AMQPValue) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lapin::types::{DecimalValue, generation::gen_field_table};
+    use std::collections::BTreeMap;
 
     fn round_trip(message: Message) -> Message {
         let encoded = encode(message).unwrap();
@@ -190,11 +218,16 @@ mod tests {
                 reply_to: Some("r".into()),
                 kind: Some("balance".into()),
                 content_type: Some("application/msgpack".into()),
+                content_encoding: Some("gzip".into()),
+                priority: Some(7),
                 expiration: Some(Duration::from_millis(1500)),
                 timestamp: Some(1_700_000_000),
                 app_id: Some("teller".into()),
+                user_id: Some("guest".into()),
+                cluster_id: Some("x".into()),
                 persistent: true,
                 headers: vec![("a".into(), "ä".into()), ("b".into(), String::new())],
+                other_headers: OtherHeaders::default(),
             },
             body: Bytes::from_static(b"\x00\xff"),
         };
@@ -204,13 +237,15 @@ mod tests {
 
     #[test]
     fn the_mark_of_a_repetition_is_a_boolean() {
-        let mark = vec![(headers::REPEATED.to_owned(), headers::TRUE.to_owned())];
-        let table = encode_headers(mark.clone()).unwrap();
-        assert_eq!(
-            table.inner().get(headers::REPEATED),
-            Some(&AMQPValue::Boolean(true))
-        );
-        assert_eq!(decode_headers(&table), mark);
+        let headers = vec![(headers::REPEATED.to_owned(), headers::TRUE.to_owned())];
+        let properties = Properties {
+            headers,
+            ..Properties::default()
+        };
+        let table = encode_headers(&mut properties.clone()).unwrap();
+        let mark = table.inner().get(headers::REPEATED);
+        assert_eq!(mark, Some(&HeaderValue::Boolean(true)));
+        assert_eq!(decode_headers(&table).0, properties.headers);
     }
 
     #[test]
@@ -258,28 +293,111 @@ mod tests {
         }
     }
 
-    #[test]
-    fn headers_of_other_types_become_text_or_are_left_out() {
+    /// A header of each type that AMQP has and RabbitMQ sends.
+    fn of_all_types() -> FieldTable {
+        let mut inner = FieldTable::default();
+        inner.insert("deep".into(), HeaderValue::Timestamp(1));
+        let array = vec![HeaderValue::FieldTable(inner.clone()), HeaderValue::Void];
+        let decimal = DecimalValue { scale: 2, value: 5 };
         let mut table = FieldTable::default();
-        table.insert("bool".into(), AMQPValue::Boolean(true));
-        table.insert("int".into(), AMQPValue::LongInt(-7));
-        table.insert("bytes".into(), AMQPValue::LongString(vec![0xff].into()));
-        table.insert("double".into(), AMQPValue::Double(0.5));
-        table.insert("nothing".into(), AMQPValue::Void);
-        table.insert("text".into(), AMQPValue::LongString("t".into()));
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        for (name, value) in [
+            ("array", HeaderValue::FieldArray(array.into())),
+            ("bool", HeaderValue::Boolean(true)),
+            ("byte", HeaderValue::ShortShortInt(-7)),
+            ("bytes", HeaderValue::ByteArray(vec![1, 2].into())),
+            ("decimal", HeaderValue::DecimalValue(decimal)),
+            ("double", HeaderValue::Double(0.5)),
+            ("float", HeaderValue::Float(0.5)),
+            ("int", HeaderValue::LongInt(-7)),
+            ("long", HeaderValue::LongLongInt(-7)),
+            ("not-utf-8", HeaderValue::LongString(vec![0xff].into())),
+            ("nothing", HeaderValue::Void),
+            ("short", HeaderValue::ShortInt(-7)),
+            ("table", HeaderValue::FieldTable(inner)),
+            ("text", HeaderValue::LongString("t".into())),
+            ("time", HeaderValue::Timestamp(7)),
+            ("ubyte", HeaderValue::ShortShortUInt(7)),
+            ("uint", HeaderValue::LongUInt(7)),
+            ("ushort", HeaderValue::ShortUInt(7)),
+        ] {
+            table.insert(name.into(), value);
+        }
+        table
+    }
+
+    #[test]
+    fn headers_of_other_types_are_read_as_text_where_they_have_one() {
+        let (texts, _) = decode_headers(&of_all_types());
+        let texts: Vec<(&str, &str)> = texts.iter().map(|(n, v)| (&**n, &**v)).collect();
         assert_eq!(
-            decode_headers(&table),
-            [pair("bool", "true"), pair("int", "-7"), pair("text", "t")]
+            texts,
+            [
+                ("bool", "true"),
+                ("byte", "-7"),
+                ("int", "-7"),
+                ("long", "-7"),
+                ("short", "-7"),
+                ("text", "t"),
+                ("time", "7"),
+                ("ubyte", "7"),
+                ("uint", "7"),
+                ("ushort", "7"),
+            ]
         );
+    }
+
+    #[test]
+    fn headers_that_are_handed_on_keep_their_types() {
+        let mut table = of_all_types();
+        for i in 0..100 {
+            table.insert(format!("z{i}").into(), HeaderValue::LongString("".into()));
+        }
+        let (headers, other_headers) = decode_headers(&table);
+        let mut properties = Properties {
+            headers,
+            other_headers,
+            ..Properties::default()
+        };
+        assert_eq!(encode_headers(&mut properties.clone()).unwrap(), table);
+
+        // What was changed goes as it is now, and what was taken out is gone.
+        properties.retain_headers(|name| !matches!(name, "bool" | "table" | "z99"));
+        for (name, text) in &mut properties.headers {
+            if name == "int" {
+                *text = "8".to_owned();
+            }
+        }
+        let mut table: BTreeMap<_, _> = table.inner().clone();
+        for gone in ["bool", "table", "z99"] {
+            table.remove(gone).unwrap();
+        }
+        table.insert("int".into(), HeaderValue::LongString("8".into()));
+        assert_eq!(encode_headers(&mut properties).unwrap(), table.into());
+    }
+
+    /// The bound on headers is one of bytes in a frame.
+    #[test]
+    fn the_bytes_of_headers_are_counted_as_they_are_encoded() {
+        let table = of_all_types();
+        let (headers, other_headers) = decode_headers(&table);
+        let properties = Properties {
+            headers,
+            other_headers,
+            ..Properties::default()
+        };
+        let encoded = gen_field_table(&table)(Vec::new().into());
+        let encoded = encoded.unwrap().into_inner().0;
+        // The table begins with its length.
+        assert_eq!(properties.headers_bytes(), encoded.len() - 4);
     }
 
     #[test]
     fn reads_no_more_than_64_headers() {
         let mut table = FieldTable::default();
         for i in 0..100 {
-            table.insert(format!("h{i}").into(), AMQPValue::Boolean(true));
+            table.insert(format!("h{i}").into(), HeaderValue::Boolean(true));
         }
-        assert_eq!(decode_headers(&table).len(), HEADERS_MAX);
+        let (texts, others) = decode_headers(&table);
+        assert_eq!((texts.len(), others.names().count()), (HEADERS_MAX, 100));
     }
 }
