@@ -10,6 +10,7 @@ use crate::{
         InspectError, QueueState, Transport, TransportBackend, TransportHealth,
         memory::MemoryBroker,
     },
+    work::Drops,
 };
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -65,6 +66,8 @@ pub(crate) struct BusInner {
     pub(crate) closed: CancellationToken,
     /// The loops of services and subscriptions.
     pub(crate) tasks: TaskTracker,
+    /// The dead letters that could not be kept.
+    pub(crate) drops: Drops,
     namespace: String,
 }
 
@@ -138,6 +141,7 @@ impl Bus {
         replies: Arc<dyn ReplyStore>,
         waiters: Arc<Waiters>,
     ) -> Self {
+        let closed = CancellationToken::new();
         Self(Arc::new(BusInner {
             transport,
             replies,
@@ -145,7 +149,8 @@ impl Bus {
             app_id: builder.app_id,
             stopping: CancellationToken::new(),
             abandoned: CancellationToken::new(),
-            closed: CancellationToken::new(),
+            drops: Drops::new(closed.clone()),
+            closed,
             tasks: TaskTracker::new(),
             namespace: builder.namespace,
         }))
@@ -172,6 +177,7 @@ impl Bus {
             transport: self.0.transport.health(),
             replies: self.0.replies.health(),
             not_consumed: self.0.transport.not_consumed(),
+            dead_letters_dropped: self.0.drops.all(),
             calls_waiting: self.0.waiters.len(),
         }
     }
@@ -387,6 +393,9 @@ pub struct Health {
     /// Queues on the broker that this process serves or subscribes and does not get messages from
     /// right now, each with the reason.
     pub not_consumed: BTreeMap<String, String>,
+    /// Queues of dead letters on the broker that take no more, each with the reason and how many
+    /// letters this process dropped. The service itself does its work: `is_up` is not about these.
+    pub dead_letters_dropped: BTreeMap<String, String>,
     /// Calls of this process that wait for a reply.
     pub calls_waiting: usize,
 }

@@ -128,6 +128,21 @@ pub const EVENT_RETRY_WITHIN: Duration = Duration::from_secs(60);
 /// The time for which a subscriber remembers which events it has handled.
 pub const EVENT_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Dead letters one queue keeps. Beyond it the message stays where it was, unacknowledged, and the
-/// log says so: a full queue of dead letters is an alarm, not a place to lose more.
+/// Dead letters one queue keeps. Beyond it, and beyond [`DEAD_LETTERS_BYTES_MAX`], further ones are
+/// dropped: those that are there tell how it began, and a service that does its work is not stopped
+/// for a full queue of what it could not do. `Health::dead_letters_dropped` names the queue, the
+/// metric `replybus_dead_letters_dropped_total` counts, the log has the id of each.
 pub const DEAD_LETTERS_MAX: u32 = 100_000;
+
+/// Bytes of the bodies of the dead letters one queue keeps: what a broker has to spare, and 10 KiB
+/// for each of [`DEAD_LETTERS_MAX`].
+pub const DEAD_LETTERS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Bytes of the body of one dead letter; the rest is cut off. As much as a request may have: more
+/// was never read.
+pub const DEAD_LETTER_BODY_MAX: usize = REQUEST_BYTES_MAX;
+
+/// The time for which a dead letter is put again while the broker is up and does not take it, other
+/// than because the queue is full. Long enough for a quorum queue to elect a leader and for a
+/// confirm to be missed ([`CONFIRM_TIMEOUT`]); for the second half without what is large in it.
+pub const DEAD_LETTER_WITHIN: Duration = Duration::from_secs(20);

@@ -194,10 +194,7 @@ async fn a_million_calls_leave_nothing_behind() {
 
 /// Takes the dead letters out of their queue.
 async fn count_dead_letters(transport: &Arc<dyn Transport>) -> Arc<AtomicU64> {
-    let dead = Source::new(
-        QueueSpec::new("soak.requests.dead").length_max(limits::DEAD_LETTERS_MAX),
-        1,
-    );
+    let dead = Source::new(QueueSpec::new("soak.requests.dead").or_existing(), 1);
     let mut deliveries = transport.consume(dead).await.unwrap();
     let count = Arc::new(AtomicU64::new(0));
     let counting = Arc::clone(&count);

@@ -55,8 +55,8 @@ pub(crate) async fn serve(
             None
         };
         let answer = match why_not {
-            None => (StatusCode::OK, "ready\n"),
-            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
+            None => (StatusCode::OK, ready_text(&bus)),
+            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned()),
         };
         std::future::ready(answer)
     };
@@ -67,6 +67,15 @@ pub(crate) async fn serve(
     axum::serve(listener, probes)
         .with_graceful_shutdown(stop)
         .await
+}
+
+/// What a program that is ready says: it is also that when it loses dead letters.
+fn ready_text(bus: &Bus) -> String {
+    let mut text = "ready\n".to_owned();
+    for (queue, why) in bus.health().dead_letters_dropped {
+        text += &format!("dead letters of {queue} are lost: {why}\n");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -158,11 +158,7 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
         }
         let bus = self.bus.inner();
         let source = Source {
-            queue: QueueSpec {
-                name: self.bus.name(&self.group),
-                queue_type: self.queue_type,
-                length_max: None,
-            },
+            queue: QueueSpec::new(self.bus.name(&self.group)).queue_type(self.queue_type),
             prefetch: self.concurrency,
             bindings: vec![Binding {
                 exchange: self.bus.name(E::EXCHANGE),

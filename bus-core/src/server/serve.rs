@@ -323,9 +323,9 @@ impl Serve {
         let contract = self.service.contract();
         let source = Source {
             queue: QueueSpec {
-                name: self.bus.name(&self.queue),
                 queue_type: self.queue_type,
                 length_max: self.queue_length_max,
+                ..QueueSpec::new(self.bus.name(&self.queue))
             },
             prefetch: self.prefetch,
             bindings: Vec::new(),

@@ -13,6 +13,11 @@ pub struct QueueSpec {
     /// Messages it holds before further ones are refused (`x-max-length` with
     /// `x-overflow: reject-publish`). `None` means without limit.
     pub length_max: Option<u32>,
+    /// Bytes of bodies it holds before further messages are refused (`x-max-length-bytes`). `None`
+    /// means without limit.
+    pub bytes_max: Option<u64>,
+    /// A queue of that name which has other arguments is used as it is, and not refused.
+    pub or_existing: bool,
 }
 
 impl QueueSpec {
@@ -23,6 +28,8 @@ impl QueueSpec {
             name: name.into(),
             queue_type: QueueType::Classic,
             length_max: None,
+            bytes_max: None,
+            or_existing: false,
         }
     }
 
@@ -37,6 +44,20 @@ impl QueueSpec {
     #[must_use]
     pub fn length_max(mut self, messages: u32) -> Self {
         self.length_max = Some(messages);
+        self
+    }
+
+    /// Sets the bytes of bodies it holds before further messages are refused.
+    #[must_use]
+    pub fn bytes_max(mut self, bytes: u64) -> Self {
+        self.bytes_max = Some(bytes);
+        self
+    }
+
+    /// Takes a queue of that name as it is, if there is one with other arguments.
+    #[must_use]
+    pub fn or_existing(mut self) -> Self {
+        self.or_existing = true;
         self
     }
 }

@@ -21,6 +21,19 @@ pub(crate) const DEAD_MESSAGE: &str = "dead-letter-message";
 /// On a dead letter: the queue it came from.
 pub(crate) const DEAD_QUEUE: &str = "dead-letter-queue";
 
+/// On a dead letter: what of the message is missing.
+pub(crate) const DEAD_SHORTENED: &str = "dead-letter-shortened";
+/// On a dead letter: the user of the broker that published the message.
+pub(crate) const DEAD_USER: &str = "dead-letter-user-id";
+/// Further routing keys of a message, which RabbitMQ sends copies to.
+pub(crate) const CC: &str = "CC";
+/// As [`CC`].
+pub(crate) const BCC: &str = "BCC";
+/// On a dead letter: the [`CC`] of the message.
+pub(crate) const DEAD_CC: &str = "dead-letter-cc";
+/// On a dead letter: the [`BCC`] of the message.
+pub(crate) const DEAD_BCC: &str = "dead-letter-bcc";
+
 /// True if a header is ours or the broker's (`x-death`, ...), and so none of the user's metadata.
 pub(crate) fn is_reserved(name: &str) -> bool {
     matches!(

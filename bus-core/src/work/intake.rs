@@ -6,7 +6,7 @@ use crate::{
     error::{BoxError, SetupError},
     transport::{Deliveries, Delivery, Source},
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -35,7 +35,7 @@ impl Intake {
         source: Source,
         drain_within: Duration,
     ) -> Result<(Self, DeadLetters), SetupError> {
-        let dead_letters = DeadLetters::declare(Arc::clone(&bus.transport), &source.queue).await?;
+        let dead_letters = DeadLetters::declare(bus, &source.queue).await?;
         let intake = Self {
             name,
             deliveries: bus.transport.consume(source).await?,

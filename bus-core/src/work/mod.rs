@@ -22,7 +22,7 @@ pub use serving::{Drained, Serving, ServingError};
 
 pub(crate) use claim::{command_claim, event_claim, fingerprint};
 pub(crate) use command::{Command, panicked};
-pub(crate) use dead_letter::DeadLetters;
+pub(crate) use dead_letter::{DeadLetters, Drops};
 pub(crate) use envelope::{Envelope, expired, is_repeated};
 pub(crate) use intake::Intake;
 pub(crate) use pauses::Pauses;

@@ -4,7 +4,6 @@ use crate::bank::{AccountsClient, AccountsServer, Ledger, Refused};
 use replybus::{
     Bus, Never,
     contract::QueueType,
-    limits,
     message::Message,
     queue_handler,
     reply::memory::MemoryReplies,
@@ -43,7 +42,7 @@ pub(crate) async fn kept(transport: &Arc<dyn Transport>, of: &str) -> u64 {
 }
 
 pub(crate) async fn dead(transport: &Arc<dyn Transport>, of: &str) -> Box<dyn Deliveries> {
-    let queue = QueueSpec::new(format!("{of}.dead")).length_max(limits::DEAD_LETTERS_MAX);
+    let queue = QueueSpec::new(format!("{of}.dead")).or_existing();
     let source = Source::new(queue, 10);
     transport.consume(source).await.unwrap()
 }

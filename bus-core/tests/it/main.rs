@@ -17,6 +17,7 @@ mod events;
 mod events_given_back;
 mod faulty_store;
 mod layers;
+mod letters_dropped;
 mod public_api;
 mod repeated;
 mod replies;

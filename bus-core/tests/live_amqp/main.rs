@@ -12,6 +12,7 @@
 )]
 
 mod consuming;
+mod dead_letters;
 mod faults;
 mod setup;
 mod support;

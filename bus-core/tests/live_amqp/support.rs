@@ -53,8 +53,13 @@ impl Broker {
 
     /// A queue of a name of its own, not declared yet, deleted in the end.
     pub(crate) fn queue(&self, name: &str) -> TestQueue {
+        self.named(unique(name))
+    }
+
+    /// A queue of this name, deleted in the end.
+    pub(crate) fn named(&self, name: String) -> TestQueue {
         TestQueue {
-            spec: QueueSpec::new(unique(name)),
+            spec: QueueSpec::new(name),
             url: self.url.to_string(),
         }
     }

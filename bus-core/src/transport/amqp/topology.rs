@@ -78,9 +78,16 @@ async fn declare_on(
         ..QueueDeclareOptions::default()
     };
     let declared = channel.queue_declare(name.clone(), options, arguments(queue));
-    live.answer_about_queue(&queue.name, until, declared)
-        .await
-        .map_err(|failure| DeclareError::new(failure, &what))?;
+    match live.answer_about_queue(&queue.name, until, declared).await {
+        Ok(_) => {}
+        // The broker closed the channel. Such a queue has no bindings to be made on it.
+        Err(failure) if failure.kind == FailureKind::Mismatch && queue.or_existing => {
+            let queue = &queue.name;
+            tracing::warn!(queue, reason = %failure, "a queue is used as it is");
+            return Ok(());
+        }
+        Err(failure) => return Err(DeclareError::new(failure, &what)),
+    }
     for binding in bindings {
         let what = format!("exchange \"{}\"", binding.exchange);
         let exchange = self::name(&binding.exchange, &what)?;
@@ -192,6 +199,13 @@ fn arguments(queue: &QueueSpec) -> FieldTable {
             "x-max-length".into(),
             AMQPValue::LongLongInt(length_max.into()),
         );
+    }
+    if let Some(bytes_max) = queue.bytes_max {
+        let bytes = i64::try_from(bytes_max).unwrap_or(i64::MAX);
+        let argument = AMQPValue::LongLongInt(bytes);
+        arguments.insert("x-max-length-bytes".into(), argument);
+    }
+    if queue.length_max.is_some() || queue.bytes_max.is_some() {
         arguments.insert("x-overflow".into(), text("reject-publish"));
     }
     arguments

@@ -82,6 +82,14 @@ impl Queue {
         if self.spec.length_max.is_some_and(full) {
             return false;
         }
+        let body = |message: &Message| u64::try_from(message.body.len()).unwrap_or(u64::MAX);
+        if let Some(bytes_max) = self.spec.bytes_max {
+            // Counted each time: only dead letters have such a limit, and few are kept in a process.
+            let held: u64 = state.ready.iter().map(|entry| body(&entry.message)).sum();
+            if held.saturating_add(body(message)) > bytes_max {
+                return false;
+            }
+        }
         state.last_position += 1;
         let entry = Entry {
             position: state.last_position,

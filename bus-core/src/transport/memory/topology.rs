@@ -44,18 +44,15 @@ impl Topology {
                 .insert(queue.spec.name.clone(), Arc::clone(&queue));
             return Ok(queue);
         };
-        if queue.spec == spec {
+        if spec.or_existing || arguments(&queue.spec) == arguments(&spec) {
             return Ok(Arc::clone(queue));
         }
         Err(SetupError::Topology {
             what: format!("queue `{}`", spec.name),
             reason: format!(
-                "it exists with type {} and a limit of {} messages, and is declared with type {} \
-                 and a limit of {}: use the arguments it has",
-                queue.spec.queue_type.as_str(),
-                limit(queue.spec.length_max),
-                spec.queue_type.as_str(),
-                limit(spec.length_max),
+                "it exists with {}, and is declared with {}: use the arguments it has",
+                arguments(&queue.spec),
+                arguments(&spec),
             ),
         })
     }
@@ -118,6 +115,13 @@ impl Topology {
     }
 }
 
-fn limit(length_max: Option<u32>) -> String {
-    length_max.map_or_else(|| "no".to_owned(), |max| max.to_string())
+/// The arguments of a queue in words.
+fn arguments(spec: &QueueSpec) -> String {
+    let limit = |limit: Option<u64>| limit.map_or_else(|| "no".to_owned(), |max| max.to_string());
+    format!(
+        "type {}, a limit of {} messages and of {} bytes",
+        spec.queue_type.as_str(),
+        limit(spec.length_max.map(u64::from)),
+        limit(spec.bytes_max),
+    )
 }

@@ -22,11 +22,14 @@ pub(crate) async fn a_message_arrives_as_it_was_sent(bench: Arc<Bench>) {
             reply_to: Some("inbox".to_owned()),
             kind: Some("balance".to_owned()),
             content_type: Some("application/msgpack".to_owned()),
+            content_encoding: Some("identity".to_owned()),
+            priority: Some(3),
             expiration: None,
             timestamp: Some(1_700_000_000),
             app_id: Some("gateway".to_owned()),
             persistent: true,
             headers: vec![("traceparent".to_owned(), "00-é-01".to_owned())],
+            ..Properties::default()
         },
         body: vec![0, 255, 1, 254].into(),
     };
@@ -76,6 +79,20 @@ pub(crate) async fn a_full_queue_refuses(bench: Arc<Bench>) {
     // There is room again, and the refused one was not stored.
     bench.send(&queue, &["4"]).await;
     consumer.takes("4").await;
+}
+
+pub(crate) async fn a_queue_is_full_by_bytes_too(bench: Arc<Bench>) {
+    let queue = bench.queue().bytes_max(5);
+    bench.transport.declare(queue.clone()).await.unwrap();
+    bench.send(&queue, &["123", "4"]).await;
+    assert_eq!(bench.publish(to(&queue, "56")).await, Verdict::Refused);
+    // What still fits is taken.
+    bench.send(&queue, &["5"]).await;
+    let mut consumer = bench.consume(&queue, 1).await;
+    for body in ["123", "4", "5"] {
+        consumer.takes(body).await;
+    }
+    bench.send(&queue, &["56"]).await;
 }
 
 pub(crate) async fn a_passed_deadline_is_never_written(bench: Arc<Bench>) {

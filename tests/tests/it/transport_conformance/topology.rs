@@ -1,6 +1,6 @@
 //! Queues, exchanges and what is bound to what.
 
-use super::bench::{Bench, bind, routed};
+use super::bench::{Bench, bind, routed, to};
 use replybus::{
     SetupError,
     contract::QueueType,
@@ -21,7 +21,8 @@ pub(crate) async fn a_queue_with_other_arguments_is_refused(bench: Arc<Bench>) {
     bench.transport.declare(queue.clone()).await.unwrap();
     let limited = queue.clone().length_max(7);
     let quorum = queue.clone().queue_type(QueueType::Quorum);
-    for other in [limited, quorum] {
+    let limited_in_bytes = queue.clone().bytes_max(7);
+    for other in [limited, limited_in_bytes, quorum] {
         let declared = bench.transport.declare(other.clone()).await;
         assert_names_the_queue(declared.unwrap_err(), &queue);
         let source = Source::new(other, 1);
@@ -32,6 +33,21 @@ pub(crate) async fn a_queue_with_other_arguments_is_refused(bench: Arc<Bench>) {
     let mut consumer = bench.consume(&queue, 9).await;
     bench.send(&queue, &["still here"]).await;
     consumer.takes("still here").await;
+}
+
+pub(crate) async fn a_queue_that_exists_is_used_as_it_is_if_that_is_allowed(bench: Arc<Bench>) {
+    let queue = bench.queue().length_max(1);
+    bench.transport.declare(queue.clone()).await.unwrap();
+    let other = unlimited(&queue).length_max(7).or_existing();
+    bench.transport.declare(other.clone()).await.unwrap();
+    bench.send(&queue, &["first"]).await;
+    assert_eq!(bench.publish(to(&queue, "second")).await, Verdict::Refused);
+    bench.consume(&other, 1).await.takes("first").await;
+}
+
+/// The queue without its arguments.
+fn unlimited(queue: &QueueSpec) -> QueueSpec {
+    QueueSpec::new(queue.name.as_str())
 }
 
 pub(crate) async fn a_queue_tells_what_it_holds_and_who_consumes_it(bench: Arc<Bench>) {

@@ -1,0 +1,244 @@
+//! Dead letters that can't be kept: shortened, and then dropped, and no service stops for them.
+
+use crate::{
+    bad_input::request,
+    bank::{AccountsClient, AccountsServer, Ledger},
+    dead_letters::{bus, dead, kept, next},
+};
+use async_trait::async_trait;
+use replybus::{
+    Bus, CallId, SetupError, limits,
+    message::{Message, Properties},
+    reply::memory::MemoryReplies,
+    transport::{
+        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Settled, Source,
+        Transport, TransportHealth, Verdict,
+        memory::{MemoryBroker, MemoryTransport},
+    },
+};
+use replybus_testkit::wait::eventually;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+const QUEUE: &str = "account.requests";
+
+/// A one-way message that no service can read.
+fn unreadable(headers: Vec<(String, String)>, body: Vec<u8>) -> Outgoing {
+    Outgoing::new(Message {
+        routing_key: QUEUE.to_owned(),
+        properties: Properties {
+            correlation_id: None,
+            message_id: Some("m".to_owned()),
+            persistent: true,
+            headers,
+            ..request(CallId::new(), "steal")
+        },
+        body: body.into(),
+        ..Message::default()
+    })
+}
+
+async fn publish(transport: &Arc<dyn Transport>, outgoing: Outgoing) {
+    let verdict = transport.publish(outgoing).verdict().await;
+    assert_eq!(verdict, Verdict::Confirmed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_of_dead_letters_stops_nobody() {
+    let (bus, transport) = bus().await;
+    let narrow = QueueSpec::new(format!("{QUEUE}.dead")).length_max(1);
+    transport.declare(narrow).await.unwrap();
+    let ledger = Ledger::new();
+    let serving = bus.serve(AccountsServer::new(ledger)).prefetch(32);
+    let serving = serving.await.unwrap();
+    for _ in 0..100 {
+        publish(&transport, unreadable(Vec::new(), b"{}".to_vec())).await;
+    }
+    let client = AccountsClient::new(&bus);
+    assert_eq!(client.post(1).await.unwrap(), 1);
+    eventually("all are settled", || async {
+        let dropped = bus.health().dead_letters_dropped;
+        let text = dropped.get("account.requests.dead");
+        text.is_some_and(|text| text == "the queue is full: 99 dropped")
+    })
+    .await;
+    assert!(bus.health().is_up(), "the service does its work");
+    assert_eq!(kept(&transport, QUEUE).await, 1);
+
+    // Somebody takes what is there.
+    let mut letters = dead(&transport, QUEUE).await;
+    next(&mut letters).await;
+    letters.stop().await;
+    eventually("nothing is dropped any more", || async {
+        bus.health().dead_letters_dropped.is_empty()
+    })
+    .await;
+    publish(&transport, unreadable(Vec::new(), b"{}".to_vec())).await;
+    eventually("it is kept", || async {
+        kept(&transport, QUEUE).await == 1
+    })
+    .await;
+    serving.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_left_out_and_what_a_service_reads_comes_first() {
+    let (bus, transport) = bus().await;
+    let serving = bus.serve(AccountsServer::new(Ledger::new()));
+    let serving = serving.await.unwrap();
+    let header = |name: &str, bytes| (name.to_owned(), "x".repeat(bytes));
+    let headers = vec![
+        header("large", 70_000),
+        header("middle", 60_000),
+        header("small", 10),
+        header("idempotency-key", 200),
+        header("traceparent", 55),
+    ];
+    let body = vec![b' '; limits::REQUEST_BYTES_MAX + 1];
+    publish(&transport, unreadable(headers, body)).await;
+    let mut letters = dead(&transport, QUEUE).await;
+    let (reason, letter) = next(&mut letters).await;
+    assert_eq!(reason, "bad_request");
+    let names: Vec<&str> = letter
+        .properties
+        .headers
+        .iter()
+        .map(|(n, _)| &**n)
+        .collect();
+    let own = names
+        .iter()
+        .filter(|name| !name.starts_with("dead-letter-"));
+    assert_eq!(
+        own.collect::<Vec<_>>(),
+        [&"middle", &"small", &"idempotency-key", &"traceparent"]
+    );
+    assert_eq!(letter.body.len(), limits::DEAD_LETTER_BODY_MAX);
+    assert_eq!(
+        letter.properties.header("dead-letter-shortened"),
+        Some("1 headers left out, 262144 of 262145 bytes of body kept")
+    );
+    serving.shutdown().await.unwrap();
+}
+
+/// A broker that loses what is published to the dead letters, while it is up.
+#[derive(Debug)]
+struct Losing {
+    inner: MemoryTransport,
+    /// The sizes of bodies that were to be kept.
+    asked: AtomicU32,
+    largest_kept: usize,
+}
+
+#[async_trait]
+impl Transport for Losing {
+    fn publish(&self, outgoing: Outgoing) -> Receipt {
+        let message = &outgoing.message;
+        if message.routing_key.ends_with(".dead") && message.body.len() > self.largest_kept {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let (slip, receipt) = Receipt::pair();
+            assert!(slip.begin_write());
+            slip.fill(Verdict::Lost);
+            return receipt;
+        }
+        self.inner.publish(outgoing)
+    }
+    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
+        self.inner.consume(source).await
+    }
+    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
+        self.inner.declare(queue).await
+    }
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
+        self.inner.inspect(queue).await
+    }
+    fn health(&self) -> TransportHealth {
+        self.inner.health()
+    }
+    async fn close(&self, within: Duration) {
+        self.inner.close(within).await;
+    }
+}
+
+async fn losing(largest_kept: usize) -> (Bus, Arc<dyn Transport>, Arc<Losing>) {
+    let losing = Arc::new(Losing {
+        inner: MemoryBroker::new().connect(),
+        asked: AtomicU32::new(0),
+        largest_kept,
+    });
+    let transport: Arc<dyn Transport> = Arc::<Losing>::clone(&losing);
+    let bus = Bus::connect(Arc::clone(&transport), MemoryReplies::new());
+    (bus.await.unwrap(), transport, losing)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_letter_that_is_lost_each_time_is_put_shorter_in_the_end() {
+    let (bus, transport, losing) = losing(10_000).await;
+    let serving = bus.serve(AccountsServer::new(Ledger::new()));
+    let serving = serving.await.unwrap();
+    publish(&transport, unreadable(Vec::new(), vec![b' '; 20_000])).await;
+    let mut letters = dead(&transport, QUEUE).await;
+    let delivery = letters.next().await.unwrap();
+    assert!(delivery.message.body.len() < 10_000);
+    let shortened = delivery.message.properties.header("dead-letter-shortened");
+    assert!(
+        shortened.unwrap().contains("of 20000 bytes"),
+        "{shortened:?}"
+    );
+    delivery.settler.settle(Settled::Ack);
+    assert!(
+        losing.asked.load(Ordering::SeqCst) > 2,
+        "not at the first loss"
+    );
+    assert!(bus.health().dead_letters_dropped.is_empty());
+    serving.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn letters_that_the_broker_never_takes_are_dropped() {
+    let (bus, transport, losing) = losing(0).await;
+    let serving = bus.serve(AccountsServer::new(Ledger::new())).prefetch(32);
+    let serving = serving.await.unwrap();
+    publish(&transport, unreadable(Vec::new(), b"{}".to_vec())).await;
+    eventually("the first is dropped", || async {
+        !bus.health().dead_letters_dropped.is_empty()
+    })
+    .await;
+    // From then on each is tried, and none is waited for.
+    losing.asked.store(0, Ordering::SeqCst);
+    let since = tokio::time::Instant::now();
+    for _ in 0..1_000 {
+        publish(&transport, unreadable(Vec::new(), b"{}".to_vec())).await;
+    }
+    eventually("all are dropped", || async {
+        losing.asked.load(Ordering::SeqCst) == 2_000
+    })
+    .await;
+    assert!(since.elapsed() < limits::DEAD_LETTER_WITHIN);
+    assert_eq!(AccountsClient::new(&bus).post(1).await.unwrap(), 1);
+    serving.shutdown().await.unwrap();
+    let name = format!("{QUEUE}.dead");
+    let text = &bus.health().dead_letters_dropped[&name];
+    assert_eq!(text, "the broker does not take them: 1001 dropped");
+}
+
+/// Its own time is not the letter's: nothing is lost for a broker that is away.
+#[tokio::test(start_paused = true)]
+async fn a_letter_waits_while_there_is_no_broker() {
+    let (bus, transport, losing) = losing(0).await;
+    let serving = bus.serve(AccountsServer::new(Ledger::new()));
+    let serving = serving.drain_within(Duration::ZERO).await.unwrap();
+    publish(&transport, unreadable(Vec::new(), b"{}".to_vec())).await;
+    eventually("it is tried", || async {
+        losing.asked.load(Ordering::SeqCst) > 0
+    })
+    .await;
+    transport.close(Duration::ZERO).await;
+    tokio::time::sleep(limits::DEAD_LETTER_WITHIN * 10).await;
+    assert!(bus.health().dead_letters_dropped.is_empty());
+    let _ = serving.shutdown().await;
+}
