@@ -62,8 +62,13 @@ pub const UNKEYED_RETENTION: Duration = Duration::from_secs(30 * 60);
 /// times as often.
 pub const CLAIM_LEASE: Duration = Duration::from_secs(10);
 
-/// Runs of one command, counting those whose process died, before it is given up and dead-lettered.
+/// Runs of one message, counting those whose process died, before it is given up and dead-lettered:
+/// commands and events under their claims, all else by its deliveries.
 pub const ATTEMPTS_MAX: u32 = 5;
+
+/// The time for which deliveries that were begun and never ended are remembered: as long as a
+/// one-way call may wait for the next worker ([`SEND_TTL`]).
+pub const REDELIVERY_RETENTION: Duration = SEND_TTL;
 
 /// The time a one-way or submitted call waits to be started before it expires. Set by
 /// `.timeout(..)`.

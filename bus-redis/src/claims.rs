@@ -149,7 +149,12 @@ fn running<'a>(script: &'a Script, keys: &Keys, claim: &Claim) -> ScriptInvocati
     let life = claim.retention.saturating_add(claim.lease);
     let mut asked = script.key(keys.claim(&claim.key));
     asked.arg(&claim.owner).arg(&claim.fingerprint[..]);
-    asked.arg(millis(claim.lease)).arg(millis(life));
+    let lease = if claim.lease.is_zero() {
+        0
+    } else {
+        millis(claim.lease)
+    };
+    asked.arg(lease).arg(millis(life));
     asked
 }
 

@@ -213,7 +213,8 @@ impl Context {
     }
 
     /// The number of this run of a command: more than 1 after one that did not end, because its
-    /// worker died or it panicked. Always 1 for a query.
+    /// worker died or it panicked. Of a message without any id, the number of its deliveries that
+    /// did not end, and 1. Always 1 for a query.
     ///
     /// ```
     /// use replybus::Context;

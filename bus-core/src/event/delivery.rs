@@ -14,13 +14,19 @@ use crate::{
     reply::{Reply, ReplyStore, ReplyTarget},
     transport::{Delivery, Settled},
     work::{
-        Answer, AnswerClass, AnswerFuture, Command, DeadLetters, DeliveryKind, Run, RunEnd,
-        RunState, event_claim, is_repeated, settle, store_until,
+        Answer, AnswerClass, AnswerFuture, Begun, Command, DeadLetters, DeliveryKind, FinishedRun,
+        Redeliveries, Run, RunEnd, RunState, event_claim, is_repeated, settle, store_until,
     },
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// The name an event gives itself, if it can be claimed by that.
+fn name_of(message: &Message) -> Option<&str> {
+    let id = message.properties.message_id.as_deref();
+    id.filter(|id| id.len() <= 64)
+}
 
 /// Takes the deliveries of one group to their end.
 pub(super) struct EventProcessor<E, H> {
@@ -28,6 +34,7 @@ pub(super) struct EventProcessor<E, H> {
     pub(super) handler: Arc<H>,
     pub(super) store: Arc<dyn ReplyStore>,
     pub(super) dead_letters: DeadLetters,
+    pub(super) redeliveries: Redeliveries,
     pub(super) cancel: CancellationToken,
     pub(super) retry_within: Duration,
     pub(super) event: PhantomData<fn() -> E>,
@@ -43,11 +50,31 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             ..
         } = delivery;
         let run = Run::default();
-        let command = self.command(&message, redelivered || is_repeated(&message));
+        let mut command = self.command(&message, redelivered || is_repeated(&message));
         let id = command.id;
         let token = command.context.token().clone();
-        let handler = self.run(&message);
-        let answer = command.start(run.clone(), handler).await;
+        let mut begun = Begun::default();
+        let counted = match redelivered && name_of(&message).is_none() {
+            true => {
+                // No claim of an earlier delivery is known by this one.
+                let until = Instant::now() + CALL_TIMEOUT_MAX;
+                self.redeliveries.begin(&message, None, until).await
+            }
+            false => Ok((Begun::default(), 1)),
+        };
+        let answer = match counted {
+            Ok((counted, attempt)) => {
+                begun = counted;
+                command.context = command.context.with_attempt(attempt);
+                let handler = self.run(&message);
+                let handled = command.start(run.clone(), handler);
+                begun.during(&token, handled).await
+            }
+            Err(FinishedRun { answer, end }) => {
+                run.end(end);
+                answer
+            }
+        };
         let settlement = settle(
             AnswerClass::of(&answer),
             DeliveryKind {
@@ -83,13 +110,14 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             tracing::warn!(event = E::ROUTING_KEY, group = self.group, %id, outcome, fault, "an event was not handled");
             self.dead_letters.keep(message, &answer).await;
         }
+        begun.end().await;
         settler.settle(Settled::Ack);
     }
 
     fn command(&self, message: &Message, seen_before: bool) -> Command {
         let properties = &message.properties;
         // Without an id of its own an event can't be told from a repetition.
-        let name = properties.message_id.as_deref().filter(|id| id.len() <= 64);
+        let name = name_of(message);
         let id: CallId = name
             .and_then(|id| id.parse().ok())
             .unwrap_or_else(CallId::new);
@@ -111,6 +139,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             // Not remembered as handled: given back, or put back from the dead letters, it runs
             // again.
             errors_count: false,
+            begun: Begun::default(),
         }
     }
 

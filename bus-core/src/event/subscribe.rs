@@ -7,7 +7,7 @@ use crate::{
     error::SetupError,
     limits::{CALL_TIMEOUT_MAX, CONCURRENCY, DRAIN_WITHIN, EVENT_RETRY_WITHIN, PREFETCH_MAX},
     transport::{Binding, QueueSpec, Source},
-    work::{Intake, Permits, Serving},
+    work::{Intake, Permits, Redeliveries, Serving},
 };
 use std::{
     fmt,
@@ -169,8 +169,10 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
         let (intake, dead_letters) = Intake::open(&bus, name, source, self.drain_within).await?;
         tracing::info!(group = self.group, event = E::ROUTING_KEY, "subscribed");
         let permits = Permits::new(self.concurrency);
+        let counted = format!("event:{}", self.group);
         let processor = Arc::new(EventProcessor {
             group: self.group,
+            redeliveries: Redeliveries::new(Arc::clone(&bus.replies), counted),
             handler: Arc::new(self.handler),
             store: Arc::clone(&bus.replies),
             dead_letters,

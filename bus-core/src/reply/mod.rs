@@ -282,7 +282,7 @@ pub struct Claim {
     /// Names this run of this process, so that a run that was given up can't overwrite its
     /// successor.
     pub owner: String,
-    /// The time the claim holds without being renewed.
+    /// The time the claim holds without being renewed. With none it holds nobody off, and counts.
     pub lease: Duration,
     /// The time the outcome is remembered.
     pub retention: Duration,

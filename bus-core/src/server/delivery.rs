@@ -14,8 +14,9 @@ use crate::{
     reply::{Reply, ReplyStore, ReplyTarget},
     transport::{Delivery, Settled},
     work::{
-        Answer, AnswerClass, DeadLetters, DeliveryKind, Envelope, FinishedRun, HeldClaim, Permit,
-        Run, RunEnd, RunState, Settlement, expired, is_repeated, settle, store_until,
+        Answer, AnswerClass, Begun, DeadLetters, DeliveryKind, Envelope, FinishedRun, HeldClaim,
+        Permit, Redeliveries, Run, RunEnd, RunState, Settlement, expired, is_repeated, settle,
+        store_until,
     },
 };
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(super) struct RequestProcessor {
     pub(super) contract: &'static ServiceContract,
     pub(super) store: Arc<dyn ReplyStore>,
     pub(super) dead_letters: DeadLetters,
+    pub(super) redeliveries: Redeliveries,
     pub(super) cancel: CancellationToken,
 }
 
@@ -44,12 +46,25 @@ impl RequestProcessor {
         let mut envelope = Envelope::read(&message, received, self.store.as_ref());
         let seen_before = redelivered || is_repeated(&message);
         let run = Run::default();
+        let mut begun = Begun::default();
         let (answer, permit) = match self.request(&mut envelope, &message, seen_before, &run) {
-            Ok(request) => {
-                let span = span(&request, &envelope);
-                run_in(slot, request, envelope.awaited())
-                    .instrument(span)
-                    .await
+            Ok(mut request) => {
+                // Boxed, like all that comes after a first delivery.
+                let counted = match redelivered {
+                    true => Box::pin(self.begin(&mut request, &envelope, &message)).await,
+                    false => Ok(()),
+                };
+                match counted {
+                    Ok(()) => {
+                        begun = request.begun.clone();
+                        self.run(slot, request, &envelope, &begun).await
+                    }
+                    Err(FinishedRun { answer, end }) => {
+                        drop(slot);
+                        run.end(end);
+                        (answer, None)
+                    }
+                }
             }
             Err(fault) => {
                 drop(slot);
@@ -76,7 +91,8 @@ impl RequestProcessor {
         if let Some((finished, permit)) = abandoned {
             // A layer gave up on a command. Its caller has an answer; what it came to is recorded,
             // and says what becomes of the message.
-            let Ok(FinishedRun { answer, end }) = finished.await else {
+            let finished = Box::pin(begun.during(&self.cancel, finished)).await;
+            let Ok(FinishedRun { answer, end }) = finished else {
                 // It was not started because this worker is told to stop.
                 return;
             };
@@ -90,7 +106,48 @@ impl RequestProcessor {
             // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
             Box::pin(self.dead_letters.keep(message, &conclusion.answer)).await;
         }
+        if begun.is_counted() {
+            Box::pin(begun.end()).await;
+        }
         settler.settle(Settled::Ack);
+    }
+
+    /// Counts a delivery that is not the first, before anything of it is run.
+    async fn begin(
+        &self,
+        request: &mut Request,
+        envelope: &Envelope,
+        message: &Message,
+    ) -> Result<(), FinishedRun> {
+        let name = envelope.is_named.then_some(envelope.id);
+        let until = envelope
+            .deadline
+            .unwrap_or_else(|| Instant::now() + CALL_TIMEOUT_MAX);
+        let (begun, attempt) = self.redeliveries.begin(message, name, until).await?;
+        request.begun = begun;
+        let is_claimed = name.is_some() || request.context.idempotency_key().is_some();
+        if request.method.kind == MethodKind::Command && !is_claimed {
+            // Nothing else knows of the runs before.
+            request.context = request.context.clone().with_attempt(attempt);
+        }
+        Ok(())
+    }
+
+    /// Runs a request in its slot. There is a permit if it was admitted.
+    async fn run(
+        &self,
+        slot: Slot,
+        request: Request,
+        envelope: &Envelope,
+        begun: &Begun,
+    ) -> (Answer, Option<Permit>) {
+        let span = span(&request, envelope);
+        let running = run_in(slot, request, envelope.awaited()).instrument(span);
+        if begun.is_counted() {
+            Box::pin(begun.during(&self.cancel, running)).await
+        } else {
+            running.await
+        }
     }
 
     /// Stores the reply and the record, as far as there are such; `false` if the message must go
@@ -167,6 +224,7 @@ impl RequestProcessor {
             },
             start_by: envelope.start_by,
             run: run.clone(),
+            begun: Begun::default(),
         })
     }
 

@@ -80,6 +80,7 @@ impl Dispatch {
             payload,
             start_by,
             run,
+            begun,
             ..
         } = request;
         let claim = command_claim(
@@ -97,6 +98,7 @@ impl Dispatch {
             content_type: payload.content_type,
             start_by,
             errors_count: true,
+            begun,
         };
         command.start(run, move || service.dispatch(position, payload))
     }

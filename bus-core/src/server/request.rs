@@ -4,7 +4,7 @@ use super::service::Payload;
 use crate::{
     context::Context,
     contract::{MethodContract, MethodKind, ServiceContract},
-    work::Run,
+    work::{Begun, Run},
 };
 use tokio::time::Instant;
 
@@ -30,6 +30,8 @@ pub struct Request {
     pub(crate) start_by: Option<Instant>,
     /// Where a command's run is found again if a layer drops the future that waits for it.
     pub(crate) run: Run,
+    /// Its delivery, as far as that is counted.
+    pub(crate) begun: Begun,
 }
 
 impl Request {

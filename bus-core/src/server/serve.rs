@@ -13,7 +13,7 @@ use crate::{
     error::SetupError,
     limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH, PREFETCH_MAX},
     transport::{QueueSpec, Source},
-    work::Intake,
+    work::{Intake, Redeliveries},
 };
 use std::{
     fmt,
@@ -346,6 +346,7 @@ impl Serve {
             contract,
             store: Arc::clone(&bus.replies),
             dead_letters: dead_letters.without(self.secret_metadata),
+            redeliveries: Redeliveries::new(Arc::clone(&bus.replies), self.queue),
             cancel: intake.cancel(),
         });
         Ok(intake.start(

@@ -2,8 +2,8 @@
 //! that waits for it, and at most once at a time for one key.
 
 use super::{
-    Answer, AnswerClass, AnswerFuture, CommandFuture, FinishedRun, HeldClaim, Run, RunEnd, expired,
-    lease::Lease, store_until,
+    Answer, AnswerClass, AnswerFuture, Begun, CommandFuture, FinishedRun, HeldClaim, Run, RunEnd,
+    expired, lease::Lease, store_until,
 };
 use crate::{
     call_id::CallId,
@@ -29,6 +29,8 @@ pub(crate) struct Command {
     pub(crate) start_by: Option<Instant>,
     /// An error is an outcome: somebody is told of it, and it is not tried again.
     pub(crate) errors_count: bool,
+    /// Its delivery, as far as that is counted.
+    pub(crate) begun: Begun,
 }
 
 impl Command {
@@ -58,6 +60,7 @@ impl Command {
         handler: impl FnOnce() -> AnswerFuture + Send,
         done: oneshot::Sender<FinishedRun>,
     ) {
+        self.begun.is_claimed().await;
         let until = self
             .context
             .deadline()
@@ -107,7 +110,8 @@ impl Command {
         handler: impl FnOnce() -> AnswerFuture + Send,
         done: oneshot::Sender<FinishedRun>,
     ) {
-        let context = self.context.clone().with_attempt(attempt);
+        let attempt_seen = attempt.max(self.context.attempt());
+        let context = self.context.clone().with_attempt(attempt_seen);
         let future = context.clone().scope(async move { handler().await });
         let lease = self.lease();
         let mut renewing = pin!(lease.renew(self.context.token()));

@@ -18,6 +18,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Envelope {
     pub(crate) id: CallId,
+    /// The message says that id itself: it has it in every delivery.
+    pub(crate) is_named: bool,
     pub(crate) target: ReplyTarget,
     pub(crate) content_type: ContentType,
     pub(crate) received: Instant,
@@ -49,12 +51,12 @@ impl Envelope {
         let mut bad = |text: String| {
             fault.get_or_insert(Fault::new(FaultCode::BadRequest, text));
         };
-        let (id, target) = match &properties.correlation_id {
+        let (name, target) = match &properties.correlation_id {
             Some(text) => match text.parse() {
-                Ok(id) => (id, Self::target(properties, store, &mut bad)),
+                Ok(id) => (Some(id), Self::target(properties, store, &mut bad)),
                 Err(error) => {
                     bad(format!("correlation_id: {error}"));
-                    (CallId::new(), ReplyTarget::None)
+                    (None, ReplyTarget::None)
                 }
             },
             // A one-way message; its name is that of the publish, if it has one.
@@ -63,7 +65,7 @@ impl Envelope {
                     .message_id
                     .as_deref()
                     .and_then(|id| id.parse().ok());
-                (name.unwrap_or_else(CallId::new), ReplyTarget::None)
+                (name, ReplyTarget::None)
             }
         };
         let content_type = ContentType::from_wire(properties.content_type.as_deref());
@@ -96,7 +98,8 @@ impl Envelope {
         let waits = matches!(target, ReplyTarget::Inbox(_));
         let deadline = deadline.or(if waits { expires } else { None });
         Self {
-            id,
+            id: name.unwrap_or_else(CallId::new),
+            is_named: name.is_some(),
             target,
             content_type,
             received,

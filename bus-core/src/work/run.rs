@@ -108,6 +108,11 @@ impl Run {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
+    /// Notes that it ended, or was not started.
+    pub(crate) fn end(&self, end: RunEnd) {
+        self.set(RunState::Ended(end));
+    }
+
     /// The state of the run, told once.
     pub(crate) fn take(&self) -> RunState {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))

@@ -53,9 +53,18 @@ impl AnswerClass {
 /// The table. A caller that waits is always answered. A command is kept as a dead letter when it
 /// may have been half done, unless another delivery of it answers for that; and when nobody would
 /// otherwise learn that it was not done at all. A message that expired unstarted is not kept: that
-/// is what its expiry asked for.
+/// is what its expiry asked for. One that was interrupted for good is kept whatever it is: it may
+/// have killed its workers.
 pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement {
-    let unseen = kind.command && !kind.awaited;
+    let interrupted = matches!(
+        class,
+        AnswerClass::Fault {
+            code: FaultCode::Interrupted,
+            may_have_executed: true,
+        }
+    );
+    let command = kind.command || interrupted;
+    let unseen = command && !kind.awaited;
     let dead_letter = match class {
         AnswerClass::Value
         | AnswerClass::Fault {
@@ -65,7 +74,7 @@ pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement
         AnswerClass::Fault {
             may_have_executed: true,
             ..
-        } => unseen || (kind.command && !kind.repetition),
+        } => unseen || (command && !kind.repetition),
         AnswerClass::HandlerError | AnswerClass::Fault { .. } => unseen,
     };
     Settlement {
@@ -100,8 +109,16 @@ mod tests {
                 let about = format!("{class:?}, {kind:?}");
                 // Every caller that waits is answered, once.
                 assert_eq!(settlement.reply, awaited, "{about}");
-                // A question is never kept.
-                assert!(command || !settlement.dead_letter, "{about}");
+                // A question is never kept, unless it may have killed its workers.
+                let interrupted = class
+                    == AnswerClass::Fault {
+                        code: FaultCode::Interrupted,
+                        may_have_executed: true,
+                    };
+                assert!(command || interrupted || !settlement.dead_letter, "{about}");
+                if interrupted {
+                    assert!(settlement.dead_letter || (awaited && repetition), "{about}");
+                }
                 // A success is never kept.
                 assert!(
                     class != AnswerClass::Value || !settlement.dead_letter,

@@ -11,7 +11,7 @@ use replybus::{
 };
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 /// What is wrong with the store now.
@@ -23,6 +23,18 @@ pub(crate) struct Faults {
     pub(crate) no_replies: AtomicBool,
     /// Of every claim it says that another has it by now.
     pub(crate) taken_over: AtomicBool,
+    /// It hears nothing more of the process that uses it: that is dead.
+    pub(crate) silent: AtomicBool,
+    /// The claims that were asked for.
+    pub(crate) claims: AtomicU32,
+}
+
+impl Faults {
+    async fn alive(&self) {
+        if self.silent.load(Ordering::SeqCst) {
+            std::future::pending().await
+        }
+    }
 }
 
 /// Opens the store.
@@ -39,8 +51,13 @@ struct FaultyStore {
 
 impl FaultyReplies {
     pub(crate) fn new(faults: &Arc<Faults>) -> Self {
+        Self::over(&MemoryReplies::new(), faults)
+    }
+
+    /// One process's way to what others use, too.
+    pub(crate) fn over(replies: &MemoryReplies, faults: &Arc<Faults>) -> Self {
         Self {
-            replies: MemoryReplies::new(),
+            replies: replies.clone(),
             faults: Arc::clone(faults),
         }
     }
@@ -78,20 +95,25 @@ impl ReplyStore for FaultyStore {
     }
 
     async fn store(&self, reply: Reply) -> Result<(), StoreError> {
+        self.faults.alive().await;
         check(&self.faults.no_replies)?;
         self.store.store(reply).await
     }
 
     async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {
+        self.faults.alive().await;
         self.store.fetch(id).await
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        self.faults.alive().await;
+        self.faults.claims.fetch_add(1, Ordering::SeqCst);
         check(&self.faults.no_claims)?;
         self.store.claim(claim).await
     }
 
     async fn renew(&self, claim: &Claim) -> Result<bool, StoreError> {
+        self.faults.alive().await;
         if self.faults.taken_over.load(Ordering::SeqCst) {
             return Ok(false);
         }
@@ -99,10 +121,12 @@ impl ReplyStore for FaultyStore {
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.faults.alive().await;
         self.store.release(claim).await
     }
 
     async fn lapse(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.faults.alive().await;
         self.store.lapse(claim).await
     }
 

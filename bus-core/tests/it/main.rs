@@ -16,6 +16,7 @@ mod errors;
 mod events;
 mod events_given_back;
 mod faulty_store;
+mod killers;
 mod layers;
 mod letters_dropped;
 mod public_api;

@@ -2,11 +2,20 @@
 
 use super::{
     load::{Kind, Load, call},
-    rig::{Rig, Settings, connect, eventually, until},
+    rig::{AT_MOST, Rig, Settings, bounded, connect, eventually, until},
+};
+use replybus::{
+    limits::ATTEMPTS_MAX,
+    message::{Message, Properties},
+    transport::{Outgoing, Transport, Verdict, amqp::Amqp},
 };
 use replybus_testkit::{live::unique, servers::Worker};
 use replybus_tests::ledger::{Journal, LedgerClient};
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use tokio::task::JoinSet;
 
 /// Longer than the lease of a dead worker's claim.
@@ -78,6 +87,63 @@ async fn a_command_whose_worker_was_killed_is_run_by_another() {
         assert_eq!(after.page(&one.name).began, 1);
         assert_eq!(after.page(&one.name).done, [2]);
     }
+}
+
+/// The other kinds are tested without servers, where a worker dies in no time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_workers_are_killed_ends_as_a_dead_letter() {
+    let Some(rig) = Rig::shared().await else {
+        return;
+    };
+    let namespace = unique("killers");
+    let bus = connect(&namespace, Settings::default(), &rig.servers()).await;
+    let client = LedgerClient::new(&bus);
+    let mut first = worker(rig, &namespace, "closed");
+    served(&client, &mut first).await;
+    client.read("query".to_owned()).send().await.unwrap();
+    nameless(rig, &namespace, "enter", r#"{"name":"command"}"#).await;
+
+    let mut workers = vec![first];
+    loop {
+        let runs = u32::try_from(workers.len()).unwrap();
+        let is_over = AtomicBool::new(false);
+        eventually("both run, or are kept", || async {
+            let journal = journal(&workers);
+            let dead = bus.inspect("ledger.requests.dead").await.unwrap();
+            is_over.store(dead.unwrap().waiting == 2, Ordering::Relaxed);
+            let began = |name| journal.page(name).began == runs;
+            is_over.load(Ordering::Relaxed) || (began("query") && began("command"))
+        })
+        .await;
+        workers.last_mut().unwrap().kill();
+        if is_over.into_inner() {
+            break;
+        }
+        assert!(workers.len() < 20, "one worker after the other");
+        workers.push(worker(rig, &namespace, "closed"));
+    }
+    let journal = journal(&workers);
+    for name in ["query", "command"] {
+        assert_eq!(journal.page(name).began, ATTEMPTS_MAX, "{name}");
+    }
+}
+
+/// Publishes a one-way message by which no two deliveries can be known as one.
+async fn nameless(rig: &Rig, namespace: &str, method: &str, body: &str) {
+    let transport = Amqp::new(rig.rabbit.url()).connect().await.unwrap();
+    let mut receipt = transport.publish(Outgoing::new(Message {
+        routing_key: format!("{namespace}.ledger.requests"),
+        properties: Properties {
+            kind: Some(method.to_owned()),
+            content_type: Some("application/json".to_owned()),
+            persistent: true,
+            ..Properties::default()
+        },
+        body: body.to_owned().into(),
+        ..Message::default()
+    }));
+    assert_eq!(bounded(receipt.verdict()).await, Verdict::Confirmed);
+    transport.close(AT_MOST).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use replybus::{
     CallId,
     reply::{Claim, Claimed, ReplyTarget},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
 /// A claim that does not lapse while a test runs.
@@ -185,6 +185,17 @@ pub(crate) async fn a_renewed_claim_does_not_lapse(bench: Bench) {
     assert!(store.store.renew(&by("a")).await.unwrap());
     assert_eq!(store.claim(&by("b")).await, Claimed::Running);
     assert_eq!(store.claim(&by("a")).await, run(1));
+}
+
+pub(crate) async fn a_claim_without_a_lease_holds_nobody_off_and_counts(bench: Bench) {
+    let store = bench.open().await;
+    let by = |owner: &str| by(owner).lease(Duration::ZERO);
+    for attempt in 1..=3 {
+        assert_eq!(store.claim(&by(&attempt.to_string())).await, run(attempt));
+    }
+    // The last of them ended.
+    store.store.release(&by("3")).await.unwrap();
+    assert_eq!(store.claim(&by("4")).await, run(3));
 }
 
 pub(crate) async fn a_released_claim_does_not_count(bench: Bench) {

@@ -31,6 +31,7 @@ macro_rules! suite {
             claims::callers_of_one_command_get_one_outcome,
             claims::a_claim_whose_record_is_gone_is_made_again,
             claims::a_renewed_claim_does_not_lapse,
+            claims::a_claim_without_a_lease_holds_nobody_off_and_counts,
             claims::a_released_claim_does_not_count,
             claims::a_run_that_lapsed_counts,
             claims::an_outcome_is_forgotten_after_its_retention,
