@@ -9,6 +9,7 @@ use crate::{
     keys::Keys,
     listener::{self, Listener},
     store::RedisStore,
+    trial::Trial,
     url::Target,
     writer::Writer,
 };
@@ -18,7 +19,7 @@ use replybus::{
     reply::{Arrivals, ReplyBackend, ReplyStore},
 };
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -179,8 +180,15 @@ impl ReplyBackend for RedisReplies {
         // One more than is held to write on: the listener's, which then leaves the pool.
         let pool = Pool::new(&target, self.pool_size + 1);
         let pool = Arc::new(pool.map_err(|failure| failure.setup(&address))?);
+        let claims = Arc::new(Claims::new());
+        let trial = Trial {
+            inbox: inbox.clone(),
+            keys: keys.clone(),
+            claims: Arc::clone(&claims),
+            is_cluster: pool.is_cluster(),
+        };
         let link = self
-            .connect(&pool, &inbox)
+            .connect(&pool, &trial)
             .await
             .map_err(|failure| failure.setup(&address))?;
 
@@ -205,15 +213,15 @@ impl ReplyBackend for RedisReplies {
         let tasks = TaskTracker::new();
         let stopped = stop.clone();
         tasks.spawn(async move { stopped.run_until_cancelled(listener.run(link)).await });
-        let (stopped, probing, probed) = (stop.clone(), Arc::clone(&writer), inbox.clone());
-        tasks.spawn(async move { stopped.run_until_cancelled(probing.probe(&probed)).await });
+        let (stopped, probing) = (stop.clone(), Arc::clone(&writer));
+        tasks.spawn(async move { stopped.run_until_cancelled(probing.probe(&trial)).await });
 
         Ok(Arc::new(RedisStore {
             keys,
             inbox,
             pool,
             writer,
-            claims: Claims::new(),
+            claims,
             health,
             _stop_on_drop: stop.clone().drop_guard(),
             stop,
@@ -223,14 +231,14 @@ impl ReplyBackend for RedisReplies {
 }
 
 impl RedisReplies {
-    /// Makes the first connection and the inbox, and keeps trying within the bound unless the
-    /// server says no.
-    async fn connect(&self, pool: &Pool, inbox: &Inbox) -> Result<Link, Failure> {
+    /// Makes the first connection and the inbox, tries all that will be asked, and starts over
+    /// within the bound unless the server says no.
+    async fn connect(&self, pool: &Pool, trial: &Trial) -> Result<Link, Failure> {
         let deadline = Instant::now() + self.connect_within;
         let mut pauses = listener::pauses();
         let mut last = Failure::NoConnection;
         loop {
-            match timeout_at(deadline, self.try_connect(pool, inbox)).await {
+            match timeout_at(deadline, self.try_connect(pool, trial)).await {
                 Ok(Ok(link)) => return Ok(link),
                 Ok(Err(failure)) if failure.refusal().is_some() => return Err(failure),
                 Ok(Err(failure)) if failure.cure() == Cure::None => return Err(failure),
@@ -245,17 +253,10 @@ impl RedisReplies {
         }
     }
 
-    async fn try_connect(&self, pool: &Pool, inbox: &Inbox) -> Result<Link, Failure> {
+    async fn try_connect(&self, pool: &Pool, trial: &Trial) -> Result<Link, Failure> {
         let mut link = pool.get().await?.take();
-        let made = async {
-            // First as a replier would: it shows a server that is too old, or rights that lack.
-            inbox.probe(&mut link).await?;
-            inbox.create(&mut link).await
-        };
-        match timeout(self.response_timeout, made).await {
-            Ok(made) => made.map(|()| link),
-            Err(_) => Err(Failure::Silent(self.response_timeout)),
-        }
+        trial.open(&mut link, self.response_timeout).await?;
+        Ok(link)
     }
 }
 

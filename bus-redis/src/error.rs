@@ -5,19 +5,32 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use replybus::{SetupError, reply::StoreError};
 use std::time::Duration;
 
-/// The failure of one command, or of the connection for it.
+/// The failure of one command, or of the connection for it. None repeats what was asked: the keys of
+/// claims hold the idempotency keys of callers.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("no answer from Redis within {0:?}")]
     Silent(Duration),
     #[error("no connection to Redis within the time allowed")]
     NoConnection,
-    #[error("Redis failed")]
-    Redis(#[from] RedisError),
+    #[error("the connection to Redis failed")]
+    Connection(#[source] RedisError),
+    #[error("Redis answered: {}", .0.words)]
+    Answered(Answered),
     #[error("Redis answered with something else than was asked for")]
     Unexpected,
     #[error("the reply store is closed")]
     Closed,
+}
+
+/// An error that the server answered, or the client in its place.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// Without the client's error itself, which repeats keys.
+    words: String,
+    cure: Cure,
+    /// The server said no: trying again is of no use.
+    is_refusal: bool,
 }
 
 /// The remedy that a failure calls for.
@@ -36,14 +49,16 @@ impl Failure {
         match self {
             Self::Silent(_) | Self::NoConnection => Cure::Reconnect,
             Self::Unexpected | Self::Closed => Cure::None,
-            Self::Redis(error) => cure(error),
+            Self::Connection(_) => Cure::Reconnect,
+            Self::Answered(answered) => answered.cure,
         }
     }
 
     /// One line for logs and health, without anything the user sent.
     pub(crate) fn reason(&self) -> String {
         match self {
-            Self::Redis(error) => error.to_string(),
+            Self::Connection(error) => error.to_string(),
+            Self::Answered(answered) => answered.words.clone(),
             other => other.to_string(),
         }
     }
@@ -62,39 +77,145 @@ impl Failure {
 
     /// The server's reason, if it was reached and said no; then trying again is of no use.
     pub(crate) fn refusal(&self) -> Option<String> {
-        let Self::Redis(error) = self else {
-            return None;
-        };
-        let words = error.to_string();
-        if words.contains("invalid peer certificate") {
-            return Some(words);
-        }
-        match (error.kind(), error.code()) {
-            (ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::CrossSlot), _) => Some(
-                format!("{words}; it is part of a Redis Cluster: use redis+cluster://"),
-            ),
-            (ErrorKind::Server(ServerErrorKind::ResponseError), _) if words.contains("syntax") => {
-                Some(format!("{words}; Redis 6.2 or later is needed"))
+        match self {
+            Self::Connection(error) => {
+                let words = error.to_string();
+                words.contains("invalid peer certificate").then_some(words)
             }
-            (ErrorKind::AuthenticationFailed, _)
-            | (ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError), _)
-            | (_, Some("NOAUTH" | "WRONGPASS" | "DENIED")) => Some(words),
-            // A cluster client wraps the failures of all its nodes in one text.
-            _ if ["Password authentication failed", "NOAUTH", "WRONGPASS"]
-                .iter()
-                .any(|mark| words.contains(mark)) =>
-            {
-                Some(words)
-            }
+            Self::Answered(answered) if answered.is_refusal => Some(answered.words.clone()),
             _ => None,
         }
+    }
+
+    /// The same, with the rules by which the server would allow it if that is what it refused.
+    pub(crate) fn needing(self, keys: &str, commands: &str) -> Self {
+        match self {
+            Self::Answered(mut answered) if answered.is_about_rights() => {
+                let words = &mut answered.words;
+                *words = format!("{words}; it is allowed by ACL SETUSER <user> {keys} {commands}");
+                Self::Answered(answered)
+            }
+            Self::Answered(mut answered) if answered.words.contains("unknown command") => {
+                answered.words += "; the store needs it under its own name, not renamed";
+                Self::Answered(answered)
+            }
+            other => other,
+        }
+    }
+}
+
+impl Answered {
+    fn new(error: &RedisError) -> Self {
+        let words = without_arguments(&error.to_string());
+        let refusal = refusal(error, &words);
+        Self {
+            cure: cure(error),
+            is_refusal: refusal.is_some(),
+            words: refusal.unwrap_or(words),
+        }
+    }
+
+    /// In a script it is an error of the script.
+    fn is_about_rights(&self) -> bool {
+        let marks = [
+            "NoPerm",
+            "NOPERM",
+            "no permissions",
+            "ACL failure",
+            "The user executing the script",
+        ];
+        marks.iter().any(|mark| self.words.contains(mark))
+    }
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Io => Self::Connection(error),
+            // Its text shows the answer.
+            ErrorKind::UnexpectedReturnType => Self::Unexpected,
+            _ => Self::Answered(Answered::new(&error)),
+        }
+    }
+}
+
+/// The words of a server up to where they repeat what it was asked: a quoted text that is not the
+/// name of a command, or the arguments of an unknown one.
+fn without_arguments(words: &str) -> String {
+    let words = words
+        .split_once(", with args beginning with")
+        .map_or(words, |(words, _)| words);
+    let mut kept = String::with_capacity(words.len());
+    let mut rest = words;
+    while let Some(at) = rest.find(['\'', '`', '"']) {
+        let (before, quoted) = rest.split_at(at);
+        let mut characters = quoted.chars();
+        let quote = characters.next().unwrap_or_default();
+        let inner = characters.as_str();
+        kept.push_str(before);
+        if before.ends_with(char::is_alphanumeric) {
+            // An apostrophe.
+            kept.push(quote);
+            rest = inner;
+            continue;
+        }
+        match inner.split_once(quote) {
+            Some((name, after)) if is_command(name) => {
+                kept.extend([quote]);
+                kept.push_str(name);
+                kept.extend([quote]);
+                rest = after;
+            }
+            _ => {
+                kept.push_str("..");
+                return kept;
+            }
+        }
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// True for what can be the name of a command or a setting, and is none of our keys.
+fn is_command(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'|' | b'-' | b'_');
+    !name.is_empty() && name.len() <= 32 && name.bytes().all(allowed)
+}
+
+/// The reason of a server that said no, with what to do about it where that is known.
+fn refusal(error: &RedisError, words: &str) -> Option<String> {
+    match (error.kind(), error.code()) {
+        (ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::CrossSlot), _) => Some(
+            format!("{words}; it is part of a Redis Cluster: use redis+cluster://"),
+        ),
+        (ErrorKind::Server(ServerErrorKind::ResponseError), _) if words.contains("syntax") => {
+            Some(format!("{words}; Redis 6.2 or later is needed"))
+        }
+        (ErrorKind::AuthenticationFailed, _)
+        | (
+            ErrorKind::Server(
+                ServerErrorKind::NoPerm
+                | ServerErrorKind::ResponseError
+                | ServerErrorKind::ExecAbort,
+            ),
+            _,
+        )
+        | (_, Some("NOAUTH" | "WRONGPASS" | "DENIED")) => Some(words.to_owned()),
+        // A cluster client wraps the failures of all its nodes in one text.
+        _ if ["Password authentication failed", "NOAUTH", "WRONGPASS"]
+            .iter()
+            .any(|mark| words.contains(mark)) =>
+        {
+            Some(words.to_owned())
+        }
+        _ => None,
     }
 }
 
 impl From<PoolError> for Failure {
     fn from(error: PoolError) -> Self {
         match error {
-            PoolError::Backend(error) => Self::Redis(error),
+            PoolError::Backend(error) => error.into(),
             PoolError::Closed => Self::Closed,
             PoolError::Timeout(_)
             | PoolError::NoRuntimeSpecified
@@ -132,8 +253,8 @@ mod tests {
 
     fn answered(line: &str) -> Failure {
         match redis::parse_redis_value(format!("-{line}\r\n").as_bytes()) {
-            Ok(value) => Failure::Redis(value.extract_error().unwrap_err()),
-            Err(error) => Failure::Redis(error),
+            Ok(value) => value.extract_error().unwrap_err().into(),
+            Err(error) => error.into(),
         }
     }
 
@@ -185,9 +306,68 @@ mod tests {
             io::ErrorKind::UnexpectedEof,
             io::ErrorKind::TimedOut,
         ] {
-            let failure = Failure::Redis(io::Error::from(kind).into());
+            let failure = Failure::from(RedisError::from(io::Error::from(kind)));
             assert_eq!(failure.cure(), Cure::Reconnect, "{kind}");
             assert_eq!(failure.refusal(), None, "{kind}");
         }
+    }
+
+    #[test]
+    fn no_text_repeats_what_was_asked() {
+        let key = "replybus:claim:account.requests:withdraw:key:it's a 'secret'";
+        for (line, kept) in [
+            (
+                format!("NOPERM User bus has no permissions to access the '{key}' key"),
+                "access the ..",
+            ),
+            (
+                format!(
+                    "ERR unknown command 'EVALSHA', with args beginning with: 'f0' '1' '{key}'"
+                ),
+                "'EVALSHA'",
+            ),
+            (
+                format!("ERR unknown command `EVALSHA`, with args beginning with: `f0`, `{key}`, "),
+                "`EVALSHA`",
+            ),
+            (
+                "NOPERM User bus has no permissions to run the 'script|load' command".to_owned(),
+                "'script|load' command",
+            ),
+            (
+                "READONLY You can't write against a read only replica.".to_owned(),
+                "You can't write against a read only replica.",
+            ),
+        ] {
+            let failure = answered(&line);
+            let stored = failure.store("claim a command");
+            let source = std::error::Error::source(&stored).unwrap();
+            for shown in [source.to_string(), format!("{stored:?}")] {
+                assert!(
+                    !shown.contains("secret") && !shown.contains("claim:"),
+                    "{shown}"
+                );
+                assert!(shown.contains(kept), "{shown}");
+            }
+            assert!(source.source().is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_right_that_lacks_is_named_with_the_rule_that_gives_it() {
+        for line in [
+            "NOPERM this user has no permissions to run the 'evalsha' command",
+            "ERR ACL failure in script: User bus has no permissions to run the 'time' command",
+            "ERR The user executing the script can't run this command or subcommand script: f0",
+        ] {
+            let failure = answered(line).needing("~replybus:*", "+evalsha +time");
+            let refusal = failure.refusal().unwrap();
+            assert!(
+                refusal.ends_with("ACL SETUSER <user> ~replybus:* +evalsha +time"),
+                "{refusal}"
+            );
+        }
+        let other = answered("ERR syntax error").needing("~replybus:*", "+time");
+        assert!(!other.refusal().unwrap().contains("ACL"));
     }
 }

@@ -52,6 +52,16 @@ impl Keys {
         format!("{}response:{id}", self.namespace)
     }
 
+    /// All inboxes and claims, as a pattern of the server's access lists.
+    pub(crate) fn all_in_scope(&self) -> String {
+        format!("{}*", self.scope)
+    }
+
+    /// All replies under keys of their own, as such a pattern.
+    pub(crate) fn all_responses(&self) -> String {
+        format!("{}response:*", self.namespace)
+    }
+
     /// The claim on one command.
     pub(crate) fn claim(&self, key: &str) -> String {
         format!("{}claim:{key}", self.scope)

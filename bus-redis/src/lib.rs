@@ -42,7 +42,8 @@
 //!
 //! # The rights it needs
 //!
-//! A user of its own suffices, with no more than this (a test holds us to it):
+//! A user of its own suffices, with no more than this (a test holds us to it). All of it is tried
+//! when the store opens: what lacks is refused at once, with the rule that gives it.
 //!
 //! ```text
 //! ACL SETUSER bus on >password ~replybus:* ~response:* +@connection +multi +exec +evalsha
@@ -68,8 +69,8 @@
 //! In a cluster the outcome of a command and its reply are written one after the other, in that
 //! order, because their keys live on different servers.
 
-// Read them in the order a reply travels: `config` opens (with `url`, `connection`), `store` takes
-// a reply (with `claims`), `writer` carries it to the caller's `inbox`, `listener` hears it there.
+// Read them in the order a reply travels: `config` opens (with `url`, `connection`, `trial`), `store` takes
+// takes a reply (with `claims`), `writer` carries it to the caller's `inbox`, where `listener` hears it.
 mod claims;
 mod config;
 mod connection;
@@ -79,6 +80,7 @@ mod inbox;
 mod keys;
 mod listener;
 mod store;
+mod trial;
 mod url;
 mod writer;
 

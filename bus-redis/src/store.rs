@@ -31,7 +31,7 @@ pub(crate) struct RedisStore {
     pub(crate) inbox: Inbox,
     pub(crate) pool: Arc<Pool>,
     pub(crate) writer: Arc<Writer>,
-    pub(crate) claims: Claims,
+    pub(crate) claims: Arc<Claims>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,

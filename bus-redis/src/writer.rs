@@ -10,7 +10,7 @@ use crate::{
     connection::{Held, Link, Pool},
     error::{Cure, Failure},
     health::Health,
-    inbox::Inbox,
+    trial::Trial,
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
 use std::{
@@ -165,14 +165,15 @@ impl Writer {
         }
     }
 
-    /// Once storing failed, tries it until it works, so that health needs no traffic to recover.
-    pub(crate) async fn probe(&self, inbox: &Inbox) {
+    /// Once anything failed, tries everything until it works, so that health needs no traffic to
+    /// recover, and does not while one of them still fails.
+    pub(crate) async fn probe(&self, trial: &Trial) {
         loop {
             self.health.storing_failed().await;
             while !self.health.is_storing() {
                 sleep(RETRY_PAUSE_MAX).await;
-                let stored = self.run(|mut link| async move { inbox.probe(&mut link).await });
-                if stored.await.is_ok() {
+                let tried = self.run(|mut link| async move { trial.run(&mut link).await });
+                if tried.await.is_ok() {
                     self.health.storing_works();
                 }
             }

@@ -1,7 +1,7 @@
 //! What opening a store refuses, and how soon.
 
 use crate::{
-    opened::{open, private, raw},
+    opened::{claim, open, private, raw},
     waiters::Waiters,
 };
 use deadpool_redis::redis;
@@ -13,7 +13,7 @@ use replybus_redis::RedisReplies;
 use replybus_testkit::{
     live::require_or_skip,
     servers::{PrivateRedis, ReservedPort},
-    wait::bounded,
+    wait::{bounded, eventually},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -111,19 +111,113 @@ async fn missing_rights_and_databases_are_refused_at_once() {
     }
 }
 
+/// All that is documented.
+const RIGHTS: &str = "bus on >pw ~replybus:* ~response:* +@connection +multi +exec +evalsha \
+                      +script|load +time +xadd +xread +xtrim +xinfo|stream +pexpire +set +get \
+                      +mget +del +hmget +hget +hset";
+
 #[tokio::test]
 async fn the_rights_it_needs_are_those_it_documents() {
     let Some(server) = private().await else {
         return;
     };
-    let rights = "bus on >pw ~replybus:* ~response:* +@connection +multi +exec +evalsha \
-                  +script|load +time +xadd +xread +xtrim +xinfo|stream +pexpire +set +get +mget \
-                  +del +hmget +hget +hset";
-    allow(&server, rights).await;
+    allow(&server, RIGHTS).await;
     let replies = RedisReplies::new(format!("redis://bus:pw@127.0.0.1:{}", server.port()));
     bounded(crate::claims::table(&replies)).await;
     bounded(crate::faults::finds_what_was_stored_without_inbox(
         &server, &replies,
     ))
+    .await;
+}
+
+#[tokio::test]
+async fn each_right_that_lacks_is_refused_at_once_with_the_rule_that_gives_it() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let url = format!("redis://bus:pw@127.0.0.1:{}", server.port());
+    let rights = RIGHTS.split_whitespace().skip(3);
+    for lacking in rights.filter(|right| !right.starts_with("+@")) {
+        allow(&server, "bus reset").await;
+        let others: Vec<_> = RIGHTS
+            .split_whitespace()
+            .filter(|right| *right != lacking)
+            .collect();
+        allow(&server, &others.join(" ")).await;
+        let refused = bounded(refused(RedisReplies::new(&url), "")).await;
+        assert!(
+            matches!(refused, SetupError::Refused { .. }),
+            "{lacking}: {refused:?}"
+        );
+        let text = refused.to_string();
+        let rule = text.split_once("ACL SETUSER <user> ").unwrap_or_default().1;
+        assert!(
+            rule.split(' ').any(|right| right == lacking),
+            "{lacking}: {text}"
+        );
+        assert!(!format!("{refused:?}").contains("trial:"), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_was_renamed_is_refused_at_once() {
+    for renamed in ["EVALSHA", "XADD", "MGET"] {
+        let rename = ["--rename-command", renamed, "hidden"];
+        let started = PrivateRedis::set_up(|redis| redis.arguments(rename)).await;
+        let Some(server) = require_or_skip(started) else {
+            return;
+        };
+        let refused = bounded(refused(RedisReplies::new(server.url()), "")).await;
+        assert!(matches!(refused, SetupError::Refused { .. }), "{refused:?}");
+        let text = format!("{refused:?}");
+        assert!(
+            text.contains(renamed) && text.contains("not renamed"),
+            "{text}"
+        );
+        assert!(
+            !text.contains("trial:") && !text.contains("response:"),
+            "{text}"
+        );
+    }
+}
+
+/// The commands that the server refused to run for want of a right.
+async fn rejected(server: &PrivateRedis, command: &str) -> u64 {
+    let stats = server.cli(&["info", "commandstats"]).await.unwrap();
+    let line = stats
+        .lines()
+        .find(|line| line.starts_with(&format!("cmdstat_{command}:")));
+    let count = line.and_then(|line| line.split_once("rejected_calls=")?.1.split(',').next());
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_is_told_steadily_and_without_a_key() {
+    let Some(server) = private().await else {
+        return;
+    };
+    allow(&server, RIGHTS).await;
+    let replies = RedisReplies::new(format!("redis://bus:pw@127.0.0.1:{}", server.port()));
+    let (store, _) = open(&replies).await;
+    allow(&server, "bus -evalsha").await;
+    let refused = store.claim(&claim("the-secret", "me")).await.unwrap_err();
+    assert!(!format!("{refused:?}").contains("secret"), "{refused:?}");
+    // Looked for again and again, and not found to work because something else does.
+    let before = rejected(&server, "evalsha").await;
+    eventually("it was tried a few times", || async {
+        let StoreHealth::Down(reason) = store.health() else {
+            panic!("up without scripts");
+        };
+        assert!(
+            !reason.contains("secret") && !reason.contains("trial:"),
+            "{reason}"
+        );
+        rejected(&server, "evalsha").await >= before + 3
+    })
+    .await;
+    allow(&server, "bus +evalsha").await;
+    eventually("it is up again", || async {
+        store.health() == StoreHealth::Up
+    })
     .await;
 }

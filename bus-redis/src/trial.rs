@@ -1,0 +1,144 @@
+//! All that the store will ask of its server, tried at once: a right or a command that lacks is
+//! named when the store opens, rather than found by the first command that is served.
+
+use crate::{
+    claims::{Along, Claims},
+    connection::Link,
+    error::Failure,
+    inbox::{EntryId, Inbox},
+    keys::Keys,
+};
+use deadpool_redis::redis;
+use replybus::{
+    Bytes, CallId,
+    reply::{Claim, Reply, ReplyTarget},
+};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// The life of what a trial leaves behind.
+const LIFE: Duration = Duration::from_secs(1);
+/// The time a trial reads an inbox, which has entries.
+const BLOCK: Duration = Duration::from_millis(1);
+
+/// The commands of each step, as rules of the server's access lists.
+const ON_INBOXES: &str = "+xadd +xread +xtrim +xinfo|stream +pexpire +multi +exec";
+const ON_CLAIMS: &str = "+evalsha +script|load +time +hmget +hget +hset +pexpire +set +del";
+const ON_REPLIES: &str = "+set +get +mget";
+
+/// What is tried: on the process's own inbox, and on a claim and a reply that nobody else names.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    pub(crate) inbox: Inbox,
+    pub(crate) keys: Keys,
+    pub(crate) claims: Arc<Claims>,
+    /// Keys may live on different servers.
+    pub(crate) is_cluster: bool,
+}
+
+impl Trial {
+    /// Makes the inbox, and tries everything on it and beside it. Each step may take `bound`.
+    pub(crate) async fn open(&self, link: &mut Link, bound: Duration) -> Result<(), Failure> {
+        // First as a replier would: it shows a server that is too old.
+        within(bound, self.inbox.probe(link))
+            .await
+            .map_err(|failure| self.on_inboxes(failure))?;
+        if !self.is_cluster {
+            within(bound, try_transaction(link))
+                .await
+                .map_err(|failure| self.on_inboxes(failure))?;
+        }
+        within(bound, self.inbox.create(link))
+            .await
+            .map_err(|failure| self.on_inboxes(failure))?;
+        within(bound, self.run(link)).await
+    }
+
+    /// Tries everything that is done to inboxes, claims and replies.
+    pub(crate) async fn run(&self, link: &mut Link) -> Result<(), Failure> {
+        self.try_inbox(link)
+            .await
+            .map_err(|failure| self.on_inboxes(failure))?;
+        let keys = format!(
+            "~{} ~{}",
+            self.keys.all_in_scope(),
+            self.keys.all_responses()
+        );
+        self.try_claim(link)
+            .await
+            .map_err(|failure| failure.needing(&keys, ON_CLAIMS))?;
+        let keys = format!("~{}", self.keys.all_responses());
+        self.try_reply(link)
+            .await
+            .map_err(|failure| failure.needing(&keys, ON_REPLIES))
+    }
+
+    fn on_inboxes(&self, failure: Failure) -> Failure {
+        failure.needing(&format!("~{}", self.keys.all_in_scope()), ON_INBOXES)
+    }
+
+    async fn try_inbox(&self, link: &mut Link) -> Result<(), Failure> {
+        let beginning = EntryId::default();
+        self.inbox.probe(link).await?;
+        self.inbox.newest(link).await?;
+        self.inbox.read(link, beginning, BLOCK).await?;
+        self.inbox.keep(link, beginning).await?;
+        Ok(())
+    }
+
+    /// Takes every way through the scripts.
+    async fn try_claim(&self, link: &mut Link) -> Result<(), Failure> {
+        let id = CallId::new();
+        let claim = Claim::new(format!("trial:{id}"), [0; 16], id.to_string())
+            .lease(LIFE)
+            .retention(LIFE);
+        let (claims, keys) = (&self.claims, &self.keys);
+        claims.claim(link, keys, &claim).await?;
+        claims.renew(link, keys, &claim).await?;
+        claims.release(link, keys, &claim).await?;
+        claims.claim(link, keys, &claim).await?;
+        claims.lapse(link, keys, &claim).await?;
+        let outcome = Reply::new(id, ReplyTarget::Key, Bytes::new()).ttl(LIFE);
+        let along = if self.is_cluster {
+            Along::Nowhere
+        } else {
+            Along::Key
+        };
+        claims.claim(link, keys, &claim).await?;
+        claims.finish(link, keys, &claim, &outcome, along).await?;
+        claims.claim(link, keys, &claim).await?;
+        Ok(())
+    }
+
+    async fn try_reply(&self, link: &mut Link) -> Result<(), Failure> {
+        let key = self.keys.response(CallId::new());
+        let mut set = redis::cmd("SET");
+        set.arg(&key).arg("").arg("NX").arg("PX").arg(1);
+        set.query_async::<()>(link).await?;
+        let mut get = redis::cmd("GET");
+        get.arg(&key).query_async::<Option<Vec<u8>>>(link).await?;
+        let mut get = redis::cmd("MGET");
+        get.arg(&key)
+            .query_async::<Vec<Option<Vec<u8>>>>(link)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Tries an empty transaction, on a connection that nobody shares. If a part of it is refused, the
+/// client says no more than that it lost the connection.
+async fn try_transaction(link: &mut Link) -> Result<(), Failure> {
+    redis::cmd("MULTI").query_async::<()>(link).await?;
+    redis::cmd("EXEC").query_async::<redis::Value>(link).await?;
+    Ok(())
+}
+
+/// What comes of a step, if it does within the bound.
+async fn within<T>(
+    bound: Duration,
+    step: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout(bound, step)
+        .await
+        .unwrap_or(Err(Failure::Silent(bound)))
+}
