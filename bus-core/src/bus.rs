@@ -10,7 +10,7 @@ use crate::{
         InspectError, QueueState, Transport, TransportBackend, TransportHealth,
         memory::MemoryBroker,
     },
-    work::Drops,
+    work::{Drops, LeaseWatch},
 };
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -57,6 +57,7 @@ pub(crate) struct BusInner {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) replies: Arc<dyn ReplyStore>,
     pub(crate) waiters: Arc<Waiters>,
+    pub(crate) leases: Arc<LeaseWatch>,
     pub(crate) app_id: String,
     /// Ends every intake, which then drains.
     pub(crate) stopping: CancellationToken,
@@ -144,6 +145,7 @@ impl Bus {
         let closed = CancellationToken::new();
         Self(Arc::new(BusInner {
             transport,
+            leases: Arc::new(LeaseWatch::new(Arc::clone(&replies))),
             replies,
             waiters,
             app_id: builder.app_id,
@@ -271,6 +273,7 @@ impl Bus {
             let _ = timeout(GIVE_BACK_WITHIN, self.0.tasks.wait()).await;
         }
         self.0.closed.cancel();
+        self.0.leases.stop();
         let left = until.saturating_duration_since(Instant::now());
         self.0.transport.close(left).await;
         self.0.replies.close().await;

@@ -19,7 +19,10 @@ use replybus::{
     reply::{Arrivals, ReplyBackend, ReplyStore},
 };
 use std::{fmt, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -106,7 +109,7 @@ impl RedisReplies {
     }
 
     /// Sets the number of connections to write on, 1 to 64; 2 by default. The inbox has one more of
-    /// its own.
+    /// its own, and so have the claims of handlers that block their runtime, once there are such.
     ///
     /// ```
     /// # use replybus_redis::RedisReplies;
@@ -180,6 +183,9 @@ impl ReplyBackend for RedisReplies {
         // One more than is held to write on: the listener's, which then leaves the pool.
         let pool = Pool::new(&target, self.pool_size + 1);
         let pool = Arc::new(pool.map_err(|failure| failure.setup(&address))?);
+        // A pool of its own: none of its connections is driven by the runtime of this one's.
+        let apart = Pool::new(&target, 1).map_err(|failure| failure.setup(&address))?;
+        let apart = Arc::new(apart);
         let claims = Arc::new(Claims::new());
         let trial = Trial {
             inbox: inbox.clone(),
@@ -193,13 +199,11 @@ impl ReplyBackend for RedisReplies {
             .map_err(|failure| failure.setup(&address))?;
 
         let health = Arc::new(Health::default());
-        let writer = Writer::new(
-            Arc::clone(&pool),
-            self.pool_size,
-            self.response_timeout,
-            Arc::clone(&health),
-        );
-        let writer = Arc::new(writer);
+        let writer_on = |pool: &Arc<Pool>, connections| {
+            let (pool, health) = (Arc::clone(pool), Arc::clone(&health));
+            Writer::new(pool, connections, self.response_timeout, health)
+        };
+        let writer = Arc::new(writer_on(&pool, self.pool_size));
         let listener = Listener {
             pool: Arc::clone(&pool),
             keys: keys.clone(),
@@ -221,6 +225,8 @@ impl ReplyBackend for RedisReplies {
             inbox,
             pool,
             writer,
+            home: Handle::current().id(),
+            apart: writer_on(&apart, 1),
             claims,
             health,
             _stop_on_drop: stop.clone().drop_guard(),

@@ -17,6 +17,7 @@ use replybus::{
     reply::{Claim, Claimed, Reply, ReplyStore, ReplyTarget, StoreError, StoreHealth},
 };
 use std::{fmt, sync::Arc, time::Duration};
+use tokio::runtime;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -31,6 +32,10 @@ pub(crate) struct RedisStore {
     pub(crate) inbox: Inbox,
     pub(crate) pool: Arc<Pool>,
     pub(crate) writer: Arc<Writer>,
+    /// The runtime that drives the writer's connections.
+    pub(crate) home: runtime::Id,
+    /// For what is asked on another runtime, while that one may be blocked.
+    pub(crate) apart: Writer,
     pub(crate) claims: Arc<Claims>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
@@ -87,7 +92,7 @@ impl ReplyStore for RedisStore {
 
     async fn renew(&self, claim: &Claim) -> Result<bool, StoreError> {
         let asked = self
-            .writer
+            .writer_here()
             .run(|mut link| async move { self.claims.renew(&mut link, &self.keys, claim).await });
         asked
             .await
@@ -130,10 +135,20 @@ impl ReplyStore for RedisStore {
             tracing::debug!(reason = failure.reason(), "the inbox is left to expire");
         }
         self.writer.close();
+        self.apart.close();
     }
 }
 
 impl RedisStore {
+    /// The writer whose connections move while this runtime does.
+    fn writer_here(&self) -> &Writer {
+        if runtime::Handle::current().id() == self.home {
+            &self.writer
+        } else {
+            &self.apart
+        }
+    }
+
     /// Ends a claim with its outcome, and answers. On one server that is one step; in a cluster
     /// the keys may live apart, so the outcome comes first: after a crash in between the message
     /// comes again and is answered from the record.

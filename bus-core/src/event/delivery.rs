@@ -15,7 +15,8 @@ use crate::{
     transport::{Delivery, Settled},
     work::{
         Answer, AnswerClass, AnswerFuture, Begun, Command, DeadLetters, DeliveryKind, FinishedRun,
-        Redeliveries, Run, RunEnd, RunState, event_claim, is_repeated, settle, store_until,
+        LeaseWatch, Redeliveries, Run, RunEnd, RunState, event_claim, is_repeated, settle,
+        store_until,
     },
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
@@ -33,6 +34,7 @@ pub(super) struct EventProcessor<E, H> {
     pub(super) group: String,
     pub(super) handler: Arc<H>,
     pub(super) store: Arc<dyn ReplyStore>,
+    pub(super) leases: Arc<LeaseWatch>,
     pub(super) dead_letters: DeadLetters,
     pub(super) redeliveries: Redeliveries,
     pub(super) cancel: CancellationToken,
@@ -58,7 +60,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             true => {
                 // No claim of an earlier delivery is known by this one.
                 let until = Instant::now() + CALL_TIMEOUT_MAX;
-                self.redeliveries.begin(&message, None, until).await
+                self.redeliveries.begin(&message, None, until, &token).await
             }
             false => Ok((Begun::default(), 1)),
         };
@@ -68,7 +70,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
                 command.context = command.context.with_attempt(attempt);
                 let handler = self.run(&message);
                 let handled = command.start(run.clone(), handler);
-                begun.during(&token, handled).await
+                begun.during(handled).await
             }
             Err(FinishedRun { answer, end }) => {
                 run.end(end);
@@ -131,6 +133,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             .trace(TraceContext::of(properties, id));
         Command {
             store: Arc::clone(&self.store),
+            leases: Arc::clone(&self.leases),
             claim: event_claim(&self.group, &name),
             context: context.build(),
             id,

@@ -172,9 +172,14 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
         let counted = format!("event:{}", self.group);
         let processor = Arc::new(EventProcessor {
             group: self.group,
-            redeliveries: Redeliveries::new(Arc::clone(&bus.replies), counted),
+            redeliveries: Redeliveries::new(
+                Arc::clone(&bus.replies),
+                Arc::clone(&bus.leases),
+                counted,
+            ),
             handler: Arc::new(self.handler),
             store: Arc::clone(&bus.replies),
+            leases: Arc::clone(&bus.leases),
             dead_letters,
             cancel: intake.cancel(),
             retry_within: self.retry_within,

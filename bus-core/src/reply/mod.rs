@@ -177,6 +177,10 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// Keeps a running claim from lapsing for another `lease`. `false` if it belongs to another
     /// owner by now.
     ///
+    /// If a handler blocks its runtime this is called on another one, on a thread of the bus's own.
+    /// So it must not need what the runtime drives that the store was opened on, such as the
+    /// connection that everything else goes over.
+    ///
     /// # Errors
     /// The store can't be reached.
     async fn renew(&self, claim: &Claim) -> Result<bool, StoreError>;

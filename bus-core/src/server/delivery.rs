@@ -91,7 +91,7 @@ impl RequestProcessor {
         if let Some((finished, permit)) = abandoned {
             // A layer gave up on a command. Its caller has an answer; what it came to is recorded,
             // and says what becomes of the message.
-            let finished = Box::pin(begun.during(&self.cancel, finished)).await;
+            let finished = Box::pin(begun.during(finished)).await;
             let Ok(FinishedRun { answer, end }) = finished else {
                 // It was not started because this worker is told to stop.
                 return;
@@ -123,7 +123,9 @@ impl RequestProcessor {
         let until = envelope
             .deadline
             .unwrap_or_else(|| Instant::now() + CALL_TIMEOUT_MAX);
-        let (begun, attempt) = self.redeliveries.begin(message, name, until).await?;
+        let cancel = request.context.token();
+        let begun = self.redeliveries.begin(message, name, until, cancel);
+        let (begun, attempt) = begun.await?;
         request.begun = begun;
         let is_claimed = name.is_some() || request.context.idempotency_key().is_some();
         if request.method.kind == MethodKind::Command && !is_claimed {
@@ -144,7 +146,7 @@ impl RequestProcessor {
         let span = span(&request, envelope);
         let running = run_in(slot, request, envelope.awaited()).instrument(span);
         if begun.is_counted() {
-            Box::pin(begun.during(&self.cancel, running)).await
+            Box::pin(begun.during(running)).await
         } else {
             running.await
         }

@@ -8,7 +8,7 @@ use crate::{
     error::{BoxError, FaultCode},
     limits::CALL_TIMEOUT_MAX,
     reply::ReplyStore,
-    work::{Answer, Command, command_claim, fingerprint, panicked},
+    work::{Answer, Command, LeaseWatch, command_claim, fingerprint, panicked},
 };
 use futures_util::FutureExt;
 use std::{
@@ -27,6 +27,7 @@ pub(super) struct Dispatch {
     /// The queue it is served from, without the namespace.
     pub(super) queue: Arc<str>,
     pub(super) store: Arc<dyn ReplyStore>,
+    pub(super) leases: Arc<LeaseWatch>,
 }
 
 impl tower::Service<Request> for Dispatch {
@@ -92,6 +93,7 @@ impl Dispatch {
         );
         let command = Command {
             store: Arc::clone(&self.store),
+            leases: Arc::clone(&self.leases),
             claim,
             context,
             id,

@@ -337,6 +337,7 @@ impl Serve {
             service: self.service,
             queue: self.queue.as_str().into(),
             store: Arc::clone(&bus.replies),
+            leases: Arc::clone(&bus.leases),
         });
         for layer in self.layers {
             pipeline = layer(pipeline);
@@ -346,7 +347,11 @@ impl Serve {
             contract,
             store: Arc::clone(&bus.replies),
             dead_letters: dead_letters.without(self.secret_metadata),
-            redeliveries: Redeliveries::new(Arc::clone(&bus.replies), self.queue),
+            redeliveries: Redeliveries::new(
+                Arc::clone(&bus.replies),
+                Arc::clone(&bus.leases),
+                self.queue,
+            ),
             cancel: intake.cancel(),
         });
         Ok(intake.start(

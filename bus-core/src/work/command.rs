@@ -3,7 +3,7 @@
 
 use super::{
     Answer, AnswerClass, AnswerFuture, Begun, CommandFuture, FinishedRun, HeldClaim, Run, RunEnd,
-    expired, lease::Lease, store_until,
+    expired, lease::Lease, lease_watch::LeaseWatch, store_until,
 };
 use crate::{
     call_id::CallId,
@@ -21,6 +21,7 @@ use tracing::Instrument;
 /// A command to run.
 pub(crate) struct Command {
     pub(crate) store: Arc<dyn ReplyStore>,
+    pub(crate) leases: Arc<LeaseWatch>,
     pub(crate) claim: Claim,
     pub(crate) context: Context,
     pub(crate) id: CallId,
@@ -52,6 +53,9 @@ impl Command {
             store: self.store.as_ref(),
             claim: &self.claim,
             id: self.id,
+            watched: self
+                .leases
+                .place(&self.claim, self.id, self.context.token()),
         }
     }
 
@@ -83,7 +87,7 @@ impl Command {
                 end: RunEnd::of_attempt(attempt),
             });
         } else {
-            self.run_claimed(attempt, handler, done).await;
+            self.run_claimed(&lease, attempt, handler, done).await;
         }
     }
 
@@ -106,6 +110,7 @@ impl Command {
     /// is nothing to record.
     async fn run_claimed(
         &self,
+        lease: &Lease<'_>,
         attempt: u32,
         handler: impl FnOnce() -> AnswerFuture + Send,
         done: oneshot::Sender<FinishedRun>,
@@ -113,8 +118,7 @@ impl Command {
         let attempt_seen = attempt.max(self.context.attempt());
         let context = self.context.clone().with_attempt(attempt_seen);
         let future = context.clone().scope(async move { handler().await });
-        let lease = self.lease();
-        let mut renewing = pin!(lease.renew(self.context.token()));
+        let mut renewing = pin!(lease.renew());
         let outcome = tokio::select! {
             biased;
             outcome = AssertUnwindSafe(future).catch_unwind() => outcome,

@@ -1,7 +1,7 @@
 //! The lease on a claim: asked for until it is given, renewed while a command runs, given up when
 //! there is nothing to record.
 
-use super::{Answer, FinishedRun, Pauses, RunEnd};
+use super::{Answer, FinishedRun, Pauses, RunEnd, lease_watch::Watched};
 use crate::{
     call_id::CallId,
     error::FaultCode,
@@ -10,7 +10,6 @@ use crate::{
 };
 use std::{convert::Infallible, time::Duration};
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 
 /// First and longest pause before a claim is asked for again.
 const ASK_AGAIN_MIN: Duration = Duration::from_millis(5);
@@ -25,6 +24,8 @@ pub(super) struct Lease<'a> {
     pub(super) claim: &'a Claim,
     /// The call, for the log.
     pub(super) id: CallId,
+    /// Its place among those that are looked after in case they don't get to it themselves.
+    pub(super) watched: Watched,
 }
 
 impl Lease<'_> {
@@ -42,8 +43,12 @@ impl Lease<'_> {
         let mut pauses = Pauses::new(ASK_AGAIN_MIN, ASK_AGAIN_MAX);
         let mut running = false;
         loop {
+            let asked = std::time::Instant::now();
             match self.store.claim(self.claim).await {
-                Ok(Claimed::Run { attempt }) => return Ok(attempt),
+                Ok(Claimed::Run { attempt }) => {
+                    self.watched.holds_since(asked);
+                    return Ok(attempt);
+                }
                 Ok(Claimed::Done(frame)) => {
                     return Err(FinishedRun {
                         answer: Answer::decode(frame),
@@ -73,20 +78,21 @@ impl Lease<'_> {
         }
     }
 
-    /// Renews the claim for as long as it is polled. If another run has it by now, `cancel` is
-    /// fired.
-    pub(super) async fn renew(&self, cancel: &CancellationToken) -> Infallible {
+    /// Renews the claim for as long as it is polled. If another run has it by now, the handler is
+    /// told so.
+    pub(super) async fn renew(&self) -> Infallible {
         let every = CLAIM_LEASE / 3;
         let mut pause = every;
         loop {
             sleep(pause).await;
+            let asked = std::time::Instant::now();
             pause = match self.store.renew(self.claim).await {
-                Ok(true) => every,
+                Ok(true) => {
+                    self.watched.holds_since(asked);
+                    every
+                }
                 Ok(false) => {
-                    // This process was away for longer than its lease. It can't be undone; the
-                    // handler may stop where that is safe, and the record stays the successor's.
-                    tracing::error!(id = %self.id, "another worker took this command over");
-                    cancel.cancel();
+                    self.watched.lost();
                     return std::future::pending().await;
                 }
                 Err(error) => {
@@ -101,11 +107,13 @@ impl Lease<'_> {
 
     /// Gives the claim up for a run that did nothing: the attempt does not count.
     pub(super) async fn release(&self) {
+        self.watched.ended().await;
         self.gave_up(self.store.release(self.claim).await);
     }
 
     /// Gives the claim up for a run that came to no outcome: the attempt counts.
     pub(super) async fn lapse(&self) {
+        self.watched.ended().await;
         self.gave_up(self.store.lapse(self.claim).await);
     }
 

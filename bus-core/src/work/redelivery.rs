@@ -5,7 +5,12 @@
 //! pays nothing. The count is kept where claims are, as a claim that is never finished: the runs
 //! that did not end are its attempts, and one that ended gives it up.
 
-use super::{Answer, FinishedRun, RunEnd, lease::Lease, redelivery_claim};
+use super::{
+    Answer, FinishedRun, RunEnd,
+    lease::Lease,
+    lease_watch::{LeaseWatch, Watched},
+    redelivery_claim,
+};
 use crate::{
     call_id::CallId,
     error::FaultCode,
@@ -25,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Clone)]
 pub(crate) struct Redeliveries {
     store: Arc<dyn ReplyStore>,
+    leases: Arc<LeaseWatch>,
     /// Without the namespace.
     queue: String,
 }
@@ -43,28 +49,41 @@ struct Hold {
     store: Arc<dyn ReplyStore>,
     claim: Claim,
     id: CallId,
+    watched: Watched,
 }
 
 impl Redeliveries {
     /// The count of `queue`, without the namespace.
-    pub(crate) fn new(store: Arc<dyn ReplyStore>, queue: String) -> Self {
-        Self { store, queue }
+    pub(crate) fn new(store: Arc<dyn ReplyStore>, leases: Arc<LeaseWatch>, queue: String) -> Self {
+        Self {
+            store,
+            leases,
+            queue,
+        }
     }
 
     /// Counts a message that was delivered before and is about to be begun again. Returns which
     /// run of it that is, or the end of one that was begun too often. `name` is the call or event
     /// that the message names; without one its bytes must do, and of messages with equal bytes one
-    /// runs at a time.
+    /// runs at a time: `cancel` tells it that another has begun.
     pub(crate) async fn begin(
         &self,
         message: &Message,
         name: Option<CallId>,
         until: Instant,
+        cancel: &CancellationToken,
     ) -> Result<(Begun, u32), FinishedRun> {
+        let claim = redelivery_claim(&self.queue, name, message);
+        let id = name.unwrap_or_else(CallId::new);
+        let watched = match is_exclusive(&claim) {
+            true => self.leases.place(&claim, id, cancel),
+            false => Watched::default(),
+        };
         let hold = Hold {
             store: Arc::clone(&self.store),
-            claim: redelivery_claim(&self.queue, name, message),
-            id: name.unwrap_or_else(CallId::new),
+            claim,
+            id,
+            watched,
         };
         let count = hold.lease().take(until, || false).await?;
         // The first delivery was not counted.
@@ -89,19 +108,15 @@ impl Begun {
 
     /// Does a part of what has begun. Meanwhile no message with equal bytes is begun, if that is
     /// what it is known by.
-    pub(crate) async fn during<T>(
-        &self,
-        cancel: &CancellationToken,
-        work: impl Future<Output = T>,
-    ) -> T {
-        match self.hold().filter(Hold::is_exclusive) {
+    pub(crate) async fn during<T>(&self, work: impl Future<Output = T>) -> T {
+        match self.hold().filter(|hold| is_exclusive(&hold.claim)) {
             None => work.await,
             Some(hold) => {
                 let lease = hold.lease();
                 tokio::select! {
                     biased;
                     done = work => done,
-                    never = lease.renew(cancel) => match never {},
+                    never = lease.renew() => match never {},
                 }
             }
         }
@@ -109,7 +124,7 @@ impl Begun {
 
     /// Ends the count of a delivery that is counted by a claim of its own from here on.
     pub(crate) async fn is_claimed(&self) {
-        if self.hold().is_some_and(|hold| !hold.is_exclusive()) {
+        if self.hold().is_some_and(|hold| !is_exclusive(&hold.claim)) {
             self.end().await;
         }
     }
@@ -139,13 +154,14 @@ impl Hold {
             store: self.store.as_ref(),
             claim: &self.claim,
             id: self.id,
+            watched: self.watched.clone(),
         }
     }
+}
 
-    /// `true` if it holds off others, rather than only to count.
-    fn is_exclusive(&self) -> bool {
-        self.claim.lease > Duration::ZERO
-    }
+/// `true` if a claim holds off others, rather than only to count.
+fn is_exclusive(claim: &Claim) -> bool {
+    claim.lease > Duration::ZERO
 }
 
 impl Drop for Counted {

@@ -11,6 +11,7 @@
     reason = "a test says what it expects, in its functions too"
 )]
 
+mod blocking;
 mod events;
 mod faults;
 mod private_servers;

@@ -114,9 +114,19 @@ impl Claims {
     }
 
     fn run(&mut self, claim: &Claim, attempt: u32) {
+        let mut lapses = after(Instant::now(), claim.lease);
+        // Renewing never shortens: it may come from a runtime whose clock is behind.
+        if let Some(record) = self
+            .0
+            .get(&*claim.key)
+            .filter(|record| record.is_run_by(claim))
+            && let State::Running { lapses: before, .. } = record.state
+        {
+            lapses = lapses.max(before);
+        }
         let running = State::Running {
             owner: claim.owner.as_str().into(),
-            lapses: after(Instant::now(), claim.lease),
+            lapses,
         };
         self.set(claim, attempt, running);
     }
