@@ -126,6 +126,11 @@ impl Properties {
         self.headers.retain(|(name, _)| keep(name));
         self.other_headers.retain(keep);
     }
+
+    /// `true` if there is a header called `name` whose value can't be read as text.
+    pub(crate) fn is_unreadable(&self, name: &str) -> bool {
+        self.header(name).is_none() && self.other_headers.names().any(|other| other == name)
+    }
 }
 
 // Neither Debug prints a header's value or the body: they can hold a token.

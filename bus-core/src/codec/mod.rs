@@ -1,63 +1,14 @@
 //! Encodings: values to bytes and back. Nothing else names one.
 
+mod content_type;
 mod json;
 mod msgpack;
 
+pub use content_type::ContentType;
+
 use crate::limits::NESTING_DEPTH_MAX;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-
-/// The encoding of a body. The caller chooses; the service answers in kind.
-///
-/// ```
-/// use replybus::ContentType;
-///
-/// assert_eq!(ContentType::default(), ContentType::MessagePack);
-/// assert_eq!(ContentType::Json.as_str(), "application/json");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum ContentType {
-    /// `application/msgpack`: MessagePack with named maps, so that fields can be added.
-    #[default]
-    MessagePack,
-    /// `application/json`, for callers in other languages and for reading along.
-    Json,
-}
-
-impl ContentType {
-    /// The AMQP property `content_type`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::MessagePack => "application/msgpack",
-            Self::Json => "application/json",
-        }
-    }
-
-    /// The content type a property names; absent means MessagePack.
-    ///
-    /// ```
-    /// use replybus::ContentType;
-    ///
-    /// assert_eq!(ContentType::from_wire(None)?, ContentType::MessagePack);
-    /// assert_eq!(ContentType::from_wire(Some("application/json"))?, ContentType::Json);
-    /// assert!(ContentType::from_wire(Some("text/xml")).is_err());
-    /// # Ok::<(), replybus::codec::CodecError>(())
-    /// ```
-    ///
-    /// # Errors
-    /// It names another encoding.
-    pub fn from_wire(content_type: Option<&str>) -> Result<Self, CodecError> {
-        match content_type {
-            None | Some("application/msgpack") => Ok(Self::MessagePack),
-            Some("application/json") => Ok(Self::Json),
-            Some(other) => Err(CodecError::UnknownContentType(
-                other.chars().take(64).collect(),
-            )),
-        }
-    }
-}
+use serde::{Serialize, de::DeserializeOwned};
 
 /// A body can't be encoded or decoded.
 #[derive(Debug, thiserror::Error)]

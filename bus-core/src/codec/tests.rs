@@ -1,5 +1,6 @@
 use super::*;
 use proptest::prelude::*;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 const BOTH: [ContentType; 2] = [ContentType::MessagePack, ContentType::Json];

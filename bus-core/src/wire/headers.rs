@@ -34,11 +34,15 @@ pub(crate) const DEAD_CC: &str = "dead-letter-cc";
 /// On a dead letter: the [`BCC`] of the message.
 pub(crate) const DEAD_BCC: &str = "dead-letter-bcc";
 
-/// True if a header is ours or the broker's (`x-death`, ...), and so none of the user's metadata.
-pub(crate) fn is_reserved(name: &str) -> bool {
+/// True if the protocol gives a header of a request a meaning.
+pub(crate) fn has_meaning(name: &str) -> bool {
     matches!(
         name,
         DEADLINE | IDEMPOTENCY_KEY | TRACEPARENT | TRACESTATE | REPEATED
-    ) || name.starts_with("x-")
-        || name.starts_with("dead-letter-")
+    )
+}
+
+/// True if a header is ours or the broker's (`x-death`, ...), and so none of the user's metadata.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    has_meaning(name) || name.starts_with("x-") || name.starts_with("dead-letter-")
 }

@@ -33,7 +33,9 @@ pub(crate) struct Envelope {
 
 /// `true` for a copy that was published again: an earlier one may have been delivered.
 pub(crate) fn is_repeated(message: &Message) -> bool {
-    message.properties.header(headers::REPEATED) == Some(headers::TRUE)
+    let properties = &message.properties;
+    properties.header(headers::REPEATED) == Some(headers::TRUE)
+        || properties.is_unreadable(headers::REPEATED)
 }
 
 /// The fault of a request that was not started in time.
@@ -71,8 +73,19 @@ impl Envelope {
         let content_type = ContentType::from_wire(properties.content_type.as_deref());
         let content_type = content_type.unwrap_or_else(|error| {
             bad(error.to_string());
-            ContentType::default()
+            ContentType::guess(properties.content_type.as_deref(), &message.body)
         });
+        for name in [
+            headers::DEADLINE,
+            headers::IDEMPOTENCY_KEY,
+            headers::REPEATED,
+        ] {
+            if properties.is_unreadable(name) {
+                bad(format!(
+                    "header {name}: it has no value that can be read as text"
+                ));
+            }
+        }
         if message.body.len() > REQUEST_BYTES_MAX {
             let bytes = message.body.len();
             bad(format!(
@@ -165,6 +178,8 @@ impl Envelope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(feature = "amqp")]
+    use crate::message::{HeaderValue, OtherHeaders};
     use crate::{client::waiters::Waiters, reply::memory::MemoryReplies};
     use std::sync::Arc;
 
@@ -217,6 +232,41 @@ mod tests {
             Some(FaultCode::BadRequest)
         );
         assert_eq!(read(Properties::default()).await.target, ReplyTarget::None);
+    }
+
+    /// Headers of another type than text.
+    #[cfg(feature = "amqp")]
+    fn unreadable(name: &str) -> OtherHeaders {
+        let mut headers = OtherHeaders::default();
+        for name in ["other", name] {
+            headers.insert(name.to_owned(), HeaderValue::Float(0.5));
+        }
+        headers
+    }
+
+    #[cfg(feature = "amqp")]
+    #[tokio::test]
+    async fn a_header_of_the_protocol_that_can_not_be_read_is_not_passed_over() {
+        for name in [
+            headers::DEADLINE,
+            headers::IDEMPOTENCY_KEY,
+            headers::REPEATED,
+        ] {
+            let mut envelope = read(Properties {
+                other_headers: unreadable(name),
+                ..Properties::default()
+            })
+            .await;
+            let fault = envelope.take_fault().unwrap();
+            assert_eq!(fault.code, FaultCode::BadRequest);
+            assert!(fault.message.contains(name), "{fault}");
+        }
+        let mut envelope = read(Properties {
+            other_headers: unreadable(headers::TRACEPARENT),
+            ..Properties::default()
+        })
+        .await;
+        assert_eq!(envelope.take_fault(), None);
     }
 
     #[tokio::test]

@@ -124,6 +124,22 @@ async fn each_mistake_is_answered_by_its_name() {
         ("bad_request", request(CallId::new(), "post"), &deep),
         ("bad_request", request(CallId::new(), "post"), &large),
         (
+            "ok",
+            Properties {
+                content_type: Some("application/json; charset=utf-8".into()),
+                ..request(CallId::new(), "post")
+            },
+            r#"{"amount":1}"#,
+        ),
+        (
+            "bad_request",
+            Properties {
+                content_type: Some("application/json; charset=utf-16".into()),
+                ..request(CallId::new(), "post")
+            },
+            r#"{"amount":1}"#,
+        ),
+        (
             "bad_request",
             Properties {
                 content_type: Some("text/plain".into()),
@@ -170,7 +186,7 @@ async fn each_mistake_is_answered_by_its_name() {
         site.publish(properties, body.to_owned()).await;
         assert_eq!(site.reply(id).await, expected, "{about}");
     }
-    assert_eq!(site.ledger.runs(), 1, "only the good one ran");
+    assert_eq!(site.ledger.runs(), 2, "only the good ones ran");
 }
 
 #[tokio::test]

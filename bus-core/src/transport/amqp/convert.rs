@@ -13,7 +13,7 @@ use lapin::{
 };
 use std::time::Duration;
 
-/// Headers read from one delivery; further ones are only handed on.
+/// Headers read from one delivery beside those of the protocol; further ones are only handed on.
 const HEADERS_MAX: usize = 64;
 
 /// A message whose names or properties do not fit into AMQP: a short string over 255 bytes, or
@@ -154,26 +154,33 @@ pub(super) fn decode(delivery: Delivery) -> Message {
     }
 }
 
-/// The first headers that are text, and all that are not, or not only.
+/// The headers that have a text, which are all of the protocol's, wherever they stand, and the first
+/// others; and all that have none, or are not only text.
 fn decode_headers(table: &FieldTable) -> (Vec<(String, String)>, OtherHeaders) {
     let (mut texts, mut others) = (Vec::new(), OtherHeaders::default());
+    let mut places = HEADERS_MAX;
     for (name, value) in table {
         let name = name.as_str().to_owned();
-        let text = header_text(value).filter(|_| texts.len() < HEADERS_MAX);
+        let has_meaning = headers::has_meaning(&name);
+        let text = header_text(value).filter(|_| has_meaning || places > 0);
         if text.is_none() || !matches!(value, HeaderValue::LongString(_)) {
             others.insert(name.clone(), value.clone());
         }
         if let Some(text) = text {
+            places -= usize::from(!has_meaning);
             texts.push((name, text));
         }
     }
     (texts, others)
 }
 
-/// A header as text: texts, integers and booleans; what else there is has no obvious text.
+/// A header as text: texts, bytes that are UTF-8, integers and booleans; what else there is has no
+/// obvious text.
 fn header_text(value: &HeaderValue) -> Option<String> {
+    let utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned).ok();
     Some(match value {
-        HeaderValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok()?.to_owned(),
+        HeaderValue::LongString(text) => utf8(text.as_bytes())?,
+        HeaderValue::ByteArray(bytes) => utf8(bytes.as_slice())?,
         HeaderValue::ShortString(text) => text.as_str().to_owned(),
         HeaderValue::Boolean(value) => value.to_string(),
         HeaderValue::ShortShortInt(value) => value.to_string(),
@@ -191,7 +198,7 @@ fn header_text(value: &HeaderValue) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lapin::types::{DecimalValue, generation::gen_field_table};
+    use lapin::types::{DecimalValue, FieldArray, generation::gen_field_table};
     use std::collections::BTreeMap;
 
     fn round_trip(message: Message) -> Message {
@@ -304,7 +311,7 @@ mod tests {
             ("array", HeaderValue::FieldArray(array.into())),
             ("bool", HeaderValue::Boolean(true)),
             ("byte", HeaderValue::ShortShortInt(-7)),
-            ("bytes", HeaderValue::ByteArray(vec![1, 2].into())),
+            ("bytes", HeaderValue::ByteArray(vec![0xff, 2].into())),
             ("decimal", HeaderValue::DecimalValue(decimal)),
             ("double", HeaderValue::Double(0.5)),
             ("float", HeaderValue::Float(0.5)),
@@ -392,12 +399,55 @@ mod tests {
     }
 
     #[test]
-    fn reads_no_more_than_64_headers() {
+    fn reads_no_more_than_64_headers_beside_those_of_the_protocol() {
         let mut table = FieldTable::default();
         for i in 0..100 {
-            table.insert(format!("h{i}").into(), HeaderValue::Boolean(true));
+            table.insert(format!("a{i}").into(), HeaderValue::Boolean(true));
         }
-        let (texts, others) = decode_headers(&table);
-        assert_eq!((texts.len(), others.names().count()), (HEADERS_MAX, 100));
+        for name in [headers::DEADLINE, headers::IDEMPOTENCY_KEY] {
+            table.insert(name.into(), HeaderValue::LongString("1".into()));
+        }
+        let (read, others) = decode_headers(&table);
+        assert_eq!(read.len(), HEADERS_MAX + 2);
+        assert_eq!(others.names().count(), 100);
+        for name in [headers::DEADLINE, headers::IDEMPOTENCY_KEY] {
+            assert!(read.contains(&(name.to_owned(), "1".to_owned())), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_the_protocol_is_read_or_noted_as_unreadable() {
+        let decimal = DecimalValue { scale: 1, value: 5 };
+        for (value, text) in [
+            (HeaderValue::ByteArray(b"key".to_vec().into()), Some("key")),
+            (HeaderValue::LongString("key".into()), Some("key")),
+            (HeaderValue::LongLongInt(7), Some("7")),
+            (HeaderValue::ByteArray(vec![0xff].into()), None),
+            (HeaderValue::LongString(vec![0xff].into()), None),
+            (HeaderValue::DecimalValue(decimal), None),
+            (HeaderValue::Float(0.5), None),
+            (HeaderValue::Double(0.5), None),
+            (HeaderValue::FieldArray(FieldArray::default()), None),
+            (HeaderValue::FieldTable(FieldTable::default()), None),
+            (HeaderValue::Void, None),
+        ] {
+            let mut table = FieldTable::default();
+            table.insert(headers::IDEMPOTENCY_KEY.into(), value.clone());
+            table.insert("tenant".into(), HeaderValue::Void);
+            let (headers, other_headers) = decode_headers(&table);
+            let properties = Properties {
+                headers,
+                other_headers,
+                ..Properties::default()
+            };
+            assert_eq!(
+                properties.header(headers::IDEMPOTENCY_KEY),
+                text,
+                "{value:?}"
+            );
+            let is_unreadable = properties.is_unreadable(headers::IDEMPOTENCY_KEY);
+            assert_eq!(is_unreadable, text.is_none(), "{value:?}");
+            assert!(properties.is_unreadable("tenant"));
+        }
     }
 }
