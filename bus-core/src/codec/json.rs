@@ -1,6 +1,6 @@
 //! JSON through serde_json, with our own depth limit before it.
 
-use super::{CodecError, too_deep};
+use super::{CodecError, by_name::ByName, too_deep};
 use crate::limits::NESTING_DEPTH_MAX;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -15,7 +15,10 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, CodecError> 
     if depth(body) > NESTING_DEPTH_MAX {
         return Err(too_deep());
     }
-    serde_json::from_slice(body).map_err(|error| CodecError::Decode(error.to_string()))
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    T::deserialize(ByName::<_, false>(&mut deserializer))
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|error| CodecError::Decode(error.to_string()))
 }
 
 /// The deepest nesting of brackets outside strings.

@@ -1,5 +1,6 @@
 //! Encodings: values to bytes and back. Nothing else names one.
 
+mod by_name;
 mod content_type;
 mod json;
 mod msgpack;
@@ -74,7 +75,8 @@ pub(crate) fn append<T: Serialize + ?Sized>(
     }
 }
 
-/// Decodes a value: all of the bytes, and no deeper than [`NESTING_DEPTH_MAX`].
+/// Decodes a value: all of the bytes, no deeper than [`NESTING_DEPTH_MAX`], and structs by the names
+/// of their fields only.
 ///
 /// ```
 /// use replybus::{ContentType, codec};
@@ -112,3 +114,5 @@ fn too_deep() -> CodecError {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod what_travels;

@@ -1,6 +1,6 @@
 //! MessagePack through rmp-serde, with what its defaults leave open closed.
 
-use super::{CodecError, too_deep};
+use super::{CodecError, by_name::ByName, too_deep};
 use crate::limits::NESTING_DEPTH_MAX;
 use rmp_serde::{Deserializer, Serializer, decode::Error};
 use serde::{
@@ -8,12 +8,16 @@ use serde::{
     de::{DeserializeOwned, IgnoredAny},
 };
 
-/// Structs as named maps: a positional array would let two fields of one type trade places.
+/// Structs as named maps: a positional array would let two fields of one type trade places. Types
+/// with two forms, such as UUIDs and addresses, in the one for people: where serde buffers a value,
+/// it reads no other, and so does every other language.
 pub(super) fn append<T: Serialize + ?Sized>(
     value: &T,
     body: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    let mut serializer = Serializer::new(body).with_struct_map();
+    let mut serializer = Serializer::new(body)
+        .with_struct_map()
+        .with_human_readable();
     value
         .serialize(&mut serializer)
         .map_err(|error| CodecError::Encode(error.into()))
@@ -41,10 +45,10 @@ pub(crate) fn value_len(body: &[u8]) -> Result<usize, CodecError> {
 }
 
 fn read<T: DeserializeOwned>(rest: &mut &[u8]) -> Result<T, CodecError> {
-    let mut deserializer = Deserializer::new(rest);
+    let mut deserializer = Deserializer::new(rest).with_human_readable();
     // The default of 1024 overflows a 2 MiB stack in a debug build: an abort, not an error.
     deserializer.set_max_depth(NESTING_DEPTH_MAX);
-    T::deserialize(&mut deserializer).map_err(|error| match error {
+    T::deserialize(ByName::<_, true>(&mut deserializer)).map_err(|error| match error {
         Error::DepthLimitExceeded => too_deep(),
         error => CodecError::Decode(error.to_string()),
     })
