@@ -42,6 +42,7 @@ impl Lease<'_> {
         };
         let mut pauses = Pauses::new(ASK_AGAIN_MIN, ASK_AGAIN_MAX);
         let mut running = false;
+        let since = Instant::now();
         loop {
             let asked = std::time::Instant::now();
             match self.store.claim(self.claim).await {
@@ -67,7 +68,13 @@ impl Lease<'_> {
             let pause = pauses.next();
             if is_abandoned() || Instant::now() + pause > until {
                 return Err(if running {
-                    let text = "another request with this key is still running";
+                    // A claim that was held for longer than it lives was renewed meanwhile.
+                    let text = if since.elapsed() > self.claim.lease {
+                        "an earlier run of it was still going when the time was up"
+                    } else {
+                        "an earlier run of it had not ended when the time was up, and its claim \
+                         had not lapsed: it goes on, or its worker died a moment ago"
+                    };
                     refused(FaultCode::TimedOut, text, RunEnd::Elsewhere)
                 } else {
                     let text = "the claim could not be taken";

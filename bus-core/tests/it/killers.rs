@@ -22,6 +22,7 @@ use replybus::{
 use replybus_testkit::wait::eventually;
 use serde::{Deserialize, Serialize};
 use std::{
+    future::IntoFuture,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -247,6 +248,57 @@ async fn a_message_that_kills_its_workers_ends_as_a_dead_letter() {
         } else {
             assert_eq!(attempts, [1, 2, 3, 4, 5], "{kind}");
         }
+    }
+}
+
+/// Whenever in the first third of its lease the worker dies.
+#[tokio::test(start_paused = true)]
+async fn by_default_the_command_of_a_dead_worker_is_run_again_while_its_caller_waits() {
+    for milliseconds in [0, 300, 600, 999] {
+        let world = World::default();
+        let worker = world.worker().await;
+        let caller = Bus::connect(world.broker.clone(), world.replies.clone());
+        let client = KillerClient::new(&caller.await.unwrap());
+        let call = tokio::spawn(client.act().into_future());
+        eventually("it runs", || async { world.deadly.runs() == 1 }).await;
+        sleep(Duration::from_millis(milliseconds)).await;
+        world.deadly.harmless.store(true, Ordering::SeqCst);
+        worker.dies().await;
+        let _second = world.worker().await;
+        call.await.unwrap().unwrap();
+        assert_eq!(*world.deadly.attempts.lock().unwrap(), [1, 2]);
+        assert_eq!(kept(&world.transport(), "killer.requests").await, 0);
+    }
+}
+
+/// Nobody sent another request, and the worker is dead.
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_says_what_is_known_of_an_earlier_run() {
+    for (seconds, expected) in [(1, "its worker died"), (60, "still going")] {
+        let world = World::default();
+        let worker = world.worker().await;
+        let caller = Bus::connect(world.broker.clone(), world.replies.clone());
+        let client = KillerClient::new(&caller.await.unwrap());
+        let call = client.act().timeout(Duration::from_secs(seconds));
+        let call = tokio::spawn(call.into_future());
+        eventually("it runs", || async { world.deadly.runs() == 1 }).await;
+        if expected == "its worker died" {
+            worker.dies().await;
+        } else {
+            // Only its way to the broker is lost.
+            worker.transport.close(Duration::ZERO).await;
+        }
+        let _second = world.worker().await;
+        assert!(call.await.unwrap().unwrap_err().may_have_executed());
+        let mut letters = dead(&world.transport(), "killer.requests").await;
+        let (reason, letter) = next(&mut letters).await;
+        assert_eq!(reason, "timed_out");
+        let text = letter.properties.header("dead-letter-message").unwrap();
+        assert!(
+            text.contains("earlier run") && text.contains(expected),
+            "{text}"
+        );
+        assert_eq!(world.deadly.runs(), 1);
     }
 }
 
