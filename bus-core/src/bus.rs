@@ -10,7 +10,7 @@ use crate::{
         InspectError, QueueState, Transport, TransportBackend, TransportHealth,
         memory::MemoryBroker,
     },
-    work::{Drops, LeaseWatch},
+    work::{Drops, LeaseWatch, OccupiedQueues},
 };
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -69,6 +69,8 @@ pub(crate) struct BusInner {
     pub(crate) tasks: TaskTracker,
     /// The dead letters that could not be kept.
     pub(crate) drops: Drops,
+    /// The queues that services and groups of this bus take messages from.
+    pub(crate) occupied: OccupiedQueues,
     namespace: String,
 }
 
@@ -152,6 +154,7 @@ impl Bus {
             stopping: CancellationToken::new(),
             abandoned: CancellationToken::new(),
             drops: Drops::new(closed.clone()),
+            occupied: OccupiedQueues::default(),
             closed,
             tasks: TaskTracker::new(),
             namespace: builder.namespace,
@@ -175,10 +178,12 @@ impl Bus {
     /// ```
     #[must_use]
     pub fn health(&self) -> Health {
+        let mut not_consumed = self.0.occupied.left();
+        not_consumed.extend(self.0.transport.not_consumed());
         Health {
             transport: self.0.transport.health(),
             replies: self.0.replies.health(),
-            not_consumed: self.0.transport.not_consumed(),
+            not_consumed,
             dead_letters_dropped: self.0.drops.all(),
             calls_waiting: self.0.waiters.len(),
         }
@@ -394,7 +399,8 @@ pub struct Health {
     /// The reply store.
     pub replies: StoreHealth,
     /// Queues on the broker that this process serves or subscribes and does not get messages from
-    /// right now, each with the reason.
+    /// right now, each with the reason; also those whose service or subscription ended without
+    /// being shut down, because it was dropped or failed.
     pub not_consumed: BTreeMap<String, String>,
     /// Queues of dead letters on the broker that take no more, each with the reason and how many
     /// letters this process dropped. The service itself does its work: `is_up` is not about these.

@@ -14,14 +14,19 @@ use crate::{
     reply::{Reply, ReplyStore, ReplyTarget},
     transport::{Delivery, Settled},
     work::{
-        Answer, AnswerClass, AnswerFuture, Begun, Command, DeadLetters, DeliveryKind, FinishedRun,
-        LeaseWatch, Redeliveries, Run, RunEnd, RunState, event_claim, is_repeated, settle,
-        store_until,
+        Answer, AnswerClass, AnswerFuture, Begun, Command, DeadLetters, DeliveryKind, Envelope,
+        FinishedRun, LeaseWatch, Redeliveries, Run, RunEnd, RunState, event_claim, is_repeated,
+        settle, store_until,
     },
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// `true` of a call that was made to the group's queue: somebody waits for an answer.
+fn is_request(message: &Message) -> bool {
+    message.exchange.is_empty() && message.properties.correlation_id.is_some()
+}
 
 /// The name an event gives itself, if it can be claimed by that.
 fn name_of(message: &Message) -> Option<&str> {
@@ -48,9 +53,16 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         let Delivery {
             message,
             redelivered,
+            received,
             settler,
-            ..
         } = delivery;
+        if is_request(&message) {
+            let envelope = Envelope::read(&message, received, self.store.as_ref());
+            if Box::pin(self.refuse(&envelope, message, redelivered)).await {
+                settler.settle(Settled::Ack);
+            }
+            return;
+        }
         let run = Run::default();
         let mut command = self.command(&message, redelivered || is_repeated(&message));
         let id = command.id;
@@ -114,6 +126,39 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         }
         begun.end().await;
         settler.settle(Settled::Ack);
+    }
+
+    /// Answers a request that came to the group's queue; `false` if it must go back.
+    async fn refuse(&self, envelope: &Envelope, message: Message, redelivered: bool) -> bool {
+        let kind = message.properties.kind.as_deref().unwrap_or_default();
+        let kind: String = kind.chars().take(64).collect();
+        let (group, event) = (&self.group, E::ROUTING_KEY);
+        let text = format!(
+            "queue {group:?} is that of a group of events {event:?}, and has no method {kind:?}"
+        );
+        let mut answer = Answer::fault(FaultCode::UnknownMethod, text);
+        if redelivered || is_repeated(&message) {
+            answer = answer.may_have_been_executed();
+        }
+        let kind = DeliveryKind {
+            awaited: envelope.awaited(),
+            command: message.properties.persistent,
+            repetition: false,
+        };
+        let settlement = settle(AnswerClass::of(&answer), kind);
+        if settlement.reply {
+            let frame = answer.encode(envelope.content_type);
+            let reply = Reply::new(envelope.id, envelope.target.clone(), frame);
+            let until = Instant::now() + CALL_TIMEOUT_MAX;
+            let until = envelope.deadline.unwrap_or(until);
+            if !store_until(self.store.as_ref(), reply, until).await {
+                return false;
+            }
+        }
+        if settlement.dead_letter {
+            self.dead_letters.keep(message, &answer).await;
+        }
+        true
     }
 
     fn command(&self, message: &Message, seen_before: bool) -> Command {

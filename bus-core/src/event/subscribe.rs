@@ -7,7 +7,7 @@ use crate::{
     error::SetupError,
     limits::{CALL_TIMEOUT_MAX, CONCURRENCY, DRAIN_WITHIN, EVENT_RETRY_WITHIN, PREFETCH_MAX},
     transport::{Binding, QueueSpec, Source},
-    work::{Intake, Permits, Redeliveries, Serving},
+    work::{Intake, Occupant, Permits, Redeliveries, Serving},
 };
 use std::{
     fmt,
@@ -67,8 +67,9 @@ impl Bus {
 /// when it panics or can't read the event, the event is kept in the queue `{group}.dead`. Events
 /// are not handled in order.
 ///
-/// A group has one type of event: members that subscribe to different ones share a queue, and keep
-/// each other's events as dead letters. Give each type a group of its own.
+/// A group has one type of event, and a name that no service has for its queue. In one bus others
+/// are refused; members in different programs would share a queue, and keep each other's messages
+/// as dead letters. Give each type a group of its own.
 #[must_use = "a subscription does nothing until it is awaited"]
 pub struct Subscribe<E, H> {
     bus: Bus,
@@ -165,8 +166,12 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
                 routing_key: E::ROUTING_KEY.to_owned(),
             }],
         };
-        let name = format!("group {}", self.group);
-        let (intake, dead_letters) = Intake::open(&bus, name, source, self.drain_within).await?;
+        let occupant = Occupant::Group {
+            name: self.group.clone(),
+            event: E::ROUTING_KEY,
+        };
+        let opening = Intake::open(&bus, &occupant, source, self.drain_within);
+        let (intake, dead_letters) = opening.await?;
         tracing::info!(group = self.group, event = E::ROUTING_KEY, "subscribed");
         let permits = Permits::new(self.concurrency);
         let counted = format!("event:{}", self.group);
@@ -206,8 +211,8 @@ impl<E: Event, H: SubscribeHandler<E>> IntoFuture for Subscribe<E, H> {
     /// consume.
     ///
     /// # Errors
-    /// A setting makes no sense, the queue exists with other arguments, or the broker can't be
-    /// reached.
+    /// A setting makes no sense, a service or a group of another event has the queue in this bus,
+    /// the queue exists with other arguments, or the broker can't be reached.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.start())
     }

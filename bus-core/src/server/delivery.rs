@@ -28,6 +28,8 @@ use tracing::Instrument;
 /// Takes the deliveries of one service to their end.
 pub(super) struct RequestProcessor {
     pub(super) contract: &'static ServiceContract,
+    /// Without the namespace.
+    pub(super) queue: String,
     pub(super) store: Arc<dyn ReplyStore>,
     pub(super) dead_letters: DeadLetters,
     pub(super) redeliveries: Redeliveries,
@@ -205,8 +207,8 @@ impl RequestProcessor {
             return Err(Fault::new(
                 FaultCode::UnknownMethod,
                 format!(
-                    "{} has no method {name:?}, it has: {known}",
-                    self.contract.name
+                    "queue {:?} is served by {}, which has no method {name:?}, it has: {known}",
+                    self.queue, self.contract.name
                 ),
             ));
         };

@@ -13,7 +13,7 @@ use crate::{
     error::SetupError,
     limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH, PREFETCH_MAX},
     transport::{QueueSpec, Source},
-    work::{Intake, Redeliveries},
+    work::{Intake, Occupant, Redeliveries},
 };
 use std::{
     fmt,
@@ -330,8 +330,9 @@ impl Serve {
             prefetch: self.prefetch,
             bindings: Vec::new(),
         };
-        let name = format!("service {}", contract.name);
-        let (intake, dead_letters) = Intake::open(&bus, name, source, self.drain_within).await?;
+        let occupant = Occupant::Service(contract);
+        let opening = Intake::open(&bus, &occupant, source, self.drain_within);
+        let (intake, dead_letters) = opening.await?;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
         let mut pipeline = ServerService::new(Dispatch {
             service: self.service,
@@ -350,8 +351,9 @@ impl Serve {
             redeliveries: Redeliveries::new(
                 Arc::clone(&bus.replies),
                 Arc::clone(&bus.leases),
-                self.queue,
+                self.queue.clone(),
             ),
+            queue: self.queue,
             cancel: intake.cancel(),
         });
         Ok(intake.start(
@@ -371,8 +373,8 @@ impl IntoFuture for Serve {
     /// Declares the queue and its queue of dead letters, and starts to consume.
     ///
     /// # Errors
-    /// A setting makes no sense, the queue exists with other arguments, or the broker can't be
-    /// reached.
+    /// A setting makes no sense, another contract or a group has the queue in this bus, the queue
+    /// exists with other arguments, or the broker can't be reached.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.start())
     }

@@ -1,6 +1,6 @@
 //! The one loop that takes deliveries.
 
-use super::{DeadLetters, Drained, Serving, ServingError};
+use super::{DeadLetters, Drained, Occupant, Serving, ServingError, occupied::Occupancy};
 use crate::{
     bus::BusInner,
     error::{BoxError, SetupError},
@@ -14,6 +14,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) struct Intake {
     /// The service or group, for errors and logs.
     name: String,
+    queue: String,
+    /// Keeps others off the queue.
+    occupancy: Occupancy,
     deliveries: Box<dyn Deliveries>,
     /// Fired when the time to drain is up: what still runs is no longer waited for.
     cancel: CancellationToken,
@@ -31,13 +34,16 @@ impl Intake {
     /// a service or group.
     pub(crate) async fn open(
         bus: &BusInner,
-        name: String,
+        occupant: &Occupant,
         source: Source,
         drain_within: Duration,
     ) -> Result<(Self, DeadLetters), SetupError> {
+        let occupancy = bus.occupied.occupy(&source.queue.name, occupant)?;
         let dead_letters = DeadLetters::declare(bus, &source.queue).await?;
         let intake = Self {
-            name,
+            name: occupant.name(),
+            queue: source.queue.name.clone(),
+            occupancy,
             deliveries: bus.transport.consume(source).await?,
             cancel: CancellationToken::new(),
             drain_within,
@@ -66,12 +72,13 @@ impl Intake {
         Ready: Future<Output = Result<S, BoxError>> + Send + 'static,
         Process: Future<Output = ()> + Send + 'static,
     {
-        let stop = CancellationToken::new();
+        let (stop, asked) = (CancellationToken::new(), CancellationToken::new());
         let (name, tasks) = (self.name.clone(), self.tasks.clone());
-        let task = tasks.spawn(self.run(stop.clone(), ready, process));
+        let task = tasks.spawn(self.run(stop.clone(), asked.clone(), ready, process));
         Serving {
             name,
             stop: stop.drop_guard(),
+            asked,
             task,
         }
     }
@@ -79,6 +86,7 @@ impl Intake {
     async fn run<S, Ready, Process>(
         mut self,
         stop: CancellationToken,
+        asked: CancellationToken,
         ready: impl Fn() -> Ready + Send + Sync,
         process: impl Fn(S, Delivery) -> Process + Send + Sync,
     ) -> Result<Drained, ServingError>
@@ -124,6 +132,19 @@ impl Intake {
             error = taking => Err(error),
         };
         self.deliveries.stop().await;
+        let is_asked = asked.is_cancelled() || self.stopping.is_cancelled();
+        let reason = match &ended {
+            _ if is_asked => "it was shut down".to_owned(),
+            Ok(()) => "its handle was dropped: keep it for as long as it is to go on".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::info!(
+            name = self.name,
+            queue = self.queue,
+            reason,
+            "takes no more messages"
+        );
+        self.occupancy.leave((!is_asked).then_some(reason));
         tracker.close();
         let drained = tokio::select! {
             drained = timeout(self.drain_within, tracker.wait()) => drained.is_ok(),

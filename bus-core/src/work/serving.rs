@@ -3,7 +3,7 @@
 use crate::error::BoxError;
 use std::future::Future;
 use tokio::task::JoinHandle;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The end of a shutdown: all that was running is done, or given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,9 @@ pub enum ServingError {
     },
 }
 
-/// A service that is being served, or a subscription. Dropped, it is shut down in the background.
+/// A service that is being served, or a subscription. Dropped, it is shut down in the background,
+/// and [`Health::not_consumed`](crate::Health::not_consumed) names its queue: that is taken for a
+/// mistake, until the queue is served again. To end one on purpose, [`shutdown`](Self::shutdown).
 ///
 /// ```
 /// # use replybus::{Bus, Never, queue_handler};
@@ -73,6 +75,8 @@ pub enum ServingError {
 pub struct Serving {
     pub(super) name: String,
     pub(super) stop: DropGuard,
+    /// Fired when it is shut down, and not only dropped.
+    pub(super) asked: CancellationToken,
     pub(super) task: JoinHandle<Result<Drained, ServingError>>,
 }
 
@@ -90,10 +94,12 @@ impl Serving {
         let Self {
             name,
             stop,
+            asked,
             mut task,
         } = self;
         tokio::select! {
             _ = shutdown => {
+                asked.cancel();
                 drop(stop);
                 task.await
             }

@@ -3,7 +3,8 @@ use replybus::{
     Bus, CallId, Context, Event,
     event::EmitError,
     limits,
-    transport::{Outgoing, Verdict},
+    reply::memory::MemoryReplies,
+    transport::{Outgoing, Transport, Verdict, memory::MemoryBroker},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -220,14 +221,18 @@ struct Rejected {
 
 #[tokio::test]
 async fn a_group_has_one_type_of_event() {
-    let (bus, transport) = dead_letters::bus().await;
+    let broker = MemoryBroker::new();
+    let transport: Arc<dyn Transport> = Arc::new(broker.connect());
+    // In one program it would be refused.
+    let connect = || Bus::connect(broker.clone(), MemoryReplies::new());
+    let (bus, misled_bus) = (connect().await.unwrap(), connect().await.unwrap());
     let (tell, mut seen): (_, Seen) = mpsc::unbounded_channel();
     let misled = tell.clone();
     let rejected = move |event: Rejected| {
         misled.send(("rejected", event.amount)).unwrap();
         std::future::ready(())
     };
-    let other = bus.subscribe("audit", rejected).await.unwrap();
+    let other = misled_bus.subscribe("audit", rejected).await.unwrap();
     let subscription = bus
         .subscribe("audit", member("audit", &tell))
         .await
