@@ -5,6 +5,7 @@
 //!   test may stop, freeze, fill or kill;
 //! - [`live`]: the servers that all tests share, and what to do without them;
 //! - [`proxy`]: a proxy that breaks connections the way networks do;
+//! - [`publisher`]: a publisher whose messages are any bytes;
 //! - [`wait`]: waiting for a state, with a bound.
 
 #[cfg(feature = "live")]
@@ -13,6 +14,8 @@ mod bound;
 pub mod live;
 #[cfg(feature = "live")]
 pub mod proxy;
+#[cfg(feature = "live")]
+pub mod publisher;
 pub mod servers;
 #[cfg(feature = "live")]
 pub mod wait;
