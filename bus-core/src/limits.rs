@@ -24,6 +24,11 @@ pub const REPLY_BYTES_MAX: usize = 1024 * 1024;
 /// Nested values in a body. rmp-serde's own 1024 overflows a 2 MiB stack in a debug build.
 pub const NESTING_DEPTH_MAX: usize = 64;
 
+/// Tables and arrays in each other among a message's headers, the table of the headers counted. A
+/// few are in use (`x-death` of RabbitMQ: 3); lapin's parser takes about 2 KiB of a 2 MiB stack for
+/// each in a debug build.
+pub const HEADER_DEPTH_MAX: usize = 32;
+
 /// Handlers of one service that run at once in one process. Set by `concurrency = ..`.
 pub const CONCURRENCY: u16 = 32;
 

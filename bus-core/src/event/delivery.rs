@@ -16,7 +16,7 @@ use crate::{
     work::{
         Answer, AnswerClass, AnswerFuture, Begun, Command, DeadLetters, DeliveryKind, Envelope,
         FinishedRun, LeaseWatch, Redeliveries, Run, RunEnd, RunState, event_claim, is_repeated,
-        settle, store_until,
+        settle, store_until, unreadable,
     },
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
@@ -54,8 +54,14 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             message,
             redelivered,
             received,
+            malformed,
             settler,
         } = delivery;
+        if let Some(reason) = malformed {
+            self.keep_malformed(message, &reason).await;
+            settler.settle(Settled::Ack);
+            return;
+        }
         if is_request(&message) {
             let envelope = Envelope::read(&message, received, self.store.as_ref());
             if Box::pin(self.refuse(&envelope, message, redelivered)).await {
@@ -95,6 +101,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
                 awaited: false,
                 command: true,
                 repetition: false,
+                malformed: false,
             },
         );
         if settlement.dead_letter && token.is_cancelled() {
@@ -144,6 +151,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             awaited: envelope.awaited(),
             command: message.properties.persistent,
             repetition: false,
+            malformed: false,
         };
         let settlement = settle(AnswerClass::of(&answer), kind);
         if settlement.reply {
@@ -159,6 +167,15 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             self.dead_letters.keep(message, &answer).await;
         }
         true
+    }
+
+    /// Keeps an event of which parts can't be read, perhaps its id: there is nothing to claim.
+    async fn keep_malformed(&self, message: Message, reason: &str) {
+        let answer = Answer::from(unreadable(reason));
+        let (event, outcome) = (E::ROUTING_KEY, answer.label());
+        metrics::counter!("replybus_events_total", "event" => event, "outcome" => outcome)
+            .increment(1);
+        self.dead_letters.keep(message, &answer).await;
     }
 
     fn command(&self, message: &Message, seen_before: bool) -> Command {

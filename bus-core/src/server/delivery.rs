@@ -16,7 +16,7 @@ use crate::{
     work::{
         Answer, AnswerClass, Begun, DeadLetters, DeliveryKind, Envelope, FinishedRun, HeldClaim,
         Permit, Redeliveries, Run, RunEnd, RunState, Settlement, expired, is_repeated, settle,
-        store_until,
+        store_until, unreadable,
     },
 };
 use std::sync::Arc;
@@ -43,9 +43,13 @@ impl RequestProcessor {
             message,
             redelivered,
             received,
+            malformed,
             settler,
         } = delivery;
         let mut envelope = Envelope::read(&message, received, self.store.as_ref());
+        if let Some(reason) = &malformed {
+            envelope.refuse(unreadable(reason));
+        }
         let seen_before = redelivered || is_repeated(&message);
         let run = Run::default();
         let mut begun = Begun::default();
@@ -81,7 +85,13 @@ impl RequestProcessor {
             // It goes on, and keeps its permit.
             RunState::Abandoned(finished) => (RunEnd::Started, Some((finished, permit))),
         };
-        let mut conclusion = Conclusion::of(answer, end, seen_before, &envelope, &message);
+        let kind = DeliveryKind {
+            awaited: envelope.awaited(),
+            command: message.properties.persistent,
+            repetition: false,
+            malformed: malformed.is_some(),
+        };
+        let mut conclusion = Conclusion::of(answer, end, seen_before, kind);
         self.count(&message, &conclusion.answer, &envelope);
         if !self
             .answer(&mut conclusion, &envelope, envelope.target.clone())
@@ -99,7 +109,7 @@ impl RequestProcessor {
                 return;
             };
             drop(permit);
-            conclusion = Conclusion::of(answer, end, seen_before, &envelope, &message);
+            conclusion = Conclusion::of(answer, end, seen_before, kind);
             if !Box::pin(self.answer(&mut conclusion, &envelope, ReplyTarget::None)).await {
                 return;
             }
@@ -289,22 +299,15 @@ struct Conclusion {
 }
 
 impl Conclusion {
-    fn of(
-        answer: Answer,
-        end: RunEnd,
-        seen_before: bool,
-        envelope: &Envelope,
-        message: &Message,
-    ) -> Self {
+    fn of(answer: Answer, end: RunEnd, seen_before: bool, kind: DeliveryKind) -> Self {
         let answer = if end.may_have_run(seen_before) {
             answer.may_have_been_executed()
         } else {
             answer
         };
         let kind = DeliveryKind {
-            awaited: envelope.awaited(),
-            command: message.properties.persistent,
             repetition: !seen_before && matches!(end, RunEnd::Elsewhere),
+            ..kind
         };
         Self {
             settlement: settle(AnswerClass::of(&answer), kind),

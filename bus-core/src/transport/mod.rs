@@ -171,6 +171,9 @@ pub struct Delivery {
     /// When it reached this process. Its time to live is counted from here on: it may wait for
     /// a permit before it is handed out.
     pub received: Instant,
+    /// The reason why parts of the message can't be read and are not in it; `None` if it is whole.
+    /// It is answered and kept as a dead letter, and no handler sees it.
+    pub malformed: Option<String>,
     /// Settles it exactly once; dropped unsettled, it gives the message back to the queue.
     pub settler: Settler,
 }
@@ -183,6 +186,7 @@ impl Delivery {
             message,
             redelivered: false,
             received: Instant::now(),
+            malformed: None,
             settler,
         }
     }
@@ -191,6 +195,13 @@ impl Delivery {
     #[must_use]
     pub fn redelivered(mut self, redelivered: bool) -> Self {
         self.redelivered = redelivered;
+        self
+    }
+
+    /// Sets the reason why parts of the message can't be read.
+    #[must_use]
+    pub fn malformed(mut self, reason: impl Into<String>) -> Self {
+        self.malformed = Some(reason.into());
         self
     }
 

@@ -46,6 +46,14 @@ pub(crate) fn expired() -> Fault {
     )
 }
 
+/// The fault of a message of which parts can't be read.
+pub(crate) fn unreadable(reason: &str) -> Fault {
+    Fault::new(
+        FaultCode::BadRequest,
+        format!("the message can't be read: {reason}"),
+    )
+}
+
 impl Envelope {
     pub(crate) fn read(message: &Message, received: Instant, store: &dyn ReplyStore) -> Self {
         let properties = &message.properties;
@@ -140,6 +148,11 @@ impl Envelope {
 
     pub(crate) fn awaited(&self) -> bool {
         self.target != ReplyTarget::None
+    }
+
+    /// Names a fault that comes before all others.
+    pub(crate) fn refuse(&mut self, fault: Fault) {
+        self.fault = Some(fault);
     }
 
     /// Its fault, if it has one.

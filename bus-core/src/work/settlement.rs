@@ -28,6 +28,8 @@ pub(crate) struct DeliveryKind {
     pub(crate) command: bool,
     /// It repeats a command whose first delivery is running, and is kept if need be.
     pub(crate) repetition: bool,
+    /// Parts of it can't be read, perhaps those that would say what it is.
+    pub(crate) malformed: bool,
 }
 
 /// The steps to take with a delivery, in this order, before it is acknowledged.
@@ -53,8 +55,8 @@ impl AnswerClass {
 /// The table. A caller that waits is always answered. A command is kept as a dead letter when it
 /// may have been half done, unless another delivery of it answers for that; and when nobody would
 /// otherwise learn that it was not done at all. A message that expired unstarted is not kept: that
-/// is what its expiry asked for. One that was interrupted for good is kept whatever it is: it may
-/// have killed its workers.
+/// is what its expiry asked for. One that is malformed, or was interrupted for good, is kept
+/// whatever it is: it may have killed its workers.
 pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement {
     let interrupted = matches!(
         class,
@@ -65,7 +67,7 @@ pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement
     );
     let command = kind.command || interrupted;
     let unseen = command && !kind.awaited;
-    let dead_letter = match class {
+    let failed = match class {
         AnswerClass::Value
         | AnswerClass::Fault {
             code: FaultCode::Expired,
@@ -79,7 +81,7 @@ pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement
     };
     Settlement {
         reply: kind.awaited,
-        dead_letter,
+        dead_letter: failed || kind.malformed,
     }
 }
 
@@ -104,7 +106,14 @@ mod tests {
                     awaited,
                     command,
                     repetition,
+                    malformed: false,
                 };
+                let unread = DeliveryKind {
+                    malformed: true,
+                    ..kind
+                };
+                assert!(settle(class, unread).dead_letter);
+                assert_eq!(settle(class, unread).reply, awaited);
                 let settlement = settle(class, kind);
                 let about = format!("{class:?}, {kind:?}");
                 // Every caller that waits is answered, once.

@@ -14,6 +14,7 @@
 mod consuming;
 mod dead_letters;
 mod faults;
+mod malformed;
 mod setup;
 mod support;
 mod verdicts;

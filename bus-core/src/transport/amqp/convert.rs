@@ -1,5 +1,6 @@
 //! A message in our form and in lapin's.
 
+use super::connect::Marker;
 use crate::{
     limits::HEADERS_BYTES_MAX,
     message::{HeaderValue, Message, OtherHeaders, Properties},
@@ -116,6 +117,13 @@ fn encode_headers(from: &mut Properties) -> Result<FieldTable, TooLong> {
         table.insert(short(name)?, value);
     }
     Ok(table)
+}
+
+/// The reason why the message is not as its publisher wrote it, if it is not: parts of it can't be
+/// read, and are left out.
+pub(super) fn malformation(properties: &BasicProperties, marker: &Marker) -> Option<String> {
+    let note = properties.cluster_id().as_ref()?;
+    marker.reason_in(note.as_str()).map(str::to_owned)
 }
 
 /// The message that lapin received.

@@ -4,10 +4,7 @@ use super::queue::{Queue, Taken};
 use crate::transport::{Acknowledger, Deliveries, Delivery, SettleOrder, Settler, settle_orders};
 use async_trait::async_trait;
 use std::{fmt, sync::Arc};
-use tokio::{
-    sync::{Notify, mpsc},
-    time::Instant,
-};
+use tokio::sync::{Notify, mpsc};
 
 /// Settlements taken from the channel at a time.
 const SETTLE_BATCH: usize = 64;
@@ -58,11 +55,11 @@ impl Deliveries for MemoryDeliveries {
                     let published = expires
                         .zip(message.properties.expiration)
                         .and_then(|(expires, ttl)| expires.checked_sub(ttl));
-                    return Some(Delivery {
-                        message,
-                        redelivered,
-                        received: published.unwrap_or_else(Instant::now),
-                        settler: Settler::new(tag, Arc::clone(&self.acknowledger)),
+                    let settler = Settler::new(tag, Arc::clone(&self.acknowledger));
+                    let delivery = Delivery::new(message, settler).redelivered(redelivered);
+                    return Some(match published {
+                        Some(published) => delivery.received(published),
+                        None => delivery,
                     });
                 }
                 // A wake-up between the look and the wait is kept for the wait.

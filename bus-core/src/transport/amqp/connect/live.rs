@@ -1,6 +1,6 @@
 //! One connection while it is up, as those who work on it see it.
 
-use super::{failure::Failure, socket::Socket};
+use super::{failure::Failure, frames::Marker, socket::Socket};
 use crate::limits::CONNECT_TIMEOUT;
 use lapin::{Connection, ConnectionStatus};
 use std::{fmt, pin::pin, sync::Arc};
@@ -13,17 +13,23 @@ use tokio::{
 pub(crate) struct Live {
     connection: Connection,
     socket: Socket,
+    marker: Marker,
     blocked: watch::Sender<Option<Arc<str>>>,
     broken: mpsc::Sender<String>,
 }
 
 impl Live {
     /// Takes over an open connection. Reasons to drop it come out of the receiver.
-    pub(super) fn over(connection: Connection, socket: Socket) -> (Self, mpsc::Receiver<String>) {
+    pub(super) fn over(
+        connection: Connection,
+        socket: Socket,
+        marker: Marker,
+    ) -> (Self, mpsc::Receiver<String>) {
         let (broken, reasons) = mpsc::channel(1);
         let live = Self {
             connection,
             socket,
+            marker,
             blocked: watch::Sender::default(),
             broken,
         };
@@ -34,6 +40,11 @@ impl Live {
     fn fail(&self, reason: impl Into<String>) {
         // When one reason is on its way already, another adds nothing.
         let _ = self.broken.try_send(reason.into());
+    }
+
+    /// The sign of content headers on this connection that were replaced.
+    pub(crate) fn marker(&self) -> &Marker {
+        &self.marker
     }
 
     /// The reason why the broker takes no messages on this connection, if it does not.

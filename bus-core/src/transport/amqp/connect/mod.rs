@@ -2,14 +2,18 @@
 
 mod backoff;
 mod failure;
+mod frames;
 mod link;
 mod live;
 mod open;
+mod runtime;
 mod socket;
+mod stream;
 mod url;
 
 pub(super) use backoff::Backoff;
 pub(super) use failure::{Failure, FailureKind};
+pub(super) use frames::Marker;
 pub(super) use link::{Link, LinkState};
 pub(super) use live::Live;
 pub(super) use open::Broker;

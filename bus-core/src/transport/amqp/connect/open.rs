@@ -3,8 +3,11 @@
 use super::{
     backoff::Backoff,
     failure::{Failure, FailureKind},
+    frames::{FRAME_BYTES_MAX, Marker},
     live::Live,
+    runtime::guarded,
     socket::Socket,
+    stream::GuardedStream,
     url::Address,
 };
 use crate::{error::SetupError, limits::CONNECT_TIMEOUT};
@@ -15,6 +18,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, sleep, timeout, timeout_at},
 };
+use uuid::Uuid;
 
 /// The settings that both connections of a transport have in common.
 pub(crate) struct Broker {
@@ -104,10 +108,13 @@ async fn open(broker: &Broker, role: &'static str, address: &Address) -> Result<
     let opened = socket.opened();
     #[cfg(feature = "tls")]
     let tls = broker.tls.clone();
+    let marker = Marker::new(&Uuid::new_v4().simple().to_string());
+    let guard = marker.clone();
+    let runtime = lapin::runtime::default_runtime()?;
     let connecting = Connection::connector(
-        address.uri(broker.heartbeat),
-        lapin::runtime::default_runtime()?,
-        async move |uri: lapin::uri::AMQPUri, runtime| {
+        address.uri(broker.heartbeat, FRAME_BYTES_MAX),
+        guarded(marker.clone()),
+        async move |uri: lapin::uri::AMQPUri, _| {
             let authority = uri.authority;
             let connect = async {
                 let host = authority.host.clone();
@@ -124,7 +131,10 @@ async fn open(broker: &Broker, role: &'static str, address: &Address) -> Result<
                 Ok::<_, io::Error>(stream)
             };
             match timeout(CONNECT_TIMEOUT, connect).await {
-                Ok(stream) => Ok(stream?),
+                Ok(stream) => Ok(lapin::AsyncTcpStream::Plain(GuardedStream::new(
+                    stream?,
+                    guard.clone(),
+                ))),
                 Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
             }
         },
@@ -135,7 +145,7 @@ async fn open(broker: &Broker, role: &'static str, address: &Address) -> Result<
         .await
         .map_err(|_| Failure::transient(format!("no answer within {CONNECT_TIMEOUT:?}")))??;
     let events = Box::pin(connection.events_listener());
-    let (live, broken) = Live::over(connection, socket);
+    let (live, broken) = Live::over(connection, socket, marker);
     Ok(Opened {
         live: Arc::new(live),
         events,

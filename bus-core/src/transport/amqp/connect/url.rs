@@ -41,9 +41,10 @@ impl Address {
         Ok(Self(uri))
     }
 
-    /// The URI for lapin, with the heartbeat in seconds.
-    pub(crate) fn uri(&self, heartbeat: u16) -> AMQPUri {
+    /// The URI for lapin, with the heartbeat in seconds, and the bytes of the largest frame.
+    pub(crate) fn uri(&self, heartbeat: u16, frame_max: u32) -> AMQPUri {
         let mut uri = self.0.clone();
+        uri.query.frame_max = Some(frame_max);
         uri.query.heartbeat = Some(heartbeat);
         uri
     }
@@ -124,11 +125,12 @@ mod tests {
     #[test]
     fn reads_what_it_is_given() {
         let address = Address::parse("amqp://an%40a:s%2fecret@broker:5673/%2f").unwrap();
-        let uri = address.uri(5);
+        let uri = address.uri(5, 4096);
         assert_eq!(uri.authority.userinfo.username, "an@a");
         assert_eq!(uri.authority.userinfo.password, "s/ecret");
         assert_eq!(uri.vhost, "/");
         assert_eq!(uri.query.heartbeat, Some(5));
+        assert_eq!(uri.query.frame_max, Some(4096));
         assert_eq!(address.to_string(), "broker:5673");
         assert_eq!(
             Address::parse("amqp://a:b@10.0.0.1/bank")

@@ -4,8 +4,8 @@ use super::{Consumers, absences::Absence, acks, deliveries::HandedOver};
 use crate::transport::{
     Acknowledger, Delivery, Settler, Source,
     amqp::{
-        connect::{Backoff, Failure, FailureKind, Live},
-        convert::decode,
+        connect::{Backoff, Failure, FailureKind, Live, Marker},
+        convert::{decode, malformation},
         topology::{self, DeclareError},
     },
     settle_orders,
@@ -40,6 +40,7 @@ pub(super) struct Attached {
     channel: Arc<Channel>,
     consumer: lapin::Consumer,
     tag: ShortString,
+    marker: Marker,
 }
 
 /// Declares the queue and consumes it; the queue may take `until` to answer.
@@ -71,6 +72,7 @@ pub(super) async fn attach(
     unless_attached.0 = None;
     Ok(Attached {
         tag: consumer.tag(),
+        marker: live.marker().clone(),
         channel,
         consumer,
     })
@@ -168,7 +170,7 @@ impl Consumer {
                 received = attached.consumer.next() => received,
             };
             let delivery = match received {
-                Some(Ok(delivery)) => deliver(delivery, &acknowledger),
+                Some(Ok(delivery)) => self.deliver(delivery, &acknowledger, &attached.marker),
                 Some(Err(error)) => return End::Lost(Failure::from(error).to_string()),
                 None => return End::Lost("the broker ended the consumer".to_owned()),
             };
@@ -185,12 +187,25 @@ impl Consumer {
         cancel(&mut attached, &acknowledger).await;
         End::Stopped
     }
-}
 
-fn deliver(delivery: lapin::message::Delivery, acknowledger: &Arc<dyn Acknowledger>) -> Delivery {
-    let settler = Settler::new(delivery.delivery_tag, Arc::clone(acknowledger));
-    let redelivered = delivery.redelivered;
-    Delivery::new(decode(delivery), settler).redelivered(redelivered)
+    fn deliver(
+        &self,
+        delivery: lapin::message::Delivery,
+        acknowledger: &Arc<dyn Acknowledger>,
+        marker: &Marker,
+    ) -> Delivery {
+        let settler = Settler::new(delivery.delivery_tag, Arc::clone(acknowledger));
+        let redelivered = delivery.redelivered;
+        let malformed = malformation(&delivery.properties, marker);
+        let delivery = Delivery::new(decode(delivery), settler).redelivered(redelivered);
+        let Some(reason) = malformed else {
+            return delivery;
+        };
+        let queue = &self.source.queue.name;
+        tracing::error!(queue, reason, "a message can't be read");
+        metrics::counter!("replybus_malformed_total", "queue" => queue.clone()).increment(1);
+        delivery.malformed(reason)
+    }
 }
 
 /// Ends the consumer and gives back what it was sent and nobody took.
