@@ -108,6 +108,11 @@ pub const RECONNECT_MIN: Duration = Duration::from_millis(50);
 /// See [`RECONNECT_MIN`].
 pub const RECONNECT_MAX: Duration = Duration::from_secs(2);
 
+/// The time for which a connection, a channel or a consumer has to be up for the pauses before the
+/// next one to begin at [`RECONNECT_MIN`] again: longer than any of them, so that what is lost each
+/// time it is made is made less and less often.
+pub const STEADY_AFTER: Duration = Duration::from_secs(5);
+
 /// The time a shutdown lets running handlers finish. Set by `.drain_within(..)`. Kubernetes kills
 /// after 30 s.
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(20);

@@ -4,6 +4,7 @@
 //! that the connection is lost drops it and makes a new one, for ever, one attempt at a time.
 
 use super::{
+    backoff::Backoff,
     failure::{Failure, is_of_one_channel},
     live::Live,
     open::{Broker, Opened, open_first, reopen},
@@ -12,7 +13,10 @@ use crate::error::SetupError;
 use futures_util::StreamExt;
 use lapin::Event;
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The period at which the state of a connection is looked at, for changes that lapin announces
@@ -97,7 +101,9 @@ async fn keep_up(
         address = opened.address,
         "connected to RabbitMQ"
     );
+    let mut backoff = Backoff::new();
     loop {
+        let up_since = Instant::now();
         let reason = tokio::select! {
             reason = lost(&mut opened) => reason,
             () = closing.cancelled() => {
@@ -116,8 +122,9 @@ async fn keep_up(
         );
         state.send_replace(LinkState::Down(reason.into()));
         opened.live.cut();
+        backoff.lost_after(up_since.elapsed());
         opened = tokio::select! {
-            opened = reopen(&broker, role) => opened,
+            opened = reopen(&broker, role, &mut backoff) => opened,
             () = closing.cancelled() => {
                 state.send_replace(LinkState::Closed);
                 return;

@@ -87,8 +87,7 @@ pub(super) async fn open_first(broker: &Broker, role: &'static str) -> Result<Op
 }
 
 /// Another connection after one that was lost, however long it takes.
-pub(super) async fn reopen(broker: &Broker, role: &'static str) -> Opened {
-    let mut backoff = Backoff::new();
+pub(super) async fn reopen(broker: &Broker, role: &'static str, backoff: &mut Backoff) -> Opened {
     loop {
         sleep(backoff.next()).await;
         for address in &broker.addresses {

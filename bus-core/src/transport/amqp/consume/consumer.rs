@@ -111,7 +111,9 @@ enum End {
 impl Consumer {
     pub(super) async fn run(self, first: Attached) {
         let mut attached = first;
+        let mut backoff = Backoff::new();
         loop {
+            let attached_at = Instant::now();
             let End::Lost(reason) = self.pump(attached).await else {
                 return;
             };
@@ -119,9 +121,10 @@ impl Consumer {
             self.generation.fetch_add(1, Ordering::Release);
             let queue = &self.source.queue.name;
             tracing::warn!(queue, reason, "lost a consumer");
+            backoff.lost_after(attached_at.elapsed());
             let absence = self.consumers.absences.note(queue, &reason);
             attached = tokio::select! {
-                attached = self.attach_again(&absence) => match attached {
+                attached = self.attach_again(&absence, &mut backoff) => match attached {
                     Some(attached) => attached,
                     None => return,
                 },
@@ -132,9 +135,8 @@ impl Consumer {
     }
 
     /// A new consumer, however long it takes; `None` once the transport is closed.
-    async fn attach_again(&self, absence: &Absence) -> Option<Attached> {
+    async fn attach_again(&self, absence: &Absence, backoff: &mut Backoff) -> Option<Attached> {
         let mut link = self.consumers.link.clone();
-        let mut backoff = Backoff::new();
         loop {
             sleep(backoff.next()).await;
             let live = link.up().await?;

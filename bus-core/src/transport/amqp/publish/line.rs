@@ -1,9 +1,6 @@
 //! The way to the broker for one kind of message: no channel, one being opened, or one.
 
-use crate::{
-    limits::RECONNECT_MAX,
-    transport::amqp::connect::{Backoff, Failure, Link, LinkState, Live},
-};
+use crate::transport::amqp::connect::{Backoff, Failure, Link, LinkState, Live};
 use futures_util::future::BoxFuture;
 use std::{
     sync::Arc,
@@ -87,9 +84,8 @@ impl<C: Send + 'static> Line<C> {
     /// Opens another channel on the same connection, after a pause; gives back the present one.
     pub(super) fn replace(&mut self) -> Option<C> {
         let last = self.hang_up();
-        // One that was up for longer than any pause did not keep being closed.
-        if last.is_some() && self.opened.elapsed() > RECONNECT_MAX {
-            self.backoff = Backoff::new();
+        if last.is_some() {
+            self.backoff.lost_after(self.opened.elapsed());
         }
         let pause = self.backoff.next();
         self.open_after(pause);
