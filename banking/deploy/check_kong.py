@@ -28,9 +28,9 @@ PLUGINS = {
 # prefix; expressions come before prefixes, and long ones before short ones.
 PATHS = {
     "/": "page",
-    "/page.css": "page",
-    "/modules/money.js": "page",
-    "/favicon.svg": "page",
+    "/page-0123456789abcdef.css": "page",
+    "/page-0123456789abcdef.js": "page",
+    "/favicon-0123456789abcdef.svg": "page",
     "/openapi.json": "page",
     "/api/auth/login": "credentials",
     "/api/auth/logout": "api",

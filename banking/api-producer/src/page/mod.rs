@@ -1,4 +1,5 @@
-//! The web page: its files are built into the program, and served as they are.
+//! The web page: its files are bundled when the program is built (`build.rs`), and served as they
+//! are.
 //!
 //! Nothing is inline and nothing comes from elsewhere, so the browser is told to run and load only
 //! what this server serves. `page.js` is where reading begins.
@@ -28,72 +29,51 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
-/// A file of the page.
+/// Browsers ask for the document every time, so that it names the files of this very program.
+const ASKED_EACH_TIME: &str = "no-cache";
+/// What has a hash of its contents in its name never changes.
+const KEPT: &str = "public, max-age=31536000, immutable";
+
+/// A file of the page, as `build.rs` made it.
 struct File {
     path: &'static str,
     kind: &'static str,
+    kept: &'static str,
     body: &'static str,
 }
 
-/// One of `modules/`, served under that path.
-macro_rules! module {
+/// One that `build.rs` made.
+macro_rules! made {
     ($name:literal) => {
-        File {
-            path: concat!("/modules/", $name),
-            kind: SCRIPT,
-            body: include_str!(concat!("modules/", $name)),
-        }
+        include_str!(concat!(env!("OUT_DIR"), "/", $name))
     };
 }
 
-static FILES: &[File] = &[
+static FILES: [File; 4] = [
     File {
         path: "/",
         kind: HTML,
-        body: include_str!("index.html"),
+        kept: ASKED_EACH_TIME,
+        body: made!("index.html"),
     },
     File {
-        path: "/page.css",
+        path: env!("PATH_OF_PAGE_CSS"),
         kind: CSS,
-        // In the order in which one has its way over another.
-        body: concat!(
-            include_str!("styles/theme.css"),
-            include_str!("styles/layout.css"),
-            include_str!("styles/controls.css"),
-            include_str!("styles/notices.css"),
-            include_str!("styles/door.css"),
-            include_str!("styles/hall.css"),
-            include_str!("styles/activity.css"),
-            include_str!("styles/toasts.css"),
-            include_str!("styles/phone.css"),
-            include_str!("styles/motion.css"),
-        ),
+        kept: KEPT,
+        body: made!("page.css"),
     },
     File {
-        path: "/favicon.svg",
-        kind: SVG,
-        body: include_str!("favicon.svg"),
-    },
-    File {
-        path: "/page.js",
+        path: env!("PATH_OF_PAGE_JS"),
         kind: SCRIPT,
-        body: include_str!("page.js"),
+        kept: KEPT,
+        body: made!("page.js"),
     },
-    module!("cash.js"),
-    module!("desk.js"),
-    module!("door.js"),
-    module!("elements.js"),
-    module!("http.js"),
-    module!("lists.js"),
-    module!("live.js"),
-    module!("money.js"),
-    module!("notices.js"),
-    module!("order.js"),
-    module!("overview.js"),
-    module!("send.js"),
-    module!("session.js"),
-    module!("tabs.js"),
-    module!("time.js"),
+    File {
+        path: env!("PATH_OF_FAVICON_SVG"),
+        kind: SVG,
+        kept: KEPT,
+        body: made!("favicon.svg"),
+    },
 ];
 
 /// Serves the page at `/`, and its files.
@@ -113,8 +93,7 @@ impl File {
         format!("\"{:016x}\"", hasher.finish())
     }
 
-    /// The file, or that the browser has it already. Browsers ask every time, so that the files of
-    /// two versions never meet.
+    /// The file, or that the browser has it already.
     fn answer(&self, tag: &str, request: &HeaderMap) -> Response {
         let known = request
             .get_all(IF_NONE_MATCH)
@@ -123,7 +102,7 @@ impl File {
             .flat_map(|tags| tags.split(','))
             .any(|known| known.trim().trim_start_matches("W/") == tag);
         let mut headers = HeaderMap::new();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(self.kept));
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         insert(&mut headers, ETAG, tag);
         if known {
@@ -141,5 +120,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
+#[cfg(test)]
+mod bundle;
 #[cfg(test)]
 mod tests;

@@ -25,15 +25,17 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn every_file_is_served_as_what_it_is() {
-    for file in FILES {
+    for file in &FILES {
         let (status, headers, body) = get_file(file.path, None).await;
         assert_eq!(status, StatusCode::OK, "{}", file.path);
         assert_eq!(headers[CONTENT_TYPE], file.kind, "{}", file.path);
-        assert_eq!(headers[CACHE_CONTROL], "no-cache", "{}", file.path);
+        assert_eq!(headers[CACHE_CONTROL], file.kept, "{}", file.path);
         assert_eq!(body, file.body, "{}", file.path);
     }
-    let (status, ..) = get_file("/modules/mod.rs", None).await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
+    for gone in ["/page.js", "/page.css", "/modules/money.js"] {
+        let (status, ..) = get_file(gone, None).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{gone}");
+    }
 }
 
 #[tokio::test]
@@ -45,7 +47,7 @@ async fn a_file_that_the_browser_has_is_not_sent_again() {
         assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""));
         assert_eq!(headers[ETAG], tag);
     }
-    let (status, headers, _) = get_file("/page.css", Some(tag)).await;
+    let (status, headers, _) = get_file(env!("PATH_OF_PAGE_CSS"), Some(tag)).await;
     assert_eq!(status, StatusCode::OK);
     assert_ne!(headers[ETAG], tag);
 }
@@ -65,29 +67,72 @@ async fn only_its_own_scripts_run_and_its_own_styles_count() {
 }
 
 #[test]
-fn every_file_that_is_asked_for_is_served() {
-    let served = |path: &str| FILES.iter().any(|file| file.path == path);
+fn all_but_the_document_is_kept_under_a_name_that_its_contents_give_it() {
     let html = FILES.iter().find(|file| file.kind == HTML).unwrap().body;
-    let mut asked = Vec::new();
-    for quoted in ["src=\"/", "href=\"/"] {
-        let paths = between(html, quoted, "\"").into_iter();
-        asked.extend(paths.map(|path| format!("/{path}")));
-    }
-    for file in FILES.iter().filter(|file| file.kind == SCRIPT) {
-        let folder = match file.path.strip_prefix("/modules/") {
-            Some(_) => "/modules",
-            None => "",
-        };
-        let imports = between(file.body, "from \"./", "\"");
-        asked.extend(imports.into_iter().map(|name| format!("{folder}/{name}")));
-    }
-    assert!(asked.len() > 20, "{asked:?}");
+    let mut asked = between(html, "src=\"", "\"");
+    let links = between(html, "href=\"", "\"");
+    asked.extend(links.iter().filter(|path| path.starts_with('/')));
+    let kept: Vec<&str> = FILES.iter().filter(|file| file.kept == KEPT).map(|file| file.path).collect();
+    assert_eq!(kept.len(), FILES.len() - 1);
     for path in &asked {
-        assert!(served(path), "{path}");
+        assert!(kept.contains(path), "{path} is not served, or asked for each time");
     }
-    // And none is served that nobody asks for.
-    for file in FILES.iter().filter(|file| file.path != "/") {
-        assert!(asked.iter().any(|path| path == file.path), "{}", file.path);
+    for path in kept {
+        assert!(asked.contains(&path), "{path} is asked for by nobody");
+        let hash = between(path, "-", ".")[0];
+        assert_eq!(hash.len(), 16, "{path}");
+    }
+}
+
+/// Modules as the page has them, by path.
+fn modules(path: &str) -> Result<String, String> {
+    Ok(match path {
+        "page.js" => "import { pay, limit as most } from \"./modules/pay.js\";\n\
+            import words from \"./words/en.json\" with { type: \"json\" };\n\
+            // A remark.\n\
+            show(words, pay(most));\n",
+        "modules/pay.js" => "import {\n  round,\n} from \"./round.js\";\n\
+            export const limit = 3;\nexport async function pay(n) {\n  return round(n);\n}\n",
+        "modules/round.js" => "const half = 0.5;\nexport function round(n) {\n  return n + half;\n}\n",
+        "words/en.json" => "{ \"hello\": \"Hello\" }\n",
+        "circle.js" => "import { a } from \"./circle2.js\";\nexport const b = a;\n",
+        "circle2.js" => "import { b } from \"./circle.js\";\nexport const a = b;\n",
+        "default.js" => "export default 3;\n",
+        "dynamic.js" => "import * as all from \"./modules/round.js\";\n",
+        "endless.js" => "import { a,\n b",
+        "nowhere.js" => "import { a } from \"./gone.js\";\n",
+        _ => return Err(format!("{path} is not there")),
+    }
+    .to_owned())
+}
+
+#[test]
+fn modules_become_one_script_in_the_order_in_which_they_need_each_other() {
+    let script = bundle::bundle("page.js", modules).unwrap();
+    assert_eq!(
+        script,
+        "const $_modules_round_js = (() => {\nconst half = 0.5;\n\
+         function round(n) {\n  return n + half;\n}\nreturn { round };\n})();\n\
+         const $_modules_pay_js = (() => {\nconst {round,} = $_modules_round_js;\n\
+         const limit = 3;\nasync function pay(n) {\n  return round(n);\n}\n\
+         return { limit, pay };\n})();\n\
+         const $_words_en_json = { \"hello\": \"Hello\" };\n\
+         const $_page_js = (() => {\nconst { pay, limit: most } = $_modules_pay_js;\n\
+         const words = $_words_en_json;\nshow(words, pay(most));\nreturn {  };\n})();\n"
+    );
+}
+
+#[test]
+fn what_can_not_be_bundled_is_named() {
+    for (entry, named) in [
+        ("circle.js", "circle.js imports itself"),
+        ("default.js", "default.js: \"export default 3;\""),
+        ("dynamic.js", "dynamic.js: \"import * as all"),
+        ("endless.js", "endless.js: an import has no end"),
+        ("nowhere.js", "gone.js is not there"),
+    ] {
+        let refused = bundle::bundle(entry, modules).unwrap_err();
+        assert!(refused.contains(named), "{entry}: {refused}");
     }
 }
 
