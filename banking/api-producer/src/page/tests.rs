@@ -72,10 +72,17 @@ fn all_but_the_document_is_kept_under_a_name_that_its_contents_give_it() {
     let mut asked = between(html, "src=\"", "\"");
     let links = between(html, "href=\"", "\"");
     asked.extend(links.iter().filter(|path| path.starts_with('/')));
-    let kept: Vec<&str> = FILES.iter().filter(|file| file.kept == KEPT).map(|file| file.path).collect();
+    let kept: Vec<&str> = FILES
+        .iter()
+        .filter(|file| file.kept == KEPT)
+        .map(|file| file.path)
+        .collect();
     assert_eq!(kept.len(), FILES.len() - 1);
     for path in &asked {
-        assert!(kept.contains(path), "{path} is not served, or asked for each time");
+        assert!(
+            kept.contains(path),
+            "{path} is not served, or asked for each time"
+        );
     }
     for path in kept {
         assert!(asked.contains(&path), "{path} is asked for by nobody");
@@ -87,13 +94,19 @@ fn all_but_the_document_is_kept_under_a_name_that_its_contents_give_it() {
 /// Modules as the page has them, by path.
 fn modules(path: &str) -> Result<String, String> {
     Ok(match path {
-        "page.js" => "import { pay, limit as most } from \"./modules/pay.js\";\n\
+        "page.js" => {
+            "import { pay, limit as most } from \"./modules/pay.js\";\n\
             import words from \"./words/en.json\" with { type: \"json\" };\n\
             // A remark.\n\
-            show(words, pay(most));\n",
-        "modules/pay.js" => "import {\n  round,\n} from \"./round.js\";\n\
-            export const limit = 3;\nexport async function pay(n) {\n  return round(n);\n}\n",
-        "modules/round.js" => "const half = 0.5;\nexport function round(n) {\n  return n + half;\n}\n",
+            show(words, pay(most));\n"
+        }
+        "modules/pay.js" => {
+            "import {\n  round,\n} from \"./round.js\";\n\
+            export const limit = 3;\nexport async function pay(n) {\n  return round(n);\n}\n"
+        }
+        "modules/round.js" => {
+            "const half = 0.5;\nexport function round(n) {\n  return n + half;\n}\n"
+        }
         "words/en.json" => "{ \"hello\": \"Hello\" }\n",
         "circle.js" => "import { a } from \"./circle2.js\";\nexport const b = a;\n",
         "circle2.js" => "import { b } from \"./circle.js\";\nexport const a = b;\n",
