@@ -14,6 +14,7 @@
 mod blocking;
 mod events;
 mod faults;
+mod flood;
 mod malformed;
 mod private_servers;
 mod store_conformance;

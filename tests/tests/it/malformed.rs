@@ -39,9 +39,9 @@ struct OrderPlaced {
 }
 
 /// The properties of a message, which a broker may take or refuse.
-struct Kind {
-    name: &'static str,
-    properties: Vec<u8>,
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    pub(crate) properties: Vec<u8>,
     /// A part of the reason that the letter gives.
     reason: &'static str,
 }
@@ -66,7 +66,7 @@ fn nested(levels: usize, of: impl Fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
     [short(b"deep"), value].concat()
 }
 
-fn kinds() -> Vec<Kind> {
+pub(crate) fn kinds() -> Vec<Kind> {
     let array = |value: Vec<u8>| [b"A".to_vec(), long(&value)].concat();
     let table = |value: Vec<u8>| [b"F".to_vec(), long(&[short(b"k"), value].concat())].concat();
     let odd = short(b"caf\xe9");

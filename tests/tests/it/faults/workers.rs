@@ -7,7 +7,7 @@ use super::{
 use replybus::{
     limits::ATTEMPTS_MAX,
     message::{Message, Properties},
-    transport::{Outgoing, Transport, Verdict, amqp::Amqp},
+    transport::{Outgoing, Verdict, amqp::Amqp},
 };
 use replybus_testkit::{live::unique, servers::Worker};
 use replybus_tests::ledger::{Journal, LedgerClient};
