@@ -4,11 +4,13 @@
 mod delivery;
 mod emit;
 mod handler;
+mod remove;
 mod subscribe;
 
 pub use crate::work::{Drained, Serving, ServingError};
 pub use emit::{Emit, EmitError};
 pub use handler::{EventOutcome, SubscribeHandler};
+pub use remove::{RemoveGroup, RemoveGroupError};
 pub use subscribe::Subscribe;
 
 use serde::{Serialize, de::DeserializeOwned};

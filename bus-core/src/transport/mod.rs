@@ -13,7 +13,7 @@ mod queue;
 mod settler;
 
 pub use outgoing::{Outgoing, Receipt, Slip, Verdict, Withdrawn};
-pub use queue::{Binding, InspectError, QueueSpec, QueueState, Source};
+pub use queue::{Binding, InspectError, QueueSpec, QueueState, Removal, Source};
 pub use settler::{Acknowledger, Settled, Settler};
 
 pub(crate) use settler::{SettleOrder, settle_orders};
@@ -131,6 +131,25 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The broker refuses, there is no connection to ask on, or the queue does not answer.
     async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError>;
+
+    /// Removes a queue that nobody consumes, with what is bound to it, unless it holds messages that
+    /// are not to be discarded. `bindings` are those by which further messages may come meanwhile.
+    ///
+    /// # Errors
+    /// As [`consume`](Self::consume); or the transport can't remove queues, which is all that it
+    /// does if it does not say how.
+    async fn remove(
+        &self,
+        queue: &str,
+        bindings: &[Binding],
+        discard_messages: bool,
+    ) -> Result<Removal, SetupError> {
+        let _ = (bindings, discard_messages);
+        Err(SetupError::Topology {
+            what: format!("queue \"{queue}\""),
+            reason: "this transport can't remove queues".to_owned(),
+        })
+    }
 
     /// The ability to publish and to consume right now.
     fn health(&self) -> TransportHealth;

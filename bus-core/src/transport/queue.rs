@@ -133,6 +133,25 @@ impl QueueState {
     }
 }
 
+/// The outcome of [`Transport::remove`](super::Transport::remove).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Removal {
+    /// It is gone, with its bindings and what it held.
+    Removed,
+    /// There was no such queue.
+    Missing,
+    /// It is still there: it is consumed, or holds messages.
+    Kept(QueueState),
+}
+
+impl Removal {
+    /// `true` if a queue in this state may be removed.
+    pub(crate) fn is_allowed(state: QueueState, discard_messages: bool) -> bool {
+        state.consumers == 0 && (discard_messages || state.waiting == 0)
+    }
+}
+
 /// The state of a queue could not be told.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

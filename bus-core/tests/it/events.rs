@@ -1,7 +1,7 @@
 use crate::dead_letters;
 use replybus::{
     Bus, CallId, Context, Event,
-    event::EmitError,
+    event::{EmitError, RemoveGroupError},
     limits,
     reply::memory::MemoryReplies,
     transport::{Outgoing, Transport, Verdict, memory::MemoryBroker},
@@ -273,4 +273,64 @@ async fn a_group_needs_a_name_that_can_be_a_queue() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test]
+async fn a_group_that_is_not_wanted_any_more_can_be_removed() {
+    let (bus, transport) = dead_letters::bus().await;
+    let (tell, mut seen): (_, Seen) = mpsc::unbounded_channel();
+    let unheard = || bus.emit(&Completed { amount: 1 }).mandatory();
+    let remove = || bus.remove_group::<Completed>("audit");
+    assert!(!remove().await.unwrap(), "there is none");
+
+    let subscription = bus.subscribe("audit", member("audit", &tell));
+    let subscription = subscription.await.unwrap();
+    let error = remove().discard_messages().await.unwrap_err();
+    assert!(
+        matches!(error, RemoveGroupError::InUse { consumers: 1, .. }),
+        "{error}"
+    );
+    unheard().await.unwrap();
+    assert_eq!(seen.recv().await, Some(("audit", 1)));
+    subscription.shutdown().await.unwrap();
+
+    unheard().await.unwrap();
+    let error = remove().await.unwrap_err();
+    assert!(
+        matches!(error, RemoveGroupError::HoldsMessages { waiting: 1, .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("\"audit\""), "{error}");
+    // It was left as it was.
+    unheard().await.unwrap();
+    assert!(remove().discard_messages().await.unwrap());
+    assert!(matches!(
+        unheard().await,
+        Err(EmitError::NoSubscriber { .. })
+    ));
+    for queue in ["audit", "audit.dead"] {
+        assert_eq!(transport.inspect(queue).await.unwrap(), None, "{queue}");
+    }
+}
+
+#[tokio::test]
+async fn nor_are_the_dead_letters_of_a_group_removed_unless_that_is_said() {
+    let (bus, transport) = dead_letters::bus().await;
+    let group = bus.subscribe("audit", |_: Completed| {
+        std::future::ready(Err::<(), _>("no"))
+    });
+    let group = group.retry_within(Duration::ZERO).await.unwrap();
+    bus.emit(&Completed { amount: 1 }).await.unwrap();
+    while dead_letters::kept(&transport, "audit").await == 0 {
+        sleep(Duration::from_millis(1)).await;
+    }
+    group.shutdown().await.unwrap();
+    let remove = || bus.remove_group::<Completed>("audit");
+    let error = remove().await.unwrap_err();
+    assert!(error.to_string().contains("audit.dead"), "{error}");
+    bus.emit(&Completed { amount: 1 })
+        .mandatory()
+        .await
+        .unwrap();
+    assert!(remove().discard_messages().await.unwrap());
 }

@@ -9,16 +9,16 @@ use replybus::{
     context::{ContextBuilder, InvalidMetadata, TraceContext, metadata},
     contract::{MethodContract, MethodKind, QueueType, ServeDefaults, ServiceContract},
     error::{BoxError, Fault, FaultCode},
-    event::{Emit, EmitError, Subscribe},
-    message::{Message, Properties},
+    event::{Emit, EmitError, RemoveGroup, RemoveGroupError, Subscribe},
+    message::{Message, OtherHeaders, Properties},
     reply::{Claim, Claimed, Reply, ReplyTarget, StoreError, StoreHealth, memory::MemoryReplies},
     server::{
         Answer, AnswerFuture, Drained, Payload, Request, Serve, ServerService, Serving,
         ServingError,
     },
     transport::{
-        Binding, Delivery, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Settled,
-        Settler, Slip, Source, TransportHealth, Verdict, Withdrawn, memory::MemoryBroker,
+        Binding, Delivery, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Removal,
+        Settled, Settler, Slip, Source, TransportHealth, Verdict, Withdrawn, memory::MemoryBroker,
     },
     wire::{FrameError, ReplyFrame},
 };
@@ -75,6 +75,7 @@ fn what_a_handler_meets_is_sent_shared_and_shown() {
     value::<Serving>();
     value::<Drained>();
     value::<Emit>();
+    value::<RemoveGroup>();
     value::<Subscribe<Happened, Handler>>();
     sent::<Serve>();
     fn future<T: Future<Output = Answer> + Send>() {}
@@ -95,6 +96,8 @@ fn what_a_transport_meets_is_sent_shared_and_shown() {
     value::<TransportHealth>();
     value::<Message>();
     value::<Properties>();
+    value::<OtherHeaders>();
+    value::<Removal>();
     sent::<Receipt>();
     sent::<Slip>();
     sent::<Delivery>();
@@ -129,6 +132,7 @@ fn errors_go_wherever_errors_go() {
     error::<ServingError>();
     error::<InspectError>();
     error::<EmitError>();
+    error::<RemoveGroupError>();
     let _: Option<BoxError> = None;
 }
 

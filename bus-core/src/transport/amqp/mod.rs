@@ -18,6 +18,7 @@ mod connect;
 mod consume;
 mod convert;
 mod publish;
+mod removal;
 mod topology;
 mod transport;
 

@@ -4,14 +4,15 @@ use super::{
     connect::{Broker, Failure, Link, LinkState},
     consume::{Absences, Consumers},
     publish::Publisher,
+    removal,
     topology::{self, DeclareError},
 };
 use crate::{
     error::SetupError,
     limits::CONNECT_TIMEOUT,
     transport::{
-        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Source, Transport,
-        TransportHealth,
+        Binding, Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Removal,
+        Source, Transport, TransportHealth,
     },
 };
 use async_trait::async_trait;
@@ -132,6 +133,19 @@ impl Transport for AmqpTransport {
             Ok(Err(_)) => Err(InspectError::Closed), // The runtime ends.
             Err(_) => Err(InspectError::no_answer(queue)),
         }
+    }
+
+    async fn remove(
+        &self,
+        queue: &str,
+        bindings: &[Binding],
+        discard_messages: bool,
+    ) -> Result<Removal, SetupError> {
+        self.consumers
+            .retried(|live, until| async move {
+                removal::remove(&live, queue, bindings, discard_messages, until).await
+            })
+            .await
     }
 
     fn health(&self) -> TransportHealth {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     error::SetupError,
     message::Message,
-    transport::{Binding, QueueSpec, Verdict},
+    transport::{Binding, QueueSpec, Removal, Verdict},
 };
 use std::{collections::HashMap, sync::Arc};
 use tokio::time::Instant;
@@ -55,6 +55,22 @@ impl Topology {
                 arguments(&spec),
             ),
         })
+    }
+
+    /// Removes a queue and its bindings, unless that is not allowed in its state.
+    pub(super) fn remove(&mut self, name: &str, discard_messages: bool) -> Removal {
+        let Some(queue) = self.queues.get(name) else {
+            return Removal::Missing;
+        };
+        let state = queue.inspect();
+        if !Removal::is_allowed(state, discard_messages) {
+            return Removal::Kept(state);
+        }
+        for bounds in self.exchanges.values_mut() {
+            bounds.retain(|bound| bound.queue.spec.name != name);
+        }
+        self.queues.remove(name);
+        Removal::Removed
     }
 
     /// Binds a queue to an exchange.

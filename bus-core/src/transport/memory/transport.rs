@@ -4,8 +4,8 @@ use super::{MemoryBroker, deliveries::MemoryDeliveries};
 use crate::{
     error::SetupError,
     transport::{
-        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source,
-        Transport, TransportHealth, Verdict,
+        Binding, Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Removal, Slip,
+        Source, Transport, TransportHealth, Verdict,
     },
 };
 use async_trait::async_trait;
@@ -99,6 +99,19 @@ impl Transport for MemoryTransport {
         }
         let topology = self.broker.topology();
         Ok(topology.queue(queue).map(|queue| queue.inspect()))
+    }
+
+    async fn remove(
+        &self,
+        queue: &str,
+        _bindings: &[Binding],
+        discard_messages: bool,
+    ) -> Result<Removal, SetupError> {
+        if self.is_closed() {
+            return Err(SetupError::Closed);
+        }
+        let mut topology = self.broker.topology_mut();
+        Ok(topology.remove(queue, discard_messages))
     }
 
     fn health(&self) -> TransportHealth {

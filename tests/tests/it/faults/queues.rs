@@ -4,9 +4,9 @@ use super::{
     load::{CALLERS, Kind, Load},
     rig::{Rig, Settings},
 };
-use replybus::{FailureKind, Never, queue_handler};
+use replybus::{FailureKind, Never, SetupError, contract::QueueType, queue_handler};
 use replybus_tests::ledger::{self, Books};
-use std::time::Duration;
+use std::{future::IntoFuture, time::Duration};
 use tokio::task::JoinSet;
 
 const WITHIN: Duration = Duration::from_secs(10);
@@ -82,6 +82,46 @@ async fn full() {
     }
     assert_eq!(client.enter("later".to_owned()).await.unwrap(), 1);
     serving.shutdown().await.unwrap();
+}
+
+/// The recipe of the guide, step by step.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replaced_by_one_with_other_arguments() {
+    let Some(rig) = Rig::shared().await else {
+        return;
+    };
+    let ledger = rig.ledger(Settings::default()).await;
+    let narrow = || NarrowServer::new(NarrowBooks(ledger.books.clone()));
+    let old = ledger.worker.serve(narrow()).await.unwrap();
+    let client = NarrowClient::new(&ledger.caller);
+    for number in 0..4 {
+        client.enter(format!("old {number}")).send().await.unwrap();
+    }
+    let serve_new = || {
+        let serving = ledger.worker.serve(narrow()).queue_length_max(64);
+        serving.queue_type(QueueType::Quorum).into_future()
+    };
+    let refused = serve_new().await.unwrap_err();
+    assert!(matches!(refused, SetupError::Topology { .. }), "{refused}");
+
+    // 1. The old workers empty it, and stop.
+    rig.drained().await;
+    old.shutdown().await.unwrap();
+    // 2. It is deleted, unless something came meanwhile. Callers are told that nothing ran.
+    let queue = format!("{}.narrow.requests", ledger.namespace);
+    let delete = ["delete_queue", &queue, "--if-empty"];
+    rig.rabbit.ctl(&delete).await.unwrap();
+    let error = client.enter("between".to_owned()).await.unwrap_err();
+    assert_eq!(error.kind(), Some(FailureKind::Unroutable), "{error}");
+    assert!(!error.may_have_executed());
+    // 3. The new ones declare it as it is meant to be. The dead letters are where they were.
+    let new = serve_new().await.unwrap();
+    assert_eq!(client.enter("new".to_owned()).await.unwrap(), 1);
+    assert_eq!(ledger.journal.page("between").began, 0);
+    for number in 0..4 {
+        assert_eq!(ledger.journal.page(&format!("old {number}")).done, [1]);
+    }
+    new.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

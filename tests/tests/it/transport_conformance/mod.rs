@@ -36,6 +36,7 @@ macro_rules! suite {
             topology::a_queue_with_other_arguments_is_refused,
             topology::a_queue_that_exists_is_used_as_it_is_if_that_is_allowed,
             topology::a_queue_tells_what_it_holds_and_who_consumes_it,
+            topology::a_queue_is_removed_when_nobody_needs_it,
             topology::an_exchange_needs_no_listener,
             topology::patterns_select_events,
             topology::a_queue_bound_twice_gets_an_event_once,

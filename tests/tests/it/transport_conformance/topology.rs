@@ -4,8 +4,9 @@ use super::bench::{Bench, bind, routed, to};
 use replybus::{
     SetupError,
     contract::QueueType,
-    transport::{QueueSpec, QueueState, Source, Verdict},
+    transport::{QueueSpec, QueueState, Removal, Source, Verdict},
 };
+use replybus_testkit::wait::until;
 use std::sync::Arc;
 
 pub(crate) async fn a_queue_can_be_declared_again(bench: Arc<Bench>) {
@@ -72,6 +73,38 @@ pub(crate) async fn a_queue_tells_what_it_holds_and_who_consumes_it(bench: Arc<B
     // Looking for what is missing did the connection no harm.
     assert_eq!(bench.transport.inspect("nobody.knows").await.unwrap(), None);
     bench.send(&queue, &["still here"]).await;
+}
+
+pub(crate) async fn a_queue_is_removed_when_nobody_needs_it(bench: Arc<Bench>) {
+    for queue_type in [QueueType::Classic, QueueType::Quorum] {
+        let (exchange, queue) = (bench.exchange(), bench.queue().queue_type(queue_type));
+        let binding = [bind(&exchange, "a.*")];
+        let remove = async |discard| {
+            let removed = bench.transport.remove(&queue.name, &binding, discard);
+            removed.await.unwrap()
+        };
+        assert_eq!(remove(false).await, Removal::Missing);
+        let mut consumer = bench.subscribe(&queue, 9, binding.to_vec()).await;
+        assert!(matches!(remove(true).await, Removal::Kept(state) if state.consumers == 1));
+        // It is as it was.
+        let event = || bench.publish(routed(&exchange, "a.b", "event"));
+        assert_eq!(event().await, Verdict::Confirmed);
+        consumer.takes("event").await;
+        consumer.0.stop().await;
+        drop(consumer);
+        assert_eq!(event().await, Verdict::Confirmed);
+        // What it prefetched comes back in the background, and its consumer leaves so.
+        until("one message is held", || async {
+            match remove(false).await {
+                Removal::Kept(state) if state == QueueState::new(1, 0) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+        assert_eq!(remove(true).await, Removal::Removed);
+        assert_eq!(event().await, Verdict::Unroutable);
+        assert_eq!(remove(false).await, Removal::Missing);
+    }
 }
 
 fn assert_names_the_queue(error: SetupError, queue: &QueueSpec) {
