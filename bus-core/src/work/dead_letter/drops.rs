@@ -4,7 +4,7 @@
 use crate::transport::Transport;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 use tokio::time::sleep;
@@ -68,11 +68,12 @@ impl Drops {
         entry.count += 1;
         entry.why = why;
         if is_new {
-            let (drops, transport) = (self.clone(), Arc::clone(transport));
+            // Not kept alive by this: a bus that is dropped has no more letters.
+            let (drops, transport) = (self.clone(), Arc::downgrade(transport));
             let queue = queue.to_owned();
             tokio::spawn(async move {
                 tokio::select! {
-                    () = drops.watch(transport.as_ref(), &queue) => {}
+                    () = drops.watch(&transport, &queue) => {}
                     () = drops.closed.cancelled() => {}
                 }
             });
@@ -80,9 +81,12 @@ impl Drops {
     }
 
     /// Waits until a queue holds fewer letters than it did.
-    async fn watch(&self, transport: &dyn Transport, queue: &str) {
+    async fn watch(&self, transport: &Weak<dyn Transport>, queue: &str) {
         let mut most = 0;
         while self.has(queue) {
+            let Some(transport) = transport.upgrade() else {
+                return;
+            };
             if let Ok(state) = transport.inspect(queue).await {
                 let waiting = state.map_or(0, |state| state.waiting);
                 if waiting < most {
@@ -90,6 +94,7 @@ impl Drops {
                 }
                 most = most.max(waiting);
             }
+            drop(transport);
             sleep(LOOK_EVERY).await;
         }
     }
