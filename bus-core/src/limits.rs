@@ -162,6 +162,11 @@ pub const DEAD_LETTERS_MAX: u32 = 100_000;
 /// for each of [`DEAD_LETTERS_MAX`].
 pub const DEAD_LETTERS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// Bytes of the headers of one dead letter, the reason aside; larger ones are left out. Twice what
+/// a call's metadata may have: the broker counts bodies only, and [`DEAD_LETTERS_MAX`] of these are
+/// as much again.
+pub const DEAD_LETTER_HEADERS_MAX: usize = 2 * METADATA_BYTES_MAX;
+
 /// Bytes of the body of one dead letter; the rest is cut off. As much as a request may have: more
 /// was never read.
 pub const DEAD_LETTER_BODY_MAX: usize = REQUEST_BYTES_MAX;

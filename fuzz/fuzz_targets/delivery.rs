@@ -109,6 +109,7 @@ impl Foreign {
                 headers: headers
                     .map(|(name, value)| (name_of(name), value))
                     .collect(),
+                ..Properties::default()
             },
             body: self.body.into(),
             ..Message::default()

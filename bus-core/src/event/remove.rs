@@ -103,7 +103,8 @@ impl RemoveGroup {
         let queue = self.bus.name(&self.group);
         // First, because it may be missed by nobody: who needs it declares it again.
         let dead = self.remove_queue(dead_letter_queue(&queue), &[]).await?;
-        let group = self.remove_queue(queue, &[self.binding.clone()]).await?;
+        let bindings = std::slice::from_ref(&self.binding);
+        let group = self.remove_queue(queue, bindings).await?;
         if dead || group {
             tracing::info!(group = self.group, "removed a group");
         }

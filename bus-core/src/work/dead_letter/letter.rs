@@ -1,16 +1,13 @@
 //! One dead letter: the message as it came, with the reason, in a size that can be kept.
 
 use crate::{
-    limits::{DEAD_LETTER_BODY_MAX, HEADERS_BYTES_MAX},
+    limits::{DEAD_LETTER_BODY_MAX, DEAD_LETTER_HEADERS_MAX},
     message::{Message, Properties},
     wire::headers,
     work::Answer,
 };
 use bytes::Bytes;
 use std::collections::BTreeSet;
-
-/// Bytes of headers that are left to the reason.
-const REASON_BYTES: usize = 4 * 1024;
 
 /// Bytes of the message's own headers, and of its body, in a letter that was refused as it was.
 const SHORT: usize = 4 * 1024;
@@ -57,7 +54,7 @@ impl Letter {
             headers_left_out: 0,
             is_short: false,
         };
-        letter.fit(HEADERS_BYTES_MAX - REASON_BYTES, DEAD_LETTER_BODY_MAX);
+        letter.fit(DEAD_LETTER_HEADERS_MAX, DEAD_LETTER_BODY_MAX);
         letter
     }
 
