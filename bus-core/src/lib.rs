@@ -112,7 +112,8 @@ pub use tokio::time::Instant;
 /// types that travel (serde's `Serialize` and `Deserialize`); for a method that can't fail the
 /// error is [`Never`]. For a trait `Accounts` it adds:
 ///
-/// - `AccountsServer`, which serves an implementation of the trait: [`Bus::serve`];
+/// - `AccountsServer`, which serves an implementation of the trait, or an `Arc` of one:
+///   [`Bus::serve`];
 /// - `AccountsClient`, with a method for each of the trait's that makes a [`Call`].
 ///
 /// Both have the contract as a constant, `AccountsClient::CONTRACT`: the name of the queue, for
@@ -131,7 +132,9 @@ pub use tokio::time::Instant;
 /// | `crate = ::path` | where replybus is, if not at `::replybus` | |
 ///
 /// A method is a command unless it is marked `#[query]`; both marks take a timeout of their own.
-/// Arguments travel by name, so that an `Option` can be added on either side first.
+/// Arguments travel by name, so that an `Option` can be added on either side first. What is said of
+/// a method by `#[doc]`, `#[deprecated]` and the levels of lints holds for the client's method as
+/// well, also in a `#[cfg_attr(..)]`.
 ///
 /// ```
 /// use replybus::queue_handler;

@@ -3,6 +3,7 @@
 use crate::{
     ast::{self, Item},
     attr::{MethodOptions, ServiceOptions},
+    expand,
     mistakes::Mistakes,
     model::{Argument, Method, Service},
     names,
@@ -144,10 +145,23 @@ fn check_method<'a>(
 
 fn check_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) {
     for attribute in attributes {
-        if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
+        let conditional = expand::conditional(&attribute.meta).unwrap_or_default();
+        let depends = |name: &str| {
+            conditional
+                .iter()
+                .skip(1)
+                .any(|meta| meta.path().is_ident(name))
+        };
+        if attribute.path().is_ident("cfg") || depends("cfg") {
             mistakes.push(
                 attribute,
                 "a method can't depend on `cfg`: callers and services built with other features would disagree about the contract",
+            );
+        }
+        if depends("query") || depends("command") {
+            mistakes.push(
+                attribute,
+                "the kind of a method can't depend on `cfg`: callers and services built with other features would disagree about it",
             );
         }
     }

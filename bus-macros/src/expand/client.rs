@@ -3,7 +3,7 @@
 use crate::{
     attr::ServiceOptions,
     duration::Millis,
-    expand::{allow_deprecated, arguments},
+    expand::{allow_deprecated, arguments, carried::carried},
     model::{Argument, Kind, Method, QueueType, Service},
     names::{self, CratePath},
 };
@@ -90,7 +90,7 @@ fn method(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStre
     let krate = &service.options.krate;
     let vis = &service.ast.vis;
     let (name, output) = (&method.ast.sig.ident, method.output);
-    let carried = attributes(&method.ast.attrs, &["doc", "deprecated", "allow"]);
+    let carried = carried(&method.ast.attrs);
     let undocumented = attributes(&method.ast.attrs, &["doc"]).next().is_none();
     let about = format!(" Calls [`{0}::{1}`].", service.ast.ident, method.wire_name);
     let about = undocumented.then(|| quote!(#[doc = #about]));

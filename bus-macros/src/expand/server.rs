@@ -36,7 +36,8 @@ pub(super) fn expand(service: &Service<'_>) -> TokenStream {
             /// The queue, the methods and their defaults.
             #vis const CONTRACT: &'static #krate::ServiceContract = #client::CONTRACT;
 
-            /// A server whose calls `service` answers, many of them at the same time.
+            /// A server whose calls `service` answers, many of them at the same time; an `Arc` of
+            /// a service is one, too.
             #[must_use]
             #vis fn new(service: S) -> Self {
                 Self {

@@ -84,6 +84,19 @@ fn quote(day: Option<u32>) -> Quote {
 }
 
 #[tokio::test]
+async fn a_service_that_others_hold_too_is_served_as_it_is() {
+    use new::{RatesClient, RatesServer, Service};
+    let bus = Bus::in_memory();
+    let service = std::sync::Arc::new(Service);
+    let server = RatesServer::new(std::sync::Arc::clone(&service));
+    let _serving = bus.serve(server).await.unwrap();
+    let rates = RatesClient::new(&bus);
+    assert_eq!(rates.r#match(7).await.unwrap(), 7);
+    assert_eq!(rates.quote(None, "EUR".into()).await.unwrap(), quote(None));
+    drop(service);
+}
+
+#[tokio::test]
 async fn calls_reach_their_methods() {
     use new::{RatesClient, RatesServer, Service};
     let bus = Bus::in_memory();

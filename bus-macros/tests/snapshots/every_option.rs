@@ -12,6 +12,24 @@ pub(crate) trait Rates: Send + ::core::marker::Send + ::core::marker::Sync + 'st
         Output = Result<(), RatesError>,
     > + ::core::marker::Send;
 }
+#[allow(deprecated)]
+impl<__S: Rates> Rates for ::std::sync::Arc<__S> {
+    fn all(
+        &self,
+    ) -> impl ::core::future::Future<
+        Output = Result<Vec<Rate>, RatesError>,
+    > + ::core::marker::Send {
+        <__S as Rates>::all(self)
+    }
+    fn set(
+        &self,
+        r#type: RateType,
+    ) -> impl ::core::future::Future<
+        Output = Result<(), RatesError>,
+    > + ::core::marker::Send {
+        <__S as Rates>::set(self, r#type)
+    }
+}
 /// Calls [`Rates`] through the queue `rates`. Cheap to clone.
 #[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
@@ -119,7 +137,8 @@ pub(crate) struct RatesServer<S> {
 impl<S> RatesServer<S> {
     /// The queue, the methods and their defaults.
     pub(crate) const CONTRACT: &'static ::bus::__private::ServiceContract = RatesClient::CONTRACT;
-    /// A server whose calls `service` answers, many of them at the same time.
+    /// A server whose calls `service` answers, many of them at the same time; an `Arc` of
+    /// a service is one, too.
     #[must_use]
     pub(crate) fn new(service: S) -> Self {
         Self {

@@ -16,6 +16,25 @@ pub trait AccountService: ::core::marker::Send + ::core::marker::Sync + 'static 
         Output = Result<Posted, AccountError>,
     > + ::core::marker::Send;
 }
+impl<__S: AccountService> AccountService for ::std::sync::Arc<__S> {
+    fn balance(
+        &self,
+        account: AccountNumber,
+    ) -> impl ::core::future::Future<
+        Output = Result<Balance, AccountError>,
+    > + ::core::marker::Send {
+        <__S as AccountService>::balance(self, account)
+    }
+    fn post(
+        &self,
+        entry: Entry,
+        note: Option<String>,
+    ) -> impl ::core::future::Future<
+        Output = Result<Posted, AccountError>,
+    > + ::core::marker::Send {
+        <__S as AccountService>::post(self, entry, note)
+    }
+}
 /// Calls [`AccountService`] through the queue `account.requests`. Cheap to clone.
 #[allow(dead_code)]
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
@@ -126,7 +145,8 @@ pub struct AccountServiceServer<S> {
 impl<S> AccountServiceServer<S> {
     /// The queue, the methods and their defaults.
     pub const CONTRACT: &'static ::replybus::__private::ServiceContract = AccountServiceClient::CONTRACT;
-    /// A server whose calls `service` answers, many of them at the same time.
+    /// A server whose calls `service` answers, many of them at the same time; an `Arc` of
+    /// a service is one, too.
     #[must_use]
     pub fn new(service: S) -> Self {
         Self {

@@ -9,6 +9,7 @@
     reason = "what users write is not held to the rules of this workspace"
 )]
 
+pub mod attributes;
 pub mod contract;
 pub mod deny_missing_docs;
 pub mod deprecated;
