@@ -1,4 +1,5 @@
-//! Layers on both sides: a token added and checked, time measured, tower's own limits.
+//! Layers on both sides: a token added and checked, outcomes counted, tower's own limits, timeouts
+//! and retries.
 //!
 //! ```text
 //! cargo run -p replybus-examples --example tower_layer
@@ -9,19 +10,31 @@
 use anyhow::Context as _;
 use replybus::{
     Bus, FailureKind, Never,
-    client::{CallRequest, CallResponse, ClientService},
+    client::{CallOutcome, CallRequest, CallResponse, ClientService},
+    contract::MethodKind,
     error::FaultCode,
     queue_handler,
     server::{Answer, Request, ServerService},
 };
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 use tokio::{task::JoinSet, time::sleep};
 use tower::{
-    BoxError, ServiceExt, layer::layer_fn, limit::ConcurrencyLimitLayer, service_fn,
-    timeout::TimeoutLayer, util::MapRequestLayer,
+    BoxError, ServiceExt,
+    layer::layer_fn,
+    limit::ConcurrencyLimitLayer,
+    retry::{Policy, RetryLayer},
+    service_fn,
+    timeout::TimeoutLayer,
+    util::MapRequestLayer,
 };
 
 const TOKEN: &str = "open sesame";
@@ -64,21 +77,90 @@ async fn check_token(inner: ServerService, request: Request) -> Result<Answer, B
     ))
 }
 
-/// Around the calls: how long each one took, and whether it got a reply.
-async fn measure(inner: ClientService, call: CallRequest) -> Result<CallResponse, BoxError> {
-    let (method, started) = (call.method(), Instant::now());
-    let outcome = inner.oneshot(call).await;
-    let what = if outcome.is_ok() { "replied" } else { "failed" };
-    println!("  {method} {what} after {:?}", started.elapsed());
-    outcome
+/// Around the handlers: the cave is full for the next so many that come.
+async fn turn_away(
+    full: Arc<AtomicU32>,
+    inner: ServerService,
+    request: Request,
+) -> Result<Answer, BoxError> {
+    let one_less = |left: u32| left.checked_sub(1);
+    let turned_away = full.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+    if turned_away.is_err() {
+        return inner.oneshot(request).await;
+    }
+    Ok(Answer::fault(FaultCode::Overloaded, "the cave is full"))
+}
+
+/// Around the calls: what came of each, and how often.
+#[derive(Clone, Default)]
+struct Outcomes(Arc<Mutex<BTreeMap<&'static str, u32>>>);
+
+impl Outcomes {
+    async fn count(
+        self,
+        inner: ClientService,
+        call: CallRequest,
+    ) -> Result<CallResponse, BoxError> {
+        let result = inner.oneshot(call).await;
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts.entry(CallOutcome::of(&result).label()).or_default() += 1;
+        result
+    }
+
+    /// The counts since it was last asked.
+    fn take(&self) -> BTreeMap<&'static str, u32> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// For tower's `Retry`: a call is made again, a few times and after growing pauses, if it failed
+/// and may be: a query, or what surely was not run.
+#[derive(Clone)]
+struct Patience {
+    attempts_left: u32,
+    pause: Duration,
+}
+
+impl Policy<CallRequest, CallResponse, BoxError> for Patience {
+    type Future = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    fn retry(
+        &mut self,
+        call: &mut CallRequest,
+        result: &mut Result<CallResponse, BoxError>,
+    ) -> Option<Self::Future> {
+        let again = match CallOutcome::of(result) {
+            CallOutcome::Failed {
+                kind: FailureKind::Denied | FailureKind::BadRequest,
+                ..
+            } => false, // once more is no better
+            CallOutcome::Failed {
+                may_have_executed, ..
+            } => call.kind() == MethodKind::Query || !may_have_executed,
+            _ => false, // the handler has answered
+        };
+        self.attempts_left = self.attempts_left.checked_sub(1).filter(|_| again)?;
+        self.pause *= 2;
+        Some(Box::pin(sleep(self.pause)))
+    }
+
+    fn clone_request(&mut self, call: &CallRequest) -> Option<CallRequest> {
+        Some(call.clone()) // a copy of one call: the service knows it by its id
+    }
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let bus = Bus::in_memory();
+    let full = Arc::new(AtomicU32::new(0));
+    let door = Arc::clone(&full);
     let serving = bus
         .serve(CaveServer::new(Treasure::default()))
         .layer(TimeoutLayer::new(Duration::from_millis(500)))
+        .layer(layer_fn(move |inner: ServerService| {
+            let door = Arc::clone(&door);
+            service_fn(move |request| turn_away(Arc::clone(&door), inner.clone(), request))
+        }))
         .layer(layer_fn(|inner: ServerService| {
             service_fn(move |request| check_token(inner.clone(), request))
         }))
@@ -93,17 +175,21 @@ async fn main() -> anyhow::Result<()> {
         .context("no token")?;
     println!("  {:#}", anyhow::Error::from(refused));
 
-    println!("a client with it, that measures:");
+    println!("a client with it, that counts:");
+    let outcomes = Outcomes::default();
+    let counted = outcomes.clone();
     let friend = CaveClient::new(&bus)
         .layer(MapRequestLayer::new(|mut call: CallRequest| {
             // It can't be refused: a name and a value that are always allowed.
             let _ = call.metadata_mut().insert("token", TOKEN);
             call
         }))
-        .layer(layer_fn(|inner: ClientService| {
-            service_fn(move |call| measure(inner.clone(), call))
+        .layer(layer_fn(move |inner: ClientService| {
+            let counted = counted.clone();
+            service_fn(move |call| counted.clone().count(inner.clone(), call))
         }));
     assert_eq!(friend.look(Duration::ZERO).await?, 1);
+    assert_eq!(outcomes.take(), BTreeMap::from([("ok", 1)]));
 
     println!("a handler that takes longer than the server's TimeoutLayer allows:");
     let late = friend
@@ -112,6 +198,18 @@ async fn main() -> anyhow::Result<()> {
         .err()
         .context("too slow")?;
     assert_eq!(late.kind(), Some(FailureKind::TimedOut));
+    assert_eq!(outcomes.take(), BTreeMap::from([("timed_out", 1)]));
+
+    println!("a cave that is full twice, through tower's Retry:");
+    full.store(2, Ordering::SeqCst);
+    let patient = friend.clone().layer(RetryLayer::new(Patience {
+        attempts_left: 4,
+        pause: Duration::from_millis(5),
+    }));
+    assert_eq!(patient.look(Duration::ZERO).await?, 1);
+    let counts = outcomes.take();
+    println!("  {counts:?}");
+    assert_eq!(counts, BTreeMap::from([("ok", 1), ("overloaded", 2)]));
 
     println!("six at once, through a ConcurrencyLimitLayer of two:");
     let shy = friend.layer(ConcurrencyLimitLayer::new(2));

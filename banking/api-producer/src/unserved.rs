@@ -23,8 +23,8 @@ struct Unserved {
 
 /// `true` if a call failed because nobody serves its queue.
 pub(crate) fn is_why(failure: &CallFailure) -> bool {
-    let cause = iter::successors(failure.source(), |error| (*error).source());
-    cause.into_iter().any(<dyn Error>::is::<Unserved>)
+    let causes = iter::successors(failure.cause(), |error| (*error).source());
+    causes.into_iter().any(<dyn Error>::is::<Unserved>)
 }
 
 /// A layer around clients that looks for who should have answered, if nobody did.

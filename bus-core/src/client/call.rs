@@ -349,7 +349,7 @@ impl<R: Outcome> Call<R> {
             Some(reply) => read_reply::<R>(reply, &info, repeated),
             None => Err(info
                 .failure(FailureKind::BadReply)
-                .with_source("a layer answered a call without a reply")
+                .with_cause("a layer answered a call without a reply")
                 .into()),
         }
     }
@@ -360,14 +360,18 @@ impl<R: Outcome> Call<R> {
         let contract = self.client.contract();
         let context = Context::current();
         let method_timeout = contract.timeout(self.method).min(CALL_TIMEOUT_MAX);
+        let longest = match verb {
+            Verb::Call => CALL_TIMEOUT_MAX,
+            Verb::Send | Verb::Submit => SEND_TTL,
+        };
         let (wait, ttl) = match verb {
             Verb::Call => {
-                let timeout = self.timeout.unwrap_or(method_timeout).min(CALL_TIMEOUT_MAX);
+                let timeout = self.timeout.unwrap_or(method_timeout).min(longest);
                 (timeout, timeout)
             }
             Verb::Send | Verb::Submit => (
                 method_timeout,
-                self.timeout.unwrap_or(SEND_TTL).min(SEND_TTL),
+                self.timeout.unwrap_or(SEND_TTL).min(longest),
             ),
         };
         let deadline = [self.deadline, context.deadline()]
@@ -383,7 +387,7 @@ impl<R: Outcome> Call<R> {
             started,
             timeout: deadline - started,
         };
-        let not_sent = |source: BoxError| info.failure(FailureKind::NotSent).with_source(source);
+        let not_sent = |source: BoxError| info.failure(FailureKind::NotSent).with_cause(source);
         if let Some(error) = self.refused {
             return Err(not_sent(error));
         }
@@ -424,7 +428,7 @@ pub(super) fn read_reply<R: Outcome>(
     info: &CallInfo,
     repeated: bool,
 ) -> Result<R::Ok, CallError<R::Err>> {
-    let bad = |error: CodecError| info.failure(FailureKind::BadReply).with_source(error);
+    let bad = |error: CodecError| info.failure(FailureKind::BadReply).with_cause(error);
     let (content_type, frame) = reply;
     match frame {
         ReplyFrame::Ok(body) => Ok(codec::decode(content_type, &body).map_err(bad)?),

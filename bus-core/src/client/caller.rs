@@ -89,16 +89,20 @@ impl<'a> Attempts<'a> {
     }
 
     /// Reads the reply, once for everybody: for the caller, for the layers between, and to know
-    /// whether this copy ran.
+    /// whether this copy ran. A fault is a failure like any other, for all of them.
     fn replied(&mut self, frame: &Bytes) -> Result<CallResponse, CallFailure> {
         let repeated = self.repeated();
         let reply = ReplyFrame::decode(frame).map_err(|error| {
             let failure = self.request.failure(FailureKind::BadReply);
-            failure.with_source(error)
+            failure.with_cause(error)
         })?;
-        let not_run = matches!(&reply, (_, ReplyFrame::Fault(fault)) if !fault.may_have_executed);
-        self.spent |= !repeated && not_run;
-        Ok(CallResponse::replied(reply).of_copies(repeated))
+        match reply {
+            (_, ReplyFrame::Fault(fault)) => {
+                self.spent |= !repeated && !fault.may_have_executed;
+                Err(self.request.info().fault(fault).of_one_copy(repeated))
+            }
+            reply => Ok(CallResponse::replied(reply).of_copies(repeated)),
+        }
     }
 
     /// The failure of a call that got a verdict other than `Confirmed` and `Lost`.
@@ -125,7 +129,7 @@ impl<'a> Attempts<'a> {
             Withdrawn::Surely => self.unless_repeated(FailureKind::Disconnected),
             Withdrawn::TooLate => self.request.failure(FailureKind::Disconnected),
         }
-        .with_source(BusClosed)
+        .with_cause(BusClosed)
     }
 
     /// A failure of which the last copy was surely not executed.

@@ -66,7 +66,9 @@ impl fmt::Debug for ClientService {
 /// An error that is tower's own keeps its meaning: a limit that is reached is
 /// [`Overloaded`](crate::FailureKind::Overloaded), a timeout is
 /// [`TimedOut`](crate::FailureKind::TimedOut). Any other is
-/// [`Layer`](crate::FailureKind::Layer), with the error as its source.
+/// [`Layer`](crate::FailureKind::Layer), with the error as its [cause](crate::CallFailure::cause).
+/// What comes out of the service is told apart by a [`CallOutcome`](super::CallOutcome): a service
+/// that sheds load, denies or panics is an error there like a connection that is lost.
 ///
 /// ```
 /// use replybus::{Bus, Never, queue_handler};

@@ -5,6 +5,7 @@ mod call;
 mod caller;
 mod copies;
 mod layer;
+mod outcome;
 mod request;
 mod response;
 mod ticket;
@@ -13,6 +14,7 @@ pub(crate) mod waiters;
 pub use crate::contract::{Never, Outcome};
 pub use call::Call;
 pub use layer::{CallFuture, ClientLayer, ClientService};
+pub use outcome::CallOutcome;
 pub use request::{CallRequest, Verb};
 pub use response::CallResponse;
 pub use ticket::Ticket;
@@ -222,18 +224,32 @@ fn misnamed(bus: &Bus, queue: &str) -> Option<Arc<str>> {
 /// The failure that an error out of the layers stands for: our own as it is, tower's own by what
 /// they mean, anything else as a failed layer.
 fn failure_of(error: BoxError, info: &CallInfo) -> CallFailure {
-    let error = match error.downcast::<CallFailure>() {
-        Ok(failure) => return *failure,
-        Err(error) => error,
-    };
-    let kind = if error.is::<tower::timeout::error::Elapsed>() {
+    let kind = kind_of(&error);
+    match error.downcast::<CallFailure>() {
+        Ok(failure) => *failure,
+        Err(error) => info.failure(kind).with_cause(error),
+    }
+}
+
+/// The same, as far as it can be told of a reference: its kind, and whether the work can have been
+/// done.
+fn failed(error: &BoxError) -> (FailureKind, bool) {
+    let kind = kind_of(error);
+    let failure = error.downcast_ref::<CallFailure>();
+    let ran = failure.map_or(kind.may_have_executed(), CallFailure::may_have_executed);
+    (kind, ran)
+}
+
+fn kind_of(error: &BoxError) -> FailureKind {
+    if let Some(failure) = error.downcast_ref::<CallFailure>() {
+        failure.kind()
+    } else if error.is::<tower::timeout::error::Elapsed>() {
         FailureKind::TimedOut
     } else if error.is::<tower::load_shed::error::Overloaded>() {
         FailureKind::Overloaded
     } else {
         FailureKind::Layer
-    };
-    info.failure(kind).with_source(error)
+    }
 }
 
 static NO_METHOD: MethodContract = MethodContract {

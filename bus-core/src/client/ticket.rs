@@ -156,11 +156,11 @@ impl<R: Outcome> Ticket<R> {
             }
             () = bus.closed.cancelled() => {
                 let failure = info.failure(FailureKind::Disconnected);
-                return Err(failure.with_source(BusClosed).into());
+                return Err(failure.with_cause(BusClosed).into());
             }
         };
         let reply = ReplyFrame::decode(&frame)
-            .map_err(|error| info.failure(FailureKind::BadReply).with_source(error))?;
+            .map_err(|error| info.failure(FailureKind::BadReply).with_cause(error))?;
         read_reply::<R>(reply, &info, self.repeated)
     }
 }

@@ -8,7 +8,7 @@ pub use trace::TraceContext;
 
 use crate::call_id::CallId;
 use std::{
-    future::IntoFuture,
+    future::{Future, IntoFuture},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -289,11 +289,10 @@ impl Context {
     ///
     /// /// Sends what it can in the time there is, and says how much that was.
     /// async fn send_all(mails: Vec<String>) -> usize {
-    ///     let context = Context::current();
     ///     for (sent, mail) in mails.into_iter().enumerate() {
     ///         tokio::select! {
     ///             () = send(mail) => {}
-    ///             () = context.cancelled() => return sent,
+    ///             () = Context::current().cancelled() => return sent,
     ///         }
     ///     }
     ///     usize::MAX
@@ -311,16 +310,20 @@ impl Context {
     ///
     /// # Cancel safety
     /// Safe; may be called again.
-    pub async fn cancelled(&self) {
-        let deadline = async {
-            match self.0.deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + use<> {
+        // It borrows nothing, so that it can be asked of a context that is not kept.
+        let (token, deadline) = (self.0.cancelled.clone(), self.0.deadline);
+        async move {
+            let deadline = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = deadline => {}
             }
-        };
-        tokio::select! {
-            () = self.0.cancelled.cancelled() => {}
-            () = deadline => {}
         }
     }
 

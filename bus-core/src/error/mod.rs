@@ -1,12 +1,16 @@
 //! Errors, for three readers: who makes a call, who starts a bus, and the wire.
 
 mod call;
+mod failure;
 mod fault;
+mod kind;
 mod setup;
 
-pub(crate) use call::FailedCall;
-pub use call::{CallError, CallFailure, FailureKind};
+pub use call::CallError;
+pub use failure::CallFailure;
+pub(crate) use failure::FailedCall;
 pub use fault::{Fault, FaultCode};
+pub use kind::FailureKind;
 pub use setup::SetupError;
 
 /// An error of any type, as a source.

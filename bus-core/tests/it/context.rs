@@ -46,3 +46,19 @@ async fn a_call_inherits_metadata_and_trace_and_its_own_entries_win() {
     let own = context.scope(call(client, true)).await;
     assert_eq!(own.token.as_deref(), Some("inner"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_current_context_can_be_asked_within_a_select() {
+    use std::time::Duration;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(1);
+    let context = Context::builder().deadline(deadline).build();
+    let ended = context.scope(async {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(60)) => "slept",
+            () = Context::current().cancelled() => "cancelled",
+        }
+    });
+    assert_eq!(ended.await, "cancelled");
+    let spawned = tokio::spawn(Context::current().cancelled());
+    spawned.abort();
+}

@@ -56,7 +56,7 @@ async fn what_is_too_large_is_refused_on_its_own_side() {
     assert_eq!(error.kind(), Some(FailureKind::NotSent));
     let error = client.too_much(limits::REPLY_BYTES_MAX).await.unwrap_err();
     assert_eq!(error.kind(), Some(FailureKind::BadReply));
-    assert!(error.source().unwrap().to_string().contains("are allowed"));
+    assert!(error.to_string().contains("are allowed"), "{error}");
 }
 
 #[tokio::test]
@@ -70,9 +70,33 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_sent() {
     ] {
         let error = call.await.unwrap_err();
         assert_eq!(error.kind(), Some(FailureKind::NotSent), "{error}");
-        assert!(error.source().is_some());
+        let CallError::Bus(failure) = &error else {
+            panic!("{error}");
+        };
+        let cause = failure.cause().unwrap().to_string();
+        assert!(error.to_string().ends_with(&cause), "{error}");
     }
     assert_eq!(ledger.runs(), 0);
+}
+
+#[tokio::test]
+async fn a_failure_names_its_reason_and_compares() {
+    let (_bus, _, client, _serving) = bank().await;
+    let posted = |amount| client.post(amount).idempotency_key("k");
+    posted(1).await.unwrap();
+    let error = posted(2).await.unwrap_err();
+    let said = "the idempotency key was used for another request";
+    assert!(error.to_string().ends_with(said), "{error}");
+    assert!(error.source().is_none(), "{error}");
+    let failure = error.into_handler().unwrap_err();
+    assert_eq!(failure, failure);
+    let other = posted(2).await.unwrap_err().into_handler().unwrap_err();
+    assert_ne!(failure, other, "another call");
+
+    let refused = client.balance("nobody".into(), 0).await;
+    let handler = Refused::NoAccount("nobody".into());
+    assert_eq!(refused, Err(CallError::Handler(handler.clone())));
+    assert_eq!(refused.unwrap_err().into_handler().unwrap(), handler);
 }
 
 #[tokio::test]

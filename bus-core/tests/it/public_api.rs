@@ -4,7 +4,9 @@
 use replybus::{
     Bus, BusBuilder, Bytes, Call, CallError, CallFailure, CallId, ContentType, Context,
     FailureKind, Health, Instant, InvalidCallId, Metadata, Never, SetupError, Ticket,
-    client::{CallFuture, CallRequest, CallResponse, ClientService, ServiceClient, Verb},
+    client::{
+        CallFuture, CallOutcome, CallRequest, CallResponse, ClientService, ServiceClient, Verb,
+    },
     codec::CodecError,
     context::{ContextBuilder, InvalidMetadata, TraceContext, metadata},
     contract::{MethodContract, MethodKind, QueueType, ServeDefaults, ServiceContract},
@@ -51,6 +53,7 @@ fn what_a_caller_meets_is_sent_shared_and_shown() {
     value::<ClientService>();
     value::<CallRequest>();
     value::<CallResponse>();
+    value::<CallOutcome>();
     value::<Verb>();
     value::<ContentType>();
     value::<Bytes>();

@@ -141,7 +141,7 @@ async fn the_copies_that_a_layer_makes_are_counted_too() {
 
 /// Makes a second attempt when the first one was surely not run.
 async fn once_more(inner: ClientService, request: CallRequest) -> Result<CallResponse, BoxError> {
-    inner.clone().oneshot(request.clone()).await?;
+    let _ = inner.clone().oneshot(request.clone()).await;
     inner.oneshot(request).await
 }
 

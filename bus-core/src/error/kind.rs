@@ -1,0 +1,139 @@
+//! The kinds of failure of a call, and what each says of the work.
+
+use super::FaultCode;
+
+/// The kind of a failure: what happened to a call that got no answer of the handler's.
+///
+/// ```
+/// use replybus::FailureKind;
+///
+/// /// The status that a web page answers with.
+/// fn status(kind: FailureKind) -> u16 {
+///     match kind {
+///         FailureKind::Overloaded => 503,
+///         FailureKind::TimedOut | FailureKind::Expired => 504,
+///         FailureKind::Denied => 403,
+///         FailureKind::KeyConflict => 409,
+///         _ => 502, // more kinds may come
+///     }
+/// }
+/// # assert_eq!(status(FailureKind::BadReply), 502);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// It never left this process: the request can't be encoded, is too large, or has a bad option.
+    NotSent,
+    /// The service's queue does not exist: it never ran here, or under another name.
+    Unroutable,
+    /// No reply came in time.
+    TimedOut,
+    /// Its time had passed before the handler started.
+    Expired,
+    /// The queue is full, the broker or the service sheds load, or too many calls are waiting.
+    Overloaded,
+    /// The service has no such method.
+    UnknownMethod,
+    /// The service could not read the request.
+    BadRequest,
+    /// The reply can't be sent or read.
+    BadReply,
+    /// The handler panicked.
+    Panicked,
+    /// There was no connection to the broker for all the time given, or the bus was closed.
+    Disconnected,
+    /// The service does not do this for this caller.
+    Denied,
+    /// The idempotency key was used for another request.
+    KeyConflict,
+    /// The command was started before and never ended; its time has passed, or it was started as
+    /// often as is allowed.
+    Interrupted,
+    /// A layer, of the client or the server, failed.
+    Layer,
+}
+
+impl FailureKind {
+    /// One word for it, for metrics and logs.
+    ///
+    /// ```
+    /// assert_eq!(replybus::FailureKind::TimedOut.as_str(), "timed_out");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::Unroutable => "unroutable",
+            Self::TimedOut => "timed_out",
+            Self::Expired => "expired",
+            Self::Overloaded => "overloaded",
+            Self::UnknownMethod => "unknown_method",
+            Self::BadRequest => "bad_request",
+            Self::BadReply => "bad_reply",
+            Self::Panicked => "panicked",
+            Self::Disconnected => "disconnected",
+            Self::Denied => "denied",
+            Self::KeyConflict => "key_conflict",
+            Self::Interrupted => "interrupted",
+            Self::Layer => "layer",
+        }
+    }
+
+    /// The reason, as a message gives it after "failed: ".
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::NotSent => "it was not sent",
+            Self::Unroutable => "no queue: the service has never been served under this name",
+            Self::TimedOut => "no reply in time",
+            Self::Expired => "it expired before it was started",
+            Self::Overloaded => "refused for load",
+            Self::UnknownMethod => "the service has no such method",
+            Self::BadRequest => "the service could not read the request",
+            Self::BadReply => "the reply can't be sent or read",
+            Self::Panicked => "the handler panicked",
+            Self::Disconnected => "no connection to the broker",
+            Self::Denied => "denied",
+            Self::KeyConflict => "its idempotency key was used for another request",
+            Self::Interrupted => "it was started and never ended",
+            Self::Layer => "a layer failed",
+        }
+    }
+
+    pub(crate) const fn may_have_executed(self) -> bool {
+        match self {
+            Self::NotSent
+            | Self::Unroutable
+            | Self::Expired
+            | Self::Overloaded
+            | Self::UnknownMethod
+            | Self::BadRequest
+            | Self::Denied
+            | Self::KeyConflict => false,
+            Self::TimedOut
+            | Self::BadReply
+            | Self::Panicked
+            | Self::Disconnected
+            | Self::Interrupted
+            | Self::Layer => true,
+        }
+    }
+}
+
+impl From<FaultCode> for FailureKind {
+    /// The failure that a server's report stands for, seen from the caller.
+    fn from(code: FaultCode) -> Self {
+        match code {
+            FaultCode::UnknownMethod => Self::UnknownMethod,
+            FaultCode::BadRequest => Self::BadRequest,
+            FaultCode::Expired => Self::Expired,
+            FaultCode::Overloaded => Self::Overloaded,
+            FaultCode::Denied => Self::Denied,
+            FaultCode::KeyConflict => Self::KeyConflict,
+            FaultCode::TimedOut => Self::TimedOut,
+            FaultCode::Panicked => Self::Panicked,
+            FaultCode::BadReply | FaultCode::Unknown => Self::BadReply,
+            FaultCode::Interrupted => Self::Interrupted,
+            FaultCode::Failed => Self::Layer,
+        }
+    }
+}
