@@ -4,6 +4,7 @@ use super::{
     ServiceClient, Ticket,
     copies::Copies,
     request::{CallInfo, CallRequest, Verb},
+    tally::Tally,
 };
 use crate::{
     call_id::CallId,
@@ -296,9 +297,15 @@ impl<R: Outcome> Call<R> {
     /// # Cancel safety
     /// Dropped before it is ready, the call may or may not have been sent.
     pub async fn send(self) -> Result<CallId, CallFailure> {
-        let (client, request, info) = self.prepare(Verb::Send)?;
-        client.run(request, &info).await?;
-        Ok(info.id)
+        let tally = self.tally();
+        let sent = async {
+            let (client, request, info) = self.prepare(Verb::Send)?;
+            client.run(request, &info).await?;
+            Ok(info.id)
+        };
+        let sent = sent.await;
+        tally.count_handed_over(&sent);
+        sent
     }
 
     /// Submits the call: returns when the broker has it, with a ticket on which this or any other
@@ -335,13 +342,34 @@ impl<R: Outcome> Call<R> {
     /// # Cancel safety
     /// Dropped before it is ready, the call may or may not have been submitted.
     pub async fn submit(self) -> Result<Ticket<R>, CallFailure> {
-        let (client, request, info) = self.prepare(Verb::Submit)?;
-        let ticket = Ticket::of(&request);
-        let response = client.run(request, &info).await?;
-        Ok(ticket.repeated(response.is_repeated()))
+        let tally = self.tally();
+        let submitted = async {
+            let (client, request, info) = self.prepare(Verb::Submit)?;
+            let ticket = Ticket::of(&request);
+            let response = client.run(request, &info).await?;
+            Ok(ticket.repeated(response.is_repeated()))
+        };
+        let submitted = submitted.await;
+        tally.count_handed_over(&submitted);
+        submitted
+    }
+
+    fn tally(&self) -> Tally {
+        Tally::of(self.client.contract(), self.method)
     }
 
     async fn call(self) -> Result<R::Ok, CallError<R::Err>> {
+        let mut tally = self.tally();
+        let called = self.call_uncounted().await;
+        tally.count(match &called {
+            Ok(_) => "ok",
+            Err(CallError::Handler(_)) => "handler",
+            Err(CallError::Bus(failure)) => failure.kind().as_str(),
+        });
+        called
+    }
+
+    async fn call_uncounted(self) -> Result<R::Ok, CallError<R::Err>> {
         let (client, request, info) = self.prepare(Verb::Call)?;
         let response = client.run(request, &info).await?;
         let repeated = response.is_repeated();

@@ -8,6 +8,7 @@ mod layer;
 mod outcome;
 mod request;
 mod response;
+mod tally;
 mod ticket;
 pub(crate) mod waiters;
 

@@ -19,6 +19,7 @@ mod faulty_store;
 mod killers;
 mod layers;
 mod letters_dropped;
+mod metrics;
 mod occupied;
 mod public_api;
 mod repeated;
