@@ -112,7 +112,8 @@ impl<R: Outcome> Call<R> {
     ///
     /// Of a call that is sent or submitted nobody waits for the reply here. Then it is the time the
     /// request may wait in the queue until it is started, up to [`SEND_TTL`], and the wait for the
-    /// broker's word is the method's timeout as ever. [Both in a table](Self#time).
+    /// broker's word is the method's timeout as ever. [Both in a table](Self#time). More than is
+    /// allowed makes the verb fail.
     ///
     /// ```
     /// use replybus::{Bus, FailureKind, Never, queue_handler};
@@ -419,6 +420,9 @@ impl<R: Outcome> Call<R> {
         if let Some(error) = self.refused {
             return Err(not_sent(error));
         }
+        if let Some(given) = self.timeout.filter(|given| *given > longest) {
+            return Err(not_sent(TimeoutTooLong { given, longest }.into()));
+        }
         if let Some(key) = &self.idempotency_key {
             check_key(key).map_err(|error| not_sent(error.into()))?;
         }
@@ -448,6 +452,14 @@ impl<R: Outcome> Call<R> {
         };
         Ok((self.client, request, info))
     }
+}
+
+/// A timeout of which only a part could be given.
+#[derive(Debug, thiserror::Error)]
+#[error("timeout: {given:?}, up to {longest:?} is allowed")]
+struct TimeoutTooLong {
+    given: Duration,
+    longest: Duration,
 }
 
 /// The result of a method out of the reply to it; a failure has the name and time of the call.

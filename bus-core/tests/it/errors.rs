@@ -1,6 +1,9 @@
 use crate::bank::{AccountsClient, Refused, bank};
 use replybus::{Bus, CallError, FailureKind, limits};
+use replybus_testkit::wait::eventually;
 use std::{error::Error, future::IntoFuture, time::Duration};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_handlers_own_error_is_kept_apart() {
@@ -67,6 +70,8 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_sent() {
         client.post(1).idempotency_key("x".repeat(256)),
         client.post(1).idempotency_key("a\nb"),
         client.post(1).metadata("Bad Name", "v"),
+        client.post(1).timeout(limits::CALL_TIMEOUT_MAX + SECOND),
+        client.post(1).timeout(Duration::MAX),
     ] {
         let error = call.await.unwrap_err();
         assert_eq!(error.kind(), Some(FailureKind::NotSent), "{error}");
@@ -76,7 +81,32 @@ async fn options_that_make_no_sense_are_refused_before_anything_is_sent() {
         let cause = failure.cause().unwrap().to_string();
         assert!(error.to_string().ends_with(&cause), "{error}");
     }
-    assert_eq!(ledger.runs(), 0);
+    // Nobody waits for the end of these.
+    let later = || client.post(1).timeout(limits::SEND_TTL + SECOND);
+    let error = later().send().await.unwrap_err();
+    assert_eq!(error.kind(), FailureKind::NotSent);
+    assert!(error.to_string().contains("timeout: "), "{error}");
+    assert!(later().submit().await.is_err());
+    assert!(
+        client
+            .post(1)
+            .timeout(limits::SEND_TTL)
+            .send()
+            .await
+            .is_ok()
+    );
+    eventually("the only one that was sent runs", || async {
+        ledger.runs() == 1
+    })
+    .await;
+    assert_eq!(
+        client
+            .post(1)
+            .timeout(limits::CALL_TIMEOUT_MAX)
+            .await
+            .unwrap(),
+        2
+    );
 }
 
 #[tokio::test]
