@@ -27,6 +27,8 @@ pub(crate) struct Claims {
 pub(crate) enum Finished {
     /// Ours is the outcome.
     Recorded,
+    /// The same, and the inbox that the reply was for is not there.
+    RecordedAndKept,
     /// There was one before, and it stands.
     Before(Bytes),
     /// Another run has taken over and is not done; it will answer.
@@ -137,6 +139,7 @@ impl Claims {
         match asked.invoke_async(link).await? {
             Value::Int(0) => Ok(Finished::TakenOver),
             Value::Int(1) => Ok(Finished::Recorded),
+            Value::Int(2) => Ok(Finished::RecordedAndKept),
             Value::BulkString(frame) => Ok(Finished::Before(frame.into())),
             _ => Err(Failure::Unexpected),
         }

@@ -221,6 +221,7 @@ impl ReplyBackend for RedisReplies {
         tasks.spawn(async move { stopped.run_until_cancelled(probing.probe(&trial)).await });
 
         Ok(Arc::new(RedisStore {
+            place: format!("{address}/{}", target.database),
             keys,
             inbox,
             pool,

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use deadpool_redis::redis;
 use replybus::{
     CallId,
-    reply::{Claim, Claimed, Reply, ReplyStore, ReplyTarget, StoreError, StoreHealth},
+    reply::{Claim, Claimed, Reply, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored},
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::runtime;
@@ -28,6 +28,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(1);
 
 /// An open store. Dropped without a close its tasks end and its inbox expires.
 pub(crate) struct RedisStore {
+    /// Host, port and database, for the log.
+    pub(crate) place: String,
     pub(crate) keys: Keys,
     pub(crate) inbox: Inbox,
     pub(crate) pool: Arc<Pool>,
@@ -53,7 +55,7 @@ impl ReplyStore for RedisStore {
         self.keys.is_inbox(reply_to)
     }
 
-    async fn store(&self, reply: Reply) -> Result<(), StoreError> {
+    async fn store(&self, reply: Reply) -> Result<Stored, StoreError> {
         let reply = &reply;
         let stored = match &reply.record {
             Some(claim) => {
@@ -152,7 +154,12 @@ impl RedisStore {
     /// Ends a claim with its outcome, and answers. On one server that is one step; in a cluster
     /// the keys may live apart, so the outcome comes first: after a crash in between the message
     /// comes again and is answered from the record.
-    async fn finish(&self, mut link: Link, claim: &Claim, reply: &Reply) -> Result<(), Failure> {
+    async fn finish(
+        &self,
+        mut link: Link,
+        claim: &Claim,
+        reply: &Reply,
+    ) -> Result<Stored, Failure> {
         let apart = self.pool.is_cluster();
         let along = match &reply.target {
             ReplyTarget::Inbox(inbox) if !apart => Along::Inbox(inbox),
@@ -166,27 +173,33 @@ impl RedisStore {
         match finished {
             Finished::TakenOver => {
                 tracing::warn!(call = %reply.id, "the claim was taken over; its new owner answers");
-                Ok(())
+                Ok(Stored::AsAsked)
             }
             Finished::Recorded if apart => self.answer(link, reply, &reply.frame).await,
             Finished::Before(frame) if apart => self.answer(link, reply, &frame).await,
-            Finished::Recorded | Finished::Before(_) => Ok(()),
+            Finished::Recorded | Finished::Before(_) => Ok(Stored::AsAsked),
+            Finished::RecordedAndKept => Ok(Stored::InboxAbsent),
         }
     }
 
-    async fn answer(&self, mut link: Link, reply: &Reply, frame: &[u8]) -> Result<(), Failure> {
+    async fn answer(&self, mut link: Link, reply: &Reply, frame: &[u8]) -> Result<Stored, Failure> {
         match &reply.target {
-            ReplyTarget::None => Ok(()),
-            ReplyTarget::Key => self.keep(&mut link, reply, frame).await,
+            ReplyTarget::None => Ok(Stored::AsAsked),
+            ReplyTarget::Key => {
+                self.keep(&mut link, reply, frame).await?;
+                Ok(Stored::AsAsked)
+            }
             ReplyTarget::Inbox(inbox) => {
                 let id = reply.id.to_string();
                 if inbox::deliver(&mut link, inbox, &id, frame).await? {
-                    return Ok(());
+                    return Ok(Stored::AsAsked);
                 }
                 self.keep(&mut link, reply, frame).await?;
                 // Its owner may have made it again, and looked under the key, in between.
-                inbox::deliver(&mut link, inbox, &id, frame).await?;
-                Ok(())
+                match inbox::deliver(&mut link, inbox, &id, frame).await? {
+                    true => Ok(Stored::AsAsked),
+                    false => Ok(Stored::InboxAbsent),
+                }
             }
         }
     }
@@ -203,6 +216,7 @@ impl RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
+            .field("place", &self.place)
             .field("inbox", &self.inbox.key())
             .field("writer", &self.writer)
             .field("health", &self.health.report())

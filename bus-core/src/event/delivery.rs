@@ -121,7 +121,10 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
                 record: Some(held.claim.clone()),
             };
             let until = Instant::now() + CALL_TIMEOUT_MAX;
-            if !store_until(self.store.as_ref(), reply, until).await {
+            if store_until(self.store.as_ref(), reply, until)
+                .await
+                .is_none()
+            {
                 return;
             }
             held.recorded();
@@ -159,7 +162,10 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             let reply = Reply::new(envelope.id, envelope.target.clone(), frame);
             let until = Instant::now() + CALL_TIMEOUT_MAX;
             let until = envelope.deadline.unwrap_or(until);
-            if !store_until(self.store.as_ref(), reply, until).await {
+            if store_until(self.store.as_ref(), reply, until)
+                .await
+                .is_none()
+            {
                 return false;
             }
         }

@@ -13,7 +13,7 @@
 //!     Bytes, CallId, SetupError,
 //!     reply::{
 //!         Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError,
-//!         StoreHealth, memory::MemoryReplies,
+//!         StoreHealth, Stored, memory::MemoryReplies,
 //!     },
 //! };
 //! use std::sync::{
@@ -46,7 +46,7 @@
 //!
 //! #[async_trait]
 //! impl ReplyStore for CountedStore {
-//!     async fn store(&self, reply: Reply) -> Result<(), StoreError> {
+//!     async fn store(&self, reply: Reply) -> Result<Stored, StoreError> {
 //!         self.stored.fetch_add(1, Ordering::Relaxed);
 //!         self.store.store(reply).await
 //!     }
@@ -151,7 +151,8 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a reply, and with it the outcome of a claimed command, in one step.
     ///
     /// Once stored the reply survives this process. A reply to a call that has one is discarded:
-    /// the first write wins. A reply whose inbox is gone goes under the call's own key.
+    /// the first write wins. A reply whose inbox is gone goes under the call's own key, and the
+    /// answer says so.
     ///
     /// Callers of one command get one outcome: if the claim has one already, that is sent instead
     /// of this, and if another owner is running the command by now, nothing is.
@@ -159,7 +160,7 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store can't be reached or refuses; nothing is known to be stored, and storing the same
     /// again is safe.
-    async fn store(&self, reply: Reply) -> Result<(), StoreError>;
+    async fn store(&self, reply: Reply) -> Result<Stored, StoreError>;
 
     /// The reply stored under the call's own key, if it is there and has not expired.
     ///
@@ -260,6 +261,17 @@ impl fmt::Debug for Reply {
             .field("record", &self.record)
             .finish()
     }
+}
+
+/// The place that a reply came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stored {
+    /// The place that it was for, as far as the store knows.
+    AsAsked,
+    /// The call's own key: the store has no such inbox. If its caller still waits, the caller uses
+    /// another store, or has just ended.
+    InboxAbsent,
 }
 
 /// The place a reply goes to.

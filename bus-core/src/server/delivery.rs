@@ -3,6 +3,7 @@
 use super::{
     admission::{Admitted, Slot},
     layer::answer_of,
+    missed_inbox::MissedInboxes,
     request::Request,
     service::Payload,
 };
@@ -11,7 +12,7 @@ use crate::{
     error::{Fault, FaultCode},
     limits::{CALL_TIMEOUT_MAX, REPLY_TTL},
     message::Message,
-    reply::{Reply, ReplyStore, ReplyTarget},
+    reply::{Reply, ReplyStore, ReplyTarget, Stored},
     transport::{Delivery, Settled},
     work::{
         Answer, AnswerClass, Begun, DeadLetters, DeliveryKind, Envelope, FinishedRun, HeldClaim,
@@ -31,6 +32,7 @@ pub(super) struct RequestProcessor {
     /// Without the namespace.
     pub(super) queue: String,
     pub(super) store: Arc<dyn ReplyStore>,
+    pub(super) missed_inboxes: MissedInboxes,
     pub(super) dead_letters: DeadLetters,
     pub(super) redeliveries: Redeliveries,
     pub(super) cancel: CancellationToken,
@@ -49,6 +51,9 @@ impl RequestProcessor {
         let mut envelope = Envelope::read(&message, received, self.store.as_ref());
         if let Some(reason) = &malformed {
             envelope.refuse(unreadable(reason));
+        }
+        if let Some(named) = &envelope.foreign_inbox {
+            self.missed_inboxes.is_foreign(envelope.id, named);
         }
         let seen_before = redelivered || is_repeated(&message);
         let run = Run::default();
@@ -249,7 +254,17 @@ impl RequestProcessor {
             Some(deadline) if !wanted_later => deadline,
             _ => Instant::now() + CALL_TIMEOUT_MAX,
         };
-        store_until(self.store.as_ref(), reply, until).await || !wanted_later
+        let inbox = match &reply.target {
+            ReplyTarget::Inbox(inbox) => Some(inbox.clone()),
+            ReplyTarget::Key | ReplyTarget::None => None,
+        };
+        let stored = store_until(self.store.as_ref(), reply, until).await;
+        // One that has run out of time may have ended as it should.
+        let waits = envelope.deadline.is_none_or(|end| end > Instant::now());
+        if let (Some(Stored::InboxAbsent), Some(inbox), true) = (stored, inbox, waits) {
+            self.missed_inboxes.is_absent(envelope.id, &inbox);
+        }
+        stored.is_some() || !wanted_later
     }
 
     fn count(&self, message: &Message, answer: &Answer, envelope: &Envelope) {

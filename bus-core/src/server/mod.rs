@@ -6,6 +6,7 @@ mod admission;
 mod delivery;
 mod dispatch;
 mod layer;
+mod missed_inbox;
 mod request;
 mod serve;
 pub(crate) mod service;

@@ -6,6 +6,7 @@ use super::{
     delivery::RequestProcessor,
     dispatch::Dispatch,
     layer::{ServerLayer, ServerService},
+    missed_inbox::MissedInboxes,
 };
 use crate::{
     bus::Bus,
@@ -347,6 +348,7 @@ impl Serve {
         let processor = Arc::new(RequestProcessor {
             contract,
             store: Arc::clone(&bus.replies),
+            missed_inboxes: MissedInboxes::new(contract.name, Arc::clone(&bus.replies)),
             dead_letters: dead_letters.without(self.secret_metadata),
             redeliveries: Redeliveries::new(
                 Arc::clone(&bus.replies),

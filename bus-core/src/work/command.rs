@@ -184,7 +184,10 @@ impl Command {
             record: Some(self.claim.clone()),
         };
         let until = Instant::now() + CALL_TIMEOUT_MAX;
-        if !store_until(self.store.as_ref(), record, until).await {
+        if store_until(self.store.as_ref(), record, until)
+            .await
+            .is_none()
+        {
             tracing::error!(id = %self.id, "the outcome of a command was not recorded");
         }
     }

@@ -21,6 +21,8 @@ pub(crate) struct Envelope {
     /// The message says that id itself: it has it in every delivery.
     pub(crate) is_named: bool,
     pub(crate) target: ReplyTarget,
+    /// The place it named for its reply, if that is no inbox of this bus.
+    pub(crate) foreign_inbox: Option<String>,
     pub(crate) content_type: ContentType,
     pub(crate) received: Instant,
     /// When the caller stops waiting, by this process's clock.
@@ -121,6 +123,10 @@ impl Envelope {
         Self {
             id: name.unwrap_or_else(CallId::new),
             is_named: name.is_some(),
+            foreign_inbox: match target {
+                ReplyTarget::Key => properties.reply_to.clone(),
+                ReplyTarget::Inbox(_) | ReplyTarget::None => None,
+            },
             target,
             content_type,
             received,

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use replybus::{
     CallId, SetupError,
     reply::{
-        Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, StoreError, StoreHealth,
+        Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, StoreError, StoreHealth, Stored,
         memory::MemoryReplies,
     },
 };
@@ -94,7 +94,7 @@ impl ReplyStore for FaultyStore {
         self.store.is_inbox(reply_to)
     }
 
-    async fn store(&self, reply: Reply) -> Result<(), StoreError> {
+    async fn store(&self, reply: Reply) -> Result<Stored, StoreError> {
         self.faults.alive().await;
         check(&self.faults.no_replies)?;
         self.store.store(reply).await

@@ -5,6 +5,7 @@ use crate::{
     bad_input::Nobody,
     bank::{AccountsClient, AccountsServer, Ledger},
     dead_letters::{dead, next},
+    logged::Lines,
 };
 use replybus::{
     Bus, CallId, Event, FailureKind, Never, SetupError,
@@ -16,16 +17,8 @@ use replybus::{
 };
 use replybus_testkit::wait::eventually;
 use serde::{Deserialize, Serialize};
-use std::{
-    fmt::Debug,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
-use tracing::{
-    Level, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
+use std::{sync::Arc, time::Duration};
+use tracing::Level;
 
 #[queue_handler("account.requests")]
 trait Rates {
@@ -175,43 +168,9 @@ async fn a_call_that_comes_to_a_group_is_told_so() {
     .await;
 }
 
-/// The lines that were logged at info, of this thread.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() == Level::INFO
-    }
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut line = Line::default();
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-#[derive(Default)]
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0 += &format!("{}={value:?} ", field.name());
-    }
-}
-
 #[tokio::test]
 async fn a_service_that_was_dropped_says_so_and_health_names_its_queue() {
-    let lines = Lines::default();
+    let lines = Lines::at(Level::INFO);
     let _logging = tracing::subscriber::set_default(lines.clone());
     let bus = Bus::in_memory();
     // By mistake: there is no name to keep it.
@@ -219,7 +178,7 @@ async fn a_service_that_was_dropped_says_so_and_health_names_its_queue() {
     eventually("health names it", || async { !bus.health().is_up() }).await;
     let reason = &bus.health().not_consumed["account.requests"];
     assert!(reason.contains("dropped"), "{reason}");
-    let lines = lines.0.lock().unwrap().clone();
+    let lines = lines.taken();
     let told = lines
         .iter()
         .filter(|line| line.contains("takes no more messages"));

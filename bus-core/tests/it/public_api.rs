@@ -13,7 +13,9 @@ use replybus::{
     error::{BoxError, Fault, FaultCode},
     event::{Emit, EmitError, RemoveGroup, RemoveGroupError, Subscribe},
     message::{Message, OtherHeaders, Properties},
-    reply::{Claim, Claimed, Reply, ReplyTarget, StoreError, StoreHealth, memory::MemoryReplies},
+    reply::{
+        Claim, Claimed, Reply, ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
+    },
     server::{
         Answer, AnswerFuture, Drained, Payload, Request, Serve, ServerService, Serving,
         ServingError,
@@ -115,6 +117,7 @@ fn what_a_store_meets_is_sent_shared_and_shown() {
     value::<ReplyTarget>();
     value::<Claim>();
     value::<Claimed>();
+    value::<Stored>();
     value::<StoreHealth>();
     value::<MemoryReplies>();
     value::<ReplyFrame>();

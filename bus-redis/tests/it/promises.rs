@@ -5,7 +5,7 @@ use crate::opened::{claim, open, reply, to_inbox};
 use bytes::Bytes;
 use replybus::{
     CallId, limits,
-    reply::{Claimed, ReplyBackend, ReplyTarget, StoreHealth},
+    reply::{Claimed, ReplyBackend, ReplyTarget, StoreHealth, Stored},
 };
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
@@ -56,7 +56,7 @@ async fn a_reply_arrives_in_the_inbox_it_was_sent_to(replies: RedisReplies) {
     assert_eq!(here.health(), StoreHealth::Up);
     assert!(here.is_inbox(there.inbox()));
     let reply = to_inbox(&there, "hello");
-    here.store(reply.clone()).await.unwrap();
+    assert_eq!(here.store(reply.clone()).await.unwrap(), Stored::AsAsked);
     assert_eq!(heard_there.reply(reply.id).await, reply.frame);
     assert_eq!(heard_here.get(reply.id), None);
     assert_eq!(here.fetch(reply.id).await.unwrap(), None);
@@ -107,7 +107,8 @@ async fn a_reply_to_a_dead_caller_goes_under_its_key(replies: RedisReplies) {
     claimed.record = Some(claim(&unique("dead-caller"), "me"));
     caller.close().await;
     for reply in [plain, claimed] {
-        store.store(reply.clone()).await.unwrap();
+        let stored = store.store(reply.clone()).await.unwrap();
+        assert_eq!(stored, Stored::InboxAbsent);
         assert_eq!(store.fetch(reply.id).await.unwrap().unwrap(), reply.frame);
     }
 }

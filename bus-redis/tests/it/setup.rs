@@ -181,6 +181,17 @@ async fn a_command_that_was_renamed_is_refused_at_once() {
     }
 }
 
+#[tokio::test]
+async fn a_store_shows_where_it_is() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let url = format!("redis://127.0.0.1:{}/3", server.port());
+    let (store, _) = open(&RedisReplies::new(url)).await;
+    let place = format!("place: \"127.0.0.1:{}/3\"", server.port());
+    assert!(format!("{store:?}").contains(&place), "{store:?}");
+}
+
 /// The commands that the server refused to run for want of a right.
 async fn rejected(server: &PrivateRedis, command: &str) -> u64 {
     let stats = server.cli(&["info", "commandstats"]).await.unwrap();

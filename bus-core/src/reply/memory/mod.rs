@@ -7,7 +7,8 @@ mod expiring;
 
 use self::{claims::Claims, expiring::Expiring};
 use super::{
-    Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError, StoreHealth,
+    Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError,
+    StoreHealth, Stored,
 };
 use crate::{call_id::CallId, error::SetupError};
 use async_trait::async_trait;
@@ -109,19 +110,23 @@ impl ReplyBackend for MemoryReplies {
 }
 
 impl Namespace {
-    fn deliver(&self, reply: Reply) {
+    fn deliver(&self, reply: Reply) -> Stored {
         match &reply.target {
             ReplyTarget::Inbox(inbox) => {
                 // Taken out of the lock: what arrives may answer with a store of its own.
                 let arrivals = lock(&self.inboxes).get(inbox).cloned();
                 match arrivals {
                     Some(arrivals) => arrivals.arrived(reply.id, reply.frame),
-                    None => self.keep(reply),
+                    None => {
+                        self.keep(reply);
+                        return Stored::InboxAbsent;
+                    }
                 }
             }
             ReplyTarget::Key => self.keep(reply),
             ReplyTarget::None => {}
         }
+        Stored::AsAsked
     }
 
     /// Keeps a reply under the call's own key, unless there is one.
@@ -164,17 +169,16 @@ impl ReplyStore for MemoryStore {
             })
     }
 
-    async fn store(&self, mut reply: Reply) -> Result<(), StoreError> {
+    async fn store(&self, mut reply: Reply) -> Result<Stored, StoreError> {
         let namespace = self.open("store a reply")?;
         if let Some(claim) = &reply.record {
             let counts = lock(&namespace.claims).finish(claim, reply.frame.clone());
             let Some(frame) = counts else {
-                return Ok(());
+                return Ok(Stored::AsAsked);
             };
             reply.frame = frame;
         }
-        namespace.deliver(reply);
-        Ok(())
+        Ok(namespace.deliver(reply))
     }
 
     async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {
