@@ -48,9 +48,9 @@ impl Accounts for AccountService {
         Ok(Balance { balance })
     }
 
-    async fn lookup(&self, account_number: AccountNumber) -> Result<Holder, AccountError> {
+    async fn lookup(&self, account: Recipient) -> Result<Holder, AccountError> {
         self.identity.user().await?;
-        self.books.holder(&account_number).await
+        self.books.holder(&account).await
     }
 
     async fn deposit(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError> {

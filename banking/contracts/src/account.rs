@@ -23,9 +23,9 @@ pub trait Accounts {
     #[query]
     async fn balance(&self) -> Result<Balance, AccountError>;
 
-    /// The holder of the account with this number. Any user may ask, so that they know whom they pay.
+    /// The holder of an account. Any user may ask, so that they know whom they pay.
     #[query]
-    async fn lookup(&self, account_number: AccountNumber) -> Result<Holder, AccountError>;
+    async fn lookup(&self, account: Recipient) -> Result<Holder, AccountError>;
 
     /// Pays in, once for each key of the user's: asked again, it gives the same answer, a rejection
     /// included.

@@ -40,16 +40,18 @@ impl Books {
     }
 
     /// The holder of an account.
-    pub(crate) async fn holder(&self, number: &AccountNumber) -> Result<Holder, AccountError> {
+    pub(crate) async fn holder(&self, account: &Recipient) -> Result<Holder, AccountError> {
+        let by_name = "SELECT username, account_number FROM accounts WHERE username_key = $1";
+        let by_number = "SELECT username, account_number FROM accounts WHERE account_number = $1";
+        let (select, account) = chosen(account, by_name, by_number)?;
         retry(|| async {
-            let select = "SELECT username FROM accounts WHERE account_number = $1";
-            let row: Option<(String,)> = sqlx::query_as(select)
-                .bind(number.as_str())
+            let row: Option<(String, String)> = sqlx::query_as(select)
+                .bind(&account)
                 .fetch_optional(self.database.pool())
                 .await?;
-            let (username,) = row.ok_or_else(no_account)?;
+            let (username, account_number) = row.ok_or_else(no_account)?;
             Ok(Holder {
-                account_number: number.clone(),
+                account_number: parsed(&account_number)?,
                 username,
             })
         })
@@ -62,14 +64,7 @@ impl Books {
         from: UserId,
         to: &Recipient,
     ) -> Result<Parties, AccountError> {
-        let (select, recipient) = match to {
-            // No name holds such a character, and PostgreSQL takes no NUL.
-            Recipient::Username(name) if name.contains(char::is_control) => {
-                return Err(no_recipient());
-            }
-            Recipient::Username(name) => (PARTIES_BY_NAME, username_key(name)),
-            Recipient::AccountNumber(number) => (PARTIES_BY_NUMBER, number.to_string()),
-        };
+        let (select, recipient) = chosen(to, PARTIES_BY_NAME, PARTIES_BY_NUMBER)?;
         retry(|| async {
             let row: Option<PartiesRow> = sqlx::query_as(select)
                 .bind(from.to_string())
@@ -119,6 +114,20 @@ type PartiesRow = (
     Option<String>,
     Option<String>,
 );
+
+/// The statement that finds an account by what it is named by, and what to look for.
+fn chosen(
+    account: &Recipient,
+    by_name: &'static str,
+    by_number: &'static str,
+) -> Result<(&'static str, String), AccountError> {
+    match account {
+        // No name holds such a character, and PostgreSQL takes no NUL.
+        Recipient::Username(name) if name.contains(char::is_control) => Err(no_recipient()),
+        Recipient::Username(name) => Ok((by_name, username_key(name))),
+        Recipient::AccountNumber(number) => Ok((by_number, number.to_string())),
+    }
+}
 
 pub(super) fn no_account() -> Failure {
     AccountError::NotFound("Account".to_owned()).into()

@@ -116,17 +116,28 @@ async fn the_pages_of_a_statement_are_all_of_it_and_nothing_twice(branch: &Branc
     assert_eq!(deepest.total, 23);
 }
 
-async fn anyone_with_a_session_finds_the_holder_of_a_number(branch: &Branch) {
+async fn anyone_with_a_session_finds_the_holder_of_an_account(branch: &Branch) {
     let [ada, grace]: [Customer; 2] = branch.customers().await;
-    let lookup = branch.accounts.lookup(grace.number.clone());
     let holder = Holder {
-        account_number: grace.number,
+        account_number: grace.number.clone(),
         username: "user1".to_owned(),
     };
-    assert_eq!(ada.asks(lookup).await.unwrap(), holder);
-    let lookup = branch.accounts.lookup("999999".parse().unwrap());
-    let not_found = AccountError::NotFound("Account".to_owned());
-    assert_eq!(refusal(ada.asks(lookup).await), not_found);
+    for account in [
+        Recipient::AccountNumber(grace.number),
+        Recipient::Username("USER1".to_owned()),
+    ] {
+        let lookup = branch.accounts.lookup(account);
+        assert_eq!(ada.asks(lookup).await.unwrap(), holder);
+    }
+    for nobody in [
+        Recipient::AccountNumber("999999".parse().unwrap()),
+        Recipient::Username("nobody".to_owned()),
+        Recipient::Username("user1\0".to_owned()),
+    ] {
+        let lookup = branch.accounts.lookup(nobody);
+        let refused = refusal(ada.asks(lookup).await);
+        assert!(matches!(refused, AccountError::NotFound(_)), "{refused:?}");
+    }
 }
 
 async fn parties_are_found_by_name_or_number(branch: &Branch) {
@@ -171,6 +182,6 @@ on_each_database! {
     a_session_without_an_account_is_told_so,
     a_statement_tells_what_happened_newest_first,
     the_pages_of_a_statement_are_all_of_it_and_nothing_twice,
-    anyone_with_a_session_finds_the_holder_of_a_number,
+    anyone_with_a_session_finds_the_holder_of_an_account,
     parties_are_found_by_name_or_number,
 }

@@ -69,7 +69,13 @@ async fn ask(
     match method {
         "me" => call(accounts.me(), shown).await,
         "balance" => call(accounts.balance(), shown).await,
-        "lookup" => call(accounts.lookup(number.clone()), shown).await,
+        "lookup" => {
+            call(
+                accounts.lookup(Recipient::AccountNumber(number.clone())),
+                shown,
+            )
+            .await
+        }
         "deposit" => call(accounts.deposit(amount(1), key("in")), shown).await,
         "withdraw" => call(accounts.withdraw(amount(1), key("out")), shown).await,
         "statement" => call(accounts.statement(page), shown).await,

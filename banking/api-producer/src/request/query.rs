@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
-use contracts::{AccountNumber, PageRequest, SEARCH_CHARS_MAX, UserId};
+use contracts::{PageRequest, SEARCH_CHARS_MAX, UserId, account::Recipient};
 use std::{collections::HashMap, sync::Arc};
 use utoipa::IntoParams;
 
@@ -44,11 +44,17 @@ pub(crate) struct OfUser {
 /// Whose account is asked for.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct OfAccount {
+#[allow(dead_code, reason = "it describes what becomes `OfAccount`")]
+pub(crate) struct AccountQuery {
     /// 6 to 20 digits.
-    #[param(value_type = String, example = "400012345675")]
-    pub(crate) account_number: AccountNumber,
+    #[param(example = "400012345675")]
+    account_number: Option<String>,
+    /// The name of its holder, whatever its case.
+    username: Option<String>,
 }
+
+/// Whose account is asked for.
+pub(crate) struct OfAccount(pub(crate) Recipient);
 
 impl Paging {
     pub(crate) fn request(&self) -> PageRequest {
@@ -102,13 +108,20 @@ impl FromRequestParts<Arc<Gateway>> for OfAccount {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
-        let name = "account_number";
+        let (number, username) = ("account_number", "username");
         let parameters = Parameters::of(parts)?;
-        let number = parameters.given(name);
-        let number = number.ok_or_else(|| Problem::field(name, "is required"))?;
-        Ok(Self {
-            account_number: account_number(name, number)?,
-        })
+        match (parameters.given(number), parameters.given(username)) {
+            (Some(digits), None) => {
+                let digits = account_number(number, digits)?;
+                Ok(Self(Recipient::AccountNumber(digits)))
+            }
+            (None, Some(name)) => Ok(Self(Recipient::Username(name.to_owned()))),
+            (None, None) => Err(Problem::field(number, "it or username is required")),
+            (Some(_), Some(_)) => Err(Problem::field(
+                number,
+                "either it or username is allowed, not both",
+            )),
+        }
     }
 }
 

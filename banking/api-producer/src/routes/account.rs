@@ -4,7 +4,9 @@ use super::openapi::{Bad, Conflict, Missing, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::Problem,
-    request::{Body, Fields, FromFields, Key, Keyed, OfAccount, Paging, Signed},
+    request::{
+        AccountQuery, Body, Fields, FromFields, Key, Keyed, OfAccount, Paging, Signed,
+    },
 };
 use axum::{Json, extract::State};
 use contracts::{
@@ -69,16 +71,16 @@ async fn balance(State(gateway): State<Arc<Gateway>>, _: Signed) -> Result<Json<
     get,
     path = "/api/account/lookup",
     tag = "account",
-    params(OfAccount),
+    params(AccountQuery),
     security(("session" = []), ("bearer" = [])),
     responses((status = OK, body = Holder), Bad, Unauthenticated, Missing, Unavailable)
 )]
 async fn lookup(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
-    OfAccount { account_number }: OfAccount,
+    OfAccount(account): OfAccount,
 ) -> Result<Json<Holder>, Problem> {
-    Ok(Json(gateway.accounts.lookup(account_number).await?))
+    Ok(Json(gateway.accounts.lookup(account).await?))
 }
 
 /// Pays in, once for each key.

@@ -194,6 +194,10 @@ async fn a_parameter_that_is_not_as_it_must_be_is_named() {
         ("/api/transfer/transactions?size=many", "size"),
         ("/api/account/lookup", "account_number"),
         ("/api/account/lookup?account_number=", "account_number"),
+        (
+            "/api/account/lookup?account_number=400012345675&username=ada",
+            "account_number",
+        ),
         ("/api/account/lookup?account_number=12345", "account_number"),
         (
             "/api/account/lookup?account_number=123456x",

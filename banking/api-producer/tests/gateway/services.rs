@@ -230,10 +230,10 @@ impl Accounts for FakeAccounts {
         Ok(Balance { balance: 7 })
     }
 
-    async fn lookup(&self, account_number: AccountNumber) -> Result<Holder, AccountError> {
-        self.0.ask(account_number.to_string()).await?;
+    async fn lookup(&self, account: Recipient) -> Result<Holder, AccountError> {
+        self.0.ask(format!("{account:?}")).await?;
         Ok(Holder {
-            account_number,
+            account_number: number(),
             username: "bob".to_owned(),
         })
     }

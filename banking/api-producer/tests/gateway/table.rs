@@ -94,8 +94,16 @@ fn of_accounts() -> Vec<Row> {
             String::from("/api/account/lookup?account_number=00012345&x=1"),
             None,
             "lookup",
-            "00012345".into(),
-            json!({ "account_number": "00012345", "username": "bob" }),
+            "AccountNumber(AccountNumber(\"00012345\"))".into(),
+            json!({ "account_number": NUMBER, "username": "bob" }),
+        ),
+        (
+            "GET",
+            String::from("/api/account/lookup?username=%20BOB&account_number="),
+            None,
+            "lookup",
+            "Username(\"BOB\")".into(),
+            json!({ "account_number": NUMBER, "username": "bob" }),
         ),
         (
             "GET",

@@ -95,7 +95,7 @@ impl Accounts for FakeAccounts {
         panic!("not asked for")
     }
 
-    async fn lookup(&self, _: AccountNumber) -> Result<Holder, AccountError> {
+    async fn lookup(&self, _: Recipient) -> Result<Holder, AccountError> {
         panic!("not asked for")
     }
 

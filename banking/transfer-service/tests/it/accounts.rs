@@ -222,7 +222,7 @@ impl Accounts for ScriptedAccounts {
         Err(Refused::Forbidden.into())
     }
 
-    async fn lookup(&self, _: AccountNumber) -> Result<Holder, AccountError> {
+    async fn lookup(&self, _: Recipient) -> Result<Holder, AccountError> {
         Err(Refused::Forbidden.into())
     }
 

@@ -55,7 +55,7 @@ macro_rules! ask_all {
         }
         ask!(User accounts.me());
         ask!(User accounts.balance());
-        ask!(User accounts.lookup(number.clone()));
+        ask!(User accounts.lookup(Recipient::AccountNumber(number.clone())));
         ask!(User accounts.deposit(amount, key.clone()));
         ask!(User accounts.withdraw(amount, key.clone()));
         ask!(User accounts.statement(page));
