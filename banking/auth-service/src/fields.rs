@@ -1,6 +1,10 @@
 //! The fields of a registration, checked.
 
-use contracts::auth::{AuthError, Password, Registration};
+use contracts::{
+    IdempotencyKey,
+    auth::{AuthError, Password, Registration},
+};
+use replybus::{CallId, Context};
 
 const USERNAME: &str =
     "3 to 32 letters, digits, _, - and . are allowed, beginning with a letter or digit";
@@ -12,6 +16,8 @@ pub(crate) struct Applicant {
     pub(crate) username: String,
     pub(crate) phone: Option<String>,
     pub(crate) password: Password,
+    /// What the registration is known by when it is asked for again.
+    pub(crate) registered_by: String,
 }
 
 impl TryFrom<Registration> for Applicant {
@@ -22,13 +28,12 @@ impl TryFrom<Registration> for Applicant {
             username,
             password,
             phone,
+            key,
         } = registration;
         if !is_username(&username) {
             return Err(invalid("username", USERNAME));
         }
-        if !(8..=128).contains(&password.reveal().chars().count()) {
-            return Err(invalid("password", PASSWORD));
-        }
+        check_password("password", &password)?;
         if !phone.as_deref().is_none_or(is_phone) {
             return Err(invalid("phone", PHONE));
         }
@@ -36,7 +41,30 @@ impl TryFrom<Registration> for Applicant {
             username,
             phone,
             password,
+            registered_by: known_by(key),
         })
+    }
+}
+
+/// Refuses a password that nobody may have; `field` is where it was typed.
+pub(crate) fn check_password(field: &str, password: &Password) -> Result<(), AuthError> {
+    if (8..=128).contains(&password.reveal().chars().count()) {
+        Ok(())
+    } else {
+        Err(invalid(field, PASSWORD))
+    }
+}
+
+/// A registration is known by the key it was given, or else by its call, which can be delivered
+/// again after it was carried out.
+fn known_by(key: Option<IdempotencyKey>) -> String {
+    match key {
+        Some(key) => format!("key {key}"),
+        None => {
+            // A call that came over the bus has one.
+            let id = Context::current().call_id();
+            id.unwrap_or_else(CallId::new).to_string()
+        }
     }
 }
 
@@ -67,6 +95,7 @@ mod tests {
             username: username.to_owned(),
             password: Password::new(password.to_owned()),
             phone: phone.map(str::to_owned),
+            key: None,
         };
         match Applicant::try_from(registration) {
             Ok(_) => None,

@@ -2,14 +2,14 @@
 //!
 //! The row of the user decides who has the name. It is written first, so a registration can end
 //! half way: the name is reserved and there is no account. Nobody is locked out by that: whoever
-//! registers again with the same password and phone, or logs in, goes on where it stopped.
+//! registers again with the same password and phone, or logs in, goes on where it stopped. Nor does
+//! a lost answer: under the same key the same registration is answered again.
 
 use crate::{fields::Applicant, service::Authenticator, users::User};
 use contracts::{
     UserId,
     auth::{AuthError, LoginName, Registered, Registration, mask_phone, username_key},
 };
-use replybus::{CallId, Context};
 
 impl Authenticator {
     /// Makes a user and has their account opened.
@@ -39,7 +39,7 @@ impl Authenticator {
             username: applicant.username.clone(),
             phone: applicant.phone.clone(),
             password_hash: self.passwords.hash(applicant.password.clone()).await?,
-            registered_by: call_id(),
+            registered_by: applicant.registered_by.clone(),
             is_active: false,
         };
         if self.users.insert(key, &user).await? {
@@ -54,8 +54,9 @@ impl Authenticator {
 
     /// The user as whom `applicant` goes on, if they began it.
     async fn go_on(&self, user: User, applicant: &Applicant) -> Result<User, AuthError> {
-        // A call can be delivered again after it was carried out. To anyone else the name is taken.
-        let open = !user.is_active || user.registered_by == call_id();
+        // The same registration can come again after it was carried out. To any other the name is
+        // taken.
+        let open = !user.is_active || user.registered_by == applicant.registered_by;
         if !open || user.phone != applicant.phone {
             return Err(AuthError::UsernameTaken);
         }
@@ -65,10 +66,4 @@ impl Authenticator {
             proved => proved.map(|()| user),
         }
     }
-}
-
-fn call_id() -> String {
-    // A call that came over the bus has one.
-    let id = Context::current().call_id();
-    id.unwrap_or_else(CallId::new).to_string()
 }

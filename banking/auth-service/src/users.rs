@@ -15,7 +15,7 @@ pub(crate) struct User {
     /// Digits only, not masked.
     pub(crate) phone: Option<String>,
     pub(crate) password_hash: String,
-    /// The call that made the user.
+    /// The registration that made the user: its key, or its call.
     pub(crate) registered_by: String,
     /// `true` when their account is open.
     pub(crate) is_active: bool,

@@ -1,6 +1,6 @@
 //! Users: registration and sessions.
 
-use crate::{AccountNumber, Refused, ServiceHealth, UserId};
+use crate::{AccountNumber, IdempotencyKey, Refused, ServiceHealth, UserId};
 use replybus::{Never, queue_handler};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 /// Users and their sessions.
 ///
 /// `register` and `login` are marked as queries though they write: then no broker keeps a message
-/// with a password on disk or as a dead letter. Both may be repeated: a registration that stopped
-/// half way is gone on with by the same password and phone, and a login makes another session.
+/// with a password on disk or as a dead letter. Both may be repeated: a registration
+/// that stopped half way, or whose answer was lost, is gone on with by the same password, phone and
+/// key, and a login makes another session.
 #[queue_handler("auth.requests", timeout = "10s")]
 pub trait Auth {
     /// Makes a user and has their account opened.
@@ -39,6 +40,10 @@ pub struct Registration {
     pub password: Password,
     /// 7 to 15 digits (ITU-T E.164), with no sign.
     pub phone: Option<String>,
+    /// The caller's name for it: asked again under it, with the same password and phone, the answer
+    /// is the same. Without one a name is taken from the first time on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<IdempotencyKey>,
 }
 
 /// Credentials for a session.

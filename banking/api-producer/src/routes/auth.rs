@@ -4,7 +4,7 @@ use super::openapi::{Bad, Conflict, Guessing, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::Problem,
-    request::{Body, Either, Fields, FromFields, Signed},
+    request::{Body, Either, Fields, FromFields, Key, Keyed, Signed},
 };
 use axum::{Json, extract::State};
 use contracts::auth::{LoggedIn, Login, LoginName, Password, Registered, Registration};
@@ -41,6 +41,7 @@ impl FromFields for Registration {
             username: fields.text("username")?,
             password: Password::new(fields.text("password")?),
             phone: fields.optional_text("phone")?,
+            key: None,
         })
     }
 }
@@ -83,14 +84,23 @@ struct LoggedOut {
     post,
     path = "/api/auth/register",
     tag = "auth",
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 128,
+            description = "Names the registration: asked again with it, and the same password and \
+                           phone, the answer is the same.")),
     request_body = RegisterBody,
     responses((status = OK, body = Registered), Bad, Conflict, Guessing, Unavailable)
 )]
 async fn register(
     State(gateway): State<Arc<Gateway>>,
+    Key(key): Key,
     Body(registration): Body<Registration>,
-) -> Result<Json<Registered>, Problem> {
-    Ok(Json(gateway.auth.register(registration).await?))
+) -> Keyed<Registered> {
+    let registration = Registration {
+        key: Some(key.clone()),
+        ..registration
+    };
+    let registered = gateway.auth.register(registration).await;
+    Keyed(key, registered.map_err(Problem::from))
 }
 
 /// Begins a session.

@@ -178,10 +178,12 @@ impl Auth for FakeAuth {
             username,
             password,
             phone,
+            key,
         } = registration;
         let password = password.reveal().to_owned();
+        let key = key.unwrap();
         self.0
-            .ask(format!("{username} {password} {phone:?}"))
+            .ask(format!("{username} {password} {phone:?} {key}"))
             .await?;
         let profile = profile();
         Ok(Registered {
@@ -329,8 +331,15 @@ pub(crate) struct FakeTransfers(pub(crate) Arc<Scripted<TransferError>>);
 
 impl Transfers for FakeTransfers {
     async fn transfer(&self, order: TransferOrder) -> Result<TransferReceipt, TransferError> {
-        let TransferOrder { to, amount, key } = order;
-        self.0.ask(format!("{to:?} {amount} {key}")).await?;
+        let TransferOrder {
+            to,
+            amount,
+            reference,
+            key,
+        } = order;
+        let reference = reference.map(String::from);
+        let asked = format!("{to:?} {amount} {reference:?} {key}");
+        self.0.ask(asked).await?;
         Ok(TransferReceipt {
             ok: true,
             from: "ada".to_owned(),

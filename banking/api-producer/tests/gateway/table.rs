@@ -24,7 +24,7 @@ fn of_auth() -> Vec<Row> {
             String::from("/api/auth/register"),
             Some(json!({ "username": "eve", "password": "pa55 word", "phone": "4915112345678" })),
             "register",
-            "eve pa55 word Some(\"4915112345678\")".into(),
+            "eve pa55 word Some(\"4915112345678\") a key".into(),
             json!({
                 "id": ID, "phone": null, "username": "eve", "account_number": NUMBER,
                 "balance": 100_000,
@@ -35,7 +35,7 @@ fn of_auth() -> Vec<Row> {
             String::from("/api/auth/register"),
             Some(json!({ "username": "eve", "password": "pa55 word", "age": 7 })),
             "register",
-            "eve pa55 word None".into(),
+            "eve pa55 word None a key".into(),
             json!({
                 "id": ID, "phone": null, "username": "eve", "account_number": NUMBER,
                 "balance": 100_000,

@@ -4,7 +4,11 @@ use crate::{
     accounts::Mood,
     world::{applicant, by_phone, on_both, refused},
 };
-use contracts::{Refused, account::OPENING_BALANCE, auth::AuthError};
+use contracts::{
+    IdempotencyKey, Refused,
+    account::OPENING_BALANCE,
+    auth::{AuthError, Registration},
+};
 use replybus::client::{CallRequest, ClientService};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::task::JoinSet;
@@ -165,6 +169,32 @@ async fn a_call_that_is_delivered_twice_is_answered_the_same() {
         world.accounts.asked(2).await;
         let other = auth.register(applicant("ada", "ada's", None)).await;
         assert_eq!(refused(other), AuthError::UsernameTaken, "another call");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_registration_whose_answer_was_lost_is_answered_again_under_its_key() {
+    on_both(async |world| {
+        let register = async |name: &str, password: &str, key: &str| {
+            let registration = Registration {
+                key: Some(IdempotencyKey::try_from(key.to_owned()).unwrap()),
+                ..applicant(name, password, None)
+            };
+            world.auth().register(registration).await
+        };
+        let ada = register("ada", "ada's", "one").await.unwrap();
+        assert_eq!(register("ada", "ada's", "one").await.unwrap(), ada);
+        // To whoever does not know both, the name is somebody's.
+        for (password, key) in [("ada's", "two"), ("bob's", "one")] {
+            let refused = refused(register("ada", password, key).await);
+            assert_eq!(refused, AuthError::UsernameTaken);
+        }
+        let without = world.register("ada", "ada's").await;
+        assert_eq!(refused(without), AuthError::UsernameTaken);
+        // A key is not what makes a user: under the same, others may be made.
+        register("bob", "bob's", "one").await.unwrap();
+        assert_eq!(world.accounts.holders().len(), 2);
     })
     .await;
 }

@@ -137,6 +137,7 @@ pub(crate) fn applicant(username: &str, password: &str, phone: Option<&str>) -> 
         username: username.to_owned(),
         password: password_of(password),
         phone: phone.map(str::to_owned),
+        key: None,
     }
 }
 
