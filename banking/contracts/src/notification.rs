@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The most notifications that [`Notifications::list`] returns.
-pub const LIST_MAX: i64 = 50;
+/// The size of a page of notifications that names none.
+pub const PAGE_SIZE: u32 = 50;
 
 /// The group of subscribers that is told of each transfer; a queue of that name.
 pub const GROUP: &str = "notifications";
@@ -16,9 +16,9 @@ pub const GROUP: &str = "notifications";
 /// Notifications of users.
 #[queue_handler("notification.requests", timeout = "5s")]
 pub trait Notifications {
-    /// The newest [`LIST_MAX`] of the user who asks, newest first.
+    /// Those on a page of the user's who asks, newest first.
     #[query]
-    async fn list(&self) -> Result<Vec<Notification>, NotificationError>;
+    async fn list(&self, page: PageRequest) -> Result<Vec<Notification>, NotificationError>;
 
     /// Marks notifications of the user who asks as read, or all of them if none is named. Returns
     /// how many were not read before; another user's are left alone.

@@ -22,9 +22,9 @@ pub(crate) struct Service {
 }
 
 impl Notifications for Service {
-    async fn list(&self) -> Result<Vec<Notification>, NotificationError> {
+    async fn list(&self, page: PageRequest) -> Result<Vec<Notification>, NotificationError> {
         let user = self.identity.user().await?;
-        retry(|| self.store.newest(user.id)).await
+        retry(|| self.store.listed(user.id, page)).await
     }
 
     async fn mark_read(&self, ids: Option<Vec<Uuid>>) -> Result<MarkedRead, NotificationError> {

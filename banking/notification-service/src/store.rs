@@ -6,7 +6,7 @@ use chassis::{
 };
 use contracts::{
     Page, PageRequest, UserId,
-    notification::{AdminNotification, LIST_MAX, Notification},
+    notification::{AdminNotification, Notification},
 };
 use live_feed::NewNotification;
 use sqlx::AssertSqlSafe;
@@ -67,13 +67,18 @@ impl Store {
         Ok(ours.cloned().collect())
     }
 
-    /// The newest of a user.
-    pub(crate) async fn newest(&self, user: UserId) -> sqlx::Result<Vec<Notification>> {
+    /// A page of a user's, newest first.
+    pub(crate) async fn listed(
+        &self,
+        user: UserId,
+        page: PageRequest,
+    ) -> sqlx::Result<Vec<Notification>> {
         let select = "SELECT id, message, is_read, created_at FROM notifications
-            WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2";
+            WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3";
         let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(select)
             .bind(user.to_string())
-            .bind(LIST_MAX)
+            .bind(page.limit())
+            .bind(page.offset())
             .fetch_all(self.database.pool())
             .await?;
         let notification = |(id, message, is_read, created_at): (String, _, _, _)| {

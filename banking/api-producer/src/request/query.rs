@@ -18,7 +18,7 @@ pub(crate) struct Paging {
     /// Counts from 1; the first unless given.
     #[param(minimum = 1, maximum = 1_000_000)]
     page: Option<u32>,
-    /// Entries on a page, 20 unless given; more than 100 count as 100.
+    /// Entries on a page, 20 unless given or said otherwise; more than 100 count as 100.
     #[param(minimum = 1)]
     size: Option<u32>,
 }
@@ -58,10 +58,12 @@ pub(crate) struct OfAccount(pub(crate) Recipient);
 
 impl Paging {
     pub(crate) fn request(&self) -> PageRequest {
-        PageRequest::new(
-            self.page.unwrap_or(1),
-            self.size.unwrap_or(PageRequest::SIZE),
-        )
+        self.request_of(PageRequest::SIZE)
+    }
+
+    /// Pages of that size, unless one was given.
+    pub(crate) fn request_of(&self, size: u32) -> PageRequest {
+        PageRequest::new(self.page.unwrap_or(1), self.size.unwrap_or(size))
     }
 }
 

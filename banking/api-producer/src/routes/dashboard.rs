@@ -9,7 +9,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contracts::{
-    Page, PageRequest, account::Profile, notification::Notification, transfer::Transaction,
+    Page, PageRequest,
+    account::Profile,
+    notification::{Notification, PAGE_SIZE},
+    transfer::Transaction,
 };
 use replybus::{CallError, client::Call, client::Outcome};
 use serde::Serialize;
@@ -66,7 +69,10 @@ async fn dashboard(State(gateway): State<Arc<Gateway>>, _: Signed) -> Response {
     let (account, transactions, notifications) = tokio::join!(
         part(&gateway, gateway.accounts.me()),
         part(&gateway, gateway.transfers.transactions(newest)),
-        part(&gateway, gateway.notifications.list()),
+        part(
+            &gateway,
+            gateway.notifications.list(PageRequest::new(1, PAGE_SIZE))
+        ),
     );
     let problems = [
         account.as_ref().err(),

@@ -4,10 +4,10 @@ use super::openapi::{Bad, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::Problem,
-    request::{Body, Fields, FromFields, Signed},
+    request::{Body, Fields, FromFields, Paging, Signed},
 };
 use axum::{Json, extract::State};
-use contracts::notification::{MarkedRead, Notification};
+use contracts::notification::{MarkedRead, Notification, PAGE_SIZE};
 use std::sync::Arc;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -34,19 +34,22 @@ impl FromFields for ReadBody {
     }
 }
 
-/// The newest 50 of the user who asks, newest first.
+/// A page of those of the user who asks, newest first; 50 unless `size` is given.
 #[utoipa::path(
     get,
     path = "/api/notifications/notifications",
     tag = "notifications",
+    params(Paging),
     security(("session" = []), ("bearer" = [])),
-    responses((status = OK, body = Vec<Notification>), Unauthenticated, Unavailable)
+    responses((status = OK, body = Vec<Notification>), Bad, Unauthenticated, Unavailable)
 )]
 async fn list(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
+    paging: Paging,
 ) -> Result<Json<Vec<Notification>>, Problem> {
-    Ok(Json(gateway.notifications.list().await?))
+    let page = paging.request_of(PAGE_SIZE);
+    Ok(Json(gateway.notifications.list(page).await?))
 }
 
 /// Marks notifications of the user who asks as read.

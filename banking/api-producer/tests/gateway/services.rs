@@ -393,8 +393,8 @@ impl Transfers for FakeTransfers {
 pub(crate) struct FakeNotifications(pub(crate) Arc<Scripted<NotificationError>>);
 
 impl Notifications for FakeNotifications {
-    async fn list(&self) -> Result<Vec<Notification>, NotificationError> {
-        self.0.ask(String::new()).await?;
+    async fn list(&self, page: PageRequest) -> Result<Vec<Notification>, NotificationError> {
+        self.0.ask(paging(page)).await?;
         Ok(vec![Notification {
             id: uuid(),
             message: "You got 5".to_owned(),

@@ -219,14 +219,24 @@ fn of_money() -> Vec<Row> {
 }
 
 fn of_notifications() -> Vec<Row> {
+    let notification =
+        json!({ "id": ID, "message": "You got 5", "is_read": false, "created_at": TIME });
     vec![
         (
             "GET",
             String::from("/api/notifications/notifications"),
             None,
             "list",
-            String::new(),
-            json!([{ "id": ID, "message": "You got 5", "is_read": false, "created_at": TIME }]),
+            "50 from 0".into(),
+            json!([notification]),
+        ),
+        (
+            "GET",
+            String::from("/api/notifications/notifications?page=2&size=5"),
+            None,
+            "list",
+            "5 from 5".into(),
+            json!([notification]),
         ),
         (
             "POST",

@@ -4,20 +4,20 @@ use crate::stage::{Replica, on_both, party, transfer};
 use chassis::{identity::SESSION, settings::PlatformSettings};
 use contracts::{
     PageRequest, PartHealth, UserId,
-    notification::{LIST_MAX, NotificationError},
+    notification::{NotificationError, PAGE_SIZE},
 };
 use replybus::CallError;
 use town::wait::eventually;
 use uuid::Uuid;
 
 #[tokio::test]
-async fn the_list_has_the_newest_first_and_not_more_than_fit() {
+async fn the_list_has_the_newest_first_a_page_at_a_time() {
     on_both(async |url| {
         let replica = Replica::start(PlatformSettings::with_database(url)).await;
         let (alice, bob) = (party("alice"), party("bob"));
-        let most = usize::try_from(LIST_MAX).unwrap();
+        let most = usize::try_from(PAGE_SIZE).unwrap();
         assert!(replica.list(&bob).await.is_empty());
-        for amount in 1..=LIST_MAX + 3 {
+        for amount in 1..=i64::from(PAGE_SIZE) + 3 {
             replica.emit(&transfer(&alice, &bob, amount)).await;
             // One after the other, so that their order is known.
             until_total(&replica, amount * 2).await;
@@ -29,6 +29,12 @@ async fn the_list_has_the_newest_first_and_not_more_than_fit() {
             let message = format!("You received 0.{amount:02} from alice");
             assert_eq!(notification.message, message);
         }
+        let older = replica.listed(&bob, PageRequest::new(2, PAGE_SIZE)).await;
+        let older: Vec<&str> = older.iter().map(|one| one.message.as_str()).collect();
+        let expected = [3, 2, 1].map(|amount| format!("You received 0.0{amount} from alice"));
+        assert_eq!(older, expected);
+        let oldest = replica.listed(&bob, PageRequest::new(3, PAGE_SIZE)).await;
+        assert!(oldest.is_empty());
         replica.running.stop().await;
     })
     .await;

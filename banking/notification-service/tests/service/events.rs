@@ -2,6 +2,7 @@
 
 use crate::stage::{Replica, on_both, party, transfer};
 use chassis::{identity::SESSION, settings::PlatformSettings};
+use contracts::PageRequest;
 use futures_util::StreamExt as _;
 use live_feed::{Feed, ws};
 use notification_service::start;
@@ -116,7 +117,10 @@ async fn what_is_stored_arrives_live_and_once() {
         // What is listed is the same, to the letter.
         let again = Replica::on(replica.platform).await;
         let session = again.login(&bob).await;
-        let listed = again.client.list().metadata(SESSION, session.as_str());
+        let listed = again
+            .client
+            .list(PageRequest::default())
+            .metadata(SESSION, session.as_str());
         let listed = serde_json::to_value(&listed.await.unwrap()[0]).unwrap();
         for field in ["id", "message", "is_read", "created_at"] {
             assert_eq!(shown[field], listed[field], "{field}");

@@ -35,7 +35,7 @@ async fn asked(replica: &Replica, carried: &Carried) -> [Refused; 4] {
         }};
     }
     [
-        ask!(list()),
+        ask!(list(PageRequest::default())),
         ask!(mark_read(None)),
         ask!(admin_total()),
         ask!(admin_notifications(PageRequest::default(), None)),
@@ -84,7 +84,10 @@ async fn every_method_refuses_who_it_does_not_know() {
 async fn one_kind_of_identity_is_not_good_for_another() {
     let replica = Replica::start(PlatformSettings::with_database("sqlite::memory:")).await;
     let carrying = async |(name, value): (&'static str, String)| {
-        let list = replica.client.list().metadata(name, value.as_str());
+        let list = replica
+            .client
+            .list(PageRequest::default())
+            .metadata(name, value.as_str());
         let mark = replica
             .client
             .mark_read(None)

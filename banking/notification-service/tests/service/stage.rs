@@ -2,8 +2,8 @@
 
 use chassis::{Platform, Running, identity::SESSION, settings::PlatformSettings};
 use contracts::{
-    AccountNumber, Amount, Party, TransactionCompleted, UserId,
-    notification::{Notification, NotificationsClient},
+    AccountNumber, Amount, PageRequest, Party, TransactionCompleted, UserId,
+    notification::{Notification, NotificationsClient, PAGE_SIZE},
 };
 use jiff::Timestamp;
 use live_feed::Feed;
@@ -64,8 +64,12 @@ impl Replica {
     }
 
     pub(crate) async fn list(&self, user: &Party) -> Vec<Notification> {
+        self.listed(user, PageRequest::new(1, PAGE_SIZE)).await
+    }
+
+    pub(crate) async fn listed(&self, user: &Party, page: PageRequest) -> Vec<Notification> {
         let session = self.login(user).await;
-        let asked = self.client.list().metadata(SESSION, session.as_str());
+        let asked = self.client.list(page).metadata(SESSION, session.as_str());
         asked.await.unwrap()
     }
 

@@ -69,7 +69,7 @@ macro_rules! ask_all {
         ask!(User transfers.transactions(page));
         ask!(Admin transfers.admin_totals());
         ask!(Admin transfers.admin_transfers(page, None, None));
-        ask!(User notifications.list());
+        ask!(User notifications.list(page));
         ask!(User notifications.mark_read(None));
         ask!(Admin notifications.admin_total());
         ask!(Admin notifications.admin_notifications(page, None));
