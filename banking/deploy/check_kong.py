@@ -33,6 +33,7 @@ PATHS = {
     "/favicon-0123456789abcdef.svg": "page",
     "/openapi.json": "page",
     "/api/auth/login": "credentials",
+    "/api/auth/password": "credentials",
     "/api/auth/logout": "api",
     "/api/transfer/transfer": "api",
     "/api/account/me": "api",

@@ -184,6 +184,8 @@ impl From<AuthError> for Problem {
             AuthError::UsernameTaken | AuthError::PhoneTaken => StatusCode::CONFLICT,
             AuthError::Invalid { .. } => StatusCode::BAD_REQUEST,
             AuthError::InvalidCredentials => StatusCode::UNAUTHORIZED,
+            // The session is not at fault.
+            AuthError::WrongPassword => StatusCode::FORBIDDEN,
             AuthError::Busy => StatusCode::SERVICE_UNAVAILABLE,
             AuthError::TooManyGuesses { retry_after } => {
                 return Self::too_many(error.to_string(), *retry_after);

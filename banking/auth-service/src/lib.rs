@@ -1,11 +1,12 @@
 //! The auth service: who somebody is.
 //!
 //! In reading order: [`SessionSettings`] are read and the service is [`start`]ed; `service` takes
-//! the calls, `registration` and `login` decide, `fields` says what can be registered. Both prove a
-//! password (`proof`), which wrong ones before it may put off and `passwords` computes. `account`
+//! the calls, `registration`, `login` and `change` decide, `fields` says what can be registered. All
+//! prove a password (`proof`), which wrong ones before it may put off and `passwords` computes. `account`
 //! has the user's account opened, and `users` is the table.
 
 mod account;
+mod change;
 mod fields;
 mod login;
 mod passwords;

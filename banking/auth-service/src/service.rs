@@ -5,7 +5,7 @@ use chassis::{Identity, guesses::Guesses};
 use contracts::{
     Refused, ServiceHealth,
     account::AccountsClient,
-    auth::{Auth, AuthError, LoggedIn, Login, Registered, Registration},
+    auth::{Auth, AuthError, LoggedIn, Login, PasswordChange, Registered, Registration},
     program::AUTH_SERVICE,
 };
 use replybus::{Context, Never};
@@ -66,6 +66,13 @@ impl Auth for AuthService {
     async fn login(&self, login: Login) -> Result<LoggedIn, AuthError> {
         let authenticator = Arc::clone(&self.authenticator);
         self.to_the_end(async move { authenticator.login(login).await })
+            .await
+    }
+
+    async fn change_password(&self, change: PasswordChange) -> Result<(), AuthError> {
+        let caller = self.authenticator.identity.user().await?;
+        let authenticator = Arc::clone(&self.authenticator);
+        self.to_the_end(async move { authenticator.change_password(caller, change).await })
             .await
     }
 

@@ -50,6 +50,16 @@ impl Users {
         .await
     }
 
+    /// The user with this id.
+    pub(crate) async fn by_id(&self, id: UserId) -> Result<Option<User>, Refused> {
+        self.find(
+            "SELECT id, username, phone, password_hash, registered_by, active_since
+             FROM users WHERE id = $1",
+            &id.to_string(),
+        )
+        .await
+    }
+
     /// The user with this phone.
     pub(crate) async fn by_phone(&self, phone: &str) -> Result<Option<User>, Refused> {
         self.find(
@@ -108,6 +118,18 @@ impl Users {
         };
         let activated = patiently(activate).await;
         activated.map(drop).map_err(|error| unavailable(&error))
+    }
+
+    /// Gives a user another password, by its hash.
+    pub(crate) async fn change_hash(&self, id: UserId, hash: &str) -> Result<(), Refused> {
+        let change = || {
+            sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2")
+                .bind(hash)
+                .bind(id.to_string())
+                .execute(self.database.pool())
+        };
+        let changed = patiently(change).await;
+        changed.map(drop).map_err(|error| unavailable(&error))
     }
 
     /// Replaces the hash of a user's password by another of the same password. If it can't, the

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 /// Users and their sessions.
 ///
-/// `register` and `login` are marked as queries though they write: then no broker keeps a message
-/// with a password on disk or as a dead letter. Both may be repeated: a registration
+/// `register`, `login` and `change_password` are marked as queries though they write: then no broker
+/// keeps a message with a password on disk or as a dead letter. All may be repeated: a registration
 /// that stopped half way, or whose answer was lost, is gone on with by the same password, phone and
 /// key, and a login makes another session.
 #[queue_handler("auth.requests", timeout = "10s")]
@@ -21,6 +21,11 @@ pub trait Auth {
     /// Begins a session.
     #[query]
     async fn login(&self, login: Login) -> Result<LoggedIn, AuthError>;
+
+    /// Gives the user whose session the call carries another password, and ends all their other
+    /// sessions. Asked again it does nothing more.
+    #[query]
+    async fn change_password(&self, change: PasswordChange) -> Result<(), AuthError>;
 
     /// Ends the session that the call carries. One that has ended already is refused.
     async fn logout(&self) -> Result<(), AuthError>;
@@ -53,6 +58,15 @@ pub struct Login {
     pub who: LoginName,
     /// Their password.
     pub password: Password,
+}
+
+/// Another password for a user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PasswordChange {
+    /// The one they have.
+    pub current: Password,
+    /// The one they want; as at their registration.
+    pub new: Password,
 }
 
 /// The name of a user at login.
@@ -149,6 +163,9 @@ pub enum AuthError {
     /// There is no such user, or the password is another.
     #[error("Invalid credentials")]
     InvalidCredentials,
+    /// The password that a user says they have is not theirs.
+    #[error("The current password is wrong")]
+    WrongPassword,
     /// Too many passwords are being checked.
     #[error("Too many logins, try again later")]
     Busy,

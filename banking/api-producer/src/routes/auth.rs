@@ -3,11 +3,13 @@
 use super::openapi::{Bad, Conflict, Guessing, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
-    problem::Problem,
+    problem::{Detail, Problem},
     request::{Body, Either, Fields, FromFields, Key, Keyed, Signed},
 };
 use axum::{Json, extract::State};
-use contracts::auth::{LoggedIn, Login, LoginName, Password, Registered, Registration};
+use contracts::auth::{
+    LoggedIn, Login, LoginName, Password, PasswordChange, Registered, Registration,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -17,6 +19,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::default()
         .routes(routes!(register))
         .routes(routes!(login))
+        .routes(routes!(change_password))
         .routes(routes!(logout))
 }
 
@@ -72,6 +75,34 @@ impl FromFields for Login {
     }
 }
 
+/// Another password instead of the one there is.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes what is read field by field")]
+struct PasswordBody {
+    /// The one there is.
+    #[schema(format = Password)]
+    current_password: String,
+    /// The other one: 8 to 128 characters.
+    #[schema(min_length = 8, max_length = 128, format = Password)]
+    new_password: String,
+}
+
+impl FromFields for PasswordChange {
+    fn from_fields(fields: &Fields) -> Result<Self, Problem> {
+        Ok(Self {
+            current: Password::new(fields.text("current_password")?),
+            new: Password::new(fields.text("new_password")?),
+        })
+    }
+}
+
+/// The password is changed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+struct PasswordChanged {
+    /// Always true.
+    ok: bool,
+}
+
 /// A session has ended.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 struct LoggedOut {
@@ -116,6 +147,28 @@ async fn login(
     Body(login): Body<Login>,
 ) -> Result<Json<LoggedIn>, Problem> {
     Ok(Json(gateway.auth.login(login).await?))
+}
+
+/// Changes the password, and ends all other sessions of the user.
+#[utoipa::path(
+    post,
+    path = "/api/auth/password",
+    tag = "auth",
+    request_body = PasswordBody,
+    security(("session" = []), ("bearer" = [])),
+    responses(
+        (status = OK, body = PasswordChanged),
+        (status = FORBIDDEN, body = Detail, description = "The current password is wrong"),
+        Bad, Unauthenticated, Guessing, Unavailable
+    )
+)]
+async fn change_password(
+    State(gateway): State<Arc<Gateway>>,
+    _: Signed,
+    Body(change): Body<PasswordChange>,
+) -> Result<Json<PasswordChanged>, Problem> {
+    gateway.auth.change_password(change).await?;
+    Ok(Json(PasswordChanged { ok: true }))
 }
 
 /// Ends the session, everywhere.

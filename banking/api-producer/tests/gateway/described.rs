@@ -9,9 +9,10 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The routes that clients know.
-const ROUTES: [&str; 28] = [
+const ROUTES: [&str; 29] = [
     "post /api/auth/register",
     "post /api/auth/login",
+    "post /api/auth/password",
     "post /api/auth/logout",
     "get /api/account/me",
     "get /api/account/balance",
@@ -150,6 +151,7 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
             let field = field.as_str().unwrap();
             let mut body = serde_json::json!({
                 "username": "eve", "password": "pa55 word", "to_username": "bob", "amount": 5,
+                "current_password": "pa55 word", "new_password": "another one",
             });
             body.as_object_mut().unwrap().remove(field).unwrap();
             let request = bank.allowed(&method.to_uppercase(), &path).json(&body);
@@ -157,5 +159,5 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
             assert!(detail.contains(field), "{path} without {field}: {detail}");
         }
     }
-    assert_eq!(bodies, 6);
+    assert_eq!(bodies, 7);
 }

@@ -8,7 +8,7 @@ use contracts::{
         AccountError, AccountTotals, Accounts, AdminUser, Balance, EntryKind, Holder, NewHolder,
         Parties, Posted, Profile, Recipient, StatementEntry, TransferPosting,
     },
-    auth::{Auth, AuthError, LoggedIn, Login, LoginName, Registered, Registration},
+    auth::{Auth, AuthError, LoggedIn, Login, LoginName, PasswordChange, Registered, Registration},
     notification::{AdminNotification, MarkedRead, Notification, NotificationError, Notifications},
     transfer::{
         AdminTransfer, Direction, Transaction, TransferError, TransferOrder, TransferReceipt,
@@ -208,6 +208,11 @@ impl Auth for FakeAuth {
             account_number: number(),
             balance: 5,
         })
+    }
+
+    async fn change_password(&self, change: PasswordChange) -> Result<(), AuthError> {
+        let (current, new) = (change.current.reveal(), change.new.reveal());
+        self.0.ask(format!("{current} {new}")).await
     }
 
     async fn logout(&self) -> Result<(), AuthError> {

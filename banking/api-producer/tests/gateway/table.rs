@@ -54,6 +54,14 @@ fn of_auth() -> Vec<Row> {
         ),
         (
             "POST",
+            String::from("/api/auth/password"),
+            Some(json!({ "current_password": "pa55 word", "new_password": "another one" })),
+            "change_password",
+            "pa55 word another one".into(),
+            json!({ "ok": true }),
+        ),
+        (
+            "POST",
             String::from("/api/auth/logout"),
             None,
             "logout",

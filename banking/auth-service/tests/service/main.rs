@@ -4,6 +4,7 @@
 
 mod accounts;
 mod away;
+mod change;
 mod login;
 mod logout;
 mod registration;

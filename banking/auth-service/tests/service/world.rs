@@ -156,6 +156,6 @@ pub(crate) fn by_phone(phone: &str, password: &str) -> Login {
 }
 
 /// Every password of these tests carries the mark that is looked for at the end.
-fn password_of(password: &str) -> Password {
+pub(crate) fn password_of(password: &str) -> Password {
     Password::new(format!("{password}{MARK}"))
 }

@@ -160,6 +160,24 @@ impl Identity {
         })
     }
 
+    /// Ends all sessions of a user but one, everywhere.
+    ///
+    /// # Errors
+    /// The store of sessions does not answer.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, some may have ended; it can be asked for again.
+    pub async fn end_other_sessions(&self, id: UserId, kept: Uuid) -> Result<(), Refused> {
+        let ended = self.0.store.end_others(id, kept).await;
+        ended.map_err(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "can't end the other sessions of a user"
+            );
+            Refused::Unavailable
+        })
+    }
+
     /// `true` if the store of sessions answers.
     ///
     /// # Cancel safety

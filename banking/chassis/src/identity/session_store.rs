@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use contracts::UserId;
 use redis::{
-    Client, Cmd, FromRedisValue, IntoConnectionInfo, RedisError,
+    Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
     aio::{ConnectionManager, ConnectionManagerConfig},
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
@@ -11,7 +11,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use uuid::Uuid;
 
@@ -19,6 +19,9 @@ use uuid::Uuid;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Unanswered for so long, the kernel calls the peer dead, and the manager connects again.
 const TCP_SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// No session lasts longer: 31 days.
+const SESSION_SECONDS_MAX: i64 = 31 * 86_400;
 
 /// The sessions that are alive. Clones share them.
 #[derive(Clone)]
@@ -79,9 +82,16 @@ impl SessionStore {
                 Ok(())
             }
             Kind::Redis { connection, prefix } => {
+                // Among those of its user first: one that is not could not be ended with them.
+                let (of_user, now) = (of_user(prefix, user), now_in_seconds());
+                let until = now.saturating_add(ttl.as_secs());
+                let mut all = redis::pipe();
+                all.zrembyscore(&of_user, 0, now).ignore();
+                all.zadd(&of_user, session.to_string(), until).ignore();
+                all.expire(&of_user, SESSION_SECONDS_MAX).ignore();
                 let key = format!("{prefix}{session}");
-                let set = Cmd::set_ex(key, user.to_string(), ttl.as_secs());
-                ask(connection, set).await
+                all.set_ex(key, user.to_string(), ttl.as_secs()).ignore();
+                ask_all(connection, &all).await
             }
         }
     }
@@ -116,6 +126,28 @@ impl SessionStore {
         }
     }
 
+    /// Ends all sessions of a user but one.
+    pub(super) async fn end_others(&self, user: UserId, kept: Uuid) -> Result<(), RedisError> {
+        match &self.0 {
+            Kind::Memory(sessions) => {
+                let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
+                sessions.retain(|session, (holder, _)| *holder != user || *session == kept);
+                Ok(())
+            }
+            Kind::Redis { connection, prefix } => {
+                let all = Cmd::zrange(of_user(prefix, user), 0, -1);
+                let all: Vec<String> = ask(connection, all).await?;
+                let kept = kept.to_string();
+                let others = all.iter().filter(|session| **session != kept);
+                let keys: Vec<String> = others.map(|other| format!("{prefix}{other}")).collect();
+                if keys.is_empty() {
+                    return Ok(());
+                }
+                ask(connection, Cmd::del(keys)).await
+            }
+        }
+    }
+
     pub(super) async fn is_up(&self) -> bool {
         match &self.0 {
             Kind::Memory(_) => true,
@@ -127,6 +159,16 @@ impl SessionStore {
     }
 }
 
+/// The set of a user's sessions, by when they end.
+fn of_user(prefix: &str, user: UserId) -> String {
+    format!("{prefix}of:{user}")
+}
+
+fn now_in_seconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
 /// Asks Redis, and once more if the connection was lost: the first to ask after that only sets off
 /// that it is made again. All that is asked here may be asked twice.
 async fn ask<T: FromRedisValue>(
@@ -134,11 +176,21 @@ async fn ask<T: FromRedisValue>(
     command: Cmd,
 ) -> Result<T, RedisError> {
     match command.query_async(&mut connection.clone()).await {
-        Err(error) if error.is_unrecoverable_error() && !error.is_timeout() => {
-            command.query_async(&mut connection.clone()).await
-        }
+        Err(error) if is_lost(&error) => command.query_async(&mut connection.clone()).await,
         answer => answer,
     }
+}
+
+/// The same of several commands, of which nobody needs an answer.
+async fn ask_all(connection: &ConnectionManager, commands: &Pipeline) -> Result<(), RedisError> {
+    match commands.query_async(&mut connection.clone()).await {
+        Err(error) if is_lost(&error) => commands.query_async(&mut connection.clone()).await,
+        answer => answer,
+    }
+}
+
+fn is_lost(error: &RedisError) -> bool {
+    error.is_unrecoverable_error() && !error.is_timeout()
 }
 
 /// Settings of a connection that notices when its peer is gone.

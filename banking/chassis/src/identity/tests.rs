@@ -52,6 +52,23 @@ async fn names_its_user_until_it_ends(store: SessionStore) {
     assert_eq!(bank.user().await, Err(Refused::Unauthenticated));
     bank.end_session(user.session).await.unwrap();
 
+    // Of one user all but one end, and nobody else's.
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(bank.begin_session(id, "ada", HOUR).await.unwrap());
+    }
+    let other = UserId::new();
+    let others = bank.begin_session(other, "bob", HOUR).await.unwrap();
+    let kept = bank.user_of(&sessions[1]).await.unwrap();
+    for _ in 0..2 {
+        bank.end_other_sessions(id, kept.session).await.unwrap();
+    }
+    assert_eq!(bank.user_of(&sessions[1]).await.unwrap(), kept);
+    assert_eq!(bank.user_of(&others).await.unwrap().id, other);
+    for ended in [&sessions[0], &sessions[2]] {
+        assert_eq!(bank.user_of(ended).await, Err(Refused::Unauthenticated));
+    }
+
     let token = bank.begin_session(id, "ada", SECOND).await.unwrap();
     let ended = async {
         while bank.user_of(&token).await.is_ok() {

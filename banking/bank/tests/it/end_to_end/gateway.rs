@@ -39,6 +39,7 @@ pub(crate) async fn every_route_is_described(bank: &Bank) {
     for (method, path) in [
         ("post", "/api/auth/register"),
         ("post", "/api/auth/login"),
+        ("post", "/api/auth/password"),
         ("post", "/api/auth/logout"),
         ("get", "/api/account/me"),
         ("get", "/api/account/balance"),
