@@ -58,5 +58,5 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
 /// The migrations of its database.
 #[must_use]
 pub fn migrations() -> Migrator {
-    chassis::migrations!["0001_ledger"]
+    chassis::migrations!["0001_ledger", "0003_reference"]
 }

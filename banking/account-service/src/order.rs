@@ -2,7 +2,7 @@
 
 use crate::ledger::Rejection;
 use contracts::{
-    AccountNumber, Amount, IdempotencyKey, UserId,
+    AccountNumber, Amount, IdempotencyKey, Reference, UserId,
     account::{EntryKind, TransferPosting},
 };
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub(crate) struct Order {
     pub(crate) to: Option<AccountNumber>,
     /// The amount that moves.
     pub(crate) amount: Amount,
+    /// What for, in the words of who pays.
+    pub(crate) reference: Option<Reference>,
 }
 
 impl Order {
@@ -42,6 +44,7 @@ impl Order {
             from: None,
             to: Some(account),
             amount,
+            reference: None,
         }
     }
 
@@ -60,6 +63,7 @@ impl Order {
             from: None,
             to: Some(account),
             amount,
+            reference: None,
         }
     }
 
@@ -88,6 +92,7 @@ impl Order {
             from: Some(posting.from),
             to: Some(posting.to),
             amount: posting.amount,
+            reference: posting.reference,
         }
     }
 }

@@ -6,7 +6,7 @@ use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Refused, ServiceHealth, UserId,
     account::{
         AccountError, AccountTotals, Accounts, AdminUser, Balance, Holder, NewHolder, Parties,
-        Posted, Profile, Recipient, StatementEntry, TransferPosting,
+        Posted, Profile, Recipient, StatementEntry, StatementFilter, TransferPosting,
     },
     program::{ACCOUNT_SERVICE, AUTH_SERVICE, TRANSFER_SERVICE},
 };
@@ -61,9 +61,13 @@ impl Accounts for AccountService {
         answer(self.pay(Order::withdrawal, amount, key).await)
     }
 
-    async fn statement(&self, page: PageRequest) -> Result<Page<StatementEntry>, AccountError> {
+    async fn statement(
+        &self,
+        page: PageRequest,
+        filter: StatementFilter,
+    ) -> Result<Page<StatementEntry>, AccountError> {
         let user = self.identity.user().await?;
-        self.books.statement(user.id, page).await
+        self.books.statement(user.id, page, &filter).await
     }
 
     async fn open(&self, holder: NewHolder) -> Result<Profile, AccountError> {

@@ -1,7 +1,8 @@
 //! Accounts, and the ledger that moves the money.
 
 use crate::{
-    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth, UserId,
+    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Reference, Refused,
+    ServiceHealth, UserId,
 };
 use jiff::Timestamp;
 use replybus::{Never, queue_handler};
@@ -35,9 +36,13 @@ pub trait Accounts {
     /// included.
     async fn withdraw(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError>;
 
-    /// The entries on the account of the user who asks, newest first.
+    /// The entries on the account of the user who asks that pass the filter, newest first.
     #[query]
-    async fn statement(&self, page: PageRequest) -> Result<Page<StatementEntry>, AccountError>;
+    async fn statement(
+        &self,
+        page: PageRequest,
+        filter: StatementFilter,
+    ) -> Result<Page<StatementEntry>, AccountError>;
 
     /// Opens an account, or finds the one opened before. For the auth service.
     async fn open(&self, holder: NewHolder) -> Result<Profile, AccountError>;
@@ -143,6 +148,9 @@ pub struct TransferPosting {
     pub to: AccountNumber,
     /// The amount that moves.
     pub amount: Amount,
+    /// What for, in the sender's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
 }
 
 /// A transfer is in the ledger.
@@ -152,9 +160,26 @@ pub struct Posted {
     pub posted_at: Timestamp,
 }
 
+/// Which entries of a statement to read. The default is all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StatementFilter {
+    /// Part of the other side's name or account number, or of the reference.
+    pub search: Option<String>,
+    /// Posted then or later.
+    pub from: Option<Timestamp>,
+    /// Posted before.
+    pub to: Option<Timestamp>,
+    /// The newest entry, by its number: those up to it never change, and so neither do their pages.
+    pub up_to: Option<i64>,
+}
+
 /// An entry of the ledger, as the holder of the account sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StatementEntry {
+    /// The posting it is part of; of a transfer, the transfer.
+    #[schema(value_type = String, format = Uuid)]
+    pub id: Uuid,
     /// Counts the entries of one account, from 1.
     pub number: i64,
     /// What kind of posting it is part of.
@@ -167,6 +192,8 @@ pub struct StatementEntry {
     pub counterparty: Option<AccountNumber>,
     /// The other side's name.
     pub counterparty_username: Option<String>,
+    /// What for, in the sender's words.
+    pub reference: Option<Reference>,
     /// When it was posted.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,

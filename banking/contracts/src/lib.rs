@@ -16,6 +16,7 @@ mod health;
 mod idempotency_key;
 mod identity;
 mod page;
+mod reference;
 mod refused;
 
 pub use amount::{Amount, InvalidAmount};
@@ -24,4 +25,5 @@ pub use health::{PartHealth, ServiceHealth};
 pub use idempotency_key::{IdempotencyKey, InvalidIdempotencyKey};
 pub use identity::{AccountNumber, InvalidAccountNumber, UserId};
 pub use page::{Page, PageRequest, SEARCH_CHARS_MAX};
+pub use reference::{InvalidReference, Reference};
 pub use refused::Refused;

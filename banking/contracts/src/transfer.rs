@@ -1,8 +1,8 @@
 //! Money from one user to another.
 
 use crate::{
-    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Refused, ServiceHealth, UserId,
-    account::Recipient,
+    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Reference, Refused, ServiceHealth,
+    UserId, account::Recipient,
 };
 use jiff::Timestamp;
 use replybus::{Never, queue_handler};
@@ -46,6 +46,9 @@ pub struct TransferOrder {
     pub to: Recipient,
     /// How much.
     pub amount: Amount,
+    /// What for, in the user's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
     /// The user's name for it.
     pub key: IdempotencyKey,
 }
@@ -83,6 +86,9 @@ pub struct Transaction {
     pub to_account_number: AccountNumber,
     /// How much, in minor units.
     pub amount: Amount,
+    /// What for, in the sender's words.
+    #[serde(default)]
+    pub reference: Option<Reference>,
     /// How far it is.
     pub status: TransferStatus,
     /// When it was asked for.
@@ -137,6 +143,9 @@ pub struct AdminTransfer {
     pub to_account_number: AccountNumber,
     /// How much, in minor units.
     pub amount: Amount,
+    /// What for, in the sender's words.
+    #[serde(default)]
+    pub reference: Option<Reference>,
     /// How far it is.
     pub status: TransferStatus,
     /// When it was asked for.

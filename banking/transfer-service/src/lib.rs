@@ -97,5 +97,6 @@ pub fn migrations() -> Migrator {
         "0002_counts",
         "0003_counting_postgres",
         "0004_counting_sqlite",
+        "0005_reference",
     ]
 }

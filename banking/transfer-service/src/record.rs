@@ -2,7 +2,7 @@
 
 use chassis::database::{moment, parsed};
 use contracts::{
-    Amount, IdempotencyKey, Party, TransactionCompleted, UserId,
+    Amount, IdempotencyKey, Party, Reference, TransactionCompleted, UserId,
     account::{Parties, Recipient, TransferPosting},
     transfer::{
         AdminTransfer, Direction, Transaction, TransferError, TransferOrder, TransferReceipt,
@@ -22,6 +22,7 @@ pub(crate) struct Transfer {
     /// The recipient as it was asked for.
     pub(crate) recipient: String,
     pub(crate) amount: Amount,
+    pub(crate) reference: Option<Reference>,
     pub(crate) key: IdempotencyKey,
     pub(crate) state: State,
     /// Times that recovery took it up.
@@ -84,6 +85,7 @@ impl Transfer {
             to: parties.to,
             recipient: as_asked(&order.to),
             amount: order.amount,
+            reference: order.reference.clone(),
             key: order.key.clone(),
             state: State::Pending,
             attempts: 0,
@@ -93,7 +95,9 @@ impl Transfer {
 
     /// `true` if this is what `order` asks for; else its key was used twice.
     pub(crate) fn is_for(&self, order: &TransferOrder) -> bool {
-        self.amount == order.amount && self.recipient == as_asked(&order.to)
+        self.amount == order.amount
+            && self.recipient == as_asked(&order.to)
+            && self.reference == order.reference
     }
 
     /// The answer to its user.
@@ -118,6 +122,7 @@ impl Transfer {
             from: self.from.account_number.clone(),
             to: self.to.account_number.clone(),
             amount: self.amount,
+            reference: self.reference.clone(),
         }
     }
 
@@ -147,6 +152,7 @@ impl Transfer {
             to: self.to.username,
             to_account_number: self.to.account_number,
             amount: self.amount,
+            reference: self.reference,
             status: self.state.into(),
             created_at: self.created_at,
         }
@@ -161,6 +167,7 @@ impl Transfer {
             to: self.to.username,
             to_account_number: self.to.account_number,
             amount: self.amount,
+            reference: self.reference,
             status: self.state.into(),
             created_at: self.created_at,
         }
@@ -182,6 +189,10 @@ impl Transfer {
             to: party(["to_user", "to_username", "to_account"])?,
             recipient: row.try_get("recipient")?,
             amount: Amount::new(row.try_get("amount")?).map_err(unreadable)?,
+            reference: row
+                .try_get::<Option<&str>, _>("reference")?
+                .map(parsed)
+                .transpose()?,
             key: key.map_err(unreadable)?,
             state: State::read(row)?,
             attempts: row.try_get("attempts")?,
@@ -212,7 +223,7 @@ impl State {
 macro_rules! columns {
     () => {
         "id, from_user, from_username, from_account, to_user, to_username, to_account, recipient, \
-         amount, idempotency_key, state, rejection, attempts, created_at"
+         amount, reference, idempotency_key, state, rejection, attempts, created_at"
     };
 }
 pub(crate) use columns;

@@ -8,7 +8,7 @@ use chassis::{
     Database,
     database::{Transaction, now, patiently},
 };
-use contracts::{IdempotencyKey, UserId};
+use contracts::{IdempotencyKey, Reference, UserId};
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use std::time::Duration;
@@ -68,8 +68,8 @@ impl TransferStore {
     pub(crate) async fn record(&self, transfer: &Transfer) -> sqlx::Result<bool> {
         const RECORD: &str = "INSERT INTO transfers (id, from_user, from_username, from_account,
                 to_user, to_username, to_account, recipient, amount, idempotency_key, created_at,
-                leased_until, state, attempts)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'pending', 0)
+                leased_until, reference, state, attempts)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'pending', 0)
             ON CONFLICT (from_user, idempotency_key) DO NOTHING";
         let recorded = patiently(|| {
             let (from, to) = (&transfer.from, &transfer.to);
@@ -86,6 +86,7 @@ impl TransferStore {
                 .bind(transfer.key.as_str())
                 .bind(transfer.created_at.as_microsecond())
                 .bind(after(LEASE))
+                .bind(transfer.reference.as_ref().map(Reference::as_str))
                 .execute(self.database.pool())
         });
         Ok(recorded.await?.rows_affected() == 1)

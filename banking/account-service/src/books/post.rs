@@ -8,7 +8,7 @@ use crate::{
 };
 use chassis::database::{Transaction, moment, now};
 use contracts::{
-    AccountNumber,
+    AccountNumber, Reference,
     account::{AccountError, EntryKind},
 };
 use jiff::Timestamp;
@@ -115,8 +115,9 @@ async fn insert(
     posted_at: Timestamp,
 ) -> sqlx::Result<bool> {
     let insert = "INSERT INTO postings
-        (id, owner, idempotency_key, kind, from_account, to_account, amount, verdict, posted_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        (id, owner, idempotency_key, kind, from_account, to_account, amount, verdict, posted_at,
+        reference, reference_key)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT DO NOTHING";
     // Any conflict, not only that of the key: of two that come at once with the same id too,
     // PostgreSQL can find that one first, and would fail.
@@ -130,6 +131,8 @@ async fn insert(
         .bind(order.amount.minor_units())
         .bind(Verdict::Posted.word())
         .bind(posted_at.as_microsecond())
+        .bind(order.reference.as_ref().map(Reference::as_str))
+        .bind(order.reference.as_ref().map(Reference::key))
         .execute(writing)
         .await?;
     Ok(inserted.rows_affected() == 1)

@@ -6,7 +6,10 @@ use crate::{
 };
 use contracts::{
     PageRequest, Refused, UserId,
-    account::{AccountError, EntryKind, Holder, OPENING_BALANCE, Recipient, StatementEntry},
+    account::{
+        AccountError, EntryKind, Holder, OPENING_BALANCE, Recipient, StatementEntry,
+        StatementFilter,
+    },
 };
 use futures_util::future::join_all;
 use std::collections::HashSet;
@@ -53,7 +56,7 @@ async fn a_session_without_an_account_is_told_so(branch: &Branch) {
     assert_eq!(refusal(me), not_found);
     let balance = nobody.asks(accounts.balance()).await;
     assert_eq!(refusal(balance), not_found);
-    let statement = accounts.statement(PageRequest::default());
+    let statement = accounts.statement(PageRequest::default(), StatementFilter::default());
     assert_eq!(refusal(nobody.asks(statement).await), not_found);
 }
 
@@ -114,6 +117,71 @@ async fn the_pages_of_a_statement_are_all_of_it_and_nothing_twice(branch: &Branc
     let deepest = ada.statement(u32::MAX, u32::MAX).await;
     assert!(deepest.items.is_empty());
     assert_eq!(deepest.total, 23);
+}
+
+async fn entries_are_found_by_who_what_and_when(branch: &Branch) {
+    let [ada, grace, eve] = branch.customers().await;
+    let rent = Uuid::now_v7();
+    let text = Some("Tiền NHÀ, 50% _");
+    branch.post_for(rent, &ada, &grace, 7, text).await.unwrap();
+    branch.post(Uuid::now_v7(), &eve, &ada, 5).await.unwrap();
+    ada.deposit(3, "in").await.unwrap();
+    let found = async |customer: &Customer, filter: StatementFilter| {
+        let page = customer.find(1, 10, filter).await;
+        let amounts: Vec<i64> = page.items.iter().map(|entry| entry.amount).collect();
+        assert_eq!(page.total, u64::try_from(amounts.len()).unwrap());
+        amounts
+    };
+    let by = |text: &str| StatementFilter {
+        search: Some(text.to_owned()),
+        ..StatementFilter::default()
+    };
+    // By the other side, however their number is written, and by the reference in any case.
+    assert_eq!(found(&ada, by("USER1")).await, [-7]);
+    let (first, rest) = grace.number.as_str().split_at(4);
+    assert_eq!(found(&ada, by(&format!("{first} {rest}"))).await, [-7]);
+    for part in ["tiền nhà", "NHÀ", "50% _", " rent? "] {
+        let expected: &[i64] = if part.contains("rent") { &[] } else { &[-7] };
+        assert_eq!(found(&ada, by(part)).await, expected, "{part}");
+    }
+    assert_eq!(found(&ada, by("%")).await, [-7], "taken literally");
+    assert_eq!(found(&grace, by("nhà")).await, [7], "for both sides to see");
+    assert!(found(&eve, by("nhà")).await.is_empty());
+    assert!(found(&ada, by("a\0b")).await.is_empty());
+    assert_eq!(found(&ada, by("")).await.len(), 4);
+
+    let all = ada.statement(1, 10).await.items;
+    let entry = &all[2];
+    assert_eq!((entry.id, entry.amount), (rent, -7));
+    assert_eq!(entry.reference.as_ref().map(|text| text.as_str()), text);
+    assert!(all[0].reference.is_none());
+
+    // From a moment on, and before one.
+    let at = all.iter().map(|entry| entry.created_at).collect::<Vec<_>>();
+    let during = |from, to| StatementFilter {
+        from,
+        to,
+        ..StatementFilter::default()
+    };
+    assert_eq!(found(&ada, during(Some(at[1]), None)).await, [3, 5]);
+    assert_eq!(found(&ada, during(Some(at[2]), Some(at[0]))).await, [5, -7]);
+    assert!(found(&ada, during(None, Some(at[3]))).await.is_empty());
+
+    // A page of what passes, and no more of it than there was.
+    let filter = StatementFilter {
+        up_to: Some(3),
+        ..StatementFilter::default()
+    };
+    let page = ada.find(2, 2, filter).await;
+    assert_eq!((page.total, page.pages), (3, 2));
+    assert_eq!(page.items.len(), 1);
+    assert_eq!(page.items[0].kind, EntryKind::Opening);
+
+    let mut nobody = ada;
+    nobody.session = branch.session(UserId::new(), "nobody").await;
+    let statement = branch.accounts.statement(PageRequest::default(), by("x"));
+    let refused = refusal(nobody.asks(statement).await);
+    assert_eq!(refused, AccountError::NotFound("Account".to_owned()));
 }
 
 async fn anyone_with_a_session_finds_the_holder_of_an_account(branch: &Branch) {
@@ -182,6 +250,7 @@ on_each_database! {
     a_session_without_an_account_is_told_so,
     a_statement_tells_what_happened_newest_first,
     the_pages_of_a_statement_are_all_of_it_and_nothing_twice,
+    entries_are_found_by_who_what_and_when,
     anyone_with_a_session_finds_the_holder_of_an_account,
     parties_are_found_by_name_or_number,
 }

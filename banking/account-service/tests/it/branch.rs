@@ -7,7 +7,7 @@ use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, UserId,
     account::{
         AccountError, AccountsClient, AccountsServer, Balance, NewHolder, Posted, Profile,
-        StatementEntry, TransferPosting,
+        StatementEntry, StatementFilter, TransferPosting,
     },
 };
 use futures_util::FutureExt;
@@ -150,11 +150,24 @@ impl Branch {
         to: &Customer,
         units: i64,
     ) -> Result<Posted, CallError<AccountError>> {
+        self.post_for(transfer, from, to, units, None).await
+    }
+
+    /// Posts a transfer that says what it is for.
+    pub(crate) async fn post_for(
+        &self,
+        transfer: Uuid,
+        from: &Customer,
+        to: &Customer,
+        units: i64,
+        reference: Option<&str>,
+    ) -> Result<Posted, CallError<AccountError>> {
         let posting = TransferPosting {
             transfer,
             from: from.number.clone(),
             to: to.number.clone(),
             amount: amount(units),
+            reference: reference.map(|text| text.parse().unwrap()),
         };
         self.as_service("transfer-service", self.accounts.post_transfer(posting))
             .await
@@ -195,8 +208,19 @@ impl Customer {
     }
 
     pub(crate) async fn statement(&self, page: u32, size: u32) -> Page<StatementEntry> {
+        self.find(page, size, StatementFilter::default()).await
+    }
+
+    /// A page of the entries that pass a filter.
+    pub(crate) async fn find(
+        &self,
+        page: u32,
+        size: u32,
+        filter: StatementFilter,
+    ) -> Page<StatementEntry> {
         let page = PageRequest::new(page, size);
-        self.asks(self.accounts.statement(page)).await.unwrap()
+        let statement = self.accounts.statement(page, filter);
+        self.asks(statement).await.unwrap()
     }
 }
 

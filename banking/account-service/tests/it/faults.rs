@@ -137,6 +137,7 @@ async fn while_the_database_is_away_that_is_the_answer_and_no_key_remembers_it()
             from: ada.number.clone(),
             to: grace.number.clone(),
             amount: amount(9),
+            reference: None,
         };
         let transfer = || {
             let call = branch.accounts.post_transfer(posting.clone());

@@ -11,7 +11,9 @@ use chassis::{
 };
 use contracts::{
     PageRequest, Refused, UserId,
-    account::{AccountError, AccountsClient, NewHolder, Recipient, TransferPosting},
+    account::{
+        AccountError, AccountsClient, NewHolder, Recipient, StatementFilter, TransferPosting,
+    },
 };
 use replybus::{Call, CallError, client::Outcome};
 use uuid::Uuid;
@@ -78,7 +80,7 @@ async fn ask(
         }
         "deposit" => call(accounts.deposit(amount(1), key("in")), shown).await,
         "withdraw" => call(accounts.withdraw(amount(1), key("out")), shown).await,
-        "statement" => call(accounts.statement(page), shown).await,
+        "statement" => call(accounts.statement(page, StatementFilter::default()), shown).await,
         "open" => {
             let holder = NewHolder {
                 user_id: UserId::new(),
@@ -97,6 +99,7 @@ async fn ask(
                 from: number.clone(),
                 to: "000000".parse().unwrap(),
                 amount: amount(1),
+                reference: None,
             };
             call(accounts.post_transfer(posting), shown).await
         }
@@ -209,6 +212,7 @@ async fn a_refusal_is_not_remembered_under_a_key_of_the_bus(branch: &Branch) {
         from: ada.number.clone(),
         to: grace.number.clone(),
         amount: amount(1),
+        reference: None,
     };
     let post = || {
         let call = branch.accounts.post_transfer(posting.clone());

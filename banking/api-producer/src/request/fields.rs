@@ -2,7 +2,7 @@
 //! was sent is not repeated: it may be a password. Unknown fields are ignored.
 
 use crate::problem::Problem;
-use contracts::{AccountNumber, Amount};
+use contracts::{AccountNumber, Amount, InvalidReference, Reference};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -78,6 +78,20 @@ impl Fields {
                 &format!("an integer from 1 to {max} (minor units) is needed"),
             )
         })
+    }
+
+    /// The reference of a transfer, if there is one. The spaces around it are nobody's intention.
+    pub(crate) fn optional_reference(&self, name: &str) -> Result<Option<Reference>, Problem> {
+        let text = self.optional_text(name)?;
+        let text = text
+            .as_deref()
+            .map(str::trim)
+            .filter(|text| !text.is_empty());
+        text.map(|text| {
+            text.parse()
+                .map_err(|_| Problem::field(name, InvalidReference::ALLOWED))
+        })
+        .transpose()
     }
 
     /// A list of ids, if there is one.

@@ -11,5 +11,5 @@ pub(crate) use admin::{ADMIN_PAUSE_MAX, Admin};
 pub(crate) use body::{Body, discard, too_large};
 pub(crate) use fields::{Either, Fields, FromFields, account_number};
 pub(crate) use key::{Key, Keyed};
-pub(crate) use query::{AccountQuery, OfAccount, OfUser, Paging, Searching, user_id};
+pub(crate) use query::{AccountQuery, Filtering, OfAccount, OfUser, Paging, Searching, user_id};
 pub(crate) use session::{Signed, session_of};

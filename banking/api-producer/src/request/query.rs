@@ -7,7 +7,11 @@ use axum::{
     extract::{FromRequestParts, Query},
     http::request::Parts,
 };
-use contracts::{PageRequest, SEARCH_CHARS_MAX, UserId, account::Recipient};
+use contracts::{
+    PageRequest, SEARCH_CHARS_MAX, UserId,
+    account::{Recipient, StatementFilter},
+};
+use jiff::Timestamp;
 use std::{collections::HashMap, sync::Arc};
 use utoipa::IntoParams;
 
@@ -32,6 +36,33 @@ pub(crate) struct Searching {
     pub(crate) search: Option<String>,
 }
 
+/// Which entries of a statement.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Filtering {
+    /// Part of the other side's name or account number, or of the reference.
+    #[param(max_length = 100)]
+    search: Option<String>,
+    /// A moment (RFC 3339); those posted then or later.
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-03-01T00:00:00Z")]
+    from: Option<Timestamp>,
+    /// A moment (RFC 3339); those posted before.
+    #[param(value_type = Option<String>, format = DateTime, example = "2026-04-01T00:00:00Z")]
+    to: Option<Timestamp>,
+}
+
+impl Filtering {
+    pub(crate) fn filter(self) -> StatementFilter {
+        let Self { search, from, to } = self;
+        StatementFilter {
+            search,
+            from,
+            to,
+            ..StatementFilter::default()
+        }
+    }
+}
+
 /// Whom it concerns.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -41,7 +72,7 @@ pub(crate) struct OfUser {
     pub(crate) user_id: Option<UserId>,
 }
 
-/// Whose account is asked for.
+/// Whose account is asked for: one of the two.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "it describes what becomes `OfAccount`")]
@@ -83,14 +114,21 @@ impl FromRequestParts<Arc<Gateway>> for Searching {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
-        let parameters = Parameters::of(parts)?;
-        let search = parameters.given("search").map(str::to_owned);
-        let chars = search.as_ref().map_or(0, |text| text.chars().count());
-        if chars > SEARCH_CHARS_MAX {
-            let allowed = format!("at most {SEARCH_CHARS_MAX} characters are allowed");
-            return Err(Problem::field("search", &allowed));
-        }
+        let search = Parameters::of(parts)?.search()?;
         Ok(Self { search })
+    }
+}
+
+impl FromRequestParts<Arc<Gateway>> for Filtering {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        let parameters = Parameters::of(parts)?;
+        Ok(Self {
+            search: parameters.search()?,
+            from: parameters.moment("from")?,
+            to: parameters.moment("to")?,
+        })
     }
 }
 
@@ -147,6 +185,25 @@ impl Parameters {
     fn given(&self, name: &str) -> Option<&str> {
         let text = self.0.get(name)?.trim();
         (!text.is_empty()).then_some(text)
+    }
+
+    fn search(&self) -> Result<Option<String>, Problem> {
+        let search = self.given("search").map(str::to_owned);
+        let chars = search.as_ref().map_or(0, |text| text.chars().count());
+        if chars > SEARCH_CHARS_MAX {
+            let allowed = format!("at most {SEARCH_CHARS_MAX} characters are allowed");
+            return Err(Problem::field("search", &allowed));
+        }
+        Ok(search)
+    }
+
+    fn moment(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
+        let text = self.given(name);
+        let moment = text.map(|text| {
+            let refused = "a moment is needed, such as 2026-03-01T00:00:00Z";
+            text.parse().map_err(|_| Problem::field(name, refused))
+        });
+        moment.transpose()
     }
 
     fn count(&self, name: &str) -> Result<Option<u32>, Problem> {

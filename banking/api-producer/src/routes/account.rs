@@ -5,7 +5,7 @@ use crate::{
     gateway::Gateway,
     problem::Problem,
     request::{
-        AccountQuery, Body, Fields, FromFields, Key, Keyed, OfAccount, Paging, Signed,
+        AccountQuery, Body, Fields, Filtering, FromFields, Key, Keyed, OfAccount, Paging, Signed,
     },
 };
 use axum::{Json, extract::State};
@@ -125,12 +125,12 @@ async fn withdraw(
     Keyed(key, paid_out.map_err(Problem::from))
 }
 
-/// The entries on the account of the user who asks, newest first.
+/// The entries on the account of the user who asks, newest first; all, or those that are looked for.
 #[utoipa::path(
     get,
     path = "/api/account/statement",
     tag = "account",
-    params(Paging),
+    params(Paging, Filtering),
     security(("session" = []), ("bearer" = [])),
     responses((status = OK, body = Page<StatementEntry>), Bad, Unauthenticated, Unavailable)
 )]
@@ -138,6 +138,10 @@ async fn statement(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
     paging: Paging,
+    filtering: Filtering,
 ) -> Result<Json<Page<StatementEntry>>, Problem> {
-    Ok(Json(gateway.accounts.statement(paging.request()).await?))
+    let statement = gateway
+        .accounts
+        .statement(paging.request(), filtering.filter());
+    Ok(Json(statement.await?))
 }

@@ -4,6 +4,7 @@ mod account;
 mod admin;
 mod auth;
 mod dashboard;
+mod export;
 mod health;
 mod notifications;
 mod openapi;
@@ -26,6 +27,7 @@ fn described() -> (Router<Arc<Gateway>>, OpenApi) {
     let (router, api) = OpenApiRouter::with_openapi(openapi::begin())
         .merge(auth::router())
         .merge(account::router())
+        .merge(export::router())
         .merge(admin::router())
         .merge(transfer::router())
         .merge(notifications::router())

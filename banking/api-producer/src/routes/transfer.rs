@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use contracts::{
-    Amount, Page,
+    Amount, Page, Reference,
     account::Recipient,
     transfer::{Transaction, TransferOrder, TransferReceipt},
 };
@@ -33,12 +33,15 @@ struct TransferBody {
     to_account_number: Option<String>,
     /// In minor units; an integer.
     amount: Amount,
+    /// What for, for both sides to see.
+    reference: Option<Reference>,
 }
 
 /// A transfer, all but its key.
 struct Ordered {
     to: Recipient,
     amount: Amount,
+    reference: Option<Reference>,
 }
 
 impl FromFields for Ordered {
@@ -51,6 +54,7 @@ impl FromFields for Ordered {
         Ok(Self {
             to,
             amount: fields.amount("amount")?,
+            reference: fields.optional_reference("reference")?,
         })
     }
 }
@@ -73,11 +77,12 @@ async fn transfer(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
     Key(key): Key,
-    Body(Ordered { to, amount }): Body<Ordered>,
+    Body(ordered): Body<Ordered>,
 ) -> Keyed<TransferReceipt> {
     let order = TransferOrder {
-        to,
-        amount,
+        to: ordered.to,
+        amount: ordered.amount,
+        reference: ordered.reference,
         key: key.clone(),
     };
     let moved = gateway.transfers.transfer(order).await;

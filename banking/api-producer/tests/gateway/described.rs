@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The routes that clients know.
-const ROUTES: [&str; 29] = [
+const ROUTES: [&str; 30] = [
     "post /api/auth/register",
     "post /api/auth/login",
     "post /api/auth/password",
@@ -20,6 +20,7 @@ const ROUTES: [&str; 29] = [
     "post /api/account/deposit",
     "post /api/account/withdraw",
     "get /api/account/statement",
+    "get /api/account/statement.csv",
     "get /api/account/admin/stats",
     "get /api/account/admin/users",
     "get /api/account/admin/users/{id}",

@@ -181,6 +181,25 @@ async fn both_of_two_alternatives_are_one_too_many() {
 }
 
 #[tokio::test]
+async fn a_reference_that_hides_something_or_has_no_end_is_refused() {
+    let bank = bank().await;
+    let long = "x".repeat(141);
+    for reference in [
+        json!("two\nlines"),
+        json!("a\u{202e}b"),
+        json!("a\u{200b}b"),
+        json!("a\0b"),
+        json!(long),
+        json!(5),
+    ] {
+        let body = json!({ "to_username": "bob", "amount": 5, "reference": reference });
+        let detail = refused(&bank, "/api/transfer/transfer", &body.to_string()).await;
+        assert!(detail.starts_with("reference: "), "{detail}");
+    }
+    assert!(seen(&bank).is_empty());
+}
+
+#[tokio::test]
 async fn a_parameter_that_is_not_as_it_must_be_is_named() {
     let bank = bank().await;
     let long = format!("/api/account/admin/users?search={}", "x".repeat(101));
@@ -192,6 +211,9 @@ async fn a_parameter_that_is_not_as_it_must_be_is_named() {
         ("/api/account/statement?size=0", "size"),
         ("/api/account/statement?size=99999999999", "size"),
         ("/api/transfer/transactions?size=many", "size"),
+        ("/api/account/statement?from=yesterday", "from"),
+        ("/api/account/statement?from=2026-03-01", "from"),
+        ("/api/account/statement.csv?to=2026-13-01T00:00:00Z", "to"),
         ("/api/account/lookup", "account_number"),
         ("/api/account/lookup?account_number=", "account_number"),
         (

@@ -9,6 +9,7 @@ mod connections;
 mod correlation;
 mod dashboard;
 mod described;
+mod export;
 mod failures;
 mod input;
 mod metadata;

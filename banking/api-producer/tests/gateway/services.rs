@@ -6,7 +6,7 @@ use contracts::{
     UserId,
     account::{
         AccountError, AccountTotals, Accounts, AdminUser, Balance, EntryKind, Holder, NewHolder,
-        Parties, Posted, Profile, Recipient, StatementEntry, TransferPosting,
+        Parties, Posted, Profile, Recipient, StatementEntry, StatementFilter, TransferPosting,
     },
     auth::{Auth, AuthError, LoggedIn, Login, LoginName, PasswordChange, Registered, Registration},
     notification::{AdminNotification, MarkedRead, Notification, NotificationError, Notifications},
@@ -255,18 +255,41 @@ impl Accounts for FakeAccounts {
         Ok(Balance { balance: 6 })
     }
 
-    async fn statement(&self, page: PageRequest) -> Result<Page<StatementEntry>, AccountError> {
-        self.0.ask(paging(page)).await?;
+    async fn statement(
+        &self,
+        page: PageRequest,
+        filter: StatementFilter,
+    ) -> Result<Page<StatementEntry>, AccountError> {
+        let StatementFilter {
+            search,
+            from,
+            to,
+            up_to,
+        } = filter;
+        let (from, to) = (from.map(|at| at.to_string()), to.map(|at| at.to_string()));
+        let up_to = up_to.map_or_else(String::new, |number| format!(" up to {number}"));
+        let asked = format!("{} {search:?} {from:?} {to:?}{up_to}", paging(page));
+        self.0.ask(asked).await?;
         let entry = StatementEntry {
+            id: uuid(),
             number: 2,
             kind: EntryKind::Transfer,
             amount: -5,
             balance: 99_995,
             counterparty: Some(number()),
             counterparty_username: Some("bob".to_owned()),
+            reference: Some("=Rent, March".parse().unwrap()),
             created_at: time(),
         };
-        Ok(page.of(1, vec![entry]))
+        // What is looked for says how much there is of it, page by page.
+        match search.as_deref().unwrap_or_default().parse() {
+            Ok(total) => {
+                let left = i64::try_from(total).unwrap() - page.offset();
+                let length = usize::try_from(left.clamp(0, page.limit())).unwrap();
+                Ok(page.of(total, vec![entry; length]))
+            }
+            Err(_) => Ok(page.of(1, vec![entry])),
+        }
     }
 
     async fn open(&self, _: NewHolder) -> Result<Profile, AccountError> {
@@ -364,6 +387,7 @@ impl Transfers for FakeTransfers {
             to: "bob".to_owned(),
             to_account_number: number(),
             amount: Amount::new(5).unwrap(),
+            reference: None,
             status: TransferStatus::Completed,
             created_at: time(),
         };

@@ -77,8 +77,9 @@ fn of_accounts() -> Vec<Row> {
         "balance": 100_000,
     });
     let entry = json!({
-        "number": 2, "kind": "transfer", "amount": -5, "balance": 99_995,
-        "counterparty": NUMBER, "counterparty_username": "bob", "created_at": TIME,
+        "id": ID, "number": 2, "kind": "transfer", "amount": -5, "balance": 99_995,
+        "counterparty": NUMBER, "counterparty_username": "bob", "reference": "=Rent, March",
+        "created_at": TIME,
     });
     vec![
         (
@@ -118,7 +119,7 @@ fn of_accounts() -> Vec<Row> {
             String::from("/api/account/statement"),
             None,
             "statement",
-            "20 from 0".into(),
+            "20 from 0 None None None".into(),
             page(json!([entry]), 1, 1, 20, 1),
         ),
         (
@@ -126,8 +127,16 @@ fn of_accounts() -> Vec<Row> {
             String::from("/api/account/statement?page=3&size=1000"),
             None,
             "statement",
-            "100 from 200".into(),
+            "100 from 200 None None None".into(),
             page(json!([entry]), 1, 3, 100, 1),
+        ),
+        (
+            "GET",
+            format!("/api/account/statement?search=%20rent%20&from={TIME}&to=2026-01-03T00:00:00Z"),
+            None,
+            "statement",
+            format!("20 from 0 Some(\"rent\") Some(\"{TIME}\") Some(\"2026-01-03T00:00:00Z\")"),
+            page(json!([entry]), 1, 1, 20, 1),
         ),
     ]
 }
@@ -176,7 +185,8 @@ fn of_the_administrator() -> Vec<Row> {
 fn of_money() -> Vec<Row> {
     let transaction = json!({
         "id": ID, "direction": "sent", "from": "ada", "from_account_number": NUMBER,
-        "to": "bob", "to_account_number": NUMBER, "amount": 5, "status": "completed",
+        "to": "bob", "to_account_number": NUMBER, "amount": 5, "reference": null,
+        "status": "completed",
         "created_at": TIME,
     });
     let receipt = json!({
@@ -204,15 +214,18 @@ fn of_money() -> Vec<Row> {
             String::from("/api/transfer/transfer"),
             Some(json!({ "to_username": "bob", "amount": 5 })),
             "transfer",
-            "Username(\"bob\") 5 a key".into(),
+            "Username(\"bob\") 5 None a key".into(),
             receipt.clone(),
         ),
         (
             "POST",
             String::from("/api/transfer/transfer"),
-            Some(json!({ "to_account_number": NUMBER, "to_username": null, "amount": 5 })),
+            Some(json!({
+                "to_account_number": NUMBER, "to_username": null, "amount": 5,
+                "reference": " Rent, March ",
+            })),
             "transfer",
-            format!("AccountNumber(AccountNumber(\"{NUMBER}\")) 5 a key"),
+            format!("AccountNumber(AccountNumber(\"{NUMBER}\")) 5 Some(\"Rent, March\") a key"),
             receipt,
         ),
         (

@@ -5,7 +5,8 @@ use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Refused, ServiceHealth, UserId,
     account::{
         AccountError, AccountTotals, Accounts, AdminUser, Balance, Holder, NewHolder,
-        OPENING_BALANCE, Parties, Posted, Profile, Recipient, StatementEntry, TransferPosting,
+        OPENING_BALANCE, Parties, Posted, Profile, Recipient, StatementEntry, StatementFilter,
+        TransferPosting,
     },
 };
 use replybus::Never;
@@ -107,7 +108,11 @@ impl Accounts for FakeAccounts {
         panic!("not asked for")
     }
 
-    async fn statement(&self, _: PageRequest) -> Result<Page<StatementEntry>, AccountError> {
+    async fn statement(
+        &self,
+        _: PageRequest,
+        _: StatementFilter,
+    ) -> Result<Page<StatementEntry>, AccountError> {
         panic!("not asked for")
     }
 

@@ -6,7 +6,7 @@ use contracts::{
     UserId,
     account::{
         AccountError, AccountTotals, Accounts, AdminUser, Balance, Holder, NewHolder, Parties,
-        Posted, Profile, Recipient, StatementEntry, TransferPosting,
+        Posted, Profile, Recipient, StatementEntry, StatementFilter, TransferPosting,
     },
 };
 use jiff::Timestamp;
@@ -125,6 +125,15 @@ impl ScriptedAccounts {
         posted.map(|(id, _)| *id).collect()
     }
 
+    /// What the transfers that were asked for are for.
+    pub(crate) fn references(&self) -> Vec<Option<String>> {
+        let ledger = self.0.ledger.lock().unwrap();
+        let postings = ledger.verdicts.values();
+        postings
+            .map(|(posting, _)| posting.reference.clone().map(String::from))
+            .collect()
+    }
+
     fn require_the_transfer_service(&self) -> Result<(), AccountError> {
         Ok(self.0.identity.require_service("transfer-service")?)
     }
@@ -234,7 +243,11 @@ impl Accounts for ScriptedAccounts {
         Err(Refused::Forbidden.into())
     }
 
-    async fn statement(&self, _: PageRequest) -> Result<Page<StatementEntry>, AccountError> {
+    async fn statement(
+        &self,
+        _: PageRequest,
+        _: StatementFilter,
+    ) -> Result<Page<StatementEntry>, AccountError> {
         Err(Refused::Forbidden.into())
     }
 

@@ -211,6 +211,7 @@ pub(crate) fn order(to: Recipient, amount: i64, key: &str) -> TransferOrder {
     TransferOrder {
         to,
         amount: Amount::new(amount).unwrap(),
+        reference: None,
         key: IdempotencyKey::try_from(key.to_owned()).unwrap(),
     }
 }

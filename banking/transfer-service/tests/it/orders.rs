@@ -8,7 +8,7 @@ use crate::{
 use contracts::{
     Refused, TransactionCompleted,
     account::Recipient,
-    transfer::{Direction, TransferError, TransferStatus},
+    transfer::{Direction, TransferError, TransferOrder, TransferStatus},
 };
 use futures_util::future::join_all;
 use replybus::CallError;
@@ -20,6 +20,7 @@ on_both_databases! {
     the_same_key_again_gives_the_same_answer_and_moves_nothing,
     one_key_at_once_from_twenty_tasks_is_one_transfer,
     a_key_with_another_body_is_a_conflict,
+    what_a_transfer_is_for_goes_with_it,
     another_users_same_key_is_another_transfer,
     a_rejection_is_repeated_though_money_has_arrived,
     who_is_not_there_and_oneself_can_not_be_paid_and_the_key_stays_free,
@@ -128,6 +129,36 @@ async fn a_key_with_another_body_is_a_conflict(bank: Arc<Bank>) {
         assert_eq!(refused.handler(), Some(&TransferError::KeyConflict));
     }
     assert_eq!(bank.accounts.balance(&ada.party.account_number), 300);
+}
+
+async fn what_a_transfer_is_for_goes_with_it(bank: Arc<Bank>) {
+    let _accounts = bank.serve_accounts().await;
+    let _process = bank.start().await;
+    let (ada, bob) = (
+        bank.customer("ada", 500).await,
+        bank.customer("bob", 0).await,
+    );
+    let rent = |text: Option<&str>| TransferOrder {
+        reference: text.map(|text| text.parse().unwrap()),
+        ..order(named("bob"), 200, "rent")
+    };
+    let text = "Tiền nhà, tháng 3";
+    let paid = ada.order(rent(Some(text))).await.unwrap();
+    assert_eq!(ada.order(rent(Some(text))).await.unwrap(), paid);
+    for other in [None, Some("something else")] {
+        match ada.order(rent(other)).await {
+            Err(CallError::Handler(error)) => assert_eq!(error, TransferError::KeyConflict),
+            answer => panic!("{answer:?}"),
+        }
+    }
+    for customer in [&ada, &bob] {
+        let seen = customer.transactions().await;
+        let reference = seen[0].reference.as_ref();
+        assert_eq!(reference.map(|reference| reference.as_str()), Some(text));
+    }
+    // The ledger is told as well, for the statement.
+    let posted = bank.accounts.references();
+    assert_eq!(posted, [Some(text.to_owned())]);
 }
 
 async fn another_users_same_key_is_another_transfer(bank: Arc<Bank>) {

@@ -47,6 +47,7 @@ pub(crate) async fn every_route_is_described(bank: &Bank) {
         ("post", "/api/account/deposit"),
         ("post", "/api/account/withdraw"),
         ("get", "/api/account/statement"),
+        ("get", "/api/account/statement.csv"),
         ("get", "/api/account/admin/stats"),
         ("get", "/api/account/admin/users"),
         ("get", "/api/account/admin/users/{id}"),

@@ -9,7 +9,9 @@ use chassis::{
 };
 use contracts::{
     AccountNumber, Amount, IdempotencyKey, PageRequest, Refused, UserId,
-    account::{AccountError, AccountsClient, NewHolder, Recipient, TransferPosting},
+    account::{
+        AccountError, AccountsClient, NewHolder, Recipient, StatementFilter, TransferPosting,
+    },
     auth::{AuthClient, AuthError},
     notification::{NotificationError, NotificationsClient},
     transfer::{TransferError, TransferOrder, TransfersClient},
@@ -32,12 +34,13 @@ macro_rules! ask_all {
         let (page, amount) = (PageRequest::default(), Amount::new(5).unwrap());
         let (number, key) = (AccountNumber::draw(), IdempotencyKey::draw());
         let to = Recipient::Username("somebody".to_owned());
-        let order = TransferOrder { to: to.clone(), amount, key: key.clone() };
+        let order = TransferOrder { to: to.clone(), amount, reference: None, key: key.clone() };
         let posting = TransferPosting {
             transfer: Uuid::now_v7(),
             from: number.clone(),
             to: AccountNumber::draw(),
             amount,
+            reference: None,
         };
         let holder = NewHolder {
             user_id: UserId::new(),
@@ -58,7 +61,7 @@ macro_rules! ask_all {
         ask!(User accounts.lookup(Recipient::AccountNumber(number.clone())));
         ask!(User accounts.deposit(amount, key.clone()));
         ask!(User accounts.withdraw(amount, key.clone()));
-        ask!(User accounts.statement(page));
+        ask!(User accounts.statement(page, StatementFilter::default()));
         ask!(Service accounts.open(holder));
         ask!(Service accounts.parties(UserId::new(), to));
         ask!(Service accounts.post_transfer(posting));
