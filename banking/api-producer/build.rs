@@ -2,6 +2,8 @@
 //! All but the document have a hash of their contents in their names, so that browsers keep them
 //! and ask for none of them again.
 
+#![allow(clippy::print_stdout, reason = "it is how cargo is told")]
+
 #[path = "src/page/bundle.rs"]
 mod bundle;
 
@@ -17,9 +19,9 @@ use std::{
 const PAGE: &str = "src/page";
 
 /// In the order in which one has its way over another.
-const STYLES: [&str; 11] = [
-    "theme", "layout", "controls", "notices", "door", "hall", "activity", "toasts", "phone",
-    "motion", "media",
+const STYLES: [&str; 12] = [
+    "theme", "layout", "controls", "notices", "door", "hall", "activity", "details", "toasts",
+    "phone", "motion", "media",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

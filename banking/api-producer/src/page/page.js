@@ -1,70 +1,74 @@
 // The page: the door before a session, the hall in one. Everything in the hall is fetched again
 // whenever the bank says that something happened, so both sides of a transfer see it at once.
 //
-// Read on with session.js and http.js, then door.js; send.js, order.js and desk.js are the way of a
-// transfer; live.js, overview.js, lists.js and notices.js what is shown.
+// Read on with language.js, session.js and http.js, then door.js; send.js, order.js and desk.js are
+// the way of a transfer; live.js, overview.js, statement.js and notices.js what is shown.
 
+import { money } from "./modules/amounts.js";
 import { cash } from "./modules/cash.js";
+import { chart } from "./modules/chart.js";
+import { details } from "./modules/details.js";
 import { door } from "./modules/door.js";
 import { byId } from "./modules/elements.js";
 import { ask, onSessionEnded } from "./modules/http.js";
-import { statement, transfers } from "./modules/lists.js";
+import { languages, speak, tell } from "./modules/language.js";
 import { Live } from "./modules/live.js";
-import { forgetToasts, notices, toast } from "./modules/notices.js";
+import { notices } from "./modules/notices.js";
+import { coalesced } from "./modules/once.js";
 import { overview } from "./modules/overview.js";
+import { passwordChange, reveals } from "./modules/password.js";
 import { send } from "./modules/send.js";
-import { current, end } from "./modules/session.js";
+import { current, end, onSessionOfAnotherTab } from "./modules/session.js";
+import { statement } from "./modules/statement.js";
 import { tabs } from "./modules/tabs.js";
+import { forgetToasts, toast } from "./modules/toasts.js";
+import { understood } from "./modules/told.js";
+import { transfers } from "./modules/transfers.js";
 
-const STATES = { connecting: "Connecting", live: "Live", waiting: "Reconnecting", offline: "Offline" };
+/** What is shown waits so long for the connection that tells when it is no longer so. */
+const CONNECTED_WITHIN_MS = 1_000;
 
-/** Work that runs once at a time; asked for meanwhile, it runs once more. */
-function coalesced(work) {
-  let running = false;
-  let again = false;
-  return async () => {
-    again = true;
-    if (running) return;
-    running = true;
-    try {
-      while (again) {
-        again = false;
-        await work();
-      }
-    } finally {
-      running = false;
-    }
-  };
-}
+speak(document, { currency: money.symbol });
+languages(byId("language"));
+reveals();
 
-const account = overview();
-const notified = notices(byId("notices"));
-const shown = [account, statement(byId("statement")), transfers(byId("transfers")), notified];
+const showDetails = details();
+const lists = [statement(byId("statement"), showDetails), transfers(byId("transfers"), showDetails)];
+const shown = [overview(), chart(), ...lists, notices(byId("notices"))];
 const refresh = coalesced(async () => {
-  if (current()) await Promise.all(shown.map((part) => part.refresh()));
+  if (current()) await Promise.all([...shown, sending].map((part) => part.refresh()));
 });
-const desks = [send(refresh), cash("deposit", refresh), cash("withdraw", refresh)];
+const sending = send(refresh);
+const desks = [sending, cash("deposit", refresh), cash("withdraw", refresh)];
+const access = passwordChange();
 const entrance = door(enter);
 const showMove = tabs(document.querySelector("#hall .column [role=tablist]"));
-const showActivity = tabs(document.querySelector(".activity [role=tablist]"));
+const showActivity = tabs(document.querySelector(".activity [role=tablist]"), (panel) => {
+  if (panel === "transfers" && current()) lists[1].refresh();
+});
+let firstLook;
 
 const live = new Live({
   state(name) {
     byId("live").dataset.state = name;
-    byId("live-text").textContent = STATES[name];
+    byId("live-text").textContent = tell(`live.${name}`);
   },
-  open: refresh,
-  notice(message) {
-    toast(message);
-    refresh();
-  },
+  open: look,
+  changed: refresh,
+  notice: (message) => toast(understood(message).text),
   // If the session is over, the answer to this says so.
   refused: refresh,
 });
 
+function look() {
+  clearTimeout(firstLook);
+  refresh();
+}
+
 function enter() {
   const { token, username } = current();
   for (const part of shown) part.enter(username);
+  access.enter();
   const open = desks.filter((desk) => desk.enter());
   showMove(open[0]?.kind ?? "send");
   showActivity("statement");
@@ -72,12 +76,15 @@ function enter() {
   byId("hall").hidden = false;
   byId("hall-main").focus({ preventScroll: true });
   live.start(token);
-  refresh();
+  clearTimeout(firstLook);
+  firstLook = setTimeout(look, CONNECTED_WITHIN_MS);
 }
 
 function leave(why) {
   end();
+  byId("details").close();
   live.stop();
+  clearTimeout(firstLook);
   forgetToasts();
   byId("hall").hidden = true;
   byId("door").hidden = false;
@@ -90,17 +97,17 @@ byId("log-out").addEventListener("click", async () => {
     () => 200,
     (failure) => failure.status,
   );
+  sending.forget();
   leave(null);
   const status = await told;
-  if (status !== 200 && status !== 401 && !current()) {
-    entrance.show("You are logged out here, but the bank could not be told. Your session there ends by itself.");
-  }
+  if (status !== 200 && status !== 401 && !current()) entrance.show(tell("door.notTold"));
 });
 byId("bell").addEventListener("click", () => {
   showActivity("notices");
   byId("notices").focus();
 });
-onSessionEnded(() => leave("Your session has ended. Log in again."));
+onSessionEnded(() => leave(tell("door.ended")));
+onSessionOfAnotherTab(() => (current() ? enter() : leave(null)));
 
 if (current()) enter();
 else leave(null);

@@ -3,6 +3,10 @@ use axum::{
     body::{Body, to_bytes},
     http::Request,
 };
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 use tower::ServiceExt;
 
 async fn get_file(path: &str, known: Option<&str>) -> (StatusCode, HeaderMap, String) {
@@ -88,6 +92,95 @@ fn all_but_the_document_is_kept_under_a_name_that_its_contents_give_it() {
         assert!(asked.contains(&path), "{path} is asked for by nobody");
         let hash = between(path, "-", ".")[0];
         assert_eq!(hash.len(), 16, "{path}");
+    }
+}
+
+/// The texts of all files in a folder of the page, and what is in its folders.
+fn texts(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut texts = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            texts.extend(self::texts(&path));
+        } else {
+            let text = std::fs::read_to_string(&path).unwrap();
+            texts.push((path, text));
+        }
+    }
+    texts
+}
+
+#[test]
+fn all_that_the_page_says_it_says_in_every_language() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page");
+    let words = |language: &str| -> BTreeMap<String, String> {
+        let path = page.join(format!("modules/words/{language}.json"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let values = |text: &str| -> BTreeSet<String> {
+        between(text, "{", "}")
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+    };
+    let (english, mut vietnamese) = (words("en"), words("vi"));
+    // What the bank says in English needs no words in English.
+    vietnamese.retain(|key, _| !key.starts_with("bank: "));
+    assert!(
+        english.keys().eq(vietnamese.keys()),
+        "the same things are said"
+    );
+    for (key, text) in &english {
+        assert!(!text.is_empty() && !vietnamese[key].is_empty(), "{key}");
+        assert_eq!(values(text), values(&vietnamese[key]), "{key}");
+    }
+    let all = texts(&page);
+    let mut said = 0;
+    for (path, text) in &all {
+        for quoted in ["data-say=\"", "data-name=\"", "tell(\""] {
+            for key in between(text, quoted, "\"") {
+                assert!(english.contains_key(key), "{}: {key}", path.display());
+                said += 1;
+            }
+        }
+    }
+    assert!(said > 100, "{said}");
+    // And nothing is kept that nobody says; what is put together is named by its beginning.
+    let built = [
+        "amount.", "entry.", "live.", "notices.", "order.", "status.",
+    ];
+    for key in english
+        .keys()
+        .filter(|key| !built.iter().any(|part| key.starts_with(part)))
+    {
+        let quoted = format!("\"{key}\"");
+        let is_said = |(path, text): &(PathBuf, String)| {
+            path.extension().is_some_and(|kind| kind != "json") && text.contains(&quoted)
+        };
+        assert!(all.iter().any(is_said), "nobody says {key}");
+    }
+}
+
+#[test]
+fn every_module_and_style_sheet_is_part_of_the_page() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page");
+    for (path, text) in texts(&page) {
+        let kind = path.extension().unwrap_or_default();
+        let whole = FILES
+            .iter()
+            .find(|file| file.path.ends_with(&format!(".{}", kind.display())));
+        let Some(whole) = whole.filter(|_| kind == "js" || kind == "css") else {
+            continue;
+        };
+        let lines = text.lines().map(|line| line.trim_start_matches("export "));
+        let longest = lines
+            .filter(|line| !line.starts_with("import") && !line.starts_with("//"))
+            .max_by_key(|line| line.len());
+        assert!(
+            whole.body.contains(longest.unwrap()),
+            "{} is left out",
+            path.display()
+        );
     }
 }
 

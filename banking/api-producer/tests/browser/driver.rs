@@ -44,6 +44,9 @@ pub(crate) enum Screen {
     Phone,
 }
 
+/// The language that a browser asks for, unless it is said.
+const ENGLISH: &str = "en-US";
+
 /// A chromedriver of one's own. Dropped, it takes its browsers and their files with it.
 pub(crate) struct Driver {
     // Dropped in this order: the processes, then the directory.
@@ -92,6 +95,11 @@ impl Driver {
 
     /// A browser with nothing in it.
     pub(crate) async fn browser(&self, screen: Screen) -> Client {
+        self.browser_in(screen, ENGLISH).await
+    }
+
+    /// A browser of somebody who reads that language.
+    pub(crate) async fn browser_in(&self, screen: Screen, language: &str) -> Client {
         static LAST: AtomicU32 = AtomicU32::new(0);
         let number = LAST.fetch_add(1, Ordering::Relaxed);
         let profile = self.workplace.path(&format!("profile-{number}"));
@@ -110,6 +118,7 @@ impl Driver {
                 "--disable-sync",
                 "--no-first-run",
                 "--window-size=1280,800",
+                format!("--accept-lang={language}"),
                 format!("--user-data-dir={}", profile.display()),
             ],
         });

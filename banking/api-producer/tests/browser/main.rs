@@ -14,8 +14,13 @@ mod bank;
 mod driver;
 mod page;
 
+mod looks;
 mod money;
+mod notices;
+mod requests;
+mod review;
 mod sessions;
+mod statement;
 mod transfers;
 
 use bank::Bank;
@@ -48,6 +53,12 @@ impl Visit {
     /// The page in a browser that was never here before.
     async fn page(&self, screen: Screen) -> Page {
         let browser = self.driver.browser(screen).await;
+        Page::open(browser, self.bank.address).await
+    }
+
+    /// The same, of somebody who reads another language than English.
+    async fn page_in(&self, screen: Screen, language: &str) -> Page {
+        let browser = self.driver.browser_in(screen, language).await;
         Page::open(browser, self.bank.address).await
     }
 

@@ -1,8 +1,9 @@
 //! The page in a browser, as somebody uses it.
 
-use fantoccini::{Client, Locator, error::CmdError};
-use serde_json::Value;
-use std::{net::SocketAddr, time::Duration};
+use fantoccini::{Client, Locator, error::CmdError, key::Key, wd::WebDriverCompatibleCommand};
+use reqwest::{Method, Url};
+use serde_json::{Value, json};
+use std::{net::SocketAddr, str::FromStr, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// Everything that a test waits for happens within this, on a slow machine too.
@@ -11,6 +12,27 @@ const SOON: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// A command of the Chrome DevTools Protocol, by way of chromedriver.
+#[derive(Debug)]
+struct ChromiumCommand {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for ChromiumCommand {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, <Url as FromStr>::Err> {
+        base.join(&format!(
+            "session/{}/goog/cdp/execute",
+            session.unwrap_or_default()
+        ))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        let body = json!({ "cmd": self.command, "params": self.parameters });
+        (Method::POST, Some(body.to_string()))
+    }
+}
 
 /// A page, and the browser that shows it.
 pub(crate) struct Page {
@@ -31,7 +53,7 @@ impl Page {
         self.fill("#register-password", PASSWORD).await;
         self.click("#register [type=submit]").await;
         self.shows("#holder", name).await;
-        self.shows("#balance", "1,000.00").await;
+        self.shows("#balance", "€1,000.00").await;
         self.shows("#live", "Live").await;
     }
 
@@ -48,13 +70,14 @@ impl Page {
         self.fill("#send-to", to).await;
         self.fill("#send-amount", amount).await;
         self.click("#send-form [type=submit]").await;
-        self.shows("#send-review-amount", amount).await;
+        self.shows("#send-review-amount", &format!("€{amount}"))
+            .await;
     }
 
     pub(crate) async fn send(&self, to: &str, amount: &str) {
         self.review(to, amount).await;
         self.click("#send-confirm").await;
-        let sent = format!("Sent {amount} to {to}.");
+        let sent = format!("Sent €{amount} to {to}.");
         self.shows("#send-outcome", &sent).await;
     }
 
@@ -62,7 +85,13 @@ impl Page {
     pub(crate) async fn click(&self, selector: &str) {
         self.until(selector, async || {
             match self.browser.find(Locator::Css(selector)).await {
-                Ok(element) => element.click().await.map(|()| true),
+                Ok(element) => {
+                    // As people do: not where the bar is, which stays at the top.
+                    let place = vec![serde_json::to_value(&element)?];
+                    let middle = "arguments[0].scrollIntoView({ block: 'center' })";
+                    self.browser.execute(middle, place).await?;
+                    element.click().await.map(|()| true)
+                }
                 Err(error) => Err(error),
             }
         })
@@ -76,6 +105,15 @@ impl Page {
             field.send_keys(text).await.map(|()| true)
         })
         .await;
+    }
+
+    /// Presses a key, wherever the focus is.
+    pub(crate) async fn press(&self, key: Key) {
+        let focused = self.browser.active_element().await.unwrap();
+        focused
+            .send_keys(&char::from(key).to_string())
+            .await
+            .unwrap();
     }
 
     /// Waits until this text, and nothing else, is to be seen there.
@@ -114,11 +152,31 @@ impl Page {
         .await;
     }
 
-    /// Whether something is wider than the window, wherever it is.
+    /// Nothing is wider than the window, or than the card that it is in.
     pub(crate) async fn fits(&self) {
-        let script = "return [document.documentElement.scrollWidth, window.innerWidth]";
-        let widths = self.run(script).await;
-        assert_eq!(widths[0], widths[1], "of the page and of the window");
+        let script = "
+            const boxes = document.querySelectorAll(':root, .card, .balance-card, dialog[open]');
+            return [...boxes].filter((box) => box.scrollWidth > box.clientWidth)
+                .map((box) => `${box.tagName} ${box.className} ${box.scrollWidth}`)";
+        assert_eq!(self.run(script).await, json!([]), "too narrow");
+    }
+
+    /// Has Chromium do what WebDriver has no words for.
+    pub(crate) async fn chromium(&self, command: &'static str, parameters: Value) -> Value {
+        let command = ChromiumCommand {
+            command,
+            parameters,
+        };
+        self.browser.issue_cmd(command).await.unwrap()
+    }
+
+    /// The size of the window, in CSS pixels.
+    pub(crate) async fn resize(&self, width: u32, height: u32) {
+        let size = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
+        });
+        self.chromium("Emulation.setDeviceMetricsOverride", size)
+            .await;
     }
 
     /// Looks again and again. What can't be found or clicked on yet may be later.

@@ -1,18 +1,9 @@
 // Paying in and paying out.
 
+import { amountField, amountIn } from "./amounts.js";
 import { Desk } from "./desk.js";
-import { byId, Mistake, onSubmit } from "./elements.js";
-import { parse } from "./money.js";
+import { byId, onSubmit } from "./elements.js";
 import { Order } from "./order.js";
-
-/** The amount in a field, in minor units. */
-export function amountIn(field) {
-  try {
-    return parse(field.value);
-  } catch (error) {
-    throw new Mistake(field, error.message);
-  }
-}
 
 /** Brings one of the two panels to life; `kind` is "deposit" or "withdraw". */
 export function cash(kind, settled) {
@@ -27,6 +18,7 @@ export function cash(kind, settled) {
     },
     settled,
   });
+  amountField(amount);
   onSubmit(form, problems, async () => {
     desk.clear();
     desk.carryOut(new Order(kind, { amount: amountIn(amount) }));

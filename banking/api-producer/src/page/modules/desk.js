@@ -1,17 +1,9 @@
 // Carries an order out, and shows how far it is: in progress, done, refused, or not known.
 
+import { money } from "./amounts.js";
 import { element, refocus } from "./elements.js";
-import { format } from "./money.js";
+import { tell } from "./language.js";
 import { Order } from "./order.js";
-
-const WORDS = {
-  send: { doing: "Sending", done: "Sent", thing: "transfer" },
-  deposit: { doing: "Depositing", done: "Deposited", thing: "deposit" },
-  withdraw: { doing: "Withdrawing", done: "Withdrew", thing: "withdrawal" },
-};
-
-/** In place of the bank's words, which are about headers. */
-const LATE = "The bank did not answer in time. It may be made yet.";
 
 export class Desk {
   #place;
@@ -31,17 +23,17 @@ export class Desk {
   async carryOut(order) {
     this.#run += 1;
     const run = this.#run;
-    const { doing, done } = WORDS[order.kind];
     this.#on.open();
     const spinner = element("span", { class: "spinner", "aria-hidden": "true" });
-    this.#show("progress", spinner, element("p", {}, `${doing} ${what(order)} …`));
+    this.#show("progress", spinner, element("p", {}, words(order, "doing")));
     try {
       await order.send();
-      if (run === this.#run) this.#close("done", `${done} ${what(order)}.`, true);
+      if (run === this.#run) this.#close("done", words(order, "done"), true);
     } catch (failure) {
       if (failure.stale || run !== this.#run) return;
       if (failure.isFinal) this.#close("error", failure.message, false);
-      else this.offer(order, failure.status === 504 ? LATE : failure.message);
+      // The bank's own words about it are about headers.
+      else this.offer(order, failure.status === 504 ? tell("order.late") : failure.message);
     }
     this.#on.settled();
   }
@@ -50,29 +42,28 @@ export class Desk {
   resume(kind) {
     this.clear();
     const order = Order.recall(kind);
-    if (order) this.offer(order, "It was interrupted.");
+    if (order) this.offer(order, tell("order.interrupted"));
     return Boolean(order);
   }
 
   /** Offers to try an order again of which nobody knows the outcome. */
   offer(order, why) {
-    const { thing } = WORDS[order.kind];
     const again = element(
       "button",
       { type: "button", class: "primary", onclick: () => this.carryOut(order) },
-      "Try again",
+      tell("order.again"),
     );
     const aside = element(
       "button",
       { type: "button", class: "secondary", onclick: () => this.#setAside(order) },
-      "Set aside",
+      tell("order.aside"),
     );
     this.#on.open();
     this.#show(
       "unknown",
-      element("h3", {}, `Your ${thing} of ${what(order)} is not confirmed`),
+      element("h3", {}, words(order, "open")),
       element("p", {}, why),
-      element("p", {}, "Trying again is safe: it is made at most once, however often you try. If you set it aside, your statement tells whether it was made."),
+      element("p", {}, tell("order.safe")),
       element("div", { class: "row" }, again, aside),
     );
     refocus(again);
@@ -105,6 +96,9 @@ export class Desk {
   }
 }
 
-function what({ body, to }) {
-  return to ? `${format(body.amount)} to ${to}` : format(body.amount);
+/** How far an order is, "doing", "done" or "open", as a sentence. */
+function words({ kind, body, to }, state) {
+  const amount = money.format(body.amount);
+  const what = to ? tell("order.amountTo", { amount, name: to }) : amount;
+  return tell(`order.${kind}.${state}`, { what });
 }

@@ -1,14 +1,17 @@
 // Before a session: log in, or register.
 
-import { byId, Mistake, onSubmit, required, say } from "./elements.js";
+import { byId, onSubmit, required, say } from "./elements.js";
 import { ask } from "./http.js";
+import { tell } from "./language.js";
+import { secret } from "./password.js";
+import { forgetRegistration, register } from "./registration.js";
 import { begin } from "./session.js";
 import { tabs } from "./tabs.js";
 
 /** Brings the two forms to life; `entered` is called with a session. */
 export function door(entered) {
   const login = byId("login");
-  const register = byId("register");
+  const registering = byId("register");
   const notice = byId("door-notice");
   const name = byId("login-name");
   const show = tabs(document.querySelector("#door [role=tablist]"), () => say(notice, null));
@@ -16,7 +19,7 @@ export function door(entered) {
   const byPhone = () => login.elements["login-by"].value === "phone";
 
   function chooseBy() {
-    byId("login-name-label").textContent = byPhone() ? "Phone" : "Username";
+    byId("login-name-label").textContent = tell(byPhone() ? "phone" : "username");
     name.type = byPhone() ? "tel" : "text";
   }
 
@@ -24,7 +27,7 @@ export function door(entered) {
     const answer = await ask("POST", "/api/auth/login", { body: { ...who, password } });
     begin(answer.session, answer.username);
     login.reset();
-    register.reset();
+    registering.reset();
     chooseBy();
     entered();
   }
@@ -33,22 +36,23 @@ export function door(entered) {
 
   onSubmit(login, byId("login-error"), async () => {
     const who = byPhone()
-      ? { phone: digits(required(name, "A phone")) }
-      : { username: required(name, "A username") };
+      ? { phone: digits(required(name, tell("needed.phone"))) }
+      : { username: required(name, tell("needed.username")) };
     await logIn(who, secret(byId("login-password")));
   });
 
-  onSubmit(register, byId("register-error"), async () => {
-    const username = required(byId("register-name"), "A username");
+  onSubmit(registering, byId("register-error"), async () => {
+    const username = required(byId("register-name"), tell("needed.username"));
     const password = secret(byId("register-password"));
     const phone = digits(byId("register-phone").value);
     try {
       const body = phone ? { username, password, phone } : { username, password };
-      await ask("POST", "/api/auth/register", { body });
+      await register(body);
     } catch (failure) {
       throw blamed(failure);
     }
     await logIn({ username }, password);
+    forgetRegistration();
   });
 
   return {
@@ -63,12 +67,6 @@ export function door(entered) {
   };
 }
 
-/** A password is taken as it is, spaces included. */
-function secret(field) {
-  if (!field.value) throw new Mistake(field, "A password is needed.");
-  return field.value;
-}
-
 /** The digits of a phone, which people write in many ways. What is not allowed the bank refuses. */
 function digits(phone) {
   return phone.replace(/[\s()+./-]/g, "");
@@ -76,7 +74,7 @@ function digits(phone) {
 
 /** The failure, with the field that the bank's words begin with or are about. */
 function blamed(failure) {
-  const about = /^(username|password|phone)\b/i.exec(failure.message)?.[1].toLowerCase();
+  const about = /^(username|password|phone)\b/i.exec(failure.detail)?.[1].toLowerCase();
   const fields = { username: "register-name", password: "register-password", phone: "register-phone" };
   if (about) failure.field = byId(fields[about]);
   return failure;

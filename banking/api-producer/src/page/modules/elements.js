@@ -24,6 +24,11 @@ export function say(place, text) {
   place.hidden = !text;
 }
 
+/** Has a text read out, to those who listen instead of looking. */
+export function announce(text) {
+  byId("announced").textContent = text;
+}
+
 /**
  * Runs a form's work when it is submitted, one at a time. What goes wrong is shown at `problems`,
  * and the field that the work names (`error.field`) gets the focus.
@@ -79,9 +84,9 @@ export class Mistake extends Error {
   }
 }
 
-/** What is in a field, without the spaces around it; it has to be something. */
-export function required(field, name) {
+/** What is in a field, without the spaces around it; it has to be something, or `missing` is said. */
+export function required(field, missing) {
   const text = field.value.trim();
-  if (!text) throw new Mistake(field, `${name} is needed.`);
+  if (!text) throw new Mistake(field, missing);
   return text;
 }

@@ -1,5 +1,6 @@
 // Questions to the bank, and what can go wrong with them.
 
+import { tell, told } from "./language.js";
 import { current } from "./session.js";
 
 /** A little longer than the bank takes at most, so that its own words about it arrive. */
@@ -10,9 +11,11 @@ const FINAL = new Set([400, 403, 404, 405, 409, 413, 422]);
 
 /** Why there is no answer. */
 export class Failure extends Error {
-  constructor(message, { status = 0, stale = false } = {}) {
+  constructor(message, { status = 0, detail = "", stale = false } = {}) {
     super(message);
     this.status = status;
+    /** The bank's own words, for programs. */
+    this.detail = detail;
     /** The session it was asked in is over: nobody waits for this. */
     this.stale = stale;
   }
@@ -30,8 +33,8 @@ export function onSessionEnded(act) {
   sessionEnded = act;
 }
 
-/** Asks the bank, in the session if there is one. Throws a Failure. */
-export async function ask(method, path, { body, key, query } = {}) {
+/** Asks the bank, in the session if there is one, for JSON or `as` "text". Throws a Failure. */
+export async function ask(method, path, { body, key, query, as = "json" } = {}) {
   const session = current();
   const headers = {};
   if (session) headers["X-Session"] = session.token;
@@ -46,13 +49,15 @@ export async function ask(method, path, { body, key, query } = {}) {
     signal: AbortSignal.timeout(PATIENCE_MS),
   });
   if (session !== current()) throw new Failure("", { status: answer.status, stale: true });
+  if (answer.ok && as === "text") return text;
   const content = read(text);
   if (answer.ok && content !== undefined) return content;
   if (answer.status === 401 && session) {
     sessionEnded();
-    throw new Failure("Your session has ended.", { status: 401, stale: true });
+    throw new Failure(tell("failure.ended"), { status: 401, stale: true });
   }
-  throw new Failure(words(content?.detail, answer), { status: answer.ok ? 0 : answer.status });
+  const detail = typeof content?.detail === "string" ? content.detail : "";
+  throw new Failure(sentence(detail, answer), { status: answer.ok ? 0 : answer.status, detail });
 }
 
 async function send(url, request) {
@@ -61,9 +66,7 @@ async function send(url, request) {
     return [answer, await answer.text()];
   } catch (error) {
     const late = error.name === "TimeoutError";
-    throw new Failure(
-      late ? "The bank did not answer in time." : "The bank can’t be reached. Are you online?",
-    );
+    throw new Failure(tell(late ? "failure.late" : "failure.unreachable"));
   }
 }
 
@@ -80,11 +83,9 @@ function read(text) {
 }
 
 /** The bank's own words, for people: "account_number: ..." is "Account number: ...". */
-function words(detail, answer) {
-  if (typeof detail !== "string" || !detail) {
-    return `The bank could not answer (status ${answer.status}).`;
-  }
-  const plain = detail.replace(/^[a-z_]+(?=: )/, (name) => name.replaceAll("_", " "));
-  const sentence = plain.charAt(0).toUpperCase() + plain.slice(1);
-  return /[.!?]$/.test(sentence) ? sentence : `${sentence}.`;
+function sentence(detail, answer) {
+  if (!detail) return tell("failure.status", { status: answer.status });
+  const plain = told(detail).replace(/^[a-z_]+(?=: )/, (name) => name.replaceAll("_", " "));
+  const begun = plain.charAt(0).toUpperCase() + plain.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -1,22 +1,24 @@
-// Long lists, a page at a time: the statement, and transfers.
+// Long lists, a page at a time, and the lines they are made of.
 
 import { element, say } from "./elements.js";
 import { ask } from "./http.js";
-import { format, formatChange } from "./money.js";
-import { groupDigits } from "./overview.js";
+import { tell } from "./language.js";
 import { clockOf, dayOf } from "./time.js";
 
 const PAGE_SIZE = 10;
 
-/** What `path` lists, shown at `place`; `row` makes an element of an item. */
-function list(place, path, row, empty) {
+/**
+ * What `path` lists, shown at `place` below `tools`; `row` makes an element of an item, `empty` says
+ * that there is none. `query` is what to look for.
+ */
+export function list(place, path, row, { empty, query = () => ({}), tools = [] }) {
   const problems = element("p", { class: "message message-error", role: "alert", hidden: "" });
   const items = element("div", { class: "days" });
-  const older = element("button", { type: "button", class: "secondary", onclick: () => turn(1) }, "Older");
-  const newer = element("button", { type: "button", class: "secondary", onclick: () => turn(-1) }, "Newer");
+  const older = element("button", { type: "button", class: "secondary", onclick: () => turn(1) }, tell("pages.older"));
+  const newer = element("button", { type: "button", class: "secondary", onclick: () => turn(-1) }, tell("pages.newer"));
   const where = element("p", { role: "status" });
-  const pager = element("nav", { class: "pager", "aria-label": "Pages", hidden: "" }, newer, where, older);
-  place.replaceChildren(problems, items, pager);
+  const pager = element("nav", { class: "pager", "aria-label": tell("pages"), hidden: "" }, newer, where, older);
+  place.replaceChildren(...tools, problems, items, pager);
   let page = 1;
   let pages = 0;
   let asked = 0;
@@ -32,7 +34,7 @@ function list(place, path, row, empty) {
     asked += 1;
     const ticket = asked;
     try {
-      const fetched = await ask("GET", path, { query: { page, size: PAGE_SIZE } });
+      const fetched = await ask("GET", path, { query: { ...query(), page, size: PAGE_SIZE } });
       // A later question has its own answer.
       if (ticket === asked) show(fetched);
     } catch (failure) {
@@ -46,9 +48,9 @@ function list(place, path, row, empty) {
   function show(fetched) {
     say(problems, null);
     pages = fetched.pages;
-    items.replaceChildren(...(fetched.items.length ? days(fetched.items, row) : [nothing(empty)]));
+    items.replaceChildren(...(fetched.items.length ? days(fetched.items, row) : [nothing(empty())]));
     pager.hidden = pages < 2;
-    say(where, `${fetched.page} of ${pages}`);
+    say(where, tell("pages.where", { page: fetched.page, pages }));
     // Not `disabled`: the focus would be lost on the last page.
     newer.setAttribute("aria-disabled", String(page <= 1));
     older.setAttribute("aria-disabled", String(page >= pages));
@@ -60,9 +62,16 @@ function list(place, path, row, empty) {
       pages = 0;
       pager.hidden = true;
       say(problems, null);
-      items.replaceChildren(nothing("Loading …"));
+      items.replaceChildren(nothing(tell("loading")));
+    },
+    /** Begins with the first page: something else is looked for. */
+    restart() {
+      page = 1;
+      return refresh();
     },
     refresh,
+    /** Says what went wrong beside the list itself. */
+    complain: (text) => say(problems, text),
   };
 }
 
@@ -87,14 +96,21 @@ export function timeOf(timestamp) {
   return element("time", { datetime: timestamp }, clockOf(timestamp));
 }
 
-/** One line: what it was, how it stands, and how much. */
-function line({ title, notes, amount, incoming, aside, muted }) {
+/** One line: what it was, how it stands, and how much. It opens by being pressed anywhere. */
+export function line({ title, notes, reference, amount, incoming, aside, muted, open }) {
   const mark = incoming ? "in" : "out";
+  const name = tell("entry.details", { title, amount });
   return element(
     "li",
     { class: muted ? "line line-muted" : "line" },
     element("span", { class: `mark mark-${mark}`, "aria-hidden": "true" }),
-    element("div", { class: "line-what" }, element("p", {}, title), element("p", { class: "line-notes" }, ...notes)),
+    element(
+      "div",
+      { class: "line-what" },
+      element("button", { type: "button", class: "line-open", "aria-label": name, "aria-haspopup": "dialog", onclick: open }, title),
+      reference ? element("p", { class: "line-reference" }, reference) : null,
+      element("p", { class: "line-notes" }, ...notes),
+    ),
     element(
       "div",
       { class: "line-amount" },
@@ -102,42 +118,4 @@ function line({ title, notes, amount, incoming, aside, muted }) {
       aside ? element("p", { class: "line-notes" }, aside) : null,
     ),
   );
-}
-
-const KINDS = { opening: "Account opened", deposit: "Deposit", withdrawal: "Withdrawal" };
-
-function entryTitle({ kind, amount, counterparty, counterparty_username: name }) {
-  if (kind !== "transfer") return KINDS[kind] ?? kind;
-  return `${amount < 0 ? "To" : "From"} ${name ?? groupDigits(counterparty ?? "")}`;
-}
-
-/** The entries on the user's account. */
-export function statement(place) {
-  const row = (entry) =>
-    line({
-      title: entryTitle(entry),
-      notes: [timeOf(entry.created_at), ...(entry.counterparty ? [groupDigits(entry.counterparty)] : [])],
-      amount: formatChange(entry.amount),
-      incoming: entry.amount > 0,
-      aside: format(entry.balance),
-    });
-  return list(place, "/api/account/statement", row, "Nothing has moved yet.");
-}
-
-const STATUSES = { pending: "In progress", rejected: "Not made" };
-
-/** Transfers that the user made or was sent, whatever became of them. */
-export function transfers(place) {
-  const row = ({ direction, from, to, from_account_number, to_account_number, amount, status, created_at }) => {
-    const incoming = direction === "received";
-    return line({
-      title: incoming ? `From ${from}` : `To ${to}`,
-      notes: [timeOf(created_at), groupDigits(incoming ? from_account_number : to_account_number)],
-      amount: formatChange(incoming ? amount : -amount),
-      incoming,
-      aside: STATUSES[status] ?? null,
-      muted: status !== "completed",
-    });
-  };
-  return list(place, "/api/transfer/transactions", row, "No transfers yet. Send somebody something.");
 }

@@ -20,13 +20,18 @@ export class Live {
   #failures = 0;
   #on;
 
-  /** `on` has `state(name)`, `open()`, `notice(message)` and `refused()`. */
+  /** `on` has `state(name)`, `open()`, `notice(message)`, `changed()` and `refused()`. */
   constructor(on) {
     this.#on = on;
     window.addEventListener("online", () => this.#hurry());
     window.addEventListener("offline", () => this.#socket?.close());
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") this.#hurry();
+    });
+    // A page with an open connection is not kept for when the user comes back to it.
+    window.addEventListener("pagehide", () => this.#socket?.close());
+    window.addEventListener("pageshow", (event) => {
+      if (event.persisted) this.#hurry();
     });
   }
 
@@ -74,11 +79,13 @@ export class Live {
   }
 
   #hear(data) {
+    // Whatever it says, something happened, and what is shown may no longer be so.
+    this.#on.changed();
     try {
       const said = JSON.parse(data);
       if (said.type === "notification") this.#on.notice(String(said.message));
     } catch {
-      // Not for us: a later bank may say more.
+      // No words for the user: a later bank may say more.
     }
   }
 

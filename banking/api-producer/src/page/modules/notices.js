@@ -1,31 +1,45 @@
-// What the bank told the user: the list, how many are unread, and a word when one arrives.
+// What the bank told the user: the list, page by page, and how many are unread.
 
 import { byId, element, say } from "./elements.js";
 import { ask } from "./http.js";
+import { tell } from "./language.js";
 import { days, nothing, timeOf } from "./lists.js";
+import { understood } from "./told.js";
 
-/** The bank lists no more than these. */
-const LIST_MAX = 50;
-const TOAST_MS = 6_000;
-const TOASTS_MAX = 2;
+/** As many as are shown at first, and with each press of the button. */
+const PAGE_SIZE = 50;
 
 export function notices(place) {
   const problems = element("p", { class: "message message-error", role: "alert", hidden: "" });
-  const all = element("button", { type: "button", class: "secondary", hidden: "", onclick: () => mark({}) }, "Mark all as read");
+  const all = element("button", { type: "button", class: "secondary", hidden: "", onclick: () => mark({}) }, tell("notices.readAll"));
+  const older = element("button", { type: "button", class: "secondary", hidden: "", onclick: more }, tell("notices.older"));
   const items = element("div", { class: "days" });
-  place.replaceChildren(problems, items, element("div", { class: "row row-end" }, all));
+  place.replaceChildren(problems, items, element("div", { class: "row row-end" }, older, all));
   place.tabIndex = -1;
+  let pages = 1;
   let asked = 0;
 
   async function refresh() {
     asked += 1;
     const ticket = asked;
     try {
-      const fetched = await ask("GET", "/api/notifications/notifications");
+      const fetched = await Promise.all(Array.from({ length: pages }, (_, at) => page(at + 1)));
       if (ticket === asked) show(fetched);
     } catch (failure) {
       if (ticket === asked && !failure.stale) say(problems, failure.message);
     }
+  }
+
+  function page(number) {
+    const query = { page: number, size: PAGE_SIZE };
+    return ask("GET", "/api/notifications/notifications", { query });
+  }
+
+  async function more() {
+    pages += 1;
+    await refresh();
+    // The button that had the focus may be gone.
+    if (older.hidden) place.focus();
   }
 
   async function mark(body) {
@@ -41,39 +55,55 @@ export function notices(place) {
   }
 
   function row(notice) {
-    const message = notice.message;
+    const { text: message } = understood(notice.message);
+    const isUnread = isNew(notice);
     const button = element(
       "button",
-      { type: "button", class: "quiet", "aria-label": `Mark as read: ${message}`, onclick: () => mark({ ids: [notice.id] }) },
-      "Mark read",
+      {
+        type: "button",
+        class: "quiet",
+        "aria-label": tell("notices.readName", { message }),
+        onclick: () => mark({ ids: [notice.id] }),
+      },
+      tell("notices.read"),
     );
     return element(
       "li",
-      { class: notice.is_read ? "line notice" : "line notice notice-unread" },
+      { class: isUnread ? "line notice notice-unread" : "line notice" },
       element("span", { class: "dot", "aria-hidden": "true" }),
       element("div", { class: "line-what" }, element("p", {}, message), element("p", { class: "line-notes" }, timeOf(notice.created_at))),
-      notice.is_read ? null : button,
+      isUnread ? button : null,
     );
   }
 
   function show(fetched) {
     say(problems, null);
-    const unread = fetched.filter((notice) => !notice.is_read).length;
-    const empty = "Nothing yet. When money moves between you and somebody, it says so here.";
-    items.replaceChildren(...(fetched.length ? days(fetched, row) : [nothing(empty)]));
+    // One that arrived between two pages is on both.
+    const listed = [...new Map(fetched.flat().map((notice) => [notice.id, notice])).values()];
+    const unread = listed.filter(isNew).length;
+    const isAll = fetched.at(-1).length < PAGE_SIZE;
+    items.replaceChildren(...(listed.length ? days(listed, row) : [nothing(tell("notices.empty"))]));
     all.hidden = unread === 0;
-    count(unread === LIST_MAX ? `${unread}+` : unread);
+    older.hidden = isAll;
+    count(unread === PAGE_SIZE * pages ? `${unread}+` : unread);
   }
 
   return {
     enter() {
+      pages = 1;
       say(problems, null);
-      items.replaceChildren(nothing("Loading …"));
+      items.replaceChildren(nothing(tell("loading")));
       all.hidden = true;
+      older.hidden = true;
       count(0);
     },
     refresh,
   };
+}
+
+/** Whether it tells the user something that they have not read. */
+function isNew(notice) {
+  return !notice.is_read && understood(notice.message).isNews;
 }
 
 /** Says how many are unread, wherever that is shown. */
@@ -81,21 +111,7 @@ function count(unread) {
   for (const place of [byId("bell-count"), byId("tab-count")]) {
     say(place, unread ? String(unread) : null);
   }
-  byId("bell").setAttribute("aria-label", `Notifications, ${unread || "none"} unread`);
-  document.title = unread ? `(${unread}) The Bank` : "The Bank";
-}
-
-/** Shows a message for a moment. */
-export function toast(message) {
-  const toasts = byId("toasts");
-  const shown = element("p", { class: "toast" }, message);
-  toasts.append(shown);
-  while (toasts.childElementCount > TOASTS_MAX) toasts.firstElementChild.remove();
-  setTimeout(() => shown.remove(), TOAST_MS);
-}
-
-/** Takes the messages away: they are not for whoever comes next. */
-export function forgetToasts() {
-  byId("toasts").replaceChildren();
-  document.title = "The Bank";
+  const name = unread ? tell("notices.unread", { count: unread }) : tell("notices.none");
+  byId("bell").setAttribute("aria-label", name);
+  document.title = unread ? `(${unread}) ${tell("bankName")}` : tell("bankName");
 }

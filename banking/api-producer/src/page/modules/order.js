@@ -1,6 +1,7 @@
 // A movement of money that the user wants, and the key under which it happens at most once.
 
 import { ask } from "./http.js";
+import { drawKey } from "./key.js";
 import { current } from "./session.js";
 
 const PATHS = {
@@ -72,10 +73,4 @@ export class Order {
 /** Where it is written down. Each user's own: another one may log in in this tab. */
 function place(kind) {
   return `order:${current()?.username}:${kind}`;
-}
-
-/** 128 bits by chance. (`crypto.randomUUID` is only there over https and on localhost.) */
-function drawKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,8 +1,12 @@
 // Whose account it is, and what is on it.
 
-import { byId, say } from "./elements.js";
+import { money } from "./amounts.js";
+import { announce, byId, say } from "./elements.js";
 import { ask } from "./http.js";
-import { format } from "./money.js";
+import { tell } from "./language.js";
+
+/** For so long a button says what became of it. */
+const SAID_MS = 2_000;
 
 /** "400012345675" as "4000 1234 5675". */
 export function groupDigits(number) {
@@ -12,12 +16,11 @@ export function groupDigits(number) {
 export function overview() {
   const balance = byId("balance");
   const number = byId("account-number");
-  const copy = byId("copy-number");
   const problems = byId("overview-error");
   let account = null;
 
   function show(fetched) {
-    const text = format(fetched.balance);
+    const text = money.format(fetched.balance);
     // What did not change is not announced again.
     if (balance.textContent !== text) {
       balance.textContent = text;
@@ -28,20 +31,11 @@ export function overview() {
     number.textContent = groupDigits(fetched.account_number);
     byId("phone").textContent = fetched.phone ?? "";
     byId("phone-fact").hidden = !fetched.phone;
-    copy.hidden = !navigator.clipboard;
+    byId("copy-number").hidden = !navigator.clipboard;
   }
 
   balance.addEventListener("animationend", () => balance.classList.remove("changed"));
-  copy.addEventListener("click", async () => {
-    const before = [...copy.childNodes];
-    try {
-      await navigator.clipboard.writeText(account.account_number);
-      copy.replaceChildren("Copied");
-    } catch {
-      copy.replaceChildren("Not allowed");
-    }
-    setTimeout(() => copy.replaceChildren(...before), 2_000);
-  });
+  copying(byId("copy-number"), () => account.account_number);
 
   return {
     enter(username) {
@@ -49,7 +43,7 @@ export function overview() {
       byId("holder").textContent = username;
       balance.textContent = "…";
       number.textContent = "";
-      copy.hidden = true;
+      byId("copy-number").hidden = true;
       byId("phone-fact").hidden = true;
       say(problems, null);
     },
@@ -62,4 +56,22 @@ export function overview() {
       }
     },
   };
+}
+
+/** Has a button copy a text, and say for a moment whether it did. */
+export function copying(button, text, name = "copy") {
+  let timer;
+  button.textContent = tell(name);
+  button.addEventListener("click", async () => {
+    clearTimeout(timer);
+    const done = await navigator.clipboard.writeText(text()).then(
+      () => tell("copy.done"),
+      () => tell("copy.refused"),
+    );
+    button.textContent = done;
+    announce(done);
+    // Pressed twice at once, both come here.
+    clearTimeout(timer);
+    timer = setTimeout(() => (button.textContent = tell(name)), SAID_MS);
+  });
 }

@@ -1,4 +1,4 @@
-// The session: as long as the tab lives, a reload included.
+// The session: one for all tabs, until it ends at the bank or the user logs out in one of them.
 
 const PLACE = "session";
 
@@ -6,7 +6,7 @@ let session = recall();
 
 function recall() {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(PLACE));
+    const kept = JSON.parse(localStorage.getItem(PLACE));
     return kept?.token && kept?.username ? kept : null;
   } catch {
     // No storage, or nothing of ours in it.
@@ -22,7 +22,7 @@ export function current() {
 export function begin(token, username) {
   session = { token, username };
   try {
-    sessionStorage.setItem(PLACE, JSON.stringify(session));
+    localStorage.setItem(PLACE, JSON.stringify(session));
   } catch {
     // Without storage it ends with a reload.
   }
@@ -31,8 +31,19 @@ export function begin(token, username) {
 export function end() {
   session = null;
   try {
-    sessionStorage.removeItem(PLACE);
+    localStorage.removeItem(PLACE);
   } catch {
     // Then it was not kept either.
   }
+}
+
+/** Calls `changed` when another tab began a session or ended this one. */
+export function onSessionOfAnotherTab(changed) {
+  window.addEventListener("storage", (event) => {
+    if (event.key !== PLACE && event.key !== null) return;
+    const kept = recall();
+    if (kept?.token === session?.token) return;
+    session = kept;
+    changed();
+  });
 }
