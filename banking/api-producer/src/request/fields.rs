@@ -1,6 +1,7 @@
 //! A JSON object, field by field, so that what is wrong is said of the field that is wrong. What
 //! was sent is not repeated: it may be a password. Unknown fields are ignored.
 
+use super::json::Json;
 use crate::problem::Problem;
 use contracts::{AccountNumber, Amount, InvalidReference, Reference};
 use serde_json::{Map, Value};
@@ -26,11 +27,17 @@ impl Fields {
             return Ok(Self(Map::new()));
         }
         match serde_json::from_slice(body) {
-            Ok(Value::Object(fields)) => Ok(Self(fields)),
+            Ok(Json(Value::Object(fields))) => Ok(Self(fields)),
             Ok(_) => Err(Problem::field("body", "a JSON object is needed")),
             Err(error) => {
+                // What is well-formed is refused for what it says twice.
+                let wrong = if error.is_data() {
+                    "a key is there twice"
+                } else {
+                    "not JSON"
+                };
                 let place = format!("line {}, column {}", error.line(), error.column());
-                Err(Problem::field("body", &format!("not JSON, at {place}")))
+                Err(Problem::field("body", &format!("{wrong}, at {place}")))
             }
         }
     }
@@ -184,6 +191,26 @@ mod tests {
         assert!(Fields::parse(&[b'"', 0xff, b'"']).is_err());
         let deep = "[".repeat(10_000);
         assert!(Fields::parse(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_is_refused() {
+        for refused in [
+            r#"{"amount":1,"amount":2}"#,
+            r#"{"amount":1,"amount":1}"#,
+            r#"{"amount":1,"am\u006funt":2}"#,
+            r#"{"amount":1,"x":{"y":[{"z":1,"z":1}]}}"#,
+        ] {
+            let problem = Fields::parse(refused.as_bytes()).unwrap_err();
+            assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
+            let detail = problem.into_detail();
+            assert!(
+                detail.starts_with("body: a key is there twice, at "),
+                "{detail}"
+            );
+        }
+        let once = r#"{"amount":1,"Amount":2,"x":[{"y":1},{"y":1.5}],"z":null}"#;
+        assert!(Fields::parse(once.as_bytes()).is_ok());
     }
 
     #[test]

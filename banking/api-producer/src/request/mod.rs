@@ -3,6 +3,7 @@
 mod admin;
 mod body;
 mod fields;
+mod json;
 mod key;
 mod query;
 mod session;

@@ -171,14 +171,21 @@ pub(crate) fn user_id(name: &str, text: &str) -> Result<UserId, Problem> {
         .map_err(|_| Problem::field(name, "a user's id (UUID) is needed"))
 }
 
-/// The parameters as they came; the last of a name counts.
+/// The parameters as they came, each name once: of one that is there twice each program on the way
+/// takes another.
 struct Parameters(HashMap<String, String>);
 
 impl Parameters {
     fn of(parts: &Parts) -> Result<Self, Problem> {
         let query = Query::try_from_uri(&parts.uri);
-        let Query(parameters) =
+        let Query(given): Query<Vec<(String, String)>> =
             query.map_err(|_| Problem::field("query", "it can't be read as parameters"))?;
+        let mut parameters = HashMap::new();
+        for (name, value) in given {
+            if parameters.insert(name, value).is_some() {
+                return Err(Problem::field("query", "a parameter is there twice"));
+            }
+        }
         Ok(Self(parameters))
     }
 

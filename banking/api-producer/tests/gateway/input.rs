@@ -229,6 +229,7 @@ async fn a_parameter_that_is_not_as_it_must_be_is_named() {
         ("/api/account/admin/users?page=0", "page"),
         ("/api/account/admin/transfers?user_id=5", "user_id"),
         ("/api/account/admin/notifications?user_id=ada", "user_id"),
+        ("/api/account/statement?page=1&page=2", "query"),
         (long.as_str(), "search"),
     ] {
         let told = answer(bank.allowed("GET", path)).await;
