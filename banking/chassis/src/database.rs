@@ -8,6 +8,7 @@
 //! Every wait for the database has an end: [`Connections`] lends a connection for one statement or
 //! one transaction, and closes one that falls silent. [`patiently`] repeats what failed in passing.
 
+mod address;
 mod connections;
 mod migration;
 mod retry;
@@ -25,13 +26,10 @@ use std::{
     fmt,
     future::Future,
     io,
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::time::timeout;
-use url::Url;
-use uuid::Uuid;
 
 /// A connection is waited for so long.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -39,12 +37,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const ASK_AFTER: Duration = Duration::from_secs(1);
 /// It answers within this, or another one is made while there is time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
-/// PostgreSQL ends a statement, a wait for a lock, and an idle transaction after so long. A
-/// statement of a migration is not ended: an index on a large table takes what it takes.
+/// PostgreSQL ends a statement after so long. One of a migration is not ended: an index on a large
+/// table takes what it takes.
 const STATEMENT_TIMEOUT: &str = "5s";
 const MIGRATION_STATEMENT_TIMEOUT: &str = "0";
-const LOCK_TIMEOUT: &str = "3s";
-const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
 /// The end of the address of a database in memory.
 const IN_MEMORY: &str = "?mode=memory";
 
@@ -87,6 +83,8 @@ impl Database {
         migrations: &Migrator,
     ) -> anyhow::Result<Self> {
         sqlx::any::install_default_drivers();
+        #[cfg(feature = "tls")]
+        provide_cryptography();
         let url = settings.database_url.reveal();
         let kind = if url.starts_with("sqlite:") {
             Kind::Sqlite
@@ -94,7 +92,7 @@ impl Database {
             Kind::Postgres
         };
         let (url, connections) = match kind {
-            Kind::Sqlite => (sqlite_url(url, schema)?, 1),
+            Kind::Sqlite => (address::sqlite(url, schema)?, 1),
             Kind::Postgres => {
                 if gives_up_encryption(url, HAS_TLS) {
                     tracing::warn!(
@@ -102,9 +100,9 @@ impl Database {
                          without the feature `tls`"
                     );
                 }
-                let own = postgres_url(url, schema, MIGRATION_STATEMENT_TIMEOUT)?;
+                let own = address::postgres(url, schema, MIGRATION_STATEMENT_TIMEOUT)?;
                 migration::on_connections_of_its_own(&own, schema, migrations).await?;
-                let url = postgres_url(url, schema, STATEMENT_TIMEOUT)?;
+                let url = address::postgres(url, schema, STATEMENT_TIMEOUT)?;
                 (url, settings.database_connections)
             }
         };
@@ -179,6 +177,14 @@ impl Database {
     }
 }
 
+/// sqlx takes the provider of the process where it verifies a chain, and panics if there is none.
+/// All of this program use the same one.
+#[cfg(feature = "tls")]
+fn provide_cryptography() {
+    // The error says that it was installed before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 fn pool_options(kind: Kind, connections: u32) -> AnyPoolOptions {
     let pool = AnyPoolOptions::new()
         .max_connections(connections)
@@ -212,44 +218,4 @@ fn pool_options(kind: Kind, connections: u32) -> AnyPoolOptions {
                 })
             }),
     }
-}
-
-fn sqlite_url(url: &str, schema: &str) -> anyhow::Result<String> {
-    let path = url.strip_prefix("sqlite:").unwrap_or(url);
-    let path = path.strip_prefix("//").unwrap_or(path);
-    if path == ":memory:" {
-        // By its name all connections find the same one.
-        let name = Uuid::new_v4().simple();
-        return Ok(format!("sqlite:file:{schema}-{name}{IN_MEMORY}"));
-    }
-    let directory = PathBuf::from(path);
-    std::fs::create_dir_all(&directory)
-        .with_context(|| format!("can't make {}", directory.display()))?;
-    let file = directory.join(format!("{schema}.db"));
-    // sqlx reads the path as a part of an address.
-    let file = file.display().to_string();
-    let file = file
-        .replace('%', "%25")
-        .replace('?', "%3F")
-        .replace('#', "%23");
-    Ok(format!("sqlite://{file}?mode=rwc"))
-}
-
-fn postgres_url(url: &str, schema: &str, statement_timeout: &str) -> anyhow::Result<String> {
-    // The reason names no part of the address: it may hold a password.
-    let mut url = Url::parse(url).context("the address of the database can't be read")?;
-    let options = [
-        ("search_path", schema),
-        ("statement_timeout", statement_timeout),
-        ("lock_timeout", LOCK_TIMEOUT),
-        (
-            "idle_in_transaction_session_timeout",
-            IDLE_IN_TRANSACTION_TIMEOUT,
-        ),
-    ];
-    for (option, value) in options {
-        url.query_pairs_mut()
-            .append_pair(&format!("options[{option}]"), value);
-    }
-    Ok(url.into())
 }

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 
 mod dialect;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod migrations;
+mod private;
 mod silence;
 
 /// A table of notes.

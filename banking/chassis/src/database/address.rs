@@ -1,0 +1,83 @@
+//! The addresses of a service's own database, as sqlx reads them.
+
+use super::IN_MEMORY;
+use anyhow::Context as _;
+use std::{
+    fs::{self, DirBuilder, OpenOptions, Permissions},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+use url::Url;
+use uuid::Uuid;
+
+/// A lock is waited for so long, and a transaction may be idle so long.
+const LOCK_TIMEOUT: &str = "3s";
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
+
+/// The file of a service, or its database in memory. A file is its owner's alone, whoever made it;
+/// SQLite gives what it writes beside it the same permissions.
+pub(super) fn sqlite(url: &str, schema: &str) -> anyhow::Result<String> {
+    let path = url.strip_prefix("sqlite:").unwrap_or(url);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path == ":memory:" {
+        // By its name all connections find the same one.
+        let name = Uuid::new_v4().simple();
+        return Ok(format!("sqlite:file:{schema}-{name}{IN_MEMORY}"));
+    }
+    let directory = PathBuf::from(path);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&directory)
+        .with_context(|| format!("can't make {}", directory.display()))?;
+    let file = directory.join(format!("{schema}.db"));
+    keep_private(&file).with_context(|| format!("can't make {}", file.display()))?;
+    // sqlx reads the path as a part of an address.
+    let file = file.display().to_string();
+    let file = file
+        .replace('%', "%25")
+        .replace('?', "%3F")
+        .replace('#', "%23");
+    Ok(format!("sqlite://{file}?mode=rwc"))
+}
+
+/// Makes a file that only its owner may read, or takes the right to from all others. An older
+/// version left it to everybody's.
+fn keep_private(file: &Path) -> std::io::Result<()> {
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(file)?;
+    for end in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(end);
+        let Ok(found) = fs::metadata(&name) else {
+            continue;
+        };
+        if found.permissions().mode() & 0o077 != 0 {
+            fs::set_permissions(&name, Permissions::from_mode(0o600))?;
+        }
+    }
+    Ok(())
+}
+
+/// The schema of a service.
+pub(super) fn postgres(url: &str, schema: &str, statement_timeout: &str) -> anyhow::Result<String> {
+    // The reason names no part of the address: it may hold a password.
+    let mut url = Url::parse(url).context("the address of the database can't be read")?;
+    let options = [
+        ("search_path", schema),
+        ("statement_timeout", statement_timeout),
+        ("lock_timeout", LOCK_TIMEOUT),
+        (
+            "idle_in_transaction_session_timeout",
+            IDLE_IN_TRANSACTION_TIMEOUT,
+        ),
+    ];
+    for (option, value) in options {
+        url.query_pairs_mut()
+            .append_pair(&format!("options[{option}]"), value);
+    }
+    Ok(url.into())
+}
