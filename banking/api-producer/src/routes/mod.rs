@@ -9,6 +9,7 @@ mod health;
 mod notifications;
 mod openapi;
 mod own;
+mod short;
 mod transfer;
 
 use crate::gateway::Gateway;
@@ -32,6 +33,7 @@ fn described() -> (Router<Arc<Gateway>>, OpenApi) {
         .merge(transfer::router())
         .merge(notifications::router())
         .merge(dashboard::router())
+        .merge(short::router())
         .merge(health::router())
         .merge(own::router())
         .split_for_parts();

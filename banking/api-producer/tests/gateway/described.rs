@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The routes that clients know.
-const ROUTES: [&str; 30] = [
+const ROUTES: [&str; 33] = [
     "post /api/auth/register",
     "post /api/auth/login",
     "post /api/auth/password",
@@ -30,6 +30,9 @@ const ROUTES: [&str; 30] = [
     "get /api/transfer/transactions",
     "get /api/notifications/notifications",
     "post /api/notifications/read",
+    "get /api/transactions",
+    "post /api/transactions",
+    "get /api/notifications",
     "get /api/dashboard",
     "get /api/auth/health",
     "get /api/account/health",
@@ -153,6 +156,7 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
             let mut body = serde_json::json!({
                 "username": "eve", "password": "pa55 word", "to_username": "bob", "amount": 5,
                 "current_password": "pa55 word", "new_password": "another one",
+                "type": "deposit",
             });
             body.as_object_mut().unwrap().remove(field).unwrap();
             let request = bank.allowed(&method.to_uppercase(), &path).json(&body);

@@ -138,6 +138,14 @@ fn of_accounts() -> Vec<Row> {
             format!("20 from 0 Some(\"rent\") Some(\"{TIME}\") Some(\"2026-01-03T00:00:00Z\")"),
             page(json!([entry]), 1, 1, 20, 1),
         ),
+        (
+            "GET",
+            String::from("/api/transactions?page=3&size=1000"),
+            None,
+            "statement",
+            "100 from 200 None None None".into(),
+            page(json!([entry]), 1, 3, 100, 1),
+        ),
     ]
 }
 
@@ -211,6 +219,22 @@ fn of_money() -> Vec<Row> {
         ),
         (
             "POST",
+            String::from("/api/transactions"),
+            Some(json!({ "type": "deposit", "amount": 5 })),
+            "deposit",
+            "5 a key".into(),
+            json!({ "balance": 8 }),
+        ),
+        (
+            "POST",
+            String::from("/api/transactions"),
+            Some(json!({ "type": "withdraw", "amount": 5 })),
+            "withdraw",
+            "5 a key".into(),
+            json!({ "balance": 6 }),
+        ),
+        (
+            "POST",
             String::from("/api/transfer/transfer"),
             Some(json!({ "to_username": "bob", "amount": 5 })),
             "transfer",
@@ -257,6 +281,14 @@ fn of_notifications() -> Vec<Row> {
             None,
             "list",
             "5 from 5".into(),
+            json!([notification]),
+        ),
+        (
+            "GET",
+            String::from("/api/notifications"),
+            None,
+            "list",
+            "50 from 0".into(),
             json!([notification]),
         ),
         (

@@ -1,0 +1,117 @@
+//! `/api/transactions` and `/api/notifications`: what other routes do, under the names by which
+//! clients of other banks call it.
+
+use super::openapi::{Bad, Conflict, Unauthenticated, Unavailable};
+use crate::{
+    gateway::Gateway,
+    problem::Problem,
+    request::{Body, Fields, FromFields, Key, Keyed, Paging, Signed},
+};
+use axum::{Json, extract::State};
+use contracts::{
+    Amount, Page,
+    account::{Balance, StatementEntry},
+    notification::Notification,
+};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::default()
+        .routes(routes!(entries, pay))
+        .routes(routes!(notifications))
+}
+
+/// Which way the money goes, over the edge of the bank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
+enum TransactionType {
+    /// In.
+    Deposit,
+    /// Out.
+    Withdraw,
+}
+
+/// What to pay in or out.
+#[derive(ToSchema)]
+struct TransactionBody {
+    /// Which way.
+    #[schema(rename = "type", inline)]
+    kind: TransactionType,
+    /// In minor units; an integer.
+    amount: Amount,
+}
+
+impl FromFields for TransactionBody {
+    fn from_fields(fields: &Fields) -> Result<Self, Problem> {
+        let name = "type";
+        let kind = match fields.text(name)?.as_str() {
+            "deposit" => TransactionType::Deposit,
+            "withdraw" => TransactionType::Withdraw,
+            _ => return Err(Problem::field(name, "deposit or withdraw is needed")),
+        };
+        Ok(Self {
+            kind,
+            amount: fields.amount("amount")?,
+        })
+    }
+}
+
+/// Pays in or out, once for each key; as `/api/account/deposit` and `/api/account/withdraw`.
+#[utoipa::path(
+    post,
+    path = "/api/transactions",
+    tag = "account",
+    params(("Idempotency-Key" = Option<String>, Header, max_length = 128,
+            description = "Names the transaction: asked again with it, nothing more is paid.")),
+    request_body = TransactionBody,
+    security(("session" = []), ("bearer" = [])),
+    responses((status = OK, body = Balance), Bad, Unauthenticated, Conflict, Unavailable)
+)]
+async fn pay(
+    State(gateway): State<Arc<Gateway>>,
+    _: Signed,
+    Key(key): Key,
+    Body(TransactionBody { kind, amount }): Body<TransactionBody>,
+) -> Keyed<Balance> {
+    let accounts = &gateway.accounts;
+    let paid = match kind {
+        TransactionType::Deposit => accounts.deposit(amount, key.clone()).await,
+        TransactionType::Withdraw => accounts.withdraw(amount, key.clone()).await,
+    };
+    Keyed(key, paid.map_err(Problem::from))
+}
+
+/// All that moved money on the account of the user who asks, newest first; as
+/// `/api/account/statement`.
+#[utoipa::path(
+    get,
+    path = "/api/transactions",
+    tag = "account",
+    params(Paging),
+    security(("session" = []), ("bearer" = [])),
+    responses((status = OK, body = Page<StatementEntry>), Bad, Unauthenticated, Unavailable)
+)]
+async fn entries(
+    State(gateway): State<Arc<Gateway>>,
+    _: Signed,
+    paging: Paging,
+) -> Result<Json<Page<StatementEntry>>, Problem> {
+    Ok(Json(gateway.accounts.statement(paging.request()).await?))
+}
+
+/// The newest 50 of the user who asks, newest first; as `/api/notifications/notifications`.
+#[utoipa::path(
+    get,
+    path = "/api/notifications",
+    tag = "notifications",
+    security(("session" = []), ("bearer" = [])),
+    responses((status = OK, body = Vec<Notification>), Unauthenticated, Unavailable)
+)]
+async fn notifications(
+    State(gateway): State<Arc<Gateway>>,
+    _: Signed,
+) -> Result<Json<Vec<Notification>>, Problem> {
+    Ok(Json(gateway.notifications.list().await?))
+}
