@@ -22,6 +22,7 @@ PROGRAMS = {
 # ones alone.
 KEYS = {
     "auth-service": "auth-keys",
+    "account-service": "account-keys",
     "transfer-service": "transfer-keys",
     "api-producer": "gateway-keys",
 }
@@ -43,8 +44,8 @@ class Code:
         self.settings = set(re.findall(r'\benv = "([A-Z_]+)"', text))
         self.queues = set(re.findall(r'#\[queue_handler\(\s*"([^"]+)"', text))
         self.queues |= set(re.findall(r'const GROUP: &str = "([^"]+)"', text))
-        (issuers,) = re.findall(r"const ISSUERS: .*? = \[([A-Z_, ]+)\];", text)
-        self.issuers = {name.strip().lower().replace("_", "-") for name in issuers.split(",")}
+        (issuers,) = re.findall(r"const ISSUERS: .*? = \[([A-Z_,\s]+)\];", text)
+        self.issuers = {name.lower().replace("_", "-") for name in re.findall(r"\w+", issuers)}
         manifests = (root / "banking").glob("*/Cargo.toml")
         self.packages = {path.parent.name for path in manifests}
 

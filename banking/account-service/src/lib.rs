@@ -3,7 +3,8 @@
 //! In reading order: the service (`service`) asks who calls, and makes an order (`order`) of what
 //! is to be posted. The books (`books`) post it in one transaction under its key, by the rules of
 //! the ledger (`ledger`), which are pure. While the database is away they are asked again
-//! (`failure`).
+//! (`failure`). With a deposit or withdrawal they write the event that tells of it into the outbox,
+//! from where a relay brings it to the broker.
 //!
 //! What always holds: the two entries of a posting sum to zero; an account's balance is the sum of
 //! its entries and never negative; an order takes effect once for each key of its owner's.
@@ -18,7 +19,11 @@ pub use contracts::program::ACCOUNT_SERVICE as NAME;
 pub use service::AccountService;
 
 use anyhow::Context as _;
-use chassis::{Platform, Running, identity::PROOFS};
+use chassis::{
+    Platform, Running,
+    identity::PROOFS,
+    outbox::{Outbox, Relay},
+};
 use contracts::account::AccountsServer;
 use sqlx::migrate::Migrator;
 use std::ops::RangeInclusive;
@@ -33,14 +38,20 @@ const HANDLERS: RangeInclusive<u32> = 32..=512;
 /// Starts the service.
 ///
 /// # Errors
-/// Its database or its queue can't be had.
+/// The key that its events are signed with, its database or its queue can't be had.
 ///
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
-    let platform = platform.of_program(NAME);
+    let platform = platform.of_issuer(NAME)?;
     let database = platform.database("account", &migrations()).await?;
-    let service = AccountService::new(platform.identity.clone(), database);
+    let service = AccountService::new(platform.identity.clone(), database.clone());
+    let relay = Relay {
+        outbox: Outbox::new(database),
+        bus: platform.bus.clone(),
+        identity: platform.identity.clone(),
+        completed: service.posted(),
+    };
     let connections = platform.settings().database_connections;
     let handlers = connections
         .saturating_mul(HANDLERS_PER_CONNECTION)
@@ -52,11 +63,13 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         .concurrency(u16::try_from(handlers)?)
         .await
         .context("can't serve the accounts")?;
-    Ok(Running::new().serving(serving))
+    Ok(Running::new()
+        .serving(serving)
+        .beside(|stop| relay.run(stop)))
 }
 
 /// The migrations of its database.
 #[must_use]
 pub fn migrations() -> Migrator {
-    chassis::migrations!["0001_ledger", "0003_reference"]
+    chassis::migrations!["0001_ledger", "0002_outbox", "0003_reference"]
 }

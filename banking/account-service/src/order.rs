@@ -2,9 +2,11 @@
 
 use crate::ledger::Rejection;
 use contracts::{
-    AccountNumber, Amount, IdempotencyKey, Reference, UserId,
+    AccountNumber, Amount, IdempotencyKey, Movement, Party, Reference, TransactionCompleted,
+    UserId,
     account::{EntryKind, TransferPosting},
 };
+use jiff::Timestamp;
 use uuid::Uuid;
 
 /// Owns the openings, each under the id of its user. No user's id is such a word.
@@ -31,6 +33,9 @@ pub(crate) struct Order {
     pub(crate) amount: Amount,
     /// What for, in the words of who pays.
     pub(crate) reference: Option<Reference>,
+    /// The user who is told of it when it is posted, if this service tells anybody: of a transfer
+    /// the transfer service does, and an account is opened with its user looking on.
+    pub(crate) tells: Option<Party>,
 }
 
 impl Order {
@@ -45,40 +50,32 @@ impl Order {
             to: Some(account),
             amount,
             reference: None,
+            tells: None,
         }
     }
 
     /// A user pays in.
-    pub(crate) fn deposit(
-        user: UserId,
-        key: IdempotencyKey,
-        account: AccountNumber,
-        amount: Amount,
-    ) -> Self {
+    pub(crate) fn deposit(holder: Party, key: IdempotencyKey, amount: Amount) -> Self {
         Self {
             id: Uuid::now_v7(),
-            owner: user.to_string(),
+            owner: holder.user_id.to_string(),
             key: key.into(),
             kind: EntryKind::Deposit,
             from: None,
-            to: Some(account),
+            to: Some(holder.account_number.clone()),
             amount,
             reference: None,
+            tells: Some(holder),
         }
     }
 
     /// A user pays out.
-    pub(crate) fn withdrawal(
-        user: UserId,
-        key: IdempotencyKey,
-        account: AccountNumber,
-        amount: Amount,
-    ) -> Self {
+    pub(crate) fn withdrawal(holder: Party, key: IdempotencyKey, amount: Amount) -> Self {
         Self {
             kind: EntryKind::Withdrawal,
-            from: Some(account.clone()),
+            from: Some(holder.account_number.clone()),
             to: None,
-            ..Self::deposit(user, key, account, amount)
+            ..Self::deposit(holder, key, amount)
         }
     }
 
@@ -93,7 +90,35 @@ impl Order {
             to: Some(posting.to),
             amount: posting.amount,
             reference: posting.reference,
+            tells: None,
         }
+    }
+
+    /// The event that tells that it was posted, if there is one, and what is on the account then.
+    pub(crate) fn completed(
+        &self,
+        posted_at: Timestamp,
+        new_balance: i64,
+    ) -> Option<TransactionCompleted> {
+        let holder = self.tells.clone()?;
+        let movement = match self.kind {
+            EntryKind::Deposit => Movement::Deposit {
+                to: holder,
+                new_balance,
+            },
+            EntryKind::Withdrawal => Movement::Withdrawal {
+                from: holder,
+                new_balance,
+            },
+            EntryKind::Opening | EntryKind::Transfer => return None,
+        };
+        Some(TransactionCompleted {
+            id: self.id,
+            movement,
+            amount: self.amount,
+            completed_at: posted_at,
+            proof: None,
+        })
     }
 }
 

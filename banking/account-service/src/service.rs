@@ -3,7 +3,8 @@
 use crate::{books::Books, order::Order};
 use chassis::{Database, Identity};
 use contracts::{
-    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Refused, ServiceHealth, UserId,
+    AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth,
+    UserId,
     account::{
         AccountError, AccountTotals, Accounts, AdminUser, Balance, Holder, NewHolder, Parties,
         Posted, Profile, Recipient, StatementEntry, StatementFilter, TransferPosting,
@@ -11,6 +12,8 @@ use contracts::{
     program::{ACCOUNT_SERVICE, AUTH_SERVICE, TRANSFER_SERVICE},
 };
 use replybus::{Context, Never};
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// The account service, on its database.
 #[derive(Debug)]
@@ -27,6 +30,11 @@ impl AccountService {
             identity,
             books: Books::new(database),
         }
+    }
+
+    /// Told when there may be an event in the outbox.
+    pub(crate) fn posted(&self) -> Arc<Notify> {
+        self.books.posted()
     }
 }
 
@@ -113,13 +121,13 @@ impl AccountService {
     /// Moves the user's money over the edge of the bank.
     async fn pay(
         &self,
-        order: impl Fn(UserId, IdempotencyKey, AccountNumber, Amount) -> Order,
+        order: impl Fn(Party, IdempotencyKey, Amount) -> Order,
         amount: Amount,
         key: IdempotencyKey,
     ) -> Result<Balance, AccountError> {
         let user = self.identity.user().await?;
-        let account = self.books.account_of(user.id).await?;
-        let order = order(user.id, key, account, amount);
+        let holder = self.books.party(user.id).await?;
+        let order = order(holder, key, amount);
         let balance = self.books.post(&order).await?.balance;
         Ok(Balance { balance })
     }

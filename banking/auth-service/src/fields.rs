@@ -1,13 +1,11 @@
 //! The fields of a registration, checked.
 
 use contracts::{
-    IdempotencyKey,
+    IdempotencyKey, InvalidUsername, Username,
     auth::{AuthError, Password, Registration},
 };
 use replybus::{CallId, Context};
 
-const USERNAME: &str =
-    "3 to 32 letters, digits, _, - and . are allowed, beginning with a letter or digit";
 const PHONE: &str = "7 to 15 digits are allowed";
 const PASSWORD: &str = "8 to 128 characters are allowed";
 
@@ -30,15 +28,14 @@ impl TryFrom<Registration> for Applicant {
             phone,
             key,
         } = registration;
-        if !is_username(&username) {
-            return Err(invalid("username", USERNAME));
-        }
+        let username = Username::try_from(username)
+            .map_err(|_| invalid("username", InvalidUsername::ALLOWED))?;
         check_password("password", &password)?;
         if !phone.as_deref().is_none_or(is_phone) {
             return Err(invalid("phone", PHONE));
         }
         Ok(Self {
-            username,
+            username: username.into(),
             phone,
             password,
             registered_by: known_by(key),
@@ -66,13 +63,6 @@ fn known_by(key: Option<IdempotencyKey>) -> String {
             id.unwrap_or_else(CallId::new).to_string()
         }
     }
-}
-
-fn is_username(text: &str) -> bool {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    (3..=32).contains(&text.len())
-        && text.bytes().all(known)
-        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
 fn is_phone(text: &str) -> bool {

@@ -16,8 +16,8 @@ mod stored;
 
 pub use connections::{Connections, Transaction};
 pub use migration::{migrator, version_of};
-pub use retry::{is_transient, patiently};
-pub use stored::{count, like_containing, moment, now, parsed, summed};
+pub use retry::{is_transient, is_unacceptable, patiently};
+pub use stored::{after, count, like_containing, moment, now, parsed, readable, summed};
 
 use crate::settings::{HAS_TLS, PlatformSettings, gives_up_encryption};
 use anyhow::Context as _;

@@ -9,6 +9,7 @@ pub mod guesses;
 pub mod http;
 pub mod identity;
 pub mod keys;
+pub mod outbox;
 pub mod settings;
 pub mod telemetry;
 

@@ -70,15 +70,16 @@ impl Platform {
         }
     }
 
-    /// The same, for a program that issues passes.
+    /// The same, for a program that issues passes or signs events.
     ///
     /// # Errors
-    /// The key is missing that its passes are signed with.
+    /// The key is missing that they are signed with.
     pub fn of_issuer(&self, name: &str) -> anyhow::Result<Self> {
         let platform = self.of_program(name);
         anyhow::ensure!(
             platform.identity.can_issue_passes(),
-            "what it asks of other services would be refused: {} is missing in the directory of keys",
+            "what it asks of other services or tells them would be refused: {} is missing in the \
+             directory of keys; `bank keys` adds it to those of an older version",
             keys::pass_signing(name)
         );
         Ok(platform)

@@ -18,12 +18,16 @@ mod identity;
 mod page;
 mod reference;
 mod refused;
+mod shown;
+mod username;
 
 pub use amount::{Amount, InvalidAmount};
-pub use event::{Party, TransactionCompleted};
+pub use event::{Movement, Party, TransactionCompleted};
 pub use health::{PartHealth, ServiceHealth};
 pub use idempotency_key::{IdempotencyKey, InvalidIdempotencyKey};
 pub use identity::{AccountNumber, InvalidAccountNumber, UserId};
 pub use page::{Page, PageRequest, SEARCH_CHARS_MAX};
 pub use reference::{InvalidReference, Reference};
 pub use refused::Refused;
+pub use shown::{SHOWN_CHARS_MAX, shown};
+pub use username::{InvalidUsername, Username};

@@ -1,8 +1,8 @@
-//! The notification service: tells both sides of each transfer, and shows it at once to those who
-//! are connected.
+//! The notification service: tells users of each transaction of theirs, and shows it at once to
+//! those who are connected.
 //!
-//! In reading order: the `subscriber` takes completed transfers, makes a `message` for each of
-//! their two sides, and puts those into the `store`, once. Then they go to the [`Feed`], which
+//! In reading order: the `subscriber` takes completed transactions that are proved to be such, makes
+//! a `message` for whom they concern, and puts those into the `store`, once. Then they go to the [`Feed`], which
 //! brings them to the sockets of their users, in whichever process those are. The `service` answers
 //! who asks for what is stored.
 
@@ -31,8 +31,6 @@ use subscriber::Subscriber;
 /// Events that are stored at once in one process: fewer than it has connections to the database,
 /// so that a burst of transfers leaves some to those who ask.
 const EVENTS_AT_ONCE: u16 = 6;
-/// The time that an event waits for a database that is away before it is kept as a dead letter.
-const RETRY_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Storing takes milliseconds. What takes longer waits for a database that is away, and goes back
 /// to the queue when the service stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
@@ -66,6 +64,7 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
     let database = platform.database("notification", &migrations()).await?;
     let store = Store::new(database.clone());
     let subscriber = Subscriber {
+        identity: platform.identity.clone(),
         store: store.clone(),
         feed: feed.clone(),
     };
@@ -75,10 +74,11 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
             subscriber.clone().notify(event)
         })
         .concurrency(EVENTS_AT_ONCE)
-        .retry_within(RETRY_WITHIN)
+        // What is worth another try is known where it failed.
+        .retry_within(Duration::ZERO)
         .drain_within(DRAIN_WITHIN)
         .await
-        .context("can't subscribe to transfers")?;
+        .context("can't subscribe to transactions")?;
     let service = Service {
         name: NAME,
         identity: platform.identity.clone(),

@@ -1,40 +1,47 @@
-//! The notifications of a transfer, in words.
+//! The notifications of a transaction, in words.
 
 use chassis::database::{moment, now};
-use contracts::{Amount, TransactionCompleted};
+use contracts::{Movement, Party, TransactionCompleted};
 use live_feed::NewNotification;
 use uuid::Uuid;
 
-/// The notification of the sender, and that of the recipient.
+/// The notifications of all users whom a transaction concerns.
 ///
 /// # Errors
 /// The clock of this machine is out of the range of dates.
-pub(crate) fn notifications_of(event: &TransactionCompleted) -> sqlx::Result<[NewNotification; 2]> {
+pub(crate) fn notifications_of(event: &TransactionCompleted) -> sqlx::Result<Vec<NewNotification>> {
     // As precise as it is stored, so that it is shown the same at once and later.
     let created_at = moment(now())?;
-    let amount = written(event.amount);
-    let notification = |user_id, message| NewNotification {
+    let amount = written(event.amount.minor_units());
+    let notification = |party: &Party, message| NewNotification {
         id: Uuid::now_v7(),
-        user_id,
+        user_id: party.user_id,
         message,
         created_at,
     };
-    let (from, to) = (&event.from, &event.to);
-    Ok([
-        notification(
-            from.user_id,
-            format!("You sent {amount} to {}", to.username),
-        ),
-        notification(
-            to.user_id,
-            format!("You received {amount} from {}", from.username),
-        ),
-    ])
+    let over_the_edge = |what, balance| {
+        let balance = written(balance);
+        format!("{what} of {amount} completed. New balance: {balance}")
+    };
+    Ok(match &event.movement {
+        Movement::Transfer { from, to } => vec![
+            notification(from, format!("You sent {amount} to {}", to.username)),
+            notification(to, format!("You received {amount} from {}", from.username)),
+        ],
+        Movement::Deposit { to, new_balance } => {
+            vec![notification(to, over_the_edge("Deposit", *new_balance))]
+        }
+        Movement::Withdrawal { from, new_balance } => {
+            vec![notification(
+                from,
+                over_the_edge("Withdrawal", *new_balance),
+            )]
+        }
+    })
 }
 
-/// An amount as people write it: hundredths behind a point, and a comma between thousands.
-fn written(amount: Amount) -> String {
-    let minor_units = amount.minor_units();
+/// Minor units as people write them: hundredths behind a point, and a comma between thousands.
+fn written(minor_units: i64) -> String {
     let whole = (minor_units / 100).to_string();
     let mut text = String::with_capacity(whole.len() + whole.len() / 3 + 3);
     for (place, digit) in whole.chars().enumerate() {
@@ -50,12 +57,13 @@ fn written(amount: Amount) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contracts::{AccountNumber, Party, UserId};
+    use contracts::{AccountNumber, Amount, UserId};
     use jiff::Timestamp;
 
     #[test]
     fn amounts_are_written_as_people_write_them() {
         for (amount, text) in [
+            (0, "0.00"),
             (1, "0.01"),
             (99, "0.99"),
             (100, "1.00"),
@@ -64,29 +72,54 @@ mod tests {
             (123_456_789, "1,234,567.89"),
             (Amount::MAX, "10,000,000,000.00"),
         ] {
-            assert_eq!(written(Amount::new(amount).unwrap()), text);
+            assert_eq!(written(amount), text);
         }
     }
 
+    fn told(movement: Movement, amount: i64) -> Vec<(UserId, String)> {
+        let event = TransactionCompleted {
+            id: Uuid::now_v7(),
+            movement,
+            amount: Amount::new(amount).unwrap(),
+            completed_at: Timestamp::now(),
+            proof: None,
+        };
+        let told = notifications_of(&event).unwrap();
+        let told = told.into_iter();
+        told.map(|one| (one.user_id, one.message)).collect()
+    }
+
     #[test]
-    fn each_side_is_told_its_own_half() {
+    fn whom_it_concerns_is_told_of_it() {
         let party = |name: &str| Party {
             user_id: UserId::new(),
-            username: name.to_owned(),
+            username: name.parse().unwrap(),
             account_number: AccountNumber::draw(),
         };
-        let event = TransactionCompleted {
-            transfer: Uuid::now_v7(),
-            from: party("alice"),
-            to: party("bob"),
-            amount: Amount::new(1_234).unwrap(),
-            completed_at: Timestamp::now(),
+        let (alice, bob) = (party("alice"), party("bob"));
+        let (from, to) = (alice.user_id, bob.user_id);
+        let paid_in = Movement::Deposit {
+            to: alice.clone(),
+            new_balance: 90_000,
         };
-        let [sender, recipient] = notifications_of(&event).unwrap();
-        assert_eq!(sender.user_id, event.from.user_id);
-        assert_eq!(sender.message, "You sent 12.34 to bob");
-        assert_eq!(recipient.user_id, event.to.user_id);
-        assert_eq!(recipient.message, "You received 12.34 from alice");
-        assert_ne!(sender.id, recipient.id);
+        let text = "Deposit of 200.00 completed. New balance: 900.00";
+        assert_eq!(told(paid_in, 20_000), [(from, text.to_owned())]);
+        let paid_out = Movement::Withdrawal {
+            from: alice.clone(),
+            new_balance: 0,
+        };
+        let text = "Withdrawal of 1,000.00 completed. New balance: 0.00";
+        assert_eq!(told(paid_out, 100_000), [(from, text.to_owned())]);
+        let transfer = Movement::Transfer {
+            from: alice,
+            to: bob,
+        };
+        assert_eq!(
+            told(transfer, 1_234),
+            [
+                (from, "You sent 12.34 to bob".to_owned()),
+                (to, "You received 12.34 from alice".to_owned()),
+            ]
+        );
     }
 }

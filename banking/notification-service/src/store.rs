@@ -1,12 +1,15 @@
 //! Notifications in the database. Each statement stands alone, and so is a transaction of its own.
+//!
+//! What is read is shortened and cleaned, whatever an older version may have stored.
 
 use chassis::{
     Database,
-    database::{count, moment, parsed},
+    database::{count, moment, parsed, readable},
 };
 use contracts::{
     Page, PageRequest, UserId,
     notification::{AdminNotification, Notification},
+    shown,
 };
 use live_feed::NewNotification;
 use sqlx::AssertSqlSafe;
@@ -24,37 +27,40 @@ impl Store {
         Self { database }
     }
 
-    /// Stores the notifications of both sides of `event`, together or not at all. Returns those
-    /// that are stored under their own id, and leaves out those that somebody else had stored
-    /// before. So it may be repeated with the same ids when it is not known whether it was carried
-    /// out.
+    /// Stores the notifications of `event`, together or not at all. Returns those that are stored
+    /// under their own id, and leaves out those that somebody else had stored before. So it may be
+    /// repeated with the same ids when it is not known whether it was carried out.
     pub(crate) async fn add(
         &self,
         event: Uuid,
-        notifications: &[NewNotification; 2],
+        notifications: &[NewNotification],
     ) -> sqlx::Result<Vec<NewNotification>> {
-        let [sender, recipient] = notifications;
-        let added = sqlx::query(
-            "INSERT INTO notifications (id, event, user_id, message, created_at)
-            VALUES ($1, $2, $3, $4, $5), ($6, $2, $7, $8, $5)
+        let event = event.to_string();
+        let rows = (0..notifications.len()).map(|row| {
+            let [id, user, message, created_at] = [2, 3, 4, 5].map(|column| 4 * row + column);
+            format!("(${id}, $1, ${user}, ${message}, ${created_at})")
+        });
+        let rows: Vec<_> = rows.collect();
+        let insert = format!(
+            "INSERT INTO notifications (id, event, user_id, message, created_at) VALUES {}
             ON CONFLICT (event, user_id) DO NOTHING",
-        )
-        .bind(sender.id.to_string())
-        .bind(event.to_string())
-        .bind(sender.user_id.to_string())
-        .bind(&sender.message)
-        .bind(sender.created_at.as_microsecond())
-        .bind(recipient.id.to_string())
-        .bind(recipient.user_id.to_string())
-        .bind(&recipient.message)
-        .execute(self.database.pool())
-        .await?;
-        if added.rows_affected() == 2 {
+            rows.join(", ")
+        );
+        let mut insert = sqlx::query(AssertSqlSafe(insert)).bind(&event);
+        for notification in notifications {
+            insert = insert
+                .bind(notification.id.to_string())
+                .bind(notification.user_id.to_string())
+                .bind(&notification.message)
+                .bind(notification.created_at.as_microsecond());
+        }
+        let added = insert.execute(self.database.pool()).await?;
+        if usize::try_from(added.rows_affected()) == Ok(notifications.len()) {
             return Ok(notifications.to_vec());
         }
         let select = "SELECT id FROM notifications WHERE event = $1";
         let stored: Vec<(String,)> = sqlx::query_as(select)
-            .bind(event.to_string())
+            .bind(&event)
             .fetch_all(self.database.pool())
             .await?;
         let is_stored = |id: Uuid| {
@@ -73,7 +79,7 @@ impl Store {
         user: UserId,
         page: PageRequest,
     ) -> sqlx::Result<Vec<Notification>> {
-        let select = "SELECT id, message, is_read, created_at FROM notifications
+        let select = "SELECT id, SUBSTR(message, 1, 512), is_read, created_at FROM notifications
             WHERE user_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3";
         let rows: Vec<(String, String, i64, i64)> = sqlx::query_as(select)
             .bind(user.to_string())
@@ -81,15 +87,15 @@ impl Store {
             .bind(page.offset())
             .fetch_all(self.database.pool())
             .await?;
-        let notification = |(id, message, is_read, created_at): (String, _, _, _)| {
+        let notification = |(id, message, is_read, created_at): (String, String, i64, i64)| {
             Ok(Notification {
                 id: parsed(&id)?,
-                message,
+                message: shown(&message),
                 is_read: is_read != 0,
                 created_at: moment(created_at)?,
             })
         };
-        rows.into_iter().map(notification).collect()
+        Ok(readable("notifications", rows, notification))
     }
 
     /// Marks all of a user's notifications as read; returns how many were not.
@@ -147,11 +153,13 @@ impl Store {
         let total = self.count(user).await?;
         let select = match user {
             None => sqlx::query_as(
-                "SELECT id, user_id, message, is_read, created_at FROM notifications
+                "SELECT id, user_id, SUBSTR(message, 1, 512), is_read, created_at
+                FROM notifications
                 ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2",
             ),
             Some(_) => sqlx::query_as(
-                "SELECT id, user_id, message, is_read, created_at FROM notifications
+                "SELECT id, user_id, SUBSTR(message, 1, 512), is_read, created_at
+                FROM notifications
                 WHERE user_id = $3 ORDER BY created_at DESC, id DESC LIMIT $1 OFFSET $2",
             ),
         };
@@ -161,17 +169,18 @@ impl Store {
         }
         let rows: Vec<(String, String, String, i64, i64)> =
             select.fetch_all(self.database.pool()).await?;
-        let notification = |(id, user, message, is_read, created_at): (String, String, _, _, _)| {
+        let notification = |row: (String, String, String, i64, i64)| {
+            let (id, user, message, is_read, created_at) = row;
             Ok(AdminNotification {
                 id: parsed(&id)?,
                 user_id: parsed(&user)?,
-                message,
+                message: shown(&message),
                 is_read: is_read != 0,
                 created_at: moment(created_at)?,
             })
         };
-        let items: sqlx::Result<Vec<_>> = rows.into_iter().map(notification).collect();
-        Ok(page.of(total, items?))
+        let items = readable("notifications", rows, notification);
+        Ok(page.of(total, items))
     }
 
     /// `true` if the database answers.

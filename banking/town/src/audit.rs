@@ -54,7 +54,8 @@ struct BankStats {
 pub async fn audit(bank: &Bank, customers: &[Customer], deals: &[Deal]) -> Result<Books> {
     let done: Vec<&Deal> = deals.iter().filter(|deal| deal.done).collect();
     let transfers = done.iter().filter(|deal| deal.is_transfer()).count();
-    settled(bank, transfers).await?;
+    // Of a transfer both sides are told.
+    settled(bank, transfers, done.len() + transfers).await?;
 
     let balances: Vec<i64> = stream::iter(0..customers.len())
         .map(|number| one(bank, customers, number, &done))
@@ -87,20 +88,21 @@ pub async fn audit(bank: &Bank, customers: &[Customer], deals: &[Deal]) -> Resul
     })
 }
 
-/// Waits until no transfer is without a verdict, and everybody was told of those that were made.
-async fn settled(bank: &Bank, transfers: usize) -> Result<()> {
+/// Waits until no transfer is without a verdict, and everybody was told of all that was done.
+async fn settled(bank: &Bank, transfers: usize, notifications: usize) -> Result<()> {
     let end = Instant::now() + SETTLED_WITHIN;
-    let transfers = u64::try_from(transfers)?;
+    let (transfers, notifications) = (u64::try_from(transfers)?, u64::try_from(notifications)?);
     loop {
         let stats: Result<BankStats> = read(|| admin(bank, "stats")).await;
         let told = match &stats {
             Ok(stats) => {
                 let (made, told) = (stats.total_transfers, stats.total_notifications);
                 ensure!(
-                    made <= transfers && told <= 2 * transfers,
-                    "{transfers} transfers were made, and the bank says {stats:?}"
+                    made <= transfers && told <= notifications,
+                    "{transfers} transfers were made, {notifications} times was somebody to be \
+                     told, and the bank says {stats:?}"
                 );
-                made == transfers && told == 2 * transfers
+                made == transfers && told == notifications
             }
             Err(_) => false,
         };
@@ -109,7 +111,8 @@ async fn settled(bank: &Bank, transfers: usize) -> Result<()> {
         }
         ensure!(
             Instant::now() < end,
-            "{transfers} transfers were made; {SETTLED_WITHIN:?} later the bank says {stats:?}"
+            "{transfers} transfers were made, {notifications} times was somebody to be told; \
+             {SETTLED_WITHIN:?} later the bank says {stats:?}"
         );
         sleep(LOOK_EVERY).await;
     }
@@ -221,7 +224,7 @@ async fn transactions(customers: &[Customer], number: usize, done: &[&Deal]) -> 
     same("completed transfers", expected, found)
 }
 
-/// Compares what a customer was told with their deals: once of each transfer.
+/// Compares what a customer was told with their deals: once of each.
 async fn notifications(
     bank: &Bank,
     customers: &[Customer],
@@ -246,6 +249,13 @@ async fn notifications(
         let other = other.context("no such customer")?;
         expected.push((amount, other.username.clone()));
     }
+    for deal in done.iter().filter(|deal| deal.order.by == number) {
+        match deal.order.act {
+            Act::Deposit => expected.push((deal.order.amount, "Deposit".to_owned())),
+            Act::Withdraw => expected.push((deal.order.amount, "Withdrawal".to_owned())),
+            Act::Transfer { .. } => {}
+        }
+    }
     let found = found
         .iter()
         .map(|one| subject(&one.message))
@@ -253,11 +263,21 @@ async fn notifications(
     same("notifications", expected, found)
 }
 
-/// The amount and the other side that a notification tells of.
+/// The amount that a notification tells of, and the other side or the way over the bank's edge.
 fn subject(message: &str) -> Result<(i64, String)> {
     let words: Vec<&str> = message.split(' ').collect();
-    let ["You", "sent" | "received", amount, "to" | "from", other] = words.as_slice() else {
-        bail!("a notification says something else: {message}");
+    let (amount, other) = match words.as_slice() {
+        ["You", "sent" | "received", amount, "to" | "from", other] => (amount, other),
+        [
+            way @ ("Deposit" | "Withdrawal"),
+            "of",
+            amount,
+            "completed.",
+            "New",
+            "balance:",
+            _,
+        ] => (amount, way),
+        _ => bail!("a notification says something else: {message}"),
     };
     // Hundredths are always two digits, so the point can go.
     let amount = amount.replace([',', '.'], "").parse();
@@ -355,9 +375,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_notification_tells_of_an_amount_and_the_other_side() {
+    fn a_notification_tells_of_an_amount_and_where_it_went() {
         let told = subject("You received 12,345.67 from bob-3").unwrap();
         assert_eq!(told, (1_234_567, "bob-3".to_owned()));
+        let told = subject("Deposit of 200.00 completed. New balance: 900.00").unwrap();
+        assert_eq!(told, (20_000, "Deposit".to_owned()));
         assert!(subject("You received a letter from bob-3").is_err());
         assert!(subject("Hello").is_err());
     }

@@ -3,7 +3,7 @@
 use crate::record::{Transfer, columns};
 use chassis::{
     Database,
-    database::{count, like_containing, summed},
+    database::{count, like_containing, readable, summed},
 };
 use contracts::{
     Page, PageRequest, UserId,
@@ -59,10 +59,9 @@ impl History {
             .bind(page.offset())
             .fetch_all(self.database.pool())
             .await?;
-        let items = rows
-            .iter()
-            .map(|row| Ok(Transfer::read(row)?.into_transaction(user)))
-            .collect::<sqlx::Result<_>>()?;
+        let items = readable("transfers", &rows, |row| {
+            Ok(Transfer::read(row)?.into_transaction(user))
+        });
         Ok(page.of(count(total)?, items))
     }
 
@@ -124,10 +123,9 @@ impl History {
         }
         let rows = rows.bind(page.limit()).bind(page.offset());
         let rows = rows.fetch_all(self.database.pool()).await?;
-        let items = rows
-            .iter()
-            .map(|row| Ok(Transfer::read(row)?.into_admin_transfer()))
-            .collect::<sqlx::Result<_>>()?;
+        let items = readable("transfers", &rows, |row| {
+            Ok(Transfer::read(row)?.into_admin_transfer())
+        });
         Ok(page.of(count(total)?, items))
     }
 }

@@ -4,16 +4,14 @@
 //! `service` asks who it is and has the order recorded; `record` is what a row holds, `store`
 //! writes rows and `history` reads them; `accounts` asks the account service; `driver` takes a row
 //! from pending to the ledger's verdict, and `recovery` has it do so with what a crash left behind.
-//! With the verdict `store` writes the event that tells of it, `outbox` gives it out, and `relay`
+//! With the verdict `store` writes the event that tells of it into the outbox, from where a relay
 //! brings it to the broker.
 
 mod accounts;
 mod driver;
 mod history;
-mod outbox;
 mod record;
 mod recovery;
-mod relay;
 mod service;
 mod store;
 
@@ -21,13 +19,15 @@ pub use contracts::program::TRANSFER_SERVICE as NAME;
 
 use accounts::AccountService;
 use anyhow::Context as _;
-use chassis::{Platform, Running, identity::PROOFS};
+use chassis::{
+    Platform, Running,
+    identity::PROOFS,
+    outbox::{Outbox, Relay},
+};
 use contracts::transfer::TransfersServer;
 use driver::Driver;
 use history::History;
-use outbox::Outbox;
 use recovery::Recovery;
-use relay::Relay;
 use service::{PERMITS, TransferService};
 use sqlx::migrate::Migrator;
 use std::sync::Arc;
@@ -60,6 +60,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     let relay = Relay {
         outbox: Outbox::new(database.clone()),
         bus: platform.bus.clone(),
+        identity: platform.identity.clone(),
         completed,
     };
     let service = TransferService {

@@ -2,7 +2,7 @@
 
 use chassis::database::{moment, parsed};
 use contracts::{
-    Amount, IdempotencyKey, Party, Reference, TransactionCompleted, UserId,
+    Amount, IdempotencyKey, Movement, Party, Reference, TransactionCompleted, UserId,
     account::{Parties, Recipient, TransferPosting},
     transfer::{
         AdminTransfer, Direction, Transaction, TransferError, TransferOrder, TransferReceipt,
@@ -107,8 +107,8 @@ impl Transfer {
             State::Rejected(rejection) => Err(rejection.into()),
             State::Completed => Ok(TransferReceipt {
                 ok: true,
-                from: self.from.username.clone(),
-                to: self.to.username.clone(),
+                from: self.from.username.to_string(),
+                to: self.to.username.to_string(),
                 to_account_number: self.to.account_number.clone(),
                 amount: self.amount,
             }),
@@ -129,11 +129,14 @@ impl Transfer {
     /// The event that tells everybody that it was posted.
     pub(crate) fn completed(&self, posted_at: Timestamp) -> TransactionCompleted {
         TransactionCompleted {
-            transfer: self.id,
-            from: self.from.clone(),
-            to: self.to.clone(),
+            id: self.id,
+            movement: Movement::Transfer {
+                from: self.from.clone(),
+                to: self.to.clone(),
+            },
             amount: self.amount,
             completed_at: posted_at,
+            proof: None,
         }
     }
 
@@ -147,9 +150,9 @@ impl Transfer {
         Transaction {
             id: self.id,
             direction,
-            from: self.from.username,
+            from: self.from.username.into(),
             from_account_number: self.from.account_number,
-            to: self.to.username,
+            to: self.to.username.into(),
             to_account_number: self.to.account_number,
             amount: self.amount,
             reference: self.reference,
@@ -162,9 +165,9 @@ impl Transfer {
     pub(crate) fn into_admin_transfer(self) -> AdminTransfer {
         AdminTransfer {
             id: self.id,
-            from: self.from.username,
+            from: self.from.username.into(),
             from_account_number: self.from.account_number,
-            to: self.to.username,
+            to: self.to.username.into(),
             to_account_number: self.to.account_number,
             amount: self.amount,
             reference: self.reference,
@@ -179,7 +182,7 @@ impl Transfer {
         let party = |[user, username, account]: [&str; 3]| {
             Ok::<_, sqlx::Error>(Party {
                 user_id: parsed(row.try_get(user)?)?,
-                username: row.try_get(username)?,
+                username: parsed(row.try_get(username)?)?,
                 account_number: parsed(row.try_get(account)?)?,
             })
         };

@@ -6,9 +6,10 @@
 use crate::record::{Rejection, State, Transfer, columns};
 use chassis::{
     Database,
-    database::{Transaction, now, patiently},
+    database::{Transaction, after, now, patiently, readable},
+    outbox::Outbox,
 };
-use contracts::{IdempotencyKey, Reference, UserId};
+use contracts::{IdempotencyKey, Reference, TransactionCompleted, UserId};
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use std::time::Duration;
@@ -99,11 +100,10 @@ impl TransferStore {
         transfer: &Transfer,
         posted_at: Timestamp,
     ) -> sqlx::Result<bool> {
-        let event = serde_json::to_string(&transfer.completed(posted_at))
-            .map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let event = transfer.completed(posted_at);
         patiently(|| {
             self.database
-                .transaction(|writing| complete(writing, transfer.id, posted_at, &event))
+                .transaction(|writing| complete(writing, posted_at, &event))
         })
         .await
     }
@@ -141,7 +141,7 @@ impl TransferStore {
             .bind(after(LEASE))
             .fetch_all(self.database.pool())
             .await?;
-        rows.iter().map(Transfer::read).collect()
+        Ok(readable("pending transfers", &rows, Transfer::read))
     }
 
     /// Gives a transfer that is still pending to whoever takes up the next, unless somebody has it
@@ -159,23 +159,15 @@ impl TransferStore {
     }
 }
 
-/// That long from now, as it is stored.
-pub(crate) fn after(pause: Duration) -> i64 {
-    now().saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX))
-}
-
 async fn complete(
     mut writing: Transaction,
-    id: Uuid,
     posted_at: Timestamp,
-    event: &str,
+    event: &TransactionCompleted,
 ) -> sqlx::Result<bool> {
     const COMPLETE: &str = "UPDATE transfers SET state = 'completed', settled_at = $2
         WHERE id = $1 AND state = 'pending'";
-    const TELL: &str = "INSERT INTO outbox (id, event, leased_until) VALUES ($1, $2, 0)";
-    let id = id.to_string();
     let completed = sqlx::query(COMPLETE)
-        .bind(id.as_str())
+        .bind(event.id.to_string())
         .bind(posted_at.as_microsecond())
         .execute(&mut *writing)
         .await?;
@@ -183,11 +175,7 @@ async fn complete(
         writing.rollback().await?;
         return Ok(false);
     }
-    sqlx::query(TELL)
-        .bind(id.as_str())
-        .bind(event)
-        .execute(&mut *writing)
-        .await?;
+    Outbox::put(&mut writing, event).await?;
     writing.commit().await?;
     Ok(true)
 }

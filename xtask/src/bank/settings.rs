@@ -72,8 +72,10 @@ fn own_database(beside: &str) -> anyhow::Result<String> {
 
 fn keys(files: &Files, binaries: &Path) -> anyhow::Result<String> {
     let keys = files.0.join("keys");
-    // What is written last says that all are there.
-    if !keys.join("pass-verifying.pem").exists() {
+    // What is written last says that all are there. To keys of an older version those are added
+    // that it had not.
+    let public = fs::read_to_string(keys.join("pass-verifying.pem"));
+    if !public.is_ok_and(|public| public.lines().any(|line| line == "account-service")) {
         let mut write = Command::new(binaries.join("bank"));
         let written = write.arg("keys").arg(&keys).status()?;
         ensure!(

@@ -4,7 +4,7 @@ use super::Books;
 use crate::failure::{Failure, retry};
 use chassis::database::parsed;
 use contracts::{
-    AccountNumber, Party, Refused, UserId,
+    Party, Refused, UserId,
     account::{AccountError, Holder, Parties, Profile, Recipient},
     auth::username_key,
 };
@@ -34,9 +34,17 @@ impl Books {
         Ok(profile.transpose()?)
     }
 
-    /// The number of a user's account. It never changes.
-    pub(crate) async fn account_of(&self, user: UserId) -> Result<AccountNumber, AccountError> {
-        Ok(self.profile(user).await?.account_number)
+    /// A user as one side of a posting. It never changes.
+    pub(crate) async fn party(&self, user: UserId) -> Result<Party, AccountError> {
+        retry(|| async {
+            let profile = self.find_profile(user).await?.ok_or_else(no_account)?;
+            Ok(Party {
+                user_id: user,
+                username: parsed(&profile.username)?,
+                account_number: profile.account_number,
+            })
+        })
+        .await
     }
 
     /// The holder of an account.
@@ -81,12 +89,12 @@ impl Books {
             Ok(Parties {
                 from: Party {
                     user_id: from,
-                    username,
+                    username: parsed(&username)?,
                     account_number: parsed(&account_number)?,
                 },
                 to: Party {
                     user_id: parsed(&to_user)?,
-                    username: to_username,
+                    username: parsed(&to_username)?,
                     account_number: parsed(&to_number)?,
                 },
             })

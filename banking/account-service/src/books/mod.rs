@@ -8,17 +8,29 @@ mod statement;
 mod users;
 
 use chassis::Database;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// The accounts and the ledger.
 #[derive(Debug, Clone)]
 pub(crate) struct Books {
     database: Database,
+    /// Told when there may be an event to emit.
+    posted: Arc<Notify>,
 }
 
 impl Books {
     /// The books in this database.
     pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+        Self {
+            database,
+            posted: Arc::default(),
+        }
+    }
+
+    /// Told when there may be an event to emit.
+    pub(crate) fn posted(&self) -> Arc<Notify> {
+        Arc::clone(&self.posted)
     }
 
     /// `true` if they can be opened.

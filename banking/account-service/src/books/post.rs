@@ -6,7 +6,10 @@ use crate::{
     ledger::{self, Account, Entry},
     order::{Order, Verdict, Word},
 };
-use chassis::database::{Transaction, moment, now};
+use chassis::{
+    database::{Transaction, moment, now},
+    outbox::Outbox,
+};
 use contracts::{
     AccountNumber, Reference,
     account::{AccountError, EntryKind},
@@ -57,12 +60,19 @@ impl Books {
         match ledger::post(from, to, order.amount) {
             Ok(entries) => {
                 enter(&mut writing, order, &entries).await?;
-                writing.commit().await?;
-                count_verdict(order, Verdict::Posted);
                 let [debit, credit] = entries;
                 let account = debit.account.or(credit.account);
                 let balance = account.map(|account| account.balance);
                 let balance = balance.ok_or(sqlx::Error::RowNotFound)?;
+                let event = order.completed(posted_at, balance);
+                if let Some(event) = &event {
+                    Outbox::put(&mut writing, event).await?;
+                }
+                writing.commit().await?;
+                count_verdict(order, Verdict::Posted);
+                if event.is_some() {
+                    self.posted.notify_one();
+                }
                 Ok(Receipt { posted_at, balance })
             }
             Err(rejection) => {
@@ -237,19 +247,17 @@ fn text(number: Option<&AccountNumber>) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::books::open::tests::{books, holder};
-    use contracts::{Amount, IdempotencyKey, UserId, account::OPENING_BALANCE};
+    use contracts::{Amount, IdempotencyKey, Party, account::OPENING_BALANCE};
 
     #[tokio::test]
     async fn a_copy_of_a_rejected_order_that_comes_late_is_rejected_too() {
         let books = books().await;
         let ada = books.open(&holder("ada"), AccountNumber::draw).await;
         let ada = ada.unwrap();
-        let order = |order: fn(UserId, IdempotencyKey, AccountNumber, Amount) -> Order,
-                     key: &str,
-                     units| {
+        let ada = books.party(ada.id).await.unwrap();
+        let order = |order: fn(Party, IdempotencyKey, Amount) -> Order, key: &str, units| {
             let key = key.to_owned().try_into().unwrap();
-            let amount = Amount::new(units).unwrap();
-            order(ada.id, key, ada.account_number.clone(), amount)
+            order(ada.clone(), key, Amount::new(units).unwrap())
         };
         let copies = [(); 2].map(|()| order(Order::withdrawal, "out", OPENING_BALANCE + 1));
         let insufficient = Err(AccountError::InsufficientBalance);

@@ -5,7 +5,7 @@ use crate::{
     failure::{Failure, retry},
     order::Word,
 };
-use chassis::database::{count, like_containing, moment, parsed};
+use chassis::database::{count, like_containing, moment, parsed, readable};
 use contracts::{
     Page, PageRequest, UserId,
     account::{AccountError, EntryKind, StatementEntry, StatementFilter},
@@ -69,7 +69,7 @@ impl Books {
             return retry(|| self.statement_once(user, page)).await;
         }
         // Who has no account has no statement either, whatever they look for.
-        self.account_of(user).await?;
+        self.profile(user).await?;
         let Some(patterns) = Patterns::of(filter.search.as_deref().unwrap_or_default()) else {
             return Ok(page.of(0, Vec::new()));
         };
@@ -135,9 +135,8 @@ impl Patterns {
 
 fn listed(page: PageRequest, rows: Vec<Row>) -> Result<Page<StatementEntry>, Failure> {
     let total = rows.first().map(|row| row.0).ok_or_else(no_account)?;
-    let entries = rows.into_iter().filter_map(|row| entry(row).transpose());
-    let entries = entries.collect::<sqlx::Result<Vec<_>>>()?;
-    Ok(page.of(count(total)?, entries))
+    let entries = readable("entries", rows, entry).into_iter().flatten();
+    Ok(page.of(count(total)?, entries.collect()))
 }
 
 /// The entry of a row. A page without entries is one row without one.

@@ -2,7 +2,7 @@
 
 use super::Books;
 use crate::failure::{Failure, retry};
-use chassis::database::{count, like_containing, moment, parsed, summed};
+use chassis::database::{count, like_containing, moment, parsed, readable, summed};
 use contracts::{
     Page, PageRequest, UserId,
     account::{AccountError, AccountTotals, AdminUser},
@@ -78,9 +78,8 @@ impl Books {
             .fetch_all(self.database.pool())
             .await?;
         let total = rows.first().map_or(0, |row| row.0);
-        let users = rows.into_iter().filter_map(|row| user(row).transpose());
-        let users = users.collect::<sqlx::Result<Vec<_>>>()?;
-        Ok(page.of(count(total)?, users))
+        let users = readable("users", rows, user).into_iter().flatten();
+        Ok(page.of(count(total)?, users.collect()))
     }
 
     /// One user.

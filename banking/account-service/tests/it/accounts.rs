@@ -224,8 +224,8 @@ async fn parties_are_found_by_name_or_number(branch: &Branch) {
         assert_eq!((found.from.user_id, found.to.user_id), (ada.id, grace.id));
         assert_eq!(found.from.account_number, ada.number);
         assert_eq!(
-            (found.from.username, found.to.username),
-            ("Ada".into(), "Grace".into())
+            (found.from.username.as_str(), found.to.username.as_str()),
+            ("Ada", "Grace")
         );
         assert_eq!(found.to.account_number, grace.number);
     }

@@ -18,3 +18,4 @@ mod identity;
 mod keys;
 mod money;
 mod program;
+mod told;

@@ -5,13 +5,13 @@ use super::openapi::{Bad, Conflict, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::Problem,
-    request::{Body, Fields, FromFields, Key, Keyed, Paging, Signed},
+    request::{Body, Fields, Filtering, FromFields, Key, Keyed, Paging, Signed},
 };
 use axum::{Json, extract::State};
 use contracts::{
     Amount, Page,
     account::{Balance, StatementEntry},
-    notification::Notification,
+    notification::{Notification, PAGE_SIZE},
 };
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -83,13 +83,12 @@ async fn pay(
     Keyed(key, paid.map_err(Problem::from))
 }
 
-/// All that moved money on the account of the user who asks, newest first; as
-/// `/api/account/statement`.
+/// The entries on the account of the user who asks, newest first; as `/api/account/statement`.
 #[utoipa::path(
     get,
     path = "/api/transactions",
     tag = "account",
-    params(Paging),
+    params(Paging, Filtering),
     security(("session" = []), ("bearer" = [])),
     responses((status = OK, body = Page<StatementEntry>), Bad, Unauthenticated, Unavailable)
 )]
@@ -97,21 +96,28 @@ async fn entries(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
     paging: Paging,
+    filtering: Filtering,
 ) -> Result<Json<Page<StatementEntry>>, Problem> {
-    Ok(Json(gateway.accounts.statement(paging.request()).await?))
+    let statement = gateway
+        .accounts
+        .statement(paging.request(), filtering.filter());
+    Ok(Json(statement.await?))
 }
 
-/// The newest 50 of the user who asks, newest first; as `/api/notifications/notifications`.
+/// A page of those of the user who asks, newest first; as `/api/notifications/notifications`.
 #[utoipa::path(
     get,
     path = "/api/notifications",
     tag = "notifications",
+    params(Paging),
     security(("session" = []), ("bearer" = [])),
-    responses((status = OK, body = Vec<Notification>), Unauthenticated, Unavailable)
+    responses((status = OK, body = Vec<Notification>), Bad, Unauthenticated, Unavailable)
 )]
 async fn notifications(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
+    paging: Paging,
 ) -> Result<Json<Vec<Notification>>, Problem> {
-    Ok(Json(gateway.notifications.list().await?))
+    let page = paging.request_of(PAGE_SIZE);
+    Ok(Json(gateway.notifications.list(page).await?))
 }

@@ -299,7 +299,7 @@ impl Accounts for FakeAccounts {
     async fn parties(&self, _: UserId, _: Recipient) -> Result<Parties, AccountError> {
         let party = Party {
             user_id: id(),
-            username: "ada".to_owned(),
+            username: "ada".parse().unwrap(),
             account_number: number(),
         };
         Ok(Parties {

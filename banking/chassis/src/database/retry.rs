@@ -30,6 +30,24 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
+/// `true` if the database will never take what it was given, however often it is asked: a value
+/// that is none of its type (SQLSTATE class 22), or that breaks a rule of the table (class 23).
+#[must_use]
+pub fn is_unacceptable(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Encode(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| match code.len() {
+            // The codes of PostgreSQL are five characters long.
+            5 => code.starts_with("22") || code.starts_with("23"),
+            // SQLite: too big, constraint, mismatch; what is above a byte says which.
+            _ => code
+                .parse()
+                .is_ok_and(|code: u32| matches!(code & 0xff, 18..=20)),
+        }),
+        _ => false,
+    }
+}
+
 /// Attempts something that is safe to repeat until it is done, or fails for another reason than a
 /// [transient](is_transient) error of the database, which may be the error's source: 6 times in
 /// about a second. Who got no connection has waited long enough, and is told so while their caller

@@ -2,6 +2,7 @@
 
 use contracts::SEARCH_CHARS_MAX;
 use jiff::Timestamp;
+use std::time::Duration;
 
 /// A sum of `BIGINT`s can be larger than one, so it is taken in two parts: of the whole
 /// multiples of this, and of the rest.
@@ -11,6 +12,12 @@ const PART: i128 = 1_000_000_000;
 #[must_use]
 pub fn now() -> i64 {
     Timestamp::now().as_microsecond()
+}
+
+/// That long from now, as it is stored.
+#[must_use]
+pub fn after(pause: Duration) -> i64 {
+    now().saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// A stored moment.
@@ -31,6 +38,26 @@ pub fn parsed<T: std::str::FromStr<Err: Into<sqlx::error::BoxDynError>>>(
     stored
         .parse()
         .map_err(|error: T::Err| sqlx::Error::Decode(error.into()))
+}
+
+/// The entries of a list whose rows can be read. A row that can't be is left out, rather than keep
+/// all the others from whoever asks; it is logged and counted.
+pub fn readable<R, T>(
+    list: &'static str,
+    rows: impl IntoIterator<Item = R>,
+    read: impl Fn(R) -> sqlx::Result<T>,
+) -> Vec<T> {
+    let read = rows.into_iter().map(read);
+    read.filter_map(|entry| {
+        entry
+            .inspect_err(|error| {
+                let error: &dyn std::error::Error = error;
+                metrics::counter!("bank_unreadable_rows_total", "list" => list).increment(1);
+                tracing::error!(list, error, "a row can't be read, and is left out");
+            })
+            .ok()
+    })
+    .collect()
 }
 
 /// A number of rows.

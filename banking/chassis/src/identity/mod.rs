@@ -4,17 +4,20 @@
 mod pass;
 mod session;
 mod session_store;
+mod signed;
 
 pub use session::SESSION;
 pub use session_store::SessionStore;
 pub(crate) use session_store::redis_client;
+pub use signed::{CanNotSign, Unproved};
 
 use crate::keys::Keys;
-use contracts::{Refused, UserId, program::API_PRODUCER};
+use contracts::{Refused, TransactionCompleted, UserId, program::API_PRODUCER};
 use jsonwebtoken::errors::Error as TokenError;
 use pass::{PASS, Passes, Role};
 use replybus::Context;
 use session::Sessions;
+use signed::Signatures;
 use std::{fmt, sync::Arc, time::Duration};
 use uuid::Uuid;
 
@@ -40,6 +43,7 @@ struct Inner {
     sessions: Sessions,
     store: SessionStore,
     passes: Passes,
+    signatures: Signatures,
 }
 
 impl fmt::Debug for Identity {
@@ -56,6 +60,7 @@ impl Identity {
             sessions: Sessions::new(keys),
             store,
             passes: Passes::new(name, &keys.passes),
+            signatures: Signatures::new(name, &keys.passes),
         }))
     }
 
@@ -66,6 +71,7 @@ impl Identity {
             sessions: self.0.sessions.clone(),
             store: self.0.store.clone(),
             passes: self.0.passes.of_program(name),
+            signatures: self.0.signatures.of_program(name),
         }))
     }
 
@@ -228,6 +234,24 @@ impl Identity {
             (API_PRODUCER, Role::Admin) => Ok(()),
             _ => Err(Refused::Forbidden),
         }
+    }
+
+    /// Signs an event as this program's.
+    ///
+    /// # Errors
+    /// This program has no key to sign with.
+    pub fn sign(&self, event: TransactionCompleted) -> Result<TransactionCompleted, CanNotSign> {
+        self.0.signatures.sign(event)
+    }
+
+    /// An event as it was signed by the program whose business it is: the transfer service of
+    /// transfers, the account service of deposits and withdrawals. Whoever may write to an exchange
+    /// or a queue can write anything there, so nothing else of an event is to be believed.
+    ///
+    /// # Errors
+    /// It is not signed, or not by that program.
+    pub fn proved(&self, event: &TransactionCompleted) -> Result<TransactionCompleted, Unproved> {
+        self.0.signatures.proved(event)
     }
 
     fn pass(&self) -> Result<(&'static str, Role), Refused> {

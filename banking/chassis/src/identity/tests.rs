@@ -1,6 +1,6 @@
 use super::*;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use contracts::program::{ACCOUNT_SERVICE, AUTH_SERVICE, TRANSFER_SERVICE};
+use contracts::program::{ACCOUNT_SERVICE, AUTH_SERVICE, NOTIFICATION_SERVICE, TRANSFER_SERVICE};
 use hmac::{Hmac, Mac as _};
 use jsonwebtoken::{Algorithm, Header, get_current_timestamp};
 use replybus::Metadata;
@@ -461,7 +461,8 @@ async fn a_program_without_a_key_of_its_own_has_no_pass() {
     let accounts = identity(ACCOUNT_SERVICE, &keys);
     let mut public = keys.clone();
     public.passes.signing.clear();
-    for nobody in [accounts.clone(), identity(TRANSFER_SERVICE, &public)] {
+    let without = identity(NOTIFICATION_SERVICE, &keys);
+    for nobody in [without, identity(TRANSFER_SERVICE, &public)] {
         assert!(!nobody.can_issue_passes());
         for (_, pass) in [nobody.service_pass(), nobody.admin_pass()] {
             assert_eq!(admissions(&accounts, &pass).await, FORGED);

@@ -1,11 +1,11 @@
 //! The keys that say who somebody is: a pair for sessions, and one for each program that issues
-//! passes. Who holds a private key can sign; the public ones are for all.
+//! passes or signs events. Who holds a private key can sign; the public ones are for all.
 
 mod algorithm;
 mod pair;
 
 use anyhow::{Context as _, ensure};
-use contracts::program::{API_PRODUCER, AUTH_SERVICE, TRANSFER_SERVICE};
+use contracts::program::{ACCOUNT_SERVICE, API_PRODUCER, AUTH_SERVICE, TRANSFER_SERVICE};
 use pair::Pair;
 pub(crate) use pair::{SigningSide, VerifyingSide};
 use std::{fmt, fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
@@ -17,8 +17,13 @@ const SESSION_VERIFYING: &str = "session-verifying.pem";
 /// The public keys of passes, each after a line with the name of its program.
 const PASS_VERIFYING: &str = "pass-verifying.pem";
 
-/// The programs that issue passes. All others only look at them.
-const ISSUERS: [&str; 3] = [AUTH_SERVICE, TRANSFER_SERVICE, API_PRODUCER];
+/// The programs that issue passes or sign events. All others only look at them.
+const ISSUERS: [&str; 4] = [
+    AUTH_SERVICE,
+    ACCOUNT_SERVICE,
+    TRANSFER_SERVICE,
+    API_PRODUCER,
+];
 
 /// The private key of a program's passes; only that program has it.
 pub(crate) fn pass_signing(program: &str) -> String {
@@ -94,22 +99,21 @@ impl Keys {
     }
 
     /// Writes new keys into a directory, made if it is missing. Private ones are readable by their
-    /// owner alone. The public keys of passes are the last, so that where they are all are.
+    /// owner alone. The public keys of passes are the last, so that where they are all are. To keys
+    /// of a version before, those are added of programs that had none then.
     ///
     /// # Errors
-    /// One of the files is there already, or can't be written.
+    /// All of them are there already, or one of the files is that is to be written, or can't be.
     pub fn write_new(directory: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(directory)
             .with_context(|| format!("can't make {}", directory.display()))?;
+        if directory.join(PASS_VERIFYING).exists() {
+            return add_missing(directory);
+        }
         let of_passes = ISSUERS.map(pass_signing);
         let others = [SESSION_SIGNING, SESSION_VERIFYING, PASS_VERIFYING];
         for name in of_passes.iter().map(String::as_str).chain(others) {
-            let path = directory.join(name);
-            ensure!(
-                !path.exists(),
-                "{} is there already, and is kept",
-                path.display()
-            );
+            ensure_free(directory, name)?;
         }
         let sessions = Pair::draw();
         write(directory, SESSION_SIGNING, 0o600, &sessions.private_pem()?)?;
@@ -157,6 +161,52 @@ impl PassKeys {
         }
         Ok(Self { signing, verifying })
     }
+}
+
+/// Adds pairs of programs that have no public key yet.
+fn add_missing(directory: &Path) -> anyhow::Result<()> {
+    let mut verifying = read(directory, PASS_VERIFYING)?;
+    let known = VerifyingSide::read_all(&verifying).context(PASS_VERIFYING)?;
+    let known: Vec<String> = known.iter().map(|(of, _)| (*of).to_owned()).collect();
+    let missing = ISSUERS.map(|program| !known.iter().any(|known| known == program));
+    let missing = ISSUERS.into_iter().zip(missing);
+    let missing: Vec<&str> = missing
+        .filter_map(|(program, is_missing)| is_missing.then_some(program))
+        .collect();
+    if missing.is_empty() {
+        return ensure_free(directory, PASS_VERIFYING);
+    }
+    for program in &missing {
+        ensure_free(directory, &pass_signing(program))?;
+    }
+    if !verifying.ends_with('\n') {
+        verifying.push('\n');
+    }
+    for program in missing {
+        let pair = Pair::draw();
+        write(
+            directory,
+            &pass_signing(program),
+            0o600,
+            &pair.private_pem()?,
+        )?;
+        verifying += &format!("{program}\n{}", pair.public_pem()?);
+    }
+    // Whoever reads meanwhile reads all of the old or all of the new.
+    let new = format!("{PASS_VERIFYING}.new");
+    write(directory, &new, 0o644, &verifying)?;
+    fs::rename(directory.join(&new), directory.join(PASS_VERIFYING))
+        .with_context(|| format!("can't replace {PASS_VERIFYING}"))
+}
+
+fn ensure_free(directory: &Path, name: &str) -> anyhow::Result<()> {
+    let path = directory.join(name);
+    ensure!(
+        !path.exists(),
+        "{} is there already, and is kept",
+        path.display()
+    );
+    Ok(())
 }
 
 fn read(directory: &Path, name: &str) -> anyhow::Result<String> {

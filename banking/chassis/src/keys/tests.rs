@@ -83,6 +83,38 @@ fn keys_that_are_there_are_kept() {
 }
 
 #[test]
+fn keys_of_a_version_before_get_those_that_are_missing() {
+    let directory = Directory::new();
+    let private = pass_signing(ACCOUNT_SERVICE);
+    // The account service had none, and public keys are enough to add to.
+    let public = directory.read(PASS_VERIFYING);
+    let begin = public.find(ACCOUNT_SERVICE).unwrap();
+    let end = public.find(TRANSFER_SERVICE).unwrap();
+    let before = format!("{}{}", &public[..begin], &public[end..]);
+    for name in private_files() {
+        directory.remove(&name);
+    }
+    directory.write(PASS_VERIFYING, before.trim_end());
+    assert!(directory.keys().passes.signing.is_empty());
+
+    Keys::write_new(&directory.0).unwrap();
+    let keys = directory.keys();
+    assert_eq!(keys.passes.verifying.len(), ISSUERS.len());
+    assert!(
+        directory
+            .read(PASS_VERIFYING)
+            .starts_with(before.trim_end())
+    );
+    let [(program, _)] = keys.passes.signing.as_slice() else {
+        panic!("one key was missing");
+    };
+    assert_eq!(*program, ACCOUNT_SERVICE);
+    let file = fs::metadata(directory.0.join(private)).unwrap();
+    assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    assert!(Keys::write_new(&directory.0).is_err(), "nothing is missing");
+}
+
+#[test]
 fn a_program_without_private_keys_can_still_verify() {
     let directory = Directory::new();
     for private in private_files() {
@@ -151,7 +183,7 @@ fn a_public_key_of_passes_is_of_one_program_that_is_named() {
         session.clone(),
         format!("{public}{session}"),
         format!("{public}town\n{session}"),
-        format!("{public}account-service\n{session}"),
+        format!("{public}notification-service\n{session}"),
         // Of two programs, or twice.
         format!("{public}{API_PRODUCER}\n{session}{TRANSFER_SERVICE}\n{session}"),
         format!("{public}{public}"),

@@ -4,7 +4,7 @@
 
 use crate::NewNotification;
 use axum::extract::ws::Utf8Bytes;
-use contracts::UserId;
+use contracts::{UserId, shown};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::{
@@ -38,11 +38,11 @@ pub(super) struct Subscribers {
 
 /// A notification as its client gets it.
 #[derive(Serialize)]
-struct Message<'a> {
+struct Message {
     #[serde(rename = "type")]
     kind: &'static str,
     id: Uuid,
-    message: &'a str,
+    message: String,
     is_read: bool,
     created_at: Timestamp,
 }
@@ -81,7 +81,8 @@ impl Subscribers {
         senders.clear();
     }
 
-    /// Hands a notification to its user's sockets, if there are some.
+    /// Hands a notification to its user's sockets, if there are some. It comes from wherever the
+    /// channel of Redis may be written to.
     pub(super) fn deliver(&self, notification: &NewNotification) {
         let Some(sender) = self.senders().get(&notification.user_id).cloned() else {
             return;
@@ -89,7 +90,7 @@ impl Subscribers {
         let message = Message {
             kind: "notification",
             id: notification.id,
-            message: &notification.message,
+            message: shown(&notification.message),
             is_read: false,
             created_at: notification.created_at,
         };

@@ -1,7 +1,10 @@
 //! The database is away for a while.
 
 use crate::stage::{Replica, party, transfer};
-use chassis::settings::{PlatformSettings, Secret};
+use chassis::{
+    keys::Keys,
+    settings::{PlatformSettings, Secret},
+};
 use contracts::{
     Refused, TransactionCompleted,
     notification::{GROUP, NotificationError, NotificationsClient},
@@ -111,11 +114,15 @@ async fn an_event_whose_replica_stops_is_stored_by_another() {
     };
     on_postgres(async |url| {
         let namespace = unique("away");
+        // One bank: what one program signs, the others believe.
+        let keys = std::env::temp_dir().join(&namespace);
+        Keys::write_new(&keys).unwrap();
         let on_servers = |url: &str| {
             let mut settings = PlatformSettings::with_database(url);
             settings.amqp_url = Some(Secret::new(amqp.clone()));
             settings.redis_url = Some(Secret::new(redis.clone()));
             settings.namespace.clone_from(&namespace);
+            settings.keys_dir = Some(keys.clone());
             settings
         };
         let (proxy, through_proxy) = behind_proxy(url).await;
@@ -135,6 +142,7 @@ async fn an_event_whose_replica_stops_is_stored_by_another() {
             replica.bus.close(Duration::from_secs(5)).await;
         }
         delete_queues(&amqp, &namespace).await;
+        std::fs::remove_dir_all(&keys).unwrap();
     })
     .await;
 }

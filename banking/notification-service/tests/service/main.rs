@@ -12,3 +12,4 @@ mod events;
 mod identity;
 mod program;
 mod stage;
+mod trust;

@@ -2,13 +2,13 @@
 
 use chassis::{Platform, Running, identity::SESSION, settings::PlatformSettings};
 use contracts::{
-    AccountNumber, Amount, PageRequest, Party, TransactionCompleted, UserId,
+    AccountNumber, Amount, Movement, PageRequest, Party, TransactionCompleted, UserId,
     notification::{Notification, NotificationsClient, PAGE_SIZE},
 };
 use jiff::Timestamp;
 use live_feed::Feed;
 use notification_service::start;
-use replybus::CallId;
+use replybus::{CallId, Event};
 use std::time::Duration;
 use town::{
     database::{on_postgres, on_sqlite},
@@ -44,21 +44,33 @@ impl Replica {
         }
     }
 
-    /// Emits an event, as a repetition of which the bus knows nothing.
+    /// Emits an event as the program does whose business it is, and as a repetition of which the
+    /// bus knows nothing.
     pub(crate) async fn emit(&self, event: &TransactionCompleted) {
-        self.platform
-            .bus
-            .emit(event)
-            .id(CallId::new())
-            .await
-            .unwrap();
+        let program = match event.movement {
+            Movement::Transfer { .. } => "transfer-service",
+            Movement::Deposit { .. } | Movement::Withdrawal { .. } => "account-service",
+        };
+        self.emit_as(program, event).await;
+    }
+
+    /// Emits an event that this program signed.
+    pub(crate) async fn emit_as(&self, program: &str, event: &TransactionCompleted) {
+        let identity = self.platform.identity.of_program(program);
+        self.emit_bare(&identity.sign(event.clone()).unwrap()).await;
+    }
+
+    /// Emits an event as it is.
+    pub(crate) async fn emit_bare(&self, event: &impl Event) {
+        let emit = self.platform.bus.emit(event).id(CallId::new());
+        emit.await.unwrap();
     }
 
     pub(crate) async fn login(&self, user: &Party) -> String {
         let identity = &self.platform.identity;
         let hour = Duration::from_secs(3600);
         identity
-            .begin_session(user.user_id, &user.username, hour)
+            .begin_session(user.user_id, user.username.as_str(), hour)
             .await
             .unwrap()
     }
@@ -99,17 +111,27 @@ impl Replica {
 pub(crate) fn party(username: &str) -> Party {
     Party {
         user_id: UserId::new(),
-        username: username.to_owned(),
+        username: username.parse().unwrap(),
         account_number: AccountNumber::draw(),
     }
 }
 
 pub(crate) fn transfer(from: &Party, to: &Party, amount: i64) -> TransactionCompleted {
+    let (from, to) = (from.clone(), to.clone());
+    transaction(Movement::Transfer { from, to }, amount)
+}
+
+pub(crate) fn deposit(to: &Party, amount: i64, new_balance: i64) -> TransactionCompleted {
+    let to = to.clone();
+    transaction(Movement::Deposit { to, new_balance }, amount)
+}
+
+fn transaction(movement: Movement, amount: i64) -> TransactionCompleted {
     TransactionCompleted {
-        transfer: Uuid::now_v7(),
-        from: from.clone(),
-        to: to.clone(),
+        id: Uuid::now_v7(),
+        movement,
         amount: Amount::new(amount).unwrap(),
         completed_at: Timestamp::now(),
+        proof: None,
     }
 }

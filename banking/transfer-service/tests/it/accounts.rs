@@ -70,7 +70,7 @@ impl ScriptedAccounts {
     pub(crate) fn open(&self, username: &str, balance: i64) -> Party {
         let party = Party {
             user_id: UserId::new(),
-            username: username.to_owned(),
+            username: username.parse().unwrap(),
             account_number: AccountNumber::draw(),
         };
         let mut ledger = self.0.ledger.lock().unwrap();
@@ -170,7 +170,7 @@ impl Ledger {
         Ok(Parties {
             from: find(&|holder| holder.user_id == from)?,
             to: find(&|holder| match to {
-                Recipient::Username(name) => holder.username.eq_ignore_ascii_case(name),
+                Recipient::Username(name) => holder.username.as_str().eq_ignore_ascii_case(name),
                 Recipient::AccountNumber(number) => holder.account_number == *number,
             })?,
         })

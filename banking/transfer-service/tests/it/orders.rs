@@ -6,7 +6,7 @@ use crate::{
     on_both_databases,
 };
 use contracts::{
-    Refused, TransactionCompleted,
+    Movement, Refused, TransactionCompleted,
     account::Recipient,
     transfer::{Direction, TransferError, TransferOrder, TransferStatus},
 };
@@ -49,21 +49,25 @@ async fn money_goes_to_the_recipient_and_everybody_is_told_once(bank: Arc<Bank>)
     assert_eq!(bank.accounts.balance(&bob.party.account_number), 200);
 
     let event = soon("an event", events.recv()).await.unwrap();
-    assert_eq!((&event.from, &event.to), (&ada.party, &bob.party));
+    let (from, to) = (ada.party.clone(), bob.party.clone());
+    assert_eq!(event.movement, Movement::Transfer { from, to });
+    // What is signed is what is told, by this service alone.
+    let signed = TransactionCompleted {
+        proof: None,
+        ..event.clone()
+    };
+    assert_eq!(bank.platform.identity.proved(&event).unwrap(), signed);
     assert_eq!(event.amount.minor_units(), 200);
     bank.outbox_is_empty().await;
-    assert_eq!(bank.broker.taken(), [event.transfer.to_string()]);
-    assert_eq!(bank.accounts.posted(), [event.transfer]);
+    assert_eq!(bank.broker.taken(), [event.id.to_string()]);
+    assert_eq!(bank.accounts.posted(), [event.id]);
 
     for (customer, direction) in [(&ada, Direction::Sent), (&bob, Direction::Received)] {
         let seen = customer.transactions().await;
         let [transfer] = seen.as_slice() else {
             panic!("{seen:?}")
         };
-        assert_eq!(
-            (transfer.id, transfer.direction),
-            (event.transfer, direction)
-        );
+        assert_eq!((transfer.id, transfer.direction), (event.id, direction));
         assert_eq!(transfer.status, TransferStatus::Completed);
     }
 }

@@ -90,6 +90,7 @@ suite! {
         crossing_transfers_all_get_through;
     notification:
         both_sides_are_told_once,
+        a_deposit_and_a_withdrawal_are_told_once_and_live,
         what_was_read_is_marked,
         a_notification_arrives_live_at_every_gateway,
         nobody_hears_what_is_not_for_them,

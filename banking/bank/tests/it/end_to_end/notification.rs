@@ -100,6 +100,62 @@ pub(crate) async fn both_sides_are_told_once(bank: &Bank) {
     }
 }
 
+pub(crate) async fn a_deposit_and_a_withdrawal_are_told_once_and_live(bank: &Bank) {
+    let ada = customer(bank, "ada").await;
+    let mut sockets = Vec::new();
+    for client in bank.clients() {
+        let query = format!("?session={}", ada.session);
+        sockets.push(connect(client, &query).await);
+    }
+    // All that is known by other names is known by these as well.
+    let pay = async |kind: &str, amount: i64| {
+        let body = json!({ "type": kind, "amount": amount });
+        let ask = || {
+            let ask = ada.post("/api/transactions").json(&body);
+            ask.header("Idempotency-Key", kind).ok()
+        };
+        let (first, again) = (ask().await.unwrap(), ask().await.unwrap());
+        assert_eq!(first, again);
+        first
+    };
+    assert_eq!(pay("withdraw", 30_000).await, json!({ "balance": 70_000 }));
+    let paid_out = "Withdrawal of 300.00 completed. New balance: 700.00";
+    assert_eq!(told(&ada, 1).await[0]["message"], paid_out);
+    assert_eq!(pay("deposit", 20_000).await, json!({ "balance": 90_000 }));
+    let paid_in = "Deposit of 200.00 completed. New balance: 900.00";
+    let list = told(&ada, 2).await;
+    assert_eq!(list[0]["message"], paid_in);
+    for socket in &mut sockets {
+        for expected in [paid_out, paid_in] {
+            let Message::Text(text) = next(socket).await else {
+                panic!("a notification was to come");
+            };
+            let message: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(message["type"], "notification");
+            assert_eq!(message["message"], expected);
+        }
+    }
+    let short = ada.get("/api/notifications").ok().await.unwrap();
+    assert_eq!(short.as_array().unwrap(), &list);
+    let entries = ada.get("/api/transactions?size=2").ok().await.unwrap();
+    let statement = ada.get("/api/account/statement?size=2").ok().await.unwrap();
+    assert_eq!(entries, statement);
+    assert_eq!(entries["items"][0]["kind"], "deposit");
+    // A rejection moves nothing, and is nothing to tell.
+    let body = json!({ "type": "withdraw", "amount": 900_000 });
+    let rejected = ada.post("/api/transactions").json(&body).send().await;
+    assert_eq!(rejected.unwrap().status, 400);
+    for (body, field) in [
+        (json!({ "type": "gift", "amount": 1 }), "type"),
+        (json!({ "amount": 1 }), "type"),
+        (json!({ "type": "deposit", "amount": "1" }), "amount"),
+    ] {
+        let answer = ada.post("/api/transactions").json(&body).send().await;
+        names(&answer.unwrap(), 400, field);
+    }
+    told(&ada, 2).await;
+}
+
 pub(crate) async fn what_was_read_is_marked(bank: &Bank) {
     let (ada, bob) = (customer(bank, "ada").await, customer(bank, "bob").await);
     for key in ["first", "second", "third"] {

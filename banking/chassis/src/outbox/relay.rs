@@ -1,6 +1,10 @@
-//! Brings events from the outbox to the broker, each at least once, under the id of its transfer.
+//! Brings events from the outbox to the broker, each at least once, under the id of its transaction.
 
-use crate::outbox::{BATCH, Outbox, Stored};
+use super::{
+    Outbox,
+    table::{BATCH, Stored},
+};
+use crate::{Identity, identity::CanNotSign};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use contracts::TransactionCompleted;
 use futures_util::future::join_all;
@@ -22,11 +26,15 @@ const LEFT_ALONE: Duration = Duration::from_secs(10 * 60);
 
 /// Emits what is in the outbox.
 #[derive(Debug)]
-pub(crate) struct Relay {
-    pub(crate) outbox: Outbox,
-    pub(crate) bus: Bus,
+pub struct Relay {
+    /// Where it is.
+    pub outbox: Outbox,
+    /// Where it goes.
+    pub bus: Bus,
+    /// Signs it.
+    pub identity: Identity,
     /// Told when there may be something in it.
-    pub(crate) completed: Arc<Notify>,
+    pub completed: Arc<Notify>,
 }
 
 /// The outcome of a look.
@@ -47,6 +55,8 @@ enum RelayError {
     Unreadable(#[from] serde_json::Error),
     #[error("the event has no id that the bus takes")]
     Id(#[from] InvalidCallId),
+    #[error("the event can't be signed")]
+    Sign(#[from] CanNotSign),
     #[error(transparent)]
     Emit(#[from] EmitError),
 }
@@ -54,7 +64,10 @@ enum RelayError {
 impl Relay {
     /// Goes on until it is told to stop, and then brings away what is left, unless the broker is
     /// away itself.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    ///
+    /// # Cancel safety
+    /// Dropped, what it was emitting is emitted again, under the same ids, when its lease lapses.
+    pub async fn run(self, stop: CancellationToken) {
         let growing = ExponentialBuilder::default()
             .with_min_delay(PAUSE_MIN)
             .with_max_delay(PAUSE_MAX)
@@ -104,7 +117,9 @@ impl Relay {
                     report(stored.id, &error);
                     let failed = match error {
                         RelayError::Emit(_) => &mut refused,
-                        RelayError::Unreadable(_) | RelayError::Id(_) => &mut impossible,
+                        RelayError::Unreadable(_) | RelayError::Id(_) | RelayError::Sign(_) => {
+                            &mut impossible
+                        }
                     };
                     failed.push(stored.id);
                 }
@@ -135,6 +150,7 @@ impl Relay {
 
     async fn emit(&self, stored: &Stored) -> Result<(), RelayError> {
         let event: TransactionCompleted = serde_json::from_str(&stored.event)?;
+        let event = self.identity.sign(event)?;
         let id: CallId = stored.id.to_string().parse()?;
         // Before the notification service first subscribed nobody would get it: it is kept till
         // then.
@@ -149,8 +165,8 @@ fn report(id: Uuid, error: &RelayError) {
     let unreadable = !matches!(error, RelayError::Emit(_));
     let error = error as &dyn Error;
     if unreadable {
-        tracing::error!(transfer = %id, error, "an event stays in the outbox");
+        tracing::error!(event = %id, error, "an event stays in the outbox");
     } else {
-        tracing::warn!(transfer = %id, error, "an event stays in the outbox");
+        tracing::warn!(event = %id, error, "an event stays in the outbox");
     }
 }

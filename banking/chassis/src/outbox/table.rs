@@ -1,50 +1,76 @@
-//! The events that the broker has not confirmed, as they are taken out.
+//! The events that the broker has not confirmed. Each service has a table `outbox` of its own, with
+//! `id` (text, the key), `event` (text) and `leased_until`.
 
-use crate::store::after;
-use chassis::{
+use crate::{
     Database,
-    database::{now, parsed},
+    database::{after, now, parsed, readable},
 };
-use sqlx::{AssertSqlSafe, Row};
+use contracts::TransactionCompleted;
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::time::Duration;
 use uuid::Uuid;
 
 /// Events taken out at once.
-pub(crate) const BATCH: usize = 64;
+pub(super) const BATCH: usize = 64;
 
 /// The time that a batch is left alone by other relays: longer than the broker is given to confirm
 /// it.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// Takes events out. They are put in by [`crate::store`].
+/// The events of one service that the broker has not confirmed.
 #[derive(Debug, Clone)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     database: Database,
 }
 
 /// Events that are this relay's for a while, the oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
-    pub(crate) events: Vec<Stored>,
+pub(super) struct Batch {
+    pub(super) events: Vec<Stored>,
     /// Until when, which also tells whether it still is.
     leased_until: i64,
 }
 
 /// An event as it is stored.
 #[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) id: Uuid,
-    pub(crate) event: String,
+pub(super) struct Stored {
+    pub(super) id: Uuid,
+    pub(super) event: String,
 }
 
 impl Outbox {
-    pub(crate) fn new(database: Database) -> Self {
+    /// That of the service whose database this is.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
         Self { database }
     }
 
+    /// Puts an event in, within the transaction that does what it tells of.
+    ///
+    /// # Errors
+    /// Those of the database; there is an event of this id.
+    ///
+    /// # Cancel safety
+    /// That of the transaction.
+    pub async fn put(
+        writing: &mut AnyConnection,
+        event: &TransactionCompleted,
+    ) -> sqlx::Result<()> {
+        const PUT: &str = "INSERT INTO outbox (id, event, leased_until) VALUES ($1, $2, 0)";
+        let text =
+            serde_json::to_string(event).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        sqlx::query(PUT)
+            .bind(event.id.to_string())
+            .bind(text)
+            .execute(writing)
+            .await
+            .map(drop)
+    }
+
     /// Takes the oldest events that no relay is at work on.
-    pub(crate) async fn lease(&self) -> sqlx::Result<Batch> {
-        // As transfers that are due are leased: locked in one order, and looked at again.
+    pub(super) async fn lease(&self) -> sqlx::Result<Batch> {
+        // Rows are locked in one order, so that replicas never wait for each other in a circle,
+        // and looked at again under the lock.
         let lease = format!(
             "WITH next AS (SELECT id FROM outbox WHERE leased_until < $1
                 ORDER BY id LIMIT {BATCH}{})
@@ -59,13 +85,12 @@ impl Outbox {
             .bind(leased_until)
             .fetch_all(self.database.pool())
             .await?;
-        let events = rows.iter().map(|row| {
+        let mut events = readable("outbox", &rows, |row| {
             Ok(Stored {
                 id: parsed(row.try_get("id")?)?,
                 event: row.try_get("event")?,
             })
         });
-        let mut events = events.collect::<sqlx::Result<Vec<_>>>()?;
         events.sort_unstable_by_key(|stored| stored.id);
         Ok(Batch {
             events,
@@ -74,7 +99,7 @@ impl Outbox {
     }
 
     /// Forgets events that the broker has.
-    pub(crate) async fn forget(&self, ids: &[Uuid]) -> sqlx::Result<()> {
+    pub(super) async fn forget(&self, ids: &[Uuid]) -> sqlx::Result<()> {
         let forget = format!("DELETE FROM outbox WHERE id IN ({})", parameters(1, ids));
         let mut forget = sqlx::query(AssertSqlSafe(forget));
         for id in ids {
@@ -85,7 +110,7 @@ impl Outbox {
 
     /// Gives events of a batch back for a time after that pause, unless another relay has them by
     /// now.
-    pub(crate) async fn put_off(
+    pub(super) async fn put_off(
         &self,
         batch: &Batch,
         ids: &[Uuid],
