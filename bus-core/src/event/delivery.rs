@@ -15,8 +15,8 @@ use crate::{
     transport::{Delivery, Settled},
     work::{
         Answer, AnswerClass, AnswerFuture, Begun, Command, DeadLetters, DeliveryKind, Envelope,
-        FinishedRun, LeaseWatch, Redeliveries, Run, RunEnd, RunState, event_claim, is_repeated,
-        settle, store_until, unreadable,
+        FinishedRun, HeldClaim, LeaseWatch, Redeliveries, Run, RunEnd, RunState, event_claim,
+        is_repeated, settle, store_until, unreadable,
     },
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
@@ -73,26 +73,19 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         let mut command = self.command(&message, redelivered || is_repeated(&message));
         let id = command.id;
         let token = command.context.token().clone();
-        let mut begun = Begun::default();
-        let counted = match redelivered && name_of(&message).is_none() {
-            true => {
-                // No claim of an earlier delivery is known by this one.
-                let until = Instant::now() + CALL_TIMEOUT_MAX;
-                self.redeliveries.begin(&message, None, until, &token).await
-            }
-            false => Ok((Begun::default(), 1)),
+        let counted = if redelivered && name_of(&message).is_none() {
+            self.begin(&mut command, &message).await
+        } else {
+            Ok(Begun::default())
         };
-        let answer = match counted {
-            Ok((counted, attempt)) => {
-                begun = counted;
-                command.context = command.context.with_attempt(attempt);
-                let handler = self.run(&message);
-                let handled = command.start(run.clone(), handler);
-                begun.during(handled).await
+        let (answer, begun) = match counted {
+            Ok(begun) => {
+                let handled = command.start(run.clone(), self.run(&message));
+                (begun.during(handled).await, begun)
             }
             Err(FinishedRun { answer, end }) => {
                 run.end(end);
-                answer
+                (answer, Begun::default())
             }
         };
         let settlement = settle(
@@ -112,22 +105,10 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         let outcome = answer.label();
         metrics::counter!("replybus_events_total", "event" => E::ROUTING_KEY, "outcome" => outcome)
             .increment(1);
-        if let RunState::Ended(RunEnd::Ran(held)) = run.take() {
-            let reply = Reply {
-                id,
-                target: ReplyTarget::None,
-                frame: answer.encode(ContentType::MessagePack),
-                ttl: Duration::ZERO,
-                record: Some(held.claim.clone()),
-            };
-            let until = Instant::now() + CALL_TIMEOUT_MAX;
-            if store_until(self.store.as_ref(), reply, until)
-                .await
-                .is_none()
-            {
-                return;
-            }
-            held.recorded();
+        if let RunState::Ended(RunEnd::Ran(held)) = run.take()
+            && !self.record(id, &answer, held).await
+        {
+            return;
         }
         if settlement.dead_letter {
             let fault = answer.as_fault().map(tracing::field::display);
@@ -136,6 +117,35 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         }
         begun.end().await;
         settler.settle(Settled::Ack);
+    }
+
+    /// Counts a delivery that is not the first of an event that no claim of an earlier one knows.
+    async fn begin(&self, command: &mut Command, message: &Message) -> Result<Begun, FinishedRun> {
+        let until = Instant::now() + CALL_TIMEOUT_MAX;
+        let cancel = command.context.token();
+        let begun = self.redeliveries.begin(message, None, until, cancel);
+        let (begun, attempt) = begun.await?;
+        command.context = command.context.clone().with_attempt(attempt);
+        Ok(begun)
+    }
+
+    /// Records that the event was handled; `false` if it must go back.
+    async fn record(&self, id: CallId, answer: &Answer, held: HeldClaim) -> bool {
+        let reply = Reply {
+            id,
+            target: ReplyTarget::None,
+            frame: answer.encode(ContentType::MessagePack),
+            ttl: Duration::ZERO,
+            record: Some(held.claim.clone()),
+        };
+        let until = Instant::now() + CALL_TIMEOUT_MAX;
+        let recorded = store_until(self.store.as_ref(), reply, until)
+            .await
+            .is_some();
+        if recorded {
+            held.recorded();
+        }
+        recorded
     }
 
     /// Answers a request that came to the group's queue; `false` if it must go back.

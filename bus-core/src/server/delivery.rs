@@ -57,29 +57,21 @@ impl RequestProcessor {
         }
         let seen_before = redelivered || is_repeated(&message);
         let run = Run::default();
-        let mut begun = Begun::default();
-        let (answer, permit) = match self.request(&mut envelope, &message, seen_before, &run) {
-            Ok(mut request) => {
-                // Boxed, like all that comes after a first delivery.
-                let counted = match redelivered {
-                    true => Box::pin(self.begin(&mut request, &envelope, &message)).await,
-                    false => Ok(()),
-                };
-                match counted {
-                    Ok(()) => {
-                        begun = request.begun.clone();
-                        self.run(slot, request, &envelope, &begun).await
-                    }
-                    Err(FinishedRun { answer, end }) => {
-                        drop(slot);
-                        run.end(end);
-                        (answer, None)
-                    }
-                }
+        let (answer, permit, begun) = match self.request(&mut envelope, &message, seen_before, &run)
+        {
+            // Boxed, like all that comes after a first delivery.
+            Ok(request) if redelivered => {
+                Box::pin(self.run_again(slot, request, &envelope, &message)).await
+            }
+            Ok(request) => {
+                let span = span(&request, &envelope);
+                let running = run_in(slot, request, envelope.awaited());
+                let (answer, permit) = running.instrument(span).await;
+                (answer, permit, Begun::default())
             }
             Err(fault) => {
                 drop(slot);
-                (fault.into(), None)
+                (fault.into(), None, Begun::default())
             }
         };
         let (end, abandoned) = match run.take() {
@@ -129,6 +121,26 @@ impl RequestProcessor {
         settler.settle(Settled::Ack);
     }
 
+    /// Runs a request whose message was delivered before, unless that was too often.
+    async fn run_again(
+        &self,
+        slot: Slot,
+        mut request: Request,
+        envelope: &Envelope,
+        message: &Message,
+    ) -> (Answer, Option<Permit>, Begun) {
+        if let Err(FinishedRun { answer, end }) = self.begin(&mut request, envelope, message).await
+        {
+            request.run.end(end);
+            return (answer, None, Begun::default());
+        }
+        let begun = request.begun.clone();
+        let span = span(&request, envelope);
+        let running = run_in(slot, request, envelope.awaited()).instrument(span);
+        let (answer, permit) = begun.during(running).await;
+        (answer, permit, begun)
+    }
+
     /// Counts a delivery that is not the first, before anything of it is run.
     async fn begin(
         &self,
@@ -150,23 +162,6 @@ impl RequestProcessor {
             request.context = request.context.clone().with_attempt(attempt);
         }
         Ok(())
-    }
-
-    /// Runs a request in its slot. There is a permit if it was admitted.
-    async fn run(
-        &self,
-        slot: Slot,
-        request: Request,
-        envelope: &Envelope,
-        begun: &Begun,
-    ) -> (Answer, Option<Permit>) {
-        let span = span(&request, envelope);
-        let running = run_in(slot, request, envelope.awaited()).instrument(span);
-        if begun.is_counted() {
-            Box::pin(begun.during(running)).await
-        } else {
-            running.await
-        }
     }
 
     /// Stores the reply and the record, as far as there are such; `false` if the message must go
