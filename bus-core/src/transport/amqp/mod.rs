@@ -17,6 +17,7 @@
 mod connect;
 mod consume;
 mod convert;
+mod headers;
 mod publish;
 mod removal;
 mod topology;
