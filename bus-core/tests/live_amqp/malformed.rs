@@ -50,6 +50,7 @@ async fn a_content_header_that_outgrew_its_frame_is_delivered_without_what_does_
         delivery.message.properties.message_id.as_deref(),
         Some("m1")
     );
+    assert_eq!(delivery.message.properties.cluster_id, None, "the mark");
     delivery.settler.settle(Settled::Ack);
     whole_ones_follow(&mut deliveries, &transport, &last.source(4)).await;
     deliveries.stop().await;

@@ -170,7 +170,7 @@ impl Rig {
     /// The dead letters of `queue`, of which there are `count`, by their bodies.
     async fn letters(&self, queue: &str, count: usize) -> BTreeMap<String, Message> {
         let transport = Amqp::new(&self.amqp).connect().await.unwrap();
-        let dead = QueueSpec::new(format!("{queue}.dead")).length_max(100_000);
+        let dead = QueueSpec::new(format!("{queue}.dead")).or_existing();
         let mut deliveries = transport.consume(Source::new(dead, 100)).await.unwrap();
         let mut letters = BTreeMap::new();
         while letters.len() < count {
@@ -228,6 +228,8 @@ fn assert_reason(letter: &Message, reason: &str) {
     assert_eq!(properties.header("dead-letter-reason"), Some("bad_request"));
     let message = properties.header("dead-letter-message").unwrap();
     assert!(message.contains(reason), "{reason}: {message}");
+    // The mark of what was replaced is a secret of the connection.
+    assert_eq!(properties.cluster_id, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -199,14 +199,18 @@ impl Consumer {
         let settler = Settler::new(delivery.delivery_tag, Arc::clone(acknowledger));
         let redelivered = delivery.redelivered;
         let malformed = malformation(&delivery.properties, marker);
-        let delivery = Delivery::new(decode(delivery), settler).redelivered(redelivered);
+        let mut message = decode(delivery);
         let Some(reason) = malformed else {
-            return delivery;
+            return Delivery::new(message, settler).redelivered(redelivered);
         };
+        // Nobody is to learn the connection's mark, out of a dead letter for instance.
+        message.properties.cluster_id = None;
         let queue = &self.source.queue.name;
         tracing::error!(queue, reason, "a message can't be read");
         metrics::counter!("replybus_malformed_total", "queue" => queue.clone()).increment(1);
-        delivery.malformed(reason)
+        Delivery::new(message, settler)
+            .redelivered(redelivered)
+            .malformed(reason)
     }
 }
 
