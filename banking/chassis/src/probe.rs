@@ -81,6 +81,12 @@ fn ready_text(bus: &Bus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use replybus::{
+        queue_handler,
+        reply::memory::MemoryReplies,
+        transport::{QueueSpec, Transport, memory::MemoryBroker},
+    };
+    use std::sync::Arc;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::TcpStream,
@@ -113,5 +119,41 @@ mod tests {
         assert!(get("/readyz").await.starts_with("HTTP/1.0 200"));
         stop.cancel();
         serving.await.unwrap().unwrap();
+    }
+
+    #[queue_handler("failing.requests")]
+    trait Failing {
+        async fn fail(&self) -> Result<(), String>;
+    }
+
+    struct Fails;
+
+    impl Failing for Fails {
+        async fn fail(&self) -> Result<(), String> {
+            Err("on purpose".to_owned())
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_loses_dead_letters_is_ready_and_says_so() {
+        let transport = Arc::new(MemoryBroker::new().connect());
+        let full = QueueSpec::new("failing.requests.dead").length_max(0);
+        transport.declare(full).await.unwrap();
+        let bus = Bus::connect(transport, MemoryReplies::new()).await.unwrap();
+        let serving = bus.serve(FailingServer::new(Fails)).await.unwrap();
+        assert_eq!(ready_text(&bus), "ready\n");
+        FailingClient::new(&bus).fail().send().await.unwrap();
+        let dropped = async {
+            while bus.health().dead_letters_dropped.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), dropped)
+            .await
+            .unwrap();
+        assert!(bus.health().is_up());
+        let text = ready_text(&bus);
+        assert!(text.starts_with("ready\ndead letters of failing.requests.dead are lost: "));
+        serving.shutdown().await.unwrap();
     }
 }
