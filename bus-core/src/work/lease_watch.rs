@@ -225,3 +225,73 @@ impl Drop for Place {
         self.runs.watched().remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        client::waiters::Waiters,
+        reply::{Claimed, memory::MemoryReplies},
+    };
+
+    fn claim(owner: &str) -> Claim {
+        Claim::new("requests:work:key:k", [0; 16], owner)
+    }
+
+    /// A watch whose thread does not look, and a run on it that was last renewed so long ago.
+    async fn held(ago: Duration) -> (LeaseWatch, Watched, CancellationToken) {
+        let store = MemoryReplies::new().attach("", Arc::new(Waiters::default()));
+        let watch = LeaseWatch::new(store);
+        watch.started.call_once(|| {});
+        let cancel = CancellationToken::new();
+        let watched = watch.place(&claim("mine"), CallId::new(), &cancel);
+        let run = Claimed::Run { attempt: 1 };
+        assert_eq!(watch.runs.store.claim(&claim("mine")).await.unwrap(), run);
+        watched.holds_since(Instant::now() - ago);
+        (watch, watched, cancel)
+    }
+
+    fn run(watched: &Watched) -> &WatchedRun {
+        &watched.0.as_ref().unwrap().run
+    }
+
+    #[tokio::test]
+    async fn only_what_is_late_is_renewed_and_said_to_be_late() {
+        for (ago, late) in [(Duration::ZERO, false), (late_after(), true)] {
+            let (watch, watched, _) = held(ago).await;
+            run(&watched).renew(watch.runs.store.as_ref()).await;
+            assert_eq!(run(&watched).was_late.load(Ordering::Relaxed), late);
+            assert!(!run(&watched).is_late());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_claim_that_was_given_up_is_not_made_again() {
+        let (watch, watched, _) = held(late_after()).await;
+        let store = watch.runs.store.as_ref();
+        watched.ended().await;
+        store.release(&claim("mine")).await.unwrap();
+        run(&watched).renew(store).await;
+        let run = Claimed::Run { attempt: 1 };
+        assert_eq!(store.claim(&claim("yours")).await.unwrap(), run);
+    }
+
+    #[tokio::test]
+    async fn a_run_whose_claim_another_has_is_told_so() {
+        let (watch, watched, cancel) = held(late_after()).await;
+        let store = watch.runs.store.as_ref();
+        store.lapse(&claim("mine")).await.unwrap();
+        store.claim(&claim("yours")).await.unwrap();
+        run(&watched).renew(store).await;
+        assert!(cancel.is_cancelled());
+        assert!(!run(&watched).is_late(), "it is looked after no more");
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_over_leaves_no_place() {
+        let (watch, watched, _) = held(Duration::ZERO).await;
+        assert_eq!(watch.runs.watched().len(), 1);
+        drop(watched);
+        assert!(watch.runs.watched().is_empty());
+    }
+}
