@@ -3,34 +3,97 @@
 
 mod quoted;
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-const DOCUMENTS: [&str; 6] = [
-    "README.md",
-    "docs/guide.md",
-    "docs/comparison.md",
-    "bus-core/README.md",
-    "bus-redis/README.md",
-    "bus-macros/README.md",
+/// Where documents are, from the root.
+const FOLDERS: [&str; 8] = [
+    "",
+    "docs",
+    "banking",
+    "benches",
+    "bus-core",
+    "bus-macros",
+    "bus-redis",
+    "examples",
 ];
+
+/// What a block can use of others, and the names it then has to bring in: a reader copies it.
+const IMPORTED: [&str; 11] = [
+    "Amqp",
+    "Bus",
+    "CallError",
+    "Context",
+    "Deserialize",
+    "Duration",
+    "Event",
+    "Never",
+    "RedisReplies",
+    "Serialize",
+    "queue_handler",
+];
+
+/// The documents, each with its blocks of Rust.
+fn documents() -> Vec<(PathBuf, Vec<String>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let files = FOLDERS
+        .iter()
+        .flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
+    let documents = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    documents
+        .map(|path| {
+            (
+                path.clone(),
+                rust_blocks(&fs::read_to_string(path).unwrap()),
+            )
+        })
+        .collect()
+}
 
 #[test]
 fn all_code_in_the_documents_is_code_that_compiles() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let compiled = lines(include_str!("quoted.rs"));
     let mut blocks = 0;
-    for document in DOCUMENTS {
-        let text = fs::read_to_string(root.join(document)).unwrap();
-        for block in rust_blocks(&text) {
+    for (document, shown) in documents() {
+        for block in shown {
             let wanted = lines(&block);
             assert!(
                 compiled.windows(wanted.len()).any(|part| part == wanted),
-                "{document} shows code that is not in quoted.rs:\n{block}"
+                "{} shows code that is not in quoted.rs:\n{block}",
+                document.display()
             );
             blocks += 1;
         }
     }
-    assert!(blocks > 5, "only {blocks} blocks were found");
+    assert!(blocks > 8, "only {blocks} blocks were found");
+}
+
+#[test]
+fn a_block_brings_in_what_it_names() {
+    for (document, blocks) in documents() {
+        for block in blocks {
+            let code = block
+                .lines()
+                .map(|line| line.split("//").next().unwrap_or(line));
+            let (imports, code): (Vec<_>, Vec<_>) = code.partition(|line| line.starts_with("use "));
+            let names = |lines: &[&str], name: &str| {
+                let is_part = |character: char| character.is_alphanumeric() || character == '_';
+                let mut words = lines.iter().flat_map(|line| line.split(|c| !is_part(c)));
+                words.any(|word| word == name)
+            };
+            for name in IMPORTED {
+                assert!(
+                    !names(&code, name) || names(&imports, name),
+                    "{} names {name}, and does not bring it in:\n{block}",
+                    document.display()
+                );
+            }
+        }
+    }
 }
 
 /// The fenced blocks of Rust in a document.

@@ -7,10 +7,8 @@
     reason = "a document shows a public contract, and calls a part of it"
 )]
 
-use replybus::{Amqp, Bus, Event, SetupError};
-use replybus_redis::RedisReplies;
-use serde::{Deserialize, Serialize};
-use std::{error::Error, time::Duration};
+use replybus::{Bus, SetupError};
+use std::error::Error;
 
 /// The first program: `Hello` in README.md.
 pub(crate) mod hello {
@@ -49,6 +47,9 @@ pub(crate) mod hello {
 
 #[rustfmt::skip]
 async fn connected() -> Result<Bus, SetupError> {
+    use replybus::{Amqp, Bus};
+    use replybus_redis::RedisReplies;
+
     let bus = Bus::connect(
         Amqp::new("amqp://user:password@rabbit:5672/%2f"),
         RedisReplies::new("redis://redis:6379/0"),
@@ -60,8 +61,12 @@ async fn connected() -> Result<Bus, SetupError> {
 /// `What you write` in README.md.
 #[rustfmt::skip]
 mod written {
-    use super::guide::Overdrawn;
-    use replybus::queue_handler;
+    use replybus::{Event, queue_handler};
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+    #[error("{missing} more are needed")]
+    pub struct Overdrawn { pub missing: u64 }
 
     #[queue_handler("account.requests", concurrency = 32, timeout = "2s")]
     pub trait Accounts {
@@ -71,26 +76,26 @@ mod written {
         // not marked: a command. Claimed in Redis before it runs, its outcome recorded, never cancelled half-way.
         async fn withdraw(&self, account: String, amount: u64) -> Result<u64, Overdrawn>;
     }
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[event("transfer.completed")]
+    pub struct TransferCompleted { pub amount: u64 }
 }
+
+use written::{Overdrawn, TransferCompleted};
 
 struct Ledger;
 
 impl written::Accounts for Ledger {
-    async fn balance(&self, _: String) -> Result<u64, guide::Overdrawn> {
+    async fn balance(&self, _: String) -> Result<u64, Overdrawn> {
         Ok(1_000)
     }
 
-    async fn withdraw(&self, _: String, amount: u64) -> Result<u64, guide::Overdrawn> {
+    async fn withdraw(&self, _: String, amount: u64) -> Result<u64, Overdrawn> {
         1_000_u64
             .checked_sub(amount)
-            .ok_or(guide::Overdrawn { missing: amount })
+            .ok_or(Overdrawn { missing: amount })
     }
-}
-
-#[derive(Event, Serialize, Deserialize)]
-#[event("transfer.completed")]
-struct TransferCompleted {
-    amount: u64,
 }
 
 async fn notify(event: TransferCompleted) {
@@ -103,6 +108,8 @@ pub(crate) async fn calls() -> Result<(), Box<dyn Error>> {
     let serving = bus.serve(written::AccountsServer::new(Ledger)).await?;
     let accounts = written::AccountsClient::new(&bus);
     let (ada, payment, amount) = ("ada".to_owned(), "payment-4711", 500);
+
+    use std::time::Duration;
 
     let balance = accounts.balance(ada.clone()).await?;                        // call
     let left = accounts.withdraw(ada.clone(), 500)
@@ -126,9 +133,7 @@ pub(crate) async fn calls() -> Result<(), Box<dyn Error>> {
 
 /// docs/guide.md.
 mod guide {
-    use replybus::{Amqp, Bus};
-    use replybus_redis::RedisReplies;
-    use std::{error::Error, io, time::Duration};
+    use std::{error::Error, io};
 
     #[rustfmt::skip]
     mod contract {
@@ -147,8 +152,7 @@ mod guide {
         }
     }
 
-    pub(super) use contract::Overdrawn;
-    use contract::{Accounts, AccountsClient, AccountsServer};
+    use contract::{Accounts, AccountsClient, AccountsServer, Overdrawn};
 
     struct Ledger;
 
@@ -170,6 +174,10 @@ mod guide {
 
     #[rustfmt::skip]
     async fn service(amqp_url: &str, redis_url: &str) -> Result<(), Box<dyn Error>> {
+        use replybus::{Amqp, Bus};
+        use replybus_redis::RedisReplies;
+        use std::time::Duration;
+
         let bus = Bus::connect(Amqp::new(amqp_url), RedisReplies::new(redis_url)).await?;
         let serving = bus.serve(AccountsServer::new(Ledger::open().await?)).await?;
         serving.run_until(tokio::signal::ctrl_c()).await?;
@@ -178,6 +186,9 @@ mod guide {
     }
 
     async fn caller(amqp_url: &str, redis_url: &str) -> Result<u64, Box<dyn Error>> {
+        use replybus::{Amqp, Bus};
+        use replybus_redis::RedisReplies;
+
         let bus = Bus::connect(Amqp::new(amqp_url), RedisReplies::new(redis_url)).await?;
         let accounts = AccountsClient::new(&bus);
         let balance = accounts.balance("DE-1".to_owned()).await?;
