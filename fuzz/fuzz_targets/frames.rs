@@ -4,7 +4,7 @@
 #![no_main]
 
 use amq_protocol::frame::parse_frame;
-use frames::{FrameGuard, Looked, Marker, Then};
+use frames::{FrameGuard, Looked, Notices, Then};
 use libfuzzer_sys::fuzz_target;
 use replybus::limits;
 
@@ -15,7 +15,7 @@ mod frames;
 
 /// What passes of `bytes`, of which so many arrive at a time.
 fn given(bytes: &[u8], at_a_time: usize) -> Vec<u8> {
-    let mut guard = FrameGuard::new(Marker::new("fuzz"));
+    let mut guard = FrameGuard::new(Notices::new("fuzz"));
     let (mut given, mut waiting) = (Vec::new(), Vec::new());
     for chunk in bytes.chunks(at_a_time) {
         waiting.extend_from_slice(chunk);

@@ -24,6 +24,11 @@ use tokio::time::{Instant, sleep_until};
 #[error("the bus was closed")]
 pub(super) struct BusClosed;
 
+/// The broker's own words about a request that it does not take.
+#[derive(Debug, thiserror::Error)]
+#[error("the broker said: {0}")]
+struct BrokerSaid(Arc<str>);
+
 /// The publisher of the requests of one bus.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Arc<BusInner>);
@@ -108,12 +113,20 @@ impl<'a> Attempts<'a> {
     /// The failure of a call that got a verdict other than `Confirmed` and `Lost`.
     fn refused(&mut self, verdict: Verdict) -> CallFailure {
         self.spent |= !self.repeated();
-        let kind = match verdict {
+        let kind = match &verdict {
             Verdict::Unroutable => FailureKind::Unroutable,
             Verdict::Refused | Verdict::Busy => FailureKind::Overloaded,
+            Verdict::Denied(_) => FailureKind::Denied,
+            Verdict::Unacceptable(_) => FailureKind::NotSent,
             Verdict::NotWritten | Verdict::Confirmed | Verdict::Lost => FailureKind::Disconnected,
         };
-        self.unless_repeated(kind)
+        let failure = self.unless_repeated(kind);
+        match verdict {
+            Verdict::Denied(said) | Verdict::Unacceptable(said) => {
+                failure.with_cause(BrokerSaid(said))
+            }
+            _ => failure,
+        }
     }
 
     fn timed_out(&self) -> CallFailure {

@@ -22,7 +22,8 @@ use super::FaultCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
-    /// It never left this process: the request can't be encoded, is too large, or has a bad option.
+    /// It was never on its way to a service: the request can't be encoded, is too large (by our
+    /// limits or the broker's), or has a bad option.
     NotSent,
     /// The service's queue does not exist: it never ran here, or under another name.
     Unroutable,
@@ -42,7 +43,8 @@ pub enum FailureKind {
     Panicked,
     /// There was no connection to the broker for all the time given, or the bus was closed.
     Disconnected,
-    /// The service does not do this for this caller.
+    /// The service does not do this for this caller, or the broker does not let this user send to
+    /// the service.
     Denied,
     /// The idempotency key was used for another request.
     KeyConflict,

@@ -95,6 +95,16 @@ pub enum EmitError {
         /// Its routing key.
         event: &'static str,
     },
+    /// The broker does not take it: this user may not emit it, or it is larger than the broker
+    /// allows. Nobody was told of it, and it would be refused again.
+    #[error("event {event} was refused by the broker: {reason}")]
+    #[non_exhaustive]
+    Refused {
+        /// Its routing key.
+        event: &'static str,
+        /// The broker's own words.
+        reason: String,
+    },
     /// The broker did not say in time that it has the event. It can have it all the same: emit it
     /// again under the same id.
     #[error("event {event} was not confirmed within {timeout:?}")]
@@ -202,6 +212,10 @@ impl Emit {
                     Verdict::Lost => {}
                     Verdict::Refused | Verdict::Busy => {
                         return Err(EmitError::Overloaded { event });
+                    }
+                    Verdict::Denied(reason) | Verdict::Unacceptable(reason) => {
+                        let reason = reason.to_string();
+                        return Err(EmitError::Refused { event, reason });
                     }
                     Verdict::NotWritten => return Err(EmitError::Unconfirmed { event, timeout }),
                 }

@@ -71,7 +71,7 @@ impl Outgoing {
 }
 
 /// The word on what became of a publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
     /// The broker has it.
@@ -80,6 +80,12 @@ pub enum Verdict {
     Unroutable,
     /// The broker refused it (`basic.nack`): the queue is full. It was not stored.
     Refused,
+    /// The broker says that this user may not publish it there; the text is its own. It was not
+    /// stored, and would not be if it were sent again.
+    Denied(Arc<str>),
+    /// The broker does not take such a message: it is larger than it allows, say; the text is its
+    /// own. It was not stored, and would not be if it were sent again.
+    Unacceptable(Arc<str>),
     /// Never written: too many unconfirmed, or the broker blocks publishers.
     Busy,
     /// Never written: its deadline passed, it was withdrawn, or the transport closed.

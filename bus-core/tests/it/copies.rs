@@ -87,6 +87,8 @@ async fn a_verdict_about_the_last_copy_is_none_about_the_one_before() {
         (Verdict::Refused, FailureKind::Overloaded),
         (Verdict::Busy, FailureKind::Overloaded),
         (Verdict::NotWritten, FailureKind::Disconnected),
+        (Verdict::Denied("no".into()), FailureKind::Denied),
+        (Verdict::Unacceptable("no".into()), FailureKind::NotSent),
     ] {
         let stage = Stage::open().await;
         for copies in 1..=3 {
@@ -94,14 +96,14 @@ async fn a_verdict_about_the_last_copy_is_none_about_the_one_before() {
             for _ in 1..copies {
                 stage.copied().await;
             }
-            stage.transport.say(verdict);
+            stage.transport.say(verdict.clone());
             assert_eq!(failed(call).await, (kind, copies > 1), "{copies} copies");
 
             let submit = stage.submit().await;
             for _ in 1..copies {
                 stage.copied().await;
             }
-            stage.transport.say(verdict);
+            stage.transport.say(verdict.clone());
             let error = submit.await.unwrap().unwrap_err();
             let error = error.downcast_ref::<replybus::CallFailure>().unwrap();
             assert_eq!(error.kind(), kind);

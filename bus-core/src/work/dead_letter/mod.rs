@@ -86,15 +86,16 @@ impl DeadLetters {
         let why = loop {
             let since = Instant::now();
             let verdict = self.put(&letter).await;
-            match verdict {
+            match &verdict {
                 Verdict::Confirmed => {
                     self.drops.end(&self.queue.name);
                     metrics::counter!("replybus_dead_letters_total", "queue" => self.of.clone())
                         .increment(1);
                     return;
                 }
-                Verdict::Refused if letter.shorten() => continue,
+                Verdict::Refused | Verdict::Unacceptable(_) if letter.shorten() => continue,
                 Verdict::Refused => break "the queue is full",
+                Verdict::Unacceptable(_) => break "it is too large for the broker",
                 _ if self.transport.health() != TransportHealth::Up => {}
                 _ => {
                     tried += since.elapsed() + TRY_AGAIN;
@@ -144,7 +145,7 @@ impl DeadLetters {
                 // blocks us, and a second letter would be one too many.
                 Err(_) => receipt.verdict().await,
             };
-            match verdict {
+            match &verdict {
                 Verdict::Unroutable => {
                     // Somebody deleted it.
                     if let Err(error) = self.transport.declare(self.queue.clone()).await {

@@ -5,6 +5,7 @@
 //! All of it on private servers. Without them the tests are skipped, unless `BUS_REQUIRE_LIVE=1`.
 
 mod load;
+mod refusals;
 mod rig;
 
 mod alarm;

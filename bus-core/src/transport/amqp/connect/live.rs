@@ -1,6 +1,10 @@
 //! One connection while it is up, as those who work on it see it.
 
-use super::{failure::Failure, frames::Marker, socket::Socket};
+use super::{
+    failure::Failure,
+    frames::{ChannelClose, Marker, Notices},
+    socket::Socket,
+};
 use crate::limits::CONNECT_TIMEOUT;
 use lapin::{Connection, ConnectionStatus};
 use std::{fmt, pin::pin, sync::Arc};
@@ -13,7 +17,7 @@ use tokio::{
 pub(crate) struct Live {
     connection: Connection,
     socket: Socket,
-    marker: Marker,
+    notices: Notices,
     blocked: watch::Sender<Option<Arc<str>>>,
     broken: mpsc::Sender<String>,
 }
@@ -23,13 +27,13 @@ impl Live {
     pub(super) fn over(
         connection: Connection,
         socket: Socket,
-        marker: Marker,
+        notices: Notices,
     ) -> (Self, mpsc::Receiver<String>) {
         let (broken, reasons) = mpsc::channel(1);
         let live = Self {
             connection,
             socket,
-            marker,
+            notices,
             blocked: watch::Sender::default(),
             broken,
         };
@@ -44,7 +48,12 @@ impl Live {
 
     /// The sign of content headers on this connection that were replaced.
     pub(crate) fn marker(&self) -> &Marker {
-        &self.marker
+        &self.notices.marker
+    }
+
+    /// The reason why the broker closed `channel`, if it did.
+    pub(crate) fn close_of(&self, channel: &lapin::Channel) -> Option<ChannelClose> {
+        self.notices.closes.of(channel.id())
     }
 
     /// The reason why the broker takes no messages on this connection, if it does not.

@@ -13,7 +13,7 @@ mod url;
 
 pub(super) use backoff::Backoff;
 pub(super) use failure::{Failure, FailureKind};
-pub(super) use frames::Marker;
+pub(super) use frames::{ChannelClose, Marker};
 pub(super) use link::{Link, LinkState};
 pub(super) use live::Live;
 pub(super) use open::Broker;

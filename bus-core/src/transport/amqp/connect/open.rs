@@ -3,7 +3,7 @@
 use super::{
     backoff::Backoff,
     failure::{Failure, FailureKind},
-    frames::{FRAME_BYTES_MAX, Marker},
+    frames::{FRAME_BYTES_MAX, Notices},
     live::Live,
     runtime::guarded,
     socket::Socket,
@@ -107,12 +107,12 @@ async fn open(broker: &Broker, role: &'static str, address: &Address) -> Result<
     let opened = socket.opened();
     #[cfg(feature = "tls")]
     let tls = broker.tls.clone();
-    let marker = Marker::new(&Uuid::new_v4().simple().to_string());
-    let guard = marker.clone();
+    let notices = Notices::new(&Uuid::new_v4().simple().to_string());
+    let guard = notices.clone();
     let runtime = lapin::runtime::default_runtime()?;
     let connecting = Connection::connector(
         address.uri(broker.heartbeat, FRAME_BYTES_MAX),
-        guarded(marker.clone()),
+        guarded(notices.clone()),
         async move |uri: lapin::uri::AMQPUri, _| {
             let authority = uri.authority;
             let connect = async {
@@ -144,7 +144,7 @@ async fn open(broker: &Broker, role: &'static str, address: &Address) -> Result<
         .await
         .map_err(|_| Failure::transient(format!("no answer within {CONNECT_TIMEOUT:?}")))??;
     let events = Box::pin(connection.events_listener());
-    let (live, broken) = Live::over(connection, socket, marker);
+    let (live, broken) = Live::over(connection, socket, notices);
     Ok(Opened {
         live: Arc::new(live),
         events,

@@ -1,7 +1,7 @@
 //! tokio as lapin sees it, with the guarded stream in the place of a TCP connection: lapin takes
 //! the type of its stream from its runtime.
 
-use super::{frames::Marker, stream::GuardedStream};
+use super::{frames::Notices, stream::GuardedStream};
 use async_rs::{
     Runtime, Tokio,
     traits::Reactor,
@@ -23,11 +23,11 @@ pub(super) type Inner = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
 pub(super) type GuardedRuntime = Runtime<RuntimeParts<Tokio, GuardedReactor>>;
 
 /// The current runtime, on which streams are guarded.
-pub(super) fn guarded(marker: Marker) -> GuardedRuntime {
+pub(super) fn guarded(notices: Notices) -> GuardedRuntime {
     let tokio = Tokio::current();
     let reactor = GuardedReactor {
         tokio: tokio.clone(),
-        marker,
+        notices,
     };
     Runtime::new(RuntimeParts::new(tokio, reactor))
 }
@@ -36,7 +36,7 @@ pub(super) fn guarded(marker: Marker) -> GuardedRuntime {
 #[derive(Debug, Clone)]
 pub(super) struct GuardedReactor {
     tokio: Tokio,
-    marker: Marker,
+    notices: Notices,
 }
 
 impl Reactor for GuardedReactor {
@@ -64,10 +64,10 @@ impl Reactor for GuardedReactor {
         address: SocketAddr,
     ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send + 'static {
         let connecting = self.tokio.tcp_connect_addr(address);
-        let marker = self.marker.clone();
+        let notices = self.notices.clone();
         async move {
             let stream = AsyncTcpStream::Plain(connecting.await?);
-            Ok(GuardedStream::new(stream, marker))
+            Ok(GuardedStream::new(stream, notices))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The stream that lapin reads: the socket, with TLS or without, and the guard over its frames.
 
-use super::frames::{BrokenFrame, FrameGuard, Looked, Marker, Then};
+use super::frames::{BrokenFrame, FrameGuard, Looked, Notices, Then};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::{
     io::{self, IoSlice},
@@ -26,10 +26,10 @@ pub(super) struct GuardedStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> GuardedStream<S> {
-    pub(super) fn new(inner: S, marker: Marker) -> Self {
+    pub(super) fn new(inner: S, notices: Notices) -> Self {
         Self {
             inner,
-            guard: FrameGuard::new(marker),
+            guard: FrameGuard::new(notices),
             waiting: Vec::new(),
             missing: 0,
             ready: Vec::new(),
@@ -207,7 +207,7 @@ mod tests {
 
     /// All that a reader with buffers of these sizes is given, and the fault at the end.
     fn read(arriving: Arriving, buffers: &[usize]) -> (Vec<u8>, Option<io::ErrorKind>) {
-        let mut stream = GuardedStream::new(arriving, Marker::new("mark"));
+        let mut stream = GuardedStream::new(arriving, Notices::new("mark"));
         let waker = noop_waker();
         let mut cx = Context::from_waker(&waker);
         let mut given = Vec::new();

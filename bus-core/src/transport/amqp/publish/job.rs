@@ -1,6 +1,7 @@
 //! One message that is to be published: what is asked for, what is ready to be written, and the
 //! write itself.
 
+use super::complaint::Target;
 use crate::transport::{
     Outgoing, Slip, Verdict,
     amqp::convert::{Encoded, encode},
@@ -20,6 +21,7 @@ pub(super) struct Job {
 pub(super) struct Prepared {
     /// Its `message_id`: each has one.
     pub(super) id: String,
+    pub(super) target: Target,
     pub(super) encoded: Encoded,
     pub(super) mandatory: bool,
     pub(super) slip: Slip,
@@ -59,6 +61,7 @@ impl Job {
             .message_id
             .get_or_insert_with(|| uuid::Uuid::now_v7().to_string())
             .clone();
+        let target = Target::of(&outgoing.message);
         let Ok(encoded) = encode(outgoing.message) else {
             tracing::error!("a message was not sent: a name or property is too long for AMQP");
             slip.fill(Verdict::NotWritten);
@@ -70,6 +73,7 @@ impl Job {
         }
         Some(Prepared {
             id,
+            target,
             encoded,
             mandatory: outgoing.mandatory,
             slip,

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::Instant;
 
 /// Opens a channel on a connection.
-type Open<C> = fn(Arc<Live>) -> BoxFuture<'static, Result<C, Failure>>;
+type Open<C> = Box<dyn Fn(Arc<Live>) -> BoxFuture<'static, Result<C, Failure>> + Send>;
 
 /// One channel that is always being kept up, as long as there is a connection.
 pub(super) struct Line<C> {
@@ -30,9 +30,11 @@ enum State<C> {
 }
 
 impl<C: Send + 'static> Line<C> {
-    pub(super) fn new(open: Open<C>) -> Self {
+    pub(super) fn new(
+        open: impl Fn(Arc<Live>) -> BoxFuture<'static, Result<C, Failure>> + Send + 'static,
+    ) -> Self {
         Self {
-            open,
+            open: Box::new(open),
             live: None,
             state: State::Down,
             backoff: Backoff::new(),
@@ -89,6 +91,13 @@ impl<C: Send + 'static> Line<C> {
         }
         let pause = self.backoff.next();
         self.open_after(pause);
+        last
+    }
+
+    /// As [`replace`](Self::replace), at once: for a channel whose end was to be expected.
+    pub(super) fn replace_now(&mut self) -> Option<C> {
+        let last = self.hang_up();
+        self.open_after(Duration::ZERO);
         last
     }
 

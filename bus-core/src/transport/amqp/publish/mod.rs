@@ -4,15 +4,18 @@
 //! a channel that several tasks publish on. Messages wait in its queue, not in lapin's, so that
 //! they can still be withdrawn and expire. Neither line waits for the other, nor is lost with it.
 
+mod complaint;
 mod confirmed;
 mod direct;
 mod job;
 mod line;
+mod suspects;
 
 use self::{
     confirmed::{ConfirmedLine, Step},
     direct::{CallerChannel, DirectLine},
     job::Job,
+    suspects::Suspects,
 };
 use crate::{
     limits::UNCONFIRMED_MAX,
@@ -40,6 +43,10 @@ const BATCH: usize = 64;
 /// is stale once a blocked connection writes again.
 const IN_FLIGHT_MAX: usize = 512;
 
+/// Messages that may wait to be tried apart. Each takes a round trip, and a channel if it is refused:
+/// beyond them messages of their kind are refused as busy, so that they leave others their places.
+const TRIALS_MAX: usize = 256;
+
 /// Feeds the publisher's task.
 #[derive(Debug)]
 pub(super) struct Publisher {
@@ -49,6 +56,7 @@ pub(super) struct Publisher {
     /// Tells the task that there is something to watch.
     written: Arc<Notify>,
     permits: Arc<Semaphore>,
+    suspects: Suspects,
     drain: CancellationToken,
     tasks: TaskTracker,
     abandon: CancellationToken,
@@ -61,11 +69,14 @@ impl Publisher {
         let (direct, written) = (CallerChannel::default(), Arc::new(Notify::new()));
         let drain = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let suspects = Suspects::default();
         let task = Task {
             link: link.clone(),
             jobs: receiver,
-            confirmed: ConfirmedLine::new(confirm_timeout),
-            direct: DirectLine::new(direct.clone()),
+            confirmed: ConfirmedLine::new(confirm_timeout, suspects.clone()),
+            direct: DirectLine::new(direct.clone(), suspects.clone()),
+            trial: ConfirmedLine::trial(confirm_timeout, suspects.clone()),
+            suspects: suspects.clone(),
             written: Arc::clone(&written),
             sweep_every: sweep_every(confirm_timeout),
             drain: drain.clone(),
@@ -79,6 +90,7 @@ impl Publisher {
             direct,
             written,
             permits: Arc::new(Semaphore::new(UNCONFIRMED_MAX)),
+            suspects,
             drain,
             tasks,
             abandon,
@@ -114,6 +126,9 @@ impl Publisher {
         if job.outgoing.confirm || self.drain.is_cancelled() {
             return Some(job);
         }
+        if self.suspects.holds(&job.outgoing.message) {
+            return Some(job);
+        }
         let Some(channel) = self.direct.channel() else {
             return Some(job);
         };
@@ -142,6 +157,9 @@ struct Task {
     jobs: mpsc::UnboundedReceiver<Job>,
     confirmed: ConfirmedLine,
     direct: DirectLine,
+    /// What the broker may refuse by closing its channel.
+    trial: ConfirmedLine,
+    suspects: Suspects,
     written: Arc<Notify>,
     sweep_every: Duration,
     drain: CancellationToken,
@@ -152,6 +170,7 @@ enum Wake {
     Link,
     Jobs(usize),
     Confirmed(Step),
+    Trial(Step),
     Opened,
     Written,
     Sweep,
@@ -170,9 +189,11 @@ impl Task {
         let mut draining = false;
         self.follow_link();
         loop {
+            self.set_suspects_apart();
             self.confirmed.write();
             self.direct.write();
-            let idle = self.confirmed.is_idle() && self.direct.is_idle();
+            self.trial.write();
+            let idle = self.confirmed.is_idle() && self.direct.is_idle() && self.trial.is_idle();
             let watched = self.direct.is_watched();
             if draining && idle && self.jobs.is_empty() {
                 break;
@@ -181,6 +202,7 @@ impl Task {
                 () = self.link.changed() => Wake::Link,
                 count = self.jobs.recv_many(&mut batch, BATCH), if !self.jobs.is_closed() || !self.jobs.is_empty() => Wake::Jobs(count),
                 step = self.confirmed.next() => Wake::Confirmed(step),
+                step = self.trial.next() => Wake::Trial(step),
                 () = self.direct.opened() => Wake::Opened,
                 _ = sweep.tick(), if !idle || watched => Wake::Sweep,
                 _ = returns.tick(), if watched => Wake::Returns,
@@ -193,6 +215,7 @@ impl Task {
                 Wake::Jobs(0) => draining = true, // The transport was dropped.
                 Wake::Jobs(_) => batch.drain(..).for_each(|job| self.push(job)),
                 Wake::Confirmed(step) => self.confirmed.take(step),
+                Wake::Trial(step) => self.trial.take(step),
                 Wake::Opened | Wake::Written => {} // There is something to write, or to watch.
                 Wake::Sweep => self.sweep(),
                 Wake::Returns => self.direct.take_returned(),
@@ -207,16 +230,39 @@ impl Task {
     }
 
     fn push(&mut self, job: Job) {
-        if job.outgoing.confirm {
+        if self.suspects.holds(&job.outgoing.message) {
+            self.try_apart(job);
+        } else if job.outgoing.confirm {
             self.confirmed.push(job);
         } else {
             self.direct.push(job);
         }
     }
 
+    /// Moves what waits and has become suspect.
+    fn set_suspects_apart(&mut self) {
+        if !self.suspects.take_changed() {
+            return;
+        }
+        let suspects = self.suspects.clone();
+        let is_suspect = |job: &Job| suspects.holds(&job.outgoing.message);
+        let mut apart = self.confirmed.drain_where(is_suspect);
+        apart.extend(self.direct.drain_where(is_suspect));
+        apart.into_iter().for_each(|job| self.try_apart(job));
+    }
+
+    fn try_apart(&mut self, job: Job) {
+        if self.trial.waiting() < TRIALS_MAX {
+            self.trial.push(job);
+        } else {
+            job.refuse(Verdict::Busy);
+        }
+    }
+
     fn follow_link(&mut self) {
         self.confirmed.follow(&self.link);
         self.direct.follow(&self.link);
+        self.trial.follow(&self.link);
     }
 
     fn sweep(&mut self) {
@@ -224,11 +270,13 @@ impl Task {
         let is_over = |job: &Job| job.is_over(now);
         self.confirmed.sweep(now, is_over);
         self.direct.sweep(is_over);
+        self.trial.sweep(now, is_over);
     }
 
     fn end(mut self) {
         self.confirmed.end();
         self.direct.end();
+        self.trial.end();
         self.jobs.close();
         while let Ok(job) = self.jobs.try_recv() {
             job.refuse(Verdict::NotWritten);

@@ -1,6 +1,9 @@
 //! Method frames: the arguments of all that a broker sends, of which the texts are others' words.
 
-use super::fields::{Fault, Fields};
+use super::{
+    closes::ChannelClose,
+    fields::{Fault, Fields},
+};
 
 /// An argument, by the way it is written.
 #[derive(Clone, Copy)]
@@ -22,6 +25,10 @@ const TUNE: (u16, u16) = (10, 30);
 const DELIVER: (u16, u16) = (60, 60);
 const GET_OK: (u16, u16) = (60, 71);
 
+/// The methods by which a channel begins, and by which the broker ends one.
+const CHANNEL_OPEN_OK: (u16, u16) = (20, 11);
+const CHANNEL_CLOSE: (u16, u16) = (20, 40);
+
 /// The arguments of a method that a client may be sent.
 const fn arguments(method: (u16, u16)) -> Option<&'static [Argument]> {
     Some(match method {
@@ -33,9 +40,9 @@ const fn arguments(method: (u16, u16)) -> Option<&'static [Argument]> {
         (10, 41 | 60) => &[Short],
         (10, 51 | 61 | 71) => &[],
         // channel: open-ok, flow, flow-ok, close, close-ok
-        (20, 11) => &[Long],
+        CHANNEL_OPEN_OK => &[Long],
         (20, 20 | 21) => &[Bytes(1)],
-        (10, 50) | (20, 40) => &[Bytes(2), Short, Bytes(4)],
+        (10, 50) | CHANNEL_CLOSE => &[Bytes(2), Short, Bytes(4)],
         (20, 41) => &[],
         // access: request-ok
         (30, 11) => &[Bytes(2)],
@@ -71,6 +78,8 @@ pub(super) enum Method {
     Content {
         mended: bool,
     },
+    ChannelOpened,
+    ChannelClosed(ChannelClose),
     Other,
 }
 
@@ -83,7 +92,6 @@ pub(super) fn mend(payload: &mut [u8]) -> Result<Method, Fault> {
     let mut fields = Fields(payload);
     let method = (fields.u16()?, fields.u16()?);
     let layout = arguments(method).ok_or(Fault::Ends)?;
-    let arguments = fields.0;
     let mut is_whole = true;
     for argument in layout {
         match argument {
@@ -99,21 +107,25 @@ pub(super) fn mend(payload: &mut [u8]) -> Result<Method, Fault> {
     if !fields.is_empty() {
         return Err(Fault::Ends);
     }
-    let found = match method {
-        TUNE => {
-            let mut fields = Fields(arguments);
-            fields.u16()?;
-            Method::Tune {
-                frame_max: fields.u32()?,
-            }
-        }
-        DELIVER | GET_OK => Method::Content { mended: !is_whole },
-        _ => Method::Other,
-    };
     if !is_whole {
         mend_texts(payload.get_mut(4..).unwrap_or_default(), layout);
     }
-    Ok(found)
+    let mut arguments = Fields(payload.get(4..).unwrap_or_default());
+    Ok(match method {
+        TUNE => {
+            arguments.u16()?;
+            let frame_max = arguments.u32()?;
+            Method::Tune { frame_max }
+        }
+        DELIVER | GET_OK => Method::Content { mended: !is_whole },
+        CHANNEL_OPEN_OK => Method::ChannelOpened,
+        CHANNEL_CLOSE => Method::ChannelClosed(ChannelClose {
+            code: arguments.u16()?,
+            text: arguments.short()?.to_owned(),
+            method: (arguments.u16()?, arguments.u16()?),
+        }),
+        _ => Method::Other,
+    })
 }
 
 /// Mends the texts among arguments that were read before.

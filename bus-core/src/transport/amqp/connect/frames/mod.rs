@@ -9,6 +9,7 @@
 //!
 //! What passes is not copied, and not changed by a byte.
 
+mod closes;
 mod fields;
 mod header;
 mod marker;
@@ -16,6 +17,7 @@ mod method;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use closes::{ChannelClose, ChannelCloses};
 pub(crate) use marker::Marker;
 
 use self::{marker::Notes, method::Method};
@@ -63,10 +65,17 @@ pub(crate) enum BrokenFrame {
     Header,
 }
 
+/// The ways in which the guard speaks to those who work on the connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Notices {
+    pub(crate) marker: Marker,
+    pub(crate) closes: ChannelCloses,
+}
+
 /// Looks at all bytes of one connection, in order.
 #[derive(Debug)]
 pub(crate) struct FrameGuard {
-    marker: Marker,
+    notices: Notices,
     frame_max: usize,
     /// Nothing but a greeting can come before the first frame.
     greeted: bool,
@@ -105,6 +114,16 @@ pub(crate) enum Then {
     Broken(BrokenFrame),
 }
 
+impl Notices {
+    /// Those of a new connection; `random` is text of 40 bytes at most that nobody can know.
+    pub(crate) fn new(random: &str) -> Self {
+        Self {
+            marker: Marker::new(random),
+            closes: ChannelCloses::default(),
+        }
+    }
+}
+
 /// The decision on the frame at the front.
 enum Decision {
     /// So many bytes pass.
@@ -113,9 +132,9 @@ enum Decision {
 }
 
 impl FrameGuard {
-    pub(crate) fn new(marker: Marker) -> Self {
+    pub(crate) fn new(notices: Notices) -> Self {
         Self {
-            marker,
+            notices,
             frame_max: usize_of(FRAME_BYTES_MAX),
             greeted: false,
             rest: Rest::Passes(0),
@@ -225,6 +244,8 @@ impl FrameGuard {
                 let reason = Notes::of("the exchange or routing key is not UTF-8");
                 self.mended.insert(channel, reason);
             }
+            Ok(Method::ChannelOpened) => self.notices.closes.forget(channel),
+            Ok(Method::ChannelClosed(close)) => self.notices.closes.note(channel, close),
             Ok(Method::Content { mended: false } | Method::Other) => {}
             Err(_) => return broken(BrokenFrame::Method),
         }
@@ -255,7 +276,7 @@ impl FrameGuard {
             self.rest = Rest::Dropped(total - frame.len());
         }
         let payload_max = self.frame_max - HEAD - 1;
-        let header = header::replacement(payload, &self.marker, notes, payload_max);
+        let header = header::replacement(payload, &self.notices.marker, notes, payload_max);
         match header.and_then(|payload| encode(channel, &payload)) {
             Some(replacement) => Decision::Then(Then::Replace(frame.len(), replacement)),
             None => broken(BrokenFrame::Header),

@@ -10,7 +10,7 @@ fn marker() -> Marker {
 
 /// The bytes that a reader is given of `bytes`, which arrive cut at `cuts`, and the end of it.
 fn given(bytes: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<BrokenFrame>) {
-    let mut guard = FrameGuard::new(marker());
+    let mut guard = FrameGuard::new(Notices::new("c0ffee"));
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
     cuts.push(bytes.len());
     cuts.sort_unstable();
@@ -333,6 +333,30 @@ fn a_text_of_the_broker_is_mended_in_its_place() {
     let cut = [&[b'x'; 250][..], "ö".as_bytes().split_at(1).0, b"..."].concat();
     let mended = [&[b'x'; 250][..], b"?..."].concat();
     assert_eq!(given(&close(&cut), &[40]), (close(&mended), None));
+}
+
+#[test]
+fn the_reason_of_a_closed_channel_is_known_until_it_is_opened_again() {
+    let notices = Notices::new("c0ffee");
+    let mut guard = FrameGuard::new(notices.clone());
+    let mut look = |arguments: &[&[u8]]| {
+        let mut bytes = frame(METHOD, 3, &arguments.concat());
+        guard.look(&mut bytes);
+    };
+    look(&[
+        &[0, 20, 0, 40, 1, 0x93],
+        &short(b"no \xff"),
+        &[0, 60, 0, 40],
+    ]);
+    let close = ChannelClose {
+        code: 403,
+        text: "no ?".to_owned(),
+        method: (60, 40),
+    };
+    assert_eq!(notices.closes.of(3), Some(close));
+    assert_eq!(notices.closes.of(2), None);
+    look(&[&[0, 20, 0, 11], &long(b"")]);
+    assert_eq!(notices.closes.of(3), None);
 }
 
 #[test]

@@ -28,6 +28,11 @@ impl Backlog {
         self.next.is_empty() && self.behind.is_empty() && self.asking.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        let behind: usize = self.behind.values().map(VecDeque::len).sum();
+        self.next.len() + behind + self.asking.len()
+    }
+
     /// Takes out the next one to look at. It is to be written or set aside.
     pub(super) fn take(&mut self) -> Option<Job> {
         while let Some(id) = self.free.pop_front() {

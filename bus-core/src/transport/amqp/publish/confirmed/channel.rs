@@ -10,8 +10,9 @@ use crate::transport::{
     amqp::{
         connect::{Failure, Live},
         publish::{
-            IN_FLIGHT_MAX,
+            complaint::{Complaint, Target},
             job::{Job, id_of, write},
+            suspects::{Accused, Suspects},
         },
         topology,
     },
@@ -28,6 +29,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 /// A message that was written and has no verdict: who asks about it, since when.
 struct Written {
     slip: Slip,
+    target: Target,
     at: Instant,
     _permit: OwnedSemaphorePermit,
 }
@@ -43,6 +45,11 @@ pub(super) enum Admission {
 }
 
 pub(super) struct ConfirmedChannel {
+    /// Messages that may be on their way at once.
+    window: usize,
+    suspects: Suspects,
+    /// The exchanges to which the broker has taken messages.
+    allowed: HashSet<String>,
     live: Arc<Live>,
     channel: Arc<lapin::Channel>,
     confirms: Confirms,
@@ -68,11 +75,18 @@ pub(crate) enum Progress {
 }
 
 impl ConfirmedChannel {
-    pub(super) async fn open(live: Arc<Live>) -> Result<Box<Self>, Failure> {
+    pub(super) async fn open(
+        live: Arc<Live>,
+        suspects: Suspects,
+        window: usize,
+    ) -> Result<Box<Self>, Failure> {
         let channel = live.channel().await?;
         live.answer(channel.confirm_select(ConfirmSelectOptions::default()))
             .await?;
         Ok(Box::new(Self {
+            window,
+            suspects,
+            allowed: HashSet::new(),
             live,
             channel: Arc::new(channel),
             confirms: Confirms::default(),
@@ -108,7 +122,7 @@ impl ConfirmedChannel {
 
     /// `true` if the channel takes any message now.
     pub(super) fn has_slot(&self) -> bool {
-        self.undecided.len() < IN_FLIGHT_MAX && self.is_open()
+        self.undecided.len() < self.window && self.is_open()
     }
 
     /// The next step of this message.
@@ -152,6 +166,7 @@ impl ConfirmedChannel {
         self.order += 1;
         let written = Written {
             slip: prepared.slip,
+            target: prepared.target,
             at: Instant::now(),
             _permit: prepared.permit,
         };
@@ -211,18 +226,63 @@ impl ConfirmedChannel {
                 (order, resolution)
             })
             .collect();
+        let complaint = ended.as_ref().and_then(|_| self.complaint());
+        let alone = self.undecided.len() == 1;
         let mut ids = Vec::new();
         for (id, written, verdict) in self.undecided.resolve(round) {
+            let verdict = match (verdict, &complaint) {
+                (Verdict::Lost, Some(complaint)) => self.judge(complaint, &id, &written, alone),
+                (verdict, _) => verdict,
+            };
+            if verdict == Verdict::Confirmed {
+                self.allow(&id, &written.target);
+            }
             written.slip.fill(verdict);
             ids.push(id);
         }
         Progress::Resolved { ids, ended }
     }
 
+    /// The complaint with which the broker closed the channel; publishes like the one that it is
+    /// about are tried apart from then on.
+    fn complaint(&self) -> Option<Complaint> {
+        let complaint = Complaint::of(self.live.close_of(&self.channel)?)?;
+        self.suspects.remember(complaint.clone());
+        Some(complaint)
+    }
+
+    fn judge(&self, complaint: &Complaint, id: &str, written: &Written, alone: bool) -> Verdict {
+        let accused = Accused {
+            id,
+            target: &written.target,
+            alone,
+            allowed: self.allowed.contains(&written.target.exchange),
+        };
+        self.suspects.judge(complaint, &accused)
+    }
+
+    /// Notes that the broker took a message.
+    fn allow(&mut self, id: &str, target: &Target) {
+        self.suspects.clear(id, target);
+        if !self.allowed.contains(&target.exchange) {
+            self.allowed.insert(target.exchange.clone());
+        }
+    }
+
     /// Ends the channel: what has no verdict is lost.
     pub(super) fn give_up(self: Box<Self>) {
-        for written in self.undecided.into_written() {
-            written.slip.fill(Verdict::Lost);
+        let complaint = match self.undecided.len() {
+            0 => None,
+            _ => self.complaint(),
+        };
+        let alone = self.undecided.len() == 1;
+        let mut this = *self;
+        for (id, written) in std::mem::take(&mut this.undecided).into_written() {
+            let verdict = match &complaint {
+                Some(complaint) => this.judge(complaint, &id, &written, alone),
+                None => Verdict::Lost,
+            };
+            written.slip.fill(verdict);
         }
     }
 }

@@ -14,9 +14,10 @@ use crate::transport::{
     Verdict,
     amqp::{
         connect::Link,
-        publish::{job::Job, line::Line},
+        publish::{IN_FLIGHT_MAX, job::Job, line::Line, suspects::Suspects},
     },
 };
+use futures_util::future::BoxFuture;
 use std::{
     future::poll_fn,
     task::{Context, Poll},
@@ -29,6 +30,8 @@ pub(crate) struct ConfirmedLine {
     retiring: Option<Box<ConfirmedChannel>>,
     backlog: Backlog,
     confirm_timeout: Duration,
+    /// Messages are written one by one, each to be refused by itself.
+    is_trial: bool,
     /// Time before this does not count against the broker: it had blocked us.
     patient_since: Instant,
 }
@@ -41,12 +44,26 @@ pub(crate) enum Step {
 }
 
 impl ConfirmedLine {
-    pub(crate) fn new(confirm_timeout: Duration) -> Self {
+    /// The line of all messages with confirms.
+    pub(crate) fn new(confirm_timeout: Duration, suspects: Suspects) -> Self {
+        Self::of_window(IN_FLIGHT_MAX, confirm_timeout, suspects)
+    }
+
+    /// The line of messages that the broker may refuse by closing their channel.
+    pub(crate) fn trial(confirm_timeout: Duration, suspects: Suspects) -> Self {
+        Self::of_window(1, confirm_timeout, suspects)
+    }
+
+    fn of_window(window: usize, confirm_timeout: Duration, suspects: Suspects) -> Self {
+        let open = move |live| -> BoxFuture<'static, _> {
+            Box::pin(ConfirmedChannel::open(live, suspects.clone(), window))
+        };
         Self {
-            line: Line::new(|live| Box::pin(ConfirmedChannel::open(live))),
+            line: Line::new(open),
             retiring: None,
             backlog: Backlog::default(),
             confirm_timeout,
+            is_trial: window == 1,
             patient_since: Instant::now(),
         }
     }
@@ -201,7 +218,11 @@ impl ConfirmedLine {
     /// Makes a new channel if the connection is still there.
     fn reopen(&mut self, reason: &str) {
         tracing::warn!(reason, "lost the channel to publish on");
-        if let Some(last) = self.line.replace() {
+        let last = match self.is_trial {
+            true => self.line.replace_now(),
+            false => self.line.replace(),
+        };
+        if let Some(last) = last {
             last.give_up();
         }
         self.backlog.release();
@@ -209,8 +230,18 @@ impl ConfirmedLine {
 
     fn refuse(&mut self, verdict: Verdict, which: impl Fn(&Job) -> bool) {
         for job in self.backlog.drain_where(which) {
-            job.refuse(verdict);
+            job.refuse(verdict.clone());
         }
+    }
+
+    /// Messages that wait to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.backlog.len()
+    }
+
+    /// Takes out what waits and `matches`.
+    pub(crate) fn drain_where(&mut self, matches: impl Fn(&Job) -> bool) -> Vec<Job> {
+        self.backlog.drain_where(matches)
     }
 
     /// Ends the line.

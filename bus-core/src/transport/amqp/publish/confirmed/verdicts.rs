@@ -101,12 +101,12 @@ impl<T> Undecided<T> {
         entry.map(|entry| &entry.written)
     }
 
-    /// Everything without a verdict.
-    pub(super) fn into_written(self) -> impl Iterator<Item = T> {
+    /// Everything without a verdict, each with its `message_id`.
+    pub(super) fn into_written(self) -> impl Iterator<Item = (String, T)> {
         self.open
             .into_values()
             .chain(self.doubtful.into_values())
-            .map(|entry| entry.written)
+            .map(|entry| (entry.id, entry.written))
     }
 
     /// Takes in one round and gives the verdicts that are certain now, each with the `message_id`.

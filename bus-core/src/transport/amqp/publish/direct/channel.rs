@@ -11,7 +11,9 @@ use crate::transport::{
         connect::{Failure, Live},
         publish::{
             IN_FLIGHT_MAX,
+            complaint::{Complaint, Target},
             job::{Job, Prepared, id_of, write},
+            suspects::{Accused, Suspects},
         },
     },
 };
@@ -21,13 +23,21 @@ use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Every so many publishes one is watched until it is written. lapin writes in order: what was
 /// published before it is written, too.
 const MILESTONE_EVERY: u64 = 64;
 
+/// The time after which a publish on a channel that the broker then closed may have been taken: it
+/// looks rights up once, and keeps them until a channel has been idle for a second.
+const PERHAPS_TAKEN_AFTER: Duration = Duration::from_secs(1);
+
 pub(crate) struct DirectChannel {
+    live: Arc<Live>,
+    suspects: Suspects,
     channel: Arc<lapin::Channel>,
     state: Mutex<State>,
 }
@@ -37,6 +47,9 @@ struct State {
     /// By `message_id`, those somebody still asks about.
     watched: HashMap<String, Watched>,
     published: u64,
+    first: Option<Instant>,
+    /// Somebody asks no more, perhaps because there was a reply; or a message was returned.
+    forgotten: bool,
     written: u64,
     milestones: VecDeque<(u64, BoxFuture<'static, lapin::Result<Confirmation>>)>,
     ended: bool,
@@ -45,14 +58,17 @@ struct State {
 /// Those who ask about one id: a caller may make several attempts at once. One is the rule, and
 /// takes no allocation.
 struct Watched {
+    target: Target,
     first: Slip,
     more: Vec<Slip>,
 }
 
 impl Watched {
     fn fill(self, verdict: Verdict) {
+        for slip in self.more {
+            slip.fill(verdict.clone());
+        }
         self.first.fill(verdict);
-        self.more.into_iter().for_each(|slip| slip.fill(verdict));
     }
 
     /// Forgets those that nobody asks about any more; `false` if none is left.
@@ -72,9 +88,11 @@ impl Watched {
 }
 
 impl DirectChannel {
-    pub(crate) async fn open(live: &Live) -> Result<Self, Failure> {
+    pub(crate) async fn open(live: Arc<Live>, suspects: Suspects) -> Result<Self, Failure> {
         Ok(Self {
             channel: Arc::new(live.channel().await?),
+            live,
+            suspects,
             state: Mutex::default(),
         })
     }
@@ -98,6 +116,7 @@ impl DirectChannel {
         // What can't be written has its verdict, and is done with as well.
         let Prepared {
             id,
+            target,
             encoded,
             mandatory,
             slip,
@@ -109,7 +128,7 @@ impl DirectChannel {
             slip.fill(Verdict::Lost);
             return None;
         }
-        state.watch(id, slip);
+        state.watch(id, target, slip);
         state.begin(write(Arc::clone(&self.channel), encoded, mandatory));
         None
     }
@@ -119,7 +138,7 @@ impl DirectChannel {
         // Ready at once: outside confirm mode there is nothing to wait for.
         let returned = self.channel.wait_for_confirms().now_or_never();
         for message in returned.and_then(Result::ok).into_iter().flatten() {
-            let watched = id_of(&message).and_then(|id| self.state().watched.remove(&id));
+            let watched = id_of(&message).and_then(|id| self.state().returned(&id));
             if let Some(watched) = watched {
                 watched.fill(Verdict::Unroutable);
             }
@@ -128,9 +147,10 @@ impl DirectChannel {
 
     /// Forgets those nobody asks about any more: their replies came, or their time was up.
     pub(crate) fn forget_abandoned(&self) {
-        self.state()
-            .watched
-            .retain(|_, watched| watched.is_asked_about());
+        let mut state = self.state();
+        let before = state.watched.len();
+        state.watched.retain(|_, watched| watched.is_asked_about());
+        state.forgotten |= state.watched.len() < before;
     }
 
     /// Ends the channel: nobody knows what became of what was written to it.
@@ -138,8 +158,23 @@ impl DirectChannel {
         let mut state = self.state();
         state.ended = true;
         state.milestones.clear();
-        for (_, watched) in state.watched.drain() {
-            watched.fill(Verdict::Lost);
+        let complaint = self.live.close_of(&self.channel).and_then(Complaint::of);
+        if let Some(complaint) = &complaint {
+            self.suspects.remember(complaint.clone());
+        }
+        let alone = state.published == 1;
+        let allowed = state.may_have_been_taken();
+        for (id, watched) in state.watched.drain() {
+            let verdict = complaint.as_ref().map(|complaint| {
+                let accused = Accused {
+                    id: &id,
+                    target: &watched.target,
+                    alone,
+                    allowed,
+                };
+                self.suspects.judge(complaint, &accused)
+            });
+            watched.fill(verdict.unwrap_or(Verdict::Lost));
         }
     }
 
@@ -157,11 +192,28 @@ impl fmt::Debug for DirectChannel {
 }
 
 impl State {
-    fn watch(&mut self, id: String, slip: Slip) {
+    /// Takes those who ask about a message that the broker returned.
+    fn returned(&mut self, id: &str) -> Option<Watched> {
+        let watched = self.watched.remove(id);
+        self.forgotten |= watched.is_some();
+        watched
+    }
+
+    /// `true` unless the broker surely took nothing on this channel.
+    fn may_have_been_taken(&self) -> bool {
+        let since = self.first.map(|first| first.elapsed());
+        self.forgotten || since.is_some_and(|since| since > PERHAPS_TAKEN_AFTER)
+    }
+
+    fn watch(&mut self, id: String, target: Target, slip: Slip) {
+        self.first.get_or_insert_with(Instant::now);
         match self.watched.entry(id) {
             Entry::Vacant(entry) => {
-                let more = Vec::new();
-                entry.insert(Watched { first: slip, more });
+                entry.insert(Watched {
+                    target,
+                    first: slip,
+                    more: Vec::new(),
+                });
             }
             Entry::Occupied(entry) => entry.into_mut().more.push(slip),
         }

@@ -9,9 +9,11 @@ use crate::transport::{
         publish::{
             job::{Job, drain_queue},
             line::Line,
+            suspects::Suspects,
         },
     },
 };
+use futures_util::future::BoxFuture;
 use std::{
     collections::VecDeque,
     future::poll_fn,
@@ -42,11 +44,13 @@ pub(crate) struct DirectLine {
 }
 
 impl DirectLine {
-    pub(crate) fn new(callers: CallerChannel) -> Self {
+    pub(crate) fn new(callers: CallerChannel, suspects: Suspects) -> Self {
+        let open = move |live| -> BoxFuture<'static, _> {
+            let suspects = suspects.clone();
+            Box::pin(async move { DirectChannel::open(live, suspects).await.map(Arc::new) })
+        };
         Self {
-            line: Line::new(|live| {
-                Box::pin(async move { DirectChannel::open(&live).await.map(Arc::new) })
-            }),
+            line: Line::new(open),
             callers,
             backlog: VecDeque::new(),
         }
@@ -54,6 +58,13 @@ impl DirectLine {
 
     pub(crate) fn push(&mut self, job: Job) {
         self.backlog.push_back(job);
+    }
+
+    /// Takes out what waits and `matches`.
+    pub(crate) fn drain_where(&mut self, matches: impl Fn(&Job) -> bool) -> Vec<Job> {
+        let mut taken = Vec::new();
+        drain_queue(&mut self.backlog, matches, &mut taken);
+        taken
     }
 
     /// `true` if nothing waits to be written.
@@ -130,9 +141,7 @@ impl DirectLine {
     }
 
     fn refuse(&mut self, which: impl Fn(&Job) -> bool) {
-        let mut taken = Vec::new();
-        drain_queue(&mut self.backlog, which, &mut taken);
-        for job in taken {
+        for job in self.drain_where(which) {
             job.refuse(Verdict::NotWritten);
         }
     }
