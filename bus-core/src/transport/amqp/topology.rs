@@ -33,6 +33,9 @@ impl DeclareError {
     pub(super) fn new(failure: Failure, what: &str) -> Self {
         let fix = match failure.kind {
             FailureKind::Transient => return Self::Link(failure),
+            FailureKind::Exhausted => {
+                "each service and subscription has one: serve some of them on another bus"
+            }
             FailureKind::Silent => {
                 let queue = what.to_owned();
                 return Self::Setup(SetupError::NoAnswer { queue });
@@ -58,7 +61,9 @@ pub(super) async fn declare(
     bindings: &[Binding],
     until: Option<Instant>,
 ) -> Result<(), DeclareError> {
-    let channel = live.channel().await.map_err(DeclareError::Link)?;
+    let opened = live.channel().await;
+    let what = format!("queue \"{}\"", queue.name);
+    let channel = opened.map_err(|failure| DeclareError::new(failure, &what))?;
     declare_on(live, &channel, queue, bindings, until).await?;
     close(live, &channel).await;
     Ok(())
@@ -113,7 +118,7 @@ pub(super) async fn inspect(live: &Live, queue: &str) -> Result<Option<QueueStat
     let channel = live
         .channel_without_bound()
         .await
-        .map_err(DeclareError::Link)?;
+        .map_err(|failure| DeclareError::new(failure, &what))?;
     let options = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()

@@ -23,6 +23,8 @@ pub(crate) enum FailureKind {
     Mismatch,
     /// A queue gave no answer, on a connection that does.
     Silent,
+    /// The connection has as many channels as the broker allows.
+    Exhausted,
     /// Anything that another attempt may overcome.
     Transient,
 }
@@ -32,6 +34,14 @@ impl Failure {
         Self {
             kind: FailureKind::Transient,
             text: text.into(),
+        }
+    }
+
+    /// No more than `max` channels.
+    pub(super) fn exhausted(max: u16) -> Self {
+        Self {
+            kind: FailureKind::Exhausted,
+            text: format!("all {max} channels that the broker allows a connection are in use"),
         }
     }
 
@@ -53,8 +63,15 @@ pub(super) fn is_of_one_channel(error: &lapin::Error) -> bool {
 
 impl From<lapin::Error> for Failure {
     fn from(error: lapin::Error) -> Self {
-        let ErrorKind::ProtocolError(said) = error.kind() else {
-            return Self::transient(error.to_string());
+        let said = match error.kind() {
+            ErrorKind::ProtocolError(said) => said,
+            ErrorKind::ChannelsLimitReached => {
+                return Self {
+                    kind: FailureKind::Exhausted,
+                    text: error.to_string(),
+                };
+            }
+            _ => return Self::transient(error.to_string()),
         };
         let kind = match said.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED | AMQPSoftError::RESOURCELOCKED)

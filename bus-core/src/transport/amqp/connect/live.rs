@@ -1,7 +1,7 @@
 //! One connection while it is up, as those who work on it see it.
 
 use super::{
-    failure::Failure,
+    failure::{Failure, FailureKind},
     frames::{ChannelClose, Marker, Notices},
     socket::Socket,
 };
@@ -91,12 +91,24 @@ impl Live {
 
     /// A new channel, within [`CONNECT_TIMEOUT`].
     pub(crate) async fn channel(&self) -> Result<lapin::Channel, Failure> {
-        self.answer(self.connection.create_channel()).await
+        let opened = self.answer(self.connection.create_channel()).await;
+        opened.map_err(|failure| self.explained(failure))
     }
 
     /// A new channel, however long the broker takes, which says nothing of the connection.
     pub(crate) async fn channel_without_bound(&self) -> Result<lapin::Channel, Failure> {
-        Ok(self.connection.create_channel().await?)
+        let opened = self.connection.create_channel().await;
+        opened.map_err(|error| self.explained(error.into()))
+    }
+
+    /// The failure to open a channel, which names the limit if it is that.
+    fn explained(&self, failure: Failure) -> Failure {
+        match failure.kind {
+            FailureKind::Exhausted => {
+                Failure::exhausted(self.connection.configuration().channel_max())
+            }
+            _ => failure,
+        }
     }
 
     /// The broker's answer to a request that it can answer itself, such as to open a channel. None

@@ -51,7 +51,9 @@ pub(super) async fn attach(
 ) -> Result<Attached, DeclareError> {
     topology::declare(&live, &source.queue, &source.bindings, until).await?;
     let queue = topology::name(&source.queue.name, "queue")?;
-    let channel = live.channel().await.map_err(DeclareError::Link)?;
+    let opened = live.channel().await;
+    let what = format!("queue \"{}\"", source.queue.name);
+    let channel = opened.map_err(|failure| DeclareError::new(failure, &what))?;
     let channel = Arc::new(channel);
     let mut unless_attached = CloseOnDrop(Some(Arc::clone(&channel)));
     let consumer = async {
@@ -67,7 +69,7 @@ pub(super) async fn attach(
     let consumer = consumer.await.map_err(|failure| match failure.kind {
         // Deleted since it was declared a moment ago.
         FailureKind::Missing => DeclareError::Link(failure),
-        _ => DeclareError::new(failure, &format!("queue \"{}\"", source.queue.name)),
+        _ => DeclareError::new(failure, &what),
     })?;
     unless_attached.0 = None;
     Ok(Attached {
