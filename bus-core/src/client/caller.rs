@@ -7,7 +7,7 @@ use super::{
 use crate::{
     bus::BusInner,
     error::{BoxError, CallFailure, FailureKind},
-    transport::{Outgoing, Receipt, Verdict, Withdrawn},
+    transport::{Outgoing, Receipt, TransportHealth, Verdict, Withdrawn},
     wire::ReplyFrame,
 };
 use bytes::Bytes;
@@ -23,6 +23,11 @@ use tokio::time::{Instant, sleep_until};
 #[derive(Debug, thiserror::Error)]
 #[error("the bus was closed")]
 pub(super) struct BusClosed;
+
+/// The transport's reason for having no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct TransportDown(String);
 
 /// The broker's own words about a request that it does not take.
 #[derive(Debug, thiserror::Error)]
@@ -121,9 +126,12 @@ impl<'a> Attempts<'a> {
             Verdict::NotWritten | Verdict::Confirmed | Verdict::Lost => FailureKind::Disconnected,
         };
         let failure = self.unless_repeated(kind);
-        match verdict {
-            Verdict::Denied(said) | Verdict::Unacceptable(said) => {
+        match (verdict, self.bus.transport.health()) {
+            (Verdict::Denied(said) | Verdict::Unacceptable(said), _) => {
                 failure.with_cause(BrokerSaid(said))
+            }
+            (Verdict::NotWritten, TransportHealth::Down(reason)) => {
+                failure.with_cause(TransportDown(reason))
             }
             _ => failure,
         }

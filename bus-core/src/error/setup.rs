@@ -84,6 +84,10 @@ pub enum SetupError {
     /// The bus was closed.
     #[error("the bus is closed")]
     Closed,
+    /// The tokio runtime that the bus was connected on has ended, and all that the bus did on it: a
+    /// bus lives as long as its runtime. Connect another one on the present runtime.
+    #[error("the runtime of this bus has ended")]
+    RuntimeEnded,
 }
 
 impl SetupError {

@@ -9,7 +9,7 @@ use crate::{
     contract::unix_time,
     limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, REQUEST_BYTES_MAX},
     message::{Message, Properties},
-    transport::{Outgoing, Verdict},
+    transport::{Outgoing, TransportHealth, Verdict},
 };
 use bytes::Bytes;
 use std::{
@@ -103,6 +103,16 @@ pub enum EmitError {
         /// Its routing key.
         event: &'static str,
         /// The broker's own words.
+        reason: String,
+    },
+    /// There is no connection to the broker, and there will be none: the bus was closed, or its
+    /// runtime has ended. Nobody was told of it.
+    #[error("event {event} was not sent: {reason}")]
+    #[non_exhaustive]
+    Disconnected {
+        /// Its routing key.
+        event: &'static str,
+        /// The transport's own words.
         reason: String,
     },
     /// The broker did not say in time that it has the event. It can have it all the same: emit it
@@ -217,13 +227,25 @@ impl Emit {
                         let reason = reason.to_string();
                         return Err(EmitError::Refused { event, reason });
                     }
-                    Verdict::NotWritten => return Err(EmitError::Unconfirmed { event, timeout }),
+                    Verdict::NotWritten => {
+                        return Err(not_written(&self.bus, event, timeout, deadline));
+                    }
                 }
             }
         };
         timeout_at(deadline, emitting)
             .await
             .unwrap_or(Err(EmitError::Unconfirmed { event, timeout }))
+    }
+}
+
+/// The error of an event that was not written: its time was up, or nothing is written any more.
+fn not_written(bus: &Bus, event: &'static str, timeout: Duration, deadline: Instant) -> EmitError {
+    match bus.inner().transport.health() {
+        TransportHealth::Down(reason) if Instant::now() < deadline => {
+            EmitError::Disconnected { event, reason }
+        }
+        _ => EmitError::Unconfirmed { event, timeout },
     }
 }
 

@@ -17,5 +17,6 @@ mod faults;
 mod flood;
 mod malformed;
 mod private_servers;
+mod runtimes;
 mod store_conformance;
 mod transport_conformance;

@@ -26,6 +26,9 @@ const CHECK_EVERY: Duration = Duration::from_millis(500);
 /// The time the broker has to agree to the end of a connection.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
+/// The reason why there is no connection any more when nobody keeps it up.
+const RUNTIME_ENDED: &str = "the runtime of this bus has ended";
+
 /// The connection there is, or the reason why there is none.
 #[derive(Debug, Clone)]
 pub(crate) enum LinkState {
@@ -59,7 +62,25 @@ impl Link {
 
     /// The state now.
     pub(crate) fn state(&self) -> LinkState {
+        if self.is_orphaned() {
+            return LinkState::Down(RUNTIME_ENDED.into());
+        }
         self.state.borrow().clone()
+    }
+
+    /// `true` if the task that keeps it up is gone without having closed it: the runtime that the
+    /// bus was connected on has ended, and everything that the bus does with it.
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.state.has_changed().is_err() && !matches!(*self.state.borrow(), LinkState::Closed)
+    }
+
+    /// The error of somebody who can't wait for a connection, for there will be none.
+    pub(crate) fn ended(&self) -> SetupError {
+        if self.is_orphaned() {
+            SetupError::RuntimeEnded
+        } else {
+            SetupError::Closed
+        }
     }
 
     /// `true` while the broker takes no messages on the connection there is.
@@ -75,8 +96,11 @@ impl Link {
         }
     }
 
-    /// Waits for a connection; `None` once closed.
+    /// Waits for a connection; `None` once there will be none.
     pub(crate) async fn up(&mut self) -> Option<Arc<Live>> {
+        if self.is_orphaned() {
+            return None;
+        }
         let state = self
             .state
             .wait_for(|state| !matches!(state, LinkState::Down(_)))

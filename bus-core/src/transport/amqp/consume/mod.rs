@@ -87,7 +87,8 @@ impl Consumers {
         let mut backoff = Backoff::new();
         while let Ok(live) = timeout_at(deadline, link.up()).await {
             let until = deadline.max(Instant::now() + CONNECT_TIMEOUT);
-            match attempt(live.ok_or(SetupError::Closed)?, until).await {
+            let live = live.ok_or_else(|| link.ended())?;
+            match attempt(live, until).await {
                 Ok(done) => return Ok(done),
                 Err(DeclareError::Setup(error)) => return Err(error),
                 Err(DeclareError::Link(failure)) => last = failure,

@@ -275,7 +275,6 @@ impl Task {
 
     fn end(mut self) {
         self.confirmed.end();
-        self.direct.end();
         self.trial.end();
         self.jobs.close();
         while let Ok(job) = self.jobs.try_recv() {

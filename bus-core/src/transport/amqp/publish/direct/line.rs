@@ -147,9 +147,16 @@ impl DirectLine {
     }
 
     /// Ends the line.
-    pub(crate) fn end(&mut self) {
+    fn end(&mut self) {
         let last = self.line.move_to(None);
         self.lose(last);
         self.refuse(|_| true);
+    }
+}
+
+/// Also when the runtime ends under it: callers on another one would wait for nobody.
+impl Drop for DirectLine {
+    fn drop(&mut self) {
+        self.end();
     }
 }
