@@ -9,8 +9,9 @@
 //!
 //! Exchanges are durable topic exchanges, declared before the first message to them.
 //!
-//! lapin logs every returned message, body included, at level `warn` with the target
-//! `lapin::returned_messages`. Turn that target off where bodies must not reach the log.
+//! What lapin logs above level `debug` is not passed on: it calls an error what is an answer, and
+//! logs returned messages with their bodies. What matters of it is logged here. With
+//! `lapin=debug` the rest is heard.
 //!
 //! [`Verdict::Lost`]: crate::transport::Verdict::Lost
 

@@ -6,6 +6,7 @@ mod frames;
 mod link;
 mod live;
 mod open;
+mod quiet;
 mod runtime;
 mod socket;
 mod stream;

@@ -1,11 +1,11 @@
 //! tokio as lapin sees it, with the guarded stream in the place of a TCP connection: lapin takes
 //! the type of its stream from its runtime.
 
-use super::{frames::Notices, stream::GuardedStream};
+use super::{frames::Notices, quiet, stream::GuardedStream};
 use async_rs::{
     Runtime, Tokio,
-    traits::Reactor,
-    util::{DummyIO, RuntimeParts},
+    traits::{Executor, Reactor, RuntimeKit},
+    util::{DummyIO, Task},
 };
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::Stream;
@@ -15,31 +15,58 @@ use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
+use tracing::{Dispatch, instrument::WithSubscriber};
 
 /// A connection to the broker, with TLS or without.
 pub(super) type Inner = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
 
 /// The runtime that a connection of lapin works with.
-pub(super) type GuardedRuntime = Runtime<RuntimeParts<Tokio, GuardedReactor>>;
+pub(super) type GuardedRuntime = Runtime<GuardedKit>;
 
-/// The current runtime, on which streams are guarded.
+/// The current runtime, on which streams are guarded, and lapin is quiet.
 pub(super) fn guarded(notices: Notices) -> GuardedRuntime {
-    let tokio = Tokio::current();
-    let reactor = GuardedReactor {
-        tokio: tokio.clone(),
+    Runtime::new(GuardedKit {
+        tokio: Tokio::current(),
         notices,
-    };
-    Runtime::new(RuntimeParts::new(tokio, reactor))
+        quiet: quiet::dispatch(),
+    })
 }
 
-/// The clock and the sockets of tokio.
+/// The tasks, the clock and the sockets of tokio.
 #[derive(Debug, Clone)]
-pub(super) struct GuardedReactor {
+pub(super) struct GuardedKit {
     tokio: Tokio,
     notices: Notices,
+    quiet: Dispatch,
 }
 
-impl Reactor for GuardedReactor {
+impl RuntimeKit for GuardedKit {}
+
+impl Executor for GuardedKit {
+    type Task<T: Send + 'static> = <Tokio as Executor>::Task<T>;
+
+    /// Called by lapin on its own thread, before it does anything else there.
+    fn block_on<T, F: Future<Output = T>>(&self, future: F) -> T {
+        quiet::install(&self.quiet);
+        self.tokio.block_on(future)
+    }
+
+    fn spawn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        future: F,
+    ) -> Task<Self::Task<T>> {
+        self.tokio.spawn(future.with_subscriber(self.quiet.clone()))
+    }
+
+    fn spawn_blocking<T: Send + 'static, F: FnOnce() -> T + Send + 'static>(
+        &self,
+        blocking: F,
+    ) -> Task<Self::Task<T>> {
+        self.tokio.spawn_blocking(blocking)
+    }
+}
+
+impl Reactor for GuardedKit {
     type TcpStream = GuardedStream<Inner>;
     type Sleep = <Tokio as Reactor>::Sleep;
 
