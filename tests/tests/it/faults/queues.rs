@@ -121,7 +121,14 @@ async fn replaced_by_one_with_other_arguments() {
     for number in 0..4 {
         assert_eq!(ledger.journal.page(&format!("old {number}")).done, [1]);
     }
+
+    // And back. A quorum queue knows no condition: the command says so, and deletes nothing.
+    rig.drained().await;
     new.shutdown().await.unwrap();
+    rig.rabbit.ctl(&delete[..2]).await.unwrap();
+    let old = ledger.worker.serve(narrow()).await.unwrap();
+    assert_eq!(client.enter("back".to_owned()).await.unwrap(), 1);
+    old.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
