@@ -1,6 +1,11 @@
 //! The code that the documents show: it is in [`quoted`], where it compiles, and runs if it needs no
 //! server. A block of a document is there word for word, but for the indentation.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says what it expects, in its functions too"
+)]
+
 mod quoted;
 
 use std::{
