@@ -28,6 +28,7 @@ import { transfers } from "./modules/transfers.js";
 /** What is shown waits so long for the connection that tells when it is no longer so. */
 const CONNECTED_WITHIN_MS = 1_000;
 
+byId("starting").remove();
 speak(document, { currency: money.symbol });
 languages(byId("language"));
 reveals();

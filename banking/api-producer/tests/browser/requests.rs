@@ -33,3 +33,21 @@ async fn the_page_is_a_few_files_which_the_browser_keeps() {
     }
     visit.end([page]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_whose_script_does_not_come_says_so() {
+    let Some(visit) = Visit::begin().await else {
+        return;
+    };
+    let page = visit.page(Screen::Phone).await;
+    page.holds("return document.getElementById('starting') === null")
+        .await;
+    page.chromium("Network.enable", json!({})).await;
+    page.chromium("Network.setCacheDisabled", json!({ "cacheDisabled": true }))
+        .await;
+    page.chromium("Network.setBlockedURLs", json!({ "urls": ["*page-*.js"] }))
+        .await;
+    page.browser.refresh().await.unwrap();
+    page.mentions("#starting", "load it again").await;
+    visit.end([page]).await;
+}
