@@ -1,6 +1,6 @@
 //! What the bank tells, and how it gets to the page.
 
-use crate::{Screen, Visit, transfers::WATCH_CONNECTIONS};
+use crate::{Screen, Visit, page::PASSWORD, transfers::WATCH_CONNECTIONS};
 
 /// Pays somebody many times, one unit more each time.
 const PAY: &str = "
@@ -75,6 +75,42 @@ async fn whatever_the_bank_tells_the_page_shows_what_is_so_now() {
         ada.mentions("#statement", balance).await;
     }
     visit.end([ada]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deposit_made_elsewhere_reaches_a_page_that_is_live() {
+    let Some(visit) = Visit::begin().await else {
+        return;
+    };
+    let (ada, elsewhere) = tokio::join!(visit.page(Screen::Desktop), visit.page(Screen::Phone));
+    ada.register("ada").await;
+    elsewhere.log_in("ada", PASSWORD).await;
+    elsewhere.shows("#live", "Live").await;
+    for (kind, amount, balance) in [
+        ("deposit", "50", "€1,050.00"),
+        ("withdraw", "25.5", "€1,024.50"),
+    ] {
+        elsewhere.click(&format!("#tab-{kind}")).await;
+        elsewhere.fill(&format!("#{kind}-amount"), amount).await;
+        let submit = format!("#{kind}-form [type=submit]");
+        elsewhere.click(&submit).await;
+        for page in [&ada, &elsewhere] {
+            page.shows("#balance", balance).await;
+            page.mentions("#statement", balance).await;
+        }
+    }
+    // It is listed, in the user's own way of writing, and no news to them.
+    ada.click("#bell").await;
+    ada.mentions(
+        "#notices",
+        "Deposit of €50.00 completed. New balance: €1,050.00",
+    )
+    .await;
+    let told = "Withdrawal of €25.50 completed. New balance: €1,024.50";
+    ada.mentions("#notices", told).await;
+    ada.holds("return document.getElementById('bell-count').hidden")
+        .await;
+    visit.end([ada, elsewhere]).await;
 }
 
 /// Whatever can be pressed or filled in and shares a point with the toast.
