@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use replybus::limits;
 
 // Private to the crate, and as it is there.
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../../bus-core/src/transport/amqp/connect/frames/mod.rs"]
 mod frames;
 
