@@ -49,6 +49,7 @@ const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: bank\r\n\r\n";
 async fn headers_that_do_not_arrive_end_the_connection() {
     let short = |limits: &mut api_producer::Limits| {
         limits.connections.header_read = Duration::from_millis(100);
+        limits.connections.idle = Duration::from_millis(100);
     };
     let bank = Started::with(short, true, None).await;
     for begun in [
@@ -117,6 +118,77 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
     assert!(waits.is_err(), "it was answered though there was no place");
     drop(first);
     assert!(one_answer(&mut second).await.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn a_connection_that_is_kept_may_be_idle_and_then_has_to_be_quick() {
+    let bank = Started::with(
+        |limits| limits.connections.header_read = Duration::from_millis(100),
+        true,
+        None,
+    )
+    .await;
+    let mut kept = connect(&bank).await;
+    for _ in 0..2 {
+        kept.write_all(b"GET /health HTTP/1.1\r\nhost: bank\r\n\r\n")
+            .await
+            .unwrap();
+        assert!(one_answer(&mut kept).await.starts_with("HTTP/1.1 200"));
+        // Others are closed for less.
+        let mut silent = connect(&bank).await;
+        assert_eq!(until_closed(&mut silent).await, "");
+    }
+    kept.write_all(b"GET /hea").await.unwrap();
+    assert_eq!(until_closed(&mut kept).await, "");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_loses_its_place() {
+    let slow = |limits: &mut api_producer::Limits| {
+        limits.connections.open_max = 1;
+        limits.connections.write = Duration::from_millis(200);
+    };
+    let bank = Started::with(slow, true, None).await;
+    let mut greedy = connect(&bank).await;
+    let ask = b"GET /openapi.json HTTP/1.1\r\nhost: bank\r\n\r\n";
+    let asking = tokio::spawn(async move {
+        // For more than fits between the two.
+        while greedy.write_all(ask).await.is_ok() {}
+    });
+    let mut waits = connect(&bank).await;
+    waits
+        .write_all(b"GET /health HTTP/1.1\r\nhost: bank\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    assert!(until_closed(&mut waits).await.starts_with("HTTP/1.1 200"));
+    timeout(SOON, asking).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_address_has_a_share_of_the_connections() {
+    let few = |limits: &mut api_producer::Limits| limits.connections.of_address_max = 2;
+    let bank = Started::with(few, true, None).await;
+    let (first, _second) = (connect(&bank).await, connect(&bank).await);
+    let mut third = connect(&bank).await;
+    // A reset, or an end without a word.
+    let mut told = String::new();
+    let read = timeout(SOON, third.read_to_string(&mut told)).await;
+    assert!(read.unwrap().is_err() || told.is_empty(), "{told}");
+    drop(first);
+    let comes_in = async {
+        loop {
+            let mut next = connect(&bank).await;
+            let ask = b"GET /health HTTP/1.1\r\nhost: bank\r\nconnection: close\r\n\r\n";
+            let mut told = String::new();
+            if next.write_all(ask).await.is_ok()
+                && next.read_to_string(&mut told).await.is_ok()
+                && told.starts_with("HTTP/1.1 200")
+            {
+                return;
+            }
+        }
+    };
+    timeout(SOON, comes_in).await.unwrap();
 }
 
 #[tokio::test]

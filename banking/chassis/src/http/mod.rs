@@ -1,12 +1,18 @@
 //! A listener of HTTP: connections are accepted within a bound, served with time limits, and let
 //! end when the service stops.
 
+mod pace;
+mod places;
+
 use axum::Router;
 use hyper::server::conn::http1::Builder;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use pace::{Pace, Paced};
+use places::{Place, Places};
 use std::{io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -26,12 +32,21 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// Time for the headers of a request to arrive, and for the next request to begin on a
-    /// connection that is kept. Longer than a proxy keeps idle connections (Kong: 60 s), so that
-    /// it is never we who close one just as the proxy uses it.
+    /// Time for the headers of a request to arrive: from the beginning of a connection, or from
+    /// the first byte of a later request.
     pub header_read: Duration,
+    /// Time for the next request to begin on a connection that is kept. Longer than a proxy keeps
+    /// idle connections (Kong: 60 s), so that it is never we who close one just as the proxy uses
+    /// it.
+    pub idle: Duration,
+    /// Time for which the other side may take nothing of an answer.
+    pub write: Duration,
     /// Connections that may be open, but for WebSockets; more wait to be accepted.
     pub open_max: usize,
+    /// Connections that may be open from one address, or one network of IPv6 (64 bits); more are
+    /// closed at once. A program that asks for many has no use for more, and eight such addresses
+    /// take all.
+    pub of_address_max: usize,
     /// Time for requests to end when the service stops.
     pub drain: Duration,
 }
@@ -39,8 +54,11 @@ pub struct ConnectionLimits {
 impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
-            header_read: Duration::from_secs(75),
+            header_read: Duration::from_secs(5),
+            idle: Duration::from_secs(75),
+            write: Duration::from_secs(20),
             open_max: 4096,
+            of_address_max: 512,
             drain: Duration::from_secs(5),
         }
     }
@@ -60,21 +78,22 @@ pub async fn serve(
     // connection, no timeout of its own runs.
     let mut http = Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read)
+        .header_read_timeout(limits.idle.max(limits.header_read))
         .max_buf_size(HEADER_BYTES_MAX);
     let permits = Arc::new(Semaphore::new(limits.open_max.min(Semaphore::MAX_PERMITS)));
+    let places = Places::new(limits.of_address_max);
     let (open, over) = (TaskTracker::new(), CancellationToken::new());
     while let Some(accepted) = stop
-        .run_until_cancelled(accept(&listener, Arc::clone(&permits)))
+        .run_until_cancelled(accept(&listener, Arc::clone(&permits), &places))
         .await
     {
         match accepted {
-            Ok((stream, permit)) => {
-                let connection = attend(http.clone(), stream, app.clone(), stop.clone());
+            Ok((stream, taken)) => {
+                let connection = attend(http.clone(), stream, app.clone(), limits, stop.clone());
                 let over = over.clone();
                 open.spawn(async move {
                     over.run_until_cancelled(connection).await;
-                    drop(permit);
+                    drop(taken);
                 });
             }
             Err(error) => {
@@ -93,30 +112,68 @@ pub async fn serve(
     }
 }
 
-/// A connection, and its permit, of which there are as many as connections may be open. A WebSocket
-/// gives it back: they are counted where they are served.
+/// A connection, and what it takes: a permit, of which there are as many as connections may be
+/// open, and a place of its address. A WebSocket gives both back: they are counted where they are
+/// served.
 async fn accept(
     listener: &TcpListener,
     permits: Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    places: &Arc<Places>,
+) -> io::Result<(TcpStream, (OwnedSemaphorePermit, Place))> {
     // It is never closed.
     let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    // Answers are small, and someone waits for each.
-    stream.set_nodelay(true)?;
-    Ok((stream, permit))
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        let Some(place) = places.take(peer.ip()) else {
+            metrics::counter!("bank_connections_refused_total").increment(1);
+            tracing::debug!(%peer, "an address has too many connections");
+            continue;
+        };
+        // Answers are small, and someone waits for each.
+        stream.set_nodelay(true)?;
+        return Ok((stream, (permit, place)));
+    }
 }
 
 /// Answers the requests of a connection. After the stop, the one that was begun is the last.
-async fn attend(http: Builder, stream: TcpStream, app: Router, stop: CancellationToken) {
-    let service = TowerToHyperService::new(app);
+async fn attend(
+    http: Builder,
+    stream: TcpStream,
+    app: Router,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+) {
+    let (pace, service) = (Pace::new(), TowerToHyperService::new(app));
+    let noted = pace.clone();
+    let service = service_fn(move |request| {
+        noted.begin_answer();
+        let (noted, answering) = (noted.clone(), service.call(request));
+        async move {
+            let answer = answering.await;
+            noted.end_answer();
+            answer
+        }
+    });
+    let stream = Paced {
+        stream,
+        pace: pace.clone(),
+    };
     let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection.with_upgrades());
+    let attended = async {
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+        ended = attended => ended,
+        () = pace.lost(&limits) => {
+            metrics::counter!("bank_connections_too_slow_total").increment(1);
+            return;
         }
     };
     if let Err(error) = ended {

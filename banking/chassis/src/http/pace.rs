@@ -1,0 +1,153 @@
+//! The pace that the other side of a connection has to keep: the headers of a request come within a
+//! few seconds of their first byte, and what is written is taken.
+//!
+//! hyper's own timeout for headers also runs while a connection that is kept waits for its next
+//! request, and so has to be long.
+
+use super::ConnectionLimits;
+use std::{
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, interval},
+};
+
+/// Looks at a connection are this far apart, unless it is given less time than that.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How far a connection is. Clones are of the same one.
+#[derive(Debug, Clone)]
+pub(super) struct Pace(Arc<Mutex<Moments>>);
+
+#[derive(Debug)]
+struct Moments {
+    /// Since when headers are awaited: from the beginning, or the first byte of the next request.
+    headers_since: Option<Instant>,
+    /// `true` while a request is answered. What comes then is its body.
+    answering: bool,
+    /// Since when the other side takes nothing of what is written.
+    stuck_since: Option<Instant>,
+}
+
+impl Pace {
+    /// That of a connection that was just opened.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Moments {
+            headers_since: Some(Instant::now()),
+            answering: false,
+            stuck_since: None,
+        })))
+    }
+
+    /// The headers of a request are there.
+    pub(super) fn begin_answer(&self) {
+        let mut moments = self.moments();
+        moments.headers_since = None;
+        moments.answering = true;
+    }
+
+    /// The request is answered, and the next may come.
+    pub(super) fn end_answer(&self) {
+        self.moments().answering = false;
+    }
+
+    /// Is ready when the other side is too slow.
+    pub(super) async fn lost(&self, limits: &ConnectionLimits) {
+        let shortest = limits.header_read.min(limits.write) / 4;
+        let mut look = interval(shortest.clamp(Duration::from_millis(10), LOOK_EVERY));
+        loop {
+            look.tick().await;
+            let moments = self.moments();
+            let is_over = |since: Option<Instant>, within| {
+                since.is_some_and(|since| since.elapsed() >= within)
+            };
+            if is_over(moments.headers_since, limits.header_read)
+                || is_over(moments.stuck_since, limits.write)
+            {
+                return;
+            }
+        }
+    }
+
+    fn read(&self) {
+        let mut moments = self.moments();
+        if !moments.answering && moments.headers_since.is_none() {
+            moments.headers_since = Some(Instant::now());
+        }
+    }
+
+    fn wrote<T>(&self, written: &Poll<io::Result<T>>) {
+        let mut moments = self.moments();
+        match written {
+            Poll::Ready(_) => moments.stuck_since = None,
+            Poll::Pending => {
+                moments.stuck_since.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    fn moments(&self) -> MutexGuard<'_, Moments> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream whose pace is noted.
+#[derive(Debug)]
+pub(super) struct Paced<S> {
+    pub(super) stream: S,
+    pub(super) pace: Pace,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.pace.read();
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.pace.wrote(&written);
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
+        self.pace.wrote(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
