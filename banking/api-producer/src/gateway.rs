@@ -23,6 +23,8 @@ pub(crate) struct Gateway {
     pub(crate) admin_secret: Option<Secret>,
     pub(crate) admin_guesses: Guesses,
     pub(crate) limits: Limits,
+    /// Whether `/metrics` is here, too.
+    pub(crate) public_metrics: bool,
 }
 
 impl Gateway {
@@ -46,6 +48,7 @@ impl Gateway {
             admin_secret: settings.admin_secret.clone(),
             admin_guesses: Guesses::new(ADMIN_PAUSE_MAX),
             limits,
+            public_metrics: settings.public_metrics,
         }
     }
 }

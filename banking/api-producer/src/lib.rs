@@ -73,9 +73,13 @@ pub async fn start_within(
     if settings.admin_secret.is_none() {
         tracing::info!("the admin routes are off: no admin secret is set");
     }
+    let mut connections = limits.connections;
+    if let Some(max) = settings.connections_per_address {
+        connections.of_address_max = max.into();
+    }
     let feed = feed.clone();
     let running = Running::new().beside(|stop| async move {
-        let serving = http::serve(listener, app, limits.connections, stop.clone());
+        let serving = http::serve(listener, app, connections, stop.clone());
         let closing = async {
             stop.cancelled().await;
             feed.close().await;
@@ -89,7 +93,11 @@ pub async fn start_within(
 fn app(platform: &Platform, settings: &HttpSettings, feed: &Feed, limits: Limits) -> Router {
     let gateway = Arc::new(Gateway::new(platform, settings, limits));
     let routes = routes::router(Arc::clone(&gateway))
-        .merge(ws::router(platform.identity.clone(), feed.clone()))
+        .merge(ws::router(
+            platform.identity.clone(),
+            feed.clone(),
+            settings.ws_origins.clone(),
+        ))
         .merge(page::router());
     edge::around(routes, gateway)
 }

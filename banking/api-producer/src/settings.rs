@@ -1,14 +1,51 @@
 //! Settings of the gateway, from flags and the environment.
 
-use chassis::settings::{Secret, SecretParser};
+use chassis::{
+    settings::{Secret, SecretFileParser, SecretParser},
+    settings_given_as,
+};
+use clap::ArgAction;
+use live_feed::ws::Origin;
 use std::net::SocketAddr;
 
 /// A shorter secret is guessed.
 const ADMIN_SECRET_BYTES_MIN: usize = 16;
 
 /// Settings of the gateway.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HttpSettings {
+    /// Where it listens.
+    pub http_addr: SocketAddr,
+    /// The administrator's secret; without it the admin routes are off.
+    pub admin_secret: Option<Secret>,
+    /// `false` if `/metrics` is where the probes are, and nowhere else.
+    pub public_metrics: bool,
+    /// The origins of pages that may open `/ws`, beside the gateway's own.
+    pub ws_origins: Vec<Origin>,
+    /// Connections from one address, if it is not as many as by default.
+    pub connections_per_address: Option<u16>,
+}
+
+impl HttpSettings {
+    /// Settings of a gateway at that address: no administrator, and all else as by default.
+    #[must_use]
+    pub fn at(http_addr: SocketAddr) -> Self {
+        Self {
+            http_addr,
+            admin_secret: None,
+            public_metrics: true,
+            ws_origins: Vec::new(),
+            connections_per_address: None,
+        }
+    }
+}
+
+settings_given_as!(HttpSettings, Given);
+
+#[derive(Debug, clap::Args)]
+#[group(id = "http")]
+struct Given {
     /// Address to listen on
     #[arg(
         long,
@@ -16,11 +53,51 @@ pub struct HttpSettings {
         value_name = "ADDR",
         default_value = "127.0.0.1:8080"
     )]
-    pub http_addr: SocketAddr,
+    http_addr: SocketAddr,
 
     /// What X-Admin-Secret must be; without it the admin routes are off
     #[arg(long, env = "ADMIN_SECRET", hide_env_values = true, value_name = "SECRET", value_parser = SecretParser(admin_secret))]
-    pub admin_secret: Option<Secret>,
+    admin_secret: Option<Secret>,
+
+    /// A file with what X-Admin-Secret must be
+    #[arg(long, env = "ADMIN_SECRET_FILE", value_name = "FILE", conflicts_with = "admin_secret", value_parser = SecretFileParser(admin_secret))]
+    admin_secret_file: Option<Secret>,
+
+    /// Whether /metrics is also at the address it listens on, and not with the probes alone
+    #[arg(
+        long,
+        env = "PUBLIC_METRICS",
+        value_name = "BOOL",
+        default_value_t = true,
+        action = ArgAction::Set
+    )]
+    public_metrics: bool,
+
+    /// Origins of pages that may open /ws, such as https://bank.example.org, beside its own
+    #[arg(long, env = "WS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    ws_origins: Vec<Origin>,
+
+    /// Connections that may be open from one address; 512 unless given. All clients of a proxy come
+    /// from its address
+    #[arg(
+        long,
+        env = "CONNECTIONS_PER_ADDRESS",
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=4096)
+    )]
+    connections_per_address: Option<u16>,
+}
+
+impl From<Given> for HttpSettings {
+    fn from(given: Given) -> Self {
+        Self {
+            http_addr: given.http_addr,
+            admin_secret: given.admin_secret_file.or(given.admin_secret),
+            public_metrics: given.public_metrics,
+            ws_origins: given.ws_origins,
+            connections_per_address: given.connections_per_address,
+        }
+    }
 }
 
 /// The reasons do not repeat the secret.

@@ -1,9 +1,12 @@
 //! Settings that all services share, from flags and the environment.
 
-use clap::{Arg, Args, Command, builder::TypedValueParser, error::ErrorKind};
+mod given;
+mod secret;
+
+pub use secret::{Secret, SecretFileParser, SecretParser};
+
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::{
-    ffi::OsStr,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
@@ -23,58 +26,32 @@ const DATABASE_CONNECTIONS: u32 = 10;
 
 /// The addresses of servers, and the keys by which programs know each other. By default there are
 /// none: everything stays in this process.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlatformSettings {
     /// RabbitMQ, such as amqp://user:password@host:5672/%2f; without it calls stay in this process
-    #[arg(long, env = "RABBITMQ_URL", hide_env_values = true, value_name = "URL", value_parser = SecretParser(amqp_url))]
     pub amqp_url: Option<Secret>,
 
     /// Redis, such as redis://host:6379/0; without it replies and sessions stay in this process
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL", value_parser = SecretParser(redis_url))]
     pub redis_url: Option<Secret>,
 
     /// postgres://user:password@host:5432/database, where each service has a schema; sqlite:DIR,
     /// where each has a file; or sqlite::memory:, which forgets everything at the end
-    #[arg(
-        long,
-        env = "DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL",
-        default_value = DATABASE_URL,
-        value_parser = SecretParser(database_url)
-    )]
     pub database_url: Secret,
 
     /// Connections to PostgreSQL, for each service
-    #[arg(
-        long,
-        env = "DATABASE_CONNECTIONS",
-        value_name = "N",
-        default_value_t = DATABASE_CONNECTIONS,
-        value_parser = clap::value_parser!(u32).range(1..=1000)
-    )]
     pub database_connections: u32,
 
     /// Directory of the keys that `bank keys` writes; without it they are drawn at start, which is
     /// enough for one process
-    #[arg(long, env = "KEYS_DIR", value_name = "DIR")]
     pub keys_dir: Option<PathBuf>,
 
     /// Prefix of all queues, exchanges and keys, so that several banks can share servers
-    #[arg(long, env = "BUS_NAMESPACE", value_name = "NAME", default_value = "")]
     pub namespace: String,
 
     /// Address for probes: /livez, /readyz and /metrics; without it there is none
-    #[arg(long, env = "PROBE_ADDR", value_name = "ADDR")]
     pub probe_addr: Option<SocketAddr>,
 
     /// How log lines are written
-    #[arg(
-        long,
-        env = "LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "text"
-    )]
     pub log_format: LogFormat,
 }
 
@@ -103,53 +80,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// A setting that may hold a password. It is not shown by `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// A secret.
-    #[must_use]
-    pub fn new(secret: String) -> Self {
-        Self(secret)
-    }
-
-    /// The secret itself.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-/// Reads a [`Secret`], by a function that says why it can't be one. clap itself would repeat the
-/// value in the error, and so print a password.
-#[derive(Debug, Clone, Copy)]
-pub struct SecretParser(pub fn(&str) -> Result<Secret, String>);
-
-impl TypedValueParser for SecretParser {
-    type Value = Secret;
-
-    fn parse_ref(
-        &self,
-        command: &Command,
-        argument: Option<&Arg>,
-        value: &OsStr,
-    ) -> Result<Secret, clap::Error> {
-        let read = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
-        read.and_then(self.0).map_err(|reason| {
-            let argument = argument.map(ToString::to_string).unwrap_or_default();
-            let reason = format!("invalid value for '{argument}': {reason}\n");
-            clap::Error::raw(ErrorKind::ValueValidation, reason).with_cmd(command)
-        })
-    }
-}
-
 fn amqp_url(text: &str) -> Result<Secret, String> {
     with_scheme(text, &["amqp", "amqps"])
 }
@@ -163,7 +93,7 @@ fn database_url(text: &str) -> Result<Secret, String> {
         return if matches!(directory, "" | "//") {
             Err("sqlite: is followed by a directory or by :memory:".to_owned())
         } else {
-            Ok(Secret(text.to_owned()))
+            Ok(Secret::new(text.to_owned()))
         };
     }
     with_scheme(text, &["postgres", "postgresql"])
@@ -212,7 +142,7 @@ fn with_scheme(text: &str, allowed: &[&str]) -> Result<Secret, String> {
         return Err("the address names no host".to_owned());
     }
     check_tls(matches!(url.scheme(), "amqps" | "rediss"), HAS_TLS)?;
-    Ok(Secret(text.to_owned()))
+    Ok(Secret::new(text.to_owned()))
 }
 
 impl PlatformSettings {
@@ -291,6 +221,50 @@ mod tests {
             let told = format!("{told} {refused:?}");
             assert!(!told.contains("hunter2"), "{flag}: {told}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_read_from_a_file_as_it_is_from_a_flag() {
+        let directory = std::env::temp_dir().join(format!("secrets-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&directory).unwrap();
+        let path = directory.join("secret");
+        let path = path.to_str().unwrap();
+        let read = |arguments: &[&str]| {
+            let command = Program::command().mut_args(|argument| argument.env(None::<&str>));
+            let matches = command.try_get_matches_from([&["service"], arguments].concat())?;
+            Program::from_arg_matches(&matches).map(|program| program.platform)
+        };
+        for (flag, url) in [
+            ("--amqp-url", "amqp://user:hunter2@host:5672/%2f"),
+            ("--redis-url", "redis://:hunter2@host/3"),
+            ("--database-url", "postgres://user:hunter2@host/bank"),
+        ] {
+            let by_file = format!("{flag}-file");
+            for end in ["", "\n", "\r\n"] {
+                std::fs::write(path, format!("{url}{end}")).unwrap();
+                let given = read(&[&by_file, path]).unwrap();
+                assert_eq!(given, read(&[flag, url]).unwrap(), "{flag}");
+            }
+            assert!(
+                read(&[&by_file, path, flag, url]).is_err(),
+                "both of {flag}"
+            );
+            for wrong in [format!("hunter2 {url}"), "hunter2".repeat(10_000)] {
+                std::fs::write(path, wrong).unwrap();
+                let told = read(&[&by_file, path]).unwrap_err().to_string();
+                assert!(
+                    told.contains(&by_file) && !told.contains("hunter2"),
+                    "{told}"
+                );
+            }
+            // What was meant for the other flag is not shown.
+            let told = read(&[&by_file, "hunter2"]).unwrap_err().to_string();
+            assert!(
+                told.contains("can't be read") && !told.contains("hunter2"),
+                "{told}"
+            );
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(crate) fn identity() -> Identity {
 
 /// Serves a live router until the test ends.
 pub(crate) async fn serve(identity: &Identity, feed: &Feed, limits: SocketLimits) -> SocketAddr {
-    let router = router_within(identity.clone(), feed.clone(), limits);
+    let router = router_within(identity.clone(), feed.clone(), Vec::new(), limits);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });

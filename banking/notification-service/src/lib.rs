@@ -24,7 +24,7 @@ use contracts::{
 use live_feed::{Feed, ws};
 use service::Service;
 use sqlx::migrate::Migrator;
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 use store::Store;
 use subscriber::Subscriber;
 
@@ -35,7 +35,7 @@ const EVENTS_AT_ONCE: u16 = 6;
 /// to the queue when the service stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 
-/// Starts the service with a feed of its own, and serves `/ws` on `address` beside it.
+/// Starts the service with a feed of its own, and serves `/ws` beside it.
 ///
 /// # Errors
 /// As [`start`], or the address can't be bound.
@@ -44,10 +44,16 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// As [`start`].
 pub async fn start_with_sockets(
     platform: &Platform,
-    address: SocketAddr,
+    settings: SocketSettings,
 ) -> anyhow::Result<Running> {
     let feed = Feed::open(platform)?;
-    let sockets = ws::serve(platform.identity.clone(), &feed, address).await;
+    let sockets = ws::serve(
+        platform.identity.clone(),
+        &feed,
+        settings.ws_addr,
+        settings.ws_origins,
+    )
+    .await;
     let (sockets, _) = sockets.context("live notifications can't be served")?;
     Ok(start(platform, &feed).await?.with(sockets))
 }

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         about,
         true,
         async |platform, own: SocketSettings| {
-            notification_service::start_with_sockets(platform, own.ws_addr).await
+            notification_service::start_with_sockets(platform, own).await
         },
     )
 }

@@ -1,6 +1,7 @@
 //! The notification service's own settings, where it is alone in its process.
 
 use clap::Args;
+use live_feed::ws::Origin;
 use std::net::SocketAddr;
 
 /// Settings of the live notifications.
@@ -14,4 +15,8 @@ pub struct SocketSettings {
         default_value = "127.0.0.1:8081"
     )]
     pub ws_addr: SocketAddr,
+
+    /// Origins of pages that may open /ws, such as https://bank.example.org, beside its own
+    #[arg(long, env = "WS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub ws_origins: Vec<Origin>,
 }

@@ -57,10 +57,7 @@ mod tests {
     async fn every_route_is_described_and_every_description_is_of_a_route() {
         let platform = Platform::connect("test", PlatformSettings::default());
         let platform = platform.await.unwrap();
-        let http = HttpSettings {
-            http_addr: "127.0.0.1:0".parse().unwrap(),
-            admin_secret: None,
-        };
+        let http = HttpSettings::at("127.0.0.1:0".parse().unwrap());
         let gateway = Arc::new(Gateway::new(&platform, &http, Limits::default()));
         let (router, api) = described();
         // A router lists its paths nowhere but here.

@@ -1,6 +1,9 @@
 //! `/health` and `/metrics`: the gateway's own.
 
-use crate::gateway::Gateway;
+use crate::{
+    gateway::Gateway,
+    problem::{Detail, Problem},
+};
 use axum::{
     Json,
     extract::State,
@@ -64,9 +67,15 @@ async fn health(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
     get,
     path = "/metrics",
     tag = "health",
-    responses((status = OK, body = String, content_type = "text/plain"))
+    responses(
+        (status = OK, body = String, content_type = "text/plain"),
+        (status = NOT_FOUND, body = Detail, description = "They are with the probes alone")
+    )
 )]
-async fn metrics() -> impl IntoResponse {
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> Result<impl IntoResponse, Problem> {
+    if !gateway.public_metrics {
+        return Err(Problem::new(StatusCode::NOT_FOUND, "Not found"));
+    }
     let text = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, text)], chassis::metrics_text())
+    Ok(([(header::CONTENT_TYPE, text)], chassis::metrics_text()))
 }

@@ -17,10 +17,7 @@ impl Bank {
         let platform = Platform::connect("bank", PlatformSettings::default());
         let platform = platform.await.unwrap();
         let feed = Feed::open(&platform).unwrap();
-        let http = HttpSettings {
-            http_addr: "127.0.0.1:0".parse().unwrap(),
-            admin_secret: None,
-        };
+        let http = HttpSettings::at("127.0.0.1:0".parse().unwrap());
         let auth = auth_service::start(&platform, SESSION_TTL).await.unwrap();
         let account = account_service::start(&platform).await.unwrap();
         let notification = notification_service::start(&platform, &feed).await.unwrap();

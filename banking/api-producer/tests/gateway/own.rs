@@ -1,8 +1,11 @@
 //! What the gateway says of itself, and the headers of all it says.
 
 use crate::started::{answer, bank};
+use api_producer::{HttpSettings, start};
+use live_feed::Feed;
 use reqwest::StatusCode;
 use serde_json::json;
+use std::net::SocketAddr;
 
 #[tokio::test]
 async fn it_tells_how_it_is() {
@@ -53,6 +56,22 @@ async fn requests_are_counted_by_route_and_never_by_what_a_client_makes_up() {
     for made_up in [id, "hunter2", "FROBNICATE", "/made/up", "a.b.c"] {
         assert!(!counted.contains(made_up), "{made_up}");
     }
+}
+
+#[tokio::test]
+async fn metrics_can_be_kept_from_the_public() {
+    let bank = bank().await;
+    let mut settings = HttpSettings::at("127.0.0.1:0".parse().unwrap());
+    settings.public_metrics = false;
+    let feed = Feed::open(&bank.platform).unwrap();
+    let (running, address) = start(&bank.platform, &settings, &feed).await.unwrap();
+    let ask = async |address: SocketAddr| {
+        let told = reqwest::get(format!("http://{address}/metrics")).await;
+        told.unwrap().status()
+    };
+    assert_eq!(ask(bank.address).await, StatusCode::OK);
+    assert_eq!(ask(address).await, StatusCode::NOT_FOUND);
+    running.stop().await;
 }
 
 #[tokio::test]

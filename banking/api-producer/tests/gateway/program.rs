@@ -14,6 +14,12 @@ fn its_help_names_every_setting() {
         "HTTP_ADDR",
         "--admin-secret",
         "ADMIN_SECRET",
+        "ADMIN_SECRET_FILE",
+        "PUBLIC_METRICS",
+        "WS_ORIGINS",
+        "CONNECTIONS_PER_ADDRESS",
+        "RABBITMQ_URL_FILE",
+        "REDIS_URL_FILE",
         "--amqp-url",
         "RABBITMQ_URL",
         "--redis-url",
@@ -32,6 +38,9 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
         (vec!["--http-addr", "here"], "--http-addr"),
         (vec!["--admin-secret", "hunter2"], "at least 16 characters"),
         (vec!["--amqp-url", "http://broker"], "amqp://"),
+        (vec!["--admin-secret-file", "/nowhere"], "can't be read"),
+        (vec!["--ws-origins", "*"], "an origin is"),
+        (vec!["--connections-per-address", "0"], "1..=4096"),
         // Alone in its process it would reach nobody.
         (vec![], "--amqp-url (RABBITMQ_URL)"),
     ] {
@@ -42,10 +51,7 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
 #[tokio::test]
 async fn an_address_that_is_taken_is_refused_at_start() {
     let bank = bank().await;
-    let settings = HttpSettings {
-        http_addr: bank.address,
-        admin_secret: None,
-    };
+    let settings = HttpSettings::at(bank.address);
     let feed = Feed::open(&bank.platform).unwrap();
     let refused = start(&bank.platform, &settings, &feed).await.unwrap_err();
     let reason = format!("{refused:#}");

@@ -97,10 +97,8 @@ impl Started {
             let serve = NotificationsServer::new(FakeNotifications(Arc::clone(&notifications)));
             serving = serving.serving(bus.serve(serve).await.unwrap());
         }
-        let settings = HttpSettings {
-            http_addr: "127.0.0.1:0".parse().unwrap(),
-            admin_secret: admin_secret.map(|secret| Secret::new(secret.to_owned())),
-        };
+        let mut settings = HttpSettings::at("127.0.0.1:0".parse().unwrap());
+        settings.admin_secret = admin_secret.map(|secret| Secret::new(secret.to_owned()));
         let mut limits = Limits::default();
         change(&mut limits);
         let feed = Feed::open(&platform).unwrap();

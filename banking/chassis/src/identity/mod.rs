@@ -7,8 +7,8 @@ mod session_store;
 mod signed;
 
 pub use session::SESSION;
-pub use session_store::SessionStore;
 pub(crate) use session_store::redis_client;
+pub use session_store::{EndedSession, SessionStore, ended_channel};
 pub use signed::{CanNotSign, Unproved};
 
 use crate::keys::Keys;
@@ -19,6 +19,7 @@ use replybus::Context;
 use session::Sessions;
 use signed::Signatures;
 use std::{fmt, sync::Arc, time::Duration};
+use tokio::sync::broadcast;
 use uuid::Uuid;
 
 /// The metadata that proves who asks: not for dead letters to keep.
@@ -182,6 +183,13 @@ impl Identity {
             );
             Refused::Unavailable
         })
+    }
+
+    /// The sessions that end from now on, if they are known in this process alone; those that many
+    /// processes share are told of on a [channel](ended_channel) of Redis.
+    #[must_use]
+    pub fn ended_sessions(&self) -> Option<broadcast::Receiver<EndedSession>> {
+        self.0.store.ended()
     }
 
     /// `true` if the store of sessions answers.

@@ -32,6 +32,8 @@ const PUBLISH_WITHIN: Duration = Duration::from_secs(3);
 /// A channel that all processes of a bank publish to and listen on.
 pub(super) struct Channel {
     name: String,
+    /// The channel on which ended sessions are told of.
+    ended: String,
     client: Client,
     publishing: ConnectionManager,
     listening: OnceLock<()>,
@@ -39,7 +41,7 @@ pub(super) struct Channel {
 
 impl Channel {
     /// `{namespace.}bank:notifications`. It connects when it is first used.
-    pub(super) fn new(client: Client, namespace: &str) -> anyhow::Result<Self> {
+    pub(super) fn new(client: Client, namespace: &str, ended: String) -> anyhow::Result<Self> {
         let name = match namespace {
             "" => "bank:notifications".to_owned(),
             namespace => format!("{namespace}.bank:notifications"),
@@ -52,6 +54,7 @@ impl Channel {
             .context("the address of Redis can't be used")?;
         Ok(Self {
             name,
+            ended,
             client,
             publishing,
             listening: OnceLock::new(),
@@ -90,21 +93,25 @@ impl Channel {
     /// Begins to listen, if nobody has yet, until `closing` fires.
     pub(super) fn listen(&self, subscribers: &Arc<Subscribers>, closing: &CancellationToken) {
         self.listening.get_or_init(|| {
-            let (client, name) = (self.client.clone(), self.name.clone());
+            let (client, names) = (self.client.clone(), [self.name.clone(), self.ended.clone()]);
             let (subscribers, closing) = (Arc::clone(subscribers), closing.clone());
             tokio::spawn(async move {
                 closing
-                    .run_until_cancelled(listen_for_ever(&client, &name, &subscribers))
+                    .run_until_cancelled(listen_for_ever(&client, &names, &subscribers))
                     .await;
             });
         });
     }
 }
 
-async fn listen_for_ever(client: &Client, name: &str, subscribers: &Subscribers) -> Infallible {
+async fn listen_for_ever(
+    client: &Client,
+    names: &[String; 2],
+    subscribers: &Subscribers,
+) -> Infallible {
     let mut pauses = pauses();
     loop {
-        let listening = listen(client, name, subscribers, || pauses = self::pauses());
+        let listening = listen(client, names, subscribers, || pauses = self::pauses());
         let Err(error) = listening.await;
         subscribers.disconnected();
         tracing::warn!(
@@ -127,12 +134,12 @@ fn pauses() -> impl Iterator<Item = Duration> {
 /// Listens until the connection is lost.
 async fn listen(
     client: &Client,
-    name: &str,
+    names: &[String; 2],
     subscribers: &Subscribers,
     connected: impl FnOnce(),
 ) -> RedisResult<Infallible> {
     let (mut sink, mut messages) = in_time(client.get_async_pubsub()).await?.split();
-    in_time(sink.subscribe(name)).await?;
+    in_time(sink.subscribe(names)).await?;
     subscribers.connected();
     connected();
     tracing::info!("the live feed is connected");
@@ -140,7 +147,7 @@ async fn listen(
     loop {
         tokio::select! {
             message = messages.next() => match message {
-                Some(message) => pass_on(&message, subscribers),
+                Some(message) => pass_on(&message, names, subscribers),
                 None => return Err(lost("the connection was closed")),
             },
             _ = ping.tick() => {
@@ -151,14 +158,20 @@ async fn listen(
     }
 }
 
-fn pass_on(message: &Msg, subscribers: &Subscribers) {
-    match serde_json::from_slice::<NewNotification>(message.get_payload_bytes()) {
-        Ok(notification) => subscribers.deliver(&notification),
+fn pass_on(message: &Msg, [_, ended]: &[String; 2], subscribers: &Subscribers) {
+    let text = message.get_payload_bytes();
+    let passed = if message.get_channel_name() == ended {
+        serde_json::from_slice(text).map(|session| subscribers.end(session))
+    } else {
+        serde_json::from_slice(text).map(|notification| subscribers.deliver(&notification))
+    };
+    match passed {
+        Ok(()) => {}
         // Its text would repeat what is in the message.
         Err(error) => tracing::warn!(
             line = error.line(),
             column = error.column(),
-            "the live feed carried what is no notification"
+            "the live feed carried what is none of its messages"
         ),
     }
 }

@@ -4,15 +4,14 @@
 mod channel;
 mod subscribers;
 
-pub(crate) use subscribers::{Missed, SubscribeError, Subscription};
+pub(crate) use subscribers::{Interrupted, SubscribeError, Subscription};
 
 use crate::NewNotification;
 use channel::Channel;
-use chassis::Platform;
-use contracts::UserId;
+use chassis::{Identity, Platform, User, identity::ended_channel};
 use std::{fmt, future::Future, sync::Arc, time::Duration};
 use subscribers::Subscribers;
-use tokio::time::timeout;
+use tokio::{sync::broadcast::error::RecvError, time::timeout};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
@@ -45,7 +44,7 @@ impl Feed {
     pub fn open(platform: &Platform) -> anyhow::Result<Self> {
         let namespace = &platform.settings().namespace;
         let channel = match platform.redis()? {
-            Some(client) => Some(Channel::new(client, namespace)?),
+            Some(client) => Some(Channel::new(client, namespace, ended_channel(namespace))?),
             None => None,
         };
         let closing = CancellationToken::new();
@@ -92,13 +91,31 @@ impl Feed {
     /// for a few seconds.
     pub(crate) async fn subscribe(
         &self,
-        user: UserId,
+        user: &User,
         max: usize,
     ) -> Result<Subscription, SubscribeError> {
         if let Some(channel) = &self.0.channel {
             channel.listen(&self.0.subscribers, &self.0.closing);
         }
         Subscribers::subscribe(&self.0.subscribers, user, max).await
+    }
+
+    /// Has the sockets of a session end with it, where sessions are known in this process alone.
+    pub(crate) fn end_with_sessions_of(&self, identity: &Identity) {
+        let Some(mut ended) = identity.ended_sessions() else {
+            return;
+        };
+        let (subscribers, closing) = (Arc::clone(&self.0.subscribers), self.0.closing.clone());
+        tokio::spawn(closing.run_until_cancelled_owned(async move {
+            loop {
+                match ended.recv().await {
+                    Ok(session) => subscribers.end(session),
+                    // Their sockets look for themselves, a little later.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }));
     }
 
     /// Runs a socket; [`close`](Self::close) waits for it.

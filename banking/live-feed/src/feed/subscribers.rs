@@ -1,9 +1,10 @@
 //! Those who are connected to this process. Each user has a bounded broadcast channel that their
 //! sockets read; one that is too slow, or all when the connection to Redis is lost, learn that they
-//! missed something.
+//! missed something, and those of a session that it has ended.
 
 use crate::NewNotification;
 use axum::extract::ws::Utf8Bytes;
+use chassis::{User, identity::EndedSession};
 use contracts::{UserId, shown};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -26,7 +27,16 @@ const LAG_MAX: usize = 64;
 /// A socket that comes while there is no connection waits for it so long.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(3);
 
-type Senders = HashMap<UserId, broadcast::Sender<Utf8Bytes>>;
+type Senders = HashMap<UserId, broadcast::Sender<News>>;
+
+/// Something that the sockets of a user learn.
+#[derive(Debug, Clone)]
+enum News {
+    /// A message for all of them, as it goes to the client.
+    Message(Utf8Bytes),
+    /// One of the user's sessions has ended.
+    Ended(Uuid),
+}
 
 /// The subscriptions of this process, by user.
 pub(super) struct Subscribers {
@@ -56,9 +66,14 @@ pub(crate) enum SubscribeError {
     Disconnected,
 }
 
-/// A subscription missed messages: it was too slow, or the connection was lost.
+/// The reason why a subscription is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Missed;
+pub(crate) enum Interrupted {
+    /// It missed messages: it was too slow, or the connection was lost.
+    Missed,
+    /// Its session has ended.
+    Ended,
+}
 
 impl Subscribers {
     pub(super) fn new(connected: bool) -> Self {
@@ -96,15 +111,23 @@ impl Subscribers {
         };
         match serde_json::to_string(&message) {
             // That nobody reads it any more is no error.
-            Ok(text) => drop(sender.send(text.into())),
+            Ok(text) => drop(sender.send(News::Message(text.into()))),
             Err(error) => tracing::error!(%error, "a notification can't be shown"),
+        }
+    }
+
+    /// Tells the sockets of a user that one of their sessions has ended.
+    pub(super) fn end(&self, ended: EndedSession) {
+        if let Some(sender) = self.senders().get(&ended.user_id) {
+            // That nobody reads it any more is no error.
+            let _ = sender.send(News::Ended(ended.session));
         }
     }
 
     /// Subscribes a socket of this user, unless they have `max`.
     pub(super) async fn subscribe(
         subscribers: &Arc<Self>,
-        user: UserId,
+        user: &User,
         max: usize,
     ) -> Result<Subscription, SubscribeError> {
         let mut connected = subscribers.connected.subscribe();
@@ -116,13 +139,14 @@ impl Subscribers {
             return Err(SubscribeError::Disconnected);
         }
         let sender = senders
-            .entry(user)
+            .entry(user.id)
             .or_insert_with(|| broadcast::Sender::new(LAG_MAX));
         if sender.receiver_count() >= max {
             return Err(SubscribeError::TooMany);
         }
         Ok(Subscription {
-            user,
+            user: user.id,
+            session: user.session,
             messages: Some(sender.subscribe()),
             subscribers: Arc::clone(subscribers),
         })
@@ -136,18 +160,26 @@ impl Subscribers {
 /// The messages of one socket.
 pub(crate) struct Subscription {
     user: UserId,
+    session: Uuid,
     /// Always there; taken when the subscription is dropped.
-    messages: Option<broadcast::Receiver<Utf8Bytes>>,
+    messages: Option<broadcast::Receiver<News>>,
     subscribers: Arc<Subscribers>,
 }
 
 impl Subscription {
     /// The next message, as it goes to the client. Dropped before it is ready, nothing is lost.
-    pub(crate) async fn next(&mut self) -> Result<Utf8Bytes, Missed> {
-        let messages = self.messages.as_mut().ok_or(Missed)?;
-        messages.recv().await.map_err(|missed| match missed {
-            RecvError::Lagged(_) | RecvError::Closed => Missed,
-        })
+    pub(crate) async fn next(&mut self) -> Result<Utf8Bytes, Interrupted> {
+        let messages = self.messages.as_mut().ok_or(Interrupted::Missed)?;
+        loop {
+            match messages.recv().await {
+                Ok(News::Message(text)) => return Ok(text),
+                Ok(News::Ended(session)) if session == self.session => {
+                    return Err(Interrupted::Ended);
+                }
+                Ok(News::Ended(_)) => {}
+                Err(RecvError::Lagged(_) | RecvError::Closed) => return Err(Interrupted::Missed),
+            }
+        }
     }
 }
 
@@ -168,15 +200,23 @@ mod tests {
     use super::*;
     use crate::testing::notification;
 
+    fn user() -> User {
+        User {
+            id: UserId::new(),
+            username: "ada".to_owned(),
+            session: Uuid::new_v4(),
+        }
+    }
+
     #[tokio::test]
     async fn the_last_to_leave_takes_the_channel_away() {
         let subscribers = Arc::new(Subscribers::new(true));
-        let (ada, bob) = (UserId::new(), UserId::new());
-        let first = Subscribers::subscribe(&subscribers, ada, 2).await.ok();
-        let second = Subscribers::subscribe(&subscribers, ada, 2).await.ok();
-        let third = Subscribers::subscribe(&subscribers, ada, 2).await.err();
+        let (ada, bob) = (user(), user());
+        let first = Subscribers::subscribe(&subscribers, &ada, 2).await.ok();
+        let second = Subscribers::subscribe(&subscribers, &ada, 2).await.ok();
+        let third = Subscribers::subscribe(&subscribers, &ada, 2).await.err();
         assert_eq!(third, Some(SubscribeError::TooMany));
-        let other = Subscribers::subscribe(&subscribers, bob, 2).await.ok();
+        let other = Subscribers::subscribe(&subscribers, &bob, 2).await.ok();
         assert_eq!(subscribers.senders().len(), 2);
         drop(first);
         assert_eq!(subscribers.senders().len(), 2);
@@ -187,36 +227,36 @@ mod tests {
     #[tokio::test]
     async fn who_is_too_slow_learns_that_it_missed_something() {
         let subscribers = Arc::new(Subscribers::new(true));
-        let ada = UserId::new();
-        let mut slow = Subscribers::subscribe(&subscribers, ada, 1)
+        let ada = user();
+        let mut slow = Subscribers::subscribe(&subscribers, &ada, 1)
             .await
             .ok()
             .unwrap();
         for _ in 0..LAG_MAX {
-            subscribers.deliver(&notification(ada, "in time"));
+            subscribers.deliver(&notification(ada.id, "in time"));
         }
         assert!(slow.next().await.unwrap().contains("in time"));
-        subscribers.deliver(&notification(ada, "in time"));
-        subscribers.deliver(&notification(ada, "too much"));
-        assert_eq!(slow.next().await, Err(Missed));
+        subscribers.deliver(&notification(ada.id, "in time"));
+        subscribers.deliver(&notification(ada.id, "too much"));
+        assert_eq!(slow.next().await, Err(Interrupted::Missed));
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_subscribes_where_nothing_arrives() {
         let subscribers = Arc::new(Subscribers::new(false));
-        let ada = UserId::new();
-        let refused = Subscribers::subscribe(&subscribers, ada, 1).await.err();
+        let ada = user();
+        let refused = Subscribers::subscribe(&subscribers, &ada, 1).await.err();
         assert_eq!(refused, Some(SubscribeError::Disconnected));
 
-        let waiting = Subscribers::subscribe(&subscribers, ada, 1);
+        let waiting = Subscribers::subscribe(&subscribers, &ada, 1);
         let (subscribed, ()) = tokio::join!(waiting, async { subscribers.connected() });
         let mut subscription = subscribed.ok().unwrap();
         subscribers.disconnected();
-        assert_eq!(subscription.next().await, Err(Missed));
+        assert_eq!(subscription.next().await, Err(Interrupted::Missed));
         subscribers.connected();
         assert_eq!(
             subscription.next().await,
-            Err(Missed),
+            Err(Interrupted::Missed),
             "nothing comes after a gap"
         );
     }

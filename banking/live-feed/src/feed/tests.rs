@@ -7,6 +7,7 @@ use crate::{
 };
 use axum::extract::ws::close_code::RESTART;
 use chassis::Identity;
+use contracts::UserId;
 use redis::AsyncCommands as _;
 use replybus_testkit::{
     live::{self, require_or_skip, unique},

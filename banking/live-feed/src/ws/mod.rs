@@ -2,12 +2,14 @@
 //!
 //! It touches no database, and so can be mounted in any process that has the keys and the feed.
 
+mod origin;
 mod serve;
 mod socket;
 
 #[cfg(test)]
 mod tests;
 
+pub use origin::{InvalidOrigin, Origin};
 pub use serve::serve;
 
 use crate::feed::{Feed, SubscribeError, Subscription};
@@ -18,6 +20,7 @@ use axum::{
         rejection::QueryRejection,
         ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
     },
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -36,6 +39,8 @@ use tokio::{
 const VERIFIED_WITHIN: Duration = Duration::from_secs(3);
 /// Clients have nothing to say.
 const MESSAGE_BYTES_MAX: usize = 1024;
+/// Messages that a client may send between two pings, its answer to the ping among them.
+const MESSAGES_MAX: u32 = 64;
 /// Bytes that are read from a socket at once. Allocated for each, so that the default would take
 /// more than a gigabyte for 10,000.
 const READ_BYTES: usize = 1024;
@@ -79,18 +84,26 @@ impl Default for SocketLimits {
 /// | 1012 | something may have been missed | connects again, and then fetches the list |
 /// | 1001 | this process stops | the same |
 ///
-/// The token is in the address: whatever stands in front must not log query strings.
+/// The token is in the address: whatever stands in front must not log query strings. A page may
+/// open a socket if it comes from where it asks, or from one of `origins`; others get a 403.
 ///
 /// Whoever mounts it calls [`Feed::close`] when it stops.
-pub fn router(identity: Identity, feed: Feed) -> Router {
-    router_within(identity, feed, SocketLimits::default())
+pub fn router(identity: Identity, feed: Feed, origins: Vec<Origin>) -> Router {
+    router_within(identity, feed, origins, SocketLimits::default())
 }
 
 /// [`router`], with other limits.
-pub(crate) fn router_within(identity: Identity, feed: Feed, limits: SocketLimits) -> Router {
+pub(crate) fn router_within(
+    identity: Identity,
+    feed: Feed,
+    origins: Vec<Origin>,
+    limits: SocketLimits,
+) -> Router {
+    feed.end_with_sessions_of(&identity);
     let sockets = Sockets {
         identity,
         feed,
+        origins,
         permits: Arc::new(Semaphore::new(limits.open_max.min(Semaphore::MAX_PERMITS))),
         limits,
     };
@@ -103,6 +116,7 @@ pub(crate) fn router_within(identity: Identity, feed: Feed, limits: SocketLimits
 struct Sockets {
     identity: Identity,
     feed: Feed,
+    origins: Vec<Origin>,
     permits: Arc<Semaphore>,
     limits: SocketLimits,
 }
@@ -122,6 +136,7 @@ struct Admitted {
 /// The socket is open for its client when this has answered, so it is subscribed by then.
 async fn connect(
     State(sockets): State<Arc<Sockets>>,
+    headers: HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -132,6 +147,10 @@ async fn connect(
             return (refused.status(), detail).into_response();
         }
     };
+    if !origin::may_connect(&headers, &sockets.origins) {
+        let detail = Json(json!({ "detail": "Pages of this origin may not connect" }));
+        return (StatusCode::FORBIDDEN, detail).into_response();
+    }
     let session = parameters
         .ok()
         .and_then(|Query(parameters)| parameters.session);
@@ -153,15 +172,14 @@ impl Sockets {
         let permit = permit.map_err(|_| CloseReason::TooMany)?;
         let session = session.ok_or(CloseReason::Refused)?;
         let verified = self.verify(&session).await;
-        let user = verified.map_err(|refused| match refused {
-            Refused::Unauthenticated | Refused::Forbidden => CloseReason::Refused,
-            Refused::Unavailable => CloseReason::Unavailable,
-        })?;
-        let subscribed = self.feed.subscribe(user.id, self.limits.of_user_max).await;
+        let user = verified.map_err(CloseReason::of)?;
+        let subscribed = self.feed.subscribe(&user, self.limits.of_user_max).await;
         let subscription = subscribed.map_err(|error| match error {
             SubscribeError::TooMany => CloseReason::TooMany,
             SubscribeError::Disconnected => CloseReason::Unavailable,
         })?;
+        // It may have ended before it was subscribed, and nobody would have told.
+        self.verify(&session).await.map_err(CloseReason::of)?;
         Ok(Admitted {
             session,
             subscription,

@@ -1,6 +1,6 @@
 //! A listener that serves `/ws` alone.
 
-use super::router;
+use super::{Origin, router};
 use crate::Feed;
 use anyhow::Context as _;
 use chassis::{
@@ -21,8 +21,16 @@ pub async fn serve(
     identity: Identity,
     feed: &Feed,
     address: SocketAddr,
+    origins: Vec<Origin>,
 ) -> anyhow::Result<(Running, SocketAddr)> {
-    serve_within(identity, feed, address, ConnectionLimits::default()).await
+    serve_within(
+        identity,
+        feed,
+        address,
+        origins,
+        ConnectionLimits::default(),
+    )
+    .await
 }
 
 /// [`serve`], with other limits.
@@ -30,12 +38,13 @@ pub(crate) async fn serve_within(
     identity: Identity,
     feed: &Feed,
     address: SocketAddr,
+    origins: Vec<Origin>,
     limits: ConnectionLimits,
 ) -> anyhow::Result<(Running, SocketAddr)> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("can't listen on {address}"))?;
     let address = listener.local_addr()?;
-    let (feed, router) = (feed.clone(), router(identity, feed.clone()));
+    let (feed, router) = (feed.clone(), router(identity, feed.clone(), origins));
     let running = Running::new().beside(move |stop| async move {
         let serving = http::serve(listener, router, limits, stop.clone());
         let closing = async {

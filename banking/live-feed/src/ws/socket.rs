@@ -1,7 +1,7 @@
 //! One socket, from its first message to its close.
 
-use super::{Admitted, Sockets};
-use crate::feed::Missed;
+use super::{Admitted, MESSAGES_MAX, Sockets};
+use crate::feed::Interrupted;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
 use contracts::Refused;
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(super) enum CloseReason {
     Refused,
     /// There are too many sockets.
     TooMany,
+    /// The client says more than any needs to.
+    TooMuch,
     /// What it needs can't be reached.
     Unavailable,
     /// It missed messages, or might have.
@@ -33,9 +35,18 @@ pub(super) enum CloseReason {
 }
 
 impl CloseReason {
+    /// That of a session that was refused.
+    pub(super) fn of(refused: Refused) -> Self {
+        match refused {
+            Refused::Unauthenticated | Refused::Forbidden => Self::Refused,
+            Refused::Unavailable => Self::Unavailable,
+        }
+    }
+
     fn frame(self) -> Option<CloseFrame> {
         let (code, reason) = match self {
             Self::Refused => (close_code::POLICY, "the session is not valid"),
+            Self::TooMuch => (close_code::POLICY, "too many messages"),
             Self::TooMany => (close_code::AGAIN, "too many connections"),
             Self::Unavailable => (close_code::AGAIN, "not available, try again later"),
             Self::Missed => (
@@ -94,7 +105,7 @@ impl Socket {
         let limits = &sockets.limits;
         let mut ping = every(limits.ping_every);
         let mut verify = every(limits.verify_every);
-        let mut unverified = 0;
+        let (mut unverified, mut said) = (0, 0);
         loop {
             tokio::select! {
                 message = admitted.subscription.next() => match message {
@@ -102,16 +113,22 @@ impl Socket {
                         Ok(()) => {}
                         Err(reason) => return reason,
                     },
-                    Err(Missed) => return CloseReason::Missed,
+                    Err(Interrupted::Missed) => return CloseReason::Missed,
+                    Err(Interrupted::Ended) => return CloseReason::Refused,
                 },
                 received = self.socket.recv() => match received {
                     // What a client says does not matter, only that it lives.
                     Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Text(_) | Message::Binary(_))) => {
                         self.heard = Instant::now();
+                        said += 1;
+                        if said > MESSAGES_MAX {
+                            return CloseReason::TooMuch;
+                        }
                     }
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return CloseReason::Gone,
                 },
                 _ = ping.tick() => {
+                    said = 0;
                     if self.heard.elapsed() >= limits.silence_max {
                         return CloseReason::Missed;
                     }

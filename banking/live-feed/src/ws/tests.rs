@@ -222,11 +222,100 @@ async fn clients_have_little_to_say() {
     assert!(client.message().await.is_none());
 }
 
+/// Never looked at by itself in this test.
+fn seldom() -> SocketLimits {
+    SocketLimits {
+        verify_every: HOUR,
+        ..SocketLimits::default()
+    }
+}
+
+async fn a_logout_closes_the_sockets_of_its_session(bank: Identity, feed: Feed) {
+    let address = serve(&bank, &feed, seldom()).await;
+    let ada = UserId::new();
+    let begin = async || bank.begin_session(ada, "ada", HOUR).await.unwrap();
+    let (token, other) = (begin().await, begin().await);
+    let mut both = [
+        Client::connect(address, &token).await,
+        Client::connect(address, &token).await,
+    ];
+    let mut stays = Client::connect(address, &other).await;
+    let session = bank.user_of(&token).await.unwrap().session;
+    bank.end_session(session).await.unwrap();
+    for client in &mut both {
+        assert_eq!(client.closed().await, Some(POLICY));
+    }
+    feed.publish(&[notification(ada, "another session")]).await;
+    assert!(stays.message().await.is_some());
+}
+
+#[tokio::test]
+async fn a_logout_in_this_process_closes_its_sockets_at_once() {
+    a_logout_closes_the_sockets_of_its_session(identity(), feed(None, "").await).await;
+}
+
+#[tokio::test]
+async fn a_logout_in_any_process_closes_its_sockets_at_once() {
+    let Some(url) = replybus_testkit::live::redis().await else {
+        return;
+    };
+    let namespace = unique("logout");
+    let store = SessionStore::redis(&url, &namespace).unwrap();
+    let bank = Identity::new("auth-service", &Keys::draw().unwrap(), store);
+    let feed = feed(Some(&url), &namespace).await;
+    a_logout_closes_the_sockets_of_its_session(bank, feed).await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_stops_talking_is_closed() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let address = serve(&bank, &feed, seldom()).await;
+    let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
+    let mut client = Client::connect(address, &session.unwrap()).await;
+    let talk = async {
+        while client.0.send(Message::text("and")).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, talk).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_page_from_elsewhere_is_refused() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let address = serve(&bank, &feed, seldom()).await;
+    let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
+    let session = session.unwrap();
+    for (origin, status) in [
+        (format!("http://{address}"), "101"),
+        ("https://evil.example".to_owned(), "403"),
+        ("null".to_owned(), "403"),
+    ] {
+        let request = format!(
+            "GET /ws?session={session} HTTP/1.1\r\nhost: {address}\r\norigin: {origin}\r\n\
+            connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+            sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        );
+        let mut page = TcpStream::connect(address).await.unwrap();
+        page.write_all(request.as_bytes()).await.unwrap();
+        let mut line = [0; 12];
+        let read = page.read_exact(&mut line);
+        timeout(SOON, read).await.unwrap().unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&line),
+            format!("HTTP/1.1 {status}"),
+            "{origin}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_stop_closes_all_sockets() {
     let (bank, feed) = (identity(), feed(None, "").await);
     let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = super::serve(bank.clone(), &feed, any).await.unwrap();
+    let (running, address) = super::serve(bank.clone(), &feed, any, Vec::new())
+        .await
+        .unwrap();
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
     let session = session.unwrap();
     let mut client = Client::connect(address, &session).await;
@@ -243,7 +332,7 @@ async fn a_connection_that_asks_nothing_is_closed() {
         ..ConnectionLimits::default()
     };
     let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = serve_within(bank.clone(), &feed, any, limits)
+    let (running, address) = serve_within(bank.clone(), &feed, any, Vec::new(), limits)
         .await
         .unwrap();
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
@@ -272,7 +361,7 @@ async fn connections_beyond_the_bound_wait_and_sockets_take_no_place() {
         ..ConnectionLimits::default()
     };
     let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = serve_within(bank.clone(), &feed, any, limits)
+    let (running, address) = serve_within(bank.clone(), &feed, any, Vec::new(), limits)
         .await
         .unwrap();
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;

@@ -77,7 +77,7 @@ async fn what_is_stored_arrives_live_and_once() {
             .await
             .unwrap();
         let feed = Feed::open(&platform).unwrap();
-        let router = ws::router(platform.identity.clone(), feed.clone());
+        let router = ws::router(platform.identity.clone(), feed.clone(), Vec::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
