@@ -1,7 +1,10 @@
 //! The state that all routes work with.
 
 use crate::{
-    correlation::noting, limits::Limits, request::ADMIN_PAUSE_MAX, settings::HttpSettings,
+    correlation::noting,
+    limits::Limits,
+    request::{ADMIN_PAUSE_MAX, Network},
+    settings::HttpSettings,
     unserved::watching,
 };
 use chassis::{Identity, Platform, guesses::Guesses, settings::Secret};
@@ -25,6 +28,8 @@ pub(crate) struct Gateway {
     pub(crate) limits: Limits,
     /// Whether `/metrics` is here, too.
     pub(crate) public_metrics: bool,
+    /// Proxies that are believed who asked them.
+    pub(crate) proxies: Vec<Network>,
 }
 
 impl Gateway {
@@ -49,6 +54,7 @@ impl Gateway {
             admin_guesses: Guesses::new(ADMIN_PAUSE_MAX),
             limits,
             public_metrics: settings.public_metrics,
+            proxies: settings.trusted_proxies.clone(),
         }
     }
 }

@@ -22,6 +22,7 @@ mod unserved;
 
 pub use contracts::program::API_PRODUCER as NAME;
 pub use limits::Limits;
+pub use request::{InvalidNetwork, Network};
 pub use settings::HttpSettings;
 
 use anyhow::Context as _;

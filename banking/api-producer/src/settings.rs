@@ -1,5 +1,6 @@
 //! Settings of the gateway, from flags and the environment.
 
+use crate::request::Network;
 use chassis::{
     settings::{Secret, SecretFileParser, SecretParser},
     settings_given_as,
@@ -25,6 +26,8 @@ pub struct HttpSettings {
     pub ws_origins: Vec<Origin>,
     /// Connections from one address, if it is not as many as by default.
     pub connections_per_address: Option<u16>,
+    /// Proxies that are believed who asked them, by `X-Forwarded-For`.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl HttpSettings {
@@ -37,6 +40,7 @@ impl HttpSettings {
             public_metrics: true,
             ws_origins: Vec::new(),
             connections_per_address: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -86,6 +90,15 @@ struct Given {
         value_parser = clap::value_parser!(u16).range(1..=4096)
     )]
     connections_per_address: Option<u16>,
+
+    /// Addresses or networks of proxies, such as 10.0.0.0/8, whose X-Forwarded-For is believed
+    #[arg(
+        long,
+        env = "TRUSTED_PROXIES",
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<Network>,
 }
 
 impl From<Given> for HttpSettings {
@@ -96,6 +109,7 @@ impl From<Given> for HttpSettings {
             public_metrics: given.public_metrics,
             ws_origins: given.ws_origins,
             connections_per_address: given.connections_per_address,
+            trusted_proxies: given.trusted_proxies,
         }
     }
 }

@@ -12,7 +12,7 @@ impl Authenticator {
         caller: Caller,
         change: PasswordChange,
     ) -> Result<(), AuthError> {
-        check_password("new_password", &change.new)?;
+        check_password("new_password", &change.new, &caller.username)?;
         let user = self.users.by_id(caller.id).await?;
         let user = user.ok_or(AuthError::WrongPassword)?;
         let name = LoginName::Username(user.username.clone());

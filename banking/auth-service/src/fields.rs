@@ -1,5 +1,6 @@
 //! The fields of a registration, checked.
 
+use crate::weak;
 use contracts::{
     IdempotencyKey, InvalidUsername, Username,
     auth::{AuthError, Password, Registration},
@@ -8,6 +9,8 @@ use replybus::{CallId, Context};
 
 const PHONE: &str = "7 to 15 digits are allowed";
 const PASSWORD: &str = "8 to 128 characters are allowed";
+const PASSWORD_COMMON: &str = "many use this one, and it is guessed first; another is needed";
+const PASSWORD_NAME: &str = "it is the username, and is guessed first; another is needed";
 
 /// A registration whose fields are as they must be.
 pub(crate) struct Applicant {
@@ -30,7 +33,7 @@ impl TryFrom<Registration> for Applicant {
         } = registration;
         let username = Username::try_from(username)
             .map_err(|_| invalid("username", InvalidUsername::ALLOWED))?;
-        check_password("password", &password)?;
+        check_password("password", &password, username.as_str())?;
         if !phone.as_deref().is_none_or(is_phone) {
             return Err(invalid("phone", PHONE));
         }
@@ -44,11 +47,20 @@ impl TryFrom<Registration> for Applicant {
 }
 
 /// Refuses a password that nobody may have; `field` is where it was typed.
-pub(crate) fn check_password(field: &str, password: &Password) -> Result<(), AuthError> {
-    if (8..=128).contains(&password.reveal().chars().count()) {
-        Ok(())
-    } else {
+pub(crate) fn check_password(
+    field: &str,
+    password: &Password,
+    username: &str,
+) -> Result<(), AuthError> {
+    let password = password.reveal();
+    if !(8..=128).contains(&password.chars().count()) {
         Err(invalid(field, PASSWORD))
+    } else if weak::is_common(password) {
+        Err(invalid(field, PASSWORD_COMMON))
+    } else if weak::is_name(password, username) {
+        Err(invalid(field, PASSWORD_NAME))
+    } else {
+        Ok(())
     }
 }
 
@@ -98,24 +110,31 @@ mod tests {
     fn a_username_is_3_to_32_of_what_is_allowed() {
         let longest = "a".repeat(32);
         for allowed in ["ada", "ADA", "a.b", "0_-", "7up", &longest] {
-            assert_eq!(refused(allowed, "12345678", None), None, "{allowed}");
+            assert_eq!(refused(allowed, "87 43 21", None), None, "{allowed}");
         }
         let too_long = "a".repeat(33);
         for wrong in [
             "", "ab", ".ab", "_ab", "-ab", "a b", "ada ", " ada", "ada\0", "ada'", "ädä", "аda",
             "a@b", &too_long,
         ] {
-            let field = refused(wrong, "12345678", None);
+            let field = refused(wrong, "87 43 21", None);
             assert_eq!(field.as_deref(), Some("username"), "{wrong:?}");
         }
     }
 
     #[test]
     fn a_password_is_8_to_128_characters_and_not_bytes() {
-        for allowed in ["12345678", "ääääääää", "        ", &"ä".repeat(128)] {
+        for allowed in ["87 43 21", "äöüäöüäö", "a       ", &"äö".repeat(64)] {
             assert_eq!(refused("ada", allowed, None), None, "{allowed:?}");
         }
-        for wrong in ["", "1234567", "ääää", &"a".repeat(129)] {
+        for wrong in [
+            "",
+            "87 43 2",
+            "äöüä",
+            &"ab".repeat(65),
+            "Password1",
+            "Ada-1815",
+        ] {
             let field = refused("ada", wrong, None);
             assert_eq!(field.as_deref(), Some("password"), "{wrong:?}");
         }
@@ -124,7 +143,7 @@ mod tests {
     #[test]
     fn a_phone_is_7_to_15_digits_or_none() {
         for allowed in ["1234567", "000000000000000"] {
-            assert_eq!(refused("ada", "12345678", Some(allowed)), None, "{allowed}");
+            assert_eq!(refused("ada", "87 43 21", Some(allowed)), None, "{allowed}");
         }
         for wrong in [
             "",
@@ -134,7 +153,7 @@ mod tests {
             "49 151 12345",
             "１２３４５６７",
         ] {
-            let field = refused("ada", "12345678", Some(wrong));
+            let field = refused("ada", "87 43 21", Some(wrong));
             assert_eq!(field.as_deref(), Some("phone"), "{wrong:?}");
         }
     }

@@ -1,8 +1,9 @@
 //! The auth service: who somebody is.
 //!
 //! In reading order: [`SessionSettings`] are read and the service is [`start`]ed; `service` takes
-//! the calls, `registration`, `login` and `change` decide, `fields` says what can be registered. All
-//! prove a password (`proof`), which wrong ones before it may put off and `passwords` computes. `account`
+//! the calls, `registration`, `login` and `change` decide, `fields` says what can be registered, and
+//! `weak` which passwords can't. All prove a password (`proof`), which wrong ones before it may put
+//! off and `passwords` computes. `account`
 //! has the user's account opened, and `users` is the table.
 
 mod account;
@@ -15,6 +16,7 @@ mod registration;
 mod service;
 mod settings;
 mod users;
+mod weak;
 
 pub use contracts::program::AUTH_SERVICE as NAME;
 pub use settings::SessionSettings;
@@ -32,6 +34,11 @@ use users::Users;
 /// The longest pause after wrong passwords: who guesses is slow enough, and the user does not give
 /// up.
 const GUESSES_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Wrong passwords for one name from anywhere, after which an address that was wrong before has to
+/// wait for all others, too: NIST SP 800-63B allows so many in a row. One that was not has its first
+/// try, so that the right password always gets in.
+const BRAKE_FREE: u32 = 100;
 
 /// Most calls wait: for one of the few passwords that are checked at once, or for the account
 /// service. There is room for many, so that a health check gets past them; each holds little.
@@ -59,6 +66,7 @@ pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result
         users: Users::new(database),
         passwords: Passwords::new(processors).context("passwords can't be hashed")?,
         guesses: Guesses::new(GUESSES_PAUSE_MAX),
+        brake: Guesses::with_free(BRAKE_FREE, GUESSES_PAUSE_MAX),
         accounts: AccountsClient::new(&platform.bus),
         session_ttl,
     };

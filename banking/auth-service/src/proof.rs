@@ -5,15 +5,19 @@ use crate::{
     service::Authenticator,
     users::User,
 };
-use contracts::auth::{AuthError, LoginName, Password, username_key};
+use contracts::auth::{AuthError, CLIENT, LoginName, Password, username_key};
+use replybus::Context;
 use tokio::time::timeout;
 
 /// No name or phone is longer. What is typed may be, and is remembered for a while.
 const TYPED_MAX: usize = 32;
+/// No address is longer.
+const CLIENT_MAX: usize = 45;
 
 impl Authenticator {
-    /// Ends with `Ok` only if `password` is the user's. Guesses are counted by `typed`, whether or
-    /// not there is such a user: to wait for one name tells nothing about another, and no phone
+    /// Ends with `Ok` only if `password` is the user's. Guesses are counted by `typed` and the client
+    /// that asks, so that a stranger locks nobody out but themselves, and whether or not there is
+    /// such a user: to wait for one name tells nothing about another, and no phone
     /// whose it is. It may be anything, even a password, and is written nowhere.
     pub(crate) async fn prove(
         &self,
@@ -22,7 +26,8 @@ impl Authenticator {
         password: &Password,
     ) -> Result<(), AuthError> {
         let name = counted_by(typed);
-        let admitted = timeout(patience(), self.guesses.admit(&name)).await;
+        let of_client = format!("{name}@{}", client());
+        let admitted = timeout(patience(), self.guesses.admit(&of_client)).await;
         let guess = match admitted {
             Ok(Ok(guess)) => guess,
             Ok(Err(paused)) => {
@@ -31,10 +36,18 @@ impl Authenticator {
             }
             Err(_) => return Err(AuthError::Busy),
         };
+        // Who guesses from many addresses.
+        if let Some(paused) = self.brake.pausing(&name)
+            && !guess.is_first()
+        {
+            let retry_after = paused.seconds();
+            return Err(AuthError::TooManyGuesses { retry_after });
+        }
         let stored = user.map(|user| user.password_hash.clone());
         match self.passwords.check(password.clone(), stored).await? {
             PasswordCheck::Wrong => {
                 guess.wrong();
+                self.brake.note_wrong(&name);
                 Err(AuthError::InvalidCredentials)
             }
             PasswordCheck::Right => {
@@ -50,6 +63,13 @@ impl Authenticator {
             }
         }
     }
+}
+
+/// The client that asks, as the gateway says.
+fn client() -> String {
+    let context = Context::current();
+    let client = context.metadata().get(CLIENT).unwrap_or_default();
+    client.chars().take(CLIENT_MAX).collect()
 }
 
 fn counted_by(typed: &LoginName) -> String {

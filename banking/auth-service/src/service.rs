@@ -24,7 +24,10 @@ pub(crate) struct Authenticator {
     pub(crate) identity: Identity,
     pub(crate) users: Users,
     pub(crate) passwords: Passwords,
+    /// Wrong passwords by name and client.
     pub(crate) guesses: Guesses,
+    /// Wrong passwords by name alone.
+    pub(crate) brake: Guesses,
     pub(crate) accounts: AccountsClient,
     pub(crate) session_ttl: Duration,
 }

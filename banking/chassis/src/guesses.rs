@@ -1,10 +1,12 @@
 //! Slows down who guesses secrets.
 //!
-//! Counted by the name that is tried, for nothing here tells one caller from another. The first few
-//! wrong secrets cost nothing; after that each makes the name wait, twice as long each time up to a
-//! longest pause, and while it waits secrets for it are not looked at, right or wrong. So one who
-//! guesses has a few tries a minute instead of as many as processors can check. The price: as long
-//! as a stranger keeps guessing, the owner has to be faster than them.
+//! Counted by a name, such as that which is tried together with the address of who tries it. The
+//! first few wrong secrets cost nothing; after that each makes the name wait, twice as long each time
+//! up to a longest pause, and while it waits secrets for it are not looked at, right or wrong. So one
+//! who guesses has a few tries a minute instead of as many as processors can check.
+//!
+//! A second count, of what is tried alone, can be a brake for who guesses from many addresses: it
+//! notes what was wrong and tells whether it is too much, and it is up to its user whom it stops.
 //!
 //! Guesses that are being looked at may all turn out wrong. So no more are looked at than would be
 //! if they had; the next waits for what becomes of them. Many at once see no more than many one
@@ -34,6 +36,7 @@ const NAMES_MAX: usize = 10_000;
 /// Wrong secrets by name.
 #[derive(Debug)]
 pub struct Guesses {
+    free: u32,
     pause_max: Duration,
     names: Mutex<HashMap<String, Tried>>,
     /// Told whenever a guess is no longer looked at.
@@ -56,6 +59,7 @@ pub struct Guess<'a> {
     guesses: &'a Guesses,
     name: String,
     verdict: Option<bool>,
+    is_first: bool,
 }
 
 /// A name that has to wait: how long, from now.
@@ -73,7 +77,9 @@ impl Paused {
 
 /// What becomes of a guess now.
 enum Admission {
-    Now,
+    Now {
+        is_first: bool,
+    },
     After(Duration),
     /// When it is known what those are that are being looked at.
     Later,
@@ -83,7 +89,14 @@ impl Guesses {
     /// No guesses yet. No pause will be longer than `pause_max`.
     #[must_use]
     pub fn new(pause_max: Duration) -> Self {
+        Self::with_free(FREE, pause_max)
+    }
+
+    /// The same, of which so many wrong ones cost nothing.
+    #[must_use]
+    pub fn with_free(free: u32, pause_max: Duration) -> Self {
         Self {
+            free,
             pause_max,
             names: Mutex::default(),
             settled: Notify::new(),
@@ -103,11 +116,12 @@ impl Guesses {
             let mut settled = pin!(self.settled.notified());
             settled.as_mut().enable();
             match self.try_admit(name, Instant::now()) {
-                Admission::Now => {
+                Admission::Now { is_first } => {
                     return Ok(Guess {
                         guesses: self,
                         name: name.to_owned(),
                         verdict: None,
+                        is_first,
                     });
                 }
                 Admission::After(pause) => return Err(Paused(pause)),
@@ -116,28 +130,38 @@ impl Guesses {
         }
     }
 
+    /// Notes a wrong secret for `name` that was admitted elsewhere.
+    pub fn note_wrong(&self, name: &str) {
+        let now = Instant::now();
+        let mut names = self.names();
+        let tried = entry(&mut names, name, now);
+        tried.wrong = tried.wrong.saturating_add(1);
+        tried.last = now;
+    }
+
+    /// The time that `name` has to wait, if it has to.
+    #[must_use]
+    pub fn pausing(&self, name: &str) -> Option<Paused> {
+        let now = Instant::now();
+        let names = self.names();
+        let tried = names.get(name).filter(|tried| !tried.is_forgotten(now))?;
+        let pause_ends = tried.last + self.pause(tried.wrong);
+        (now < pause_ends).then(|| Paused(pause_ends - now))
+    }
+
     fn try_admit(&self, name: &str, now: Instant) -> Admission {
         let mut names = self.names();
-        if names.get(name).is_some_and(|tried| tried.is_forgotten(now)) {
-            names.remove(name);
-        }
-        if !names.contains_key(name) && names.len() >= NAMES_MAX {
-            make_room(&mut names, now);
-        }
-        let tried = names.entry(name.to_owned()).or_insert(Tried {
-            wrong: 0,
-            looked_at: 0,
-            last: now,
-        });
+        let tried = entry(&mut names, name, now);
         let pause_ends = tried.last + self.pause(tried.wrong);
         if now < pause_ends {
             return Admission::After(pause_ends - now);
         }
-        if tried.looked_at >= FREE.saturating_sub(tried.wrong).max(1) {
+        if tried.looked_at >= self.free.saturating_sub(tried.wrong).max(1) {
             return Admission::Later;
         }
+        let is_first = tried.wrong == 0 && tried.looked_at == 0;
         tried.looked_at += 1;
-        Admission::Now
+        Admission::Now { is_first }
     }
 
     fn settle(&self, name: &str, verdict: Option<bool>, now: Instant) {
@@ -162,7 +186,7 @@ impl Guesses {
 
     /// The pause after so many wrong secrets: none, and then 1 s, 2 s, 4 s ..
     fn pause(&self, wrong: u32) -> Duration {
-        match wrong.checked_sub(FREE) {
+        match wrong.checked_sub(self.free) {
             None => Duration::ZERO,
             Some(beyond) => {
                 let pause = Duration::from_secs(2_u64.saturating_pow(beyond));
@@ -177,6 +201,12 @@ impl Guesses {
 }
 
 impl Guess<'_> {
+    /// `true` if nothing was wrong for its name of late, and nothing else is being looked at.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.is_first
+    }
+
     /// It was wrong.
     pub fn wrong(mut self) {
         self.verdict = Some(false);
@@ -200,6 +230,21 @@ impl Tried {
         let quiet = now.saturating_duration_since(self.last);
         self.looked_at == 0 && quiet >= FORGOTTEN_AFTER
     }
+}
+
+/// What was tried for a name.
+fn entry<'a>(names: &'a mut HashMap<String, Tried>, name: &str, now: Instant) -> &'a mut Tried {
+    if names.get(name).is_some_and(|tried| tried.is_forgotten(now)) {
+        names.remove(name);
+    }
+    if !names.contains_key(name) && names.len() >= NAMES_MAX {
+        make_room(names, now);
+    }
+    names.entry(name.to_owned()).or_insert(Tried {
+        wrong: 0,
+        looked_at: 0,
+        last: now,
+    })
 }
 
 /// Names whose secrets are being looked at stay.
@@ -300,6 +345,24 @@ mod tests {
         first.into_iter().for_each(Guess::right);
         waits.await.unwrap().right();
         assert!(guesses.names().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_brake_notes_what_is_wrong_and_stops_nobody_by_itself() {
+        let brake = Guesses::with_free(3, PAUSE_MAX);
+        for _ in 0..2 {
+            brake.note_wrong("ada");
+        }
+        assert_eq!(brake.pausing("ada"), None);
+        brake.note_wrong("ada");
+        assert_eq!(brake.pausing("ada"), Some(Paused(SECOND)));
+        assert_eq!(brake.pausing("bob"), None);
+        advance(FORGOTTEN_AFTER).await;
+        assert_eq!(brake.pausing("ada"), None);
+        let guesses = guesses();
+        assert!(admit(&guesses, "ada").unwrap().unwrap().is_first());
+        guess(&guesses, "ada", 1).await;
+        assert!(!admit(&guesses, "ada").unwrap().unwrap().is_first());
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
 
+/// The metadata that says which client the gateway was asked by: its address, or its network. Wrong
+/// passwords are counted by it; without one, those of all who have none are counted together.
+pub const CLIENT: &str = "client";
+
 /// Users and their sessions.
 ///
 /// `register`, `login` and `change_password` are marked as queries though they write: then no broker

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Settings that a process must not inherit from whoever runs it.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 20] = [
     "RABBITMQ_URL",
     "REDIS_URL",
     "DATABASE_URL",
@@ -23,6 +23,15 @@ const SETTINGS: [&str; 11] = [
     "HTTP_ADDR",
     "ADMIN_SECRET",
     "SESSION_TTL_SECONDS",
+    "RABBITMQ_URL_FILE",
+    "REDIS_URL_FILE",
+    "DATABASE_URL_FILE",
+    "ADMIN_SECRET_FILE",
+    "PUBLIC_METRICS",
+    "WS_ORIGINS",
+    "WS_ADDR",
+    "CONNECTIONS_PER_ADDRESS",
+    "TRUSTED_PROXIES",
 ];
 
 /// The program that serves: `{path} {arguments} serve {service}`.

@@ -1,9 +1,10 @@
 //! The administrator, by a secret that stays here: the services are shown a pass instead.
 //!
-//! After a few wrong secrets in a row nobody's is looked at for a while, for a request says nothing
-//! about who sends it. The pause is short, so that an administrator gets through beside somebody who
-//! guesses; who may ask at all is for what stands in front to say.
+//! After a few wrong secrets in a row from one address none from there is looked at for a while; a
+//! stranger who guesses elsewhere does not keep the administrator out. The pause is short, for an
+//! address may be a proxy's, whom many ask.
 
+use super::client_of;
 use crate::{gateway::Gateway, problem::Problem};
 use axum::{extract::FromRequestParts, http::request::Parts};
 use chassis::guesses::Paused;
@@ -12,9 +13,6 @@ use std::{sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
 
 const X_ADMIN_SECRET: &str = "x-admin-secret";
-
-/// The name that wrong secrets are counted by: there is one administrator.
-const COUNTED_BY: &str = "admin";
 
 /// The longest pause after wrong secrets. Of 16 characters nobody guesses one at this pace.
 pub(crate) const ADMIN_PAUSE_MAX: Duration = Duration::from_secs(4);
@@ -34,7 +32,8 @@ impl FromRequestParts<Arc<Gateway>> for Admin {
         let (Some(secret), Some(given)) = (secret, given) else {
             return Err(Refused::Forbidden.into());
         };
-        let guess = match gateway.admin_guesses.admit(COUNTED_BY).await {
+        let client = client_of(&parts.extensions, &parts.headers, &gateway.proxies);
+        let guess = match gateway.admin_guesses.admit(&client.to_string()).await {
             Ok(guess) => guess,
             Err(paused) => return Err(too_many(paused)),
         };

@@ -2,15 +2,19 @@
 
 mod admin;
 mod body;
+mod client;
 mod fields;
 mod json;
 mod key;
+mod network;
 mod query;
 mod session;
 
 pub(crate) use admin::{ADMIN_PAUSE_MAX, Admin};
 pub(crate) use body::{Body, discard, too_large};
+pub(crate) use client::{Client, client_of};
 pub(crate) use fields::{Either, Fields, FromFields, account_number};
 pub(crate) use key::{Key, Keyed};
+pub use network::{InvalidNetwork, Network};
 pub(crate) use query::{AccountQuery, Filtering, OfAccount, OfUser, Paging, Searching, user_id};
 pub(crate) use session::{Signed, session_of};

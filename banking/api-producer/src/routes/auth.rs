@@ -4,11 +4,11 @@ use super::openapi::{Bad, Conflict, Guessing, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::{Detail, Problem},
-    request::{Body, Either, Fields, FromFields, Key, Keyed, Signed},
+    request::{Body, Client, Either, Fields, FromFields, Key, Keyed, Signed},
 };
 use axum::{Json, extract::State};
 use contracts::auth::{
-    LoggedIn, Login, LoginName, Password, PasswordChange, Registered, Registration,
+    CLIENT, LoggedIn, Login, LoginName, Password, PasswordChange, Registered, Registration,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -123,6 +123,7 @@ struct LoggedOut {
 )]
 async fn register(
     State(gateway): State<Arc<Gateway>>,
+    Client(client): Client,
     Key(key): Key,
     Body(registration): Body<Registration>,
 ) -> Keyed<Registered> {
@@ -130,7 +131,8 @@ async fn register(
         key: Some(key.clone()),
         ..registration
     };
-    let registered = gateway.auth.register(registration).await;
+    let registered = gateway.auth.register(registration);
+    let registered = registered.metadata(CLIENT, client.to_string()).await;
     Keyed(key, registered.map_err(Problem::from))
 }
 
@@ -144,9 +146,11 @@ async fn register(
 )]
 async fn login(
     State(gateway): State<Arc<Gateway>>,
+    Client(client): Client,
     Body(login): Body<Login>,
 ) -> Result<Json<LoggedIn>, Problem> {
-    Ok(Json(gateway.auth.login(login).await?))
+    let logged_in = gateway.auth.login(login);
+    Ok(Json(logged_in.metadata(CLIENT, client.to_string()).await?))
 }
 
 /// Changes the password, and ends all other sessions of the user.
@@ -165,9 +169,11 @@ async fn login(
 async fn change_password(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
+    Client(client): Client,
     Body(change): Body<PasswordChange>,
 ) -> Result<Json<PasswordChanged>, Problem> {
-    gateway.auth.change_password(change).await?;
+    let changed = gateway.auth.change_password(change);
+    changed.metadata(CLIENT, client.to_string()).await?;
     Ok(Json(PasswordChanged { ok: true }))
 }
 

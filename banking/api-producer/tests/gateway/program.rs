@@ -18,6 +18,7 @@ fn its_help_names_every_setting() {
         "PUBLIC_METRICS",
         "WS_ORIGINS",
         "CONNECTIONS_PER_ADDRESS",
+        "TRUSTED_PROXIES",
         "RABBITMQ_URL_FILE",
         "REDIS_URL_FILE",
         "--amqp-url",
@@ -41,6 +42,7 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
         (vec!["--admin-secret-file", "/nowhere"], "can't be read"),
         (vec!["--ws-origins", "*"], "an origin is"),
         (vec!["--connections-per-address", "0"], "1..=4096"),
+        (vec!["--trusted-proxies", "kong"], "a network such as"),
         // Alone in its process it would reach nobody.
         (vec![], "--amqp-url (RABBITMQ_URL)"),
     ] {

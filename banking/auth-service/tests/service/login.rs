@@ -116,6 +116,36 @@ async fn many_guesses_at_once_are_slowed_down_as_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn a_stranger_who_guesses_locks_nobody_out_but_themselves() {
+    on_both(async |world| {
+        world.register("ada", "ada's").await.unwrap();
+        let from = async |client: &str, password: &str| {
+            let login = world.auth().login(by_name("ada", password));
+            login.metadata("client", client).await
+        };
+        let until_stopped = async |client: &str| {
+            for guess in 0.. {
+                match refused(from(client, "a guess").await) {
+                    AuthError::InvalidCredentials => assert!(guess < 50),
+                    AuthError::TooManyGuesses { .. } => return,
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        until_stopped("192.0.2.1").await;
+        // The right one from elsewhere, while the stranger has to wait.
+        from("198.51.100.1", "ada's").await.unwrap();
+        // Strangers in many places are stopped sooner, and she still gets in.
+        for stranger in 2..24 {
+            until_stopped(&format!("192.0.2.{stranger}")).await;
+        }
+        from("198.51.100.1", "ada's").await.unwrap();
+        from("198.51.100.2", "ada's").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_session_ends_with_its_time() {
     with_sessions_of(Duration::from_secs(1), async |world| {
         world.register("ada", "ada's").await.unwrap();

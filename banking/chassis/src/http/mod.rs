@@ -4,7 +4,7 @@
 mod pace;
 mod places;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1::Builder;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::{
@@ -12,8 +12,9 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use pace::{Pace, Paced};
+pub use places::site;
 use places::{Place, Places};
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -64,6 +65,10 @@ impl Default for ConnectionLimits {
     }
 }
 
+/// The address that a request's connection comes from, among its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
 /// Serves until `stop` is cancelled; then requests that were begun may end.
 ///
 /// # Cancel safety
@@ -88,8 +93,9 @@ pub async fn serve(
         .await
     {
         match accepted {
-            Ok((stream, taken)) => {
-                let connection = attend(http.clone(), stream, app.clone(), limits, stop.clone());
+            Ok((stream, peer, taken)) => {
+                let app = app.clone().layer(Extension(peer));
+                let connection = attend(http.clone(), stream, app, limits, stop.clone());
                 let over = over.clone();
                 open.spawn(async move {
                     over.run_until_cancelled(connection).await;
@@ -119,7 +125,7 @@ async fn accept(
     listener: &TcpListener,
     permits: Arc<Semaphore>,
     places: &Arc<Places>,
-) -> io::Result<(TcpStream, (OwnedSemaphorePermit, Place))> {
+) -> io::Result<(TcpStream, Peer, (OwnedSemaphorePermit, Place))> {
     // It is never closed.
     let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
     loop {
@@ -131,7 +137,7 @@ async fn accept(
         };
         // Answers are small, and someone waits for each.
         stream.set_nodelay(true)?;
-        return Ok((stream, (permit, place)));
+        return Ok((stream, Peer(peer.ip()), (permit, place)));
     }
 }
 

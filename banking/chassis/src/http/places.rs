@@ -59,7 +59,8 @@ impl Drop for Place {
 }
 
 /// What one subscriber of a network has: an address, or of IPv6 the first 64 bits of many.
-fn site(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn site(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

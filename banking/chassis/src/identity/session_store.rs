@@ -212,7 +212,9 @@ impl SessionStore {
             } => {
                 let all = Cmd::zrange(of_user(prefix, user), 0, -1);
                 let all: Vec<String> = ask(connection, all).await?;
-                let all = all.iter().filter_map(|session| session.parse::<Uuid>().ok());
+                let all = all
+                    .iter()
+                    .filter_map(|session| session.parse::<Uuid>().ok());
                 let others: Vec<Uuid> = all.filter(|session| *session != kept).collect();
                 if others.is_empty() {
                     return Ok(());
