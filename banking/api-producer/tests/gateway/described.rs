@@ -164,5 +164,5 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
             assert!(detail.contains(field), "{path} without {field}: {detail}");
         }
     }
-    assert_eq!(bodies, 7);
+    assert_eq!(bodies, 8);
 }
