@@ -27,11 +27,11 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(statement))
 }
 
-/// How much to pay in or out.
+/// The amount to pay in or out.
 #[derive(ToSchema)]
-struct AmountBody {
+pub(super) struct AmountBody {
     /// In minor units; an integer.
-    amount: Amount,
+    pub(super) amount: Amount,
 }
 
 impl FromFields for AmountBody {
@@ -54,7 +54,7 @@ async fn me(State(gateway): State<Arc<Gateway>>, _: Signed) -> Result<Json<Profi
     Ok(Json(gateway.accounts.me().await?))
 }
 
-/// What is on the account of the user who asks.
+/// The balance of the user who asks.
 #[utoipa::path(
     get,
     path = "/api/account/balance",
@@ -66,7 +66,7 @@ async fn balance(State(gateway): State<Arc<Gateway>>, _: Signed) -> Result<Json<
     Ok(Json(gateway.accounts.balance().await?))
 }
 
-/// Who holds an account.
+/// The holder of an account.
 #[utoipa::path(
     get,
     path = "/api/account/lookup",
@@ -94,7 +94,7 @@ async fn lookup(
     security(("session" = []), ("bearer" = [])),
     responses((status = OK, body = Balance), Bad, Unauthenticated, Conflict, Unavailable)
 )]
-async fn deposit(
+pub(super) async fn deposit(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
     Key(key): Key,
@@ -115,7 +115,7 @@ async fn deposit(
     security(("session" = []), ("bearer" = [])),
     responses((status = OK, body = Balance), Bad, Unauthenticated, Conflict, Unavailable)
 )]
-async fn withdraw(
+pub(super) async fn withdraw(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
     Key(key): Key,
@@ -125,7 +125,8 @@ async fn withdraw(
     Keyed(key, paid_out.map_err(Problem::from))
 }
 
-/// The entries on the account of the user who asks, newest first; all, or those that are looked for.
+/// The entries on the account of the user who asks, newest first; all, or those that are looked
+/// for.
 #[utoipa::path(
     get,
     path = "/api/account/statement",
@@ -134,7 +135,7 @@ async fn withdraw(
     security(("session" = []), ("bearer" = [])),
     responses((status = OK, body = Page<StatementEntry>), Bad, Unauthenticated, Unavailable)
 )]
-async fn statement(
+pub(super) async fn statement(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
     paging: Paging,

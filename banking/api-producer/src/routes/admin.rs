@@ -39,7 +39,7 @@ struct BankStats {
     total_balance: i64,
     /// Transfers completed.
     total_transfers: u64,
-    /// What they moved, in minor units.
+    /// The sum that they moved, in minor units.
     total_transfer_amount: i64,
     /// Notifications stored.
     total_notifications: u64,

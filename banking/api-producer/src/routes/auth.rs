@@ -49,7 +49,7 @@ impl FromFields for Registration {
     }
 }
 
-/// Who logs in: `username` or `phone`, and `password`.
+/// The user who logs in: `username` or `phone`, and `password`.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "it describes what is read field by field")]
 struct LoginBody {

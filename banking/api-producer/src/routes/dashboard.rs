@@ -27,7 +27,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::default().routes(routes!(dashboard))
 }
 
-/// What a user wants to see first.
+/// The first things that a user wants to see.
 #[derive(Serialize, ToSchema)]
 struct Dashboard {
     /// Their account.

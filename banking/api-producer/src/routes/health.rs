@@ -23,8 +23,8 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(notifications))
 }
 
-/// A route that asks a service how it is: its handler, the client of the gateway, its path, and what
-/// it is described as.
+/// A route that asks a service how it is: its handler, the client of the gateway, its path, and
+/// what it is described as.
 macro_rules! health_route {
     ($name:ident, $client:ident, $path:literal, $about:literal) => {
         #[doc = $about]

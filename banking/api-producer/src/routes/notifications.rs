@@ -43,7 +43,7 @@ impl FromFields for ReadBody {
     security(("session" = []), ("bearer" = [])),
     responses((status = OK, body = Vec<Notification>), Bad, Unauthenticated, Unavailable)
 )]
-async fn list(
+pub(super) async fn list(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
     paging: Paging,

@@ -23,7 +23,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(metrics))
 }
 
-/// How the gateway is.
+/// The health of the gateway.
 #[derive(Serialize, ToSchema)]
 struct GatewayHealth {
     /// `up` if all its parts are.
@@ -36,7 +36,7 @@ struct GatewayHealth {
     replies: PartHealth,
 }
 
-/// Whether the gateway can pass requests on.
+/// `up` if the gateway can pass requests on.
 #[utoipa::path(
     get,
     path = "/health",
@@ -62,7 +62,7 @@ async fn health(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
     (status, Json(health))
 }
 
-/// What this process counts, in Prometheus' text format.
+/// The metrics of this process, in Prometheus' text format.
 #[utoipa::path(
     get,
     path = "/metrics",

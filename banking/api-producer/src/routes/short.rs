@@ -1,7 +1,11 @@
 //! `/api/transactions` and `/api/notifications`: what other routes do, under the names by which
 //! clients of other banks call it.
 
-use super::openapi::{Bad, Conflict, Unauthenticated, Unavailable};
+use super::{
+    account::{self, AmountBody},
+    notifications,
+    openapi::{Bad, Conflict, Unauthenticated, Unavailable},
+};
 use crate::{
     gateway::Gateway,
     problem::Problem,
@@ -11,7 +15,7 @@ use axum::{Json, extract::State};
 use contracts::{
     Amount, Page,
     account::{Balance, StatementEntry},
-    notification::{Notification, PAGE_SIZE},
+    notification::Notification,
 };
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -20,7 +24,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::default()
         .routes(routes!(entries, pay))
-        .routes(routes!(notifications))
+        .routes(routes!(list))
 }
 
 /// Which way the money goes, over the edge of the bank.
@@ -33,7 +37,7 @@ enum TransactionType {
     Withdraw,
 }
 
-/// What to pay in or out.
+/// The amount to pay in or out, and which of the two.
 #[derive(ToSchema)]
 struct TransactionBody {
     /// Which way.
@@ -70,17 +74,16 @@ impl FromFields for TransactionBody {
     responses((status = OK, body = Balance), Bad, Unauthenticated, Conflict, Unavailable)
 )]
 async fn pay(
-    State(gateway): State<Arc<Gateway>>,
-    _: Signed,
-    Key(key): Key,
+    gateway: State<Arc<Gateway>>,
+    signed: Signed,
+    key: Key,
     Body(TransactionBody { kind, amount }): Body<TransactionBody>,
 ) -> Keyed<Balance> {
-    let accounts = &gateway.accounts;
-    let paid = match kind {
-        TransactionType::Deposit => accounts.deposit(amount, key.clone()).await,
-        TransactionType::Withdraw => accounts.withdraw(amount, key.clone()).await,
-    };
-    Keyed(key, paid.map_err(Problem::from))
+    let amount = Body(AmountBody { amount });
+    match kind {
+        TransactionType::Deposit => account::deposit(gateway, signed, key, amount).await,
+        TransactionType::Withdraw => account::withdraw(gateway, signed, key, amount).await,
+    }
 }
 
 /// The entries on the account of the user who asks, newest first; as `/api/account/statement`.
@@ -93,15 +96,12 @@ async fn pay(
     responses((status = OK, body = Page<StatementEntry>), Bad, Unauthenticated, Unavailable)
 )]
 async fn entries(
-    State(gateway): State<Arc<Gateway>>,
-    _: Signed,
+    gateway: State<Arc<Gateway>>,
+    signed: Signed,
     paging: Paging,
     filtering: Filtering,
 ) -> Result<Json<Page<StatementEntry>>, Problem> {
-    let statement = gateway
-        .accounts
-        .statement(paging.request(), filtering.filter());
-    Ok(Json(statement.await?))
+    account::statement(gateway, signed, paging, filtering).await
 }
 
 /// A page of those of the user who asks, newest first; as `/api/notifications/notifications`.
@@ -113,11 +113,10 @@ async fn entries(
     security(("session" = []), ("bearer" = [])),
     responses((status = OK, body = Vec<Notification>), Bad, Unauthenticated, Unavailable)
 )]
-async fn notifications(
-    State(gateway): State<Arc<Gateway>>,
-    _: Signed,
+async fn list(
+    gateway: State<Arc<Gateway>>,
+    signed: Signed,
     paging: Paging,
 ) -> Result<Json<Vec<Notification>>, Problem> {
-    let page = paging.request_of(PAGE_SIZE);
-    Ok(Json(gateway.notifications.list(page).await?))
+    notifications::list(gateway, signed, paging).await
 }

@@ -33,7 +33,7 @@ struct TransferBody {
     to_account_number: Option<String>,
     /// In minor units; an integer.
     amount: Amount,
-    /// What for, for both sides to see.
+    /// The reason, for both sides to see.
     reference: Option<Reference>,
 }
 
