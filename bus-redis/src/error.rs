@@ -5,8 +5,8 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 use replybus::{SetupError, reply::StoreError};
 use std::time::Duration;
 
-/// The failure of one command, or of the connection for it. None repeats what was asked: the keys of
-/// claims hold the idempotency keys of callers.
+/// The failure of one command, or of the connection for it. None repeats what was asked: the keys
+/// of claims hold the idempotency keys of callers.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("no answer from Redis within {0:?}")]

@@ -69,8 +69,9 @@
 //! In a cluster the outcome of a command and its reply are written one after the other, in that
 //! order, because their keys live on different servers.
 
-// Read them in the order a reply travels: `config` opens (with `url`, `connection`, `trial`), `store` takes
-// takes a reply (with `claims`), `writer` carries it to the caller's `inbox`, where `listener` hears it.
+// Read them in the order a reply travels: `config` opens (with `url`, `connection`, `trial`),
+// `store` takes takes a reply (with `claims`), `writer` carries it to the caller's `inbox`, where
+// `listener` hears it.
 mod claims;
 mod config;
 mod connection;

@@ -1,5 +1,5 @@
-//! What a broker sends: whatever it is, and wherever it is cut, what passes the guard can be read by
-//! lapin's parser, on a stack of any size, and a good frame passes as it is.
+//! What a broker sends: whatever it is, and wherever it is cut, what passes the guard can be read
+//! by lapin's parser, on a stack of any size, and a good frame passes as it is.
 
 #![no_main]
 

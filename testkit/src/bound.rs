@@ -16,7 +16,7 @@ const TEST_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Between two looks at the tests that run.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// What the test harness exits with when a test failed.
+/// The exit code of the test harness when a test failed.
 const FAILED: i32 = 101;
 
 thread_local! {
@@ -25,7 +25,7 @@ thread_local! {
     static TEST: OnceCell<Running> = const { OnceCell::new() };
 }
 
-/// When the tests that run are to have ended, by their names.
+/// The ends of the bounds of the tests that run, by their names.
 static ENDS: Mutex<BTreeMap<String, Instant>> = Mutex::new(BTreeMap::new());
 
 /// A test that has not ended.

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use url::Url;
 use uuid::Uuid;
 
-/// How long a shared server may take to accept a connection.
+/// The time a shared server may take to accept a connection.
 const REACHED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The shared RabbitMQ: `AMQP_URL`, or the one on this machine.

@@ -36,7 +36,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// [`Proxy::inject`].
 const INJECTED_MAX: usize = 64;
 
-/// What the proxy does with connections.
+/// The treatment that connections get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Forwards both ways, beginning with what was held back.
@@ -62,7 +62,7 @@ pub struct Proxy {
     accepting: JoinHandle<()>,
 }
 
-/// What the proxy and its connections share.
+/// The state that the proxy and its connections share.
 #[derive(Debug)]
 struct Shared {
     server: SocketAddr,
@@ -71,7 +71,7 @@ struct Shared {
     ended_by_client: AtomicU64,
 }
 
-/// What holds at the moment, for connections numbered in the order they were accepted.
+/// The rules of the moment, for connections numbered in the order they were accepted.
 #[derive(Debug, Clone, Copy)]
 struct Rules {
     mode: Mode,
@@ -142,7 +142,7 @@ impl Proxy {
         Ok((proxy, url))
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address

@@ -19,10 +19,10 @@ const AT_MOST_WHEN_BROKEN: Duration = Duration::from_secs(90);
 /// Between two looks at what is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Whether a wait of this process was in vain.
+/// `true` once a wait of this process was in vain.
 static BROKEN: AtomicBool = AtomicBool::new(false);
 
-/// How long to wait from now on.
+/// The bound of waits from now on.
 fn at_most() -> Duration {
     if BROKEN.load(Ordering::Relaxed) {
         AT_MOST_WHEN_BROKEN

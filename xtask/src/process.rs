@@ -122,7 +122,7 @@ pub(crate) fn wait_until(within: Duration, mut reached: impl FnMut() -> bool) ->
     }
 }
 
-/// When a process started, in a form of the system's; nothing of one that has ended, though its
+/// The start of a process, in a form of the system's; nothing of one that has ended, though its
 /// parent may not have noticed.
 fn start_of(id: u32) -> Option<String> {
     if Path::new("/proc/self/stat").exists() {

@@ -1,9 +1,9 @@
 //! The auth service: who somebody is.
 //!
 //! In reading order: [`SessionSettings`] are read and the service is [`start`]ed; `service` takes
-//! the calls, `registration`, `login` and `change` decide, `fields` says what can be registered, and
-//! `weak` which passwords can't. All prove a password (`proof`), which wrong ones before it may put
-//! off and `passwords` computes. `account`
+//! the calls, `registration`, `login` and `change` decide, `fields` says what can be registered,
+//! and `weak` which passwords can't. All prove a password (`proof`), which wrong ones before it may
+//! put off and `passwords` computes. `account`
 //! has the user's account opened, and `users` is the table.
 
 mod account;
@@ -36,8 +36,8 @@ use users::Users;
 const GUESSES_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Wrong passwords for one name from anywhere, after which an address that was wrong before has to
-/// wait for all others, too: NIST SP 800-63B allows so many in a row. One that was not has its first
-/// try, so that the right password always gets in.
+/// wait for all others, too: NIST SP 800-63B allows so many in a row. One that was not has its
+/// first try, so that the right password always gets in.
 const BRAKE_FREE: u32 = 100;
 
 /// Most calls wait: for one of the few passwords that are checked at once, or for the account

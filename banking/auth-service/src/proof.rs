@@ -15,9 +15,9 @@ const TYPED_MAX: usize = 32;
 const CLIENT_MAX: usize = 45;
 
 impl Authenticator {
-    /// Ends with `Ok` only if `password` is the user's. Guesses are counted by `typed` and the client
-    /// that asks, so that a stranger locks nobody out but themselves, and whether or not there is
-    /// such a user: to wait for one name tells nothing about another, and no phone
+    /// Ends with `Ok` only if `password` is the user's. Guesses are counted by `typed` and the
+    /// client that asks, so that a stranger locks nobody out but themselves, and whether or not
+    /// there is such a user: to wait for one name tells nothing about another, and no phone
     /// whose it is. It may be anything, even a password, and is written nowhere.
     pub(crate) async fn prove(
         &self,

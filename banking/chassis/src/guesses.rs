@@ -1,9 +1,9 @@
 //! Slows down who guesses secrets.
 //!
 //! Counted by a name, such as that which is tried together with the address of who tries it. The
-//! first few wrong secrets cost nothing; after that each makes the name wait, twice as long each time
-//! up to a longest pause, and while it waits secrets for it are not looked at, right or wrong. So one
-//! who guesses has a few tries a minute instead of as many as processors can check.
+//! first few wrong secrets cost nothing; after that each makes the name wait, twice as long each
+//! time up to a longest pause, and while it waits secrets for it are not looked at, right or wrong.
+//! So one who guesses has a few tries a minute instead of as many as processors can check.
 //!
 //! A second count, of what is tried alone, can be a brake for who guesses from many addresses: it
 //! notes what was wrong and tells whether it is too much, and it is up to its user whom it stops.

@@ -32,8 +32,8 @@ pub trait Accounts {
     /// included.
     async fn deposit(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError>;
 
-    /// Pays out, once for each key of the user's: asked again, it gives the same answer, a rejection
-    /// included.
+    /// Pays out, once for each key of the user's: asked again, it gives the same answer, a
+    /// rejection included.
     async fn withdraw(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError>;
 
     /// The entries on the account of the user who asks that pass the filter, newest first.

@@ -12,10 +12,10 @@ pub const CLIENT: &str = "client";
 
 /// Users and their sessions.
 ///
-/// `register`, `login` and `change_password` are marked as queries though they write: then no broker
-/// keeps a message with a password on disk or as a dead letter. All may be repeated: a registration
-/// that stopped half way, or whose answer was lost, is gone on with by the same password, phone and
-/// key, and a login makes another session.
+/// `register`, `login` and `change_password` are marked as queries though they write: then no
+/// broker keeps a message with a password on disk or as a dead letter. All may be repeated: a
+/// registration that stopped half way, or whose answer was lost, is gone on with by the same
+/// password, phone and key, and a login makes another session.
 #[queue_handler("auth.requests", timeout = "10s")]
 pub trait Auth {
     /// Makes a user and has their account opened.
@@ -184,8 +184,8 @@ pub enum AuthError {
     Refused(#[from] Refused),
 }
 
-/// The key that names are compared by: they differ by more than the case of ASCII letters, and have no
-/// others.
+/// The key that names are compared by: they differ by more than the case of ASCII letters, and have
+/// no others.
 #[must_use]
 pub fn username_key(username: &str) -> String {
     username.to_ascii_lowercase()

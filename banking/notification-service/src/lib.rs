@@ -1,10 +1,10 @@
 //! The notification service: tells users of each transaction of theirs, and shows it at once to
 //! those who are connected.
 //!
-//! In reading order: the `subscriber` takes completed transactions that are proved to be such, makes
-//! a `message` for whom they concern, and puts those into the `store`, once. Then they go to the [`Feed`], which
-//! brings them to the sockets of their users, in whichever process those are. The `service` answers
-//! who asks for what is stored.
+//! In reading order: the `subscriber` takes completed transactions that are proved to be such,
+//! makes a `message` for whom they concern, and puts those into the `store`, once. Then they go to
+//! the [`Feed`], which brings them to the sockets of their users, in whichever process those are.
+//! The `service` answers who asks for what is stored.
 
 mod message;
 mod service;

@@ -180,9 +180,9 @@ impl<R: Outcome> Call<R> {
         self
     }
 
-    /// Names the effect of this call: of a command with this key one run goes on at a time, and once
-    /// it has ended a repeated call gets its reply. It runs again if its worker died before the
-    /// record: *at least once, under a claim*, see [`Context::attempt`]. 1 to
+    /// Names the effect of this call: of a command with this key one run goes on at a time, and
+    /// once it has ended a repeated call gets its reply. It runs again if its worker died before
+    /// the record: *at least once, under a claim*, see [`Context::attempt`]. 1 to
     /// [`IDEMPOTENCY_KEY_BYTES_MAX`](crate::limits::IDEMPOTENCY_KEY_BYTES_MAX) bytes without
     /// control characters; remembered for
     /// [`KEYED_RETENTION`](crate::limits::KEYED_RETENTION), on this queue. What is remembered is

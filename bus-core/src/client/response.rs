@@ -2,10 +2,10 @@
 
 use crate::{codec::ContentType, wire::ReplyFrame};
 
-/// The response to a [`CallRequest`](super::CallRequest): the reply of the handler, its value or its
-/// own error, or the broker's word that it has the request. Everything else that can come of a call
-/// is an error, a [`CallFailure`](crate::CallFailure); [`CallOutcome`](super::CallOutcome) tells all
-/// of it apart. What a layer returns that answers in the service's place:
+/// The response to a [`CallRequest`](super::CallRequest): the reply of the handler, its value or
+/// its own error, or the broker's word that it has the request. Everything else that can come of a
+/// call is an error, a [`CallFailure`](crate::CallFailure); [`CallOutcome`](super::CallOutcome)
+/// tells all of it apart. What a layer returns that answers in the service's place:
 ///
 /// ```
 /// use replybus::{

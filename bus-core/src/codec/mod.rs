@@ -75,8 +75,8 @@ pub(crate) fn append<T: Serialize + ?Sized>(
     }
 }
 
-/// Decodes a value: all of the bytes, no deeper than [`NESTING_DEPTH_MAX`], and structs by the names
-/// of their fields only.
+/// Decodes a value: all of the bytes, no deeper than [`NESTING_DEPTH_MAX`], and structs by the
+/// names of their fields only.
 ///
 /// ```
 /// use replybus::{ContentType, codec};

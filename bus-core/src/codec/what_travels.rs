@@ -162,7 +162,7 @@ fn bytes_travel_as_bytes_where_the_encoding_has_them() {
     }
 }
 
-/// What `serde_bytes` does.
+/// Bytes as `serde_bytes` writes and reads them.
 mod as_bytes {
     use serde::{Deserializer, Serializer, de};
 

@@ -1,4 +1,5 @@
-//! The failure of a call: why it has no answer, and whether its work can have been done all the same.
+//! The failure of a call: why it has no answer, and whether its work can have been done all the
+//! same.
 
 use super::{BoxError, FailureKind, Fault};
 use crate::call_id::CallId;

@@ -16,7 +16,7 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Characters of a name that came from the network.
 const SHOWN_MAX: usize = 160;
 
-/// What is told of the inboxes that were missed by one service.
+/// The log of the inboxes that were missed by one service.
 #[derive(Debug)]
 pub(super) struct MissedInboxes {
     service: &'static str,
@@ -90,7 +90,7 @@ struct Seldom {
 }
 
 impl Seldom {
-    /// How often it was not told since the last time, if it is to be told now.
+    /// The number of times it was not told since the last, if it is to be told now.
     fn take_turn(&self) -> Option<u64> {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_some_and(|told| told.elapsed() < TELL_EVERY) {

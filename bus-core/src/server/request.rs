@@ -28,7 +28,8 @@ pub struct Request {
     pub(crate) payload: Payload,
     /// When it is no longer to be started.
     pub(crate) start_by: Option<Instant>,
-    /// Where a command's run is found again if a layer drops the future that waits for it.
+    /// The place where a command's run is found again if a layer drops the future that waits for
+    /// it.
     pub(crate) run: Run,
     /// Its delivery, as far as that is counted.
     pub(crate) begun: Begun,

@@ -132,8 +132,9 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// The broker refuses, there is no connection to ask on, or the queue does not answer.
     async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError>;
 
-    /// Removes a queue that nobody consumes, with what is bound to it, unless it holds messages that
-    /// are not to be discarded. `bindings` are those by which further messages may come meanwhile.
+    /// Removes a queue that nobody consumes, with what is bound to it, unless it holds messages
+    /// that are not to be discarded. `bindings` are those by which further messages may come
+    /// meanwhile.
     ///
     /// # Errors
     /// As [`consume`](Self::consume); or the transport can't remove queues, which is all that it

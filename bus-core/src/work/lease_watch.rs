@@ -65,7 +65,8 @@ struct WatchedRun {
     was_late: AtomicBool,
 }
 
-/// A place in the watch, or none. When the last clone is dropped, the run is no longer looked after.
+/// A place in the watch, or none. When the last clone is dropped, the run is no longer looked
+/// after.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Watched(Option<Arc<Place>>);
 

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Who takes the messages of a queue.
+/// The contract or group that takes the messages of a queue.
 #[derive(Debug, Clone)]
 pub(crate) enum Occupant {
     /// A service.

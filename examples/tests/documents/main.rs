@@ -1,5 +1,5 @@
-//! The code that the documents show: it is in [`quoted`], where it compiles, and runs if it needs no
-//! server. A block of a document is there word for word, but for the indentation.
+//! The code that the documents show: it is in [`quoted`], where it compiles, and runs if it needs
+//! no server. A block of a document is there word for word, but for the indentation.
 
 #![allow(
     clippy::unwrap_used,

@@ -44,7 +44,7 @@ pub enum ServerError {
     NotInstalled {
         /// The server.
         server: &'static str,
-        /// Where its program was looked for.
+        /// The places where its program was looked for.
         looked_for: Vec<String>,
     },
     /// A shared one does not accept connections.
@@ -68,7 +68,7 @@ pub enum ServerError {
     Tool {
         /// The tool.
         tool: &'static str,
-        /// What it wrote.
+        /// Its output.
         output: String,
     },
     /// A file, a port or a process can't be had.
@@ -77,7 +77,7 @@ pub enum ServerError {
 }
 
 impl ServerError {
-    /// Whether there is no server, so that a test may be skipped.
+    /// `true` if there is no server, so that a test may be skipped.
     #[must_use]
     pub fn is_absence(&self) -> bool {
         matches!(self, Self::NotInstalled { .. } | Self::Unreachable { .. })

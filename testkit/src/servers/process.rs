@@ -58,7 +58,7 @@ impl Workplace {
         Ok(Self { directory, watch })
     }
 
-    /// Where it is.
+    /// Its address.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -144,7 +144,7 @@ impl Process {
         let _ = self.pid().map(|pid| kill_process(pid, Signal::TERM));
     }
 
-    /// Whether it has not ended.
+    /// `true` until it has ended.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// How long a server that listens may take for each step of an exchange.
+/// The time a server that listens may take for each step of an exchange.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The program of a server, installed on this machine.
@@ -19,9 +19,9 @@ pub trait Program: Sized {
     const NAME: &'static str;
     /// Ports it needs; its clients connect to the first.
     const PORTS: usize;
-    /// How long it may take to start, on a machine that does much else.
+    /// The time it may take to start, on a machine that does much else.
     const START_WITHIN: Duration;
-    /// How long it may take to end in good order.
+    /// The time it may take to end in good order.
     const STOP_WITHIN: Duration;
 
     /// Finds it.
@@ -49,7 +49,7 @@ pub trait Program: Sized {
 pub struct Launch {
     /// How.
     pub command: Command,
-    /// How it shows that it is ready.
+    /// The sign that it is ready.
     pub ready: Probe,
 }
 

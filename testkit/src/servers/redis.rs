@@ -19,12 +19,12 @@ use std::{
 /// The file of a server that rewrites its own settings.
 const CONFIGURATION: &str = "redis.conf";
 
-/// What a Redis server still knows after a restart.
+/// The data that a Redis server still has after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
     /// Nothing.
     None,
-    /// What it had acknowledged (`appendonly yes`, `appendfsync always`).
+    /// All that it had acknowledged (`appendonly yes`, `appendfsync always`).
     AppendOnly,
 }
 
@@ -37,7 +37,7 @@ pub struct Redis {
     speaks: Speaks,
 }
 
-/// How a server answers somebody who does not log in.
+/// The answer of a server to somebody who does not log in.
 #[derive(Debug, Clone, Copy)]
 enum Speaks {
     Freely,

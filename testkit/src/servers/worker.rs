@@ -31,7 +31,7 @@ impl Worker {
         Ok(Self { process, workplace })
     }
 
-    /// Where it writes down what it does. Gone when this is dropped.
+    /// The file in which it writes down what it does. Gone when this is dropped.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
         self.workplace.path("journal")
@@ -43,7 +43,7 @@ impl Worker {
         self.workplace.log_tail()
     }
 
-    /// Whether it has not ended.
+    /// `true` until it has ended.
     pub fn is_running(&mut self) -> bool {
         self.process.is_running()
     }

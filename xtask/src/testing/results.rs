@@ -23,7 +23,7 @@ pub(super) struct Results {
 pub(super) struct Failure {
     /// Test binary and test.
     pub(super) name: String,
-    /// How its output began.
+    /// The beginning of its output.
     pub(super) output: Vec<String>,
 }
 

@@ -22,7 +22,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 pub(crate) struct Receipt {
     /// Since when.
     pub(crate) posted_at: Timestamp,
-    /// What was on the account afterwards; of a transfer, on the one that paid.
+    /// The balance of the account afterwards; of a transfer, of the one that paid.
     pub(crate) balance: i64,
 }
 

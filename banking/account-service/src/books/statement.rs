@@ -112,7 +112,7 @@ impl Books {
     }
 }
 
-/// What texts and numbers of accounts are `LIKE`.
+/// The patterns that texts and numbers of accounts are `LIKE`.
 struct Patterns {
     text: String,
     number: String,

@@ -5,7 +5,8 @@ use axum::{
     response::Response,
 };
 
-/// An answer that is no page loads nothing and is shown nowhere. The page says of itself what it needs.
+/// An answer that is no page loads nothing and is shown nowhere. The page says of itself what it
+/// needs.
 const POLICY: &str =
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 

@@ -1,10 +1,10 @@
 //! One script of many modules: each becomes a function that returns what it exports, after those
 //! that it imports from.
 //!
-//! What it reads is what the page uses of ECMAScript's modules: `import { a, b as c } from "./x.js";`
-//! and `import words from "./x.json" with { type: "json" };` at the beginning of a line, and
-//! `export` before a function, a class or a `const`. Anything else is an error, and none is passed
-//! on to the browser.
+//! What it reads is what the page uses of ECMAScript's modules: `import { a, b as c } from
+//! "./x.js";` and `import words from "./x.json" with { type: "json" };` at the beginning of a line,
+//! and `export` before a function, a class or a `const`. Anything else is an error, and none is
+//! passed on to the browser.
 
 use std::fmt::Write as _;
 
@@ -148,7 +148,7 @@ fn is_of_name(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || letter == '_' || letter == '$'
 }
 
-/// What a module is called in the bundle.
+/// The name of a module in the bundle.
 fn name_of(path: &str) -> String {
     let letters = path.chars();
     let name: String = letters

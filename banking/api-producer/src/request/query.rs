@@ -27,7 +27,7 @@ pub(crate) struct Paging {
     size: Option<u32>,
 }
 
-/// What to look for.
+/// The text to look for.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Searching {

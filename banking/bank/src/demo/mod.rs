@@ -36,7 +36,7 @@ pub struct DemoSettings {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     clients: u32,
 
-    /// What the choice of pairs and amounts depends on, for a demo that can be repeated
+    /// Seed of the choice of pairs and amounts, for a demo that can be repeated
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 

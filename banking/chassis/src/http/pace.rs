@@ -20,7 +20,7 @@ use tokio::{
 /// Looks at a connection are this far apart, unless it is given less time than that.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How far a connection is. Clones are of the same one.
+/// The progress of a connection. Clones are of the same one.
 #[derive(Debug, Clone)]
 pub(super) struct Pace(Arc<Mutex<Moments>>);
 

@@ -58,7 +58,7 @@ impl Drop for Place {
     }
 }
 
-/// What one subscriber of a network has: an address, or of IPv6 the first 64 bits of many.
+/// The part of a network that one subscriber has: an address, or of IPv6 the first 64 bits of many.
 #[must_use]
 pub fn site(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

@@ -1,4 +1,5 @@
-//! Brings events from the outbox to the broker, each at least once, under the id of its transaction.
+//! Brings events from the outbox to the broker, each at least once, under the id of its
+//! transaction.
 
 use super::{
     Outbox,
@@ -27,9 +28,9 @@ const LEFT_ALONE: Duration = Duration::from_secs(10 * 60);
 /// Emits what is in the outbox.
 #[derive(Debug)]
 pub struct Relay {
-    /// Where it is.
+    /// The events to bring.
     pub outbox: Outbox,
-    /// Where it goes.
+    /// The bus that they go over.
     pub bus: Bus,
     /// Signs it.
     pub identity: Identity,

@@ -1,5 +1,5 @@
-//! Settings as they are given: by a flag or its variable, and those that are secret also by the name
-//! of a file.
+//! Settings as they are given: by a flag or its variable, and those that are secret also by the
+//! name of a file.
 
 use super::{
     DATABASE_CONNECTIONS, DATABASE_URL, LogFormat, PlatformSettings, Secret, SecretFileParser,
@@ -98,7 +98,7 @@ struct Given {
     #[arg(long, env = "PROBE_ADDR", value_name = "ADDR")]
     probe_addr: Option<SocketAddr>,
 
-    /// How log lines are written
+    /// Form of log lines
     #[arg(
         long,
         env = "LOG_FORMAT",

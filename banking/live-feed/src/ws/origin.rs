@@ -1,5 +1,5 @@
-//! The pages that may open a socket. A browser says of each which page asked for it, and no page can
-//! say otherwise; a program that is no browser says nothing.
+//! The pages that may open a socket. A browser says of each which page asked for it, and no page
+//! can say otherwise; a program that is no browser says nothing.
 
 use axum::http::{HeaderMap, HeaderName, header};
 use std::str::FromStr;

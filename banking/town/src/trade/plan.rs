@@ -133,7 +133,7 @@ impl Plan {
         }
     }
 
-    /// How many requests it consists of.
+    /// The number of requests it consists of.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.errands.iter().map(Errand::requests).sum()

@@ -32,8 +32,8 @@ pub(super) fn encode_headers(from: &mut Properties) -> Result<FieldTable, TooLon
     Ok(table)
 }
 
-/// The headers that have a text, which are all of the protocol's, wherever they stand, and the first
-/// others; and all that have none, or are not only text.
+/// The headers that have a text, which are all of the protocol's, wherever they stand, and the
+/// first others; and all that have none, or are not only text.
 pub(super) fn decode_headers(table: &FieldTable) -> (Vec<(String, String)>, OtherHeaders) {
     let (mut texts, mut others) = (Vec::new(), OtherHeaders::default());
     let mut places = HEADERS_MAX;

@@ -35,7 +35,7 @@ pub(super) enum Taken {
 struct State {
     ready: VecDeque<Entry>,
     consumers: Vec<Consumer>,
-    /// Where the search for a consumer with a free slot starts, so that all get their turn.
+    /// The start of the search for a consumer with a free slot, so that all get their turn.
     turn: usize,
     last_position: u64,
     last_consumer: u64,
@@ -84,7 +84,8 @@ impl Queue {
         }
         let body = |message: &Message| u64::try_from(message.body.len()).unwrap_or(u64::MAX);
         if let Some(bytes_max) = self.spec.bytes_max {
-            // Counted each time: only dead letters have such a limit, and few are kept in a process.
+            // Counted each time: only dead letters have such a limit, and few are kept in a
+            // process.
             let held: u64 = state.ready.iter().map(|entry| body(&entry.message)).sum();
             if held.saturating_add(body(message)) > bytes_max {
                 return false;

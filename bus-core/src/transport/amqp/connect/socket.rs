@@ -14,7 +14,7 @@ use std::{
 #[derive(Debug, Default)]
 pub(super) struct Socket(Arc<Mutex<State>>);
 
-/// Where the connection is put once it is open.
+/// The place of the connection once it is open.
 #[derive(Debug, Clone)]
 pub(super) struct OpenedSocket(Arc<Mutex<State>>);
 

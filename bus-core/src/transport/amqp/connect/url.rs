@@ -9,7 +9,7 @@ use lapin::uri::{AMQPScheme, AMQPUri};
 use std::fmt;
 use url::{Host, Url};
 
-/// Where a broker listens, and as whom to log in. Prints without the password.
+/// The address of a broker, and the user to log in as. Prints without the password.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Address(AMQPUri);
 

@@ -1,5 +1,5 @@
-//! The broker's refusal of one publish, for which it closes the channel, and with it everything that
-//! is on its way there: which of it the refusal was about, read from the broker's words.
+//! The broker's refusal of one publish, for which it closes the channel, and with it everything
+//! that is on its way there: which of it the refusal was about, read from the broker's words.
 
 use crate::{
     message::Message,

@@ -43,8 +43,9 @@ const BATCH: usize = 64;
 /// is stale once a blocked connection writes again.
 const IN_FLIGHT_MAX: usize = 512;
 
-/// Messages that may wait to be tried apart. Each takes a round trip, and a channel if it is refused:
-/// beyond them messages of their kind are refused as busy, so that they leave others their places.
+/// Messages that may wait to be tried apart. Each takes a round trip, and a channel if it is
+/// refused: beyond them messages of their kind are refused as busy, so that they leave others their
+/// places.
 const TRIALS_MAX: usize = 256;
 
 /// Feeds the publisher's task.
@@ -157,7 +158,7 @@ struct Task {
     jobs: mpsc::UnboundedReceiver<Job>,
     confirmed: ConfirmedLine,
     direct: DirectLine,
-    /// What the broker may refuse by closing its channel.
+    /// A publish that the broker may refuse by closing its channel.
     trial: ConfirmedLine,
     suspects: Suspects,
     written: Arc<Notify>,

@@ -3,8 +3,8 @@
 //! A publisher decides what is in a content header, and RabbitMQ passes on much that lapin can't
 //! read: nested headers overflow the stack of its thread, which ends the process; a text that is
 //! not UTF-8 ends the connection, and the same message ends the next one. So each content header is
-//! read here first, in a loop that needs no stack. One that lapin can't read is replaced by one that
-//! it can, of the same class and for the same body, which says why and carries all that was
+//! read here first, in a loop that needs no stack. One that lapin can't read is replaced by one
+//! that it can, of the same class and for the same body, which says why and carries all that was
 //! readable; the delivery goes on to its consumer, as malformed. Texts in other frames are mended.
 //!
 //! What passes is not copied, and not changed by a byte.
@@ -252,7 +252,8 @@ impl FrameGuard {
         Decision::Pass(total)
     }
 
-    /// Decides on a content header of `total` bytes, of which there are as many as are kept at most.
+    /// Decides on a content header of `total` bytes, of which there are as many as are kept at
+    /// most.
     fn decide_on_header(&mut self, channel: u16, frame: &[u8], total: usize) -> Decision {
         let broken = |why| Decision::Then(Then::Broken(why));
         let payload = frame.get(HEAD..).unwrap_or_default();
