@@ -105,10 +105,15 @@ async fn replaced_by_one_with_other_arguments() {
     assert!(matches!(refused, SetupError::Topology { .. }), "{refused}");
 
     // 1. The old workers empty it, and stop.
-    rig.drained().await;
+    let queue = format!("{}.narrow.requests", ledger.namespace);
+    let drained = || {
+        rig.queues("it is drained", |name, messages| {
+            name != queue || messages == 0
+        })
+    };
+    drained().await;
     old.shutdown().await.unwrap();
     // 2. It is deleted, unless something came meanwhile. Callers are told that nothing ran.
-    let queue = format!("{}.narrow.requests", ledger.namespace);
     let delete = ["delete_queue", &queue, "--if-empty"];
     rig.rabbit.ctl(&delete).await.unwrap();
     let error = client.enter("between".to_owned()).await.unwrap_err();
@@ -123,7 +128,7 @@ async fn replaced_by_one_with_other_arguments() {
     }
 
     // And back. A quorum queue knows no condition: the command says so, and deletes nothing.
-    rig.drained().await;
+    drained().await;
     new.shutdown().await.unwrap();
     rig.rabbit.ctl(&delete[..2]).await.unwrap();
     let old = ledger.worker.serve(narrow()).await.unwrap();
