@@ -68,11 +68,11 @@ impl RedisReplies {
     ///
     /// - `redis://user:password@host:port/database`, and `rediss://` for TLS (feature `tls`);
     /// - `redis+cluster://user:password@host1:port,host2:port`, some nodes of a Redis Cluster,
-    /// which tell of the rest (feature `cluster`);
+    ///   which tell of the rest (feature `cluster`);
     /// - `redis+sentinel://user:password@host1:port,host2:port/database?master=name`, the Sentinels
     ///   that know the master `name` (feature `sentinel`); user, password and database are those of
     ///   the server behind, what the Sentinels themselves ask for is given as `sentinel_username`
-    /// and `sentinel_password`.
+    ///   and `sentinel_password`.
     ///
     /// `rediss+cluster` and `rediss+sentinel` do the same over TLS. Certificates are checked
     /// against the platform's store; there is no way to switch that off. In user and password,
