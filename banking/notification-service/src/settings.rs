@@ -16,7 +16,7 @@ pub struct SocketSettings {
     )]
     pub ws_addr: SocketAddr,
 
-    /// Origins of pages that may open /ws, such as https://bank.example.org, beside its own
+    /// Origins of pages that may open /ws, such as `https://bank.example.org`, beside its own
     #[arg(long, env = "WS_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub ws_origins: Vec<Origin>,
 }
