@@ -73,8 +73,7 @@ mod written {
         #[query]                                  // reads only: sent again if the connection is lost, cancelled at its deadline
         async fn balance(&self, account: String) -> Result<u64, Overdrawn>;
 
-        // not marked: a command. Claimed in Redis before it runs, its outcome recorded, never
-        // cancelled half-way.
+        // not marked: a command. Claimed in Redis before it runs, its outcome recorded, never cancelled half-way.
         async fn withdraw(&self, account: String, amount: u64) -> Result<u64, Overdrawn>;
     }
 
