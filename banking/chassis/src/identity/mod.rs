@@ -5,6 +5,7 @@ mod pass;
 mod session;
 mod session_store;
 mod signed;
+mod signer;
 
 pub use session::SESSION;
 pub(crate) use session_store::redis_client;

@@ -4,15 +4,11 @@
 //!
 //! Which program that is follows from the key, and not from what the pass says.
 
-use super::session::LEEWAY_SECONDS;
-use crate::keys::{PassKeys, SigningSide};
-use jsonwebtoken::{
-    Algorithm, Header, Validation,
-    errors::{Error, ErrorKind},
-    get_current_timestamp,
-};
+use super::{session::LEEWAY_SECONDS, signer, signer::Signer};
+use crate::keys::PassKeys;
+use jsonwebtoken::{Algorithm, Validation, errors::Error, get_current_timestamp};
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// The metadata that carries the pass.
 pub(super) const PASS: &str = "pass";
@@ -22,8 +18,6 @@ const AUDIENCE: &str = "bank-services";
 const GOOD_FOR_SECONDS: u64 = 60;
 /// After so long a new one is made.
 const USED_FOR_SECONDS: u64 = 20;
-/// Ours have about 250 bytes.
-const TOKEN_BYTES_MAX: usize = 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -40,14 +34,21 @@ struct Claims {
     exp: u64,
 }
 
+impl signer::Claims for Claims {
+    const TYPE: Option<&'static str> = None;
+    /// Ours have about 250.
+    const TOKEN_BYTES_MAX: usize = 1024;
+
+    fn issuer(&self) -> &str {
+        &self.iss
+    }
+}
+
 /// A pass in use, and since when.
 type InUse = Mutex<Option<(u64, String)>>;
 
 pub(super) struct Passes {
-    program: String,
-    signing: Option<SigningSide>,
-    keys: Arc<PassKeys>,
-    validation: Arc<Validation>,
+    signer: Signer,
     service: InUse,
     admin: InUse,
 }
@@ -58,20 +59,16 @@ impl Passes {
         validation.leeway = LEEWAY_SECONDS;
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        Self::with(program, &Arc::new(keys.clone()), &Arc::new(validation))
+        Self::by(Signer::new(program, keys, validation))
     }
 
     pub(super) fn of_program(&self, program: &str) -> Self {
-        Self::with(program, &self.keys, &self.validation)
+        Self::by(self.signer.of_program(program))
     }
 
-    fn with(program: &str, keys: &Arc<PassKeys>, validation: &Arc<Validation>) -> Self {
-        let own = keys.signing.iter().find(|(of, _)| *of == program);
+    fn by(signer: Signer) -> Self {
         Self {
-            program: program.to_owned(),
-            signing: own.map(|(_, key)| key.clone()),
-            keys: Arc::clone(keys),
-            validation: Arc::clone(validation),
+            signer,
             service: InUse::default(),
             admin: InUse::default(),
         }
@@ -79,7 +76,7 @@ impl Passes {
 
     /// `true` if this program has a key to issue passes with.
     pub(super) fn can_issue(&self) -> bool {
-        self.signing.is_some()
+        self.signer.can_sign()
     }
 
     pub(super) fn issue(&self, role: Role) -> String {
@@ -108,31 +105,17 @@ impl Passes {
     }
 
     fn sign(&self, role: Role, now: u64) -> Result<String, Error> {
-        let signing = self.signing.as_ref().ok_or(ErrorKind::InvalidKeyFormat)?;
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.kid = Some(signing.id.clone());
-        let claims = Claims {
-            iss: self.program.clone(),
+        self.signer.sign(&Claims {
+            iss: self.signer.program().to_owned(),
             aud: AUDIENCE.to_owned(),
             role,
             exp: now.saturating_add(GOOD_FOR_SECONDS),
-        };
-        jsonwebtoken::encode(&header, &claims, &signing.key)
+        })
     }
 
     /// The program that issued a pass, and as whom.
     pub(super) fn verify(&self, token: &str) -> Result<(&'static str, Role), Error> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(ErrorKind::InvalidToken.into());
-        }
-        let header = jsonwebtoken::decode_header(token)?;
-        let mut known = self.keys.verifying.iter();
-        let named = known.find(|(_, key)| Some(&key.id) == header.kid.as_ref());
-        let (program, key) = named.ok_or(ErrorKind::InvalidSignature)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &self.validation)?.claims;
-        if claims.iss != *program {
-            return Err(ErrorKind::InvalidIssuer.into());
-        }
-        Ok((*program, claims.role))
+        let (program, claims) = self.signer.verify::<Claims>(token)?;
+        Ok((program, claims.role))
     }
 }

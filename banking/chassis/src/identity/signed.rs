@@ -2,29 +2,33 @@
 //! the key that only that program has. It does not expire, for what happened stays true; it is no
 //! pass, for it is meant for others.
 
-use crate::keys::{PassKeys, SigningSide};
+use super::{signer, signer::Signer};
+use crate::keys::PassKeys;
 use contracts::{
     Movement, TransactionCompleted,
     program::{ACCOUNT_SERVICE, TRANSFER_SERVICE},
 };
-use jsonwebtoken::{
-    Algorithm, Header, Validation,
-    errors::{Error as TokenError, ErrorKind},
-};
+use jsonwebtoken::{Algorithm, Validation, errors::Error as TokenError};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 const AUDIENCE: &str = "bank-events";
-/// The type of such a token, so that no other passes for one.
-const TYPE: &str = "event+jwt";
-/// Ours have about 1,000 bytes.
-const TOKEN_BYTES_MAX: usize = 4096;
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
     aud: String,
     event: TransactionCompleted,
+}
+
+impl signer::Claims for Claims {
+    /// No other token passes for one of an event.
+    const TYPE: Option<&'static str> = Some("event+jwt");
+    /// Ours have about 1,000.
+    const TOKEN_BYTES_MAX: usize = 4096;
+
+    fn issuer(&self) -> &str {
+        &self.iss
+    }
 }
 
 /// This program has no key that events are signed with, or they can't be.
@@ -56,12 +60,7 @@ pub enum Unproved {
     },
 }
 
-pub(super) struct Signatures {
-    program: String,
-    signing: Option<SigningSide>,
-    keys: Arc<PassKeys>,
-    validation: Arc<Validation>,
-}
+pub(super) struct Signatures(Signer);
 
 impl Signatures {
     pub(super) fn new(program: &str, keys: &PassKeys) -> Self {
@@ -69,21 +68,11 @@ impl Signatures {
         validation.validate_exp = false;
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["iss", "aud"]);
-        Self::with(program, &Arc::new(keys.clone()), &Arc::new(validation))
+        Self(Signer::new(program, keys, validation))
     }
 
     pub(super) fn of_program(&self, program: &str) -> Self {
-        Self::with(program, &self.keys, &self.validation)
-    }
-
-    fn with(program: &str, keys: &Arc<PassKeys>, validation: &Arc<Validation>) -> Self {
-        let own = keys.signing.iter().find(|(of, _)| *of == program);
-        Self {
-            program: program.to_owned(),
-            signing: own.map(|(_, key)| key.clone()),
-            keys: Arc::clone(keys),
-            validation: Arc::clone(validation),
-        }
+        Self(self.0.of_program(program))
     }
 
     /// The event with its proof.
@@ -92,26 +81,18 @@ impl Signatures {
         event: TransactionCompleted,
     ) -> Result<TransactionCompleted, CanNotSign> {
         let claims = Claims {
-            iss: self.program.clone(),
+            iss: self.0.program().to_owned(),
             aud: AUDIENCE.to_owned(),
             event: TransactionCompleted {
                 proof: None,
                 ..event
             },
         };
-        let proof = self.token(&claims).map_err(CanNotSign)?;
+        let proof = self.0.sign(&claims).map_err(CanNotSign)?;
         Ok(TransactionCompleted {
             proof: Some(proof),
             ..claims.event
         })
-    }
-
-    fn token(&self, claims: &Claims) -> Result<String, TokenError> {
-        let signing = self.signing.as_ref().ok_or(ErrorKind::InvalidKeyFormat)?;
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(TYPE.to_owned());
-        header.kid = Some(signing.id.clone());
-        jsonwebtoken::encode(&header, claims, &signing.key)
     }
 
     /// The event as the program signed it whose business it is; what stands beside its proof does
@@ -121,9 +102,9 @@ impl Signatures {
         event: &TransactionCompleted,
     ) -> Result<TransactionCompleted, Unproved> {
         let token = event.proof.as_deref().ok_or(Unproved::Unsigned)?;
-        let (program, signed) = self
-            .verify(token)
-            .map_err(|source| Unproved::Forged { source })?;
+        let verified = self.0.verify::<Claims>(token);
+        let (program, claims) = verified.map_err(|source| Unproved::Forged { source })?;
+        let signed = claims.event;
         let business = match signed.movement {
             Movement::Transfer { .. } => TRANSFER_SERVICE,
             Movement::Deposit { .. } | Movement::Withdrawal { .. } => ACCOUNT_SERVICE,
@@ -133,23 +114,5 @@ impl Signatures {
         } else {
             Err(Unproved::Foreign { program })
         }
-    }
-
-    fn verify(&self, token: &str) -> Result<(&'static str, TransactionCompleted), TokenError> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(ErrorKind::InvalidToken.into());
-        }
-        let header = jsonwebtoken::decode_header(token)?;
-        if header.typ.as_deref() != Some(TYPE) {
-            return Err(ErrorKind::InvalidToken.into());
-        }
-        let mut known = self.keys.verifying.iter();
-        let named = known.find(|(_, key)| Some(&key.id) == header.kid.as_ref());
-        let (program, key) = named.ok_or(ErrorKind::InvalidSignature)?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.key, &self.validation)?.claims;
-        if claims.iss != *program {
-            return Err(ErrorKind::InvalidIssuer.into());
-        }
-        Ok((*program, claims.event))
     }
 }
