@@ -137,6 +137,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             frame: answer.encode(ContentType::MessagePack),
             ttl: Duration::ZERO,
             record: Some(held.claim.clone()),
+            groupable: false,
         };
         let until = Instant::now() + CALL_TIMEOUT_MAX;
         let recorded = store_until(self.store.as_ref(), reply, until)

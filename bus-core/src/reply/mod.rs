@@ -222,10 +222,13 @@ pub struct Reply {
     pub ttl: Duration,
     /// The claim this outcome ends. Written only while the claim is this owner's.
     pub record: Option<Claim>,
+    /// Its caller has said that it reads groups: the store may put this reply into one entry of the
+    /// inbox with others. Without an inbox it makes no difference.
+    pub groupable: bool,
 }
 
 impl Reply {
-    /// A reply that is kept for [`REPLY_TTL`] and ends no claim.
+    /// A reply that is kept for [`REPLY_TTL`], ends no claim and has an entry to itself.
     #[must_use]
     pub fn new(id: CallId, target: ReplyTarget, frame: Bytes) -> Self {
         Self {
@@ -234,6 +237,7 @@ impl Reply {
             frame,
             ttl: REPLY_TTL,
             record: None,
+            groupable: false,
         }
     }
 
@@ -249,6 +253,26 @@ impl Reply {
         let record = Some(claim);
         Self { record, ..self }
     }
+
+    /// Sets whether its caller reads groups, which a caller must have said of itself: one that does
+    /// not know them would pass over the entry, and wait in vain.
+    ///
+    /// A group spares the store work when many replies to one inbox are ready together. None waits
+    /// for another: one that is alone is written alone, at once. Whoever stores a reply of a group
+    /// is told of that reply, as without one.
+    ///
+    /// ```
+    /// use replybus::{Bytes, CallId, reply::{Reply, ReplyTarget}};
+    ///
+    /// let inbox = ReplyTarget::Inbox("replybus:inbox:{..}".to_owned());
+    /// let reply = Reply::new(CallId::new(), inbox, Bytes::from("ok"));
+    /// assert!(!reply.groupable);
+    /// assert!(reply.groupable(true).groupable);
+    /// ```
+    #[must_use]
+    pub fn groupable(self, groupable: bool) -> Self {
+        Self { groupable, ..self }
+    }
 }
 
 impl fmt::Debug for Reply {
@@ -259,6 +283,7 @@ impl fmt::Debug for Reply {
             .field("frame_bytes", &self.frame.len())
             .field("ttl", &self.ttl)
             .field("record", &self.record)
+            .field("groupable", &self.groupable)
             .finish()
     }
 }

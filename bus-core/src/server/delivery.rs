@@ -183,6 +183,7 @@ impl RequestProcessor {
             frame: conclusion.answer.encode(envelope.content_type),
             ttl: REPLY_TTL,
             record: held.as_ref().map(|held| held.claim.clone()),
+            groupable: false,
         };
         let stored = self.store(reply, envelope).await;
         if let Some(held) = held

@@ -182,6 +182,7 @@ impl Command {
             frame: answer.encode(self.content_type),
             ttl: Duration::ZERO,
             record: Some(self.claim.clone()),
+            groupable: false,
         };
         let until = Instant::now() + CALL_TIMEOUT_MAX;
         if store_until(self.store.as_ref(), record, until)
