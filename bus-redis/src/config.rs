@@ -7,7 +7,9 @@ use crate::{
     health::Health,
     inbox::{EntryId, Inbox},
     keys::Keys,
+    lanes::Lanes,
     listener::{self, Listener},
+    replies::Replies,
     store::RedisStore,
     trial::Trial,
     url::Target,
@@ -220,14 +222,22 @@ impl ReplyBackend for RedisReplies {
         let (stopped, probing) = (stop.clone(), Arc::clone(&writer));
         tasks.spawn(async move { stopped.run_until_cancelled(probing.probe(&trial)).await });
 
+        let replies = Replies {
+            keys: keys.clone(),
+            writer: Arc::clone(&writer),
+            is_cluster: pool.is_cluster(),
+        };
+        let home = Handle::current();
         Ok(Arc::new(RedisStore {
             place: format!("{address}/{}", target.database),
             keys,
             inbox,
             pool,
             writer,
-            home: Handle::current().id(),
+            home: home.id(),
             apart: writer_on(&apart, 1),
+            groups: Lanes::new(replies.clone(), home, tasks.clone()),
+            replies,
             claims,
             health,
             _stop_on_drop: stop.clone().drop_guard(),

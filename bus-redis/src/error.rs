@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The failure of one command, or of the connection for it. None repeats what was asked: the keys
 /// of claims hold the idempotency keys of callers.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Failure {
     #[error("no answer from Redis within {0:?}")]
     Silent(Duration),
@@ -24,7 +24,7 @@ pub(crate) enum Failure {
 }
 
 /// An error that the server answered, or the client in its place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Answered {
     /// Without the client's error itself, which repeats keys.
     words: String,

@@ -3,7 +3,7 @@
 //! It is made with an expiry that the owner puts off for as long as it lives. Nobody else makes it:
 //! `NOMKSTREAM` keeps a reply to a dead caller from making a stream that would never expire.
 
-use crate::{connection::Link, error::Failure};
+use crate::{connection::Link, error::Failure, group};
 use bytes::Bytes;
 use deadpool_redis::redis::{self, Cmd, RedisError, Value};
 use replybus::{CallId, limits};
@@ -18,9 +18,11 @@ pub(crate) const ENTRIES_MAX: usize = 2 * limits::WAITING_MAX;
 /// bounded answer (128 MiB).
 const READ_ENTRIES_MAX: usize = 128;
 
-/// Field names of an entry. One that has neither is a mark of ours and is passed over.
+/// Field names of an entry: of one reply, or of several. One that has none of them is a mark of ours
+/// and is passed over.
 const ID: &str = "id";
 const FRAME: &str = "frame";
+const GROUP: &str = "group";
 const MARK: &str = "mark";
 
 /// Commands on one inbox.
@@ -148,6 +150,18 @@ pub(crate) async fn deliver(
     Ok(entry.is_some())
 }
 
+/// Adds a [group](crate::group) of replies to the inbox `key`, as one entry. `false` if it is gone.
+pub(crate) async fn deliver_group(
+    link: &mut Link,
+    key: &str,
+    group: &[u8],
+) -> Result<bool, Failure> {
+    let mut add = append(key);
+    add.arg(GROUP).arg(group);
+    let entry: Option<Bytes> = add.query_async(link).await?;
+    Ok(entry.is_some())
+}
+
 /// An `XADD` that lacks its fields.
 fn append(key: &str) -> Cmd {
     let mut add = redis::cmd("XADD");
@@ -185,13 +199,13 @@ fn parse_batch(answer: Value) -> Result<Batch, Failure> {
             return Err(Failure::Unexpected);
         };
         batch.last = Some(parse_id(&at).ok_or(Failure::Unexpected)?);
-        batch.replies.extend(parse_reply(fields));
+        parse_replies(fields, &mut batch.replies);
     }
     Ok(batch)
 }
 
 /// Anybody who may write to the stream can write anything: what is no reply is passed over.
-fn parse_reply(fields: Vec<Value>) -> Option<(CallId, Bytes)> {
+fn parse_replies(fields: Vec<Value>, replies: &mut Vec<(CallId, Bytes)>) {
     let (mut id, mut frame) = (None, None);
     let mut fields = fields.into_iter();
     while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) =
@@ -203,9 +217,11 @@ fn parse_reply(fields: Vec<Value>) -> Option<(CallId, Bytes)> {
                 .and_then(|text| text.parse().ok());
         } else if name == FRAME.as_bytes() {
             frame = Some(Bytes::from(value));
+        } else if name == GROUP.as_bytes() {
+            replies.extend(group::decode(&value.into()));
         }
     }
-    Some((id?, frame?))
+    replies.extend(id.zip(frame));
 }
 
 fn parse_id(text: &[u8]) -> Option<EntryId> {
@@ -252,18 +268,16 @@ mod tests {
     }
 
     fn answer(entries: Vec<(&str, Vec<&str>)>) -> Value {
-        let entries = entries
-            .into_iter()
-            .map(|(id, fields)| {
-                Value::Array(vec![
-                    text(id),
-                    Value::Array(fields.into_iter().map(text).collect()),
-                ])
-            })
-            .collect();
+        let entries = entries.into_iter();
+        answer_of(entries.map(|(id, fields)| (id, fields.into_iter().map(text).collect())))
+    }
+
+    fn answer_of<'a>(entries: impl Iterator<Item = (&'a str, Vec<Value>)>) -> Value {
+        let entries =
+            entries.map(|(id, fields)| Value::Array(vec![text(id), Value::Array(fields)]));
         Value::Array(vec![Value::Array(vec![
             text("inbox"),
-            Value::Array(entries),
+            Value::Array(entries.collect()),
         ])])
     }
 
@@ -286,6 +300,27 @@ mod tests {
         assert_eq!(batch.last, "2-0".parse().ok());
         let (body, second) = (Bytes::from_static(b"body"), Bytes::from_static(b"second"));
         assert_eq!(batch.replies, [(id, body), (id, second)]);
+    }
+
+    #[test]
+    fn reads_replies_of_both_forms() {
+        let (one, two, three) = (CallId::new(), CallId::new(), CallId::new());
+        let frame = Bytes::from_static(b"body");
+        let pairs = [(one, &frame), (two, &frame)];
+        let group = Value::BulkString(group::encode(pairs.into_iter()).unwrap());
+        let broken = Value::BulkString(vec![0x92, 0x92, 0xc4]);
+        let single = ["id", &three.to_string(), "frame", "body"].map(text);
+        let entries = answer_of(
+            [
+                ("1-0", vec![text("group"), broken]),
+                ("1-1", vec![text("group"), group]),
+                ("1-2", single.to_vec()),
+            ]
+            .into_iter(),
+        );
+        let batch = parse_batch(entries).unwrap();
+        let expected = [one, two, three].map(|id| (id, frame.clone()));
+        assert_eq!(batch.replies, expected);
     }
 
     #[test]

@@ -26,9 +26,10 @@
 //! dot, or nothing. The braces around the uuid are part of the key. Reply keys have no prefix, so
 //! that a caller in any language finds its reply by the call id alone.
 //!
-//! A reply goes into the inbox its caller named (`XADD NOMKSTREAM`, fields `id` and `frame`). If
-//! that is gone, or the caller has none, it goes under the call's own key (`SET NX`). The owner of
-//! an inbox trims what it has read, so that Redis holds little more than what is under way.
+//! A reply goes into the inbox its caller named (`XADD NOMKSTREAM`, fields `id` and `frame`), with
+//! others in one entry (field `group`) if they are ready at the same time and the caller reads such.
+//! If the inbox is gone, or the caller has none, it goes under the call's own key (`SET NX`). The
+//! owner of an inbox trims what it has read, so that Redis holds little more than what is under way.
 //!
 //! All of it must survive until it is read: run Redis with `maxmemory-policy noeviction`.
 //!
@@ -70,16 +71,19 @@
 //! order, because their keys live on different servers.
 
 // Read them in the order a reply travels: `config` opens (with `url`, `connection`, `trial`),
-// `store` takes takes a reply (with `claims`), `writer` carries it to the caller's `inbox`, where
-// `listener` hears it.
+// `store` takes a reply (with `claims`, `replies` and what waits in `lanes`), `writer` carries it to
+// the caller's `inbox` (with others as a `group`), where `listener` hears it.
 mod claims;
 mod config;
 mod connection;
 mod error;
+mod group;
 mod health;
 mod inbox;
 mod keys;
+mod lanes;
 mod listener;
+mod replies;
 mod store;
 mod trial;
 mod url;

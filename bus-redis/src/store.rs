@@ -2,11 +2,13 @@
 
 use crate::{
     claims::{Along, Claims, Finished},
-    connection::{Link, Pool},
+    connection::Pool,
     error::Failure,
     health::Health,
-    inbox::{self, Inbox, millis},
+    inbox::Inbox,
     keys::Keys,
+    lanes::Lanes,
+    replies::Replies,
     writer::Writer,
 };
 use async_trait::async_trait;
@@ -38,6 +40,9 @@ pub(crate) struct RedisStore {
     pub(crate) home: runtime::Id,
     /// For what is asked on another runtime, while that one may be blocked.
     pub(crate) apart: Writer,
+    pub(crate) replies: Replies,
+    /// The same, for those who read groups.
+    pub(crate) groups: Lanes<Replies>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
@@ -56,18 +61,9 @@ impl ReplyStore for RedisStore {
     }
 
     async fn store(&self, reply: Reply) -> Result<Stored, StoreError> {
-        let reply = &reply;
         let stored = match &reply.record {
-            Some(claim) => {
-                self.writer
-                    .run(|link| self.finish(link, claim, reply))
-                    .await
-            }
-            None => {
-                self.writer
-                    .run(|link| self.answer(link, reply, &reply.frame))
-                    .await
-            }
+            Some(claim) => self.finish(claim, &reply).await,
+            None => self.answer(reply).await,
         };
         stored.map_err(|failure| failure.store("store a reply"))
     }
@@ -154,62 +150,41 @@ impl RedisStore {
     /// Ends a claim with its outcome, and answers. On one server that is one step; in a cluster
     /// the keys may live apart, so the outcome comes first: after a crash in between the message
     /// comes again and is answered from the record.
-    async fn finish(
-        &self,
-        mut link: Link,
-        claim: &Claim,
-        reply: &Reply,
-    ) -> Result<Stored, Failure> {
+    async fn finish(&self, claim: &Claim, reply: &Reply) -> Result<Stored, Failure> {
         let apart = self.pool.is_cluster();
         let along = match &reply.target {
             ReplyTarget::Inbox(inbox) if !apart => Along::Inbox(inbox),
             ReplyTarget::Key if !apart => Along::Key,
             _ => Along::Nowhere,
         };
-        let finished = self
-            .claims
-            .finish(&mut link, &self.keys, claim, reply, along)
-            .await?;
-        match finished {
+        let finished = self.writer.run(|mut link| async move {
+            let (claims, keys) = (&self.claims, &self.keys);
+            claims.finish(&mut link, keys, claim, reply, along).await
+        });
+        let frame = match finished.await? {
             Finished::TakenOver => {
                 tracing::warn!(call = %reply.id, "the claim was taken over; its new owner answers");
-                Ok(Stored::AsAsked)
+                return Ok(Stored::AsAsked);
             }
-            Finished::Recorded if apart => self.answer(link, reply, &reply.frame).await,
-            Finished::Before(frame) if apart => self.answer(link, reply, &frame).await,
-            Finished::Recorded | Finished::Before(_) => Ok(Stored::AsAsked),
-            Finished::RecordedAndKept => Ok(Stored::InboxAbsent),
-        }
+            Finished::RecordedAndKept => return Ok(Stored::InboxAbsent),
+            Finished::Recorded | Finished::Before(_) if !apart => return Ok(Stored::AsAsked),
+            Finished::Recorded => reply.frame.clone(),
+            Finished::Before(frame) => frame,
+        };
+        let mut answer = reply.clone();
+        (answer.frame, answer.record) = (frame, None);
+        self.answer(answer).await
     }
 
-    async fn answer(&self, mut link: Link, reply: &Reply, frame: &[u8]) -> Result<Stored, Failure> {
+    /// Stores a reply that ends no claim.
+    async fn answer(&self, reply: Reply) -> Result<Stored, Failure> {
         match &reply.target {
-            ReplyTarget::None => Ok(Stored::AsAsked),
-            ReplyTarget::Key => {
-                self.keep(&mut link, reply, frame).await?;
-                Ok(Stored::AsAsked)
+            ReplyTarget::Inbox(inbox) if reply.groupable => {
+                let inbox = inbox.clone();
+                self.groups.run(inbox, reply).await
             }
-            ReplyTarget::Inbox(inbox) => {
-                let id = reply.id.to_string();
-                if inbox::deliver(&mut link, inbox, &id, frame).await? {
-                    return Ok(Stored::AsAsked);
-                }
-                self.keep(&mut link, reply, frame).await?;
-                // Its owner may have made it again, and looked under the key, in between.
-                match inbox::deliver(&mut link, inbox, &id, frame).await? {
-                    true => Ok(Stored::AsAsked),
-                    false => Ok(Stored::InboxAbsent),
-                }
-            }
+            _ => self.replies.store(&reply).await,
         }
-    }
-
-    /// Puts the reply under the call's own key, unless there is one.
-    async fn keep(&self, link: &mut Link, reply: &Reply, frame: &[u8]) -> Result<(), Failure> {
-        let mut set = redis::cmd("SET");
-        set.arg(self.keys.response(reply.id)).arg(frame);
-        set.arg("NX").arg("PX").arg(millis(reply.ttl));
-        Ok(set.query_async(link).await?)
     }
 }
 

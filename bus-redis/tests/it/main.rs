@@ -13,6 +13,7 @@ mod claims;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod faults;
+mod groups;
 mod opened;
 mod promises;
 #[cfg(feature = "sentinel")]

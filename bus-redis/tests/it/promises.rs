@@ -44,6 +44,7 @@ on_the_shared_server! {
     a_reply_to_a_dead_caller_goes_under_its_key
     the_largest_reply_arrives
     replies_of_many_at_once_all_arrive
+    replies_in_groups_all_arrive
     an_outcome_is_stored_with_its_reply
     a_one_way_outcome_is_stored_alone
     inboxes_of_other_buses_are_refused
@@ -145,6 +146,37 @@ async fn replies_of_many_at_once_all_arrive(replies: RedisReplies) {
     }
     for reply in tasks.join_all().await.into_iter().flatten() {
         assert_eq!(heard.reply(reply.id).await, reply.frame);
+    }
+}
+
+async fn replies_in_groups_all_arrive(replies: RedisReplies) {
+    let (worker, _) = open(&replies).await;
+    let (dead, _) = open(&replies).await;
+    dead.close().await;
+    let callers = [open(&replies).await, open(&replies).await];
+    let mut tasks = tokio::task::JoinSet::new();
+    for count in 0..300 {
+        // To each of several inboxes, one of which is gone, and every fourth not in a group.
+        let to = callers.get(count % 3).map_or(&dead, |(store, _)| store);
+        let reply = to_inbox(to, &format!("{count}")).groupable(count % 4 != 0);
+        let worker = Arc::clone(&worker);
+        tasks.spawn(async move {
+            let stored = worker.store(reply.clone()).await.unwrap();
+            (count % 3, reply, stored)
+        });
+    }
+    for (to, reply, stored) in tasks.join_all().await {
+        let found = match callers.get(to) {
+            Some((_, heard)) => {
+                assert_eq!(stored, Stored::AsAsked);
+                heard.reply(reply.id).await
+            }
+            None => {
+                assert_eq!(stored, Stored::InboxAbsent);
+                worker.fetch(reply.id).await.unwrap().unwrap()
+            }
+        };
+        assert_eq!(found, reply.frame);
     }
 }
 

@@ -4,7 +4,7 @@ use super::bench::{Bench, reply};
 use bytes::Bytes;
 use replybus::{
     CallId,
-    reply::{Reply, ReplyTarget, StoreHealth},
+    reply::{Reply, ReplyTarget, StoreHealth, Stored},
 };
 use std::{collections::HashSet, sync::Arc};
 use tokio::task::JoinSet;
@@ -48,6 +48,47 @@ pub(crate) async fn every_reply_arrives(bench: Bench) {
     }
     let sent = tasks.join_all().await.concat();
     assert_eq!(arrived, sent.into_iter().collect());
+}
+
+pub(crate) async fn replies_in_groups_reach_their_inboxes(bench: Bench) {
+    const EACH: usize = 60;
+    let service = Arc::new(bench.open().await);
+    let (one, two, gone) = (bench.open().await, bench.open().await, bench.open().await);
+    let targets = [one.target(), two.target(), gone.target()];
+    gone.store.close().await;
+    let mut tasks = JoinSet::new();
+    for (to, target) in targets.into_iter().enumerate() {
+        for count in 0..EACH {
+            let (service, target) = (Arc::clone(&service), target.clone());
+            tasks.spawn(async move {
+                let id = CallId::new();
+                let reply = reply(id, target, "ok").groupable(count % 4 != 0);
+                (to, id, service.store.store(reply).await.unwrap())
+            });
+        }
+    }
+    let mut sent = [HashSet::new(), HashSet::new()];
+    for (to, id, stored) in tasks.join_all().await {
+        match sent.get_mut(to) {
+            Some(sent) => {
+                assert_eq!(stored, Stored::AsAsked);
+                sent.insert(id);
+            }
+            None => {
+                assert_eq!(stored, Stored::InboxAbsent);
+                assert_eq!(service.fetch(id).await, Some("ok".into()));
+            }
+        }
+    }
+    for (end, sent) in [one, two].iter().zip(sent) {
+        let mut arrived = HashSet::new();
+        while arrived.len() < EACH {
+            let (id, frame) = end.arrived().await;
+            assert_eq!(frame, "ok");
+            arrived.insert(id);
+        }
+        assert_eq!(arrived, sent);
+    }
 }
 
 pub(crate) async fn a_reply_to_an_inbox_that_is_gone_is_kept(bench: Bench) {
