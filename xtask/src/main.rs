@@ -51,7 +51,7 @@ enum Chore {
 
 const SERVICES: &str = "\
 For each server `up` takes the first of these that works:
-  1. the address in AMQP_URL, REDIS_URL or DATABASE_URL, where it is set
+  1. the address in AMQP_URL, REDIS_URL, DATABASE_URL or NATS_URL, where it is set
   2. the server that an earlier `up` of this checkout started
   3. the server on the default port of this machine
   4. a private one on free ports, from programs that are installed

@@ -37,11 +37,11 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let began = Instant::now();
     let holder = Some(std::process::id());
-    let ran = services::up(&Server::ALL, holder).and_then(|()| {
-        let environment = services::environment(&Server::ALL)?;
+    let ran = services::up(&Server::NEEDED, holder).and_then(|()| {
+        let environment = services::environment(&Server::NEEDED)?;
         test(&arguments.arguments, &environment)
     });
-    let stopped = services::down(&Server::ALL, holder);
+    let stopped = services::down(&Server::NEEDED, holder);
     let verdict = ran?;
     let seconds = began.elapsed().as_secs();
     // A reader of the end of a long log finds there what failed.

@@ -4,6 +4,7 @@
 //! A private server has ports, data and processes of its own, and takes all of them with it when it
 //! is dropped, or when the test process dies.
 
+mod nats;
 mod port;
 mod postgres;
 #[cfg(feature = "live")]
@@ -15,6 +16,7 @@ mod redis;
 #[cfg(feature = "live")]
 mod worker;
 
+pub use nats::Nats;
 pub use port::ReservedPort;
 pub use postgres::Postgres;
 pub use process::{Process, Workplace};

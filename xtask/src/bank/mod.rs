@@ -155,7 +155,7 @@ fn up() -> anyhow::Result<()> {
 
     let this = Some(std::process::id());
     let mut started = Vec::new();
-    let up = services::up(&Server::ALL, this)
+    let up = services::up(&Server::NEEDED, this)
         .and_then(|()| start(&files, &addresses, &binaries, &mut started));
     // What ran before is left alone.
     let stopped = if up.is_err() {
@@ -163,7 +163,7 @@ fn up() -> anyhow::Result<()> {
     } else {
         Ok(())
     };
-    let released = services::down(&Server::ALL, this);
+    let released = services::down(&Server::NEEDED, this);
     up.and(stopped).and(released)?;
     print_table(&files, &addresses)?;
     print_hints(&files, &addresses)
@@ -261,7 +261,7 @@ fn down() -> anyhow::Result<()> {
     let _ = fs::remove_file(files.0.join("addresses"));
     let holder = files.0.join("holder");
     if let Ok(written) = fs::read_to_string(&holder) {
-        services::down(&Server::ALL, Some(written.trim().parse()?))?;
+        services::down(&Server::NEEDED, Some(written.trim().parse()?))?;
         fs::remove_file(holder)?;
     }
     say(format_args!(

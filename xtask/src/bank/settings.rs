@@ -40,7 +40,7 @@ pub(super) fn of_services(
 
 fn of_servers() -> anyhow::Result<Vec<Setting>> {
     let is_given = env::var("DATABASE_URL").is_ok_and(|url| !url.is_empty());
-    let environment = services::environment(&Server::ALL)?;
+    let environment = services::environment(&Server::NEEDED)?;
     let mut settings = Vec::new();
     for (variable, url) in environment {
         match variable {
@@ -49,7 +49,7 @@ fn of_servers() -> anyhow::Result<Vec<Setting>> {
             _ => settings.push((variable, url)),
         }
     }
-    ensure!(settings.len() == Server::ALL.len(), "a server has gone");
+    ensure!(settings.len() == Server::NEEDED.len(), "a server has gone");
     Ok(settings)
 }
 

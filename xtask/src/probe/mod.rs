@@ -1,6 +1,7 @@
 //! A look at a server, in its own protocol. The reasons never hold a password.
 
 mod amqp;
+mod nats;
 mod postgres;
 mod redis;
 
@@ -26,6 +27,7 @@ pub(crate) fn check(server: Server, address: &str) -> Result<(), String> {
         Server::RabbitMq => amqp::check(&address),
         Server::Redis => redis::check(&address),
         Server::Postgres => postgres::check(&address),
+        Server::Nats => nats::check(&address),
     }
 }
 
@@ -47,6 +49,7 @@ impl Address {
             Server::RabbitMq => [("amqp", 5672), ("amqps", 5671)],
             Server::Redis => [("redis", 6379), ("rediss", 6379)],
             Server::Postgres => [("postgres", 5432), ("postgresql", 5432)],
+            Server::Nats => [("nats", 4222), ("tls", 4222)],
         };
         let [(usual, _), _] = schemes;
         let wrong = || format!("is not an address that begins with {usual}://");
@@ -174,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_or_nowhere_is_told_without_its_password() {
-        for server in Server::ALL {
+        for server in Server::NEEDED.into_iter().chain([Server::Nats]) {
             let wrong = check(server, "http://user:hunter2@localhost").unwrap_err();
             assert!(wrong.starts_with("is not an address"), "{wrong}");
             let (listener, port) = {

@@ -51,7 +51,7 @@ pub(crate) struct Wanted {
 /// Some servers.
 #[derive(Debug, Args)]
 pub(crate) struct Named {
-    /// All of them, unless some are named
+    /// RabbitMQ, Redis and PostgreSQL, unless some are named; NATS is only compared with
     #[arg(value_enum, value_name = "SERVER")]
     servers: Vec<Server>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Named {
 impl Named {
     fn servers(&self) -> &[Server] {
         if self.servers.is_empty() {
-            &Server::ALL
+            &Server::NEEDED
         } else {
             &self.servers
         }
@@ -178,7 +178,7 @@ fn current_url(server: Server, state: &State) -> Option<String> {
     let url = given_url(server).or_else(own).or_else(default)?;
     Some(match server {
         Server::RabbitMq => probe::complete_amqp_url(&url),
-        Server::Redis | Server::Postgres => url,
+        Server::Redis | Server::Postgres | Server::Nats => url,
     })
 }
 
@@ -263,6 +263,7 @@ fn explain(missing: &[Server]) {
     say("  AMQP_URL=amqp://user:password@host:5672/%2f");
     say("  REDIS_URL=redis://host:6379/0");
     say("  DATABASE_URL=postgres://user:password@host:5432/database");
+    say("  NATS_URL=nats://host:4222");
 }
 
 #[cfg(test)]

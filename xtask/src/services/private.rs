@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{interrupt, probe, process};
 use anyhow::ensure;
-use replybus_testkit::servers::{Launch, Postgres, Program, RabbitMq, Redis, ReservedPort};
+use replybus_testkit::servers::{Launch, Nats, Postgres, Program, RabbitMq, Redis, ReservedPort};
 use std::time::Duration;
 
 /// `true` if the server's program is there.
@@ -15,6 +15,7 @@ pub(super) fn is_installed(server: Server) -> bool {
         Server::RabbitMq => RabbitMq::find().is_ok(),
         Server::Redis => Redis::find().is_ok(),
         Server::Postgres => Postgres::find().is_ok(),
+        Server::Nats => Nats::find().is_ok(),
     }
 }
 
@@ -41,6 +42,7 @@ fn try_to_start(server: Server, state: &ServerState) -> anyhow::Result<u16> {
         Server::RabbitMq => (launch(RabbitMq::find()?, state)?, RabbitMq::START_WITHIN),
         Server::Redis => (launch(Redis::find()?, state)?, Redis::START_WITHIN),
         Server::Postgres => (launch(Postgres::find()?, state)?, Postgres::START_WITHIN),
+        Server::Nats => (launch(Nats::find()?, state)?, Nats::START_WITHIN),
     };
     await_answer(server, state, port, within)?;
     Ok(port)

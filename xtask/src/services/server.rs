@@ -1,7 +1,7 @@
-//! The servers that tests, examples and the bank talk to.
+//! The servers that tests, examples, the bank and benchmarks talk to.
 
 use clap::ValueEnum;
-use replybus_testkit::servers::{Postgres, Program as _, RabbitMq, Redis};
+use replybus_testkit::servers::{Nats, Postgres, Program as _, RabbitMq, Redis};
 use std::fmt;
 
 /// A server.
@@ -14,11 +14,13 @@ pub(crate) enum Server {
     Redis,
     /// PostgreSQL.
     Postgres,
+    /// NATS, which only a benchmark needs, to compare with.
+    Nats,
 }
 
 impl Server {
-    /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::RabbitMq, Self::Redis, Self::Postgres];
+    /// Those that tests and the bank need.
+    pub(crate) const NEEDED: [Self; 3] = [Self::RabbitMq, Self::Redis, Self::Postgres];
 
     /// Its name in commands and files.
     pub(crate) fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Server {
             Self::RabbitMq => "rabbitmq",
             Self::Redis => "redis",
             Self::Postgres => "postgres",
+            Self::Nats => "nats",
         }
     }
 
@@ -35,6 +38,7 @@ impl Server {
             Self::RabbitMq => "AMQP_URL",
             Self::Redis => "REDIS_URL",
             Self::Postgres => "DATABASE_URL",
+            Self::Nats => "NATS_URL",
         }
     }
 
@@ -44,6 +48,7 @@ impl Server {
             Self::RabbitMq => 5672,
             Self::Redis => 6379,
             Self::Postgres => 5432,
+            Self::Nats => 4222,
         }
     }
 
@@ -53,6 +58,7 @@ impl Server {
             Self::RabbitMq => "rabbitmq-server",
             Self::Redis => "redis-server",
             Self::Postgres => "postgresql",
+            Self::Nats => "nats-server",
         }
     }
 
@@ -62,6 +68,7 @@ impl Server {
             Self::RabbitMq => "rabbitmq:3",
             Self::Redis => "redis:7",
             Self::Postgres => "postgres:15",
+            Self::Nats => "nats:2",
         }
     }
 
@@ -71,6 +78,7 @@ impl Server {
             Self::RabbitMq => RabbitMq::url(port),
             Self::Redis => Redis::url(port),
             Self::Postgres => Postgres::url(port),
+            Self::Nats => Nats::url(port),
         }
     }
 }
@@ -81,6 +89,7 @@ impl fmt::Display for Server {
             Self::RabbitMq => "RabbitMQ",
             Self::Redis => "Redis",
             Self::Postgres => "PostgreSQL",
+            Self::Nats => "NATS",
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     program,
 };
 use anyhow::{Context as _, anyhow, ensure};
+use clap::ValueEnum as _;
 use rustix::process::{Signal, getuid};
 use std::{
     env,
@@ -124,7 +125,7 @@ impl State {
 
     /// Removes the directory, unless a server or a holder is left.
     pub(crate) fn tidy(&self) {
-        let owns_any = Server::ALL
+        let owns_any = Server::value_variants()
             .iter()
             .any(|server| self.of(*server).directory.exists());
         if !owns_any && !self.is_held() {
@@ -271,7 +272,7 @@ impl Stop {
     /// The one for the processes of a server.
     pub(crate) fn of(server: Server) -> Self {
         match server {
-            Server::RabbitMq | Server::Redis => Self::Terminate,
+            Server::RabbitMq | Server::Redis | Server::Nats => Self::Terminate,
             Server::Postgres => Self::Interrupt,
         }
     }
