@@ -5,6 +5,7 @@ use crate::{
     contract::check_name,
     error::SetupError,
     limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
+    message::Text,
     reply::{Arrivals, ReplyBackend, ReplyStore, StoreHealth, memory::MemoryReplies},
     transport::{
         InspectError, QueueState, Transport, TransportBackend, TransportHealth,
@@ -58,7 +59,9 @@ pub(crate) struct BusInner {
     pub(crate) replies: Arc<dyn ReplyStore>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) leases: Arc<LeaseWatch>,
-    pub(crate) app_id: String,
+    pub(crate) app_id: Text,
+    /// This process's, which replies come to.
+    pub(crate) inbox: Text,
     /// Ends every intake, which then drains.
     pub(crate) stopping: CancellationToken,
     /// Ends the draining of every intake.
@@ -148,9 +151,10 @@ impl Bus {
         Self(Arc::new(BusInner {
             transport,
             leases: Arc::new(LeaseWatch::new(Arc::clone(&replies))),
+            inbox: replies.inbox().into(),
             replies,
             waiters,
-            app_id: builder.app_id,
+            app_id: builder.app_id.into(),
             stopping: CancellationToken::new(),
             abandoned: CancellationToken::new(),
             drops: Drops::new(closed.clone()),

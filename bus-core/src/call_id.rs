@@ -1,5 +1,6 @@
 //! The name of one call, the same for all its attempts.
 
+use crate::message::Text;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
@@ -44,6 +45,12 @@ impl CallId {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
+    }
+
+    /// The id as it travels.
+    pub(crate) fn to_text(self) -> Text {
+        let mut text = Uuid::encode_buffer();
+        Text::from(&*self.0.as_hyphenated().encode_lower(&mut text))
     }
 
     /// The half of the id that is random.

@@ -4,8 +4,10 @@
 //! that is what travels; the in-memory transport carries the same.
 
 mod other_headers;
+mod text;
 
 pub use other_headers::OtherHeaders;
+pub use text::Text;
 
 #[cfg(feature = "amqp")]
 pub(crate) use other_headers::HeaderValue;
@@ -24,10 +26,10 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 ///
 /// // A request as a caller in any language would send it.
 /// let request = Message {
-///     routing_key: "greeter.requests".to_owned(),
+///     routing_key: "greeter.requests".into(),
 ///     properties: Properties {
-///         kind: Some("greet".to_owned()),
-///         content_type: Some("application/json".to_owned()),
+///         kind: Some("greet".into()),
+///         content_type: Some("application/json".into()),
 ///         ..Properties::default()
 ///     },
 ///     body: r#"{"name":"Ada"}"#.into(),
@@ -39,9 +41,9 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 #[derive(Clone, PartialEq, Default)]
 pub struct Message {
     /// The exchange; empty for the default exchange, which routes to the queue named by the key.
-    pub exchange: String,
+    pub exchange: Text,
     /// The routing key; for the default exchange, the queue.
-    pub routing_key: String,
+    pub routing_key: Text,
     /// The properties.
     pub properties: Properties,
     /// The encoded arguments, event or dead request.
@@ -52,17 +54,17 @@ pub struct Message {
 #[derive(Clone, PartialEq, Default)]
 pub struct Properties {
     /// Names this publish; a returned message is recognised by it.
-    pub message_id: Option<String>,
+    pub message_id: Option<Text>,
     /// The call id.
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Text>,
     /// The caller's inbox, if it has one.
-    pub reply_to: Option<String>,
+    pub reply_to: Option<Text>,
     /// The AMQP property `type`: the method, or the event's routing key.
-    pub kind: Option<String>,
+    pub kind: Option<Text>,
     /// The encoding of the body.
-    pub content_type: Option<String>,
+    pub content_type: Option<Text>,
     /// What was done to the encoded body, such as `gzip`; nothing here reads it.
-    pub content_encoding: Option<String>,
+    pub content_encoding: Option<Text>,
     /// The priority among messages of one queue, where queues have such.
     pub priority: Option<u8>,
     /// Time to live in the queue, counted from the publish.
@@ -70,16 +72,16 @@ pub struct Properties {
     /// Seconds since the Unix epoch.
     pub timestamp: Option<u64>,
     /// The calling program.
-    pub app_id: Option<String>,
+    pub app_id: Option<Text>,
     /// The user of the broker that published it: RabbitMQ has checked it, and refuses a message
     /// that names another user than its connection's.
-    pub user_id: Option<String>,
+    pub user_id: Option<Text>,
     /// The AMQP property `cluster_id`, which is reserved.
-    pub cluster_id: Option<String>,
+    pub cluster_id: Option<Text>,
     /// Delivery mode 2: written to disk.
     pub persistent: bool,
     /// Headers as text, in the order they were set: texts, integers and booleans.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(Text, Text)>,
     /// Headers that are not text, as they came.
     pub other_headers: OtherHeaders,
 }
@@ -90,7 +92,7 @@ impl Properties {
     /// ```
     /// use replybus::message::Properties;
     ///
-    /// let headers = vec![("dead-letter-reason".to_owned(), "panicked".to_owned())];
+    /// let headers = vec![("dead-letter-reason".into(), "panicked".into())];
     /// let properties = Properties { headers, ..Properties::default() };
     /// assert_eq!(properties.header("dead-letter-reason"), Some("panicked"));
     /// ```
@@ -99,7 +101,7 @@ impl Properties {
         self.headers
             .iter()
             .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+            .map(|(_, value)| &**value)
     }
 
     /// Bytes that all headers take in a message.

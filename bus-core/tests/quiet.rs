@@ -74,7 +74,7 @@ async fn a_normal_day_is_not_heard_above_debug() {
         assert_eq!(transport.inspect(&name).await.unwrap(), None);
         let to = |name: &str| {
             Outgoing::new(Message {
-                routing_key: name.to_owned(),
+                routing_key: name.into(),
                 body: "the body of a message".into(),
                 ..Message::default()
             })

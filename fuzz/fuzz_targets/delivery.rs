@@ -7,7 +7,7 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use replybus::{
     Bus, Never,
-    message::{Message, Properties},
+    message::{Message, Properties, Text},
     queue_handler,
     reply::memory::MemoryReplies,
     transport::{Outgoing, Transport as _, memory::MemoryBroker},
@@ -93,21 +93,21 @@ impl Foreign {
         };
         let headers = self.headers.into_iter();
         Message {
-            routing_key: "fuzz.requests".to_owned(),
+            routing_key: "fuzz.requests".into(),
             properties: Properties {
-                message_id: self.message_id,
-                correlation_id: self.correlation_id,
-                reply_to: self.reply_to,
-                kind,
-                content_type,
+                message_id: self.message_id.map(Text::from),
+                correlation_id: self.correlation_id.map(Text::from),
+                reply_to: self.reply_to.map(Text::from),
+                kind: kind.map(Text::from),
+                content_type: content_type.map(Text::from),
                 expiration: self
                     .expiration_ms
                     .map(|ms| Duration::from_millis(ms.into())),
                 timestamp: self.timestamp,
-                app_id: self.app_id,
+                app_id: self.app_id.map(Text::from),
                 persistent: self.persistent,
                 headers: headers
-                    .map(|(name, value)| (name_of(name), value))
+                    .map(|(name, value)| (name_of(name).into(), value.into()))
                     .collect(),
                 ..Properties::default()
             },

@@ -173,7 +173,7 @@ fn publish(bus: &BusInner, request: &CallRequest) -> Receipt {
     };
     let repeated = request.copies.begin();
     bus.transport.publish(Outgoing {
-        message: request.message(&bus.app_id, bus.replies.inbox(), repeated),
+        message: request.message(&bus.app_id, &bus.inbox, repeated),
         deadline: Some(expires),
         mandatory: true,
         // A queue with a limit may refuse, and only a confirm tells.

@@ -26,6 +26,7 @@ use crate::{
     contract::{MethodContract, MethodKind, ServiceContract, check_name},
     error::{BoxError, CallFailure, FailureKind},
     limits::REQUEST_BYTES_MAX,
+    message::Text,
 };
 use caller::Caller;
 use request::CallInfo;
@@ -85,7 +86,7 @@ const ADDRESS_BYTES_MAX: usize = 255;
 #[derive(Clone)]
 pub struct ServiceClient {
     contract: &'static ServiceContract,
-    queue: Arc<str>,
+    queue: Text,
     /// The reason why the queue can't be one, if it can't.
     misnamed: Option<Arc<str>>,
     content_type: ContentType,
@@ -185,10 +186,10 @@ impl ServiceClient {
         self.contract
     }
 
-    pub(crate) fn queue(&self) -> Result<Arc<str>, BoxError> {
+    pub(crate) fn queue(&self) -> Result<Text, BoxError> {
         match &self.misnamed {
             Some(reason) => Err(reason.as_ref().into()),
-            None => Ok(Arc::clone(&self.queue)),
+            None => Ok(self.queue.clone()),
         }
     }
 

@@ -7,11 +7,11 @@ use crate::{
     context::{Metadata, TraceContext},
     contract::{MethodContract, MethodKind, ServiceContract, unix_time},
     error::{CallFailure, FailedCall, FailureKind, Fault},
-    message::{Message, Properties},
+    message::{Message, Properties, Text},
     wire::headers,
 };
 use bytes::Bytes;
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 use tokio::time::Instant;
 
 /// A call, as a client layer sees it.
@@ -59,7 +59,7 @@ pub struct CallRequest {
     pub(crate) id: CallId,
     pub(crate) contract: &'static ServiceContract,
     pub(crate) method: &'static MethodContract,
-    pub(crate) queue: Arc<str>,
+    pub(crate) queue: Text,
     pub(crate) verb: Verb,
     pub(crate) content_type: ContentType,
     pub(crate) body: Bytes,
@@ -158,23 +158,23 @@ impl CallRequest {
 
     /// The message: the same for each copy, but for what the publisher adds and for the mark of
     /// one that is `repeated`.
-    pub(crate) fn message(&self, app_id: &str, inbox: &str, repeated: bool) -> Message {
-        let id = self.id.to_string();
+    pub(crate) fn message(&self, app_id: &Text, inbox: &Text, repeated: bool) -> Message {
+        let id = self.id.to_text();
         let awaited = self.verb == Verb::Call;
         let answered = self.verb != Verb::Send;
         Message {
-            exchange: String::new(),
-            routing_key: self.queue.as_ref().to_owned(),
+            exchange: Text::default(),
+            routing_key: self.queue.clone(),
             properties: Properties {
                 // Without a correlation id there is nothing to answer to.
                 correlation_id: answered.then(|| id.clone()),
                 message_id: Some(id),
-                reply_to: awaited.then(|| inbox.to_owned()),
-                kind: Some(self.method.name.to_owned()),
-                content_type: Some(self.content_type.as_str().to_owned()),
+                reply_to: awaited.then(|| inbox.clone()),
+                kind: Some(Text::from_static(self.method.name)),
+                content_type: Some(Text::from_static(self.content_type.as_str())),
                 expiration: None,
                 timestamp: Some(unix_time().as_secs()),
-                app_id: Some(app_id.to_owned()),
+                app_id: Some(app_id.clone()),
                 // What changes something survives a broker; a question is asked again.
                 persistent: !(awaited && self.method.kind == MethodKind::Query),
                 headers: self.headers(awaited, repeated),
@@ -184,27 +184,27 @@ impl CallRequest {
         }
     }
 
-    fn headers(&self, awaited: bool, repeated: bool) -> Vec<(String, String)> {
-        let mut headers = Vec::with_capacity(4);
+    fn headers(&self, awaited: bool, repeated: bool) -> Vec<(Text, Text)> {
+        let mut headers = Vec::new();
         // A trace that begins here is named after the call: the service derives it from the id.
         headers.extend(self.trace.iter().flat_map(TraceContext::headers));
-        let mut set = |name: &str, value: String| headers.push((name.to_owned(), value));
+        let mut set =
+            |name: &'static str, value: Text| headers.push((Text::from_static(name), value));
         if awaited {
             let left = self.deadline.saturating_duration_since(Instant::now());
             set(
                 headers::DEADLINE,
-                (unix_time() + left).as_millis().to_string(),
+                (unix_time() + left).as_millis().to_string().into(),
             );
         }
         if let Some(key) = &self.idempotency_key {
-            set(headers::IDEMPOTENCY_KEY, key.clone());
+            set(headers::IDEMPOTENCY_KEY, key.into());
         }
         if repeated {
-            set(headers::REPEATED, headers::TRUE.to_owned());
+            set(headers::REPEATED, Text::from_static(headers::TRUE));
         }
-        for (name, value) in self.metadata.iter() {
-            set(name, value.to_owned());
-        }
+        let metadata = self.metadata.iter();
+        headers.extend(metadata.map(|(name, value)| (name.into(), value.into())));
         headers
     }
 }

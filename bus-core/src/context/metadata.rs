@@ -2,6 +2,7 @@
 
 use crate::{
     limits::{METADATA_BYTES_MAX, METADATA_ENTRIES_MAX, METADATA_NAME_BYTES_MAX},
+    message::Text,
     wire::headers,
 };
 use std::{fmt, slice, vec};
@@ -190,11 +191,11 @@ impl Metadata {
 
     /// The metadata of a request: the headers that could have been set by
     /// [`insert`](Self::insert). Others are left out: a proxy or a broker plugin may add its own.
-    pub(crate) fn from_headers(headers: &[(String, String)]) -> Self {
+    pub(crate) fn from_headers(headers: &[(Text, Text)]) -> Self {
         let mut metadata = Self::new();
         for (name, value) in headers {
-            if !headers::is_reserved(name) && metadata.insert(name, value).is_err() {
-                tracing::debug!(name, "a header is no metadata and was left out");
+            if !headers::is_reserved(name) && metadata.insert(&**name, &**value).is_err() {
+                tracing::debug!(%name, "a header is no metadata and was left out");
             }
         }
         metadata

@@ -6,7 +6,7 @@ mod trace;
 pub use metadata::{InvalidMetadata, Metadata};
 pub use trace::TraceContext;
 
-use crate::call_id::CallId;
+use crate::{call_id::CallId, message::Text};
 use std::{
     future::{Future, IntoFuture},
     sync::{
@@ -68,7 +68,7 @@ struct Inner {
     call_id: Option<CallId>,
     service: &'static str,
     method: &'static str,
-    caller: Option<String>,
+    caller: Option<Text>,
     deadline: Option<Instant>,
     redelivered: bool,
     attempt: u32,
@@ -445,7 +445,7 @@ impl ContextBuilder {
         self
     }
 
-    pub(crate) fn caller(mut self, caller: Option<String>) -> Self {
+    pub(crate) fn caller(mut self, caller: Option<Text>) -> Self {
         self.0.caller = caller;
         self
     }

@@ -1,6 +1,10 @@
 //! W3C Trace Context (Level 1, sections 3.2 and 3.3): read, checked, and continued.
 
-use crate::{call_id::CallId, message::Properties, wire::headers};
+use crate::{
+    call_id::CallId,
+    message::{Properties, Text},
+    wire::headers,
+};
 use std::fmt;
 
 /// The place of a call in a trace: the headers `traceparent` and `tracestate`.
@@ -26,7 +30,7 @@ pub struct TraceContext {
     trace_id: u128,
     parent_id: u64,
     flags: u8,
-    state: Option<String>,
+    state: Option<Text>,
 }
 
 impl TraceContext {
@@ -62,10 +66,11 @@ impl TraceContext {
     }
 
     /// The headers that name this trace.
-    pub(crate) fn headers(&self) -> impl Iterator<Item = (String, String)> {
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (Text, Text)> + use<> {
         let state = self.state.clone();
-        let state = state.map(|state| (headers::TRACESTATE.to_owned(), state));
-        std::iter::once((headers::TRACEPARENT.to_owned(), self.to_string())).chain(state)
+        let state = state.map(|state| (Text::from_static(headers::TRACESTATE), state));
+        let parent = Text::from(self.to_string());
+        std::iter::once((Text::from_static(headers::TRACEPARENT), parent)).chain(state)
     }
 
     /// The trace that two headers name; `None` if the first is not valid. A `tracestate` without a
@@ -105,7 +110,7 @@ impl TraceContext {
             // Longer ones may be dropped (section 3.3.1.5).
             state: tracestate
                 .filter(|state| state.len() <= 512 && !state.chars().any(char::is_control))
-                .map(str::to_owned),
+                .map(Text::from),
         })
     }
 

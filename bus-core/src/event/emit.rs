@@ -8,7 +8,7 @@ use crate::{
     context::{Context, TraceContext},
     contract::unix_time,
     limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, REQUEST_BYTES_MAX},
-    message::{Message, Properties},
+    message::{Message, Properties, Text},
     transport::{Outgoing, TransportHealth, Verdict},
 };
 use bytes::Bytes;
@@ -217,6 +217,7 @@ impl Emit {
                     }
                     Verdict::Unroutable => {
                         let exchange = message.exchange;
+                        let exchange = exchange.into();
                         return Err(EmitError::NoExchange { event, exchange });
                     }
                     Verdict::Lost => {}
@@ -249,17 +250,24 @@ fn not_written(bus: &Bus, event: &'static str, timeout: Duration, deadline: Inst
     }
 }
 
-fn message(bus: &Bus, exchange: &str, routing_key: &str, id: CallId, body: Bytes) -> Message {
+fn message(
+    bus: &Bus,
+    exchange: &str,
+    routing_key: &'static str,
+    id: CallId,
+    body: Bytes,
+) -> Message {
+    let routing_key = Text::from_static(routing_key);
     let context = Context::current();
     // A trace that begins here is named after the event: subscribers derive it from the id.
     let trace = context.trace().map(|trace| trace.child(id));
     Message {
-        exchange: bus.name(exchange),
-        routing_key: routing_key.to_owned(),
+        exchange: bus.name(exchange).into(),
+        routing_key: routing_key.clone(),
         properties: Properties {
-            message_id: Some(id.to_string()),
-            kind: Some(routing_key.to_owned()),
-            content_type: Some(ContentType::MessagePack.as_str().to_owned()),
+            message_id: Some(id.to_text()),
+            kind: Some(routing_key),
+            content_type: Some(Text::from_static(ContentType::MessagePack.as_str())),
             timestamp: Some(unix_time().as_secs()),
             app_id: Some(bus.inner().app_id.clone()),
             persistent: true,

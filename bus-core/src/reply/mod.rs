@@ -108,6 +108,7 @@ use crate::{
     call_id::CallId,
     error::{BoxError, SetupError},
     limits::{CLAIM_LEASE, REPLY_TTL, UNKEYED_RETENTION},
+    message::Text,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -264,7 +265,7 @@ impl Reply {
     /// ```
     /// use replybus::{Bytes, CallId, reply::{Reply, ReplyTarget}};
     ///
-    /// let inbox = ReplyTarget::Inbox("replybus:inbox:{..}".to_owned());
+    /// let inbox = ReplyTarget::Inbox("replybus:inbox:{..}".into());
     /// let reply = Reply::new(CallId::new(), inbox, Bytes::from("ok"));
     /// assert!(!reply.groupable);
     /// assert!(reply.groupable(true).groupable);
@@ -305,7 +306,7 @@ pub enum Stored {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReplyTarget {
     /// An inbox, which [`ReplyStore::is_inbox`] accepted.
-    Inbox(String),
+    Inbox(Text),
     /// The call's own key, for callers without an inbox and for submitted calls.
     Key,
     /// Nowhere: the message was one-way. Only the claim's outcome is stored.

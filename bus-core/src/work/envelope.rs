@@ -7,7 +7,7 @@ use crate::{
     contract::{check_key, unix_time},
     error::{Fault, FaultCode},
     limits::{CLOCK_ALLOWANCE, REQUEST_BYTES_MAX},
-    message::{Message, Properties},
+    message::{Message, Properties, Text},
     reply::{ReplyStore, ReplyTarget},
     wire::headers,
 };
@@ -22,7 +22,7 @@ pub(crate) struct Envelope {
     pub(crate) is_named: bool,
     pub(crate) target: ReplyTarget,
     /// The place it named for its reply, if that is no inbox of this bus.
-    pub(crate) foreign_inbox: Option<String>,
+    pub(crate) foreign_inbox: Option<Text>,
     pub(crate) content_type: ContentType,
     pub(crate) received: Instant,
     /// When the caller stops waiting, by this process's clock.
@@ -214,9 +214,9 @@ mod tests {
     fn with_deadline(left: i64, expiration: u64) -> Properties {
         let now = i64::try_from(unix_time().as_millis()).unwrap();
         Properties {
-            correlation_id: Some(CallId::new().to_string()),
+            correlation_id: Some(CallId::new().to_text()),
             expiration: Some(Duration::from_millis(expiration)),
-            headers: vec![(headers::DEADLINE.into(), (now + left).to_string())],
+            headers: vec![(headers::DEADLINE.into(), (now + left).to_string().into())],
             ..Properties::default()
         }
     }
@@ -237,10 +237,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_reply_goes_to_an_inbox_or_to_the_calls_own_key_and_nowhere_else() {
-        let id = CallId::new().to_string();
+        let id = CallId::new().to_text();
         let properties = |reply_to: Option<&str>| Properties {
             correlation_id: Some(id.clone()),
-            reply_to: reply_to.map(str::to_owned),
+            reply_to: reply_to.map(Text::from),
             ..Properties::default()
         };
         assert_eq!(read(properties(None)).await.target, ReplyTarget::Key);

@@ -87,8 +87,8 @@ impl replybus::reply::Arrivals for Nobody {
 
 pub(crate) fn request(id: CallId, method: &str) -> Properties {
     Properties {
-        correlation_id: Some(id.to_string()),
-        kind: Some(method.to_owned()),
+        correlation_id: Some(id.to_string().into()),
+        kind: Some(method.into()),
         content_type: Some("application/json".into()),
         ..Properties::default()
     }
@@ -97,7 +97,7 @@ pub(crate) fn request(id: CallId, method: &str) -> Properties {
 #[tokio::test]
 async fn each_mistake_is_answered_by_its_name() {
     let site = site().await;
-    let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let header = |name: &str, value: &str| vec![(name.into(), value.into())];
     let deep = "[".repeat(100_000);
     let large = " ".repeat(limits::REQUEST_BYTES_MAX + 1);
     let cases: Vec<(&str, Properties, &str)> = vec![
@@ -195,8 +195,8 @@ async fn what_can_not_be_answered_takes_no_place_for_ever() {
     // Far more than the prefetch: if any stayed unsettled, the last call would not be served.
     for n in 0_u32..300 {
         let mut properties = request(CallId::new(), "steal");
-        properties.correlation_id = (n % 2 == 0).then(|| "not an id".to_owned());
-        properties.message_id = (n % 3 == 0).then(|| "\u{0}".repeat(9));
+        properties.correlation_id = (n % 2 == 0).then(|| "not an id".into());
+        properties.message_id = (n % 3 == 0).then(|| "\u{0}".repeat(9).into());
         site.publish(properties, "\u{0}\u{1}").await;
     }
     let client = AccountsClient::new(&site.bus);

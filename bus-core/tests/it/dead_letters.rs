@@ -121,7 +121,7 @@ async fn a_letter_that_is_moved_back_is_handled_again() {
     let (_, mut letter) = next(&mut dead).await;
     // Its caller's time is not the time of whoever moves it.
     assert_eq!(letter.properties.header("deadline"), None);
-    letter.routing_key = "account.requests".to_owned();
+    letter.routing_key = "account.requests".into();
     let mut receipt = transport.publish(Outgoing::new(letter));
     assert_eq!(receipt.verdict().await, Verdict::Confirmed);
     let (reason, again) = next(&mut dead).await;

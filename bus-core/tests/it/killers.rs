@@ -10,7 +10,7 @@ use replybus::{
     Bus, CallId, Context, Event, Never,
     error::BoxError,
     limits::ATTEMPTS_MAX,
-    message::{Message, Properties},
+    message::{Message, Properties, Text},
     queue_handler,
     reply::{ReplyBackend, memory::MemoryReplies},
     server::{Answer, Request, ServerService, Serving},
@@ -144,7 +144,7 @@ impl Worker {
 
 fn to(queue: &str, properties: Properties) -> Message {
     Message {
-        routing_key: queue.to_owned(),
+        routing_key: queue.into(),
         properties,
         body: "{}".into(),
         ..Message::default()
@@ -159,10 +159,10 @@ fn to_service(method: &str, change: impl Fn(&mut Properties)) -> Message {
 
 fn event(id: Option<String>) -> Message {
     let properties = Properties {
-        message_id: id,
-        kind: Some("killer.seen".to_owned()),
+        message_id: id.map(Text::from),
+        kind: Some("killer.seen".into()),
         persistent: true,
-        content_type: Some("application/json".to_owned()),
+        content_type: Some("application/json".into()),
         ..Properties::default()
     };
     to("group", properties)
@@ -173,17 +173,17 @@ fn kinds(inbox: &str) -> Vec<(&'static str, Message)> {
     let one_way = |id: Option<String>| {
         move |properties: &mut Properties| {
             properties.correlation_id = None;
-            properties.message_id.clone_from(&id);
+            properties.message_id = id.as_deref().map(Text::from);
             properties.persistent = true;
         }
     };
     let named = || Some(CallId::new().to_string());
     let awaited = |properties: &mut Properties| {
-        properties.reply_to = Some(inbox.to_owned());
+        properties.reply_to = Some(inbox.into());
     };
     let keyed = |properties: &mut Properties| {
         one_way(None)(properties);
-        let header = ("idempotency-key".to_owned(), "k".to_owned());
+        let header = ("idempotency-key".into(), "k".into());
         properties.headers.push(header);
     };
     vec![

@@ -8,7 +8,7 @@ use crate::{
 use async_trait::async_trait;
 use replybus::{
     Bus, CallId, SetupError, limits,
-    message::{Message, Properties},
+    message::{Message, Properties, Text},
     reply::memory::MemoryReplies,
     transport::{
         Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Settled, Source,
@@ -28,12 +28,12 @@ use std::{
 const QUEUE: &str = "account.requests";
 
 /// A one-way message that no service can read.
-fn unreadable(headers: Vec<(String, String)>, body: Vec<u8>) -> Outgoing {
+fn unreadable(headers: Vec<(Text, Text)>, body: Vec<u8>) -> Outgoing {
     Outgoing::new(Message {
-        routing_key: QUEUE.to_owned(),
+        routing_key: QUEUE.into(),
         properties: Properties {
             correlation_id: None,
-            message_id: Some("m".to_owned()),
+            message_id: Some("m".into()),
             persistent: true,
             headers,
             ..request(CallId::new(), "steal")
@@ -91,7 +91,7 @@ async fn what_is_too_large_is_left_out_and_what_a_service_reads_comes_first() {
     let (bus, transport) = bus().await;
     let serving = bus.serve(AccountsServer::new(Ledger::new()));
     let serving = serving.await.unwrap();
-    let header = |name: &str, bytes| (name.to_owned(), "x".repeat(bytes));
+    let header = |name: &str, bytes| (name.into(), "x".repeat(bytes).into());
     let headers = vec![
         header("large", 12_000),
         header("middle", 9_000),

@@ -78,11 +78,11 @@ async fn a_service_with_another_prefix_than_its_caller_names_both() {
     let inbox = "other:inbox:{0192f0c1-2b3c-7d4e-8f50-617283940a1b}";
     for _ in 0..3 {
         let mut receipt = transport.publish(Outgoing::new(Message {
-            routing_key: "account.requests".to_owned(),
+            routing_key: "account.requests".into(),
             properties: Properties {
-                correlation_id: Some(CallId::new().to_string()),
-                reply_to: Some(inbox.to_owned()),
-                kind: Some("post".to_owned()),
+                correlation_id: Some(CallId::new().to_string().into()),
+                reply_to: Some(inbox.into()),
+                kind: Some("post".into()),
                 ..Properties::default()
             },
             ..Message::default()

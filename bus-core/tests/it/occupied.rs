@@ -151,11 +151,11 @@ async fn a_call_that_comes_to_a_group_is_told_so() {
     let mut letters = dead(&transport, "account.requests").await;
     let (reason, letter) = next(&mut letters).await;
     assert_eq!(reason, "bad_request");
-    assert_eq!(letter.properties.message_id, Some(id.to_string()));
+    assert_eq!(letter.properties.message_id, Some(id.to_string().into()));
     let id = CallId::new();
     let mut message = letter;
-    message.routing_key = "account.requests".to_owned();
-    message.properties.correlation_id = Some(id.to_string());
+    message.routing_key = "account.requests".into();
+    message.properties.correlation_id = Some(id.to_string().into());
     let mut receipt = transport.publish(Outgoing::new(message));
     assert_eq!(receipt.verdict().await, Verdict::Confirmed);
     let store = Box::new(replies).open("", Arc::new(Nobody)).await.unwrap();

@@ -63,7 +63,7 @@ impl Site {
         let mut first = self.transport.consume(source).await.unwrap();
         if let Seen::Repeated = seen {
             first.stop().await;
-            let header = ("repeated".to_owned(), "true".to_owned());
+            let header = ("repeated".into(), "true".into());
             properties.headers.push(header);
         }
         properties.persistent = true;

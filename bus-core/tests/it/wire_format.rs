@@ -71,7 +71,7 @@ async fn properties_of_a_call() {
         ("", "account.requests")
     );
     let id: CallId = properties.correlation_id.as_ref().unwrap().parse().unwrap();
-    assert_eq!(properties.message_id, Some(id.to_string()));
+    assert_eq!(properties.message_id, Some(id.to_string().into()));
     assert!(properties.reply_to.as_ref().unwrap().contains("inbox:"));
     assert_eq!(properties.kind.as_deref(), Some("balance"));
     assert_eq!(

@@ -151,7 +151,7 @@ async fn a_bound_queue_gets_the_events_it_asked_for() {
     let mut deliveries = transport.consume(source).await.unwrap();
     let event = |key: &str| {
         let mut outgoing = to_queue(key, "event");
-        outgoing.message.exchange.clone_from(&exchange);
+        outgoing.message.exchange = exchange.as_str().into();
         outgoing.message.properties.headers = vec![("traceparent".into(), "00-ab".into())];
         outgoing
     };

@@ -131,8 +131,8 @@ impl Drop for TestQueue {
 /// A message to a queue, to be returned if there is none.
 pub(crate) fn to_queue(queue: &str, body: impl Into<Bytes>) -> Outgoing {
     Outgoing::new(Message {
-        exchange: String::new(),
-        routing_key: queue.to_owned(),
+        exchange: "".into(),
+        routing_key: queue.into(),
         properties: Properties::default(),
         body: body.into(),
     })

@@ -119,7 +119,7 @@ async fn messages_of_one_id_keep_their_own_verdicts() {
         .map(|n| {
             let is_routable = n % 3 != 0;
             let mut outgoing = to_queue(if is_routable { queue.name() } else { &nowhere }, "x");
-            outgoing.message.properties.message_id = Some("one and the same".to_owned());
+            outgoing.message.properties.message_id = Some("one and the same".into());
             (is_routable, transport.publish(outgoing))
         })
         .collect();
@@ -139,8 +139,8 @@ async fn an_exchange_is_there_when_a_message_to_it_is() {
     let transport = broker.transport().await;
     let exchange = unique("exchange");
     let event = Outgoing::new(Message {
-        exchange: exchange.clone(),
-        routing_key: "transaction.completed".to_owned(),
+        exchange: exchange.as_str().into(),
+        routing_key: "transaction.completed".into(),
         properties: Properties::default(),
         body: "x".into(),
     });
@@ -202,7 +202,7 @@ async fn what_was_withdrawn_or_does_not_fit_is_not_written() {
     assert_eq!(verdict(receipt).await, Verdict::NotWritten);
     drop(transport.publish(to_queue(queue.name(), "abandoned")));
     let mut long = to_queue(queue.name(), "long");
-    long.message.properties.correlation_id = Some("x".repeat(256));
+    long.message.properties.correlation_id = Some("x".repeat(256).into());
     assert_eq!(publish(&transport, long).await, Verdict::NotWritten);
     assert_eq!(
         publish(&transport, to_queue(queue.name(), "sent")).await,
@@ -290,7 +290,7 @@ async fn calls_outlive_an_error_of_the_confirmed_channel() {
     let exchange = unique("outlives");
     let to_exchange = || {
         let mut outgoing = to_queue("key", number(2));
-        outgoing.message.exchange.clone_from(&exchange);
+        outgoing.message.exchange = exchange.as_str().into();
         outgoing.mandatory = false;
         outgoing
     };

@@ -40,7 +40,7 @@ async fn every_promise_holds_in_a_cluster() {
     }
     let inboxes: HashSet<_> = stores
         .iter()
-        .map(|(store, _)| store.inbox().to_owned())
+        .map(|(store, _)| store.inbox().into())
         .collect();
     assert_eq!(inboxes.len(), 12);
     let (worker, _) = open(&by_url(&nodes)).await;

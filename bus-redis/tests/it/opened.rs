@@ -44,7 +44,7 @@ pub(crate) fn reply(target: ReplyTarget, frame: &str) -> Reply {
 }
 
 pub(crate) fn to_inbox(store: &Arc<dyn ReplyStore>, frame: &str) -> Reply {
-    reply(ReplyTarget::Inbox(store.inbox().to_owned()), frame)
+    reply(ReplyTarget::Inbox(store.inbox().into()), frame)
 }
 
 pub(crate) fn claim(key: &str, owner: &str) -> Claim {

@@ -182,10 +182,7 @@ async fn replies_in_groups_all_arrive(replies: RedisReplies) {
 
 async fn an_outcome_is_stored_with_its_reply(replies: RedisReplies) {
     let (store, heard) = open(&replies).await;
-    for target in [
-        ReplyTarget::Inbox(store.inbox().to_owned()),
-        ReplyTarget::Key,
-    ] {
+    for target in [ReplyTarget::Inbox(store.inbox().into()), ReplyTarget::Key] {
         let claim = claim(&unique("outcome"), "me");
         assert_eq!(
             store.claim(&claim).await.unwrap(),

@@ -93,7 +93,8 @@ impl Transport for ScriptedBroker {
             self.silent.lock().unwrap().push(slip);
             receipt = silent;
         }
-        self.taken.send_modify(|taken| taken.extend(id));
+        self.taken
+            .send_modify(|taken| taken.extend(id.map(String::from)));
         receipt
     }
 

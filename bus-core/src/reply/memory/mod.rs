@@ -114,7 +114,7 @@ impl Namespace {
         match &reply.target {
             ReplyTarget::Inbox(inbox) => {
                 // Taken out of the lock: what arrives may answer with a store of its own.
-                let arrivals = lock(&self.inboxes).get(inbox).cloned();
+                let arrivals = lock(&self.inboxes).get(&**inbox).cloned();
                 match arrivals {
                     Some(arrivals) => arrivals.arrived(reply.id, reply.frame),
                     None => {
@@ -286,7 +286,7 @@ mod tests {
         let (caller, arrived) = open(&replies, "").await;
         let (service, nothing) = open(&replies, "").await;
         let id = CallId::new();
-        let target = ReplyTarget::Inbox(caller.inbox().to_owned());
+        let target = ReplyTarget::Inbox(caller.inbox().into());
         service.store(reply(id, target, "ok")).await.unwrap();
         assert_eq!(*lock(&arrived.0), [(id, "ok".into())]);
         assert!(lock(&nothing.0).is_empty());
@@ -311,7 +311,7 @@ mod tests {
         let replies = MemoryReplies::new();
         let (caller, arrived) = open(&replies, "").await;
         let (service, _) = open(&replies, "").await;
-        let target = ReplyTarget::Inbox(caller.inbox().to_owned());
+        let target = ReplyTarget::Inbox(caller.inbox().into());
         drop(caller);
         assert_eq!(Arc::strong_count(&arrived), 1);
         let id = CallId::new();

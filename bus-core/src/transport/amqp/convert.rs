@@ -4,7 +4,7 @@ use super::{
     connect::Marker,
     headers::{decode_headers, encode_headers},
 };
-use crate::message::{Message, Properties};
+use crate::message::{Message, Properties, Text};
 use bytes::Bytes;
 use lapin::{BasicProperties, message::Delivery, types::ShortString};
 use std::time::Duration;
@@ -35,8 +35,8 @@ pub(super) fn encode(message: Message) -> Result<Encoded, TooLong> {
 }
 
 /// A short string; at most 255 bytes.
-pub(super) fn short(text: String) -> Result<ShortString, TooLong> {
-    ShortString::try_new(text).map_err(|_| TooLong)
+pub(super) fn short(text: impl Into<String>) -> Result<ShortString, TooLong> {
+    ShortString::try_new(text.into()).map_err(|_| TooLong)
 }
 
 fn encode_properties(mut from: Properties) -> Result<BasicProperties, TooLong> {
@@ -100,7 +100,7 @@ pub(super) fn malformation(properties: &BasicProperties, marker: &Marker) -> Opt
 /// The message that lapin received.
 pub(super) fn decode(delivery: Delivery) -> Message {
     let from = &delivery.properties;
-    let text = |value: &Option<ShortString>| value.as_ref().map(|text| text.as_str().to_owned());
+    let text = |value: &Option<ShortString>| value.as_ref().map(|text| Text::from(text.as_str()));
     let (headers, other_headers) = from
         .headers()
         .as_ref()
@@ -126,8 +126,8 @@ pub(super) fn decode(delivery: Delivery) -> Message {
         other_headers,
     };
     Message {
-        exchange: delivery.exchange.into(),
-        routing_key: delivery.routing_key.into(),
+        exchange: delivery.exchange.as_str().into(),
+        routing_key: delivery.routing_key.as_str().into(),
         properties,
         body: delivery.data.into(),
     }
@@ -170,7 +170,7 @@ mod tests {
                 user_id: Some("guest".into()),
                 cluster_id: Some("x".into()),
                 persistent: true,
-                headers: vec![("a".into(), "ä".into()), ("b".into(), String::new())],
+                headers: vec![("a".into(), "ä".into()), ("b".into(), Text::default())],
                 other_headers: OtherHeaders::default(),
             },
             body: Bytes::from_static(b"\x00\xff"),
@@ -191,30 +191,30 @@ mod tests {
         let long = "x".repeat(256);
         for message in [
             Message {
-                exchange: long.clone(),
+                exchange: Text::from(&long),
                 ..Message::default()
             },
             Message {
-                routing_key: long.clone(),
+                routing_key: Text::from(&long),
                 ..Message::default()
             },
             Message {
                 properties: Properties {
-                    reply_to: Some(long.clone()),
+                    reply_to: Some(Text::from(&long)),
                     ..Properties::default()
                 },
                 ..Message::default()
             },
             Message {
                 properties: Properties {
-                    headers: vec![(long, String::new())],
+                    headers: vec![(long.into(), Text::default())],
                     ..Properties::default()
                 },
                 ..Message::default()
             },
             Message {
                 properties: Properties {
-                    headers: vec![("a".into(), "x".repeat(HEADERS_BYTES_MAX))],
+                    headers: vec![("a".into(), "x".repeat(HEADERS_BYTES_MAX).into())],
                     ..Properties::default()
                 },
                 ..Message::default()

@@ -3,7 +3,7 @@
 use super::convert::{TooLong, short};
 use crate::{
     limits::HEADERS_BYTES_MAX,
-    message::{HeaderValue, OtherHeaders, Properties},
+    message::{HeaderValue, OtherHeaders, Properties, Text},
     wire::headers,
 };
 use lapin::types::FieldTable;
@@ -22,7 +22,7 @@ pub(super) fn encode_headers(from: &mut Properties) -> Result<FieldTable, TooLon
         let value = match others.remove(&name) {
             Some(typed) if header_text(&typed).as_ref() == Some(&text) => typed,
             _ if name == headers::REPEATED => HeaderValue::Boolean(text == headers::TRUE),
-            _ => HeaderValue::LongString(text.into()),
+            _ => HeaderValue::LongString(String::from(text).into()),
         };
         table.insert(short(name)?, value);
     }
@@ -34,15 +34,15 @@ pub(super) fn encode_headers(from: &mut Properties) -> Result<FieldTable, TooLon
 
 /// The headers that have a text, which are all of the protocol's, wherever they stand, and the
 /// first others; and all that have none, or are not only text.
-pub(super) fn decode_headers(table: &FieldTable) -> (Vec<(String, String)>, OtherHeaders) {
+pub(super) fn decode_headers(table: &FieldTable) -> (Vec<(Text, Text)>, OtherHeaders) {
     let (mut texts, mut others) = (Vec::new(), OtherHeaders::default());
     let mut places = HEADERS_MAX;
     for (name, value) in table {
-        let name = name.as_str().to_owned();
+        let name = Text::from(name.as_str());
         let has_meaning = headers::has_meaning(&name);
         let text = header_text(value).filter(|_| has_meaning || places > 0);
         if text.is_none() || !matches!(value, HeaderValue::LongString(_)) {
-            others.insert(name.clone(), value.clone());
+            others.insert((&*name).into(), value.clone());
         }
         if let Some(text) = text {
             places -= usize::from(!has_meaning);
@@ -54,21 +54,21 @@ pub(super) fn decode_headers(table: &FieldTable) -> (Vec<(String, String)>, Othe
 
 /// A header as text: texts, bytes that are UTF-8, integers and booleans; what else there is has no
 /// obvious text.
-fn header_text(value: &HeaderValue) -> Option<String> {
-    let utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned).ok();
+fn header_text(value: &HeaderValue) -> Option<Text> {
+    let utf8 = |bytes: &[u8]| std::str::from_utf8(bytes).map(Text::from).ok();
     Some(match value {
         HeaderValue::LongString(text) => utf8(text.as_bytes())?,
         HeaderValue::ByteArray(bytes) => utf8(bytes.as_slice())?,
-        HeaderValue::ShortString(text) => text.as_str().to_owned(),
-        HeaderValue::Boolean(value) => value.to_string(),
-        HeaderValue::ShortShortInt(value) => value.to_string(),
-        HeaderValue::ShortShortUInt(value) => value.to_string(),
-        HeaderValue::ShortInt(value) => value.to_string(),
-        HeaderValue::ShortUInt(value) => value.to_string(),
-        HeaderValue::LongInt(value) => value.to_string(),
-        HeaderValue::LongUInt(value) => value.to_string(),
-        HeaderValue::LongLongInt(value) => value.to_string(),
-        HeaderValue::Timestamp(value) => value.to_string(),
+        HeaderValue::ShortString(text) => text.as_str().into(),
+        HeaderValue::Boolean(value) => value.to_string().into(),
+        HeaderValue::ShortShortInt(value) => value.to_string().into(),
+        HeaderValue::ShortShortUInt(value) => value.to_string().into(),
+        HeaderValue::ShortInt(value) => value.to_string().into(),
+        HeaderValue::ShortUInt(value) => value.to_string().into(),
+        HeaderValue::LongInt(value) => value.to_string().into(),
+        HeaderValue::LongUInt(value) => value.to_string().into(),
+        HeaderValue::LongLongInt(value) => value.to_string().into(),
+        HeaderValue::Timestamp(value) => value.to_string().into(),
         _ => return None,
     })
 }
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_mark_of_a_repetition_is_a_boolean() {
-        let headers = vec![(headers::REPEATED.to_owned(), headers::TRUE.to_owned())];
+        let headers = vec![(headers::REPEATED.into(), headers::TRUE.into())];
         let properties = Properties {
             headers,
             ..Properties::default()
@@ -163,7 +163,7 @@ mod tests {
         properties.retain_headers(|name| !matches!(name, "bool" | "table" | "z99"));
         for (name, text) in &mut properties.headers {
             if name == "int" {
-                *text = "8".to_owned();
+                *text = "8".into();
             }
         }
         let mut table: BTreeMap<_, _> = table.inner().clone();
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(read.len(), HEADERS_MAX + 2);
         assert_eq!(others.names().count(), 100);
         for name in [headers::DEADLINE, headers::IDEMPOTENCY_KEY] {
-            assert!(read.contains(&(name.to_owned(), "1".to_owned())), "{name}");
+            assert!(read.contains(&(name.into(), "1".into())), "{name}");
         }
     }
 

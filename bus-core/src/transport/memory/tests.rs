@@ -19,8 +19,8 @@ fn source(name: &str, prefetch: u16) -> Source {
 
 fn text(exchange: &str, routing_key: &str, body: &str) -> Outgoing {
     Outgoing::new(Message {
-        exchange: exchange.to_owned(),
-        routing_key: routing_key.to_owned(),
+        exchange: exchange.into(),
+        routing_key: routing_key.into(),
         body: body.to_owned().into(),
         ..Message::default()
     })
@@ -172,7 +172,7 @@ async fn a_queue_bound_twice_gets_an_event_once() {
     for routing_key in ["transaction.*", "#"] {
         events.bindings.push(Binding {
             exchange: "bank".to_owned(),
-            routing_key: routing_key.to_owned(),
+            routing_key: routing_key.into(),
         });
     }
     let mut deliveries = transport.consume(events).await.unwrap();

@@ -112,10 +112,10 @@ impl Topology {
             refused |= !queue.push(&message, expires);
         };
         if message.exchange.is_empty() {
-            if let Some(queue) = self.queues.get(&message.routing_key) {
+            if let Some(queue) = self.queues.get(&*message.routing_key) {
                 push(queue);
             }
-        } else if let Some(bounds) = self.exchanges.get(&message.exchange) {
+        } else if let Some(bounds) = self.exchanges.get(&*message.exchange) {
             let key = words(&message.routing_key);
             for bound in bounds {
                 if bound.patterns.iter().any(|pattern| pattern.matches(&key)) {

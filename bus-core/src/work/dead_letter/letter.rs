@@ -2,7 +2,7 @@
 
 use crate::{
     limits::{DEAD_LETTER_BODY_MAX, DEAD_LETTER_HEADERS_MAX},
-    message::{Message, Properties},
+    message::{Message, Properties, Text},
     wire::headers,
     work::Answer,
 };
@@ -28,8 +28,8 @@ pub(super) struct Letter {
 impl Letter {
     /// The letter that `message` becomes in `queue`, without the headers named `secret`.
     pub(super) fn new(mut message: Message, queue: &str, secret: &[String]) -> Self {
-        message.exchange = String::new();
-        message.routing_key = queue.to_owned();
+        message.exchange = Text::default();
+        message.routing_key = queue.into();
         let properties = &mut message.properties;
         properties.expiration = None;
         properties.persistent = true;
@@ -115,7 +115,7 @@ impl Letter {
     fn set(&mut self, name: &str, value: &str) {
         let headers = &mut self.message.properties.headers;
         headers.retain(|(known, _)| known != name);
-        headers.push((name.to_owned(), value.to_owned()));
+        headers.push((name.into(), value.into()));
     }
 }
 
@@ -129,13 +129,13 @@ fn rename_what_the_broker_reads(properties: &mut Properties) {
         properties.other_headers.rename(from, to);
         for (name, _) in &mut properties.headers {
             if name == from {
-                to.clone_into(name);
+                *name = Text::from_static(to);
             }
         }
     }
     if let Some(user) = properties.user_id.take() {
         properties.retain_headers(|name| name != headers::DEAD_USER);
-        let header = (headers::DEAD_USER.to_owned(), user);
+        let header = (Text::from_static(headers::DEAD_USER), user);
         properties.headers.push(header);
     }
 }

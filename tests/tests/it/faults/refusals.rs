@@ -54,8 +54,8 @@ impl Rig {
 
 fn to(exchange: &str, routing_key: &str) -> Outgoing {
     Outgoing::new(Message {
-        exchange: exchange.to_owned(),
-        routing_key: routing_key.to_owned(),
+        exchange: exchange.into(),
+        routing_key: routing_key.into(),
         body: "x".into(),
         ..Message::default()
     })

@@ -89,11 +89,11 @@ impl Stage {
 
     fn hand_over(&self, to: &Source, body: &str, id: Option<&str>) -> Receipt {
         let mut message = Message {
-            routing_key: to.queue.name.clone(),
+            routing_key: to.queue.name.as_str().into(),
             body: body.to_owned().into(),
             ..Message::default()
         };
-        message.properties.message_id = id.map(str::to_owned);
+        message.properties.message_id = id.map(Into::into);
         self.transport.publish(Outgoing::new(message))
     }
 

@@ -132,10 +132,10 @@ async fn a_message_whose_workers_are_killed_ends_as_a_dead_letter() {
 async fn nameless(rig: &Rig, namespace: &str, method: &str, body: &str) {
     let transport = Amqp::new(rig.rabbit.url()).connect().await.unwrap();
     let mut receipt = transport.publish(Outgoing::new(Message {
-        routing_key: format!("{namespace}.ledger.requests"),
+        routing_key: format!("{namespace}.ledger.requests").into(),
         properties: Properties {
-            kind: Some(method.to_owned()),
-            content_type: Some("application/json".to_owned()),
+            kind: Some(method.into()),
+            content_type: Some("application/json".into()),
             persistent: true,
             ..Properties::default()
         },

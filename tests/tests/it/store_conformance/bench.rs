@@ -109,7 +109,7 @@ impl End {
 
     /// Where replies to this process go.
     pub(crate) fn target(&self) -> ReplyTarget {
-        ReplyTarget::Inbox(self.store.inbox().to_owned())
+        ReplyTarget::Inbox(self.store.inbox().into())
     }
 
     pub(crate) async fn send(&self, id: CallId, target: ReplyTarget, frame: &'static str) {

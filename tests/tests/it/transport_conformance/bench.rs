@@ -187,8 +187,8 @@ pub(crate) fn to(queue: &QueueSpec, body: &str) -> Outgoing {
 
 pub(crate) fn routed(exchange: &str, routing_key: &str, body: &str) -> Outgoing {
     Outgoing::new(Message {
-        exchange: exchange.to_owned(),
-        routing_key: routing_key.to_owned(),
+        exchange: exchange.into(),
+        routing_key: routing_key.into(),
         body: body.to_owned().into(),
         ..Message::default()
     })

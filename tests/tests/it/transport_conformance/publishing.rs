@@ -14,21 +14,21 @@ pub(crate) async fn a_message_arrives_as_it_was_sent(bench: Arc<Bench>) {
     let queue = bench.queue();
     let mut consumer = bench.consume(&queue, 9).await;
     let message = Message {
-        exchange: String::new(),
-        routing_key: queue.name.clone(),
+        exchange: "".into(),
+        routing_key: queue.name.as_str().into(),
         properties: Properties {
-            message_id: Some("publish 1".to_owned()),
-            correlation_id: Some("call 1".to_owned()),
-            reply_to: Some("inbox".to_owned()),
-            kind: Some("balance".to_owned()),
-            content_type: Some("application/msgpack".to_owned()),
-            content_encoding: Some("identity".to_owned()),
+            message_id: Some("publish 1".into()),
+            correlation_id: Some("call 1".into()),
+            reply_to: Some("inbox".into()),
+            kind: Some("balance".into()),
+            content_type: Some("application/msgpack".into()),
+            content_encoding: Some("identity".into()),
             priority: Some(3),
             expiration: None,
             timestamp: Some(1_700_000_000),
-            app_id: Some("gateway".to_owned()),
+            app_id: Some("gateway".into()),
             persistent: true,
-            headers: vec![("traceparent".to_owned(), "00-é-01".to_owned())],
+            headers: vec![("traceparent".into(), "00-é-01".into())],
             ..Properties::default()
         },
         body: vec![0, 255, 1, 254].into(),

@@ -2,7 +2,7 @@
 //! that is on its way there: which of it the refusal was about, read from the broker's words.
 
 use crate::{
-    message::Message,
+    message::{Message, Text},
     transport::{Verdict, amqp::connect::ChannelClose},
 };
 use std::sync::Arc;
@@ -40,8 +40,8 @@ enum About {
 /// The properties of a publish that a complaint can be about.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Target {
-    pub(super) exchange: String,
-    pub(super) routing_key: String,
+    pub(super) exchange: Text,
+    pub(super) routing_key: Text,
     /// Bytes of the body.
     pub(super) bytes: usize,
 }
@@ -144,8 +144,8 @@ mod tests {
 
     fn target(exchange: &str, routing_key: &str, bytes: usize) -> Target {
         Target {
-            exchange: exchange.to_owned(),
-            routing_key: routing_key.to_owned(),
+            exchange: exchange.into(),
+            routing_key: routing_key.into(),
             bytes,
         }
     }

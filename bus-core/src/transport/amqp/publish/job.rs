@@ -2,9 +2,12 @@
 //! write itself.
 
 use super::complaint::Target;
-use crate::transport::{
-    Outgoing, Slip, Verdict,
-    amqp::convert::{Encoded, encode},
+use crate::{
+    message::Text,
+    transport::{
+        Outgoing, Slip, Verdict,
+        amqp::convert::{Encoded, encode},
+    },
 };
 use lapin::{Confirmation, options::BasicPublishOptions};
 use std::{collections::VecDeque, sync::Arc};
@@ -20,7 +23,7 @@ pub(super) struct Job {
 /// A message that can be written, and is about to be.
 pub(super) struct Prepared {
     /// Its `message_id`: each has one.
-    pub(super) id: String,
+    pub(super) id: Text,
     pub(super) target: Target,
     pub(super) encoded: Encoded,
     pub(super) mandatory: bool,
@@ -59,7 +62,7 @@ impl Job {
         }
         let id = properties
             .message_id
-            .get_or_insert_with(|| uuid::Uuid::now_v7().to_string())
+            .get_or_insert_with(|| crate::CallId::new().to_text())
             .clone();
         let target = Target::of(&outgoing.message);
         let Ok(encoded) = encode(outgoing.message) else {
@@ -122,7 +125,7 @@ pub(super) async fn write(
 }
 
 /// The `message_id` of a returned message: each has one, see [`Job::prepare`].
-pub(super) fn id_of(returned: &lapin::message::BasicReturnMessage) -> Option<String> {
+pub(super) fn id_of(returned: &lapin::message::BasicReturnMessage) -> Option<Text> {
     let id = returned.delivery.properties.message_id().as_ref()?;
-    Some(id.as_str().to_owned())
+    Some(id.as_str().into())
 }

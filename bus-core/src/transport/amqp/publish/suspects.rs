@@ -2,7 +2,10 @@
 //! They are tried on a channel of their own, so that nobody else loses theirs.
 
 use super::complaint::{Complaint, Target};
-use crate::{message::Message, transport::Verdict};
+use crate::{
+    message::{Message, Text},
+    transport::Verdict,
+};
 use std::{
     collections::HashMap,
     sync::{
@@ -39,7 +42,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     complaints: Vec<(Complaint, Instant)>,
-    ids: HashMap<String, Instant>,
+    ids: HashMap<Text, Instant>,
 }
 
 /// A publish whose channel the broker closed with a complaint.
@@ -88,7 +91,7 @@ impl Suspects {
             state.ids.retain(|_, until| *until > now);
         }
         if state.ids.len() < IDS_MAX {
-            state.ids.insert(id.to_owned(), now + REMEMBERED_FOR);
+            state.ids.insert(id.into(), now + REMEMBERED_FOR);
         }
         self.changed(&state);
     }

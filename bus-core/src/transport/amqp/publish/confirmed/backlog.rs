@@ -3,7 +3,10 @@
 //! In order, but for those that can't be written yet for a reason that others do not share: they
 //! are set aside, and cost nothing until the reason is gone.
 
-use crate::transport::amqp::publish::job::{Job, drain_queue};
+use crate::{
+    message::Text,
+    transport::amqp::publish::job::{Job, drain_queue},
+};
 use std::collections::{HashMap, VecDeque};
 
 #[derive(Default)]
@@ -12,9 +15,9 @@ pub(super) struct Backlog {
     next: VecDeque<Job>,
     /// Set aside by `message_id`, each behind one of the same that is on its way. All that are set
     /// aside are older than those in `next`.
-    behind: HashMap<String, VecDeque<Job>>,
+    behind: HashMap<Text, VecDeque<Job>>,
     /// Ids in `behind` of which the next is to be looked at, before all others.
-    free: VecDeque<String>,
+    free: VecDeque<Text>,
     /// Set aside until it is known whether an exchange exists.
     asking: VecDeque<Job>,
 }
@@ -51,12 +54,12 @@ impl Backlog {
     }
 
     /// Sets a message aside until no other of its id is on its way.
-    pub(super) fn set_behind(&mut self, id: String, job: Job) {
+    pub(super) fn set_behind(&mut self, id: Text, job: Job) {
         self.behind.entry(id).or_default().push_back(job);
     }
 
     /// No message of this id is on its way any more.
-    pub(super) fn free(&mut self, id: String) {
+    pub(super) fn free(&mut self, id: Text) {
         if self.behind.contains_key(&id) {
             self.free.push_back(id);
         }
@@ -108,7 +111,7 @@ mod tests {
     /// A message with an id and a body that tells it from others.
     fn job(id: &str, body: &'static str) -> Job {
         let mut message = crate::message::Message::default();
-        message.properties.message_id = Some(id.to_owned());
+        message.properties.message_id = Some(id.into());
         message.body = body.into();
         Job {
             outgoing: Outgoing::new(message),

@@ -5,16 +5,19 @@ use super::{
     confirms::Confirms,
     verdicts::{Resolution, Undecided},
 };
-use crate::transport::{
-    Slip, Verdict,
-    amqp::{
-        connect::{Failure, Live},
-        publish::{
-            complaint::{Complaint, Target},
-            job::{Job, id_of, write},
-            suspects::{Accused, Suspects},
+use crate::{
+    message::Text,
+    transport::{
+        Slip, Verdict,
+        amqp::{
+            connect::{Failure, Live},
+            publish::{
+                complaint::{Complaint, Target},
+                job::{Job, id_of, write},
+                suspects::{Accused, Suspects},
+            },
+            topology,
         },
-        topology,
     },
 };
 use futures_util::future::BoxFuture;
@@ -39,7 +42,7 @@ pub(super) enum Admission {
     /// Write it.
     Now,
     /// Set it aside: another with this `message_id` is on its way.
-    Behind(String),
+    Behind(Text),
     /// Set it aside until an exchange was found, or not.
     Asking,
 }
@@ -49,7 +52,7 @@ pub(super) struct ConfirmedChannel {
     window: usize,
     suspects: Suspects,
     /// The exchanges to which the broker has taken messages.
-    allowed: HashSet<String>,
+    allowed: HashSet<Text>,
     live: Arc<Live>,
     channel: Arc<lapin::Channel>,
     confirms: Confirms,
@@ -66,7 +69,7 @@ pub(crate) enum Progress {
     /// Verdicts were given.
     Resolved {
         /// The `message_id` of each.
-        ids: Vec<String>,
+        ids: Vec<Text>,
         /// The reason for the channel's end, if it has ended.
         ended: Option<String>,
     },
@@ -129,7 +132,7 @@ impl ConfirmedChannel {
     pub(super) fn admit(&mut self, job: &Job) -> Admission {
         let message = &job.outgoing.message;
         // First, so that what is set aside behind another waits for nothing else.
-        if !message.exchange.is_empty() && !self.exchanges.contains(&message.exchange) {
+        if !message.exchange.is_empty() && !self.exchanges.contains(&*message.exchange) {
             return self.ask(&message.exchange);
         }
         // Two messages of one id could not be told apart when one is returned.

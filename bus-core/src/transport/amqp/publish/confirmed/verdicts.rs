@@ -23,16 +23,16 @@
 //!
 //! No verdict needs further traffic: rule 2 waits only for messages the broker has already.
 
-use crate::transport::Verdict;
+use crate::{message::Text, transport::Verdict};
 use std::collections::{BTreeMap, HashMap};
 
 /// The word of lapin about one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Resolution {
     /// The broker has dealt with it; perhaps the `message_id` of somebody's return.
-    Ack(Option<String>),
+    Ack(Option<Text>),
     /// The broker refused it; perhaps the `message_id` of somebody's return.
-    Nack(Option<String>),
+    Nack(Option<Text>),
     /// The channel ended first.
     Lost,
 }
@@ -45,12 +45,12 @@ pub(super) struct Undecided<T> {
     /// Acked with somebody else's return; by their order.
     doubtful: BTreeMap<u64, Entry<T>>,
     /// `message_id` to order, of all the above.
-    ids: HashMap<String, u64>,
+    ids: HashMap<Text, u64>,
 }
 
 #[derive(Debug)]
 struct Entry<T> {
-    id: String,
+    id: Text,
     mandatory: bool,
     returned: bool,
     written: T,
@@ -69,7 +69,7 @@ impl<T> Default for Undecided<T> {
 impl<T> Undecided<T> {
     /// Notes that a message is being written. `order` grows with each, and no two messages
     /// here have the same `message_id`.
-    pub(super) fn write(&mut self, order: u64, id: String, mandatory: bool, written: T) {
+    pub(super) fn write(&mut self, order: u64, id: Text, mandatory: bool, written: T) {
         self.ids.insert(id.clone(), order);
         let entry = Entry {
             id,
@@ -102,7 +102,7 @@ impl<T> Undecided<T> {
     }
 
     /// Everything without a verdict, each with its `message_id`.
-    pub(super) fn into_written(self) -> impl Iterator<Item = (String, T)> {
+    pub(super) fn into_written(self) -> impl Iterator<Item = (Text, T)> {
         self.open
             .into_values()
             .chain(self.doubtful.into_values())
@@ -110,7 +110,7 @@ impl<T> Undecided<T> {
     }
 
     /// Takes in one round and gives the verdicts that are certain now, each with the `message_id`.
-    pub(super) fn resolve(&mut self, round: Vec<(u64, Resolution)>) -> Vec<(String, T, Verdict)> {
+    pub(super) fn resolve(&mut self, round: Vec<(u64, Resolution)>) -> Vec<(Text, T, Verdict)> {
         for (_, resolution) in &round {
             if let Resolution::Ack(Some(id)) | Resolution::Nack(Some(id)) = resolution {
                 self.note_return(id);
@@ -150,7 +150,7 @@ impl<T> Undecided<T> {
         }
     }
 
-    fn settle_doubtful(&mut self, verdicts: &mut Vec<(String, T, Verdict)>) {
+    fn settle_doubtful(&mut self, verdicts: &mut Vec<(Text, T, Verdict)>) {
         if self.doubtful.is_empty() {
             return;
         }
@@ -173,12 +173,7 @@ impl<T> Undecided<T> {
         }
     }
 
-    fn give(
-        &mut self,
-        entry: Entry<T>,
-        verdict: Verdict,
-        verdicts: &mut Vec<(String, T, Verdict)>,
-    ) {
+    fn give(&mut self, entry: Entry<T>, verdict: Verdict, verdicts: &mut Vec<(Text, T, Verdict)>) {
         self.ids.remove(&entry.id);
         verdicts.push((entry.id, entry.written, verdict));
     }
@@ -251,7 +246,10 @@ mod tests {
 
         fn confirm(&mut self, order: u64) {
             self.worked_off.retain(|other| *other != order);
-            let returned = self.returns.pop_front().map(|order| order.to_string());
+            let returned = self
+                .returns
+                .pop_front()
+                .map(|order| order.to_string().into());
             let resolution = match self.fates[&order] {
                 Fate::Rejected => Resolution::Nack(returned),
                 Fate::Stored | Fate::Returned => Resolution::Ack(returned),
@@ -296,7 +294,7 @@ mod tests {
                         world.next += 1;
                         world.fates.insert(order, fate);
                         world.written.push_back(order);
-                        undecided.write(order, order.to_string(), true, order);
+                        undecided.write(order, order.to_string().into(), true, order);
                     }
                     Step::Work(count) => world.work(count),
                     Step::Confirm(pick) if !world.worked_off.is_empty() => {
@@ -335,7 +333,7 @@ mod tests {
     fn an_ack_with_a_foreign_return_waits_for_those_before_it() {
         let mut undecided = Undecided::default();
         for order in [1, 2, 3] {
-            undecided.write(order, order.to_string(), true, order);
+            undecided.write(order, order.to_string().into(), true, order);
         }
         assert_eq!(undecided.newest(), Some(&3));
         // Both 1 and 2 were returned; the ack of 2 carries the return of 1, that of 1 carries 2's.

@@ -5,15 +5,18 @@
 //! Without delivery tags to keep in order any thread may write, and the one that calls does: no
 //! task stands between it and the socket.
 
-use crate::transport::{
-    Slip, Verdict,
-    amqp::{
-        connect::{Failure, Live},
-        publish::{
-            IN_FLIGHT_MAX,
-            complaint::{Complaint, Target},
-            job::{Job, Prepared, id_of, write},
-            suspects::{Accused, Suspects},
+use crate::{
+    message::Text,
+    transport::{
+        Slip, Verdict,
+        amqp::{
+            connect::{Failure, Live},
+            publish::{
+                IN_FLIGHT_MAX,
+                complaint::{Complaint, Target},
+                job::{Job, Prepared, id_of, write},
+                suspects::{Accused, Suspects},
+            },
         },
     },
 };
@@ -45,7 +48,7 @@ pub(crate) struct DirectChannel {
 #[derive(Default)]
 struct State {
     /// By `message_id`, those somebody still asks about.
-    watched: HashMap<String, Watched>,
+    watched: HashMap<Text, Watched>,
     published: u64,
     first: Option<Instant>,
     /// Somebody asks no more, perhaps because there was a reply; or a message was returned.
@@ -205,7 +208,7 @@ impl State {
         self.forgotten || since.is_some_and(|since| since > PERHAPS_TAKEN_AFTER)
     }
 
-    fn watch(&mut self, id: String, target: Target, slip: Slip) {
+    fn watch(&mut self, id: Text, target: Target, slip: Slip) {
         self.first.get_or_insert_with(Instant::now);
         match self.watched.entry(id) {
             Entry::Vacant(entry) => {
