@@ -1,4 +1,5 @@
-//! Claims on commands: each step is one script, so that of many that ask at once one may run.
+//! Claims on commands: each step is one script, so that of many that ask at once one may run. A
+//! script takes several claims or outcomes, and each has its own answer.
 //!
 //! Time is the server's, so that the clocks of workers don't matter.
 
@@ -10,7 +11,7 @@ use crate::{
 };
 use bytes::Bytes;
 use deadpool_redis::redis::{Script, ScriptInvocation, Value};
-use replybus::reply::{Claim, Claimed, Reply};
+use replybus::reply::{Claim, Claimed, Reply, ReplyTarget};
 use std::fmt;
 
 /// The scripts, hashed once. Sent by hash; a server that does not know one is given it.
@@ -35,12 +36,13 @@ pub(crate) enum Finished {
     TakenOver,
 }
 
-/// The place a script sends the reply to, along with the outcome.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Along<'a> {
-    Inbox(&'a str),
-    Key,
-    Nowhere,
+/// An outcome to record.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    pub(crate) claim: Claim,
+    pub(crate) reply: Reply,
+    /// The script stores the reply as well: the keys live on one server.
+    pub(crate) sends: bool,
 }
 
 impl Claims {
@@ -54,27 +56,19 @@ impl Claims {
         }
     }
 
+    /// Asks for each of these claims.
     pub(crate) async fn claim(
         &self,
         link: &mut Link,
         keys: &Keys,
-        claim: &Claim,
-    ) -> Result<Claimed, Failure> {
-        let asked = running(&self.claim, keys, claim);
-        let answer: Vec<Value> = asked.invoke_async(link).await?;
-        let mut answer = answer.into_iter();
-        match (answer.next(), answer.next()) {
-            (Some(Value::BulkString(word)), second) => match (word.as_slice(), second) {
-                (b"run", Some(Value::Int(attempt))) => Ok(Claimed::Run {
-                    attempt: u32::try_from(attempt).map_err(|_| Failure::Unexpected)?,
-                }),
-                (b"done", Some(Value::BulkString(frame))) => Ok(Claimed::Done(frame.into())),
-                (b"running", None) => Ok(Claimed::Running),
-                (b"conflict", None) => Ok(Claimed::Conflict),
-                _ => Err(Failure::Unexpected),
-            },
-            _ => Err(Failure::Unexpected),
+        claims: &[Claim],
+    ) -> Result<Vec<Claimed>, Failure> {
+        let mut asked = self.claim.prepare_invoke();
+        for claim in claims {
+            add_running(&mut asked, keys, claim);
         }
+        let answers: Vec<Vec<Value>> = asked.invoke_async(link).await?;
+        answers.into_iter().map(parse_claimed).collect()
     }
 
     pub(crate) async fn renew(
@@ -83,7 +77,9 @@ impl Claims {
         keys: &Keys,
         claim: &Claim,
     ) -> Result<bool, Failure> {
-        Ok(running(&self.renew, keys, claim).invoke_async(link).await?)
+        let mut asked = self.renew.prepare_invoke();
+        add_running(&mut asked, keys, claim);
+        Ok(asked.invoke_async(link).await?)
     }
 
     pub(crate) async fn release(
@@ -106,51 +102,53 @@ impl Claims {
         Ok(asked.arg(&claim.owner).invoke_async(link).await?)
     }
 
-    /// Records the outcome, and in the same step stores the reply `along` with it.
+    /// Records these outcomes, and in the same step stores the replies that are to be sent.
     pub(crate) async fn finish(
         &self,
         link: &mut Link,
         keys: &Keys,
-        claim: &Claim,
-        reply: &Reply,
-        along: Along<'_>,
-    ) -> Result<Finished, Failure> {
-        let mut asked = self.finish.key(keys.claim(&claim.key));
-        let target = match along {
-            Along::Inbox(inbox) => {
-                asked.key(inbox).key(keys.response(reply.id));
-                "inbox"
-            }
-            Along::Key => {
-                asked.key(keys.response(reply.id));
-                "key"
-            }
-            Along::Nowhere => "none",
-        };
-        asked
-            .arg(&claim.owner)
-            .arg(&claim.fingerprint[..])
-            .arg(&reply.frame[..]);
-        asked
-            .arg(millis(claim.retention))
-            .arg(reply.id.to_string())
-            .arg(millis(reply.ttl));
-        asked.arg(inbox::ENTRIES_MAX).arg(target);
-        match asked.invoke_async(link).await? {
-            Value::Int(0) => Ok(Finished::TakenOver),
-            Value::Int(1) => Ok(Finished::Recorded),
-            Value::Int(2) => Ok(Finished::RecordedAndKept),
-            Value::BulkString(frame) => Ok(Finished::Before(frame.into())),
-            _ => Err(Failure::Unexpected),
+        ended: &[Ended],
+    ) -> Result<Vec<Finished>, Failure> {
+        let mut asked = self.finish.prepare_invoke();
+        asked.arg(inbox::ENTRIES_MAX);
+        for ended in ended {
+            add_ended(&mut asked, keys, ended);
         }
+        let answers: Vec<Value> = asked.invoke_async(link).await?;
+        answers
+            .into_iter()
+            .map(|answer| match answer {
+                Value::Int(0) => Ok(Finished::TakenOver),
+                Value::Int(1) => Ok(Finished::Recorded),
+                Value::Int(2) => Ok(Finished::RecordedAndKept),
+                Value::BulkString(frame) => Ok(Finished::Before(frame.into())),
+                _ => Err(Failure::Unexpected),
+            })
+            .collect()
     }
 }
 
-/// The arguments that claiming and renewing share. A running record lives on after its lease for as
-/// long as an outcome would: its attempts must be known when the message comes again.
-fn running<'a>(script: &'a Script, keys: &Keys, claim: &Claim) -> ScriptInvocation<'a> {
+fn parse_claimed(answer: Vec<Value>) -> Result<Claimed, Failure> {
+    let mut answer = answer.into_iter();
+    match (answer.next(), answer.next()) {
+        (Some(Value::BulkString(word)), second) => match (word.as_slice(), second) {
+            (b"run", Some(Value::Int(attempt))) => Ok(Claimed::Run {
+                attempt: u32::try_from(attempt).map_err(|_| Failure::Unexpected)?,
+            }),
+            (b"done", Some(Value::BulkString(frame))) => Ok(Claimed::Done(frame.into())),
+            (b"running", None) => Ok(Claimed::Running),
+            (b"conflict", None) => Ok(Claimed::Conflict),
+            _ => Err(Failure::Unexpected),
+        },
+        _ => Err(Failure::Unexpected),
+    }
+}
+
+/// Adds what claiming and renewing are told of a claim. A running record lives on after its lease
+/// for as long as an outcome would: its attempts must be known when the message comes again.
+fn add_running(asked: &mut ScriptInvocation<'_>, keys: &Keys, claim: &Claim) {
     let life = claim.retention.saturating_add(claim.lease);
-    let mut asked = script.key(keys.claim(&claim.key));
+    asked.key(keys.claim(&claim.key));
     asked.arg(&claim.owner).arg(&claim.fingerprint[..]);
     let lease = if claim.lease.is_zero() {
         0
@@ -158,7 +156,38 @@ fn running<'a>(script: &'a Script, keys: &Keys, claim: &Claim) -> ScriptInvocati
         millis(claim.lease)
     };
     asked.arg(lease).arg(millis(life));
+}
+
+/// Adds what recording an outcome is told of it.
+fn add_ended(asked: &mut ScriptInvocation<'_>, keys: &Keys, ended: &Ended) {
+    let Ended {
+        claim,
+        reply,
+        sends,
+    } = ended;
+    asked.key(keys.claim(&claim.key));
     asked
+        .arg(&claim.owner)
+        .arg(&claim.fingerprint[..])
+        .arg(&reply.frame[..])
+        .arg(millis(claim.retention));
+    let target = match &reply.target {
+        ReplyTarget::Inbox(inbox) if *sends => {
+            asked.key(inbox).key(keys.response(reply.id));
+            if reply.groupable { "group" } else { "inbox" }
+        }
+        ReplyTarget::Key if *sends => {
+            asked.key(keys.response(reply.id));
+            "key"
+        }
+        _ => "none",
+    };
+    if reply.groupable {
+        asked.arg(&reply.id.as_bytes()[..]);
+    } else {
+        asked.arg(reply.id.to_string());
+    }
+    asked.arg(millis(reply.ttl)).arg(target);
 }
 
 impl fmt::Debug for Claims {

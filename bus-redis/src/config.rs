@@ -2,6 +2,7 @@
 
 use crate::{
     claims::Claims,
+    commands::{Claiming, Finishing},
     connection::{Link, Pool},
     error::{Cure, Failure},
     health::Health,
@@ -227,16 +228,22 @@ impl ReplyBackend for RedisReplies {
             writer: Arc::clone(&writer),
             is_cluster: pool.is_cluster(),
         };
+        let claiming = Claiming {
+            keys: keys.clone(),
+            writer: Arc::clone(&writer),
+            claims: Arc::clone(&claims),
+        };
         let home = Handle::current();
         Ok(Arc::new(RedisStore {
             place: format!("{address}/{}", target.database),
             keys,
             inbox,
-            pool,
             writer,
             home: home.id(),
             apart: writer_on(&apart, 1),
-            groups: Lanes::new(replies.clone(), home, tasks.clone()),
+            groups: Lanes::new(replies.clone(), home.clone(), tasks.clone()),
+            claiming: Lanes::new(claiming.clone(), home.clone(), tasks.clone()),
+            finishing: Lanes::new(Finishing(claiming), home, tasks.clone()),
             replies,
             claims,
             health,

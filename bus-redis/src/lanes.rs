@@ -107,7 +107,7 @@ impl<B: Batched> Lanes<B> {
     /// Dropped, the job may or may not have been done. It makes no difference to others.
     pub(crate) async fn run(&self, lane: B::Lane, job: B::Job) -> Result<B::Done, Failure> {
         if B::bytes(&job) > BYTES_MAX {
-            return self.0.run_one(&lane, &job).await;
+            return self.alone(&lane, &job).await;
         }
         match self.enter(lane, job) {
             Entered::Free(hold, job) => {
@@ -120,6 +120,14 @@ impl<B: Batched> Lanes<B> {
             // Its carrier is gone only with the runtime.
             Entered::Busy(told) => told.await.unwrap_or(Err(Failure::Closed)),
         }
+    }
+
+    /// Does a job by itself, whatever else is under way.
+    ///
+    /// # Cancel safety
+    /// Dropped, the job may or may not have been done.
+    pub(crate) async fn alone(&self, lane: &B::Lane, job: &B::Job) -> Result<B::Done, Failure> {
+        self.0.run_one(lane, job).await
     }
 
     fn enter(&self, lane: B::Lane, job: B::Job) -> Entered<B> {

@@ -71,9 +71,10 @@
 //! order, because their keys live on different servers.
 
 // Read them in the order a reply travels: `config` opens (with `url`, `connection`, `trial`),
-// `store` takes a reply (with `claims`, `replies` and what waits in `lanes`), `writer` carries it to
+// `store` takes a reply (with `commands`, `claims`, `replies` and what waits in `lanes`), `writer` carries it to
 // the caller's `inbox` (with others as a `group`), where `listener` hears it.
 mod claims;
+mod commands;
 mod config;
 mod connection;
 mod error;

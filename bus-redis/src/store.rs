@@ -1,8 +1,8 @@
 //! Replies and claims in Redis.
 
 use crate::{
-    claims::{Along, Claims, Finished},
-    connection::Pool,
+    claims::{Claims, Ended, Finished},
+    commands::{Claiming, Finishing},
     error::Failure,
     health::Health,
     inbox::Inbox,
@@ -34,7 +34,6 @@ pub(crate) struct RedisStore {
     pub(crate) place: String,
     pub(crate) keys: Keys,
     pub(crate) inbox: Inbox,
-    pub(crate) pool: Arc<Pool>,
     pub(crate) writer: Arc<Writer>,
     /// The runtime that drives the writer's connections.
     pub(crate) home: runtime::Id,
@@ -44,6 +43,8 @@ pub(crate) struct RedisStore {
     /// The same, for those who read groups.
     pub(crate) groups: Lanes<Replies>,
     pub(crate) claims: Arc<Claims>,
+    pub(crate) claiming: Lanes<Claiming>,
+    pub(crate) finishing: Lanes<Finishing>,
     pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
@@ -61,8 +62,8 @@ impl ReplyStore for RedisStore {
     }
 
     async fn store(&self, reply: Reply) -> Result<Stored, StoreError> {
-        let stored = match &reply.record {
-            Some(claim) => self.finish(claim, &reply).await,
+        let stored = match reply.record.clone() {
+            Some(claim) => self.finish(claim, reply).await,
             None => self.answer(reply).await,
         };
         stored.map_err(|failure| failure.store("store a reply"))
@@ -80,12 +81,12 @@ impl ReplyStore for RedisStore {
     }
 
     async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
-        let asked = self
-            .writer
-            .run(|mut link| async move { self.claims.claim(&mut link, &self.keys, claim).await });
-        asked
-            .await
-            .map_err(|failure| failure.store("claim a command"))
+        let asked = if self.replies.is_cluster {
+            self.claiming.alone(&(), claim).await
+        } else {
+            self.claiming.run((), claim.clone()).await
+        };
+        asked.map_err(|failure| failure.store("claim a command"))
     }
 
     async fn renew(&self, claim: &Claim) -> Result<bool, StoreError> {
@@ -150,28 +151,31 @@ impl RedisStore {
     /// Ends a claim with its outcome, and answers. On one server that is one step; in a cluster
     /// the keys may live apart, so the outcome comes first: after a crash in between the message
     /// comes again and is answered from the record.
-    async fn finish(&self, claim: &Claim, reply: &Reply) -> Result<Stored, Failure> {
-        let apart = self.pool.is_cluster();
-        let along = match &reply.target {
-            ReplyTarget::Inbox(inbox) if !apart => Along::Inbox(inbox),
-            ReplyTarget::Key if !apart => Along::Key,
-            _ => Along::Nowhere,
+    async fn finish(&self, claim: Claim, reply: Reply) -> Result<Stored, Failure> {
+        let id = reply.id;
+        if !self.replies.is_cluster {
+            let ended = Ended {
+                claim,
+                reply,
+                sends: true,
+            };
+            return Ok(match self.finishing.run((), ended).await? {
+                Finished::Recorded | Finished::Before(_) => Stored::AsAsked,
+                Finished::RecordedAndKept => Stored::InboxAbsent,
+                Finished::TakenOver => was_taken_over(id),
+            });
+        }
+        let ended = Ended {
+            claim,
+            reply: reply.clone(),
+            sends: false,
         };
-        let finished = self.writer.run(|mut link| async move {
-            let (claims, keys) = (&self.claims, &self.keys);
-            claims.finish(&mut link, keys, claim, reply, along).await
-        });
-        let frame = match finished.await? {
-            Finished::TakenOver => {
-                tracing::warn!(call = %reply.id, "the claim was taken over; its new owner answers");
-                return Ok(Stored::AsAsked);
-            }
-            Finished::RecordedAndKept => return Ok(Stored::InboxAbsent),
-            Finished::Recorded | Finished::Before(_) if !apart => return Ok(Stored::AsAsked),
-            Finished::Recorded => reply.frame.clone(),
+        let frame = match self.finishing.alone(&(), &ended).await? {
+            Finished::Recorded | Finished::RecordedAndKept => reply.frame.clone(),
             Finished::Before(frame) => frame,
+            Finished::TakenOver => return Ok(was_taken_over(id)),
         };
-        let mut answer = reply.clone();
+        let mut answer = reply;
         (answer.frame, answer.record) = (frame, None);
         self.answer(answer).await
     }
@@ -186,6 +190,11 @@ impl RedisStore {
             _ => self.replies.store(&reply).await,
         }
     }
+}
+
+fn was_taken_over(id: CallId) -> Stored {
+    tracing::warn!(call = %id, "the claim was taken over; its new owner answers");
+    Stored::AsAsked
 }
 
 impl fmt::Debug for RedisStore {

@@ -2,7 +2,7 @@
 //! named when the store opens, rather than found by the first command that is served.
 
 use crate::{
-    claims::{Along, Claims},
+    claims::{Claims, Ended},
     connection::Link,
     error::Failure,
     inbox::{EntryId, Inbox},
@@ -13,7 +13,7 @@ use replybus::{
     Bytes, CallId,
     reply::{Claim, Reply, ReplyTarget},
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, slice, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// The life of what a trial leaves behind.
@@ -93,20 +93,20 @@ impl Trial {
             .lease(LIFE)
             .retention(LIFE);
         let (claims, keys) = (&self.claims, &self.keys);
-        claims.claim(link, keys, &claim).await?;
+        let asked = slice::from_ref(&claim);
+        claims.claim(link, keys, asked).await?;
         claims.renew(link, keys, &claim).await?;
         claims.release(link, keys, &claim).await?;
-        claims.claim(link, keys, &claim).await?;
+        claims.claim(link, keys, asked).await?;
         claims.lapse(link, keys, &claim).await?;
-        let outcome = Reply::new(id, ReplyTarget::Key, Bytes::new()).ttl(LIFE);
-        let along = if self.is_cluster {
-            Along::Nowhere
-        } else {
-            Along::Key
+        claims.claim(link, keys, asked).await?;
+        let ended = Ended {
+            claim: claim.clone(),
+            reply: Reply::new(id, ReplyTarget::Key, Bytes::new()).ttl(LIFE),
+            sends: !self.is_cluster,
         };
-        claims.claim(link, keys, &claim).await?;
-        claims.finish(link, keys, &claim, &outcome, along).await?;
-        claims.claim(link, keys, &claim).await?;
+        claims.finish(link, keys, slice::from_ref(&ended)).await?;
+        claims.claim(link, keys, asked).await?;
         Ok(())
     }
 

@@ -1,20 +1,29 @@
--- Asks for the right to run a command.
--- KEYS: claim. ARGV: owner, fingerprint, lease ms, life of the record ms.
+-- Asks for the right to run commands, each by itself.
+-- KEYS: claims. ARGV, for each: owner, fingerprint, lease ms, life of the record ms.
 -- A record is a hash: owner, fingerprint, state (running, done), attempt, lease_until, frame.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local held = redis.call('HMGET', KEYS[1], 'fingerprint', 'state', 'owner', 'attempt', 'lease_until')
-local fingerprint, state, owner, attempt, lease_until = unpack(held)
 
-if fingerprint and fingerprint ~= ARGV[2] then return {'conflict'} end
-if state == 'done' then return {'done', redis.call('HGET', KEYS[1], 'frame')} end
+local function claim(key, by, asked, lease, life)
+  local held = redis.call('HMGET', key, 'fingerprint', 'state', 'owner', 'attempt', 'lease_until')
+  local fingerprint, state, owner, attempt, lease_until = unpack(held)
+  if fingerprint and fingerprint ~= asked then return {'conflict'} end
+  if state == 'done' then return {'done', redis.call('HGET', key, 'frame')} end
 
-attempt = tonumber(attempt) or 0
-if owner ~= ARGV[1] then
-  if lease_until and tonumber(lease_until) > now then return {'running'} end
-  attempt = attempt + 1
+  attempt = tonumber(attempt) or 0
+  if owner ~= by then
+    if lease_until and tonumber(lease_until) > now then return {'running'} end
+    attempt = attempt + 1
+  end
+  redis.call('HSET', key, 'fingerprint', asked, 'state', 'running', 'owner', by,
+    'attempt', attempt, 'lease_until', string.format('%.0f', now + lease))
+  redis.call('PEXPIRE', key, life)
+  return {'run', attempt}
 end
-redis.call('HSET', KEYS[1], 'fingerprint', ARGV[2], 'state', 'running', 'owner', ARGV[1],
-  'attempt', attempt, 'lease_until', string.format('%.0f', now + ARGV[3]))
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-return {'run', attempt}
+
+local answers = {}
+for at, key in ipairs(KEYS) do
+  local before = (at - 1) * 4
+  answers[at] = claim(key, ARGV[before + 1], ARGV[before + 2], ARGV[before + 3], ARGV[before + 4])
+end
+return answers

@@ -1,29 +1,66 @@
--- Records a command's outcome and stores its reply.
--- KEYS: claim [, inbox] [, reply key]; which of them are given says where the reply goes.
--- ARGV: owner, fingerprint, frame, retention ms, call id, reply ttl ms, inbox entries, target.
--- Returns 0 if the claim is another's by now and its outcome is still to come, 1 if ours was
--- recorded, 2 if it was and the inbox is not there, or else the frame that was recorded before: the
--- first write wins.
-local held = redis.call('HMGET', KEYS[1], 'owner', 'fingerprint', 'state', 'frame')
-local frame, result = ARGV[3], 1
-if held[3] == 'done' and held[2] == ARGV[2] then
-  frame, result = held[4], held[4]
-elseif held[1] and held[1] ~= ARGV[1] then
-  return 0
-else
-  redis.call('HSET', KEYS[1], 'owner', ARGV[1], 'fingerprint', ARGV[2], 'state', 'done',
-    'frame', frame)
-  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+-- Records the outcomes of commands and stores their replies, each by itself.
+-- KEYS, for each: claim [, inbox, reply key] [, reply key]; its target says which of them are given.
+-- ARGV: inbox entries, and for each: owner, fingerprint, frame, retention ms, call id, reply ttl ms,
+-- target (inbox, group, key, none). For a group the call id is its 16 bytes.
+-- Returns for each 0 if the claim is another's by now and its outcome is still to come, 1 if ours
+-- was recorded, 2 if it was and the inbox is not there, or else the frame that was recorded before:
+-- the first write wins.
+local answers, groups, inboxes, taken = {}, {}, {}, 0
+
+local function next_key()
+  taken = taken + 1
+  return KEYS[taken]
 end
 
-if ARGV[8] == 'inbox' then
-  local entry = redis.call('XADD', KEYS[2], 'NOMKSTREAM', 'MAXLEN', '~', ARGV[7], '*',
-    'id', ARGV[5], 'frame', frame)
-  if not entry then
-    redis.call('SET', KEYS[3], frame, 'NX', 'PX', ARGV[6])
-    if result == 1 then result = 2 end
-  end
-elseif ARGV[8] == 'key' then
-  redis.call('SET', KEYS[2], frame, 'NX', 'PX', ARGV[6])
+local function record(claim, owner, fingerprint, frame, retention)
+  local held = redis.call('HMGET', claim, 'owner', 'fingerprint', 'state', 'frame')
+  if held[3] == 'done' and held[2] == fingerprint then return held[4], held[4] end
+  if held[1] and held[1] ~= owner then return 0 end
+  redis.call('HSET', claim, 'owner', owner, 'fingerprint', fingerprint, 'state', 'done',
+    'frame', frame)
+  redis.call('PEXPIRE', claim, retention)
+  return 1, frame
 end
-return result
+
+local function append(inbox, ...)
+  return redis.call('XADD', inbox, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[1], '*', ...)
+end
+
+local function keep(at, key, frame, ttl)
+  redis.call('SET', key, frame, 'NX', 'PX', ttl)
+  if answers[at] == 1 then answers[at] = 2 end
+end
+
+for at = 1, (#ARGV - 1) / 7 do
+  local owner, fingerprint, ours, retention, id, ttl, target = unpack(ARGV, at * 7 - 5, at * 7 + 1)
+  local frame
+  answers[at], frame = record(next_key(), owner, fingerprint, ours, retention)
+  local inbox = (target == 'inbox' or target == 'group') and next_key()
+  local key = target ~= 'none' and next_key()
+  if frame and target == 'key' then
+    redis.call('SET', key, frame, 'NX', 'PX', ttl)
+  elseif frame and target == 'inbox' then
+    if not append(inbox, 'id', id, 'frame', frame) then keep(at, key, frame, ttl) end
+  elseif frame and target == 'group' then
+    if not groups[inbox] then
+      groups[inbox] = {}
+      table.insert(inboxes, inbox)
+    end
+    table.insert(groups[inbox], {at, key, frame, ttl, id})
+  end
+end
+
+-- A MessagePack array of pairs, each 16 bytes of binary data (c4 10) and more (c6, 4 bytes of
+-- length).
+for _, inbox in ipairs(inboxes) do
+  local replies = groups[inbox]
+  local parts = {'\220', struct.pack('>I2', #replies)}
+  for _, reply in ipairs(replies) do
+    table.insert(parts, '\146\196\016' .. reply[5] .. '\198' .. struct.pack('>I4', #reply[3]))
+    table.insert(parts, reply[3])
+  end
+  if not append(inbox, 'group', table.concat(parts)) then
+    for _, reply in ipairs(replies) do keep(reply[1], reply[2], reply[3], reply[4]) end
+  end
+end
+return answers

@@ -9,6 +9,7 @@
     reason = "all of it is test code, also what stands outside of a test function"
 )]
 
+mod batches;
 mod claims;
 #[cfg(feature = "cluster")]
 mod cluster;
