@@ -3,7 +3,7 @@
 use crate::{
     correlation::noting,
     limits::Limits,
-    request::{ADMIN_PAUSE_MAX, Network},
+    request::{ADMIN_GUESSES, Network},
     settings::HttpSettings,
     unserved::watching,
 };
@@ -51,7 +51,7 @@ impl Gateway {
             bus: bus.clone(),
             identity: platform.identity.clone(),
             admin_secret: settings.admin_secret.clone(),
-            admin_guesses: Guesses::new(ADMIN_PAUSE_MAX),
+            admin_guesses: platform.guesses("admin-secret", ADMIN_GUESSES),
             limits,
             public_metrics: settings.public_metrics,
             proxies: settings.trusted_proxies.clone(),

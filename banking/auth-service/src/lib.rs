@@ -22,7 +22,7 @@ pub use contracts::program::AUTH_SERVICE as NAME;
 pub use settings::SessionSettings;
 
 use anyhow::{Context as _, ensure};
-use chassis::{Platform, Running, guesses::Guesses, identity::PROOFS};
+use chassis::{Platform, Running, guesses::Rules, identity::PROOFS};
 use contracts::{account::AccountsClient, auth::AuthServer};
 use passwords::Passwords;
 use service::{AuthService, Authenticator};
@@ -31,9 +31,9 @@ use std::{num::NonZero, time::Duration};
 use tokio_util::task::TaskTracker;
 use users::Users;
 
-/// The longest pause after wrong passwords: who guesses is slow enough, and the user does not give
-/// up.
-const GUESSES_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// The longest pause after wrong passwords is half a minute: who guesses is slow enough, and the user
+/// does not give up.
+const GUESSES: Rules = Rules::with_pauses_up_to(Duration::from_secs(30));
 
 /// Wrong passwords for one name from anywhere, after which an address that was wrong before has to
 /// wait for all others, too: NIST SP 800-63B allows so many in a row. One that was not has its
@@ -65,8 +65,8 @@ pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result
         identity: platform.identity.clone(),
         users: Users::new(database),
         passwords: Passwords::new(processors).context("passwords can't be hashed")?,
-        guesses: Guesses::new(GUESSES_PAUSE_MAX),
-        brake: Guesses::with_free(BRAKE_FREE, GUESSES_PAUSE_MAX),
+        guesses: platform.guesses("passwords", GUESSES),
+        brake: platform.guesses("passwords-brake", GUESSES.free(BRAKE_FREE)),
         accounts: AccountsClient::new(&platform.bus),
         session_ttl,
     };

@@ -37,8 +37,8 @@ impl Authenticator {
             Err(_) => return Err(AuthError::Busy),
         };
         // Who guesses from many addresses.
-        if let Some(paused) = self.brake.pausing(&name)
-            && !guess.is_first()
+        if !guess.is_first()
+            && let Some(paused) = self.brake.pausing(&name).await
         {
             let retry_after = paused.seconds();
             return Err(AuthError::TooManyGuesses { retry_after });
@@ -46,16 +46,15 @@ impl Authenticator {
         let stored = user.map(|user| user.password_hash.clone());
         match self.passwords.check(password.clone(), stored).await? {
             PasswordCheck::Wrong => {
-                guess.wrong();
-                self.brake.note_wrong(&name);
+                tokio::join!(guess.wrong(), self.brake.note_wrong(&name));
                 Err(AuthError::InvalidCredentials)
             }
             PasswordCheck::Right => {
-                guess.right();
+                guess.right().await;
                 Ok(())
             }
             PasswordCheck::Outdated { renewed } => {
-                guess.right();
+                guess.right().await;
                 if let Some(user) = user {
                     self.users.renew_hash(user, &renewed).await;
                 }

@@ -13,9 +13,12 @@ pub mod outbox;
 pub mod settings;
 pub mod telemetry;
 
+mod digest;
 mod platform;
 mod probe;
 mod program;
+mod redis_connection;
+mod replicas;
 mod running;
 
 pub use database::Database;

@@ -2,23 +2,40 @@
 
 use crate::{
     database::Database,
+    guesses::{self, Guesses},
     identity::{Identity, SessionStore},
     keys::{self, Keys},
+    redis_connection::{redis_client, redis_manager},
+    replicas::Replicas,
     settings::PlatformSettings,
 };
 use anyhow::Context as _;
+use redis::aio::ConnectionManager;
 use replybus::{Amqp, Bus, reply::memory::MemoryReplies, transport::memory::MemoryBroker};
 use replybus_redis::RedisReplies;
 use sqlx::migrate::Migrator;
+use std::fmt;
 
 /// The bus, who this program is, and where databases are. Clones share them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Platform {
     /// The bus.
     pub bus: Bus,
     /// The identity of this program, and of who asks it.
     pub identity: Identity,
     settings: PlatformSettings,
+    /// For what the replicas of a program count together.
+    counting: Option<ConnectionManager>,
+}
+
+impl fmt::Debug for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Platform")
+            .field("bus", &self.bus)
+            .field("identity", &self.identity)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Platform {
@@ -54,10 +71,15 @@ impl Platform {
             (None, Some(redis)) => bus.connect(MemoryBroker::new(), redis).await,
             (None, None) => bus.connect(MemoryBroker::new(), MemoryReplies::new()).await,
         };
+        let counting = settings.redis_url.as_ref();
+        let counting = counting
+            .map(|url| redis_manager(url.reveal()))
+            .transpose()?;
         Ok(Self {
             bus: bus.context("can't connect to the bus")?,
             identity,
             settings,
+            counting,
         })
     }
 
@@ -100,6 +122,24 @@ impl Platform {
         Database::open(&self.settings, schema, migrations).await
     }
 
+    /// Guesses that the replicas of this program count together under `what`, if Redis is set; else
+    /// those of this process.
+    #[must_use]
+    pub fn guesses(&self, what: &str, rules: guesses::Rules) -> Guesses {
+        match self.replicas(&format!("guesses:{what}")) {
+            Some(replicas) => Guesses::of_replicas(rules, replicas),
+            None => Guesses::of_process(rules),
+        }
+    }
+
+    /// The replicas of this program, as they count `what` together.
+    pub(crate) fn replicas(&self, what: &str) -> Option<Replicas> {
+        let connection = self.counting.clone()?;
+        let key = self.identity.derived_key(what);
+        let namespace = &self.settings.namespace;
+        Some(Replicas::new(connection, namespace, what, key))
+    }
+
     /// The settings it was made of.
     #[must_use]
     pub fn settings(&self) -> &PlatformSettings {
@@ -112,7 +152,6 @@ impl Platform {
     /// Its address can't be read.
     pub fn redis(&self) -> anyhow::Result<Option<redis::Client>> {
         let url = self.settings.redis_url.as_ref();
-        url.map(|url| crate::identity::redis_client(url.reveal()))
-            .transpose()
+        url.map(|url| redis_client(url.reveal())).transpose()
     }
 }

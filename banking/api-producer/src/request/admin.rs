@@ -7,15 +7,15 @@
 use super::client_of;
 use crate::{gateway::Gateway, problem::Problem};
 use axum::{extract::FromRequestParts, http::request::Parts};
-use chassis::guesses::Paused;
+use chassis::guesses::{Paused, Rules};
 use contracts::Refused;
 use std::{sync::Arc, time::Duration};
 use subtle::ConstantTimeEq;
 
 const X_ADMIN_SECRET: &str = "x-admin-secret";
 
-/// The longest pause after wrong secrets. Of 16 characters nobody guesses one at this pace.
-pub(crate) const ADMIN_PAUSE_MAX: Duration = Duration::from_secs(4);
+/// The longest pause after wrong secrets is 4 s. Of 16 characters nobody guesses one at this pace.
+pub(crate) const ADMIN_GUESSES: Rules = Rules::with_pauses_up_to(Duration::from_secs(4));
 
 /// The request is the administrator's.
 pub(crate) struct Admin;
@@ -39,10 +39,10 @@ impl FromRequestParts<Arc<Gateway>> for Admin {
         };
         // How long a comparison takes must not tell how much of a guess is right.
         if bool::from(secret.reveal().as_bytes().ct_eq(given.as_bytes())) {
-            guess.right();
+            guess.right().await;
             Ok(Self)
         } else {
-            guess.wrong();
+            guess.wrong().await;
             tracing::warn!("a wrong admin secret");
             Err(Refused::Forbidden.into())
         }

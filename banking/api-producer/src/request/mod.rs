@@ -10,7 +10,7 @@ mod network;
 mod query;
 mod session;
 
-pub(crate) use admin::{ADMIN_PAUSE_MAX, Admin};
+pub(crate) use admin::{ADMIN_GUESSES, Admin};
 pub(crate) use body::{Body, discard, too_large};
 pub(crate) use client::{Client, client_of};
 pub(crate) use fields::{Either, Fields, FromFields, account_number};

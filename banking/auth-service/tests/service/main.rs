@@ -8,6 +8,7 @@ mod change;
 mod login;
 mod logout;
 mod registration;
+mod replicas;
 mod secrecy;
 mod start;
 mod world;

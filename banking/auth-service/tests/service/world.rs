@@ -25,7 +25,7 @@ pub(crate) struct World {
 }
 
 /// Sessions of most tests last longer than they do.
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Runs a test on both kinds of databases; on PostgreSQL if there is one.
 pub(crate) async fn on_both(test: impl AsyncFn(&World)) {
@@ -57,7 +57,11 @@ impl World {
     }
 
     async fn start(url: &str, ttl: Duration) -> Self {
-        let mut settings = PlatformSettings::with_database(url);
+        Self::of(PlatformSettings::with_database(url), ttl).await
+    }
+
+    /// A replica with these settings, on a bus of its own unless they name RabbitMQ.
+    pub(crate) async fn of(mut settings: PlatformSettings, ttl: Duration) -> Self {
         settings.database_connections = 4;
         let platform = Platform::connect("test", settings).await.unwrap();
         let running = auth_service::start(&platform, ttl).await;
@@ -75,7 +79,7 @@ impl World {
     }
 
     /// Whatever a test did: no password was kept or told.
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         let rows = "SELECT id, username, username_key, COALESCE(phone, ''), password_hash,
             registered_by FROM users";
         let rows = sqlx::query(rows).fetch_all(self.database.pool()).await;

@@ -8,7 +8,6 @@ mod signed;
 mod signer;
 
 pub use session::SESSION;
-pub(crate) use session_store::redis_client;
 pub use session_store::{EndedSession, SessionStore, ended_channel};
 pub use signed::{CanNotSign, Unproved};
 
@@ -261,6 +260,12 @@ impl Identity {
     /// It is not signed, or not by that program.
     pub fn proved(&self, event: &TransactionCompleted) -> Result<TransactionCompleted, Unproved> {
         self.0.signatures.proved(event)
+    }
+
+    /// A key for `purpose` alone that follows from the private key of this program: its replicas have
+    /// the same, and nobody else can tell it. Without a private key everybody can.
+    pub(crate) fn derived_key(&self, purpose: &str) -> [u8; 32] {
+        self.0.passes.derived_key(purpose)
     }
 
     fn pass(&self) -> Result<(&'static str, Role), Refused> {

@@ -79,6 +79,10 @@ impl Passes {
         self.signer.can_sign()
     }
 
+    pub(super) fn derived_key(&self, purpose: &str) -> [u8; 32] {
+        self.signer.derived_key(purpose)
+    }
+
     pub(super) fn issue(&self, role: Role) -> String {
         let in_use = match role {
             Role::Service => &self.service,

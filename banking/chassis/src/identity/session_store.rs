@@ -1,12 +1,8 @@
 //! The sessions that are alive: in Redis, where every service sees the same, or in this process.
 
-use anyhow::Context as _;
+use crate::redis_connection::{is_lost, redis_manager};
 use contracts::UserId;
-use redis::{
-    Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
-};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, aio::ConnectionManager};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
@@ -16,11 +12,6 @@ use std::{
 };
 use tokio::sync::broadcast;
 use uuid::Uuid;
-
-/// Redis answers within this or is away.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Unanswered for so long, the kernel calls the peer dead, and the manager connects again.
-const TCP_SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// No session lasts longer: 31 days.
 const SESSION_SECONDS_MAX: i64 = 31 * 86_400;
@@ -282,34 +273,4 @@ async fn ask_all(connection: &ConnectionManager, commands: &Pipeline) -> Result<
         Err(error) if is_lost(&error) => commands.query_async(&mut connection.clone()).await,
         answer => answer,
     }
-}
-
-fn is_lost(error: &RedisError) -> bool {
-    error.is_unrecoverable_error() && !error.is_timeout()
-}
-
-/// Settings of a connection that notices when its peer is gone.
-pub(crate) fn redis_client(url: &str) -> anyhow::Result<Client> {
-    let keepalive = TcpKeepalive::new()
-        .with_time(TCP_SILENCE_MAX)
-        .with_interval(Duration::from_secs(1));
-    let tcp = TcpSettings::default()
-        .set_nodelay(true)
-        .set_keepalive(keepalive)
-        .set_user_timeout(TCP_SILENCE_MAX);
-    let info = url
-        .into_connection_info()
-        .context("the address of Redis can't be read")?;
-    Client::open(info.set_tcp_settings(tcp)).context("the address of Redis can't be used")
-}
-
-fn redis_manager(url: &str) -> anyhow::Result<ConnectionManager> {
-    let settings = ConnectionManagerConfig::new()
-        .set_response_timeout(Some(RESPONSE_TIMEOUT))
-        .set_connection_timeout(Some(RESPONSE_TIMEOUT))
-        // A call is rather refused than kept waiting; the next one tries again.
-        .set_number_of_retries(0);
-    let client = redis_client(url)?;
-    ConnectionManager::new_lazy_with_config(client, settings)
-        .context("the address of Redis can't be used")
 }

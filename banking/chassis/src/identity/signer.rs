@@ -2,7 +2,10 @@
 //!
 //! The program that signed one follows from the key, and not from what it says.
 
-use crate::keys::{PassKeys, SigningSide};
+use crate::{
+    digest::keyed_digest,
+    keys::{PassKeys, SigningSide},
+};
 use jsonwebtoken::{
     Algorithm, Header, Validation,
     errors::{Error, ErrorKind},
@@ -54,6 +57,12 @@ impl Signer {
     /// `true` if the program has a key to sign with.
     pub(super) fn can_sign(&self) -> bool {
         self.signing.is_some()
+    }
+
+    pub(super) fn derived_key(&self, purpose: &str) -> [u8; 32] {
+        let signing = self.signing.as_ref();
+        let secret = signing.map_or(&[][..], |signing| signing.key.as_bytes());
+        keyed_digest(secret, &[purpose])
     }
 
     pub(super) fn sign<C: Claims>(&self, claims: &C) -> Result<String, Error> {
