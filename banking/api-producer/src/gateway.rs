@@ -3,7 +3,7 @@
 use crate::{
     correlation::noting,
     limits::Limits,
-    request::{ADMIN_GUESSES, Network},
+    request::{ADMIN_GUESSES, Network, Rates},
     settings::HttpSettings,
     unserved::watching,
 };
@@ -26,6 +26,7 @@ pub(crate) struct Gateway {
     pub(crate) admin_secret: Option<Secret>,
     pub(crate) admin_guesses: Guesses,
     pub(crate) limits: Limits,
+    pub(crate) rates: Rates,
     /// Whether `/metrics` is here, too.
     pub(crate) public_metrics: bool,
     /// Proxies that are believed who asked them.
@@ -52,6 +53,7 @@ impl Gateway {
             identity: platform.identity.clone(),
             admin_secret: settings.admin_secret.clone(),
             admin_guesses: platform.guesses("admin-secret", ADMIN_GUESSES),
+            rates: Rates::new(platform, &limits),
             limits,
             public_metrics: settings.public_metrics,
             proxies: settings.trusted_proxies.clone(),

@@ -65,6 +65,7 @@ pub async fn start_within(
         Some(_) => platform.of_issuer(NAME)?,
         None => platform.of_program(NAME),
     };
+    let limits = limits.with(settings);
     let app = app(&platform, settings, feed, limits);
     let address = settings.http_addr;
     let listener = TcpListener::bind(address)
@@ -74,13 +75,9 @@ pub async fn start_within(
     if settings.admin_secret.is_none() {
         tracing::info!("the admin routes are off: no admin secret is set");
     }
-    let mut connections = limits.connections;
-    if let Some(max) = settings.connections_per_address {
-        connections.of_address_max = max.into();
-    }
     let feed = feed.clone();
     let running = Running::new().beside(|stop| async move {
-        let serving = http::serve(listener, app, connections, stop.clone());
+        let serving = http::serve(listener, app, limits.connections, stop.clone());
         let closing = async {
             stop.cancelled().await;
             feed.close().await;

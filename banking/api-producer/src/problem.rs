@@ -50,7 +50,7 @@ impl Problem {
         }
     }
 
-    /// Too many wrong secrets: nothing is looked at for so many seconds.
+    /// Too many wrong secrets, or requests: nothing is looked at for so many seconds.
     pub(crate) fn too_many(detail: impl Into<Cow<'static, str>>, retry_after: u64) -> Self {
         Self {
             retry_after: Some(retry_after.into()),

@@ -1,6 +1,6 @@
 //! Settings of the gateway, from flags and the environment.
 
-use crate::request::Network;
+use crate::{limits::PER_MINUTE_MAX, request::Network};
 use chassis::{
     settings::{Secret, SecretFileParser, SecretParser},
     settings_given_as,
@@ -26,6 +26,13 @@ pub struct HttpSettings {
     pub ws_origins: Vec<Origin>,
     /// Connections from one address, if it is not as many as by default.
     pub connections_per_address: Option<u16>,
+    /// Registrations of one client in a minute, if they are not as many as by default; 0 is without
+    /// bound, as for the next two.
+    pub registrations_per_minute: Option<u32>,
+    /// Logins and changes of passwords of one client in a minute.
+    pub logins_per_minute: Option<u32>,
+    /// Lookups of accounts by one client in a minute.
+    pub lookups_per_minute: Option<u32>,
     /// Proxies that are believed who asked them, by `X-Forwarded-For`.
     pub trusted_proxies: Vec<Network>,
 }
@@ -40,6 +47,9 @@ impl HttpSettings {
             public_metrics: true,
             ws_origins: Vec::new(),
             connections_per_address: None,
+            registrations_per_minute: None,
+            logins_per_minute: None,
+            lookups_per_minute: None,
             trusted_proxies: Vec::new(),
         }
     }
@@ -91,6 +101,36 @@ struct Given {
     )]
     connections_per_address: Option<u16>,
 
+    /// Registrations of one address in a minute; 0 is without bound; 6000 for each processor unless
+    /// given
+    #[arg(
+        long,
+        env = "REGISTRATIONS_PER_MINUTE",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(..=i64::from(PER_MINUTE_MAX))
+    )]
+    registrations_per_minute: Option<u32>,
+
+    /// Logins and password changes of one address in a minute; 0 is without bound; 6000 for each
+    /// processor unless given
+    #[arg(
+        long,
+        env = "LOGINS_PER_MINUTE",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(..=i64::from(PER_MINUTE_MAX))
+    )]
+    logins_per_minute: Option<u32>,
+
+    /// Lookups of accounts by one address in a minute; 0 is without bound; 60000 for each processor
+    /// unless given
+    #[arg(
+        long,
+        env = "LOOKUPS_PER_MINUTE",
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(..=i64::from(PER_MINUTE_MAX))
+    )]
+    lookups_per_minute: Option<u32>,
+
     /// Addresses or networks of proxies, such as 10.0.0.0/8, whose X-Forwarded-For is believed
     #[arg(
         long,
@@ -109,6 +149,9 @@ impl From<Given> for HttpSettings {
             public_metrics: given.public_metrics,
             ws_origins: given.ws_origins,
             connections_per_address: given.connections_per_address,
+            registrations_per_minute: given.registrations_per_minute,
+            logins_per_minute: given.logins_per_minute,
+            lookups_per_minute: given.lookups_per_minute,
             trusted_proxies: given.trusted_proxies,
         }
     }

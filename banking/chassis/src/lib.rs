@@ -10,6 +10,7 @@ pub mod http;
 pub mod identity;
 pub mod keys;
 pub mod outbox;
+pub mod rates;
 pub mod settings;
 pub mod telemetry;
 

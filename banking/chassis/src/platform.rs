@@ -5,6 +5,7 @@ use crate::{
     guesses::{self, Guesses},
     identity::{Identity, SessionStore},
     keys::{self, Keys},
+    rates::RateLimit,
     redis_connection::{redis_client, redis_manager},
     replicas::Replicas,
     settings::PlatformSettings,
@@ -129,6 +130,16 @@ impl Platform {
         match self.replicas(&format!("guesses:{what}")) {
             Some(replicas) => Guesses::of_replicas(rules, replicas),
             None => Guesses::of_process(rules),
+        }
+    }
+
+    /// A bound of how often each client may ask, so many times a minute, which the replicas of this
+    /// program count together if Redis is set; 0 is without bound.
+    #[must_use]
+    pub fn rate_limit(&self, name: &'static str, per_minute: u32) -> RateLimit {
+        match self.replicas(&format!("rate:{name}")) {
+            Some(replicas) => RateLimit::of_replicas(name, per_minute, replicas),
+            None => RateLimit::of_process(name, per_minute),
         }
     }
 

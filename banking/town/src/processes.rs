@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Settings that a process must not inherit from whoever runs it.
-const SETTINGS: [&str; 20] = [
+const SETTINGS: [&str; 23] = [
     "RABBITMQ_URL",
     "REDIS_URL",
     "DATABASE_URL",
@@ -31,6 +31,9 @@ const SETTINGS: [&str; 20] = [
     "WS_ORIGINS",
     "WS_ADDR",
     "CONNECTIONS_PER_ADDRESS",
+    "REGISTRATIONS_PER_MINUTE",
+    "LOGINS_PER_MINUTE",
+    "LOOKUPS_PER_MINUTE",
     "TRUSTED_PROXIES",
 ];
 

@@ -8,6 +8,7 @@ mod json;
 mod key;
 mod network;
 mod query;
+mod rate;
 mod session;
 
 pub(crate) use admin::{ADMIN_GUESSES, Admin};
@@ -17,4 +18,5 @@ pub(crate) use fields::{Either, Fields, FromFields, account_number};
 pub(crate) use key::{Key, Keyed};
 pub use network::{InvalidNetwork, Network};
 pub(crate) use query::{AccountQuery, Filtering, OfAccount, OfUser, Paging, Searching, user_id};
+pub(crate) use rate::{LoggingIn, LookingUp, Rates, Registering, WithinRate};
 pub(crate) use session::{Signed, session_of};

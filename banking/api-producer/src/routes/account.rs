@@ -1,11 +1,12 @@
 //! `/api/account`: a user's own money.
 
-use super::openapi::{Bad, Conflict, Missing, Unauthenticated, Unavailable};
+use super::openapi::{Bad, Conflict, Frequent, Missing, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::Problem,
     request::{
-        AccountQuery, Body, Fields, Filtering, FromFields, Key, Keyed, OfAccount, Paging, Signed,
+        AccountQuery, Body, Fields, Filtering, FromFields, Key, Keyed, LookingUp, OfAccount,
+        Paging, Signed, WithinRate,
     },
 };
 use axum::{Json, extract::State};
@@ -73,11 +74,12 @@ async fn balance(State(gateway): State<Arc<Gateway>>, _: Signed) -> Result<Json<
     tag = "account",
     params(AccountQuery),
     security(("session" = []), ("bearer" = [])),
-    responses((status = OK, body = Holder), Bad, Unauthenticated, Missing, Unavailable)
+    responses((status = OK, body = Holder), Bad, Unauthenticated, Missing, Frequent, Unavailable)
 )]
 async fn lookup(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
+    _: WithinRate<LookingUp>,
     OfAccount(account): OfAccount,
 ) -> Result<Json<Holder>, Problem> {
     Ok(Json(gateway.accounts.lookup(account).await?))

@@ -4,7 +4,10 @@ use super::openapi::{Bad, Conflict, Guessing, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::{Detail, Problem},
-    request::{Body, Client, Either, Fields, FromFields, Key, Keyed, Signed},
+    request::{
+        Body, Client, Either, Fields, FromFields, Key, Keyed, LoggingIn, Registering, Signed,
+        WithinRate,
+    },
 };
 use axum::{Json, extract::State};
 use contracts::auth::{
@@ -123,6 +126,7 @@ struct LoggedOut {
 )]
 async fn register(
     State(gateway): State<Arc<Gateway>>,
+    _: WithinRate<Registering>,
     Client(client): Client,
     Key(key): Key,
     Body(registration): Body<Registration>,
@@ -146,6 +150,7 @@ async fn register(
 )]
 async fn login(
     State(gateway): State<Arc<Gateway>>,
+    _: WithinRate<LoggingIn>,
     Client(client): Client,
     Body(login): Body<Login>,
 ) -> Result<Json<LoggedIn>, Problem> {
@@ -169,6 +174,7 @@ async fn login(
 async fn change_password(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
+    _: WithinRate<LoggingIn>,
     Client(client): Client,
     Body(change): Body<PasswordChange>,
 ) -> Result<Json<PasswordChanged>, Problem> {

@@ -100,7 +100,13 @@ refusals! {
     /// Slower, please.
     Guessing: [(
         TOO_MANY_REQUESTS,
-        "Too many wrong passwords or secrets; Retry-After says when the next is looked at"
+        "Too many wrong passwords or secrets, or requests of one address; Retry-After says when the \
+         next is looked at"
+    )];
+    /// Less often, please.
+    Frequent: [(
+        TOO_MANY_REQUESTS,
+        "Too many requests of one address; Retry-After says when the next is looked at"
     )];
     /// Not for this client.
     Forbidden: [(FORBIDDEN, "The secret is missing or wrong, or none was set")];

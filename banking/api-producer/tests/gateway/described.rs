@@ -101,6 +101,22 @@ async fn every_route_that_it_names_is_served() {
 }
 
 #[tokio::test]
+async fn what_is_bounded_for_each_client_says_so() {
+    let (api, _) = described().await;
+    for (path, method) in [
+        ("/api/auth/register", "post"),
+        ("/api/auth/login", "post"),
+        ("/api/auth/password", "post"),
+        ("/api/account/lookup", "get"),
+    ] {
+        let about = &api["paths"][path][method]["responses"]["429"]["description"];
+        let about = about.as_str().unwrap();
+        assert!(about.contains("requests of one address"), "{path}: {about}");
+        assert!(about.contains("Retry-After"), "{path}: {about}");
+    }
+}
+
+#[tokio::test]
 async fn every_schema_that_it_names_is_there() {
     let (api, _) = described().await;
     let text = api.to_string();

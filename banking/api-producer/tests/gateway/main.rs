@@ -15,4 +15,5 @@ mod input;
 mod metadata;
 mod own;
 mod program;
+mod rates;
 mod table;

@@ -18,6 +18,9 @@ fn its_help_names_every_setting() {
         "PUBLIC_METRICS",
         "WS_ORIGINS",
         "CONNECTIONS_PER_ADDRESS",
+        "REGISTRATIONS_PER_MINUTE",
+        "LOGINS_PER_MINUTE",
+        "LOOKUPS_PER_MINUTE",
         "TRUSTED_PROXIES",
         "RABBITMQ_URL_FILE",
         "REDIS_URL_FILE",
@@ -42,6 +45,8 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
         (vec!["--admin-secret-file", "/nowhere"], "can't be read"),
         (vec!["--ws-origins", "*"], "an origin is"),
         (vec!["--connections-per-address", "0"], "1..=4096"),
+        (vec!["--logins-per-minute", "-1"], "-1"),
+        (vec!["--lookups-per-minute", "10000001"], "10000000"),
         (vec!["--trusted-proxies", "kong"], "a network such as"),
         // Alone in its process it would reach nobody.
         (vec![], "--amqp-url (RABBITMQ_URL)"),
