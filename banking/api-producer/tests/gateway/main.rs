@@ -5,6 +5,7 @@ mod services;
 mod started;
 
 mod admin;
+mod attacks;
 mod connections;
 mod correlation;
 mod dashboard;

@@ -38,7 +38,7 @@ pub struct ConnectionLimits {
     pub header_read: Duration,
     /// Time for the next request to begin on a connection that is kept. Longer than a proxy keeps
     /// idle connections (Kong: 60 s), so that it is never we who close one just as the proxy uses
-    /// it.
+    /// it. While all connections are taken, and others wait, it is as long as for headers.
     pub idle: Duration,
     /// Time for which the other side may take nothing of an answer.
     pub write: Duration,
@@ -95,7 +95,9 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer, taken)) => {
                 let app = app.clone().layer(Extension(peer));
-                let connection = attend(http.clone(), stream, app, limits, stop.clone());
+                let permits = Arc::clone(&permits);
+                let is_full = move || permits.available_permits() == 0;
+                let connection = attend(http.clone(), stream, app, limits, is_full, stop.clone());
                 let over = over.clone();
                 open.spawn(async move {
                     over.run_until_cancelled(connection).await;
@@ -147,6 +149,7 @@ async fn attend(
     stream: TcpStream,
     app: Router,
     limits: ConnectionLimits,
+    is_full: impl Fn() -> bool,
     stop: CancellationToken,
 ) {
     let (pace, service) = (Pace::new(), TowerToHyperService::new(app));
@@ -177,7 +180,7 @@ async fn attend(
     };
     let ended = tokio::select! {
         ended = attended => ended,
-        () = pace.lost(&limits) => {
+        () = pace.lost(&limits, is_full) => {
             metrics::counter!("bank_connections_too_slow_total").increment(1);
             return;
         }

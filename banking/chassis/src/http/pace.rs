@@ -1,5 +1,6 @@
 //! The pace that the other side of a connection has to keep: the headers of a request come within a
-//! few seconds of their first byte, and what is written is taken.
+//! few seconds of their first byte, and what is written is taken. While others wait for a connection
+//! to end, the next request has to begin as soon, too.
 //!
 //! hyper's own timeout for headers also runs while a connection that is kept waits for its next
 //! request, and so has to be long.
@@ -30,6 +31,8 @@ struct Moments {
     headers_since: Option<Instant>,
     /// `true` while a request is answered. What comes then is its body.
     answering: bool,
+    /// Since when nothing is asked and nothing is taken.
+    idle_since: Option<Instant>,
     /// Since when the other side takes nothing of what is written.
     stuck_since: Option<Instant>,
 }
@@ -40,6 +43,7 @@ impl Pace {
         Self(Arc::new(Mutex::new(Moments {
             headers_since: Some(Instant::now()),
             answering: false,
+            idle_since: None,
             stuck_since: None,
         })))
     }
@@ -48,16 +52,19 @@ impl Pace {
     pub(super) fn begin_answer(&self) {
         let mut moments = self.moments();
         moments.headers_since = None;
+        moments.idle_since = None;
         moments.answering = true;
     }
 
     /// The request is answered, and the next may come.
     pub(super) fn end_answer(&self) {
-        self.moments().answering = false;
+        let mut moments = self.moments();
+        moments.answering = false;
+        moments.idle_since = Some(Instant::now());
     }
 
-    /// Is ready when the other side is too slow.
-    pub(super) async fn lost(&self, limits: &ConnectionLimits) {
+    /// Is ready when the other side is too slow, or idle while others are kept waiting.
+    pub(super) async fn lost(&self, limits: &ConnectionLimits, is_full: impl Fn() -> bool) {
         let shortest = limits.header_read.min(limits.write) / 4;
         let mut look = interval(shortest.clamp(Duration::from_millis(10), LOOK_EVERY));
         loop {
@@ -68,6 +75,7 @@ impl Pace {
             };
             if is_over(moments.headers_since, limits.header_read)
                 || is_over(moments.stuck_since, limits.write)
+                || is_over(moments.idle_since, limits.header_read) && is_full()
             {
                 return;
             }
@@ -78,13 +86,20 @@ impl Pace {
         let mut moments = self.moments();
         if !moments.answering && moments.headers_since.is_none() {
             moments.headers_since = Some(Instant::now());
+            moments.idle_since = None;
         }
     }
 
     fn wrote<T>(&self, written: &Poll<io::Result<T>>) {
         let mut moments = self.moments();
         match written {
-            Poll::Ready(_) => moments.stuck_since = None,
+            Poll::Ready(_) => {
+                moments.stuck_since = None;
+                // The end of an answer is written when it is no longer answered.
+                if moments.idle_since.is_some() {
+                    moments.idle_since = Some(Instant::now());
+                }
+            }
             Poll::Pending => {
                 moments.stuck_since.get_or_insert_with(Instant::now);
             }
