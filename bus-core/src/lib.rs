@@ -87,6 +87,7 @@ pub mod limits;
 pub mod __private;
 mod bus;
 mod call_id;
+mod method_metrics;
 mod work;
 
 pub use bus::{Bus, BusBuilder, Health};

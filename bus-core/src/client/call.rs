@@ -76,6 +76,8 @@ use tokio::time::Instant;
 #[must_use = "a call does nothing until it is awaited, sent or submitted"]
 pub struct Call<R> {
     client: ServiceClient,
+    /// Of the method, in the contract.
+    position: usize,
     method: &'static MethodContract,
     body: Result<Bytes, CodecError>,
     timeout: Option<Duration>,
@@ -89,11 +91,13 @@ pub struct Call<R> {
 impl<R> Call<R> {
     pub(super) fn new(
         client: ServiceClient,
+        position: usize,
         method: &'static MethodContract,
         body: Result<Bytes, CodecError>,
     ) -> Self {
         Self {
             client,
+            position,
             method,
             body,
             timeout: None,
@@ -357,7 +361,7 @@ impl<R: Outcome> Call<R> {
     }
 
     fn tally(&self) -> Tally {
-        Tally::of(self.client.contract(), self.method)
+        Tally::of(self.client.clone(), self.position)
     }
 
     async fn call(self) -> Result<R::Ok, CallError<R::Err>> {

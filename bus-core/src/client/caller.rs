@@ -48,14 +48,18 @@ impl tower::Service<CallRequest> for Caller {
     }
 
     fn call(&mut self, request: CallRequest) -> Self::Future {
-        let bus = Arc::clone(&self.0);
-        Box::pin(async move {
-            let outcome = match request.verb {
-                Verb::Call => call(&bus, &request).await,
-                Verb::Send | Verb::Submit => hand_over(&bus, &request).await,
-            };
-            outcome.map_err(BoxError::from)
-        })
+        let caller = self.clone();
+        Box::pin(async move { Ok(caller.make(&request).await?) })
+    }
+}
+
+impl Caller {
+    /// Makes a call, where no layer stands before it.
+    pub(super) async fn make(&self, request: &CallRequest) -> Result<CallResponse, CallFailure> {
+        match request.verb {
+            Verb::Call => call(&self.0, request).await,
+            Verb::Send | Verb::Submit => hand_over(&self.0, request).await,
+        }
     }
 }
 
@@ -193,7 +197,7 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, Cal
     if request.deadline <= Instant::now() {
         return Err(unsent(request, FailureKind::Expired));
     }
-    let Some(mut waiter) = bus.waiters.register(request.id) else {
+    let Some(mut waiter) = bus.waiters.register(request.id, &request.copies) else {
         return Err(unsent(request, FailureKind::Overloaded));
     };
     let mut attempts = Attempts::first(bus, request);

@@ -12,11 +12,26 @@ use tower::{Layer, Service, util::BoxCloneSyncService};
 
 /// The calls of a client as a [`tower::Service`]: what a client layer wraps.
 #[derive(Clone)]
-pub struct ClientService(BoxCloneSyncService<CallRequest, CallResponse, BoxError>);
+pub struct ClientService(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    /// There are no layers, and so there is nothing to box.
+    Plain(Caller),
+    Layered(BoxCloneSyncService<CallRequest, CallResponse, BoxError>),
+}
 
 impl ClientService {
     pub(super) fn new(caller: Caller) -> Self {
-        Self(BoxCloneSyncService::new(caller))
+        Self(Kind::Plain(caller))
+    }
+
+    /// The caller itself, if there are no layers around it.
+    pub(super) fn as_plain(&self) -> Option<&Caller> {
+        match &self.0 {
+            Kind::Plain(caller) => Some(caller),
+            Kind::Layered(_) => None,
+        }
     }
 }
 
@@ -26,11 +41,17 @@ impl Service<CallRequest> for ClientService {
     type Future = CallFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
+        match &mut self.0 {
+            Kind::Plain(caller) => caller.poll_ready(cx),
+            Kind::Layered(service) => service.poll_ready(cx),
+        }
     }
 
     fn call(&mut self, request: CallRequest) -> Self::Future {
-        CallFuture(self.0.call(request))
+        CallFuture(match &mut self.0 {
+            Kind::Plain(caller) => caller.call(request),
+            Kind::Layered(service) => service.call(request),
+        })
     }
 }
 
@@ -100,6 +121,6 @@ where
 {
     fn wrap(self, service: ClientService) -> ClientService {
         let service = tower::util::MapErr::new(self.layer(service), Into::into);
-        ClientService(BoxCloneSyncService::new(service))
+        ClientService(Kind::Layered(BoxCloneSyncService::new(service)))
     }
 }

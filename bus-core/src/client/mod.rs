@@ -27,6 +27,7 @@ use crate::{
     error::{BoxError, CallFailure, FailureKind},
     limits::REQUEST_BYTES_MAX,
     message::Text,
+    method_metrics::MethodMetrics,
 };
 use caller::Caller;
 use request::CallInfo;
@@ -84,7 +85,11 @@ const ADDRESS_BYTES_MAX: usize = 255;
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct ServiceClient {
+pub struct ServiceClient(Arc<Shared>);
+
+/// What the clones of a client share.
+#[derive(Clone)]
+struct Shared {
     contract: &'static ServiceContract,
     queue: Text,
     /// The reason why the queue can't be one, if it can't.
@@ -92,20 +97,26 @@ pub struct ServiceClient {
     content_type: ContentType,
     bus: Bus,
     service: ClientService,
+    /// Of each method in the contract, and behind them of none.
+    metrics: Arc<[MethodMetrics]>,
 }
 
 impl ServiceClient {
     /// A client of `contract` over `bus`.
     #[must_use]
     pub fn new(bus: &Bus, contract: &'static ServiceContract) -> Self {
-        Self {
+        let methods = contract.methods.iter().chain([&NO_METHOD]);
+        Self(Arc::new(Shared {
             contract,
             queue: bus.name(contract.queue).into(),
             misnamed: misnamed(bus, contract.queue),
             content_type: ContentType::default(),
             bus: bus.clone(),
             service: ClientService::new(Caller(bus.inner())),
-        }
+            metrics: methods
+                .map(|method| MethodMetrics::of_calls(contract.name, method.name))
+                .collect(),
+        }))
     }
 
     /// Calls through another queue than the contract's, such as one per tenant. A name that can't
@@ -137,8 +148,9 @@ impl ServiceClient {
     #[must_use]
     pub fn on_queue(mut self, queue: impl Into<String>) -> Self {
         let queue = queue.into();
-        self.misnamed = misnamed(&self.bus, &queue);
-        self.queue = self.bus.name(&queue).into();
+        let shared = Arc::make_mut(&mut self.0);
+        shared.misnamed = misnamed(&shared.bus, &queue);
+        shared.queue = shared.bus.name(&queue).into();
         self
     }
 
@@ -162,7 +174,7 @@ impl ServiceClient {
     /// ```
     #[must_use]
     pub fn with_content_type(mut self, content_type: ContentType) -> Self {
-        self.content_type = content_type;
+        Arc::make_mut(&mut self.0).content_type = content_type;
         self
     }
 
@@ -170,45 +182,58 @@ impl ServiceClient {
     /// See [`ClientLayer`], and for a layer of one's own [`CallRequest`].
     #[must_use]
     pub fn layer<L: ClientLayer>(mut self, layer: L) -> Self {
-        self.service = layer.wrap(self.service);
+        let shared = Arc::make_mut(&mut self.0);
+        shared.service = layer.wrap(shared.service.clone());
         self
     }
 
     /// Prepares a call of the method at `method` in the contract.
     pub fn call<A: Serialize, R>(&self, method: usize, arguments: &A) -> Call<R> {
         // Generated code counts the methods of its own contract.
-        let method = self.contract.methods.get(method).unwrap_or(&NO_METHOD);
-        let body = codec::encode(self.content_type, arguments, REQUEST_BYTES_MAX);
-        Call::new(self.clone(), method, body)
+        let methods = self.0.contract.methods;
+        let position = method.min(methods.len());
+        let method = methods.get(position).unwrap_or(&NO_METHOD);
+        let body = codec::encode(self.0.content_type, arguments, REQUEST_BYTES_MAX);
+        Call::new(self.clone(), position, method, body)
     }
 
     pub(crate) fn contract(&self) -> &'static ServiceContract {
-        self.contract
+        self.0.contract
+    }
+
+    /// The metrics of the method at `position`.
+    pub(crate) fn metrics(&self, position: usize) -> Option<&MethodMetrics> {
+        self.0.metrics.get(position)
     }
 
     pub(crate) fn queue(&self) -> Result<Text, BoxError> {
-        match &self.misnamed {
+        match &self.0.misnamed {
             Some(reason) => Err(reason.as_ref().into()),
-            None => Ok(self.queue.clone()),
+            None => Ok(self.0.queue.clone()),
         }
     }
 
     pub(crate) fn content_type(&self) -> ContentType {
-        self.content_type
+        self.0.content_type
     }
 
     async fn run(self, request: CallRequest, info: &CallInfo) -> Result<CallResponse, CallFailure> {
         let span = tracing::info_span!(
             "call",
-            service = self.contract.name,
+            service = self.0.contract.name,
             method = request.method.name,
             call_id = %request.id,
         );
-        self.service
-            .oneshot(request)
-            .instrument(span)
-            .await
-            .map_err(|error| failure_of(error, info))
+        let called = async {
+            match self.0.service.as_plain() {
+                Some(caller) => caller.make(&request).await,
+                None => {
+                    let called = self.0.service.clone().oneshot(request).await;
+                    called.map_err(|error| failure_of(error, info))
+                }
+            }
+        };
+        called.instrument(span).await
     }
 }
 
@@ -263,9 +288,9 @@ static NO_METHOD: MethodContract = MethodContract {
 impl fmt::Debug for ServiceClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceClient")
-            .field("service", &self.contract.name)
-            .field("queue", &self.queue)
-            .field("content_type", &self.content_type)
+            .field("service", &self.0.contract.name)
+            .field("queue", &self.0.queue)
+            .field("content_type", &self.0.content_type)
             .finish_non_exhaustive()
     }
 }

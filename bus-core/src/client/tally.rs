@@ -1,25 +1,24 @@
 //! Counts what comes of the calls of this process.
 
-use crate::{
-    contract::{MethodContract, ServiceContract},
-    error::CallFailure,
-};
+use super::ServiceClient;
+use crate::error::CallFailure;
+use std::fmt;
 use tokio::time::Instant;
 
-/// One call, to be counted once.
-#[derive(Debug)]
+/// Counts one call: what comes of it, or that its caller did not wait for the end.
 pub(super) struct Tally {
-    service: &'static str,
-    method: &'static str,
+    client: ServiceClient,
+    /// Of the method, in the contract.
+    position: usize,
     started: Instant,
     is_counted: bool,
 }
 
 impl Tally {
-    pub(super) fn of(contract: &'static ServiceContract, method: &'static MethodContract) -> Self {
+    pub(super) fn of(client: ServiceClient, position: usize) -> Self {
         Self {
-            service: contract.name,
-            method: method.name,
+            client,
+            position,
             started: Instant::now(),
             is_counted: false,
         }
@@ -27,15 +26,10 @@ impl Tally {
 
     /// Counts a call that ended, under its outcome in one word.
     pub(super) fn count(&mut self, outcome: &'static str) {
-        let Self {
-            service, method, ..
-        } = *self;
         self.is_counted = true;
-        metrics::counter!("replybus_calls_total",
-            "service" => service, "method" => method, "outcome" => outcome)
-        .increment(1);
-        metrics::histogram!("replybus_call_seconds", "service" => service, "method" => method)
-            .record(self.started.elapsed());
+        if let Some(metrics) = self.client.metrics(self.position) {
+            metrics.count(outcome, self.started.elapsed());
+        }
     }
 
     /// Counts one that was handed over, or was not.
@@ -53,5 +47,14 @@ impl Drop for Tally {
         if !self.is_counted {
             self.count("dropped");
         }
+    }
+}
+
+impl fmt::Debug for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tally")
+            .field("client", &self.client)
+            .field("started", &self.started)
+            .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,23 @@
 //! The calls that wait, each for its reply.
 
+use super::copies::Copies;
 use crate::{call_id::CallId, limits::WAITING_MAX, reply::Arrivals};
 use bytes::Bytes;
 use std::{
     collections::{HashMap, hash_map::Entry},
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::oneshot;
 
 /// The calls of one bus that wait for a reply.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters(Mutex<Slots>);
 
-/// The sender is kept with the number of the attempt that waits: the last one, if a layer makes
-/// several at once under one id.
+/// The place for a reply is kept with the number of the attempt that waits: the last one, if a layer
+/// makes several at once under one id.
 #[derive(Debug, Default)]
 struct Slots {
-    waiting: HashMap<CallId, (u64, oneshot::Sender<Bytes>)>,
+    waiting: HashMap<CallId, (u64, Copies)>,
     attempts: u64,
 }
 
@@ -26,27 +27,27 @@ pub(crate) struct Waiter {
     id: CallId,
     attempt: u64,
     waiters: Arc<Waiters>,
-    reply: oneshot::Receiver<Bytes>,
+    copies: Copies,
 }
 
 impl Waiters {
     /// Takes a slot before the request is published, so that no reply can come too early.
     /// `None` when [`WAITING_MAX`] calls wait.
-    pub(crate) fn register(self: &Arc<Self>, id: CallId) -> Option<Waiter> {
-        let (sender, reply) = oneshot::channel();
+    pub(crate) fn register(self: &Arc<Self>, id: CallId, copies: &Copies) -> Option<Waiter> {
         let mut slots = self.slots();
         if slots.waiting.len() >= WAITING_MAX {
             return None;
         }
         slots.attempts += 1;
         let attempt = slots.attempts;
-        slots.waiting.insert(id, (attempt, sender));
+        copies.expect_reply(attempt);
+        slots.waiting.insert(id, (attempt, copies.clone()));
         drop(slots);
         Some(Waiter {
             id,
             attempt,
             waiters: Arc::clone(self),
-            reply,
+            copies: copies.clone(),
         })
     }
 
@@ -64,9 +65,10 @@ impl Waiters {
 impl Arrivals for Waiters {
     fn arrived(&self, id: CallId, frame: Bytes) {
         let slot = self.slots().waiting.remove(&id);
-        if slot.is_none_or(|(_, reply)| reply.send(frame).is_err()) {
+        match slot {
+            Some((attempt, copies)) => copies.put_reply(attempt, frame),
             // The call timed out or was dropped, or this is a second reply to it.
-            metrics::counter!("replybus_late_replies_total").increment(1);
+            None => metrics::counter!("replybus_late_replies_total").increment(1),
         }
     }
 
@@ -81,10 +83,7 @@ impl Waiter {
     /// # Cancel safety
     /// Safe; the slot is kept until the waiter is dropped.
     pub(crate) async fn reply(&mut self) -> Bytes {
-        match (&mut self.reply).await {
-            Ok(frame) => frame,
-            Err(_) => std::future::pending().await,
-        }
+        poll_fn(|cx| self.copies.poll_reply(self.attempt, cx)).await
     }
 }
 
@@ -102,13 +101,29 @@ impl Drop for Waiter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
+
+    fn register(waiters: &Arc<Waiters>) -> Option<Waiter> {
+        waiters.register(CallId::new(), &Copies::default())
+    }
+
+    #[tokio::test]
+    async fn of_two_attempts_the_last_is_answered() {
+        let waiters = Arc::new(Waiters::default());
+        let (id, copies) = (CallId::new(), Copies::default());
+        let mut first = waiters.register(id, &copies).unwrap();
+        let mut last = waiters.register(id, &copies).unwrap();
+        waiters.arrived(id, Bytes::from_static(b"reply"));
+        assert_eq!(last.reply().await, "reply");
+        assert!(first.reply().now_or_never().is_none());
+    }
 
     #[tokio::test]
     async fn a_reply_finds_its_waiter_and_frees_the_place() {
         let waiters = Arc::new(Waiters::default());
         let (one, two) = (CallId::new(), CallId::new());
-        let mut waiter = waiters.register(one).unwrap();
-        let other = waiters.register(two).unwrap();
+        let mut waiter = waiters.register(one, &Copies::default()).unwrap();
+        let other = waiters.register(two, &Copies::default()).unwrap();
         waiters.arrived(one, Bytes::from_static(b"first"));
         waiters.arrived(one, Bytes::from_static(b"second"));
         assert_eq!(waiter.reply().await, "first");
@@ -121,11 +136,11 @@ mod tests {
     fn places_are_bounded_and_reused() {
         let waiters = Arc::new(Waiters::default());
         let mut held: Vec<Waiter> = (0..WAITING_MAX)
-            .map(|_| waiters.register(CallId::new()).unwrap())
+            .map(|_| register(&waiters).unwrap())
             .collect();
-        assert!(waiters.register(CallId::new()).is_none());
+        assert!(register(&waiters).is_none());
         held.pop();
-        assert!(waiters.register(CallId::new()).is_some());
+        assert!(register(&waiters).is_some());
     }
 
     #[test]

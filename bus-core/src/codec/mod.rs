@@ -4,6 +4,7 @@ mod by_name;
 mod content_type;
 mod json;
 mod msgpack;
+mod written;
 
 pub use content_type::ContentType;
 
@@ -57,10 +58,10 @@ pub fn encode<T: Serialize + ?Sized>(
     value: &T,
     bytes_max: usize,
 ) -> Result<Bytes, CodecError> {
-    let mut body = Vec::with_capacity(128);
-    append(content_type, value, &mut body)?;
-    check_size(body.len(), bytes_max)?;
-    Ok(body.into())
+    written(|body| {
+        append(content_type, value, body)?;
+        check_size(body.len(), bytes_max)
+    })
 }
 
 /// Appends the encoding of a value to `body`.
@@ -100,6 +101,7 @@ pub fn decode<T: DeserializeOwned>(
 }
 
 pub(crate) use msgpack::value_len;
+pub(crate) use written::written;
 
 pub(crate) fn check_size(bytes: usize, max: usize) -> Result<(), CodecError> {
     if bytes > max {

@@ -10,7 +10,7 @@ use crate::{call_id::CallId, message::Text};
 use std::{
     future::{Future, IntoFuture},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 tokio::task_local! {
     static CURRENT: Context;
 }
+
+/// The context outside of any call.
+static EMPTY: LazyLock<Context> = LazyLock::new(Context::default);
 
 /// The call that is being served. Ambient: [`Context::current`] finds it in a handler without an
 /// argument that could be forgotten, and calls made by the handler inherit deadline, metadata and
@@ -75,16 +78,29 @@ struct Inner {
     idempotency_key: Option<String>,
     metadata: Metadata,
     trace: Option<TraceContext>,
-    cancelled: CancellationToken,
-    /// Shared by the clones: the handler sets it, its command's task reads it.
-    key_released: Arc<AtomicBool>,
+    /// Nothing but its deadline ends a context without one.
+    cancelled: Option<CancellationToken>,
+    /// Shared by the clones of a context: the handler sets it, its command's task reads it.
+    key_released: Flag,
+}
+
+/// A flag that can be set; of a copy of it by itself.
+#[derive(Debug, Default)]
+struct Flag(AtomicBool);
+
+impl Clone for Flag {
+    fn clone(&self) -> Self {
+        Self(self.0.load(Ordering::Acquire).into())
+    }
 }
 
 impl Context {
     /// The context of the call that this task serves; an empty one outside a call.
     #[must_use]
     pub fn current() -> Self {
-        CURRENT.try_with(Clone::clone).unwrap_or_default()
+        CURRENT
+            .try_with(Clone::clone)
+            .unwrap_or_else(|_| EMPTY.clone())
     }
 
     /// Runs a future with this context as the current one. For a task that a handler spawns:
@@ -279,7 +295,9 @@ impl Context {
     /// should call [`release_key`](Self::release_key), else its error is the outcome for its key.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancelled.is_cancelled() || self.remaining() == Some(Duration::ZERO)
+        let token = self.0.cancelled.as_ref();
+        token.is_some_and(CancellationToken::is_cancelled)
+            || self.remaining() == Some(Duration::ZERO)
     }
 
     /// Waits until the work is no longer wanted; see [`is_cancelled`](Self::is_cancelled).
@@ -320,8 +338,14 @@ impl Context {
                     None => std::future::pending().await,
                 }
             };
+            let cancelled = async {
+                match token {
+                    Some(token) => token.cancelled_owned().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                () = token.cancelled() => {}
+                () = cancelled => {}
                 () = deadline => {}
             }
         }
@@ -375,17 +399,17 @@ impl Context {
     /// # }
     /// ```
     pub fn release_key(&self) {
-        self.0.key_released.store(true, Ordering::Release);
+        self.0.key_released.0.store(true, Ordering::Release);
     }
 
     /// True if the handler has said that its run did nothing.
     pub(crate) fn key_is_released(&self) -> bool {
-        self.0.key_released.load(Ordering::Acquire)
+        self.0.key_released.0.load(Ordering::Acquire)
     }
 
     /// The token that fires when the work is no longer wanted, its deadline apart.
-    pub(crate) fn token(&self) -> &CancellationToken {
-        &self.0.cancelled
+    pub(crate) fn token(&self) -> CancellationToken {
+        self.0.cancelled.clone().unwrap_or_default()
     }
 
     /// The same call as seen by its `attempt`-th run.
@@ -451,7 +475,7 @@ impl ContextBuilder {
     }
 
     pub(crate) fn cancelled_by(mut self, token: CancellationToken) -> Self {
-        self.0.cancelled = token;
+        self.0.cancelled = Some(token);
         self
     }
 

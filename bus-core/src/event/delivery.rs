@@ -69,10 +69,10 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             }
             return;
         }
-        let run = Run::default();
+        let run = Run::noted();
         let mut command = self.command(&message, redelivered || is_repeated(&message));
         let id = command.id;
-        let token = command.context.token().clone();
+        let token = command.context.token();
         let counted = if redelivered && name_of(&message).is_none() {
             self.begin(&mut command, &message).await
         } else {
@@ -123,7 +123,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
     async fn begin(&self, command: &mut Command, message: &Message) -> Result<Begun, FinishedRun> {
         let until = Instant::now() + CALL_TIMEOUT_MAX;
         let cancel = command.context.token();
-        let begun = self.redeliveries.begin(message, None, until, cancel);
+        let begun = self.redeliveries.begin(message, None, until, &cancel);
         let (begun, attempt) = begun.await?;
         command.context = command.context.clone().with_attempt(attempt);
         Ok(begun)

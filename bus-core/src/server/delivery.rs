@@ -12,6 +12,7 @@ use crate::{
     error::{Fault, FaultCode},
     limits::{CALL_TIMEOUT_MAX, REPLY_TTL},
     message::Message,
+    method_metrics::MethodMetrics,
     reply::{Reply, ReplyStore, ReplyTarget, Stored},
     transport::{Delivery, Settled},
     work::{
@@ -23,7 +24,6 @@ use crate::{
 use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tower::Service;
 use tracing::Instrument;
 
 /// Takes the deliveries of one service to their end.
@@ -36,6 +36,19 @@ pub(super) struct RequestProcessor {
     pub(super) dead_letters: DeadLetters,
     pub(super) redeliveries: Redeliveries,
     pub(super) cancel: CancellationToken,
+    pub(super) metrics: Box<[MethodMetrics]>,
+}
+
+/// The label of all methods that the contract does not have.
+const UNKNOWN: &str = "unknown";
+
+/// The metrics of each method of a contract, and behind them of all others.
+pub(super) fn metrics_of(contract: &ServiceContract) -> Box<[MethodMetrics]> {
+    let names = contract.methods.iter().map(|method| method.name);
+    let names = names.chain([UNKNOWN]);
+    names
+        .map(|method| MethodMetrics::of_served(contract.name, method))
+        .collect()
 }
 
 impl RequestProcessor {
@@ -56,9 +69,11 @@ impl RequestProcessor {
             self.missed_inboxes.is_foreign(envelope.id, named);
         }
         let seen_before = redelivered || is_repeated(&message);
-        let run = Run::default();
-        let (answer, permit, begun) = match self.request(&mut envelope, &message, seen_before, &run)
-        {
+        let request = self.request(&mut envelope, &message, seen_before);
+        let run = request
+            .as_ref()
+            .map_or_else(|_| Run::default(), |request| request.run.clone());
+        let (answer, permit, begun) = match request {
             // Boxed, like all that comes after a first delivery.
             Ok(request) if redelivered => {
                 Box::pin(self.run_again(slot, request, &envelope, &message)).await
@@ -153,7 +168,7 @@ impl RequestProcessor {
             .deadline
             .unwrap_or_else(|| Instant::now() + CALL_TIMEOUT_MAX);
         let cancel = request.context.token();
-        let begun = self.redeliveries.begin(message, name, until, cancel);
+        let begun = self.redeliveries.begin(message, name, until, &cancel);
         let (begun, attempt) = begun.await?;
         request.begun = begun;
         let is_claimed = name.is_some() || request.context.idempotency_key().is_some();
@@ -199,7 +214,6 @@ impl RequestProcessor {
         envelope: &mut Envelope,
         message: &Message,
         seen_before: bool,
-        run: &Run,
     ) -> Result<Request, Fault> {
         if let Some(fault) = envelope.take_fault() {
             return Err(fault);
@@ -223,10 +237,16 @@ impl RequestProcessor {
                 ),
             ));
         };
+        // Nothing but the end of the service ends the first run of a query before its time.
+        let is_plain = method.kind == MethodKind::Query && !seen_before;
         let context = envelope
             .context(message, seen_before)?
             .serving(self.contract.name, method.name)
-            .cancelled_by(self.cancel.child_token())
+            .cancelled_by(if is_plain {
+                self.cancel.clone()
+            } else {
+                self.cancel.child_token()
+            })
             .build();
         Ok(Request {
             contract: self.contract,
@@ -238,7 +258,11 @@ impl RequestProcessor {
                 body: message.body.clone(),
             },
             start_by: envelope.start_by,
-            run: run.clone(),
+            run: if is_plain {
+                Run::default()
+            } else {
+                Run::noted()
+            },
             begun: Begun::default(),
         })
     }
@@ -266,17 +290,14 @@ impl RequestProcessor {
     fn count(&self, message: &Message, answer: &Answer, envelope: &Envelope) {
         // Only names out of the contract become labels: a caller must not be able to make more.
         let name = message.properties.kind.as_deref().unwrap_or_default();
-        let method = self
-            .contract
-            .method(name)
-            .map_or("unknown", |(_, m)| m.name);
+        let methods = self.contract.methods;
+        let found = self.contract.method(name);
+        let (position, method) = found.map_or((methods.len(), UNKNOWN), |(at, m)| (at, m.name));
         let service = self.contract.name;
         let outcome = answer.label();
-        metrics::counter!("replybus_served_total",
-            "service" => service, "method" => method, "outcome" => outcome)
-        .increment(1);
-        metrics::histogram!("replybus_serve_seconds", "service" => service, "method" => method)
-            .record(envelope.received.elapsed());
+        if let Some(metrics) = self.metrics.get(position) {
+            metrics.count(outcome, envelope.received.elapsed());
+        }
         match answer.as_fault() {
             Some(fault) if fault.may_have_executed => {
                 tracing::warn!(service, method, id = %envelope.id, %fault, "a call failed");
@@ -290,10 +311,9 @@ impl RequestProcessor {
 async fn run_in(slot: Slot, request: Request, awaited: bool) -> (Answer, Option<Permit>) {
     match slot.admit(awaited).await {
         Ok(Admitted {
-            mut pipeline,
-            permit,
+            pipeline, permit, ..
         }) => {
-            let answered = pipeline.call(request).await;
+            let answered = pipeline.run(request).await;
             let answer = answered.unwrap_or_else(|error| answer_of(&error));
             (answer, Some(permit))
         }

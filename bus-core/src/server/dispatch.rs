@@ -5,23 +5,16 @@ use super::{request::Request, service::Service};
 use crate::{
     call_id::CallId,
     contract::MethodKind,
-    error::{BoxError, FaultCode},
+    error::FaultCode,
     limits::CALL_TIMEOUT_MAX,
     reply::ReplyStore,
     work::{Answer, Command, LeaseWatch, command_claim, fingerprint, panicked},
 };
 use futures_util::FutureExt;
-use std::{
-    future::Future,
-    panic::AssertUnwindSafe,
-    pin::Pin,
-    sync::Arc,
-    task::{Context as TaskContext, Poll},
-};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
 /// The innermost service: runs handlers.
-#[derive(Clone)]
 pub(super) struct Dispatch {
     pub(super) service: Arc<dyn Service>,
     /// The queue it is served from, without the namespace.
@@ -30,24 +23,15 @@ pub(super) struct Dispatch {
     pub(super) leases: Arc<LeaseWatch>,
 }
 
-impl tower::Service<Request> for Dispatch {
-    type Response = Answer;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
+impl Dispatch {
+    /// Runs the handler of a request.
+    pub(super) async fn run(&self, request: Request) -> Answer {
         match request.method.kind {
-            MethodKind::Query => Box::pin(self.query(request).map(Ok)),
-            MethodKind::Command => Box::pin(self.command(request).map(Ok)),
+            MethodKind::Query => self.query(request).await,
+            MethodKind::Command => self.command(request).await,
         }
     }
-}
 
-impl Dispatch {
     /// A query runs in the task of its delivery, and is dropped at its deadline.
     fn query(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
         let service = Arc::clone(&self.service);
@@ -61,6 +45,7 @@ impl Dispatch {
             let until = context
                 .deadline()
                 .unwrap_or_else(|| Instant::now() + CALL_TIMEOUT_MAX);
+            // Called within the scope: what it does before its future is part of the call.
             let handler = async move { service.dispatch(position, payload).await };
             let caught = AssertUnwindSafe(context.scope(handler)).catch_unwind();
             match timeout_at(until, caught).await {

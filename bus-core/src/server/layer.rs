@@ -9,17 +9,33 @@ use std::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
-use tower::{Layer, util::BoxCloneSyncService};
+use tower::{Layer, Service as _, util::BoxCloneSyncService};
 
 /// Requests to a service as a [`tower::Service`]: what a server layer wraps.
 #[derive(Clone)]
-pub struct ServerService(BoxCloneSyncService<Request, Answer, BoxError>);
+pub struct ServerService(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    /// There are no layers, and so there is nothing to box.
+    Plain(Arc<Dispatch>),
+    Layered(BoxCloneSyncService<Request, Answer, BoxError>),
+}
 
 impl ServerService {
     pub(super) fn new(dispatch: Dispatch) -> Self {
-        Self(BoxCloneSyncService::new(dispatch))
+        Self(Kind::Plain(Arc::new(dispatch)))
+    }
+
+    /// Runs a request, when the service is ready.
+    pub(super) async fn run(self, request: Request) -> Result<Answer, BoxError> {
+        match self.0 {
+            Kind::Plain(dispatch) => Ok(dispatch.run(request).await),
+            Kind::Layered(mut service) => service.call(request).await,
+        }
     }
 }
 
@@ -29,11 +45,20 @@ impl tower::Service<Request> for ServerService {
     type Future = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.0.poll_ready(cx)
+        match &mut self.0 {
+            Kind::Plain(_) => Poll::Ready(Ok(())),
+            Kind::Layered(service) => service.poll_ready(cx),
+        }
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        self.0.call(request)
+        match &mut self.0 {
+            Kind::Plain(dispatch) => {
+                let dispatch = Arc::clone(dispatch);
+                Box::pin(async move { Ok(dispatch.run(request).await) })
+            }
+            Kind::Layered(service) => service.call(request),
+        }
     }
 }
 
@@ -107,7 +132,7 @@ where
 {
     fn wrap(self, service: ServerService) -> ServerService {
         let service = tower::util::MapErr::new(self.layer(service), Into::into);
-        ServerService(BoxCloneSyncService::new(service))
+        ServerService(Kind::Layered(BoxCloneSyncService::new(service)))
     }
 }
 

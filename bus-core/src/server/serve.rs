@@ -3,7 +3,7 @@
 use super::{
     Service, Serving,
     admission::Admission,
-    delivery::RequestProcessor,
+    delivery::{RequestProcessor, metrics_of},
     dispatch::Dispatch,
     layer::{ServerLayer, ServerService},
     missed_inbox::MissedInboxes,
@@ -357,6 +357,7 @@ impl Serve {
             ),
             queue: self.queue,
             cancel: intake.cancel(),
+            metrics: metrics_of(contract),
         });
         Ok(intake.start(
             move || admission.clone().slot(),

@@ -1,11 +1,16 @@
 //! A message on its way to the publisher, and the receipt that tells what became of it.
 
 use crate::message::Message;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    future::poll_fn,
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll, Waker},
 };
-use tokio::{sync::oneshot, time::Instant};
+use tokio::time::Instant;
 
 /// A message to publish.
 ///
@@ -99,18 +104,58 @@ const QUEUED: u8 = 0;
 const WRITTEN: u8 = 1;
 const WITHDRAWN: u8 = 2;
 
+/// The two ends of one publish.
+#[derive(Debug)]
+struct Shared {
+    state: AtomicU8,
+    told: Mutex<Told>,
+}
+
+#[derive(Debug)]
+enum Told {
+    /// Nothing yet; whoever asked is woken.
+    Nothing(Option<Waker>),
+    Verdict(Verdict),
+    /// The publisher went away without one.
+    Gone,
+}
+
+impl Shared {
+    fn is(&self, state: u8) -> bool {
+        self.state.load(Ordering::Acquire) == state
+    }
+
+    /// Moves on from [`QUEUED`]; the state it is in instead if it was not.
+    fn move_on(&self, to: u8) -> Result<u8, u8> {
+        let (acquire, release) = (Ordering::Acquire, Ordering::AcqRel);
+        self.state.compare_exchange(QUEUED, to, release, acquire)
+    }
+
+    fn tell(&self, told: Told) {
+        let before = mem::replace(&mut *self.told(), told);
+        if let Told::Nothing(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// The publisher's end of a [`Receipt`].
 #[derive(Debug)]
-pub struct Slip {
-    state: Arc<AtomicU8>,
-    verdict: oneshot::Sender<Verdict>,
-}
+pub struct Slip(Arc<Shared>);
 
 /// The caller's end: resolves to the verdict, and can withdraw what was not written yet.
 #[derive(Debug)]
-pub struct Receipt {
-    state: Arc<AtomicU8>,
-    verdict: oneshot::Receiver<Verdict>,
+pub struct Receipt(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// The verdict was known at once.
+    Told(Verdict),
+    Shared(Arc<Shared>),
 }
 
 impl Receipt {
@@ -129,44 +174,69 @@ impl Receipt {
     /// ```
     #[must_use]
     pub fn pair() -> (Slip, Self) {
-        let state = Arc::new(AtomicU8::new(QUEUED));
-        let (sender, verdict) = oneshot::channel();
-        (
-            Slip {
-                state: Arc::clone(&state),
-                verdict: sender,
-            },
-            Self { state, verdict },
-        )
+        let shared = Arc::new(Shared {
+            state: AtomicU8::new(QUEUED),
+            told: Mutex::new(Told::Nothing(None)),
+        });
+        (Slip(Arc::clone(&shared)), Self(Kind::Shared(shared)))
+    }
+
+    /// The receipt of a publish whose verdict is known at once.
+    ///
+    /// ```
+    /// use replybus::transport::{Receipt, Verdict};
+    ///
+    /// assert!(Receipt::told(Verdict::Confirmed).written());
+    /// assert!(!Receipt::told(Verdict::Busy).written());
+    /// ```
+    #[must_use]
+    pub fn told(verdict: Verdict) -> Self {
+        Self(Kind::Told(verdict))
     }
 
     /// Waits for the verdict. A publisher that went away without one has lost the message if it
     /// was written.
     ///
     /// # Cancel safety
-    /// Safe: called again it continues to wait. Once it has returned it must not be called again.
+    /// Safe: called again it continues to wait.
     pub async fn verdict(&mut self) -> Verdict {
-        match (&mut self.verdict).await {
-            Ok(verdict) => verdict,
-            Err(_) if self.written() => Verdict::Lost,
-            Err(_) => Verdict::NotWritten,
+        poll_fn(|cx| self.poll_verdict(cx)).await
+    }
+
+    fn poll_verdict(&self, cx: &Context<'_>) -> Poll<Verdict> {
+        let shared = match &self.0 {
+            Kind::Told(verdict) => return Poll::Ready(verdict.clone()),
+            Kind::Shared(shared) => shared,
+        };
+        match &mut *shared.told() {
+            Told::Nothing(Some(waker)) => waker.clone_from(cx.waker()),
+            Told::Nothing(waker) => *waker = Some(cx.waker().clone()),
+            Told::Verdict(verdict) => return Poll::Ready(verdict.clone()),
+            Told::Gone if shared.is(WRITTEN) => return Poll::Ready(Verdict::Lost),
+            Told::Gone => return Poll::Ready(Verdict::NotWritten),
         }
+        Poll::Pending
     }
 
     /// `true` if the message may have left this process.
     #[must_use]
     pub fn written(&self) -> bool {
-        self.state.load(Ordering::Acquire) == WRITTEN
+        match &self.0 {
+            Kind::Told(verdict) => !matches!(verdict, Verdict::Busy | Verdict::NotWritten),
+            Kind::Shared(shared) => shared.is(WRITTEN),
+        }
     }
 
     /// Takes the message back if it was not written yet.
     pub fn withdraw(&self) -> Withdrawn {
-        match self
-            .state
-            .compare_exchange(QUEUED, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) | Err(WITHDRAWN) => Withdrawn::Surely,
-            Err(_) => Withdrawn::TooLate,
+        let is_back = match &self.0 {
+            Kind::Told(_) => !self.written(),
+            Kind::Shared(shared) => matches!(shared.move_on(WITHDRAWN), Ok(_) | Err(WITHDRAWN)),
+        };
+        if is_back {
+            Withdrawn::Surely
+        } else {
+            Withdrawn::TooLate
         }
     }
 }
@@ -184,21 +254,26 @@ impl Slip {
     /// Marks the message as being written; `false` if it was withdrawn and must not be.
     #[must_use]
     pub fn begin_write(&self) -> bool {
-        self.state
-            .compare_exchange(QUEUED, WRITTEN, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.0.move_on(WRITTEN).is_ok()
     }
 
     /// `true` if nobody waits for the verdict any more.
     #[must_use]
     pub fn abandoned(&self) -> bool {
-        self.verdict.is_closed()
+        Arc::strong_count(&self.0) == 1
     }
 
     /// Gives the verdict.
     pub fn fill(self, verdict: Verdict) {
-        // An abandoned receipt is a caller that no longer asks.
-        let _ = self.verdict.send(verdict);
+        self.0.tell(Told::Verdict(verdict));
+    }
+}
+
+impl Drop for Slip {
+    fn drop(&mut self) {
+        if matches!(*self.0.told(), Told::Nothing(_)) {
+            self.0.tell(Told::Gone);
+        }
     }
 }
 

@@ -64,19 +64,18 @@ impl ReplyFrame {
         content_type: ContentType,
         value: &T,
     ) -> Result<Bytes, CodecError> {
-        let mut frame = Vec::with_capacity(160);
-        match content_type {
+        codec::written(|frame| match content_type {
             ContentType::MessagePack => {
                 frame.extend_from_slice(b"\x82\xa6status\xa2ok\xa4body");
-                codec::append(content_type, value, &mut frame)?;
+                codec::append(content_type, value, frame)
             }
             ContentType::Json => {
                 frame.extend_from_slice(br#"{"status":"ok","body":"#);
-                codec::append(content_type, value, &mut frame)?;
+                codec::append(content_type, value, frame)?;
                 frame.push(b'}');
+                Ok(())
             }
-        }
-        Ok(frame.into())
+        })
     }
 
     /// The frame of a handler's own error.
@@ -87,19 +86,18 @@ impl ReplyFrame {
         content_type: ContentType,
         error: &E,
     ) -> Result<Bytes, CodecError> {
-        let mut frame = Vec::with_capacity(160);
-        match content_type {
+        codec::written(|frame| match content_type {
             ContentType::MessagePack => {
                 frame.extend_from_slice(b"\x83\xa6status\xa5error\xa4code\xa7handler\xa4body");
-                codec::append(content_type, error, &mut frame)?;
+                codec::append(content_type, error, frame)
             }
             ContentType::Json => {
                 frame.extend_from_slice(br#"{"status":"error","code":"handler","body":"#);
-                codec::append(content_type, error, &mut frame)?;
+                codec::append(content_type, error, frame)?;
                 frame.push(b'}');
+                Ok(())
             }
-        }
-        Ok(frame.into())
+        })
     }
 
     /// The frame of a fault.

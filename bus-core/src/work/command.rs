@@ -55,7 +55,7 @@ impl Command {
             id: self.id,
             watched: self
                 .leases
-                .place(&self.claim, self.id, self.context.token()),
+                .place(&self.claim, self.id, &self.context.token()),
         }
     }
 

@@ -84,9 +84,10 @@ impl HeldClaim {
     }
 }
 
-/// A command's run as its delivery sees it, past all layers.
+/// A command's run as its delivery sees it, past all layers. The default is that of a query, of
+/// whose run nothing is noted.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Run(Arc<Mutex<RunState>>);
+pub(crate) struct Run(Option<Arc<Mutex<RunState>>>);
 
 /// The state of a run when the layers have answered.
 #[derive(Debug)]
@@ -104,8 +105,15 @@ impl Default for RunState {
 }
 
 impl Run {
+    /// A run that is noted.
+    pub(crate) fn noted() -> Self {
+        Self(Some(Arc::default()))
+    }
+
     fn set(&self, state: RunState) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        if let Some(noted) = &self.0 {
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = state;
+        }
     }
 
     /// Notes that it ended, or was not started.
@@ -115,7 +123,10 @@ impl Run {
 
     /// The state of the run, told once.
     pub(crate) fn take(&self) -> RunState {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let Some(noted) = &self.0 else {
+            return RunState::default();
+        };
+        std::mem::take(&mut *noted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -165,7 +165,9 @@ impl ReplyStore for MemoryStore {
             .strip_prefix(&self.namespace.inbox_prefix)
             .is_some_and(|id| {
                 // One spelling per inbox.
-                Uuid::try_parse(id).is_ok_and(|uuid| uuid.as_hyphenated().to_string() == id)
+                let mut spelt = Uuid::encode_buffer();
+                Uuid::try_parse(id)
+                    .is_ok_and(|uuid| *uuid.as_hyphenated().encode_lower(&mut spelt) == *id)
             })
     }
 

@@ -50,7 +50,6 @@ impl Deliveries for MemoryDeliveries {
                     redelivered,
                     expires,
                 } => {
-                    let message = (*message).clone();
                     // One process has one clock: the time in the queue counts as well.
                     let published = expires
                         .zip(message.properties.expiration)
@@ -101,7 +100,9 @@ impl Attached {
     async fn settle(self, mut orders: mpsc::UnboundedReceiver<SettleOrder>) {
         let mut batch = Vec::with_capacity(SETTLE_BATCH);
         while orders.recv_many(&mut batch, SETTLE_BATCH).await > 0 {
-            self.queue.settle(self.consumer, batch.drain(..));
+            for order in batch.drain(..) {
+                self.queue.settle(self.consumer, order);
+            }
         }
     }
 }

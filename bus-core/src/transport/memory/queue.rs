@@ -21,7 +21,7 @@ pub(super) struct Queue {
 pub(super) enum Taken {
     Delivery {
         tag: u64,
-        message: Arc<Message>,
+        message: Message,
         redelivered: bool,
         expires: Option<Instant>,
     },
@@ -46,7 +46,7 @@ struct State {
 struct Entry {
     /// Grows with each publish: what is given back returns to where it was.
     position: u64,
-    message: Arc<Message>,
+    message: Message,
     expires: Option<Instant>,
     redelivered: bool,
 }
@@ -74,7 +74,7 @@ impl Queue {
     }
 
     /// Takes a message in; `false` if the queue is full.
-    pub(super) fn push(&self, message: &Arc<Message>, expires: Option<Instant>) -> bool {
+    pub(super) fn push(&self, message: Message, expires: Option<Instant>) -> bool {
         let mut state = self.lock();
         state.drop_expired();
         // Only what waits counts, not what consumers hold: so does RabbitMQ.
@@ -87,14 +87,14 @@ impl Queue {
             // Counted each time: only dead letters have such a limit, and few are kept in a
             // process.
             let held: u64 = state.ready.iter().map(|entry| body(&entry.message)).sum();
-            if held.saturating_add(body(message)) > bytes_max {
+            if held.saturating_add(body(&message)) > bytes_max {
                 return false;
             }
         }
         state.last_position += 1;
         let entry = Entry {
             position: state.last_position,
-            message: Arc::clone(message),
+            message,
             expires,
             redelivered: false,
         };
@@ -138,7 +138,7 @@ impl Queue {
         consumer.last_tag += 1;
         let taken = Taken::Delivery {
             tag: consumer.last_tag,
-            message: Arc::clone(&entry.message),
+            message: entry.message.clone(),
             redelivered: entry.redelivered,
             expires: entry.expires,
         };
@@ -146,25 +146,25 @@ impl Queue {
         taken
     }
 
-    /// Settles deliveries of a consumer. Unknown tags are those of a closed connection.
-    pub(super) fn settle(&self, consumer: u64, orders: impl Iterator<Item = SettleOrder>) {
-        let mut settled = Vec::new();
+    /// Settles a delivery of a consumer. An unknown tag is that of a closed connection.
+    pub(super) fn settle(&self, consumer: u64, order: SettleOrder) {
         let mut state = self.lock();
-        for order in orders {
-            let Some(consumer) = state.consumer(consumer) else {
-                return;
-            };
-            let Some(entry) = consumer.unsettled.remove(&order.tag) else {
-                continue;
-            };
-            match order.settled {
-                Settled::Ack => settled.push(entry),
-                Settled::Requeue => state.give_back(entry),
+        let Some(consumer) = state.consumer(consumer) else {
+            return;
+        };
+        let Some(entry) = consumer.unsettled.remove(&order.tag) else {
+            return;
+        };
+        let settled = match order.settled {
+            Settled::Ack => Some(entry),
+            Settled::Requeue => {
+                state.give_back(entry);
+                None
             }
-        }
+        };
         state.hand_out();
         drop(state);
-        // The messages are freed here, after the lock.
+        // The message is freed here, after the lock.
         drop(settled);
     }
 

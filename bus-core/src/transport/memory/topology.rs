@@ -105,21 +105,20 @@ impl Topology {
         expires: Option<Instant>,
         mandatory: bool,
     ) -> Verdict {
-        let message = Arc::new(message);
         let (mut reached, mut refused) = (false, false);
-        let mut push = |queue: &Queue| {
+        let mut push = |queue: &Queue, message| {
             reached = true;
-            refused |= !queue.push(&message, expires);
+            refused |= !queue.push(message, expires);
         };
         if message.exchange.is_empty() {
             if let Some(queue) = self.queues.get(&*message.routing_key) {
-                push(queue);
+                push(queue, message);
             }
         } else if let Some(bounds) = self.exchanges.get(&*message.exchange) {
             let key = words(&message.routing_key);
             for bound in bounds {
                 if bound.patterns.iter().any(|pattern| pattern.matches(&key)) {
-                    push(&bound.queue);
+                    push(&bound.queue, message.clone());
                 }
             }
         }
