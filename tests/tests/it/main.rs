@@ -1,5 +1,5 @@
 //! Tests across crates: what every transport and every store promises, events between programs, the
-//! private servers, and a whole bus whose servers, connections and workers fail.
+//! private servers, settings that do not fit each other, and a whole bus whose servers, connections and workers fail.
 //!
 //! One program: what mostly waits, waits beside the rest.
 
@@ -20,3 +20,4 @@ mod private_servers;
 mod runtimes;
 mod store_conformance;
 mod transport_conformance;
+mod two_databases;
