@@ -39,7 +39,7 @@ async fn entries(server: &mut MultiplexedConnection, inbox: &str) -> Vec<HashMap
 }
 
 fn to(inbox: &str, frame: &str) -> Reply {
-    let target = ReplyTarget::Inbox(inbox.to_owned());
+    let target = ReplyTarget::Inbox(inbox.into());
     Reply::new(CallId::new(), target, Bytes::from(frame.to_owned())).groupable(true)
 }
 
