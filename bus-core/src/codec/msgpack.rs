@@ -2,9 +2,13 @@
 
 use super::{CodecError, by_name::ByName, too_deep};
 use crate::limits::NESTING_DEPTH_MAX;
-use rmp_serde::{Deserializer, Serializer, decode::Error};
+use rmp_serde::{
+    Deserializer, Serializer,
+    config::SerializerConfig,
+    decode::{Error, ReadSlice},
+};
 use serde::{
-    Serialize,
+    Deserialize, Serialize,
     de::{DeserializeOwned, IgnoredAny},
 };
 
@@ -24,31 +28,33 @@ pub(super) fn append<T: Serialize + ?Sized>(
 }
 
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, CodecError> {
-    let mut rest = body;
-    let value = read(&mut rest)?;
-    if rest.is_empty() {
-        Ok(value)
-    } else {
-        // rmp-serde itself stops at the end of the value and accepts anything after it.
-        Err(CodecError::Decode(format!(
-            "{} bytes follow the value",
-            rest.len()
-        )))
+    // Reads texts where they are, without a buffer of its own.
+    let mut deserializer = Deserializer::from_read_ref(body).with_human_readable();
+    let value = read(&mut deserializer)?;
+    // rmp-serde itself stops at the end of the value and accepts anything after it.
+    // Of what follows no more than the first byte is read, which is missing at the end only.
+    match <()>::deserialize(&mut deserializer) {
+        Err(Error::InvalidMarkerRead(_)) => Ok(value),
+        _ => Err(CodecError::Decode("more follows the value".to_owned())),
     }
 }
 
 /// The length of the one value at the start of `body`.
 pub(crate) fn value_len(body: &[u8]) -> Result<usize, CodecError> {
     let mut rest = body;
-    let _: IgnoredAny = read(&mut rest)?;
+    let _: IgnoredAny = read(&mut Deserializer::new(&mut rest).with_human_readable())?;
     Ok(body.len() - rest.len())
 }
 
-fn read<T: DeserializeOwned>(rest: &mut &[u8]) -> Result<T, CodecError> {
-    let mut deserializer = Deserializer::new(rest).with_human_readable();
+fn read<'de, T, R, C>(deserializer: &mut Deserializer<R, C>) -> Result<T, CodecError>
+where
+    T: DeserializeOwned,
+    R: ReadSlice<'de>,
+    C: SerializerConfig,
+{
     // The default of 1024 overflows a 2 MiB stack in a debug build: an abort, not an error.
     deserializer.set_max_depth(NESTING_DEPTH_MAX);
-    T::deserialize(ByName::<_, true>(&mut deserializer)).map_err(|error| match error {
+    T::deserialize(ByName::<_, true>(deserializer)).map_err(|error| match error {
         Error::DepthLimitExceeded => too_deep(),
         error => CodecError::Decode(error.to_string()),
     })

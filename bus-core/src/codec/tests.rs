@@ -73,6 +73,19 @@ proptest! {
 }
 
 #[test]
+fn any_byte_that_follows_a_value_is_an_error() {
+    for content_type in BOTH {
+        let body = encode(content_type, &[1, 2], 100).unwrap();
+        assert_eq!(decode::<Vec<u8>>(content_type, &body).unwrap(), [1, 2]);
+        let more = (0..=u8::MAX).filter(|byte| !byte.is_ascii_whitespace());
+        for byte in more.chain((content_type == ContentType::MessagePack).then_some(b' ')) {
+            let body = [&body[..], &[byte]].concat();
+            assert!(decode::<Vec<u8>>(content_type, &body).is_err(), "{byte:x}");
+        }
+    }
+}
+
+#[test]
 fn what_follows_the_value_is_an_error() {
     for content_type in BOTH {
         let mut body = encode(content_type, &1, 99).unwrap().to_vec();

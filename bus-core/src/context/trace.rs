@@ -69,7 +69,7 @@ impl TraceContext {
     pub(crate) fn headers(&self) -> impl Iterator<Item = (Text, Text)> + use<> {
         let state = self.state.clone();
         let state = state.map(|state| (Text::from_static(headers::TRACESTATE), state));
-        let parent = Text::from(self.to_string());
+        let parent = Text::shown(self);
         std::iter::once((Text::from_static(headers::TRACEPARENT), parent)).chain(state)
     }
 

@@ -26,6 +26,11 @@ impl Text {
         Self(SmolStr::new_static(text))
     }
 
+    /// What a value is shown as.
+    pub(crate) fn shown(value: impl fmt::Display) -> Self {
+        Self(smol_str::format_smolstr!("{value}"))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -21,7 +21,7 @@ use crate::{
         store_until, unreadable,
     },
 };
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -53,7 +53,12 @@ pub(super) fn metrics_of(contract: &ServiceContract) -> Box<[MethodMetrics]> {
 
 impl RequestProcessor {
     /// Takes one delivery to its end.
-    pub(super) async fn process(&self, slot: Slot, delivery: Delivery) {
+    pub(super) fn process(
+        self: Arc<Self>,
+        slot: Slot,
+        delivery: Delivery,
+    ) -> impl Future<Output = ()> + Send {
+        // Outside of the future, which would have a place for each before and after.
         let Delivery {
             message,
             redelivered,
@@ -61,79 +66,81 @@ impl RequestProcessor {
             malformed,
             settler,
         } = delivery;
-        let mut envelope = Envelope::read(&message, received, self.store.as_ref());
-        if let Some(reason) = &malformed {
-            envelope.refuse(unreadable(reason));
-        }
-        if let Some(named) = &envelope.foreign_inbox {
-            self.missed_inboxes.is_foreign(envelope.id, named);
-        }
-        let seen_before = redelivered || is_repeated(&message);
-        let request = self.request(&mut envelope, &message, seen_before);
-        let run = request
-            .as_ref()
-            .map_or_else(|_| Run::default(), |request| request.run.clone());
-        let (answer, permit, begun) = match request {
-            // Boxed, like all that comes after a first delivery.
-            Ok(request) if redelivered => {
-                Box::pin(self.run_again(slot, request, &envelope, &message)).await
+        async move {
+            let mut envelope = Envelope::read(&message, received, self.store.as_ref());
+            if let Some(reason) = &malformed {
+                envelope.refuse(unreadable(reason));
             }
-            Ok(request) => {
-                let span = span(&request, &envelope);
-                let running = run_in(slot, request, envelope.awaited());
-                let (answer, permit) = running.instrument(span).await;
-                (answer, permit, Begun::default())
+            if let Some(named) = &envelope.foreign_inbox {
+                self.missed_inboxes.is_foreign(envelope.id, named);
             }
-            Err(fault) => {
-                drop(slot);
-                (fault.into(), None, Begun::default())
-            }
-        };
-        let (end, abandoned) = match run.take() {
-            RunState::Ended(end) => {
-                drop(permit);
-                (end, None)
-            }
-            // It goes on, and keeps its permit.
-            RunState::Abandoned(finished) => (RunEnd::Started, Some((finished, permit))),
-        };
-        let kind = DeliveryKind {
-            awaited: envelope.awaited(),
-            command: message.properties.persistent,
-            repetition: false,
-            malformed: malformed.is_some(),
-        };
-        let mut conclusion = Conclusion::of(answer, end, seen_before, kind);
-        self.count(&message, &conclusion.answer, &envelope);
-        if !self
-            .answer(&mut conclusion, &envelope, envelope.target.clone())
-            .await
-        {
-            // Dropping the settler gives the message back: another worker may reach the store.
-            return;
-        }
-        if let Some((finished, permit)) = abandoned {
-            // A layer gave up on a command. Its caller has an answer; what it came to is recorded,
-            // and says what becomes of the message.
-            let finished = Box::pin(begun.during(finished)).await;
-            let Ok(FinishedRun { answer, end }) = finished else {
-                // It was not started because this worker is told to stop.
-                return;
+            let seen_before = redelivered || is_repeated(&message);
+            let request = self.request(&mut envelope, &message, seen_before);
+            let run = request
+                .as_ref()
+                .map_or_else(|_| Run::default(), |request| request.run.clone());
+            let (answer, permit, begun) = match request {
+                // Boxed, like all that comes after a first delivery.
+                Ok(request) if redelivered => {
+                    Box::pin(self.run_again(slot, request, &envelope, &message)).await
+                }
+                Ok(request) => {
+                    let span = span(&request, &envelope);
+                    let running = run_in(slot, request, envelope.awaited());
+                    let (answer, permit) = running.instrument(span).await;
+                    (answer, permit, Begun::default())
+                }
+                Err(fault) => {
+                    drop(slot);
+                    (fault.into(), None, Begun::default())
+                }
             };
-            drop(permit);
-            conclusion = Conclusion::of(answer, end, seen_before, kind);
-            if !Box::pin(self.answer(&mut conclusion, &envelope, ReplyTarget::None)).await {
+            let (end, abandoned) = match run.take() {
+                RunState::Ended(end) => {
+                    drop(permit);
+                    (end, None)
+                }
+                // It goes on, and keeps its permit.
+                RunState::Abandoned(finished) => (RunEnd::Started, Some((finished, permit))),
+            };
+            let kind = DeliveryKind {
+                awaited: envelope.awaited(),
+                command: message.properties.persistent,
+                repetition: false,
+                malformed: malformed.is_some(),
+            };
+            let mut conclusion = Conclusion::of(answer, end, seen_before, kind);
+            self.count(&message, &conclusion.answer, &envelope);
+            if !self
+                .answer(&mut conclusion, &envelope, envelope.target.clone())
+                .await
+            {
+                // Dropping the settler gives the message back: another worker may reach the store.
                 return;
             }
+            if let Some((finished, permit)) = abandoned {
+                // A layer gave up on a command. Its caller has an answer; what it came to is recorded,
+                // and says what becomes of the message.
+                let finished = Box::pin(begun.during(finished)).await;
+                let Ok(FinishedRun { answer, end }) = finished else {
+                    // It was not started because this worker is told to stop.
+                    return;
+                };
+                drop(permit);
+                conclusion = Conclusion::of(answer, end, seen_before, kind);
+                if !Box::pin(self.answer(&mut conclusion, &envelope, ReplyTarget::None)).await {
+                    return;
+                }
+            }
+            if conclusion.settlement.dead_letter {
+                // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
+                Box::pin(self.dead_letters.keep(message, &conclusion.answer)).await;
+            }
+            if begun.is_counted() {
+                Box::pin(begun.end()).await;
+            }
+            settler.settle(Settled::Ack);
         }
-        if conclusion.settlement.dead_letter {
-            // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
-            Box::pin(self.dead_letters.keep(message, &conclusion.answer)).await;
-        }
-        if begun.is_counted() {
-            Box::pin(begun.end()).await;
-        }
-        settler.settle(Settled::Ack);
     }
 
     /// Runs a request whose message was delivered before, unless that was too often.
@@ -311,7 +318,8 @@ impl RequestProcessor {
 async fn run_in(slot: Slot, request: Request, awaited: bool) -> (Answer, Option<Permit>) {
     match slot.admit(awaited).await {
         Ok(Admitted {
-            pipeline, permit, ..
+            mut pipeline,
+            permit,
         }) => {
             let answered = pipeline.run(request).await;
             let answer = answered.unwrap_or_else(|error| answer_of(&error));

@@ -10,7 +10,7 @@ use crate::{
     reply::ReplyStore,
     work::{Answer, Command, LeaseWatch, command_claim, fingerprint, panicked},
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::Either};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 use tokio::time::{Instant, timeout_at};
 
@@ -25,10 +25,10 @@ pub(super) struct Dispatch {
 
 impl Dispatch {
     /// Runs the handler of a request.
-    pub(super) async fn run(&self, request: Request) -> Answer {
+    pub(super) fn run(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
         match request.method.kind {
-            MethodKind::Query => self.query(request).await,
-            MethodKind::Command => self.command(request).await,
+            MethodKind::Query => Either::Left(self.query(request)),
+            MethodKind::Command => Either::Right(self.command(request)),
         }
     }
 

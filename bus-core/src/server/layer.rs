@@ -5,6 +5,7 @@ use crate::{
     error::{BoxError, FaultCode},
     work::Answer,
 };
+use futures_util::{FutureExt, future::Either};
 use std::{
     fmt,
     future::Future,
@@ -31,10 +32,13 @@ impl ServerService {
     }
 
     /// Runs a request, when the service is ready.
-    pub(super) async fn run(self, request: Request) -> Result<Answer, BoxError> {
-        match self.0 {
-            Kind::Plain(dispatch) => Ok(dispatch.run(request).await),
-            Kind::Layered(mut service) => service.call(request).await,
+    pub(super) fn run(
+        &mut self,
+        request: Request,
+    ) -> impl Future<Output = Result<Answer, BoxError>> + Send + use<> {
+        match &mut self.0 {
+            Kind::Plain(dispatch) => Either::Left(dispatch.run(request).map(Ok)),
+            Kind::Layered(service) => Either::Right(service.call(request)),
         }
     }
 }
@@ -53,10 +57,7 @@ impl tower::Service<Request> for ServerService {
 
     fn call(&mut self, request: Request) -> Self::Future {
         match &mut self.0 {
-            Kind::Plain(dispatch) => {
-                let dispatch = Arc::clone(dispatch);
-                Box::pin(async move { Ok(dispatch.run(request).await) })
-            }
+            Kind::Plain(dispatch) => Box::pin(dispatch.run(request).map(Ok)),
             Kind::Layered(service) => service.call(request),
         }
     }

@@ -361,10 +361,7 @@ impl Serve {
         });
         Ok(intake.start(
             move || admission.clone().slot(),
-            move |slot, delivery| {
-                let processor = Arc::clone(&processor);
-                async move { processor.process(slot, delivery).await }
-            },
+            move |slot, delivery| Arc::clone(&processor).process(slot, delivery),
         ))
     }
 }
