@@ -17,7 +17,7 @@ const CALLS: u64 = 1_000;
 const TEXT_BYTES: usize = 128;
 
 /// Allocations of a query, of which 2 are the texts that the two ends decode. Only ever lower.
-const QUERY_MAX: u64 = 16;
+const QUERY_MAX: u64 = 15;
 /// Allocations of a command, likewise.
 const COMMAND_MAX: u64 = 41;
 

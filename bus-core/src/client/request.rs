@@ -157,7 +157,8 @@ impl CallRequest {
     }
 
     /// The message: the same for each copy, but for what the publisher adds and for the mark of
-    /// one that is `repeated`.
+    /// one that is `repeated`. One whose reply is waited for says nothing twice: it is known by its
+    /// correlation id, and in nobody's hands for long enough to ask how old it is.
     pub(crate) fn message(&self, app_id: &Text, inbox: &Text, repeated: bool) -> Message {
         let id = self.id.to_text();
         let awaited = self.verb == Verb::Call;
@@ -167,13 +168,14 @@ impl CallRequest {
             routing_key: self.queue.clone(),
             properties: Properties {
                 // Without a correlation id there is nothing to answer to.
-                correlation_id: answered.then(|| id.clone()),
-                message_id: Some(id),
+                message_id: (!awaited).then(|| id.clone()),
+                correlation_id: answered.then_some(id),
                 reply_to: awaited.then(|| inbox.clone()),
                 kind: Some(Text::from_static(self.method.name)),
-                content_type: Some(Text::from_static(self.content_type.as_str())),
+                content_type: (!awaited || self.content_type != ContentType::default())
+                    .then(|| Text::from_static(self.content_type.as_str())),
                 expiration: None,
-                timestamp: Some(unix_time().as_secs()),
+                timestamp: (!awaited).then(|| unix_time().as_secs()),
                 app_id: Some(app_id.clone()),
                 // What changes something survives a broker; a question is asked again.
                 persistent: !(awaited && self.method.kind == MethodKind::Query),
@@ -194,7 +196,7 @@ impl CallRequest {
             let left = self.deadline.saturating_duration_since(Instant::now());
             set(
                 headers::DEADLINE,
-                (unix_time() + left).as_millis().to_string().into(),
+                Text::shown((unix_time() + left).as_millis()),
             );
         }
         if let Some(key) = &self.idempotency_key {

@@ -136,7 +136,16 @@ pub(super) fn decode(delivery: Delivery) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{limits::HEADERS_BYTES_MAX, message::OtherHeaders};
+    use crate::{
+        Bus, Never,
+        client::ServiceClient,
+        contract::{MethodContract, MethodKind, ServiceContract},
+        limits::HEADERS_BYTES_MAX,
+        message::OtherHeaders,
+        reply::memory::MemoryReplies,
+        transport::{QueueSpec, Source, Transport, memory::MemoryBroker},
+    };
+    use amq_protocol::protocol::basic::gen_properties;
 
     fn round_trip(message: Message) -> Message {
         let encoded = encode(message).unwrap();
@@ -177,6 +186,61 @@ mod tests {
         };
         assert_eq!(round_trip(full.clone()), full);
         assert_eq!(round_trip(Message::default()), Message::default());
+    }
+
+    static ACCOUNTS: ServiceContract = ServiceContract::new(
+        "Accounts",
+        "account.requests",
+        &[
+            MethodContract::new("balance", MethodKind::Query),
+            MethodContract::new("post", MethodKind::Command),
+        ],
+    );
+
+    /// The message of an awaited call, as it is published.
+    async fn published(method: usize) -> Message {
+        let broker = MemoryBroker::new();
+        let transport = broker.connect();
+        let source = Source::new(QueueSpec::new("account.requests"), 1);
+        let mut requests = transport.consume(source).await.unwrap();
+        let bus = Bus::builder().app_id("teller");
+        let bus = bus.connect(broker, MemoryReplies::new()).await.unwrap();
+        let accounts = ServiceClient::new(&bus, &ACCOUNTS);
+        let call = accounts.call::<_, Result<u64, Never>>(method, &());
+        tokio::spawn(call.timeout(Duration::from_secs(2)).into_future());
+        let mut message = requests.next().await.unwrap().message;
+        // Less by the time it took to get here.
+        message.properties.expiration = Some(Duration::from_secs(2));
+        message
+    }
+
+    /// The bytes that travel with each call beside its body, as docs/wire-protocol.md has them.
+    #[tokio::test]
+    async fn the_properties_of_an_awaited_call_to_the_byte() {
+        for (method, name, mode) in [(0, "balance", 1), (1, "post", 2)] {
+            let message = published(method).await;
+            let properties = message.properties.clone();
+            let short =
+                |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+            let deadline = properties.header("deadline").unwrap();
+            let expected = [
+                b"\x37\x28\x00\x00\x00\x1b\x08deadlineS\x00\x00\x00\x0d".as_slice(),
+                deadline.as_bytes(),
+                &[mode],
+                &short(properties.correlation_id.as_deref().unwrap()),
+                &short(properties.reply_to.as_deref().unwrap()),
+                &short("2000"),
+                &short(name),
+                &short("teller"),
+            ]
+            .concat();
+            let encoded = encode(message).unwrap().properties;
+            let encoded = gen_properties(&encoded)(Vec::new().into()).unwrap();
+            let encoded = encoded.into_inner().0;
+            assert_eq!(encoded, expected);
+            // Of which 43 are the inbox and 37 the id.
+            assert_eq!(encoded.len(), 127 + name.len());
+        }
     }
 
     #[test]

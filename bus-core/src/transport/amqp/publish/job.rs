@@ -3,7 +3,8 @@
 
 use super::complaint::Target;
 use crate::{
-    message::Text,
+    call_id::CallId,
+    message::{Properties, Text},
     transport::{
         Outgoing, Slip, Verdict,
         amqp::convert::{Encoded, encode},
@@ -22,7 +23,7 @@ pub(super) struct Job {
 
 /// A message that can be written, and is about to be.
 pub(super) struct Prepared {
-    /// Its `message_id`: each has one.
+    /// What it is known by when it is returned: each has such.
     pub(super) id: Text,
     pub(super) target: Target,
     pub(super) encoded: Encoded,
@@ -60,10 +61,13 @@ impl Job {
             }
             properties.expiration = Some(left);
         }
-        let id = properties
-            .message_id
-            .get_or_insert_with(|| crate::CallId::new().to_text())
-            .clone();
+        let id = match id_of(properties) {
+            Some(id) => id.clone(),
+            None => {
+                let id = CallId::new().to_text();
+                properties.message_id.insert(id).clone()
+            }
+        };
         let target = Target::of(&outgoing.message);
         let Ok(encoded) = encode(outgoing.message) else {
             tracing::error!("a message was not sent: a name or property is too long for AMQP");
@@ -124,8 +128,17 @@ pub(super) async fn write(
         .await
 }
 
-/// The `message_id` of a returned message: each has one, see [`Job::prepare`].
-pub(super) fn id_of(returned: &lapin::message::BasicReturnMessage) -> Option<Text> {
-    let id = returned.delivery.properties.message_id().as_ref()?;
+/// What a message is known by when it is returned: its `message_id`, or else its `correlation_id`,
+/// which is enough for a call. [`Job::prepare`] sees to it that there is one.
+pub(super) fn id_of(properties: &Properties) -> Option<&Text> {
+    let id = properties.message_id.as_ref();
+    id.or(properties.correlation_id.as_ref())
+}
+
+/// The same, of a message that was returned.
+pub(super) fn id_of_returned(returned: &lapin::message::BasicReturnMessage) -> Option<Text> {
+    let properties = &returned.delivery.properties;
+    let id = properties.message_id().as_ref();
+    let id = id.or(properties.correlation_id().as_ref())?;
     Some(id.as_str().into())
 }

@@ -1,7 +1,10 @@
 //! Publishes that the broker may refuse by closing their channel, as it did with others like them.
 //! They are tried on a channel of their own, so that nobody else loses theirs.
 
-use super::complaint::{Complaint, Target};
+use super::{
+    complaint::{Complaint, Target},
+    job::id_of,
+};
 use crate::{
     message::{Message, Text},
     transport::Verdict,
@@ -134,7 +137,7 @@ impl State {
 
     fn holds(&self, message: &Message) -> bool {
         let now = Instant::now();
-        let id = message.properties.message_id.as_ref();
+        let id = id_of(&message.properties);
         if id.is_some_and(|id| self.ids.get(id).is_some_and(|until| *until > now)) {
             return true;
         }

@@ -13,7 +13,7 @@ use crate::{
             connect::{Failure, Live},
             publish::{
                 complaint::{Complaint, Target},
-                job::{Job, id_of, write},
+                job::{Job, id_of, id_of_returned, write},
                 suspects::{Accused, Suspects},
             },
             topology,
@@ -136,7 +136,7 @@ impl ConfirmedChannel {
             return self.ask(&message.exchange);
         }
         // Two messages of one id could not be told apart when one is returned.
-        match &message.properties.message_id {
+        match id_of(&message.properties) {
             Some(id) if self.carries(id) => Admission::Behind(id.clone()),
             _ => Admission::Now,
         }
@@ -212,10 +212,10 @@ impl ConfirmedChannel {
             .map(|(order, result)| {
                 let resolution = match result {
                     Ok(Confirmation::Ack(returned)) => {
-                        Resolution::Ack(returned.as_ref().and_then(id_of))
+                        Resolution::Ack(returned.as_ref().and_then(id_of_returned))
                     }
                     Ok(Confirmation::Nack(returned)) => {
-                        Resolution::Nack(returned.as_ref().and_then(id_of))
+                        Resolution::Nack(returned.as_ref().and_then(id_of_returned))
                     }
                     Ok(Confirmation::NotRequested) => {
                         ended = Some("the channel is not in confirm mode".to_owned());

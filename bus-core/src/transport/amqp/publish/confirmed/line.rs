@@ -14,7 +14,12 @@ use crate::transport::{
     Verdict,
     amqp::{
         connect::Link,
-        publish::{IN_FLIGHT_MAX, job::Job, line::Line, suspects::Suspects},
+        publish::{
+            IN_FLIGHT_MAX,
+            job::{Job, id_of},
+            line::Line,
+            suspects::Suspects,
+        },
     },
 };
 use futures_util::future::BoxFuture;
@@ -107,7 +112,7 @@ impl ConfirmedLine {
         {
             match channel.admit(&job) {
                 Admission::Now => {
-                    let id = job.outgoing.message.properties.message_id.clone();
+                    let id = id_of(&job.outgoing.message.properties).cloned();
                     channel.write(job);
                     // One that was withdrawn is not on its way.
                     if let Some(id) = id

@@ -14,7 +14,7 @@ use crate::{
             publish::{
                 IN_FLIGHT_MAX,
                 complaint::{Complaint, Target},
-                job::{Job, Prepared, id_of, write},
+                job::{Job, Prepared, id_of_returned, write},
                 suspects::{Accused, Suspects},
             },
         },
@@ -47,7 +47,7 @@ pub(crate) struct DirectChannel {
 
 #[derive(Default)]
 struct State {
-    /// By `message_id`, those somebody still asks about.
+    /// By what they are known by, those somebody still asks about.
     watched: HashMap<Text, Watched>,
     published: u64,
     first: Option<Instant>,
@@ -141,7 +141,7 @@ impl DirectChannel {
         // Ready at once: outside confirm mode there is nothing to wait for.
         let returned = self.channel.wait_for_confirms().now_or_never();
         for message in returned.and_then(Result::ok).into_iter().flatten() {
-            let watched = id_of(&message).and_then(|id| self.state().returned(&id));
+            let watched = id_of_returned(&message).and_then(|id| self.state().returned(&id));
             if let Some(watched) = watched {
                 watched.fill(Verdict::Unroutable);
             }
