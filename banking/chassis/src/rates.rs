@@ -203,8 +203,13 @@ mod tests {
         );
         assert!(limit.admit(client(0)).await.is_err());
         advance(WINDOW).await;
-        limit.admit(client(many + 1)).await.unwrap();
-        assert_eq!(clients.lock().unwrap().len(), 1);
+        let more = many + u32::try_from(CLIENTS_MAX).unwrap();
+        for number in many + 1..=more {
+            limit.admit(client(number)).await.unwrap();
+        }
+        let clients = clients.lock().unwrap();
+        let is_remembered = |number| clients.contains_key(&client(number));
+        assert!(is_remembered(more) && !is_remembered(0) && !is_remembered(many));
     }
 
     #[tokio::test]
