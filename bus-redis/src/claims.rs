@@ -173,7 +173,7 @@ fn add_ended(asked: &mut ScriptInvocation<'_>, keys: &Keys, ended: &Ended) {
         .arg(millis(claim.retention));
     let target = match &reply.target {
         ReplyTarget::Inbox(inbox) if *sends => {
-            asked.key(inbox).key(keys.response(reply.id));
+            asked.key(inbox.as_str()).key(keys.response(reply.id));
             if reply.groupable { "group" } else { "inbox" }
         }
         ReplyTarget::Key if *sends => {

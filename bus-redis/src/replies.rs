@@ -10,7 +10,10 @@ use crate::{
     writer::Writer,
 };
 use deadpool_redis::redis::{self, Cmd};
-use replybus::reply::{Reply, ReplyTarget, Stored};
+use replybus::{
+    message::Text,
+    reply::{Reply, ReplyTarget, Stored},
+};
 use std::sync::Arc;
 
 /// Stores replies. Those to one inbox whose caller reads groups leave together.
@@ -97,7 +100,7 @@ impl Replies {
 
 impl Batched for Replies {
     /// An inbox.
-    type Lane = String;
+    type Lane = Text;
     type Job = Reply;
     type Done = Stored;
 
@@ -105,7 +108,7 @@ impl Batched for Replies {
         reply.frame.len()
     }
 
-    async fn run(&self, inbox: &String, replies: &[Reply]) -> Result<Vec<Stored>, Failure> {
+    async fn run(&self, inbox: &Text, replies: &[Reply]) -> Result<Vec<Stored>, Failure> {
         let pairs = replies.iter().map(|reply| (reply.id, &reply.frame));
         let group = &group::encode(pairs).ok_or(Failure::Unexpected)?;
         let stored = self
