@@ -10,7 +10,7 @@ use replybus::{Bus, Never, queue_handler};
 use std::future::Future;
 use tokio::runtime::{Builder, Runtime};
 
-/// Calls before it is counted, and while it is.
+/// Calls before it is counted, and while it is. Each may take a minute: the machine may be busy.
 const CALLS: u64 = 1_000;
 
 /// The text of a call.
@@ -21,7 +21,7 @@ const QUERY_MAX: u64 = 15;
 /// Allocations of a command, likewise.
 const COMMAND_MAX: u64 = 41;
 
-#[queue_handler("echo.requests")]
+#[queue_handler("echo.requests", timeout = "60s")]
 pub trait Echo {
     #[query]
     async fn ask(&self, text: String) -> Result<String, Never>;
