@@ -1,7 +1,10 @@
 //! The bus: a broker, a reply store, and the calls that wait.
 
 use crate::{
-    client::waiters::Waiters,
+    client::{
+        bundle::{Bundler, Post},
+        waiters::Waiters,
+    },
     contract::check_name,
     error::SetupError,
     limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
@@ -58,6 +61,8 @@ pub(crate) struct BusInner {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) replies: Arc<dyn ReplyStore>,
     pub(crate) waiters: Arc<Waiters>,
+    /// The calls that leave together.
+    pub(crate) bundler: Bundler,
     pub(crate) leases: Arc<LeaseWatch>,
     pub(crate) app_id: Text,
     /// This process's, which replies come to.
@@ -148,13 +153,22 @@ impl Bus {
         waiters: Arc<Waiters>,
     ) -> Self {
         let closed = CancellationToken::new();
+        let app_id: Text = builder.app_id.into();
+        let inbox: Text = replies.inbox().into();
+        let bundler = Bundler::new(Post {
+            transport: Arc::clone(&transport),
+            waiters: Arc::clone(&waiters),
+            app_id: app_id.clone(),
+            inbox: inbox.clone(),
+        });
         Self(Arc::new(BusInner {
+            bundler,
             transport,
             leases: Arc::new(LeaseWatch::new(Arc::clone(&replies))),
-            inbox: replies.inbox().into(),
+            inbox,
             replies,
             waiters,
-            app_id: builder.app_id.into(),
+            app_id,
             stopping: CancellationToken::new(),
             abandoned: CancellationToken::new(),
             drops: Drops::new(closed.clone()),

@@ -130,6 +130,7 @@ pub use tokio::time::Instant;
 /// | `timeout = "2s"` | time given to a call that names none | [`limits::CALL_TIMEOUT`] |
 /// | `queue_type = "quorum"` | `classic` or `quorum` | `classic` |
 /// | `queue_length_max = 10000` | messages the queue holds before calls are refused | none |
+/// | `bundles = false` | whether calls that wait at once may leave as one message, which one process gets | `true` |
 /// | `crate = ::path` | where replybus is, if not at `::replybus` | |
 ///
 /// A method is a command unless it is marked `#[query]`; both marks take a timeout of their own.

@@ -47,6 +47,31 @@ pub const UNCONFIRMED_MAX: usize = 8192;
 /// process, so that none is dropped unread.
 pub const WAITING_MAX: usize = 32_768;
 
+/// Requests that leave as one message. Of 4, 8, 16, 32 and 64 whole calls were served 1.4, 1.7, 1.8,
+/// 1.8 and 2.0 times as fast as by hand at 64 callers; a worker runs them at once, so more are no
+/// use to callers that wait for the slowest of one delivery to be settled.
+pub const BUNDLE_ENTRIES_MAX: usize = 16;
+
+/// Requests that are read out of one message: room for callers that put more into one.
+pub const BUNDLE_ENTRIES_READ_MAX: usize = 64;
+
+/// Bytes of the requests that leave as one message. A quarter of what one request may have, so that
+/// a consumer that holds [`PREFETCH`] of them holds less than of single ones.
+pub const BUNDLE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a request that leaves together with others. What a larger one costs is its bytes, which
+/// a bundle does not spare.
+pub const BUNDLE_ENTRY_BYTES_MAX: usize = 16 * 1024;
+
+/// The time that the handlers of one bundle take together, as they were last measured. One worker
+/// gets them all, while others may have nothing to do: a call waits this much for its neighbours at
+/// most, if they compute, where it could have been run elsewhere.
+pub const BUNDLE_WORK_MAX: Duration = Duration::from_millis(1);
+
+/// The time for which a caller sends single messages to a queue after it learned that not everybody
+/// who serves it takes bundles: the old workers of a deployment are gone soon after.
+pub const BUNDLES_STOPPED_FOR: Duration = Duration::from_secs(60);
+
 /// The difference between the clocks of caller and server before a live request counts as expired.
 /// NTP keeps hosts within tens of milliseconds.
 pub const CLOCK_ALLOWANCE: Duration = Duration::from_millis(500);

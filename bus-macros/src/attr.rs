@@ -26,6 +26,7 @@ pub(crate) struct ServiceOptions {
     pub(crate) timeout: Option<Millis>,
     pub(crate) queue_type: QueueType,
     pub(crate) queue_length_max: Option<u32>,
+    pub(crate) bundles: Option<bool>,
     pub(crate) krate: CratePath,
 }
 
@@ -36,6 +37,7 @@ impl ServiceOptions {
         "timeout",
         "queue_type",
         "queue_length_max",
+        "bundles",
         "crate",
     ];
 
@@ -61,6 +63,7 @@ impl ServiceOptions {
                 "queue_length_max" => {
                     this.queue_length_max = setting.integer(1..=u32::MAX, mistakes);
                 }
+                "bundles" => this.bundles = setting.boolean(mistakes),
                 _ => this.krate = setting.crate_path(mistakes),
             }
         }

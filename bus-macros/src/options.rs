@@ -4,7 +4,7 @@ use crate::{duration::Millis, mistakes::Mistakes, names::CratePath};
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::quote;
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
-use syn::{LitInt, LitStr, Path, PathArguments, ext::IdentExt};
+use syn::{LitBool, LitInt, LitStr, Path, PathArguments, ext::IdentExt};
 
 /// A name, and the tokens after its `=`.
 pub(crate) struct Setting {
@@ -125,6 +125,16 @@ impl Setting {
             mistakes.push(&self.value, message);
         }
         number
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&self, mistakes: &mut Mistakes) -> Option<bool> {
+        let literal = syn::parse2::<LitBool>(self.value.clone());
+        let message = format!("`{}` is `true` or `false`", self.name);
+        literal
+            .map(|literal| literal.value)
+            .map_err(|_| mistakes.push(&self.value, message))
+            .ok()
     }
 
     /// A duration, in quotes.

@@ -41,7 +41,7 @@ fn plain_service() {
 fn every_option() {
     let attribute = quote! {
         "rates", concurrency = 32, prefetch = 64, timeout = "2s", queue_type = "quorum",
-        queue_length_max = 10_000, crate = ::bus,
+        queue_length_max = 10_000, bundles = false, crate = ::bus,
     };
     let item = quote! {
         pub(crate) trait Rates: Send {

@@ -48,14 +48,46 @@ struct Foreign {
     app_id: Option<String>,
     persistent: bool,
     headers: Vec<(Header, String)>,
+    body: Body,
+}
+
+#[derive(Debug, Arbitrary)]
+enum Body {
+    Bytes(Vec<u8>),
+    /// Several requests; of a message of another type just as wrong as other bytes.
+    Entries(Vec<Entry>),
+}
+
+/// A request in a bundle.
+#[derive(Debug, Arbitrary)]
+struct Entry {
+    left: u32,
+    flags: u8,
+    id: [u8; 16],
+    method: Method,
+    headers: Vec<(Header, String)>,
     body: Vec<u8>,
+    /// Its length is said to be so much more.
+    longer: u8,
 }
 
 #[derive(Debug, Arbitrary)]
 enum Method {
     Say,
     Add,
+    Bundle,
     Other(Option<String>),
+}
+
+impl Method {
+    fn name(self) -> Option<String> {
+        match self {
+            Self::Say => Some("say".to_owned()),
+            Self::Add => Some("add".to_owned()),
+            Self::Bundle => Some("replybus/bundle".to_owned()),
+            Self::Other(name) => name,
+        }
+    }
 }
 
 #[derive(Debug, Arbitrary)]
@@ -73,24 +105,57 @@ enum Header {
     Other(String),
 }
 
+impl Header {
+    fn name(self) -> String {
+        match self {
+            Self::Deadline => "deadline".to_owned(),
+            Self::Key => "idempotency-key".to_owned(),
+            Self::Trace => "traceparent".to_owned(),
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl Body {
+    fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Entries(entries) => entries.into_iter().flat_map(Entry::into_bytes).collect(),
+        }
+    }
+}
+
+impl Entry {
+    fn into_bytes(self) -> Vec<u8> {
+        let method = self.method.name().unwrap_or_default();
+        let mut bytes = self.left.to_be_bytes().to_vec();
+        bytes.push(self.flags);
+        bytes.extend(self.id);
+        // What is too long for its length is cut there by whoever reads it.
+        bytes.push(method.len() as u8);
+        bytes.extend(method.into_bytes());
+        bytes.push(self.headers.len() as u8);
+        for (name, value) in self.headers {
+            let name = name.name();
+            bytes.push(name.len() as u8);
+            bytes.extend(name.into_bytes());
+            bytes.extend((value.len() as u16).to_be_bytes());
+            bytes.extend(value.into_bytes());
+        }
+        bytes.extend(self.body);
+        let length = bytes.len() as u32 + u32::from(self.longer);
+        [&length.to_be_bytes()[..], &bytes].concat()
+    }
+}
+
 impl Foreign {
     fn into_message(self) -> Message {
-        let kind = match self.method {
-            Method::Say => Some("say".to_owned()),
-            Method::Add => Some("add".to_owned()),
-            Method::Other(name) => name,
-        };
+        let kind = self.method.name();
         let content_type = self.content_type.map(|encoding| match encoding {
             Encoding::MessagePack => "application/msgpack".to_owned(),
             Encoding::Json => "application/json".to_owned(),
             Encoding::Other(name) => name,
         });
-        let name_of = |header| match header {
-            Header::Deadline => "deadline".to_owned(),
-            Header::Key => "idempotency-key".to_owned(),
-            Header::Trace => "traceparent".to_owned(),
-            Header::Other(name) => name,
-        };
         let headers = self.headers.into_iter();
         Message {
             routing_key: "fuzz.requests".into(),
@@ -107,11 +172,11 @@ impl Foreign {
                 app_id: self.app_id.map(Text::from),
                 persistent: self.persistent,
                 headers: headers
-                    .map(|(name, value)| (name_of(name).into(), value.into()))
+                    .map(|(name, value)| (name.name().into(), value.into()))
                     .collect(),
                 ..Properties::default()
             },
-            body: self.body.into(),
+            body: self.body.into_bytes().into(),
             ..Message::default()
         }
     }

@@ -454,6 +454,7 @@ impl<R: Outcome> Call<R> {
             metadata,
             trace: context.trace().map(|trace| trace.child(id)),
             copies: Copies::default(),
+            lanes: self.client.lanes(),
         };
         Ok((self.client, request, info))
     }

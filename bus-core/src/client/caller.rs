@@ -1,13 +1,14 @@
 //! The innermost service of the client: publishes a request and waits for what comes of it.
 
 use super::{
+    bundle::Sending,
     request::{CallRequest, Verb},
     response::CallResponse,
 };
 use crate::{
     bus::BusInner,
     error::{BoxError, CallFailure, FailureKind},
-    transport::{Outgoing, Receipt, TransportHealth, Verdict, Withdrawn},
+    transport::{Outgoing, TransportHealth, Verdict, Withdrawn},
     wire::ReplyFrame,
 };
 use bytes::Bytes;
@@ -67,7 +68,7 @@ impl Caller {
 struct Attempts<'a> {
     bus: &'a BusInner,
     request: &'a CallRequest,
-    receipt: Receipt,
+    sending: Sending,
     /// The last copy was not run, and surely will not be. Not known while there are several, all
     /// of one id: what is said is said of any of them.
     spent: bool,
@@ -78,21 +79,21 @@ impl<'a> Attempts<'a> {
         Self {
             bus,
             request,
-            receipt: publish(bus, request),
+            sending: send(bus, request),
             spent: false,
         }
     }
 
-    /// Sends the same call again: a service recognises it by its id.
+    /// Sends the same call again, in a message of its own: a service recognises it by its id.
     fn again(&mut self) {
         self.take_back();
         metrics::counter!("replybus_republished_total").increment(1);
-        self.receipt = publish(self.bus, self.request);
+        self.sending = publish(self.bus, self.request);
     }
 
     /// Withdraws the last copy; one that surely will not be run counts no longer.
     fn take_back(&self) {
-        if self.spent || self.receipt.withdraw() == Withdrawn::Surely {
+        if self.spent || self.sending.withdraw() == Withdrawn::Surely {
             self.request.copies.took_back();
         }
     }
@@ -106,16 +107,20 @@ impl<'a> Attempts<'a> {
     /// whether this copy ran. A fault is a failure like any other, for all of them.
     fn replied(&mut self, frame: &Bytes) -> Result<CallResponse, CallFailure> {
         let repeated = self.repeated();
-        let reply = ReplyFrame::decode(frame).map_err(|error| {
+        let reply = ReplyFrame::decode_timed(frame).map_err(|error| {
             let failure = self.request.failure(FailureKind::BadReply);
             failure.with_cause(error)
         })?;
         match reply {
-            (_, ReplyFrame::Fault(fault)) => {
+            (_, ReplyFrame::Fault(fault), _) => {
                 self.spent |= !repeated && !fault.may_have_executed;
                 Err(self.request.info().fault(fault).of_one_copy(repeated))
             }
-            reply => Ok(CallResponse::replied(reply).of_copies(repeated)),
+            (content_type, frame, micros) => {
+                let pace = self.request.lanes.pace();
+                pace.learn(self.request.method, micros);
+                Ok(CallResponse::replied((content_type, frame)).of_copies(repeated))
+            }
         }
     }
 
@@ -142,7 +147,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn timed_out(&self) -> CallFailure {
-        if self.receipt.withdraw() == Withdrawn::TooLate || self.repeated() {
+        if self.sending.withdraw() == Withdrawn::TooLate || self.repeated() {
             self.request.failure(FailureKind::TimedOut)
         } else {
             self.unless_repeated(FailureKind::Disconnected)
@@ -150,7 +155,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn bus_closed(&self) -> CallFailure {
-        match self.receipt.withdraw() {
+        match self.sending.withdraw() {
             Withdrawn::Surely => self.unless_repeated(FailureKind::Disconnected),
             Withdrawn::TooLate => self.request.failure(FailureKind::Disconnected),
         }
@@ -170,19 +175,39 @@ impl Drop for Attempts<'_> {
     }
 }
 
-fn publish(bus: &BusInner, request: &CallRequest) -> Receipt {
+/// Sends a request, with others if it may be.
+fn send(bus: &BusInner, request: &CallRequest) -> Sending {
+    if confirms(request) || !request.contract.defaults.bundles {
+        return publish(bus, request);
+    }
+    let repeated = request.copies.begin();
+    let alone = || outgoing(bus, request, repeated);
+    request.lanes.send(request, repeated, alone)
+}
+
+/// Sends a request in a message of its own.
+fn publish(bus: &BusInner, request: &CallRequest) -> Sending {
+    let repeated = request.copies.begin();
+    Sending::Alone(bus.transport.publish(outgoing(bus, request, repeated)))
+}
+
+fn outgoing(bus: &BusInner, request: &CallRequest, repeated: bool) -> Outgoing {
     let expires = match request.verb {
         Verb::Call => request.deadline,
         Verb::Send | Verb::Submit => request.started + request.ttl,
     };
-    let repeated = request.copies.begin();
-    bus.transport.publish(Outgoing {
+    Outgoing {
         message: request.message(&bus.app_id, &bus.inbox, repeated),
         deadline: Some(expires),
         mandatory: true,
-        // A queue with a limit may refuse, and only a confirm tells.
-        confirm: request.verb != Verb::Call || request.contract.defaults.queue_length_max.is_some(),
-    })
+        confirm: confirms(request),
+    }
+}
+
+/// `true` if the broker's word is waited for: it is all there is of a call whose reply is not, and
+/// a queue with a limit may refuse, which only a confirm tells.
+fn confirms(request: &CallRequest) -> bool {
+    request.verb != Verb::Call || request.contract.defaults.queue_length_max.is_some()
 }
 
 /// A failure before anything was published, unless a layer did so before.
@@ -208,7 +233,7 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, Cal
         tokio::select! {
             biased;
             frame = waiter.reply() => return attempts.replied(&frame),
-            verdict = attempts.receipt.verdict(), if !confirmed => match verdict {
+            verdict = attempts.sending.verdict(), if !confirmed => match verdict {
                 Verdict::Confirmed => confirmed = true,
                 Verdict::Lost => attempts.again(),
                 refused => return Err(attempts.refused(refused)),
@@ -227,7 +252,7 @@ async fn hand_over(bus: &BusInner, request: &CallRequest) -> Result<CallResponse
     loop {
         tokio::select! {
             biased;
-            verdict = attempts.receipt.verdict() => match verdict {
+            verdict = attempts.sending.verdict() => match verdict {
                 Verdict::Confirmed => {
                     return Ok(CallResponse::accepted().of_copies(attempts.repeated()));
                 }

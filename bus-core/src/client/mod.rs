@@ -1,6 +1,7 @@
 //! The calling side, in the order a call travels: what the generated client builds, the layers it
 //! passes, the publisher it is handed to, and the place where its reply is waited for.
 
+pub(crate) mod bundle;
 mod call;
 mod caller;
 mod copies;
@@ -29,6 +30,7 @@ use crate::{
     message::Text,
     method_metrics::MethodMetrics,
 };
+use bundle::QueueLanes;
 use caller::Caller;
 use request::CallInfo;
 use serde::Serialize;
@@ -92,6 +94,7 @@ pub struct ServiceClient(Arc<Shared>);
 struct Shared {
     contract: &'static ServiceContract,
     queue: Text,
+    lanes: Arc<QueueLanes>,
     /// The reason why the queue can't be one, if it can't.
     misnamed: Option<Arc<str>>,
     content_type: ContentType,
@@ -106,9 +109,11 @@ impl ServiceClient {
     #[must_use]
     pub fn new(bus: &Bus, contract: &'static ServiceContract) -> Self {
         let methods = contract.methods.iter().chain([&NO_METHOD]);
+        let queue: Text = bus.name(contract.queue).into();
         Self(Arc::new(Shared {
             contract,
-            queue: bus.name(contract.queue).into(),
+            lanes: bus.inner().bundler.lanes(&queue),
+            queue,
             misnamed: misnamed(bus, contract.queue),
             content_type: ContentType::default(),
             bus: bus.clone(),
@@ -151,6 +156,7 @@ impl ServiceClient {
         let shared = Arc::make_mut(&mut self.0);
         shared.misnamed = misnamed(&shared.bus, &queue);
         shared.queue = shared.bus.name(&queue).into();
+        shared.lanes = shared.bus.inner().bundler.lanes(&shared.queue);
         self
     }
 
@@ -211,6 +217,10 @@ impl ServiceClient {
             Some(reason) => Err(reason.as_ref().into()),
             None => Ok(self.0.queue.clone()),
         }
+    }
+
+    pub(crate) fn lanes(&self) -> Arc<QueueLanes> {
+        Arc::clone(&self.0.lanes)
     }
 
     pub(crate) fn content_type(&self) -> ContentType {

@@ -1,6 +1,6 @@
 //! One call on its way through the client's layers to the publisher.
 
-use super::copies::Copies;
+use super::{bundle::QueueLanes, copies::Copies};
 use crate::{
     call_id::CallId,
     codec::ContentType,
@@ -11,7 +11,7 @@ use crate::{
     wire::headers,
 };
 use bytes::Bytes;
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// A call, as a client layer sees it.
@@ -72,6 +72,8 @@ pub struct CallRequest {
     /// The trace it continues, if it does.
     pub(crate) trace: Option<TraceContext>,
     pub(crate) copies: Copies,
+    /// The way to its queue that it shares with other calls.
+    pub(crate) lanes: Arc<QueueLanes>,
 }
 
 /// The way a call was made: what its caller wants back.
@@ -179,25 +181,22 @@ impl CallRequest {
                 app_id: Some(app_id.clone()),
                 // What changes something survives a broker; a question is asked again.
                 persistent: !(awaited && self.method.kind == MethodKind::Query),
-                headers: self.headers(awaited, repeated),
+                headers: self.headers(awaited.then(|| deadline_text(self.deadline)), repeated),
                 ..Properties::default()
             },
             body: self.body.clone(),
         }
     }
 
-    fn headers(&self, awaited: bool, repeated: bool) -> Vec<(Text, Text)> {
+    /// Its headers; `deadline` has one of its own, or is that of the message it travels in.
+    pub(super) fn headers(&self, deadline: Option<Text>, repeated: bool) -> Vec<(Text, Text)> {
         let mut headers = Vec::new();
         // A trace that begins here is named after the call: the service derives it from the id.
         headers.extend(self.trace.iter().flat_map(TraceContext::headers));
         let mut set =
             |name: &'static str, value: Text| headers.push((Text::from_static(name), value));
-        if awaited {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            set(
-                headers::DEADLINE,
-                Text::shown((unix_time() + left).as_millis()),
-            );
+        if let Some(deadline) = deadline {
+            set(headers::DEADLINE, deadline);
         }
         if let Some(key) = &self.idempotency_key {
             set(headers::IDEMPOTENCY_KEY, key.into());
@@ -209,6 +208,12 @@ impl CallRequest {
         headers.extend(metadata.map(|(name, value)| (name.into(), value.into())));
         headers
     }
+}
+
+/// A deadline as a header has it, by the clock on the wall.
+pub(super) fn deadline_text(deadline: Instant) -> Text {
+    let left = deadline.saturating_duration_since(Instant::now());
+    Text::shown((unix_time() + left).as_millis())
 }
 
 /// The name of a call and the time it was given, for its errors.

@@ -1,12 +1,12 @@
 //! The calls that wait, each for its reply.
 
-use super::copies::Copies;
+use super::{bundle::SentBundle, copies::Copies};
 use crate::{call_id::CallId, limits::WAITING_MAX, reply::Arrivals};
 use bytes::Bytes;
 use std::{
     collections::{HashMap, hash_map::Entry},
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 /// The calls of one bus that wait for a reply.
@@ -19,6 +19,9 @@ pub(crate) struct Waiters(Mutex<Slots>);
 struct Slots {
     waiting: HashMap<CallId, (u64, Copies)>,
     attempts: u64,
+    /// The messages of several calls that were sent: only one that is refused as a whole is
+    /// answered.
+    bundles: HashMap<CallId, Weak<SentBundle>>,
 }
 
 /// A slot among the waiters. Dropped on reply, timeout, error and cancel alike, it is free again.
@@ -56,6 +59,16 @@ impl Waiters {
         self.slots().waiting.len()
     }
 
+    /// Takes a bundle, for as long as a reply to it can come.
+    pub(super) fn register_bundle(&self, id: CallId, bundle: &Arc<SentBundle>) {
+        let bundle = Arc::downgrade(bundle);
+        self.slots().bundles.insert(id, bundle);
+    }
+
+    pub(super) fn forget_bundle(&self, id: CallId) {
+        self.slots().bundles.remove(&id);
+    }
+
     fn slots(&self) -> MutexGuard<'_, Slots> {
         // Nothing in a critical section can panic half-way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -64,16 +77,25 @@ impl Waiters {
 
 impl Arrivals for Waiters {
     fn arrived(&self, id: CallId, frame: Bytes) {
-        let slot = self.slots().waiting.remove(&id);
-        match slot {
-            Some((attempt, copies)) => copies.put_reply(attempt, frame),
+        let mut slots = self.slots();
+        let slot = slots.waiting.remove(&id);
+        let bundle = match slot {
+            Some(_) => None,
+            None => slots.bundles.get(&id).and_then(Weak::upgrade),
+        };
+        drop(slots);
+        match (slot, bundle) {
+            (Some((attempt, copies)), _) => copies.put_reply(attempt, frame),
+            (None, Some(bundle)) => bundle.refused(&frame),
             // The call timed out or was dropped, or this is a second reply to it.
-            None => metrics::counter!("replybus_late_replies_total").increment(1),
+            (None, None) => metrics::counter!("replybus_late_replies_total").increment(1),
         }
     }
 
     fn waiting(&self) -> Vec<CallId> {
-        self.slots().waiting.keys().copied().collect()
+        let slots = self.slots();
+        let calls = slots.waiting.keys();
+        calls.chain(slots.bundles.keys()).copied().collect()
     }
 }
 

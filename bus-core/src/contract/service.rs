@@ -124,7 +124,7 @@ pub enum MethodKind {
 
 /// Options of the attribute that concern the serving side. `None` means the value in
 /// [`crate::limits`].
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServeDefaults {
     /// Handlers that run at the same time in one process.
@@ -137,6 +137,14 @@ pub struct ServeDefaults {
     pub queue_type: QueueType,
     /// Messages the queue holds before further ones are refused. `None` means without limit.
     pub queue_length_max: Option<u32>,
+    /// Calls that wait at the same time may leave as one message, which one process gets.
+    pub bundles: bool,
+}
+
+impl Default for ServeDefaults {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl ServeDefaults {
@@ -149,6 +157,7 @@ impl ServeDefaults {
             timeout: None,
             queue_type: QueueType::Classic,
             queue_length_max: None,
+            bundles: true,
         }
     }
 
@@ -184,6 +193,13 @@ impl ServeDefaults {
     #[must_use]
     pub const fn queue_length_max(mut self, messages: u32) -> Self {
         self.queue_length_max = Some(messages);
+        self
+    }
+
+    /// Sets whether calls that wait at the same time may leave as one message.
+    #[must_use]
+    pub const fn bundles(mut self, bundles: bool) -> Self {
+        self.bundles = bundles;
         self
     }
 }

@@ -56,6 +56,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             received,
             malformed,
             settler,
+            ..
         } = delivery;
         if let Some(reason) = malformed {
             self.keep_malformed(message, &reason).await;

@@ -37,6 +37,8 @@ pub(super) struct RequestProcessor {
     pub(super) redeliveries: Redeliveries,
     pub(super) cancel: CancellationToken,
     pub(super) metrics: Box<[MethodMetrics]>,
+    /// Callers are told that requests may come together.
+    pub(super) takes_bundles: bool,
 }
 
 /// The label of all methods that the contract does not have.
@@ -64,10 +66,12 @@ impl RequestProcessor {
             redelivered,
             received,
             malformed,
+            bundled,
             settler,
         } = delivery;
         async move {
             let mut envelope = Envelope::read(&message, received, self.store.as_ref());
+            envelope.reads_groups = bundled;
             if let Some(reason) = &malformed {
                 envelope.refuse(unreadable(reason));
             }
@@ -205,7 +209,7 @@ impl RequestProcessor {
             frame: conclusion.answer.encode(envelope.content_type),
             ttl: REPLY_TTL,
             record: held.as_ref().map(|held| held.claim.clone()),
-            groupable: false,
+            groupable: envelope.reads_groups,
         };
         let stored = self.store(reply, envelope).await;
         if let Some(held) = held
@@ -263,6 +267,7 @@ impl RequestProcessor {
             payload: Payload {
                 content_type: envelope.content_type,
                 body: message.body.clone(),
+                begun: self.takes_bundles.then(std::time::Instant::now),
             },
             start_by: envelope.start_by,
             run: if is_plain {

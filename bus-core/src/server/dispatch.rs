@@ -63,7 +63,7 @@ impl Dispatch {
             context,
             position,
             method,
-            payload,
+            mut payload,
             start_by,
             run,
             begun,
@@ -87,6 +87,11 @@ impl Dispatch {
             errors_count: true,
             begun,
         };
-        command.start(run, move || service.dispatch(position, payload))
+        // What the layers took counts, and not what the claim takes.
+        let layers = payload.begun.map(|begun| begun.elapsed());
+        command.start(run, move || {
+            payload.begun = layers.and_then(|layers| std::time::Instant::now().checked_sub(layers));
+            service.dispatch(position, payload)
+        })
     }
 }

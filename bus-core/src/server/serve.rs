@@ -71,6 +71,7 @@ pub struct Serve {
     queue_length_max: Option<u32>,
     drain_within: Duration,
     shed_load: bool,
+    bundles: bool,
     secret_metadata: Vec<String>,
     layers: Vec<Box<dyn FnOnce(ServerService) -> ServerService + Send>>,
 }
@@ -91,6 +92,7 @@ impl Serve {
             queue_length_max: defaults.queue_length_max,
             drain_within: DRAIN_WITHIN,
             shed_load: false,
+            bundles: defaults.bundles,
             secret_metadata: Vec::new(),
             layers: Vec::new(),
             service,
@@ -222,6 +224,38 @@ impl Serve {
         self
     }
 
+    /// Sets whether callers may send requests that wait at the same time as one message, which one
+    /// process gets. They do that while handlers take less than a millisecond. Turn it off for
+    /// handlers that are fast and still must not run in the same process at once.
+    ///
+    /// ```
+    /// # use replybus::{Bus, Never, queue_handler};
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// // Each greeting is to go to whichever process has least to do.
+    /// let serving = bus.serve(GreeterServer::new(English)).bundles(false).await?;
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bundles(mut self, bundles: bool) -> Self {
+        self.bundles = bundles;
+        self
+    }
+
     /// Names entries of metadata that dead letters of this service leave out, such as the token of
     /// a session: a dead letter is kept until somebody takes it, and read by people. One that is
     /// put back comes without them.
@@ -334,6 +368,8 @@ impl Serve {
         let occupant = Occupant::Service(contract);
         let opening = Intake::open(&bus, &occupant, source, self.drain_within);
         let (intake, dead_letters) = opening.await?;
+        // Also of callers that were told otherwise: by another process, or before.
+        let intake = intake.take_bundles();
         tracing::info!(service = contract.name, queue = self.queue, "serving");
         let mut pipeline = ServerService::new(Dispatch {
             service: self.service,
@@ -358,6 +394,7 @@ impl Serve {
             queue: self.queue,
             cancel: intake.cancel(),
             metrics: metrics_of(contract),
+            takes_bundles: self.bundles,
         });
         Ok(intake.start(
             move || admission.clone().slot(),

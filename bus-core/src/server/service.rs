@@ -8,7 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, time::Instant};
 
 /// A trait's methods, callable by position. `#[queue_handler]` implements it.
 ///
@@ -81,6 +81,9 @@ pub trait Service: Send + Sync + 'static {
 pub struct Payload {
     pub(crate) content_type: ContentType,
     pub(crate) body: Bytes,
+    /// When its run began, if its caller is to be told how long that took: only callers of a
+    /// service that takes bundles are.
+    pub(crate) begun: Option<Instant>,
 }
 
 impl Payload {
@@ -115,11 +118,16 @@ where
     Fut: Future<Output = R> + Send + 'static,
 {
     Box::pin(async move {
-        let Payload { content_type, body } = payload;
+        let Payload {
+            content_type,
+            body,
+            begun,
+        } = payload;
         match codec::decode::<A>(content_type, &body) {
             Ok(arguments) => {
                 drop(body);
-                Answer::of(content_type, handler(arguments).await)
+                let outcome = handler(arguments).await;
+                Answer::timed(content_type, outcome, begun.map(|begun| begun.elapsed()))
             }
             Err(error) => Answer::fault(FaultCode::BadRequest, format!("arguments: {error}")),
         }

@@ -7,15 +7,19 @@
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
+mod departure;
 pub mod memory;
 mod outgoing;
 mod queue;
 mod settler;
 
+pub use departure::{Departure, DirectPublish};
 pub use outgoing::{Outgoing, Receipt, Slip, Verdict, Withdrawn};
 pub use queue::{Binding, InspectError, QueueSpec, QueueState, Removal, Source};
 pub use settler::{Acknowledger, Settled, Settler};
 
+pub(crate) use departure::Departed;
+pub(crate) use outgoing::SharedVerdict;
 pub(crate) use settler::{SettleOrder, settle_orders};
 
 use crate::{error::SetupError, message::Message};
@@ -111,6 +115,12 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// blocks publishers, the verdict is [`Verdict::Busy`] at once.
     fn publish(&self, outgoing: Outgoing) -> Receipt;
 
+    /// The way past all that waits, for calls that may leave together; `None`, which is all that a
+    /// transport says if it does not say more, if there is no such.
+    fn direct(&self) -> Option<&dyn DirectPublish> {
+        None
+    }
+
     /// Declares a queue (and binds it), then consumes it until the stream is stopped.
     ///
     /// Lost connections are the transport's business: it re-attaches, and declares again.
@@ -194,6 +204,8 @@ pub struct Delivery {
     /// The reason why parts of the message can't be read and are not in it; `None` if it is whole.
     /// It is answered and kept as a dead letter, and no handler sees it.
     pub malformed: Option<String>,
+    /// It came in one message with others. A caller that sends such reads replies in groups, too.
+    pub bundled: bool,
     /// Settles it exactly once; dropped unsettled, it gives the message back to the queue.
     pub settler: Settler,
 }
@@ -207,6 +219,7 @@ impl Delivery {
             redelivered: false,
             received: Instant::now(),
             malformed: None,
+            bundled: false,
             settler,
         }
     }
@@ -222,6 +235,13 @@ impl Delivery {
     #[must_use]
     pub fn malformed(mut self, reason: impl Into<String>) -> Self {
         self.malformed = Some(reason.into());
+        self
+    }
+
+    /// Sets whether it came in one message with others.
+    #[must_use]
+    pub fn bundled(mut self, bundled: bool) -> Self {
+        self.bundled = bundled;
         self
     }
 

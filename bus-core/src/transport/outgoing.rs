@@ -2,6 +2,7 @@
 
 use crate::message::Message;
 use std::{
+    fmt,
     future::poll_fn,
     mem,
     sync::{
@@ -145,7 +146,24 @@ impl Shared {
 
 /// The publisher's end of a [`Receipt`].
 #[derive(Debug)]
-pub struct Slip(Arc<Shared>);
+pub struct Slip(Asking);
+
+/// Who asks for a verdict.
+#[derive(Debug)]
+enum Asking {
+    One(Arc<Shared>),
+    /// Those whose requests are in one message.
+    Several(Arc<dyn SharedVerdict>),
+}
+
+/// Takes the verdict on a message that several callers share. Dropped without one, it is lost.
+pub(crate) trait SharedVerdict: fmt::Debug + Send + Sync {
+    /// `true` if nobody waits for the verdict any more.
+    fn abandoned(&self) -> bool;
+
+    /// Takes the verdict.
+    fn fill(&self, verdict: Verdict);
+}
 
 /// The caller's end: resolves to the verdict, and can withdraw what was not written yet.
 #[derive(Debug)]
@@ -178,7 +196,8 @@ impl Receipt {
             state: AtomicU8::new(QUEUED),
             told: Mutex::new(Told::Nothing(None)),
         });
-        (Slip(Arc::clone(&shared)), Self(Kind::Shared(shared)))
+        let slip = Slip(Asking::One(Arc::clone(&shared)));
+        (slip, Self(Kind::Shared(shared)))
     }
 
     /// The receipt of a publish whose verdict is known at once.
@@ -251,28 +270,44 @@ pub enum Withdrawn {
 }
 
 impl Slip {
+    /// The slip of a message that several callers share, and that none of them can withdraw.
+    pub(crate) fn shared(by: Arc<dyn SharedVerdict>) -> Self {
+        Self(Asking::Several(by))
+    }
+
     /// Marks the message as being written; `false` if it was withdrawn and must not be.
     #[must_use]
     pub fn begin_write(&self) -> bool {
-        self.0.move_on(WRITTEN).is_ok()
+        match &self.0 {
+            Asking::One(shared) => shared.move_on(WRITTEN).is_ok(),
+            Asking::Several(_) => true,
+        }
     }
 
     /// `true` if nobody waits for the verdict any more.
     #[must_use]
     pub fn abandoned(&self) -> bool {
-        Arc::strong_count(&self.0) == 1
+        match &self.0 {
+            Asking::One(shared) => Arc::strong_count(shared) == 1,
+            Asking::Several(by) => by.abandoned(),
+        }
     }
 
     /// Gives the verdict.
     pub fn fill(self, verdict: Verdict) {
-        self.0.tell(Told::Verdict(verdict));
+        match &self.0 {
+            Asking::One(shared) => shared.tell(Told::Verdict(verdict)),
+            Asking::Several(by) => by.fill(verdict),
+        }
     }
 }
 
 impl Drop for Slip {
     fn drop(&mut self) {
-        if matches!(*self.0.told(), Told::Nothing(_)) {
-            self.0.tell(Told::Gone);
+        if let Asking::One(shared) = &self.0
+            && matches!(*shared.told(), Told::Nothing(_))
+        {
+            shared.tell(Told::Gone);
         }
     }
 }

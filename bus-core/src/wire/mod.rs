@@ -1,6 +1,8 @@
-//! The shape of what travels: the properties of a request and the frame of a reply. Written down
+//! The shape of what travels: the properties of a request, several requests in one message, and the
+//! frame of a reply. Written down
 //! for other languages in `docs/wire-protocol.md`.
 
+pub(crate) mod bundle;
 pub(crate) mod headers;
 mod reply_frame;
 

@@ -64,18 +64,20 @@ impl ReplyFrame {
         content_type: ContentType,
         value: &T,
     ) -> Result<Bytes, CodecError> {
-        codec::written(|frame| match content_type {
-            ContentType::MessagePack => {
-                frame.extend_from_slice(b"\x82\xa6status\xa2ok\xa4body");
-                codec::append(content_type, value, frame)
-            }
-            ContentType::Json => {
-                frame.extend_from_slice(br#"{"status":"ok","body":"#);
-                codec::append(content_type, value, frame)?;
-                frame.push(b'}');
-                Ok(())
-            }
-        })
+        Self::encode_timed_ok(content_type, value, None)
+    }
+
+    /// The same, of a service that takes bundles: with the microseconds its handler took.
+    pub(crate) fn encode_timed_ok<T: Serialize + ?Sized>(
+        content_type: ContentType,
+        value: &T,
+        micros: Option<u32>,
+    ) -> Result<Bytes, CodecError> {
+        let head = match content_type {
+            ContentType::MessagePack => &b"\x82\xa6status\xa2ok"[..],
+            ContentType::Json => br#"{"status":"ok""#,
+        };
+        encode_body(content_type, head, micros, value)
     }
 
     /// The frame of a handler's own error.
@@ -86,18 +88,20 @@ impl ReplyFrame {
         content_type: ContentType,
         error: &E,
     ) -> Result<Bytes, CodecError> {
-        codec::written(|frame| match content_type {
-            ContentType::MessagePack => {
-                frame.extend_from_slice(b"\x83\xa6status\xa5error\xa4code\xa7handler\xa4body");
-                codec::append(content_type, error, frame)
-            }
-            ContentType::Json => {
-                frame.extend_from_slice(br#"{"status":"error","code":"handler","body":"#);
-                codec::append(content_type, error, frame)?;
-                frame.push(b'}');
-                Ok(())
-            }
-        })
+        Self::encode_timed_handler_error(content_type, error, None)
+    }
+
+    /// The same, of a service that takes bundles: with the microseconds its handler took.
+    pub(crate) fn encode_timed_handler_error<E: Serialize + ?Sized>(
+        content_type: ContentType,
+        error: &E,
+        micros: Option<u32>,
+    ) -> Result<Bytes, CodecError> {
+        let head = match content_type {
+            ContentType::MessagePack => &b"\x83\xa6status\xa5error\xa4code\xa7handler"[..],
+            ContentType::Json => br#"{"status":"error","code":"handler""#,
+        };
+        encode_body(content_type, head, micros, error)
     }
 
     /// The frame of a fault.
@@ -128,12 +132,58 @@ impl ReplyFrame {
     /// # Errors
     /// The bytes are no frame.
     pub fn decode(frame: &Bytes) -> Result<(ContentType, Self), FrameError> {
-        if frame.first() == Some(&b'{') {
-            Ok((ContentType::Json, decode_json(frame)?))
-        } else {
-            Ok((ContentType::MessagePack, decode_msgpack(frame)?))
-        }
+        let (content_type, read, _) = Self::decode_timed(frame)?;
+        Ok((content_type, read))
     }
+
+    /// The same, and the microseconds the handler took, if the service takes bundles.
+    pub(crate) fn decode_timed(
+        frame: &Bytes,
+    ) -> Result<(ContentType, Self, Option<u32>), FrameError> {
+        let (content_type, (read, micros)) = if frame.first() == Some(&b'{') {
+            (ContentType::Json, decode_json(frame)?)
+        } else {
+            (ContentType::MessagePack, decode_msgpack(frame)?)
+        };
+        Ok((content_type, read, micros))
+    }
+}
+
+/// A frame of a body: its other entries, how long the handler took, and the body last.
+fn encode_body<T: Serialize + ?Sized>(
+    content_type: ContentType,
+    head: &[u8],
+    micros: Option<u32>,
+    body: &T,
+) -> Result<Bytes, CodecError> {
+    codec::written(|frame| {
+        frame.extend_from_slice(head);
+        match content_type {
+            ContentType::MessagePack => {
+                if let Some(micros) = micros {
+                    // One entry more than the head has.
+                    let map = frame.len() - head.len();
+                    if let Some(entries) = frame.get_mut(map) {
+                        *entries += 1;
+                    }
+                    frame.extend_from_slice(b"\xa2us");
+                    codec::append(content_type, &micros, frame)?;
+                }
+                frame.extend_from_slice(b"\xa4body");
+                codec::append(content_type, body, frame)
+            }
+            ContentType::Json => {
+                if let Some(micros) = micros {
+                    frame.extend_from_slice(br#","us":"#);
+                    codec::append(content_type, &micros, frame)?;
+                }
+                frame.extend_from_slice(br#","body":"#);
+                codec::append(content_type, body, frame)?;
+                frame.push(b'}');
+                Ok(())
+            }
+        }
+    })
 }
 
 // A body can hold what is nobody else's business.
@@ -147,7 +197,7 @@ impl fmt::Debug for ReplyFrame {
     }
 }
 
-fn decode_json(frame: &Bytes) -> Result<ReplyFrame, FrameError> {
+fn decode_json(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError> {
     #[derive(Deserialize)]
     struct Json<'a> {
         status: String,
@@ -157,6 +207,9 @@ fn decode_json(frame: &Bytes) -> Result<ReplyFrame, FrameError> {
         // A body of `null` is a body: an Option of its own would read it as none.
         #[serde(borrow, default, deserialize_with = "present")]
         body: Option<&'a RawValue>,
+        // Of another type it is an entry that is not known.
+        #[serde(borrow)]
+        us: Option<&'a RawValue>,
     }
     fn present<'de, D: serde::Deserializer<'de>>(
         deserializer: D,
@@ -166,19 +219,21 @@ fn decode_json(frame: &Bytes) -> Result<ReplyFrame, FrameError> {
     let json: Json<'_> =
         serde_json::from_slice(frame).map_err(|error| FrameError::new(error.to_string()))?;
     let body = json.body.map(|raw| frame.slice_ref(raw.get().as_bytes()));
-    Parts {
+    let micros = json.us.and_then(|raw| raw.get().parse().ok());
+    let parts = Parts {
         status: &json.status,
         code: json.code.as_deref(),
         message: json.message.as_deref(),
         may_have_executed: json.may_have_executed,
         body,
-    }
-    .frame()
+    };
+    Ok((parts.frame()?, micros))
 }
 
-fn decode_msgpack(frame: &Bytes) -> Result<ReplyFrame, FrameError> {
+fn decode_msgpack(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError> {
     let mut rest: &[u8] = frame;
     let mut parts = Parts::default();
+    let mut micros = None;
     let entries = rmp::decode::read_map_len(&mut rest)
         .map_err(|error| FrameError::new(format!("expected a map, {error}")))?;
     for entry in 0..entries {
@@ -197,15 +252,18 @@ fn decode_msgpack(frame: &Bytes) -> Result<ReplyFrame, FrameError> {
                 let (value, after) = rest
                     .split_at_checked(len)
                     .ok_or_else(|| FrameError::new("cut short"))?;
-                if key == "body" {
-                    parts.body = Some(frame.slice_ref(value));
+                match key {
+                    "body" => parts.body = Some(frame.slice_ref(value)),
+                    // Of another type it is an entry that is not known.
+                    "us" => micros = codec::decode(ContentType::MessagePack, value).ok(),
+                    _ => {}
                 }
                 rest = after;
             }
         }
     }
     if rest.is_empty() {
-        parts.frame()
+        Ok((parts.frame()?, micros))
     } else {
         Err(FrameError::new(format!("{} bytes follow it", rest.len())))
     }
@@ -307,6 +365,42 @@ mod tests {
             ReplyFrame::encode_handler_error(ContentType::Json, "no").unwrap(),
             &br#"{"status":"error","code":"handler","body":"no"}"#[..]
         );
+    }
+
+    #[test]
+    fn the_time_of_the_handler_is_an_entry_more() {
+        let took = Some(12);
+        let frame = ReplyFrame::encode_timed_ok(ContentType::MessagePack, &5, took).unwrap();
+        assert_eq!(frame, &b"\x83\xa6status\xa2ok\xa2us\x0c\xa4body\x05"[..]);
+        let frame = ReplyFrame::encode_timed_ok(ContentType::Json, &5, took).unwrap();
+        assert_eq!(frame, &br#"{"status":"ok","us":12,"body":5}"#[..]);
+        for content_type in BOTH {
+            for took in [None, Some(0), Some(u32::MAX)] {
+                let ok = ReplyFrame::encode_timed_ok(content_type, "v", took).unwrap();
+                let error =
+                    ReplyFrame::encode_timed_handler_error(content_type, "e", took).unwrap();
+                for frame in [ok, error] {
+                    let (_, read, micros) = ReplyFrame::decode_timed(&frame).unwrap();
+                    assert_eq!(micros, took);
+                    assert_eq!(ReplyFrame::decode(&frame), Ok((content_type, read)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_an_entry_that_is_not_known() {
+        for frame in [
+            &br#"{"status":"ok","us":"soon","body":5}"#[..],
+            br#"{"status":"ok","us":-1,"body":5}"#,
+            br#"{"status":"ok","us":null,"body":5}"#,
+            b"\x83\xa6status\xa2ok\xa2us\x91\x01\xa4body\x05",
+            b"\x83\xa6status\xa2ok\xa2us\xff\xa4body\x05",
+        ] {
+            let (_, read, micros) = ReplyFrame::decode_timed(&Bytes::from_static(frame)).unwrap();
+            assert!(matches!(read, ReplyFrame::Ok(_)));
+            assert_eq!(micros, None);
+        }
     }
 
     #[test]

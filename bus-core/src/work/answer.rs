@@ -8,7 +8,7 @@ use crate::{
     wire::ReplyFrame,
 };
 use bytes::Bytes;
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 /// The answer of a handler, or of a layer in its place.
 ///
@@ -97,11 +97,22 @@ impl Answer {
 
     /// The answer that the result of a method is.
     pub(crate) fn of<R: Outcome>(content_type: ContentType, outcome: R) -> Self {
+        Self::timed(content_type, outcome, None)
+    }
+
+    /// The same, of a service that takes bundles, with the time that the handler took.
+    pub(crate) fn timed<R: Outcome>(
+        content_type: ContentType,
+        outcome: R,
+        took: Option<Duration>,
+    ) -> Self {
+        let micros = took.map(|took| u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
         let framed = match outcome.into_result() {
-            Ok(value) => ReplyFrame::encode_ok(content_type, &value).map(AnswerKind::Ok),
-            Err(error) => {
-                ReplyFrame::encode_handler_error(content_type, &error).map(AnswerKind::Handler)
+            Ok(value) => {
+                ReplyFrame::encode_timed_ok(content_type, &value, micros).map(AnswerKind::Ok)
             }
+            Err(error) => ReplyFrame::encode_timed_handler_error(content_type, &error, micros)
+                .map(AnswerKind::Handler),
         };
         let checked = framed.and_then(|kind| {
             if let AnswerKind::Ok(frame) | AnswerKind::Handler(frame) = &kind {

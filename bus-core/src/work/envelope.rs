@@ -23,6 +23,8 @@ pub(crate) struct Envelope {
     pub(crate) target: ReplyTarget,
     /// The place it named for its reply, if that is no inbox of this bus.
     pub(crate) foreign_inbox: Option<Text>,
+    /// Its caller reads replies in groups.
+    pub(crate) reads_groups: bool,
     pub(crate) content_type: ContentType,
     pub(crate) received: Instant,
     /// When the caller stops waiting, by this process's clock.
@@ -128,6 +130,7 @@ impl Envelope {
                 ReplyTarget::Inbox(_) | ReplyTarget::None => None,
             },
             target,
+            reads_groups: false,
             content_type,
             received,
             deadline,

@@ -1,6 +1,8 @@
 //! The one loop that takes deliveries.
 
-use super::{DeadLetters, Drained, Occupant, Serving, ServingError, occupied::Occupancy};
+use super::{
+    DeadLetters, Drained, Occupant, Serving, ServingError, bundle::TakenApart, occupied::Occupancy,
+};
 use crate::{
     bus::BusInner,
     error::{BoxError, SetupError},
@@ -52,6 +54,14 @@ impl Intake {
             tasks: bus.tasks.clone(),
         };
         Ok((intake, dead_letters))
+    }
+
+    /// Takes apart what comes as one message and is several requests.
+    pub(crate) fn take_bundles(self) -> Self {
+        Self {
+            deliveries: Box::new(TakenApart::new(self.deliveries)),
+            ..self
+        }
     }
 
     /// The token that is fired when the time to drain is up.

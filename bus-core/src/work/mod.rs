@@ -4,6 +4,7 @@
 //! letter.
 
 mod answer;
+mod bundle;
 mod claim;
 mod command;
 mod dead_letter;

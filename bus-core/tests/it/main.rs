@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod bank;
+mod bundles;
 mod commands;
 mod context;
 mod copies;
@@ -23,6 +24,7 @@ mod logged;
 mod metrics;
 mod missed_inboxes;
 mod occupied;
+mod paced;
 mod public_api;
 mod repeated;
 mod replies;

@@ -154,6 +154,7 @@ fn defaults(options: &ServiceOptions) -> Option<TokenStream> {
         setter("timeout", options.timeout.map(duration)),
         setter("queue_type", queue_type),
         setter("queue_length_max", options.queue_length_max),
+        setter("bundles", options.bundles),
     ];
     let set: TokenStream = set.into_iter().flatten().collect();
     (!set.is_empty()).then(|| quote!(.defaults(#krate::ServeDefaults::new() #set)))

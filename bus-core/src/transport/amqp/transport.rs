@@ -11,8 +11,8 @@ use crate::{
     error::SetupError,
     limits::CONNECT_TIMEOUT,
     transport::{
-        Binding, Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Removal,
-        Source, Transport, TransportHealth,
+        Binding, Deliveries, DirectPublish, InspectError, Outgoing, QueueSpec, QueueState, Receipt,
+        Removal, Source, Transport, TransportHealth,
     },
 };
 use async_trait::async_trait;
@@ -83,6 +83,10 @@ impl AmqpTransport {
 impl Transport for AmqpTransport {
     fn publish(&self, outgoing: Outgoing) -> Receipt {
         self.publisher.publish(outgoing)
+    }
+
+    fn direct(&self) -> Option<&dyn DirectPublish> {
+        Some(&self.publisher)
     }
 
     async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {

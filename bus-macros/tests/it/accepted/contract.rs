@@ -13,7 +13,8 @@ use std::time::Duration;
     prefetch = 64,
     timeout = "2s",
     queue_type = "quorum",
-    queue_length_max = 10_000
+    queue_length_max = 10_000,
+    bundles = false
 )]
 pub trait Accounts: Send + Sync + 'static {
     #[query(timeout = "500ms")]
@@ -42,6 +43,7 @@ fn options_arrive() {
     assert_eq!(defaults.timeout, Some(Duration::from_secs(2)));
     assert_eq!(defaults.queue_type, QueueType::Quorum);
     assert_eq!(defaults.queue_length_max, Some(10_000));
+    assert!(!defaults.bundles);
     let methods: Vec<_> = contract
         .methods
         .iter()

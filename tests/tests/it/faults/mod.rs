@@ -10,6 +10,7 @@ mod rig;
 
 mod alarm;
 mod broker;
+mod bundles;
 mod channels;
 mod links;
 mod nemesis;

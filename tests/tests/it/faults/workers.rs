@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 /// Longer than the lease of a dead worker's claim.
 const WITHIN: Duration = Duration::from_secs(100);
 
-fn worker(rig: &Rig, namespace: &str, gate: &str) -> Worker {
+pub(super) fn worker(rig: &Rig, namespace: &str, gate: &str) -> Worker {
     Worker::start(
         Path::new(env!("CARGO_BIN_EXE_ledger-worker")),
         &[
@@ -35,7 +35,7 @@ fn worker(rig: &Rig, namespace: &str, gate: &str) -> Worker {
 }
 
 /// What these workers did.
-fn journal<'a>(workers: impl IntoIterator<Item = &'a Worker>) -> Journal {
+pub(super) fn journal<'a>(workers: impl IntoIterator<Item = &'a Worker>) -> Journal {
     let journal = Journal::default();
     for worker in workers {
         // One that did nothing yet has none.
@@ -45,7 +45,7 @@ fn journal<'a>(workers: impl IntoIterator<Item = &'a Worker>) -> Journal {
 }
 
 /// Waits until calls are served.
-async fn served(client: &LedgerClient, worker: &mut Worker) {
+pub(super) async fn served(client: &LedgerClient, worker: &mut Worker) {
     until("calls are served", || {
         assert!(worker.is_running(), "{}", worker.log_tail());
         async { call(client, Kind::Query, WITHIN).await.outcome }

@@ -19,7 +19,7 @@ use self::{
 };
 use crate::{
     limits::UNCONFIRMED_MAX,
-    transport::{Outgoing, Receipt, Verdict, amqp::connect::Link},
+    transport::{Departure, DirectPublish, Outgoing, Receipt, Slip, Verdict, amqp::connect::Link},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -113,7 +113,7 @@ impl Publisher {
             slip,
             permit,
         };
-        if let Some(job) = self.write_now(job)
+        if let Some(job) = self.write_now(job, None)
             && let Err(mpsc::error::SendError(job)) = self.jobs.send(job)
         {
             job.refuse(Verdict::NotWritten);
@@ -123,7 +123,7 @@ impl Publisher {
 
     /// Writes a message that no confirm is wanted for, past the task. Gives it back if that can't
     /// be done now.
-    fn write_now(&self, job: Job) -> Option<Job> {
+    fn write_now(&self, job: Job, departure: Option<Departure>) -> Option<Job> {
         if job.outgoing.confirm || self.drain.is_cancelled() {
             return Some(job);
         }
@@ -133,7 +133,7 @@ impl Publisher {
         let Some(channel) = self.direct.channel() else {
             return Some(job);
         };
-        let refused = channel.write(job);
+        let refused = channel.write(job, departure);
         if refused.is_none() {
             self.written.notify_one();
         }
@@ -150,6 +150,37 @@ impl Publisher {
             self.abandon.cancel();
             self.tasks.wait().await;
         }
+    }
+}
+
+impl DirectPublish for Publisher {
+    fn is_open(&self) -> bool {
+        !self.link.is_blocked()
+            && self
+                .direct
+                .channel()
+                .is_some_and(|channel| channel.is_open())
+    }
+
+    fn write(
+        &self,
+        outgoing: Outgoing,
+        slip: Slip,
+        departure: Departure,
+    ) -> Option<(Outgoing, Slip)> {
+        if self.link.is_blocked() {
+            return Some((outgoing, slip));
+        }
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+            return Some((outgoing, slip));
+        };
+        let job = Job {
+            outgoing,
+            slip,
+            permit,
+        };
+        let refused = self.write_now(job, Some(departure))?;
+        Some((refused.outgoing, refused.slip))
     }
 }
 

@@ -8,7 +8,7 @@
 use crate::{
     message::Text,
     transport::{
-        Slip, Verdict,
+        Departure, Slip, Verdict,
         amqp::{
             connect::{Failure, Live},
             publish::{
@@ -26,6 +26,7 @@ use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Context,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -54,9 +55,13 @@ struct State {
     /// Somebody asks no more, perhaps because there was a reply; or a message was returned.
     forgotten: bool,
     written: u64,
-    milestones: VecDeque<(u64, BoxFuture<'static, lapin::Result<Confirmation>>)>,
+    milestones: VecDeque<(u64, Write)>,
+    /// Those of which somebody wants to know when they are out, each with what wakes it.
+    departing: Vec<(u64, Departure, Write)>,
     ended: bool,
 }
+
+type Write = BoxFuture<'static, lapin::Result<Confirmation>>;
 
 /// Those who ask about one id: a caller may make several attempts at once. One is the rule, and
 /// takes no allocation.
@@ -111,8 +116,8 @@ impl DirectChannel {
     }
 
     /// Writes a message, unless it was withdrawn or does not fit into AMQP. Gives it back if the
-    /// channel takes none now.
-    pub(crate) fn write(&self, job: Job) -> Option<Job> {
+    /// channel takes none now. The departure is dropped when the message is out, or is not written.
+    pub(crate) fn write(&self, job: Job, departure: Option<Departure>) -> Option<Job> {
         if !self.is_open() || !self.state().has_slot() {
             return Some(job);
         }
@@ -132,7 +137,15 @@ impl DirectChannel {
             return None;
         }
         state.watch(id, target, slip);
-        state.begin(write(Arc::clone(&self.channel), encoded, mandatory));
+        let write = write(Arc::clone(&self.channel), encoded, mandatory);
+        let Some(departure) = departure else {
+            state.begin(write);
+            return None;
+        };
+        let out = state.begin_to_depart(write, departure);
+        // Whoever is told may have something to write.
+        drop(state);
+        drop(out);
         None
     }
 
@@ -154,6 +167,7 @@ impl DirectChannel {
         let before = state.watched.len();
         state.watched.retain(|_, watched| watched.is_asked_about());
         state.forgotten |= state.watched.len() < before;
+        state.forget_departed();
     }
 
     /// Ends the channel: nobody knows what became of what was written to it.
@@ -161,13 +175,18 @@ impl DirectChannel {
         let mut state = self.state();
         state.ended = true;
         state.milestones.clear();
+        let departing = std::mem::take(&mut state.departing);
         let complaint = self.live.close_of(&self.channel).and_then(Complaint::of);
         if let Some(complaint) = &complaint {
             self.suspects.remember(complaint.clone());
         }
         let alone = state.published == 1;
         let allowed = state.may_have_been_taken();
-        for (id, watched) in state.watched.drain() {
+        let watched: Vec<_> = state.watched.drain().collect();
+        // What comes of it may be another write.
+        drop(state);
+        drop(departing);
+        for (id, watched) in watched {
             let verdict = complaint.as_ref().map(|complaint| {
                 let accused = Accused {
                     id: &id,
@@ -235,10 +254,44 @@ impl State {
         if write.as_mut().now_or_never().is_none() {
             self.milestones.push_back((number, write));
         } else {
-            // Out already, and with it all before it.
-            self.written = number;
-            self.milestones.clear();
+            self.is_out(number);
         }
+    }
+
+    /// Begins a publish, and tells when it is out. Gives back the departure of one that is already.
+    fn begin_to_depart(
+        &mut self,
+        write: impl Future<Output = lapin::Result<Confirmation>> + Send + 'static,
+        departure: Departure,
+    ) -> Option<Departure> {
+        self.published += 1;
+        let number = self.published;
+        let mut write: Write = write.boxed();
+        let waker = departure.waker();
+        let out = write.as_mut().poll(&mut Context::from_waker(&waker));
+        if out.is_ready() {
+            self.is_out(number);
+            return Some(departure);
+        }
+        self.forget_departed();
+        self.departing.push((number, departure, write));
+        None
+    }
+
+    /// Forgets those of which it was told that they are out.
+    fn forget_departed(&mut self) {
+        let departed = |(_, departure, _): &(u64, Departure, Write)| departure.is_told();
+        let last = self.departing.iter().filter(|write| departed(write));
+        if let Some(number) = last.map(|(number, ..)| *number).max() {
+            self.departing.retain(|write| !departed(write));
+            self.is_out(number);
+        }
+    }
+
+    /// Notes that a publish is out, and with it all before it.
+    fn is_out(&mut self, number: u64) {
+        self.written = self.written.max(number);
+        self.milestones.retain(|(milestone, _)| *milestone > number);
     }
 
     /// `true` if lapin holds few enough unwritten messages to take another.
@@ -246,12 +299,15 @@ impl State {
         if self.ended {
             return false;
         }
+        if self.unwritten() >= IN_FLIGHT_MAX / 2 {
+            self.forget_departed();
+        }
         while self.unwritten() >= IN_FLIGHT_MAX / 2
             && let Some((number, write)) = self.milestones.front_mut()
             && write.as_mut().now_or_never().is_some()
         {
-            self.written = *number;
-            self.milestones.pop_front();
+            let number = *number;
+            self.is_out(number);
         }
         self.unwritten() < IN_FLIGHT_MAX
     }

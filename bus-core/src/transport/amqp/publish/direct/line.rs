@@ -101,7 +101,7 @@ impl DirectLine {
             return;
         };
         while let Some(job) = self.backlog.pop_front() {
-            if let Some(job) = channel.write(job) {
+            if let Some(job) = channel.write(job, None) {
                 self.backlog.push_front(job);
                 return;
             }

@@ -1,0 +1,330 @@
+//! The calls that wait to leave together, and their departure.
+
+use super::{
+    Post,
+    pace::Pace,
+    seat::{Seat, SeatHold},
+    sent::SentBundle,
+};
+use crate::{
+    call_id::CallId,
+    client::request::{CallRequest, deadline_text},
+    codec::ContentType,
+    limits::{
+        BUNDLE_BYTES_MAX, BUNDLE_ENTRIES_MAX, BUNDLE_ENTRY_BYTES_MAX, BUNDLE_WORK_MAX,
+        UNCONFIRMED_MAX,
+    },
+    message::{Message, Properties, Text},
+    transport::{
+        Departed, Departure, DirectPublish, Outgoing, Receipt, SharedVerdict, Slip, Verdict,
+        Withdrawn,
+    },
+    wire::{bundle, headers},
+};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// Where a call is once it was sent.
+#[derive(Debug)]
+pub(crate) enum Sending {
+    /// In a message of its own.
+    Alone(Receipt),
+    /// With others, or waiting for them.
+    Together(SeatHold),
+}
+
+impl Sending {
+    /// Waits for the verdict. [`Verdict::Lost`] says that the call is to be sent again.
+    ///
+    /// # Cancel safety
+    /// Safe: called again it continues to wait. Once it has returned it must not be called again.
+    pub(in crate::client) async fn verdict(&mut self) -> Verdict {
+        match self {
+            Self::Alone(receipt) => receipt.verdict().await,
+            Self::Together(seat) => seat.verdict().await,
+        }
+    }
+
+    /// Takes the call back if it was not written yet.
+    pub(in crate::client) fn withdraw(&self) -> Withdrawn {
+        match self {
+            Self::Alone(receipt) => receipt.withdraw(),
+            Self::Together(seat) => seat.withdraw(),
+        }
+    }
+}
+
+/// Calls of one queue, kind and encoding.
+pub(crate) struct Lane {
+    post: Arc<Post>,
+    queue: Text,
+    pace: Arc<Pace>,
+    persistent: bool,
+    content_type: ContentType,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// A message of this lane is not out yet. When it is, the first that waits is told to write
+    /// what waits; a call that comes before it does writes it all, too.
+    writing: bool,
+    waiting: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    seat: Arc<Seat>,
+    deadline: Instant,
+    work: Duration,
+    encoded: Vec<u8>,
+}
+
+impl Lane {
+    pub(super) fn new(
+        post: &Arc<Post>,
+        queue: &Text,
+        pace: &Arc<Pace>,
+        persistent: bool,
+        content_type: ContentType,
+    ) -> Self {
+        Self {
+            post: Arc::clone(post),
+            queue: queue.clone(),
+            pace: Arc::clone(pace),
+            persistent,
+            content_type,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Publishes a message past the lane.
+    pub(super) fn publish(&self, outgoing: Outgoing) -> Receipt {
+        self.post.transport.publish(outgoing)
+    }
+
+    /// Sends a request that may leave with others: `alone` makes the message of one that does not.
+    pub(super) fn send(
+        self: &Arc<Self>,
+        request: &CallRequest,
+        repeated: bool,
+        work: Duration,
+        alone: impl FnOnce() -> Outgoing,
+    ) -> Sending {
+        let direct = self.post.transport.direct();
+        let Some(direct) = direct.filter(|direct| direct.is_open()) else {
+            return Sending::Alone(self.publish(alone()));
+        };
+        let mut state = self.state();
+        if !state.writing && state.waiting.is_empty() {
+            state.writing = true;
+            drop(state);
+            return Sending::Alone(self.write_alone(direct, alone()));
+        }
+        let encoded = encode(request, repeated);
+        let Some(encoded) = encoded.filter(|_| state.waiting.len() < UNCONFIRMED_MAX) else {
+            drop(state);
+            return Sending::Alone(self.publish(alone()));
+        };
+        let seat = Arc::<Seat>::default();
+        state.waiting.push_back(Waiting {
+            seat: Arc::clone(&seat),
+            deadline: request.deadline,
+            work,
+            encoded,
+        });
+        let is_out = !state.writing;
+        drop(state);
+        if is_out {
+            self.write_waiting();
+        }
+        Sending::Together(SeatHold {
+            seat,
+            lane: Arc::clone(self),
+        })
+    }
+
+    fn write_alone(self: &Arc<Self>, direct: &dyn DirectPublish, outgoing: Outgoing) -> Receipt {
+        let (slip, receipt) = Receipt::pair();
+        match direct.write(outgoing, slip, self.departure()) {
+            None => receipt,
+            Some((outgoing, _)) => self.publish(outgoing),
+        }
+    }
+
+    /// Writes what waits, as much as goes into one message, unless one is being written.
+    pub(super) fn write_waiting(self: &Arc<Self>) {
+        let mut state = self.state();
+        if state.writing {
+            return;
+        }
+        let taken = state.take();
+        let Some(longest) = taken.iter().map(|waiting| waiting.deadline).max() else {
+            return;
+        };
+        state.writing = true;
+        drop(state);
+        let id = CallId::new();
+        let message = self.message(id, &taken, longest);
+        let sent = Arc::new(SentBundle {
+            id,
+            seats: taken.into_iter().map(|waiting| waiting.seat).collect(),
+            pace: Arc::clone(&self.pace),
+            waiters: Arc::clone(&self.post.waiters),
+        });
+        self.post.waiters.register_bundle(id, &sent);
+        let shared: Arc<dyn SharedVerdict> = Arc::<SentBundle>::clone(&sent);
+        let outgoing = Outgoing::new(message).deadline(longest).confirm(false);
+        let slip = Slip::shared(shared);
+        metrics::counter!("replybus_bundles_total").increment(1);
+        metrics::counter!("replybus_bundled_calls_total").increment(sent.seats.len() as u64);
+        let refused = match self.post.transport.direct() {
+            Some(direct) => direct.write(outgoing, slip, self.departure()),
+            None => Some((outgoing, slip)),
+        };
+        if refused.is_some() {
+            // There is no connection just now: each of them waits for one by itself.
+            sent.seats.iter().for_each(|seat| seat.send_alone(false));
+        }
+    }
+
+    /// Takes a call back; `TooLate` if it has left.
+    pub(super) fn withdraw(&self, seat: &Seat) -> Withdrawn {
+        let mut state = self.state();
+        if !seat.is_waiting() {
+            return Withdrawn::TooLate;
+        }
+        let next = seat.withdraw().then(|| state.lead()).flatten();
+        drop(state);
+        if let Some(next) = next {
+            next.wake();
+        }
+        Withdrawn::Surely
+    }
+
+    fn message(&self, id: CallId, taken: &[Waiting], longest: Instant) -> Message {
+        let now = Instant::now();
+        let bytes = taken.iter();
+        let bytes = bytes.map(|waiting| bundle::entry_bytes(&waiting.encoded));
+        let mut body = Vec::with_capacity(bytes.sum());
+        for waiting in taken {
+            let left = waiting.deadline.saturating_duration_since(now);
+            bundle::append(&mut body, left, &waiting.encoded);
+        }
+        Message {
+            routing_key: self.queue.clone(),
+            properties: Properties {
+                correlation_id: Some(Text::shown(id)),
+                reply_to: Some(self.post.inbox.clone()),
+                kind: Some(Text::from_static(bundle::BUNDLE)),
+                content_type: (self.content_type != ContentType::default())
+                    .then(|| Text::from_static(self.content_type.as_str())),
+                app_id: Some(self.post.app_id.clone()),
+                persistent: self.persistent,
+                headers: vec![(Text::from_static(headers::DEADLINE), deadline_text(longest))],
+                ..Properties::default()
+            },
+            body: body.into(),
+            ..Message::default()
+        }
+    }
+
+    fn departure(self: &Arc<Self>) -> Departure {
+        let this: Weak<Self> = Arc::downgrade(self);
+        Departure::new(this)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Departed for Lane {
+    fn departed(&self) {
+        let mut state = self.state();
+        state.writing = false;
+        let next = state.lead();
+        drop(state);
+        if let Some(next) = next {
+            next.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane")
+            .field("queue", &self.queue)
+            .field("waiting", &self.state().waiting.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Has the first that waits write what waits, if nothing is being written; it is to be woken.
+    fn lead(&mut self) -> Option<Arc<Seat>> {
+        while !self.writing
+            && let Some(first) = self.waiting.front()
+        {
+            if first.seat.is_waiting() {
+                first.seat.lead();
+                return Some(Arc::clone(&first.seat));
+            }
+            self.waiting.pop_front();
+        }
+        None
+    }
+
+    /// Takes what goes into one message: the first that waits, and those behind it that fit.
+    fn take(&mut self) -> Vec<Waiting> {
+        let mut taken: Vec<Waiting> = Vec::new();
+        let now = Instant::now();
+        let (mut bytes, mut work) = (0, Duration::ZERO);
+        while let Some(next) = self.waiting.front() {
+            if !next.seat.is_waiting() {
+                self.waiting.pop_front();
+                continue;
+            }
+            bytes += bundle::entry_bytes(&next.encoded);
+            work += next.work;
+            let fits = taken.first().is_none_or(|first| {
+                taken.len() < BUNDLE_ENTRIES_MAX
+                    && bytes <= BUNDLE_BYTES_MAX
+                    && work <= BUNDLE_WORK_MAX
+                    && are_near(first.deadline, next.deadline, now)
+            });
+            if !fits {
+                break;
+            }
+            next.seat.take();
+            taken.extend(self.waiting.pop_front());
+        }
+        taken
+    }
+}
+
+/// `true` of deadlines that may be in one message, which expires at the later of them: neither
+/// leaves more than twice the time of the other.
+fn are_near(one: Instant, other: Instant, now: Instant) -> bool {
+    let left = |deadline: Instant| deadline.saturating_duration_since(now);
+    let (least, most) = (left(one.min(other)), left(one.max(other)));
+    most <= least * 2
+}
+
+/// The entry of a request, if it may be one.
+fn encode(request: &CallRequest, repeated: bool) -> Option<Vec<u8>> {
+    let entry = bundle::NewEntry {
+        id: request.id,
+        repeated,
+        method: request.method.name,
+        headers: &request.headers(None, false),
+        body: &request.body,
+    };
+    entry
+        .encode()
+        .filter(|encoded| bundle::entry_bytes(encoded) <= BUNDLE_ENTRY_BYTES_MAX)
+}

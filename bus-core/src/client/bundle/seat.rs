@@ -1,0 +1,119 @@
+//! The place of one call among those that leave together.
+
+use super::lane::Lane;
+use crate::transport::{Verdict, Withdrawn};
+use futures_util::task::AtomicWaker;
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    task::Poll,
+};
+
+const WAITING: u8 = 0;
+const WRITTEN: u8 = 1;
+const WITHDRAWN: u8 = 2;
+
+/// One call in a lane, or in a message that has left it. What waits is changed under the lock of
+/// the lane only.
+#[derive(Debug, Default)]
+pub(super) struct Seat {
+    state: AtomicU8,
+    /// Its caller is to write what waits in the lane.
+    leads: AtomicBool,
+    abandoned: AtomicBool,
+    verdict: OnceLock<Verdict>,
+    waker: AtomicWaker,
+}
+
+impl Seat {
+    pub(super) fn is_waiting(&self) -> bool {
+        self.state.load(Ordering::Acquire) == WAITING
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Notes that it is about to be written. Under the lock of the lane.
+    pub(super) fn take(&self) {
+        self.state.store(WRITTEN, Ordering::Release);
+    }
+
+    /// Notes that it will not be. Under the lock of the lane. Returns whether it was to lead.
+    pub(super) fn withdraw(&self) -> bool {
+        self.state.store(WITHDRAWN, Ordering::Release);
+        self.leads.swap(false, Ordering::AcqRel)
+    }
+
+    /// Has its caller write what waits. Under the lock of the lane; it is to be woken after that.
+    pub(super) fn lead(&self) {
+        self.leads.store(true, Ordering::Release);
+    }
+
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Gives the verdict; the first one counts.
+    pub(super) fn fill(&self, verdict: Verdict) {
+        // There is none yet, or this is not the first.
+        let _ = self.verdict.set(verdict);
+        self.wake();
+    }
+
+    /// Has it sent again by itself. What was written of it was surely not run, or may have been.
+    pub(super) fn send_alone(&self, may_have_executed: bool) {
+        if !may_have_executed {
+            self.state.store(WITHDRAWN, Ordering::Release);
+        }
+        self.fill(Verdict::Lost);
+    }
+}
+
+/// A seat, as its caller holds it: what a [`Receipt`](crate::transport::Receipt) is to a call that
+/// is sent alone.
+#[derive(Debug)]
+pub(crate) struct SeatHold {
+    pub(super) seat: Arc<Seat>,
+    pub(super) lane: Arc<Lane>,
+}
+
+impl SeatHold {
+    /// Waits for the verdict, and writes what waits in the lane when it is this call's turn.
+    /// [`Verdict::Lost`] says that the call is to be sent again.
+    ///
+    /// # Cancel safety
+    /// Safe: called again it continues to wait.
+    pub(crate) async fn verdict(&mut self) -> Verdict {
+        poll_fn(|cx| {
+            self.seat.waker.register(cx.waker());
+            if self.seat.leads.swap(false, Ordering::AcqRel) {
+                self.lane.write_waiting();
+            }
+            match self.seat.verdict.get() {
+                Some(verdict) => Poll::Ready(verdict.clone()),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Takes the call back if it was not written yet, or surely was not run.
+    pub(crate) fn withdraw(&self) -> Withdrawn {
+        match self.seat.state.load(Ordering::Acquire) {
+            WRITTEN => Withdrawn::TooLate,
+            WITHDRAWN => Withdrawn::Surely,
+            _ => self.lane.withdraw(&self.seat),
+        }
+    }
+}
+
+impl Drop for SeatHold {
+    fn drop(&mut self) {
+        self.withdraw();
+        self.seat.abandoned.store(true, Ordering::Release);
+    }
+}
