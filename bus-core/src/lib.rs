@@ -133,7 +133,10 @@ pub use tokio::time::Instant;
 /// | `bundles = false` | whether calls that wait at once may leave as one message, which one process gets | `true` |
 /// | `crate = ::path` | where replybus is, if not at `::replybus` | |
 ///
-/// A method is a command unless it is marked `#[query]`; both marks take a timeout of their own.
+/// A method is a command unless it is marked `#[query]`; both marks take a timeout of their own. A
+/// command whose handler writes its key and its outcome in the transaction of its effect is marked
+/// `#[command(own_record)]`, and saves the claim:
+/// [`MethodContract::own_record`](contract::MethodContract::own_record) says what it must do.
 /// Arguments travel by name, so that an `Option` can be added on either side first. What is said of
 /// a method by `#[doc]`, `#[deprecated]` and the levels of lints holds for the client's method as
 /// well, also in a `#[cfg_attr(..)]`.

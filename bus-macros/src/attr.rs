@@ -101,7 +101,11 @@ fn queue_type(setting: &Setting, mistakes: &mut Mistakes) -> QueueType {
 pub(crate) struct MethodOptions {
     pub(crate) kind: Kind,
     pub(crate) timeout: Option<Millis>,
+    pub(crate) own_record: bool,
 }
+
+/// An option that stands alone.
+const OWN_RECORD: &str = "own_record";
 
 impl MethodOptions {
     /// Reads the marks on `method`, at most one of which makes sense.
@@ -127,9 +131,21 @@ impl MethodOptions {
         };
         let mut this = Self {
             kind,
-            timeout: None,
+            ..Self::default()
         };
-        for setting in Setting::read_all(settings_of(mark, mistakes), &["timeout"], mistakes) {
+        let (words, settings): (Vec<_>, Vec<_>) = settings_of(mark, mistakes)
+            .into_iter()
+            .partition(|part| part.to_string() == OWN_RECORD);
+        for word in words {
+            if kind == Kind::Query {
+                mistakes.push(word, "`own_record` is for commands: a query has no record");
+            } else if this.own_record {
+                mistakes.push(word, "`own_record` is given twice");
+            } else {
+                this.own_record = true;
+            }
+        }
+        for setting in Setting::read_all(settings, &["timeout"], mistakes) {
             this.timeout = setting.duration(mistakes);
         }
         this

@@ -16,6 +16,8 @@ pub(crate) struct Method<'a> {
     pub(crate) wire_name: String,
     pub(crate) kind: Kind,
     pub(crate) timeout: Option<Millis>,
+    /// Its handler keeps the record, and no claim is taken.
+    pub(crate) own_record: bool,
     pub(crate) arguments: Vec<Argument<'a>>,
     pub(crate) output: &'a Type,
 }

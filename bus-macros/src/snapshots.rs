@@ -49,7 +49,7 @@ fn every_option() {
             #[deprecated]
             async fn all(&self) -> Result<Vec<Rate>, RatesError>;
 
-            #[command(timeout = "1m")]
+            #[command(own_record, timeout = "1m")]
             async fn set(&self, r#type: RateType) -> Result<(), RatesError>;
         }
     };

@@ -138,6 +138,7 @@ fn check_method<'a>(
         wire_name: ast.sig.ident.unraw().to_string(),
         kind: options.kind,
         timeout: options.timeout,
+        own_record: options.own_record,
         arguments,
         output,
     })

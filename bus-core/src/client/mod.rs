@@ -293,6 +293,7 @@ static NO_METHOD: MethodContract = MethodContract {
     name: "",
     kind: MethodKind::Command,
     timeout: None,
+    own_record: false,
 };
 
 impl fmt::Debug for ServiceClient {

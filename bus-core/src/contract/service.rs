@@ -91,6 +91,9 @@ pub struct MethodContract {
     pub kind: MethodKind,
     /// The time given to one call, if the method names one.
     pub timeout: Option<Duration>,
+    /// Of a command: its handler keeps the record of what came of it; see
+    /// [`own_record`](Self::own_record).
+    pub own_record: bool,
 }
 
 impl MethodContract {
@@ -101,7 +104,26 @@ impl MethodContract {
             name,
             kind,
             timeout: None,
+            own_record: false,
         }
+    }
+
+    /// `#[command(own_record)]`: the handler of this command writes its key and its outcome in the
+    /// transaction of its effect, so no claim is taken for it, which saves two round trips to the
+    /// reply store. In return the handler can be run again, and at the same time elsewhere, for one
+    /// call or key: after a lost connection, a worker's death, or because its caller asked twice.
+    /// It has to find its own record then, answer what it answered before, an error included, and
+    /// refuse a key of other contents. A service that does not know this option claims the command
+    /// as any other.
+    #[must_use]
+    pub const fn own_record(mut self) -> Self {
+        self.own_record = true;
+        self
+    }
+
+    /// `true` if a claim is taken before the handler runs.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.kind == MethodKind::Command && !self.own_record
     }
 
     /// Sets the time given to a call that names none.
@@ -118,7 +140,8 @@ pub enum MethodKind {
     /// `#[query]`: reads only. Travels as a transient message, may be repeated, may be dropped.
     Query,
     /// `#[command]`, the default: changes something. Travels as a persistent message, is claimed
-    /// under its idempotency key before it runs, and is never dropped half-way.
+    /// under its idempotency key before it runs, unless its handler keeps a
+    /// [record of its own](MethodContract::own_record), and is never dropped half-way.
     Command,
 }
 

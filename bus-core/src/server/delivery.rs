@@ -182,7 +182,8 @@ impl RequestProcessor {
         let begun = self.redeliveries.begin(message, name, until, &cancel);
         let (begun, attempt) = begun.await?;
         request.begun = begun;
-        let is_claimed = name.is_some() || request.context.idempotency_key().is_some();
+        let is_named = name.is_some() || request.context.idempotency_key().is_some();
+        let is_claimed = request.method.is_claimed() && is_named;
         if request.method.kind == MethodKind::Command && !is_claimed {
             // Nothing else knows of the runs before.
             request.context = request.context.clone().with_attempt(attempt);
@@ -232,7 +233,7 @@ impl RequestProcessor {
         let name = message.properties.kind.as_deref().unwrap_or_default();
         let found = self.contract.method(name);
         // A command that may have been started is not called expired before its claim is asked.
-        let asks = seen_before && found.is_some_and(|(_, m)| m.kind == MethodKind::Command);
+        let asks = seen_before && found.is_some_and(|(_, method)| method.is_claimed());
         if !asks && envelope.is_late() {
             return Err(expired());
         }

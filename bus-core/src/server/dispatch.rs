@@ -1,5 +1,5 @@
 //! From a request to its handler: a query runs in the task of its delivery, a command in a task of
-//! its own.
+//! its own, under a claim or, if its handler keeps the record, without one.
 
 use super::{request::Request, service::Service};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     error::FaultCode,
     limits::CALL_TIMEOUT_MAX,
     reply::ReplyStore,
-    work::{Answer, Command, LeaseWatch, command_claim, fingerprint, panicked},
+    work::{Answer, Command, LeaseWatch, UnclaimedCommand, command_claim, fingerprint, panicked},
 };
 use futures_util::{FutureExt, future::Either};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
@@ -28,7 +28,11 @@ impl Dispatch {
     pub(super) fn run(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
         match request.method.kind {
             MethodKind::Query => Either::Left(self.query(request)),
-            MethodKind::Command => Either::Right(self.command(request)),
+            MethodKind::Command => Either::Right(if request.method.own_record {
+                Either::Left(self.unclaimed(request))
+            } else {
+                Either::Right(self.command(request))
+            }),
         }
     }
 
@@ -54,6 +58,21 @@ impl Dispatch {
                 Err(_) => Answer::fault(FaultCode::TimedOut, "the handler did not finish in time"),
             }
         }
+    }
+
+    /// A command whose handler keeps the record.
+    fn unclaimed(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
+        let service = Arc::clone(&self.service);
+        let Request {
+            context,
+            position,
+            payload,
+            start_by,
+            run,
+            ..
+        } = request;
+        let command = UnclaimedCommand { context, start_by };
+        command.start(run, move || service.dispatch(position, payload))
     }
 
     fn command(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {

@@ -20,6 +20,7 @@ mod run;
 mod serving;
 mod settlement;
 mod storing;
+mod unclaimed;
 
 pub use answer::{Answer, AnswerFuture};
 pub use serving::{Drained, Serving, ServingError};
@@ -37,3 +38,4 @@ pub(crate) use redelivery::{Begun, Redeliveries};
 pub(crate) use run::{CommandFuture, FinishedRun, HeldClaim, Run, RunEnd, RunState};
 pub(crate) use settlement::{AnswerClass, DeliveryKind, Settlement, settle};
 pub(crate) use storing::store_until;
+pub(crate) use unclaimed::UnclaimedCommand;

@@ -36,6 +36,8 @@ trait Killer {
     #[query]
     async fn ask(&self) -> Result<(), Never>;
     async fn act(&self) -> Result<(), Never>;
+    #[command(own_record)]
+    async fn note(&self) -> Result<(), Never>;
 }
 
 #[derive(Event, Serialize, Deserialize)]
@@ -70,6 +72,10 @@ impl Killer for Deadly {
     }
 
     async fn act(&self) -> Result<(), Never> {
+        self.run().await
+    }
+
+    async fn note(&self) -> Result<(), Never> {
         self.run().await
     }
 }
@@ -199,6 +205,15 @@ fn kinds(inbox: &str) -> Vec<(&'static str, Message)> {
         ("a command", to_service("act", awaited)),
         ("a command without a name", to_service("act", one_way(None))),
         ("a command with a key", to_service("act", keyed)),
+        ("a command of its own record", to_service("note", awaited)),
+        (
+            "a one-way command of its own record",
+            to_service("note", one_way(named())),
+        ),
+        (
+            "a command of its own record without a name",
+            to_service("note", one_way(None)),
+        ),
         (
             "a command with another's name",
             to_service("act", one_way(Some("order 17".to_owned()))),

@@ -24,6 +24,7 @@ mod logged;
 mod metrics;
 mod missed_inboxes;
 mod occupied;
+mod own_record;
 mod paced;
 mod public_api;
 mod repeated;

@@ -167,8 +167,9 @@ fn method_contract(krate: &CratePath, method: &Method<'_>) -> TokenStream {
         Kind::Command => quote!(Command),
     };
     let timeout = setter("timeout", method.timeout.map(duration));
+    let own_record = method.own_record.then(|| quote!(.own_record()));
     quote! {
-        #krate::MethodContract::new(#name, #krate::MethodKind::#kind) #timeout
+        #krate::MethodContract::new(#name, #krate::MethodKind::#kind) #timeout #own_record
     }
 }
 

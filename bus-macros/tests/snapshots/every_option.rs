@@ -53,7 +53,8 @@ impl RatesClient {
                         "set",
                         ::bus::__private::MethodKind::Command,
                     )
-                    .timeout(::core::time::Duration::from_millis(60000u64)),
+                    .timeout(::core::time::Duration::from_millis(60000u64))
+                    .own_record(),
             ],
         )
         .defaults(

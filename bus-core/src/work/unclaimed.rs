@@ -1,0 +1,52 @@
+//! A command whose handler keeps the record of what came of it runs as any other, in a task of its
+//! own and to the end, but under no claim: what tells one run from another is the handler's to know.
+//! That it kills its workers for ever is told by the count of its redeliveries.
+
+use super::{AnswerFuture, CommandFuture, FinishedRun, Run, RunEnd, expired, panicked};
+use crate::context::Context;
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use tokio::{sync::oneshot, time::Instant};
+use tracing::Instrument;
+
+/// A command to run without a claim.
+pub(crate) struct UnclaimedCommand {
+    pub(crate) context: Context,
+    /// When it is no longer to be started.
+    pub(crate) start_by: Option<Instant>,
+}
+
+impl UnclaimedCommand {
+    /// Starts the task and waits for its end.
+    pub(crate) fn start(
+        self,
+        run: Run,
+        handler: impl FnOnce() -> AnswerFuture + Send + 'static,
+    ) -> CommandFuture {
+        let (done, finished) = oneshot::channel();
+        // The task outlives the one that waits for it, and is still part of its span.
+        tokio::spawn(self.run(handler, done).in_current_span());
+        CommandFuture::new(finished, run)
+    }
+
+    async fn run(
+        self,
+        handler: impl FnOnce() -> AnswerFuture + Send,
+        done: oneshot::Sender<FinishedRun>,
+    ) {
+        if done.is_closed() || self.context.token().is_cancelled() {
+            // The delivery is given back.
+            return;
+        }
+        let answer = if self.start_by.is_some_and(|by| by <= Instant::now()) {
+            expired().into()
+        } else {
+            let scoped = self.context.scope(async move { handler().await });
+            let caught = AssertUnwindSafe(scoped).catch_unwind().await;
+            caught.unwrap_or_else(|_| panicked())
+        };
+        // Whether a run before this one did something is told by its message, not by a claim.
+        let end = RunEnd::Unknown;
+        let _ = done.send(FinishedRun { answer, end });
+    }
+}
