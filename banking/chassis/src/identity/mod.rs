@@ -2,6 +2,7 @@
 //! at it itself.
 
 mod pass;
+mod remembered;
 mod session;
 mod session_store;
 mod signed;

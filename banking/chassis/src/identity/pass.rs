@@ -4,11 +4,15 @@
 //!
 //! Which program that is follows from the key, and not from what the pass says.
 
-use super::{session::LEEWAY_SECONDS, signer, signer::Signer};
+use super::{remembered::Remembered, session::LEEWAY_SECONDS, signer, signer::Signer};
 use crate::keys::PassKeys;
-use jsonwebtoken::{Algorithm, Validation, errors::Error, get_current_timestamp};
+use jsonwebtoken::{
+    Algorithm, Validation,
+    errors::{Error, ErrorKind},
+    get_current_timestamp,
+};
 use serde::{Deserialize, Serialize};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The metadata that carries the pass.
 pub(super) const PASS: &str = "pass";
@@ -51,6 +55,7 @@ pub(super) struct Passes {
     signer: Signer,
     service: InUse,
     admin: InUse,
+    remembered: Arc<Remembered<(&'static str, Role)>>,
 }
 
 impl Passes {
@@ -59,16 +64,19 @@ impl Passes {
         validation.leeway = LEEWAY_SECONDS;
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        Self::by(Signer::new(program, keys, validation))
+        let signer = Signer::new(program, keys, validation);
+        Self::by(signer, Arc::new(Remembered::new()))
     }
 
     pub(super) fn of_program(&self, program: &str) -> Self {
-        Self::by(self.signer.of_program(program))
+        let signer = self.signer.of_program(program);
+        Self::by(signer, Arc::clone(&self.remembered))
     }
 
-    fn by(signer: Signer) -> Self {
+    fn by(signer: Signer, remembered: Arc<Remembered<(&'static str, Role)>>) -> Self {
         Self {
             signer,
+            remembered,
             service: InUse::default(),
             admin: InUse::default(),
         }
@@ -119,7 +127,13 @@ impl Passes {
 
     /// The program that issued a pass, and as whom.
     pub(super) fn verify(&self, token: &str) -> Result<(&'static str, Role), Error> {
-        let (program, claims) = self.signer.verify::<Claims>(token)?;
-        Ok((program, claims.role))
+        if token.len() > <Claims as signer::Claims>::TOKEN_BYTES_MAX {
+            return Err(ErrorKind::InvalidToken.into());
+        }
+        self.remembered.verified(token, |token| {
+            let (program, claims) = self.signer.verify::<Claims>(token)?;
+            let until = claims.exp.saturating_add(LEEWAY_SECONDS);
+            Ok(((program, claims.role), until))
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! The token of a session: a JWT (RFC 7519) signed with Ed25519 (RFC 8037).
 
-use super::User;
+use super::{User, remembered::Remembered};
 use crate::keys::{Keys, SigningSide, VerifyingSide};
 use contracts::{UserId, program::AUTH_SERVICE};
 use jsonwebtoken::{
@@ -40,6 +40,7 @@ pub(super) struct Sessions {
     signing: Option<SigningSide>,
     verifying: Arc<[VerifyingSide]>,
     validation: Arc<Validation>,
+    remembered: Arc<Remembered<User>>,
 }
 
 impl Sessions {
@@ -54,6 +55,7 @@ impl Sessions {
             signing: keys.signing.clone(),
             verifying: keys.verifying.clone().into(),
             validation: Arc::new(validation),
+            remembered: Arc::new(Remembered::new()),
         }
     }
 
@@ -84,6 +86,10 @@ impl Sessions {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(ErrorKind::InvalidToken.into());
         }
+        self.remembered.verified(token, |token| self.look_at(token))
+    }
+
+    fn look_at(&self, token: &str) -> Result<(User, u64), Error> {
         let header = jsonwebtoken::decode_header(token)?;
         if header.typ.as_deref() != Some(TYPE) {
             return Err(ErrorKind::InvalidToken.into());
@@ -94,10 +100,11 @@ impl Sessions {
             .find(|key| Some(&key.id) == header.kid.as_ref());
         let key = &named.ok_or(ErrorKind::InvalidSignature)?.key;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation)?.claims;
-        Ok(User {
+        let user = User {
             id: claims.sub,
             username: claims.name,
             session: claims.sid,
-        })
+        };
+        Ok((user, claims.exp.saturating_add(LEEWAY_SECONDS)))
     }
 }
