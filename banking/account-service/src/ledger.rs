@@ -2,6 +2,7 @@
 //! reads, waits or forgets.
 
 use contracts::{AccountNumber, Amount, account::AccountError};
+use std::collections::{HashMap, HashSet};
 
 /// An account as the ledger sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,56 @@ pub(crate) fn post(
         entry(Side::Debit, debited.transpose()?),
         entry(Side::Credit, credited.transpose()?),
     ])
+}
+
+/// Accounts, as postings find them and leave them, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts {
+    accounts: HashMap<AccountNumber, Account>,
+    changed: HashSet<AccountNumber>,
+}
+
+impl FromIterator<Account> for Accounts {
+    fn from_iter<I: IntoIterator<Item = Account>>(accounts: I) -> Self {
+        let accounts = accounts.into_iter();
+        let accounts = accounts.map(|account| (account.number.clone(), account));
+        Self {
+            accounts: accounts.collect(),
+            changed: HashSet::new(),
+        }
+    }
+}
+
+impl Accounts {
+    /// [Posts](post) on these accounts; a rejection leaves them as they are. `None` if one is not
+    /// among them.
+    pub(crate) fn post(
+        &mut self,
+        from: Option<&AccountNumber>,
+        to: Option<&AccountNumber>,
+        amount: Amount,
+    ) -> Option<Result<[Entry; 2], Rejection>> {
+        let find = |number: Option<&AccountNumber>| match number {
+            Some(number) => self.accounts.get(number).cloned().map(Some),
+            None => Some(None),
+        };
+        let posted = post(find(from)?, find(to)?, amount);
+        if let Ok(entries) = &posted {
+            for account in entries.iter().filter_map(|entry| entry.account.as_ref()) {
+                self.changed.insert(account.number.clone());
+                self.accounts
+                    .insert(account.number.clone(), account.clone());
+            }
+        }
+        Some(posted)
+    }
+
+    /// Those on which something was posted, as they are now.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &Account> {
+        self.changed
+            .iter()
+            .filter_map(|number| self.accounts.get(number))
+    }
 }
 
 /// The account with one more entry.

@@ -11,7 +11,7 @@ use contracts::{
     },
     program::{ACCOUNT_SERVICE, AUTH_SERVICE, TRANSFER_SERVICE},
 };
-use replybus::{Context, Never};
+use replybus::Never;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -38,12 +38,6 @@ impl AccountService {
     }
 }
 
-/// The answer to a command. An error is not for the bus to remember under its key: a rejection that
-/// lasts is in the books, and any other error did nothing, or they know what it did.
-fn answer<T>(result: Result<T, AccountError>) -> Result<T, AccountError> {
-    result.inspect_err(|_| Context::current().release_key())
-}
-
 impl Accounts for AccountService {
     async fn me(&self) -> Result<Profile, AccountError> {
         let user = self.identity.user().await?;
@@ -62,11 +56,11 @@ impl Accounts for AccountService {
     }
 
     async fn deposit(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError> {
-        answer(self.pay(Order::deposit, amount, key).await)
+        self.pay(Order::deposit, amount, key).await
     }
 
     async fn withdraw(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError> {
-        answer(self.pay(Order::withdrawal, amount, key).await)
+        self.pay(Order::withdrawal, amount, key).await
     }
 
     async fn statement(
@@ -79,7 +73,7 @@ impl Accounts for AccountService {
     }
 
     async fn open(&self, holder: NewHolder) -> Result<Profile, AccountError> {
-        answer(self.open_for(holder).await)
+        self.open_for(holder).await
     }
 
     async fn parties(&self, from: UserId, to: Recipient) -> Result<Parties, AccountError> {
@@ -88,7 +82,7 @@ impl Accounts for AccountService {
     }
 
     async fn post_transfer(&self, posting: TransferPosting) -> Result<Posted, AccountError> {
-        answer(self.transfer(posting).await)
+        self.transfer(posting).await
     }
 
     async fn admin_totals(&self) -> Result<AccountTotals, AccountError> {
@@ -128,7 +122,7 @@ impl AccountService {
         let user = self.identity.user().await?;
         let holder = self.books.party(user.id).await?;
         let order = order(holder, key, amount);
-        let balance = self.books.post(&order).await?.balance;
+        let balance = self.books.post(order).await?.balance;
         Ok(Balance { balance })
     }
 
@@ -143,7 +137,7 @@ impl AccountService {
             tracing::error!(transfer = %posting.transfer, "a transfer goes where it comes from");
             return Err(Refused::Forbidden.into());
         }
-        let receipt = self.books.post(&Order::transfer(posting)).await?;
+        let receipt = self.books.post(Order::transfer(posting)).await?;
         Ok(Posted {
             posted_at: receipt.posted_at,
         })

@@ -10,13 +10,18 @@
 
 mod address;
 mod connections;
+mod lane;
 mod migration;
+mod rest;
 mod retry;
+mod rows;
 mod stored;
 
 pub use connections::{Connections, Transaction};
+pub use lane::{Joined, Lane};
 pub use migration::{migrator, version_of};
 pub use retry::{is_transient, is_unacceptable, patiently};
+pub use rows::{Column, rows};
 pub use stored::{after, count, like_containing, moment, now, parsed, readable, summed};
 
 use crate::settings::{HAS_TLS, PlatformSettings, gives_up_encryption};
@@ -25,11 +30,9 @@ use sqlx::{AnyConnection, Connection, Executor, any::AnyPoolOptions, migrate::Mi
 use std::{
     fmt,
     future::Future,
-    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::time::timeout;
 
 /// A connection is waited for so long.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -159,6 +162,12 @@ impl Database {
         }
     }
 
+    /// `true` if one statement may change several tables (`WITH changed AS (UPDATE ..) INSERT ..`).
+    #[must_use]
+    pub fn changes_tables_at_once(&self) -> bool {
+        self.kind == Kind::Postgres
+    }
+
     /// `true` if the database answers.
     ///
     /// # Cancel safety
@@ -190,20 +199,8 @@ fn pool_options(kind: Kind, connections: u32) -> AnyPoolOptions {
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT);
     match kind {
-        // A connection in steady use shows by its statements whether it is still there, and asking
-        // before each use would cost a round trip. One that has been idle is asked, or a restarted
-        // database would be met with dead connections only.
-        Kind::Postgres => pool
-            .test_before_acquire(false)
-            .before_acquire(|connection, used| {
-                Box::pin(async move {
-                    if used.idle_for > ASK_AFTER {
-                        let asked = timeout(ANSWER_WITHIN, connection.ping()).await;
-                        asked.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-                    }
-                    Ok(true)
-                })
-            }),
+        // It has none of them at rest, and asks nothing.
+        Kind::Postgres => pool.test_before_acquire(false),
         Kind::Sqlite => pool
             .idle_timeout(None)
             .max_lifetime(None)

@@ -30,10 +30,12 @@ pub trait Accounts {
 
     /// Pays in, once for each key of the user's: asked again, it gives the same answer, a rejection
     /// included.
+    #[command(own_record)]
     async fn deposit(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError>;
 
     /// Pays out, once for each key of the user's: asked again, it gives the same answer, a
     /// rejection included.
+    #[command(own_record)]
     async fn withdraw(&self, amount: Amount, key: IdempotencyKey) -> Result<Balance, AccountError>;
 
     /// The entries on the account of the user who asks that pass the filter, newest first.
@@ -45,6 +47,7 @@ pub trait Accounts {
     ) -> Result<Page<StatementEntry>, AccountError>;
 
     /// Opens an account, or finds the one opened before. For the auth service.
+    #[command(own_record)]
     async fn open(&self, holder: NewHolder) -> Result<Profile, AccountError>;
 
     /// Both sides of a transfer that is to be made. For the transfer service.
@@ -53,6 +56,7 @@ pub trait Accounts {
 
     /// Moves money between two accounts, once for each transfer: asked again, it gives the same
     /// verdict, a rejection included. For the transfer service.
+    #[command(own_record)]
     async fn post_transfer(&self, posting: TransferPosting) -> Result<Posted, AccountError>;
 
     /// Totals of all accounts. For the administrator.

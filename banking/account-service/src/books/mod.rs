@@ -1,13 +1,16 @@
 //! The accounts and the ledger as they are stored. What is public to the service here is patient:
 //! it is repeated while the database fails in passing.
 
+mod group;
 mod holders;
 mod open;
 mod post;
 mod statement;
 mod users;
 
-use chassis::Database;
+use crate::order::Order;
+use chassis::{Database, database::Lane};
+use group::{Decided, Groups};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -15,6 +18,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone)]
 pub(crate) struct Books {
     database: Database,
+    /// On which postings wait for each other.
+    lane: Lane<Arc<Order>, Decided>,
     /// Told when there may be an event to emit.
     posted: Arc<Notify>,
 }
@@ -22,9 +27,13 @@ pub(crate) struct Books {
 impl Books {
     /// The books in this database.
     pub(crate) fn new(database: Database) -> Self {
+        let posted = Arc::<Notify>::default();
+        let groups = Groups::new(database.clone(), Arc::clone(&posted));
+        let post = move |orders| groups.clone().post(orders);
         Self {
             database,
-            posted: Arc::default(),
+            lane: Lane::new("postings", group::TOGETHER, post),
+            posted,
         }
     }
 

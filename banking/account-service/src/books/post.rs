@@ -1,4 +1,4 @@
-//! A posting is one transaction, and happens once for each key.
+//! A posting happens once for each key, in a transaction that it shares with others or has alone.
 
 use super::{Books, holders::no_account};
 use crate::{
@@ -7,15 +7,17 @@ use crate::{
     order::{Order, Verdict, Word},
 };
 use chassis::{
-    database::{Transaction, moment, now},
+    database::{Joined, Transaction, moment, now},
     outbox::Outbox,
 };
 use contracts::{
-    AccountNumber, Reference,
+    AccountNumber, Reference, Refused,
     account::{AccountError, EntryKind},
 };
 use jiff::Timestamp;
+use replybus::Context;
 use sqlx::{AnyConnection, AssertSqlSafe};
+use std::sync::Arc;
 
 /// Something is in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,15 +28,36 @@ pub(crate) struct Receipt {
     pub(crate) balance: i64,
 }
 
+impl Receipt {
+    pub(super) fn of(posted_at: Timestamp, entries: &[Entry; 2]) -> sqlx::Result<Self> {
+        let mut accounts = entries.iter().filter_map(|entry| entry.account.as_ref());
+        let own = accounts.next().ok_or(sqlx::Error::RowNotFound)?;
+        let balance = own.balance;
+        Ok(Self { posted_at, balance })
+    }
+}
+
 impl Books {
-    /// Posts an order, or gives the verdict that it was given before.
+    /// Posts an order, or gives the verdict that it was given before: together with those that wait
+    /// at the same time, or alone, if that came to nothing.
     ///
     /// Whether a lost connection had committed is unknown. It need not be known: the order is
     /// posted again under its key, and that decides.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it may be posted or not.
-    pub(crate) async fn post(&self, order: &Order) -> Result<Receipt, AccountError> {
+    pub(crate) async fn post(&self, order: Order) -> Result<Receipt, AccountError> {
+        let order = Arc::new(order);
+        match self.lane.join(Arc::clone(&order)).await {
+            Joined::Done(decided) => decided.map_err(AccountError::from),
+            Joined::NotReached => Err(Refused::Unavailable.into()),
+            // Nobody waits for it any more, and who asks again is told what became of it.
+            Joined::Alone if Context::current().is_cancelled() => Err(Refused::Unavailable.into()),
+            Joined::Alone => self.post_alone(&order).await,
+        }
+    }
+
+    async fn post_alone(&self, order: &Order) -> Result<Receipt, AccountError> {
         retry(|| {
             self.database
                 .transaction(|writing| self.settle(writing, order))
@@ -60,11 +83,8 @@ impl Books {
         match ledger::post(from, to, order.amount) {
             Ok(entries) => {
                 enter(&mut writing, order, &entries).await?;
-                let [debit, credit] = entries;
-                let account = debit.account.or(credit.account);
-                let balance = account.map(|account| account.balance);
-                let balance = balance.ok_or(sqlx::Error::RowNotFound)?;
-                let event = order.completed(posted_at, balance);
+                let receipt = Receipt::of(posted_at, &entries)?;
+                let event = order.completed(posted_at, receipt.balance);
                 if let Some(event) = &event {
                     Outbox::put(&mut writing, event).await?;
                 }
@@ -73,7 +93,7 @@ impl Books {
                 if event.is_some() {
                     self.posted.notify_one();
                 }
-                Ok(Receipt { posted_at, balance })
+                Ok(receipt)
             }
             Err(rejection) => {
                 let verdict = Verdict::Rejected(rejection);
@@ -230,7 +250,7 @@ async fn record(writing: &mut AnyConnection, order: &Order, verdict: Verdict) ->
     Ok(())
 }
 
-fn count_verdict(order: &Order, verdict: Verdict) {
+pub(super) fn count_verdict(order: &Order, verdict: Verdict) {
     metrics::counter!(
         "bank_postings_total",
         "kind" => order.kind.word(),
@@ -239,7 +259,7 @@ fn count_verdict(order: &Order, verdict: Verdict) {
     .increment(1);
 }
 
-fn text(number: Option<&AccountNumber>) -> Option<&str> {
+pub(super) fn text(number: Option<&AccountNumber>) -> Option<&str> {
     number.map(AccountNumber::as_str)
 }
 
@@ -261,13 +281,13 @@ mod tests {
         };
         let copies = [(); 2].map(|()| order(Order::withdrawal, "out", OPENING_BALANCE + 1));
         let insufficient = Err(AccountError::InsufficientBalance);
-        assert_eq!(books.post(&copies[0]).await, insufficient);
+        assert_eq!(books.post(copies[0].clone()).await, insufficient);
         let deposit = order(Order::deposit, "in", 10);
-        books.post(&deposit).await.unwrap();
-        assert_eq!(books.post(&copies[1]).await, insufficient);
+        books.post(deposit).await.unwrap();
+        assert_eq!(books.post(copies[1].clone()).await, insufficient);
         let other = order(Order::withdrawal, "out", 1);
-        assert_eq!(books.post(&other).await, Err(AccountError::KeyConflict));
+        assert_eq!(books.post(other).await, Err(AccountError::KeyConflict));
         let another = order(Order::withdrawal, "out again", OPENING_BALANCE + 1);
-        assert_eq!(books.post(&another).await.unwrap().balance, 9);
+        assert_eq!(books.post(another).await.unwrap().balance, 9);
     }
 }

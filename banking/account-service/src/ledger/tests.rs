@@ -57,6 +57,30 @@ fn who_can_not_pay_is_told_so_even_if_the_other_could_not_be_paid() {
     assert_eq!(posted, Err(Rejection::InsufficientBalance));
 }
 
+#[test]
+fn postings_one_after_the_other_find_what_those_before_them_left() {
+    let [ada, grace] = [account("111111", 100), account("222222", 0)];
+    let (from, to) = (ada.number.clone(), grace.number.clone());
+    let mut accounts: Accounts = [ada, grace, account("333333", 5)].into_iter().collect();
+    assert!(
+        accounts
+            .post(Some(&from), Some(&to), amount(60))
+            .unwrap()
+            .is_ok()
+    );
+    let poor = accounts.post(Some(&from), Some(&to), amount(60)).unwrap();
+    assert_eq!(poor, Err(Rejection::InsufficientBalance));
+    let back = accounts.post(Some(&to), Some(&from), amount(60)).unwrap();
+    assert_eq!(back.unwrap()[1].account.as_ref().unwrap().balance, 100);
+    let unknown = "444444".parse().unwrap();
+    assert_eq!(accounts.post(Some(&from), Some(&unknown), amount(1)), None);
+    assert_eq!(accounts.post(Some(&unknown), None, amount(1)), None);
+    let mut changed: Vec<_> = accounts.changed().collect();
+    changed.sort_by_key(|account| account.number.clone());
+    let changed: Vec<_> = changed.iter().map(|a| (a.balance, a.entries)).collect();
+    assert_eq!(changed, [(100, 9), (0, 9)]);
+}
+
 /// The accounts of a small bank, and its outside at the end.
 const PLACES: usize = 4;
 

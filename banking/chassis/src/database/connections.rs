@@ -1,11 +1,15 @@
 //! Connections, lent for one statement or one transaction at a time, and never for long.
 //!
 //! sqlx waits for an answer for as long as TCP does, which is a quarter of an hour, and asks a
-//! connection once more before it gives it back, while its place in the pool is taken. So a server
+//! connection once more before it gives it back, a round trip after every statement. So a server
 //! that falls silent, rather than going away, would take every place. Here each wait has an end,
-//! and a connection that was in the middle of something is closed rather than given back.
+//! a connection that was in the middle of something is closed, and all others [rest](Rest) where
+//! sqlx does not ask them.
 
-use super::Kind;
+use super::{
+    Kind,
+    rest::{AtRest, Place, Rest},
+};
 use futures_util::{
     FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _,
     future::BoxFuture,
@@ -20,27 +24,32 @@ use std::{
     future::Future,
     io,
     ops::{Deref, DerefMut},
+    sync::Arc,
     time::Duration,
 };
-use tokio::{runtime::Handle, time::timeout};
+use tokio::time::timeout;
 
 /// A statement or a transaction on PostgreSQL ends within this. The server ends a statement after
 /// 5 s by itself: where there is no answer by then, there is no server. A transaction that takes
 /// longer has nobody who waits for it.
 const WORK_WITHIN: Duration = Duration::from_secs(6);
-/// A connection of PostgreSQL that is given back says so within this. Nothing is left for it to do.
-const RETURN_WITHIN: Duration = Duration::from_secs(1);
-
 /// An executor of statements that stand alone: each gets a connection for its time.
 #[derive(Debug, Clone)]
 pub struct Connections {
     pool: AnyPool,
     kind: Kind,
+    /// Those of PostgreSQL that nobody uses.
+    rest: Arc<Rest>,
 }
 
 impl Connections {
     pub(super) fn new(pool: AnyPool, kind: Kind) -> Self {
-        Self { pool, kind }
+        let places = pool.options().get_max_connections();
+        Self {
+            rest: Arc::new(Rest::new(pool.clone(), places)),
+            pool,
+            kind,
+        }
     }
 
     /// Waits for what is done with a connection, and not for ever. One that falls silent is hardly
@@ -55,7 +64,7 @@ impl Connections {
         }
         timeout(WORK_WITHIN, work).await.unwrap_or_else(|_| {
             tracing::warn!("the database fell silent, its connections are closed");
-            self.close_those_at_rest();
+            self.rest.close_all();
             let silent = format!("no answer within {WORK_WITHIN:?}");
             Err(sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, silent)).into())
         })
@@ -78,31 +87,26 @@ impl Connections {
         match self.kind {
             Kind::Sqlite => self.pool.close().await,
             Kind::Postgres => {
+                let closing = self.pool.close();
+                self.rest.close_all();
                 // What does not end in time ends with the process.
-                let _ = timeout(WORK_WITHIN, self.pool.close()).await;
+                let _ = timeout(WORK_WITHIN, closing).await;
             }
         }
     }
 
     async fn lend(&self) -> sqlx::Result<Lent> {
-        let acquired = self.pool.acquire().await;
-        if let Err(sqlx::Error::PoolTimedOut) = acquired {
-            // Perhaps it was spent on one at rest that fell silent.
-            self.close_those_at_rest();
-        }
+        let lent = match self.kind {
+            Kind::Sqlite => Held::Sqlite(self.pool.acquire().await?),
+            Kind::Postgres => {
+                let (at_rest, place) = self.rest.lend().await?;
+                Held::Postgres(Some((at_rest, place)))
+            }
+        };
         Ok(Lent {
-            connection: acquired?,
-            kind: self.kind,
+            held: lent,
             is_at_rest: false,
         })
-    }
-
-    fn close_those_at_rest(&self) {
-        while self.kind == Kind::Postgres
-            && let Some(connection) = self.pool.try_acquire()
-        {
-            drop(connection.detach());
-        }
     }
 }
 
@@ -168,40 +172,50 @@ impl<'c> Executor<'c> for &Connections {
 /// transaction that the server has begun and sqlx has not heard of.
 #[derive(Debug)]
 struct Lent {
-    connection: PoolConnection<Any>,
-    kind: Kind,
+    held: Held,
     is_at_rest: bool,
+}
+
+#[derive(Debug)]
+enum Held {
+    /// sqlx gives it back, when its thread is done with what is under way.
+    Sqlite(PoolConnection<Any>),
+    /// There until it is dropped.
+    Postgres(Option<(AtRest, Place)>),
 }
 
 impl Deref for Lent {
     type Target = AnyConnection;
 
     fn deref(&self) -> &AnyConnection {
-        &self.connection
+        match &self.held {
+            Held::Sqlite(connection) => connection,
+            Held::Postgres(Some((at_rest, _))) => at_rest,
+            Held::Postgres(None) => unreachable!("it is given back when it is dropped"),
+        }
     }
 }
 
 impl DerefMut for Lent {
     fn deref_mut(&mut self) -> &mut AnyConnection {
-        &mut self.connection
+        match &mut self.held {
+            Held::Sqlite(connection) => connection,
+            Held::Postgres(Some((at_rest, _))) => at_rest,
+            Held::Postgres(None) => unreachable!("it is given back when it is dropped"),
+        }
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        match self.kind {
-            // sqlx gives it back, when its thread is done with what is under way.
-            Kind::Sqlite => {}
-            Kind::Postgres if self.is_at_rest => {
-                if let Ok(runtime) = Handle::try_current() {
-                    let returning = self.connection.return_to_pool();
-                    // Dropped when its time is up, it closes the connection.
-                    runtime.spawn(timeout(RETURN_WITHIN, returning));
-                }
+        if let Held::Postgres(held) = &mut self.held
+            && let Some((connection, place)) = held.take()
+        {
+            if self.is_at_rest {
+                place.give_back(connection);
+            } else {
+                connection.close();
             }
-            // Not begun, giving it back closes it and frees its place at once; sqlx's way to close
-            // waits for the other end, with TLS.
-            Kind::Postgres => drop(self.connection.return_to_pool()),
         }
     }
 }

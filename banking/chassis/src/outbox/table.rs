@@ -3,9 +3,10 @@
 
 use crate::{
     Database,
-    database::{after, now, parsed, readable},
+    database::{Column, after, now, parsed, readable, rows},
 };
 use contracts::TransactionCompleted;
+use serde::Serialize;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::time::Duration;
 use uuid::Uuid;
@@ -38,6 +39,27 @@ pub(super) struct Stored {
     pub(super) event: String,
 }
 
+/// An event as a row of those that a statement is given: `id` and `event`, of text.
+#[derive(Debug, Serialize)]
+pub struct Given {
+    id: String,
+    event: String,
+}
+
+impl Given {
+    /// The row of an event.
+    ///
+    /// # Errors
+    /// It can't be written as JSON.
+    pub fn of(event: &TransactionCompleted) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: event.id.to_string(),
+            event: serde_json::to_string(event)
+                .map_err(|error| sqlx::Error::Encode(error.into()))?,
+        })
+    }
+}
+
 impl Outbox {
     /// That of the service whose database this is.
     #[must_use]
@@ -62,6 +84,34 @@ impl Outbox {
         sqlx::query(PUT)
             .bind(event.id.to_string())
             .bind(text)
+            .execute(writing)
+            .await
+            .map(drop)
+    }
+
+    /// Puts events in, within the transaction that does what they tell of.
+    ///
+    /// # Errors
+    /// Those of the database; there is an event of one of these ids.
+    ///
+    /// # Cancel safety
+    /// That of the transaction.
+    pub async fn put_all(
+        database: &Database,
+        writing: &mut AnyConnection,
+        events: impl IntoIterator<Item = &TransactionCompleted>,
+    ) -> sqlx::Result<()> {
+        let given: sqlx::Result<Vec<_>> = events.into_iter().map(Given::of).collect();
+        let given = given?;
+        if given.is_empty() {
+            return Ok(());
+        }
+        let put = format!(
+            "INSERT INTO outbox (id, event, leased_until) SELECT id, event, 0 FROM {}",
+            database.given(1, "given", &[Column::Text("id"), Column::Text("event")])
+        );
+        sqlx::query(AssertSqlSafe(put))
+            .bind(rows(&given)?)
             .execute(writing)
             .await
             .map(drop)
