@@ -15,6 +15,7 @@ use uuid::Uuid;
 pub trait Transfers {
     /// Moves money from the user who asks, once for each key of theirs: asked again, it gives the
     /// same answer, a rejection included.
+    #[command(own_record)]
     async fn transfer(&self, order: TransferOrder) -> Result<TransferReceipt, TransferError>;
 
     /// Transfers that the user who asks made or was sent, newest first.

@@ -1,6 +1,9 @@
 //! The account service, as far as transfers need it.
 
-use crate::record::{Rejection, Transfer};
+use crate::{
+    known::Known,
+    record::{Rejection, Transfer},
+};
 use chassis::Identity;
 use contracts::{
     Refused, UserId,
@@ -8,7 +11,7 @@ use contracts::{
 };
 use jiff::Timestamp;
 use replybus::{Bus, CallError, Context};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// The rest of a user's time when the account service is no longer waited for: enough to tell
@@ -20,6 +23,7 @@ const TIME_TO_ANSWER: Duration = Duration::from_millis(500);
 pub(crate) struct AccountService {
     accounts: AccountsClient,
     identity: Identity,
+    known: Arc<Known>,
 }
 
 /// The ledger's verdict on a transfer. Asked again, it gives the same.
@@ -53,7 +57,13 @@ impl AccountService {
         Self {
             accounts: AccountsClient::new(bus),
             identity,
+            known: Arc::default(),
         }
+    }
+
+    /// Both sides of a transfer, if they were asked for before.
+    pub(crate) fn known(&self, from: UserId, to: &Recipient) -> Option<Parties> {
+        self.known.parties(from, to)
     }
 
     /// Both sides of a transfer; `None` if there is no such recipient.
@@ -68,7 +78,10 @@ impl AccountService {
             call = call.deadline(deadline);
         }
         match call.await {
-            Ok(parties) => Ok(Some(parties)),
+            Ok(parties) => {
+                self.known.keep(to, &parties);
+                Ok(Some(parties))
+            }
             Err(CallError::Handler(AccountError::NotFound(_))) => Ok(None),
             Err(error) => Err(NoAnswer(Box::new(error))),
         }
@@ -80,7 +93,6 @@ impl AccountService {
         let mut call = self
             .accounts
             .post_transfer(transfer.posting())
-            .idempotency_key(key_on_the_bus(transfer))
             .metadata(name, pass);
         if let Some(deadline) = give_up_at() {
             call = call.deadline(deadline);
@@ -96,15 +108,6 @@ impl AccountService {
             Err(error) => Err(NoAnswer(Box::new(error))),
         }
     }
-}
-
-/// The key under which the bus remembers what came of a posting: its user's, and how often recovery
-/// took it up. The bus remembers failures as well, such as that every worker died; with the count
-/// each attempt is asked anew. That it is posted once is the ledger's to promise, which knows it by
-/// its id.
-fn key_on_the_bus(transfer: &Transfer) -> String {
-    let (user, attempts, key) = (transfer.from.user_id, transfer.attempts, &transfer.key);
-    format!("{user}:{attempts}:{key}")
 }
 
 /// When to stop waiting, if somebody waits for us.

@@ -2,14 +2,16 @@
 //!
 //! A transfer is a row that goes from pending to completed or rejected, once. In reading order:
 //! `service` asks who it is and has the order recorded; `record` is what a row holds, `store`
-//! writes rows and `history` reads them; `accounts` asks the account service; `driver` takes a row
+//! writes rows, those of a `group` together, and `history` reads them; `accounts` asks the account service, and what is `known` once; `driver` takes a row
 //! from pending to the ledger's verdict, and `recovery` has it do so with what a crash left behind.
 //! With the verdict `store` writes the event that tells of it into the outbox, from where a relay
 //! brings it to the broker.
 
 mod accounts;
 mod driver;
+mod group;
 mod history;
+mod known;
 mod record;
 mod recovery;
 mod service;
@@ -99,5 +101,6 @@ pub fn migrations() -> Migrator {
         "0003_counting_postgres",
         "0004_counting_sqlite",
         "0005_reference",
+        "0006_counting_together_postgres",
     ]
 }

@@ -13,7 +13,7 @@ use contracts::{
         Transfers,
     },
 };
-use replybus::{Context, Never};
+use replybus::Never;
 use std::{error::Error, time::Duration};
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
@@ -40,12 +40,7 @@ pub(crate) struct TransferService {
 
 impl Transfers for TransferService {
     async fn transfer(&self, order: TransferOrder) -> Result<TransferReceipt, TransferError> {
-        let outcome = self.order(&order).await;
-        if !is_final(&outcome) {
-            // A key that the caller gave the bus must not remember it: the record here decides.
-            Context::current().release_key();
-        }
-        outcome
+        self.order(&order).await
     }
 
     async fn transactions(&self, page: PageRequest) -> Result<Page<Transaction>, TransferError> {
@@ -80,19 +75,39 @@ impl Transfers for TransferService {
 impl TransferService {
     async fn order(&self, order: &TransferOrder) -> Result<TransferReceipt, TransferError> {
         let user = self.identity.user().await?;
+        // Whether the key is known is told by the attempt to record it.
+        if let Some(parties) = self.accounts.known(user.id, &order.to)
+            && parties.from.user_id != parties.to.user_id
+            && let Ok(permit) = self.permits.try_acquire()
+        {
+            return self
+                .record(Transfer::new(order, parties), order, permit)
+                .await;
+        }
+        // Before others are asked, who may be away: a known key is answered without them.
         let known = self.store.find(user.id, &order.key).await;
         if let Some(known) = known.map_err(|error| unavailable(&error))? {
             return self.take_up(known, order).await;
         }
         let permit = self.permit().await.ok_or(Refused::Unavailable)?;
         let transfer = self.with_parties(&user, order).await?;
+        self.record(transfer, order, permit).await
+    }
+
+    /// Records a transfer and drives it, or answers for what its key is of.
+    async fn record(
+        &self,
+        transfer: Transfer,
+        order: &TransferOrder,
+        permit: SemaphorePermit<'_>,
+    ) -> Result<TransferReceipt, TransferError> {
         let recorded = self.store.record(&transfer).await;
         if recorded.map_err(|error| unavailable(&error))? {
             return self.drive(transfer).await;
         }
-        // Another call with this key was faster.
+        // Another call with this key came before.
         drop(permit);
-        let known = self.store.find(user.id, &order.key).await;
+        let known = self.store.find(transfer.from.user_id, &order.key).await;
         match known.map_err(|error| unavailable(&error))? {
             Some(known) => self.take_up(known, order).await,
             None => Err(Refused::Unavailable.into()),
@@ -146,20 +161,6 @@ impl TransferService {
             Err(undecided) => recovery::report(&transfer, &undecided),
         }
         transfer.answer()
-    }
-}
-
-/// `true` if the answer stays the same for ever.
-fn is_final(outcome: &Result<TransferReceipt, TransferError>) -> bool {
-    match outcome {
-        Ok(_) | Err(TransferError::InsufficientBalance | TransferError::BalanceTooLarge) => true,
-        Err(
-            TransferError::ToYourself
-            | TransferError::UnknownRecipient
-            | TransferError::KeyConflict
-            | TransferError::Pending
-            | TransferError::Refused(_),
-        ) => false,
     }
 }
 

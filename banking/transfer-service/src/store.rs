@@ -1,18 +1,21 @@
 //! The records of transfers, as they are written.
 //!
 //! Each function is safe to repeat and repeats itself when the database was in the way, as long as
-//! somebody waits for it.
+//! somebody waits for it. What is asked at the same time is written together (`group`).
 
-use crate::record::{Rejection, State, Transfer, columns};
+use crate::{
+    group::{self, Groups},
+    record::{Rejection, State, Transfer, columns},
+};
 use chassis::{
     Database,
-    database::{Transaction, after, now, patiently, readable},
+    database::{Joined, Lane, Transaction, after, now, patiently, readable},
     outbox::Outbox,
 };
 use contracts::{IdempotencyKey, Reference, TransactionCompleted, UserId};
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
 /// The time that a transfer that is being driven is left alone by recovery. Longer than the account
@@ -26,11 +29,24 @@ pub(crate) const DUE_MAX: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct TransferStore {
     database: Database,
+    /// What waits to be recorded is recorded together, and so is what waits to be completed.
+    recording: Lane<Transfer, bool>,
+    completing: Lane<TransactionCompleted, bool>,
 }
 
 impl TransferStore {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+        let groups = Arc::new(Groups::new(database.clone(), LEASE));
+        let completing = Arc::clone(&groups);
+        Self {
+            database,
+            recording: Lane::new("transfers", group::TOGETHER, move |transfers| {
+                Arc::clone(&groups).record(transfers)
+            }),
+            completing: Lane::new("completions", group::TOGETHER, move |events| {
+                Arc::clone(&completing).complete(events)
+            }),
+        }
     }
 
     /// The transfer that this user asked for under this key.
@@ -67,6 +83,14 @@ impl TransferStore {
     /// Records a transfer, leased to whoever does so. `false` if its key has one already: which
     /// may be this very one, when nobody heard that it was recorded.
     pub(crate) async fn record(&self, transfer: &Transfer) -> sqlx::Result<bool> {
+        match self.recording.join(transfer.clone()).await {
+            Joined::Done(is_new) => Ok(is_new),
+            Joined::NotReached => Err(sqlx::Error::PoolTimedOut),
+            Joined::Alone => self.record_alone(transfer).await,
+        }
+    }
+
+    async fn record_alone(&self, transfer: &Transfer) -> sqlx::Result<bool> {
         const RECORD: &str = "INSERT INTO transfers (id, from_user, from_username, from_account,
                 to_user, to_username, to_account, recipient, amount, idempotency_key, created_at,
                 leased_until, reference, state, attempts)
@@ -101,11 +125,17 @@ impl TransferStore {
         posted_at: Timestamp,
     ) -> sqlx::Result<bool> {
         let event = transfer.completed(posted_at);
-        patiently(|| {
-            self.database
-                .transaction(|writing| complete(writing, posted_at, &event))
-        })
-        .await
+        match self.completing.join(event.clone()).await {
+            Joined::Done(is_first) => Ok(is_first),
+            Joined::NotReached => Err(sqlx::Error::PoolTimedOut),
+            Joined::Alone => {
+                patiently(|| {
+                    let complete = |writing| complete(writing, &event);
+                    self.database.transaction(complete)
+                })
+                .await
+            }
+        }
     }
 
     /// Records that the money will never be moved. `false` if the verdict was known already.
@@ -159,16 +189,12 @@ impl TransferStore {
     }
 }
 
-async fn complete(
-    mut writing: Transaction,
-    posted_at: Timestamp,
-    event: &TransactionCompleted,
-) -> sqlx::Result<bool> {
+async fn complete(mut writing: Transaction, event: &TransactionCompleted) -> sqlx::Result<bool> {
     const COMPLETE: &str = "UPDATE transfers SET state = 'completed', settled_at = $2
         WHERE id = $1 AND state = 'pending'";
     let completed = sqlx::query(COMPLETE)
         .bind(event.id.to_string())
-        .bind(posted_at.as_microsecond())
+        .bind(event.completed_at.as_microsecond())
         .execute(&mut *writing)
         .await?;
     if completed.rows_affected() == 0 {

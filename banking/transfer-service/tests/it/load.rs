@@ -20,11 +20,13 @@ async fn while_the_account_service_is_silent_who_does_not_need_it_is_answered(ba
     let ada = bank.customer("ada", 500).await;
     bank.customer("bob", 0).await;
     ada.pay("bob", 1, "before").await.unwrap();
+    // Of who was paid before it is known who they are.
+    bank.customer("carol", 0).await;
     bank.accounts.on_parties(Script::WaitFirst);
     // In turns of as many as are served at once, each as long as the account service is waited for,
     // they would take longer.
     let calls = (0..1_000).map(|key| {
-        let call = ada.order(order(named("bob"), 1, &key.to_string()));
+        let call = ada.order(order(named("carol"), 1, &key.to_string()));
         tokio::spawn(call.timeout(2 * SOON).into_future())
     });
     let calls: Vec<_> = calls.collect();
