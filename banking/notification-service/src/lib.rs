@@ -6,6 +6,7 @@
 //! the [`Feed`], which brings them to the sockets of their users, in whichever process those are.
 //! The `service` answers who asks for what is stored.
 
+mod group;
 mod message;
 mod service;
 mod settings;
@@ -28,9 +29,9 @@ use std::time::Duration;
 use store::Store;
 use subscriber::Subscriber;
 
-/// Events that are stored at once in one process: fewer than it has connections to the database,
-/// so that a burst of transfers leaves some to those who ask.
-const EVENTS_AT_ONCE: u16 = 6;
+/// Events that are at work at once in one process. Those that wait for the database are stored
+/// together, so that a burst of transfers takes few connections.
+const EVENTS_AT_ONCE: u16 = 32;
 /// Storing takes milliseconds. What takes longer waits for a database that is away, and goes back
 /// to the queue when the service stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);

@@ -1,10 +1,12 @@
-//! Notifications in the database. Each statement stands alone, and so is a transaction of its own.
+//! Notifications in the database. Each statement stands alone, and so is a transaction of its own;
+//! those of events that come at the same time are stored by one (`group`).
 //!
 //! What is read is shortened and cleaned, whatever an older version may have stored.
 
+use crate::group::{self, Groups, Row};
 use chassis::{
     Database,
-    database::{count, moment, parsed, readable},
+    database::{Joined, Lane, count, moment, parsed, readable},
 };
 use contracts::{
     Page, PageRequest, UserId,
@@ -13,24 +15,57 @@ use contracts::{
 };
 use live_feed::NewNotification;
 use sqlx::AssertSqlSafe;
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
+
+/// Events that are stored alone at once, because a group of theirs came to nothing: fewer than
+/// there are connections, so that some are left to those who ask.
+const ALONE_MAX: usize = 6;
 
 /// The notifications of all users.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     database: Database,
+    /// What waits to be stored is stored together.
+    storing: Lane<Arc<[Row]>, ()>,
+    alone: Arc<Semaphore>,
 }
 
 impl Store {
     pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+        let groups = Groups::new(database.clone());
+        let store = move |events| groups.clone().store(events);
+        Self {
+            storing: Lane::new("notifications", group::TOGETHER, store),
+            alone: Arc::new(Semaphore::new(ALONE_MAX)),
+            database,
+        }
     }
 
     /// Stores the notifications of `event`, together or not at all. Returns those that are stored
     /// under their own id, and leaves out those that somebody else had stored before. So it may be
     /// repeated with the same ids when it is not known whether it was carried out.
     pub(crate) async fn add(
+        &self,
+        event: Uuid,
+        notifications: &[NewNotification],
+    ) -> sqlx::Result<Vec<NewNotification>> {
+        let rows = notifications
+            .iter()
+            .map(|new| Row::of(event, new))
+            .collect();
+        match self.storing.join(rows).await {
+            Joined::Done(()) => Ok(notifications.to_vec()),
+            Joined::NotReached => Err(sqlx::Error::PoolTimedOut),
+            Joined::Alone => {
+                let _place = self.alone.acquire().await;
+                self.add_alone(event, notifications).await
+            }
+        }
+    }
+
+    async fn add_alone(
         &self,
         event: Uuid,
         notifications: &[NewNotification],
