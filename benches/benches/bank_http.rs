@@ -7,7 +7,10 @@
 
 use anyhow::Result;
 use clap::Parser;
-use replybus_benches::bank::{self, Arguments, report, service};
+use replybus_benches::{
+    bank::{self, Arguments, report, service},
+    page,
+};
 use std::{env, process::ExitCode};
 
 #[tokio::main]
@@ -34,10 +37,15 @@ async fn main() -> ExitCode {
 }
 
 async fn measure(arguments: &Arguments) -> Result<()> {
+    let load = page::machine::load();
     eprintln!("{}", report::heading());
     let rows = bank::run(arguments, |row| eprintln!("{row}")).await?;
-    for row in rows {
-        println!("{}", serde_json::to_string(&row)?);
+    for row in &rows {
+        println!("{}", serde_json::to_string(row)?);
+    }
+    if arguments.report {
+        let length = format!("{} s at each number of clients", arguments.seconds);
+        page::write(&page::bank::section(&rows), &rows, &load, &length)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Measures whole calls through a real RabbitMQ and a real Redis; see the README beside it.
+//! Measures whole calls from one process to another; see the README beside it.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -9,10 +9,12 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use replybus_benches::{
     arguments::{Arguments, Role},
+    page,
     path::Site,
     paths,
     report::Table,
-    rounds, worker,
+    rounds::{self, Rounds},
+    servers, worker,
 };
 use std::{env, process::ExitCode};
 
@@ -35,23 +37,49 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<()> {
-    let site = Site::of_environment(arguments.run.clone())?;
+    let site = Site::of_environment(arguments.run.clone(), arguments.handler())?;
     match arguments.role {
         Role::Worker => {
             let path = arguments.paths.first().context("a worker needs a path")?;
             worker::serve(paths::named(path)?.as_ref(), &site).await
         }
-        Role::Measure => measure(arguments, &site).await,
+        Role::Measure => measure(arguments, site).await,
     }
 }
 
-async fn measure(arguments: &Arguments, site: &Site) -> Result<()> {
-    let paths = paths::chosen(&arguments.paths)?;
-    let progress = |round| eprintln!("round {round} of {}", arguments.rounds);
-    let rows = rounds::run(&paths, site, arguments, progress).await?;
-    eprintln!("\n{}", Table(&rows));
-    for row in rows {
-        println!("{}", serde_json::to_string(&row)?);
+async fn measure(arguments: &Arguments, mut site: Site) -> Result<()> {
+    let load = page::machine::load();
+    let stages = arguments.stages()?;
+    let mut paths = paths::chosen(&arguments.paths)?;
+    let mut nats = None;
+    if paths.iter().any(|path| path.name() == "nats") {
+        match servers::find_nats(&mut site) {
+            Ok(started) => nats = started,
+            Err(error) => eprintln!("{error:#}"),
+        }
+    }
+    for name in paths::leave_out(&mut paths, &site) {
+        eprintln!("{name} is left out: its server is not there");
+    }
+    let rounds = Rounds {
+        number: arguments.rounds,
+        seconds: arguments.seconds,
+    };
+    let mut rows = Vec::new();
+    for (number, stage) in (1..).zip(&stages) {
+        let of = stages.len();
+        let progress =
+            |round| eprintln!("stage {number} of {of}: round {round} of {}", rounds.number);
+        rows.extend(rounds::run(&paths, &site, stage, rounds, progress).await?);
+    }
+    drop(nats);
+    eprintln!("{}", Table(&rows));
+    for row in &rows {
+        println!("{}", serde_json::to_string(row)?);
+    }
+    if arguments.report {
+        let length = format!("{} rounds of {:?}", rounds.number, rounds.seconds);
+        page::write(&page::calls::section(&rows), &rows, &load, &length)?;
     }
     Ok(())
 }

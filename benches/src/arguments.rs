@@ -1,25 +1,45 @@
 //! The command line.
 
-use clap::{Parser, ValueEnum};
+use crate::{
+    echo::{TEXT_BYTES_MAX, TEXT_BYTES_MIN},
+    handler::Handler,
+    plan::{Stage, Wanted},
+};
+use anyhow::Result;
+use clap::{Parser, ValueEnum, builder::RangedU64ValueParser};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Measures whole calls through RabbitMQ and Redis, by the path they take.
+/// Measures whole calls from one process to another, by the path they take. Without callers,
+/// payloads, workers and times of handlers it varies one of them after another, within 8 minutes;
+/// with some of them it measures all their combinations.
 #[derive(Debug, Parser)]
 pub struct Arguments {
-    /// Callers at a time, one figure or several.
-    #[arg(long, value_delimiter = ',', default_value = "1,64,512",
-          value_parser = clap::value_parser!(u32).range(1..))]
+    /// Callers at a time, one figure or several
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=8192))]
     pub callers: Vec<u32>,
-    /// Rounds; in each, every path has one turn with every number of callers.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Bytes of text in a call, there and back
+    #[arg(long, value_delimiter = ',', value_parser = payload())]
+    pub payloads: Vec<u32>,
+    /// Processes that answer
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: Vec<u32>,
+    /// Microseconds that a handler takes: waited if it is a millisecond or more, else worked
+    #[arg(long = "handler-us", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub handlers_us: Vec<u32>,
+    /// Rounds; in each, every path has one turn with every load
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
-    /// Seconds that a turn is measured.
-    #[arg(long, default_value = "2", value_parser = seconds)]
+    /// Seconds that a turn is measured
+    #[arg(long, default_value = "0.6", value_parser = seconds)]
     pub seconds: Duration,
-    /// Paths to measure, besides the first, which is what they are compared with [default: all].
+    /// Paths to measure, besides the first, which is what they are compared with [default: all]
     #[arg(long = "path", value_delimiter = ',')]
     pub paths: Vec<String>,
+
+    /// Writes what was measured into docs/performance.md and its folder, as tables and charts
+    #[arg(long)]
+    pub report: bool,
 
     /// Given by `cargo bench`.
     #[arg(long, hide = true)]
@@ -41,7 +61,35 @@ pub enum Role {
     Worker,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+impl Arguments {
+    /// The loads to measure.
+    ///
+    /// # Errors
+    /// They are more than servers should have to hold.
+    pub fn stages(&self) -> Result<Vec<Stage>> {
+        let wanted = Wanted {
+            callers: &self.callers,
+            payloads: &self.payloads,
+            workers: &self.workers,
+            handlers_us: &self.handlers_us,
+        };
+        wanted.stages()
+    }
+
+    /// What a handler of this process does, if it is a worker.
+    #[must_use]
+    pub fn handler(&self) -> Handler {
+        let handler_us = self.handlers_us.first().copied().unwrap_or_default();
+        Handler(Duration::from_micros(handler_us.into()))
+    }
+}
+
+fn payload() -> RangedU64ValueParser<u32> {
+    let range = u64::from(TEXT_BYTES_MIN)..=u64::from(TEXT_BYTES_MAX);
+    RangedU64ValueParser::new().range(range)
+}
+
+fn seconds(text: &str) -> std::result::Result<Duration, String> {
     text.parse()
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -56,16 +104,35 @@ mod tests {
     #[test]
     fn defaults_and_lists() {
         let defaults = Arguments::parse_from(["bench", "--bench"]);
-        assert_eq!(defaults.callers, [1, 64, 512]);
+        assert!(defaults.callers.is_empty());
         assert_eq!(defaults.role, Role::Measure);
-        let given = Arguments::parse_from(["bench", "--callers", "2,3", "--seconds", "0.5"]);
+        assert_eq!(defaults.handler(), Handler(Duration::ZERO));
+        let given = Arguments::parse_from(["bench", "--callers=2,3", "--seconds=0.5"]);
         assert_eq!(given.callers, [2, 3]);
         assert_eq!(given.seconds, Duration::from_millis(500));
     }
 
     #[test]
+    fn the_default_run_takes_less_than_8_minutes() {
+        let defaults = Arguments::parse_from(["bench"]);
+        let stages = defaults.stages().unwrap();
+        let settings: usize = stages.iter().map(|stage| stage.settings.len()).sum();
+        let turns = u32::try_from(settings * crate::paths::all().len()).unwrap();
+        let measured = (defaults.seconds + crate::rounds::RAMP) * turns * defaults.rounds;
+        // A minute is for workers that start and end, and for the last calls of a turn.
+        assert!(measured <= Duration::from_secs(420), "{measured:?}");
+    }
+
+    #[test]
     fn nonsense_is_refused() {
-        for argument in ["--seconds=-1", "--seconds=0", "--callers=0", "--rounds=0"] {
+        for argument in [
+            "--seconds=-1",
+            "--seconds=0",
+            "--callers=0",
+            "--rounds=0",
+            "--payloads=15",
+            "--payloads=262144",
+        ] {
             assert!(
                 Arguments::try_parse_from(["bench", argument]).is_err(),
                 "{argument}"

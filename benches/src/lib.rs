@@ -5,13 +5,20 @@
 //! another harness: a whole application, under the same [`load`].
 
 pub mod arguments;
+#[cfg(feature = "bank")]
 pub mod bank;
+pub mod cpu;
 pub mod echo;
+pub mod handler;
 pub mod load;
+pub mod page;
 pub mod path;
 pub mod paths;
+pub mod plan;
 pub mod report;
 pub mod rounds;
+pub mod servers;
 pub mod service;
 pub mod stats;
+pub mod waiting;
 pub mod worker;

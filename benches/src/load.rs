@@ -26,6 +26,8 @@ pub struct Slice {
     pub p50_us: f64,
     /// 99 of 100 calls took no longer, in microseconds.
     pub p99_us: f64,
+    /// 999 of 1,000 calls took no longer, in microseconds.
+    pub p999_us: f64,
     /// Calls answered in a second.
     pub calls_per_s: f64,
 }
@@ -34,12 +36,13 @@ pub struct Slice {
 ///
 /// # Errors
 /// A call fails, or a reply is not what its call sent.
-pub async fn measure<C: Caller>(caller: &Arc<C>, load: Load) -> Result<Slice> {
+pub async fn measure<C: Caller>(caller: &Arc<C>, load: Load, payload_bytes: u32) -> Result<Slice> {
+    let bytes = usize::try_from(payload_bytes)?;
     let caller = Arc::clone(caller);
     closed_loop(load, move |number| {
         let caller = Arc::clone(&caller);
         async move {
-            let echo = Echo::numbered(number);
+            let echo = Echo::numbered(number, bytes);
             let reply = caller.call(&echo).await?;
             ensure!(reply == echo, "a caller got the reply to another call");
             Ok(())
@@ -76,8 +79,8 @@ where
                 if begun >= counted_from {
                     // A call that outlasts the turn is a slow one: p99 is to know of it.
                     counted.took.push(ended - begun);
-                    counted.in_time += u32::from(ended <= counted_to);
                 }
+                counted.in_time += u32::from(counted_from <= ended && ended <= counted_to);
                 number += u64::from(load.callers);
             }
         });
@@ -90,17 +93,19 @@ where
     }
     all.took.sort_unstable();
     Ok(Slice {
-        p50_us: micros(stats::percentile(&all.took, 50)),
-        p99_us: micros(stats::percentile(&all.took, 99)),
+        p50_us: micros(stats::quantile(&all.took, 500)),
+        p99_us: micros(stats::quantile(&all.took, 990)),
+        p999_us: micros(stats::quantile(&all.took, 999)),
         calls_per_s: f64::from(all.in_time) / load.length.as_secs_f64(),
     })
 }
 
-/// The calls that were begun while they counted.
+/// What one caller counted.
 #[derive(Default)]
 struct Counted {
+    /// How long the calls took that were begun while they counted.
     took: Vec<Duration>,
-    /// Those that were answered while they counted.
+    /// The calls that were answered while they counted.
     in_time: u32,
 }
 
@@ -132,7 +137,7 @@ mod tests {
 
     impl Caller for Mixed {
         async fn call(&self, _echo: &Echo) -> Result<Echo> {
-            Ok(Echo::numbered(u64::MAX))
+            Ok(Echo::numbered(u64::MAX, 16))
         }
     }
 
@@ -146,14 +151,14 @@ mod tests {
 
     #[tokio::test]
     async fn counts_the_calls_of_all_callers() {
-        let slice = measure(&Arc::new(Mirror), SHORT).await.unwrap();
+        let slice = measure(&Arc::new(Mirror), SHORT, 64).await.unwrap();
         assert!(slice.calls_per_s > 0.0);
-        assert!(slice.p50_us <= slice.p99_us);
+        assert!(slice.p50_us <= slice.p99_us && slice.p99_us <= slice.p999_us);
     }
 
     #[tokio::test]
     async fn a_wrong_reply_or_a_failed_call_ends_the_run() {
-        assert!(measure(&Arc::new(Mixed), SHORT).await.is_err());
-        assert!(measure(&Arc::new(Broken), SHORT).await.is_err());
+        assert!(measure(&Arc::new(Mixed), SHORT, 64).await.is_err());
+        assert!(measure(&Arc::new(Broken), SHORT, 64).await.is_err());
     }
 }

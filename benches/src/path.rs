@@ -2,12 +2,29 @@
 
 use crate::{
     echo::Echo,
+    handler::Handler,
     load::{self, Load, Slice},
-    worker::Ready,
+    worker::{Ready, Worker},
 };
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use std::{env, future::Future, sync::Arc};
+use std::{
+    env,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// The server that carries requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broker {
+    /// RabbitMQ.
+    RabbitMq,
+    /// NATS.
+    Nats,
+}
 
 /// A way for a call to travel. To measure another one, implement this and list it in
 /// [`crate::paths::all`].
@@ -15,6 +32,16 @@ use std::{env, future::Future, sync::Arc};
 pub trait Path: Send + Sync {
     /// Its name in the report and on the command line.
     fn name(&self) -> &'static str;
+
+    /// The server that carries its requests, if one does.
+    fn broker(&self) -> Option<Broker> {
+        Some(Broker::RabbitMq)
+    }
+
+    /// `true` if Redis carries its replies.
+    fn uses_redis(&self) -> bool {
+        false
+    }
 
     /// Answers each call with its argument, in a process of its own, until that process ends.
     ///
@@ -25,14 +52,16 @@ pub trait Path: Send + Sync {
     /// Connects the calling side.
     ///
     /// # Errors
-    /// A server can't be reached or refuses.
-    async fn connect(&self, site: &Site) -> Result<Box<dyn Calls>>;
+    /// A server or a worker can't be reached, or refuses.
+    async fn connect(&self, site: &Site, workers: &[Worker]) -> Result<Box<dyn Calls>>;
 
-    /// Removes what the run left on the servers. The worker is gone by then.
+    /// Removes what the run left on the servers. The workers are gone by then.
     ///
     /// # Errors
     /// A server can't be reached or refuses.
-    async fn remove(&self, site: &Site) -> Result<()>;
+    async fn remove(&self, _site: &Site) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Makes one call. Used by many tasks at once.
@@ -51,13 +80,37 @@ pub trait Calls: Send + Sync {
     ///
     /// # Errors
     /// A call fails, or a reply is not what its call sent.
-    async fn measure(&self, load: Load) -> Result<Slice>;
+    async fn measure(&self, load: Load, payload_bytes: u32) -> Result<Slice>;
 }
 
 #[async_trait]
 impl<C: Caller> Calls for Arc<C> {
-    async fn measure(&self, load: Load) -> Result<Slice> {
-        load::measure(self, load).await
+    async fn measure(&self, load: Load, payload_bytes: u32) -> Result<Slice> {
+        load::measure(self, load, payload_bytes).await
+    }
+}
+
+/// Connections to each worker, for paths without a broker that would share the calls out.
+#[derive(Debug)]
+pub(crate) struct Turns<T> {
+    connections: Vec<T>,
+    next: AtomicUsize,
+}
+
+impl<T> Turns<T> {
+    pub(crate) fn new(connections: Vec<T>) -> Self {
+        Self {
+            connections,
+            next: AtomicUsize::new(0),
+        }
+    }
+
+    /// The one whose turn it is.
+    pub(crate) fn next(&self) -> Result<&T> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        let turn = turn.checked_rem(self.connections.len());
+        let connection = turn.and_then(|turn| self.connections.get(turn));
+        connection.context("there is no worker")
     }
 }
 
@@ -72,17 +125,25 @@ pub struct Site {
     pub amqp_url: String,
     /// Where Redis is. May hold a password.
     pub redis_url: String,
+    /// Where NATS is, if it is measured. May hold a password.
+    pub nats_url: Option<String>,
     /// Unique to this run.
     pub run: String,
+    /// What a handler does.
+    pub handler: Handler,
 }
 
 impl Site {
-    /// The servers of the environment (`AMQP_URL`, `REDIS_URL`), or the local ones.
+    /// The servers of the environment (`AMQP_URL`, `REDIS_URL`), or the local ones; of NATS only
+    /// the one in `NATS_URL`.
     ///
     /// # Errors
     /// A variable is set to something that is no text.
-    pub fn of_environment(run: String) -> Result<Self> {
+    pub fn of_environment(run: String, handler: Handler) -> Result<Self> {
+        let nats_url = variable("NATS_URL", "")?;
         Ok(Self {
+            nats_url: (!nats_url.is_empty()).then_some(nats_url),
+            handler,
             amqp_url: variable("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2f")?,
             redis_url: variable("REDIS_URL", "redis://127.0.0.1:6379/0")?,
             run,
@@ -100,5 +161,18 @@ fn variable(name: &str, default: &str) -> Result<String> {
     match env::var(name) {
         Err(env::VarError::NotPresent) => Ok(default.to_owned()),
         other => other.with_context(|| format!("could not read {name}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_take_turns() {
+        let turns = Turns::new(vec!['a', 'b']);
+        let taken: String = (0..4).map(|_| turns.next().unwrap()).collect();
+        assert_eq!(taken, "abab");
+        assert!(Turns::<char>::new(Vec::new()).next().is_err());
     }
 }

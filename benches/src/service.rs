@@ -1,7 +1,7 @@
 //! The service that the framework's own paths call: a method of each kind, both of which return
 //! their argument.
 
-use crate::echo::Echo;
+use crate::{echo::Echo, handler::Handler};
 use replybus::{Never, queue_handler};
 
 /// Echoes.
@@ -17,14 +17,16 @@ pub trait EchoService {
 
 /// The implementation.
 #[derive(Debug)]
-pub struct Echoes;
+pub struct Echoes(pub Handler);
 
 impl EchoService for Echoes {
     async fn ask(&self, echo: Echo) -> Result<Echo, Never> {
+        self.0.run().await;
         Ok(echo)
     }
 
     async fn order(&self, echo: Echo) -> Result<Echo, Never> {
+        self.0.run().await;
         Ok(echo)
     }
 }

@@ -1,12 +1,12 @@
-//! Percentiles and medians of what was measured.
+//! Quantiles and medians of what was measured.
 
 use std::time::Duration;
 
-/// The smallest of the sorted values that at least `percent` of 100 do not exceed (nearest rank);
-/// zero if there are none.
+/// The smallest of the sorted values that at least `thousandths` of 1,000 do not exceed (nearest
+/// rank); zero if there are none.
 #[must_use]
-pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+pub fn quantile(sorted: &[Duration], thousandths: usize) -> Duration {
+    let rank = (sorted.len() * thousandths).div_ceil(1000).max(1);
     sorted.get(rank - 1).copied().unwrap_or_default()
 }
 
@@ -23,17 +23,24 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
+/// A value with so many steps between two whole numbers.
+#[must_use]
+pub fn round(value: f64, steps: f64) -> f64 {
+    (value * steps).round() / steps
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_by_nearest_rank() {
+    fn quantiles_by_nearest_rank() {
         let sorted: Vec<_> = (1..=200).map(Duration::from_micros).collect();
-        assert_eq!(percentile(&sorted, 50), Duration::from_micros(100));
-        assert_eq!(percentile(&sorted, 99), Duration::from_micros(198));
-        assert_eq!(percentile(&sorted[..1], 99), Duration::from_micros(1));
-        assert_eq!(percentile(&[], 50), Duration::ZERO);
+        assert_eq!(quantile(&sorted, 500), Duration::from_micros(100));
+        assert_eq!(quantile(&sorted, 990), Duration::from_micros(198));
+        assert_eq!(quantile(&sorted, 999), Duration::from_micros(200));
+        assert_eq!(quantile(&sorted[..1], 999), Duration::from_micros(1));
+        assert_eq!(quantile(&[], 500), Duration::ZERO);
     }
 
     #[test]

@@ -5,18 +5,19 @@ use anyhow::{Context, Error, Result, bail};
 use std::{
     env,
     io::{self, Read, Write},
+    net::SocketAddr,
     process::{self, Stdio},
     thread,
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, BufReader},
+    io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
     time::timeout,
 };
 
-/// What a worker writes to its output once it consumes.
-const READY: u8 = b'+';
+/// What a worker writes to its output once it consumes, with its address behind it if it has one.
+const READY: &str = "ready";
 /// Declaring a queue and consuming it takes milliseconds; a worker that needs longer has failed.
 const READY_WITHIN: Duration = Duration::from_secs(20);
 
@@ -30,17 +31,39 @@ impl Ready {
     /// # Errors
     /// The benchmark is gone.
     pub fn tell(self) -> Result<()> {
-        let mut out = io::stdout();
-        out.write_all(&[READY])
-            .and_then(|()| out.flush())
-            .context("could not tell that the worker is ready")
+        say(READY)
     }
+
+    /// Lets the benchmark begin, with calls to this address.
+    ///
+    /// # Errors
+    /// The benchmark is gone.
+    pub fn tell_at(self, address: SocketAddr) -> Result<()> {
+        say(&format!("{READY} {address}"))
+    }
+}
+
+fn say(line: &str) -> Result<()> {
+    let mut out = io::stdout();
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .context("could not tell that the worker is ready")
+}
+
+/// The address in what a ready worker said; an error if it said something else.
+fn address(line: &str) -> Result<Option<SocketAddr>> {
+    let said = line.trim_end().strip_prefix(READY);
+    let said = said.context("a worker ended before it was ready")?;
+    let address = said.strip_prefix(' ').map(str::parse).transpose();
+    address.context("a worker said no address")
 }
 
 /// A running worker. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Worker {
     child: Child,
+    id: u32,
+    address: Option<SocketAddr>,
 }
 
 impl Worker {
@@ -48,21 +71,37 @@ impl Worker {
     ///
     /// # Errors
     /// It can't be started, or ends or says nothing instead of becoming ready.
-    pub async fn start(path: &'static str, run: &str) -> Result<Self> {
+    pub async fn start(path: &'static str, site: &Site) -> Result<Self> {
         let program = env::current_exe().context("could not find this program")?;
+        let handler_us = site.handler.0.as_micros().to_string();
         let mut child = Command::new(program)
-            .args(["--bench", "--role", "worker", "--path", path, "--run", run])
+            .args(["--bench", "--role", "worker", "--path", path])
+            .args(["--run", &site.run, "--handler-us", &handler_us])
+            .envs(site.nats_url.as_ref().map(|url| ("NATS_URL", url)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("could not start the worker of {path}"))?;
         let output = child.stdout.take().context("the worker has no output")?;
-        match timeout(READY_WITHIN, BufReader::new(output).read_u8()).await {
-            Ok(Ok(READY)) => Ok(Self { child }),
-            Ok(_) => bail!("the worker of {path} ended before it was ready"),
-            Err(_) => bail!("the worker of {path} was not ready within {READY_WITHIN:?}"),
-        }
+        let id = child.id().context("the worker has ended")?;
+        let (mut output, mut line) = (BufReader::new(output), String::new());
+        let said = timeout(READY_WITHIN, output.read_line(&mut line)).await;
+        said.with_context(|| format!("{path} was not ready within {READY_WITHIN:?}"))??;
+        let address = address(&line).context(path)?;
+        Ok(Self { child, id, address })
+    }
+
+    /// The id of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Where it answers, if it does so itself and not through a broker.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Ends the worker and waits until it is gone.
@@ -98,4 +137,18 @@ pub async fn serve(path: &dyn Path, site: &Site) -> Result<()> {
 pub fn fail(error: &Error) -> ! {
     eprintln!("error: the worker failed: {error:#}");
     process::exit(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ready_worker_may_say_where_it_is() {
+        assert_eq!(address("ready\n").unwrap(), None);
+        let said = address("ready 127.0.0.1:7\n").unwrap();
+        assert_eq!(said, Some(SocketAddr::from(([127, 0, 0, 1], 7))));
+        assert!(address("").is_err());
+        assert!(address("ready nowhere\n").is_err());
+    }
 }

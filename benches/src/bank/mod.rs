@@ -1,14 +1,17 @@
 //! Transfers through the bank's HTTP gateways, on real servers, by the number of clients.
 //!
 //! [`service`] is what each process of the bank runs: this very program, started again. [`step`]
-//! is one number of clients, and [`report`] what came of them all.
+//! is one number of clients, [`postgres`] what the database does alone, and [`report`] what came of
+//! them all.
 
+pub mod postgres;
 pub mod report;
 pub mod service;
 pub mod step;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
+use replybus_testkit::live;
 use report::Row;
 use std::{env, time::Duration};
 use town::{ADMIN_SECRET, Bank, Program, site::Servers, trade};
@@ -29,34 +32,53 @@ pub struct Arguments {
     /// Seconds that each number of clients is measured
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
+    /// Seconds that PostgreSQL is measured alone with each number of clients
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub postgres_seconds: u64,
+    /// Writes what was measured into docs/performance.md, as a table
+    #[arg(long)]
+    pub report: bool,
 
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     pub bench: bool,
 }
 
-/// Starts a bank, measures it, and removes it, also when the measurement fails.
+/// Measures PostgreSQL alone, then starts a bank, measures it, and removes it, also when the
+/// measurement fails.
 ///
 /// # Errors
 /// A server can't be reached, the bank does not start, or money was made or lost.
 pub async fn run(arguments: &Arguments, progress: impl Fn(&Row)) -> Result<Vec<Row>> {
     let servers = Servers::found().await;
     let servers = servers.context("RabbitMQ, Redis and PostgreSQL are needed")?;
+    let postgres_url = live::postgres().await;
+    let postgres_url = postgres_url.context("PostgreSQL is needed")?;
+    let length = Duration::from_secs(arguments.postgres_seconds);
+    let alone = postgres::run(&postgres_url, length, &progress).await;
+    let mut rows = alone.context("PostgreSQL alone could not be measured")?;
     let program = Program {
         path: env::current_exe().context("could not find this program")?,
         arguments: Vec::new(),
     };
     let bank = Bank::live(program, servers).await?;
-    let rows = measure(&bank, arguments, progress).await;
-    let rows = rows.with_context(|| format!("the end of the bank's log:\n{}", bank.log_tail()));
+    let of_bank = measure(&bank, arguments, &rows, progress).await;
+    let of_bank =
+        of_bank.with_context(|| format!("the end of the bank's log:\n{}", bank.log_tail()));
     let closed = bank.close().await;
-    if rows.is_ok() {
+    if of_bank.is_ok() {
         closed.context("could not clean up")?;
     }
-    rows
+    rows.extend(of_bank?);
+    Ok(rows)
 }
 
-async fn measure(bank: &Bank, arguments: &Arguments, progress: impl Fn(&Row)) -> Result<Vec<Row>> {
+async fn measure(
+    bank: &Bank,
+    arguments: &Arguments,
+    alone: &[Row],
+    progress: impl Fn(&Row),
+) -> Result<Vec<Row>> {
     let users = usize::try_from(arguments.users)?;
     let customers = trade::customers(bank, users).await?;
     let before = money(bank).await?;
@@ -68,7 +90,8 @@ async fn measure(bank: &Bank, arguments: &Arguments, progress: impl Fn(&Row)) ->
             length: Duration::from_secs(arguments.seconds),
         };
         let done = step::run(bank.clients(), &customers, load).await?;
-        let row = Row::new(*clients, &done, rows.first());
+        let row = Row::new("bank", *clients, done.slice, done.failed, rows.first());
+        let row = row.beside(alone);
         progress(&row);
         rows.push(row);
     }

@@ -1,12 +1,14 @@
 //! What was measured, as a table for people and as lines of JSON for programs.
 
-use super::step::Step;
-use serde::Serialize;
+use crate::{load::Slice, stats::round};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// One number of clients.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
+    /// `bank`, or `postgres` for the database alone.
+    pub path: String,
     /// Clients at a time.
     pub clients: u32,
     /// Transfers answered in a second.
@@ -19,34 +21,53 @@ pub struct Row {
     pub p99_ms: f64,
     /// Answers that were not a receipt.
     pub failed: u64,
+    /// `transfers_per_s` as a multiple of what PostgreSQL does alone at its best number of clients.
+    pub ratio_to_postgres: Option<f64>,
 }
 
 impl Row {
     /// What a step came to; `first` is what it is compared with, unless it is the first.
     #[must_use]
-    pub fn new(clients: u32, step: &Step, first: Option<&Self>) -> Self {
-        let per_s = step.slice.calls_per_s;
+    pub fn new(path: &str, clients: u32, slice: Slice, failed: u64, first: Option<&Self>) -> Self {
+        let hundredths = |value: f64| round(value, 100.0);
+        let per_s = slice.calls_per_s;
         Self {
+            path: path.to_owned(),
             clients,
             transfers_per_s: hundredths(per_s),
             growth: hundredths(per_s / first.map_or(per_s, |first| first.transfers_per_s)),
-            p50_ms: hundredths(step.slice.p50_us / 1e3),
-            p99_ms: hundredths(step.slice.p99_us / 1e3),
-            failed: step.failed,
+            p50_ms: hundredths(slice.p50_us / 1e3),
+            p99_ms: hundredths(slice.p99_us / 1e3),
+            failed,
+            ratio_to_postgres: None,
         }
     }
-}
 
-fn hundredths(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
+    /// The same, compared with the best of what PostgreSQL did alone, if it was measured.
+    #[must_use]
+    pub fn beside(self, alone: &[Self]) -> Self {
+        let best = alone.iter().map(|row| row.transfers_per_s);
+        let best = best.max_by(f64::total_cmp);
+        Self {
+            ratio_to_postgres: best.map(|best| round(self.transfers_per_s / best, 1000.0)),
+            ..self
+        }
+    }
 }
 
 /// The heading of a table of rows.
 #[must_use]
 pub fn heading() -> String {
     format!(
-        "{:>7} {:>11} {:>7} {:>9} {:>9} {:>7}",
-        "clients", "transfers/s", "growth", "p50 ms", "p99 ms", "failed"
+        "{:<8} {:>7} {:>11} {:>7} {:>9} {:>9} {:>7} {:>17}",
+        "path",
+        "clients",
+        "transfers/s",
+        "growth",
+        "p50 ms",
+        "p99 ms",
+        "failed",
+        "to postgres' best"
     )
 }
 
@@ -54,8 +75,16 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:>7} {:>11.1} {:>7.2} {:>9.2} {:>9.2} {:>7}",
-            self.clients, self.transfers_per_s, self.growth, self.p50_ms, self.p99_ms, self.failed
+            "{:<8} {:>7} {:>11.1} {:>7.2} {:>9.2} {:>9.2} {:>7} {:>17}",
+            self.path,
+            self.clients,
+            self.transfers_per_s,
+            self.growth,
+            self.p50_ms,
+            self.p99_ms,
+            self.failed,
+            self.ratio_to_postgres
+                .map_or("-".to_owned(), |ratio| format!("{ratio:.2}")),
         )
     }
 }
@@ -63,28 +92,37 @@ impl fmt::Display for Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Slice;
+
+    fn slice(calls_per_s: f64) -> Slice {
+        Slice {
+            p50_us: 1_234.0,
+            p99_us: 5_678.0,
+            p999_us: 9_012.0,
+            calls_per_s,
+        }
+    }
 
     #[test]
-    fn growth_is_relative_to_the_first_row() {
-        let step = |calls_per_s| Step {
-            slice: Slice {
-                p50_us: 1_234.0,
-                p99_us: 5_678.0,
-                calls_per_s,
-            },
-            failed: 0,
-        };
-        let first = Row::new(1, &step(100.0), None);
-        let second = Row::new(4, &step(250.0), Some(&first));
+    fn growth_is_relative_to_the_first_row_and_the_ratio_to_the_best_of_postgres() {
+        let first = Row::new("bank", 1, slice(100.0), 0, None);
+        let second = Row::new("bank", 4, slice(250.0), 3, Some(&first));
+        let alone =
+            [300.0, 500.0, 400.0].map(|per_s| Row::new("postgres", 1, slice(per_s), 0, None));
         assert_eq!(
-            first.to_string(),
-            "      1       100.0    1.00      1.23      5.68       0"
+            first.clone().beside(&[]).to_string(),
+            "bank           1       100.0    1.00      1.23      5.68       0                 -"
         );
+        let second = second.beside(&alone);
         assert_eq!(
             second.to_string(),
-            "      4       250.0    2.50      1.23      5.68       0"
+            "bank           4       250.0    2.50      1.23      5.68       3              0.50"
         );
         assert_eq!(first.to_string().len(), heading().len());
+        let line = serde_json::to_string(&second).unwrap();
+        assert!(
+            line.ends_with(r#""failed":3,"ratio_to_postgres":0.5}"#),
+            "{line}"
+        );
+        assert_eq!(serde_json::from_str::<Row>(&line).unwrap(), second);
     }
 }

@@ -3,8 +3,9 @@
 use super::{amqp, waiters::Waiters};
 use crate::{
     echo::Echo,
+    handler::Handler,
     path::{Caller, Calls, Path, Site},
-    worker::{self, Ready},
+    worker::{self, Ready, Worker},
 };
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -41,13 +42,13 @@ impl Path for DirectReplyTo {
         let mut deliveries = amqp::consume(&channel, &queue(site)).await?;
         ready.tell()?;
         while let Some(delivery) = deliveries.next().await {
-            let answering = answer(delivery?, replies.clone());
+            let answering = answer(delivery?, site.handler, replies.clone());
             tokio::spawn(async { answering.await.unwrap_or_else(|error| worker::fail(&error)) });
         }
         Ok(())
     }
 
-    async fn connect(&self, site: &Site) -> Result<Box<dyn Calls>> {
+    async fn connect(&self, site: &Site, _workers: &[Worker]) -> Result<Box<dyn Calls>> {
         let connection = amqp::connect(site).await?;
         let channel = connection.create_channel().await?;
         let no_ack = BasicConsumeOptions {
@@ -79,14 +80,16 @@ impl Path for DirectReplyTo {
 }
 
 /// Publishes the reply, then acknowledges the request.
-async fn answer(delivery: Delivery, replies: Channel) -> Result<()> {
+async fn answer(delivery: Delivery, handler: Handler, replies: Channel) -> Result<()> {
     let (Some(reply_to), Some(id)) = (
         delivery.properties.reply_to(),
         delivery.properties.correlation_id(),
     ) else {
         anyhow::bail!("a request does not say where its reply goes");
     };
-    let body = Echo::decode(&delivery.data)?.encode()?;
+    let echo = Echo::decode(&delivery.data)?;
+    handler.run().await;
+    let body = echo.encode()?;
     let properties = BasicProperties::default().with_correlation_id(id.clone());
     amqp::publish(&replies, reply_to.as_str(), &body, properties).await?;
     delivery

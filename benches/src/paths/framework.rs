@@ -1,11 +1,11 @@
 //! The framework itself, as its users write it.
 
-use super::amqp;
+use super::{amqp, redis_connection};
 use crate::{
     echo::Echo,
     path::{Caller, Calls, Path, Site},
     service::{EchoServiceClient, EchoServiceServer, Echoes},
-    worker::Ready,
+    worker::{Ready, Worker},
 };
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -39,20 +39,26 @@ impl Framework {
 impl Path for Framework {
     fn name(&self) -> &'static str {
         match self {
-            Self::Query => "replybus",
+            Self::Query => "replybus_query",
             Self::Command => "replybus_command",
         }
     }
 
+    fn uses_redis(&self) -> bool {
+        true
+    }
+
     async fn serve(&self, site: &Site, ready: Ready) -> Result<()> {
         let bus = self.bus(site).await?;
-        let serving = bus.serve(EchoServiceServer::new(Echoes)).await?;
+        let serving = bus
+            .serve(EchoServiceServer::new(Echoes(site.handler)))
+            .await?;
         ready.tell()?;
         serving.run_until(pending::<()>()).await?;
         Ok(())
     }
 
-    async fn connect(&self, site: &Site) -> Result<Box<dyn Calls>> {
+    async fn connect(&self, site: &Site, _workers: &[Worker]) -> Result<Box<dyn Calls>> {
         let client = EchoServiceClient::new(&self.bus(site).await?);
         Ok(match self {
             Self::Query => Box::new(Arc::new(Asking(client))),
@@ -61,7 +67,9 @@ impl Path for Framework {
     }
 
     async fn remove(&self, site: &Site) -> Result<()> {
-        let queue = format!("{}.echo.requests", site.name(self.name()));
+        let namespace = site.name(self.name());
+        redis_connection::remove_all(site, &namespace).await?;
+        let queue = format!("{namespace}.echo.requests");
         amqp::delete(site, &queue).await?;
         amqp::delete(site, &format!("{queue}.dead")).await
     }

@@ -3,12 +3,18 @@
 mod amqp;
 pub mod direct_reply_to;
 pub mod framework;
+#[cfg(feature = "peers")]
+pub mod nats;
 pub mod raw;
 mod redis_connection;
+#[cfg(feature = "peers")]
+pub mod tarpc;
+#[cfg(feature = "peers")]
+pub mod tonic;
 mod waiters;
 
 use self::framework::Framework;
-use crate::path::Path;
+use crate::path::{Broker, Path, Site};
 use anyhow::{Context, Result};
 
 /// Every path there is; the first is what the others are compared with.
@@ -19,6 +25,12 @@ pub fn all() -> Vec<Box<dyn Path>> {
         Box::new(Framework::Query),
         Box::new(Framework::Command),
         Box::new(direct_reply_to::DirectReplyTo),
+        #[cfg(feature = "peers")]
+        Box::new(nats::Nats),
+        #[cfg(feature = "peers")]
+        Box::new(tonic::Tonic),
+        #[cfg(feature = "peers")]
+        Box::new(tarpc::Tarpc),
     ]
 }
 
@@ -40,6 +52,15 @@ pub fn chosen(names: &[String]) -> Result<Vec<Box<dyn Path>>> {
     Ok(paths)
 }
 
+/// Leaves out the paths through a server that is not there, and returns their names.
+pub fn leave_out(paths: &mut Vec<Box<dyn Path>>, site: &Site) -> Vec<&'static str> {
+    let needs = |path: &dyn Path| path.broker() == Some(Broker::Nats) && site.nats_url.is_none();
+    let left_out = paths.iter().filter(|path| needs(path.as_ref()));
+    let left_out = left_out.map(|path| path.name()).collect();
+    paths.retain(|path| !needs(path.as_ref()));
+    left_out
+}
+
 /// The path of that name.
 ///
 /// # Errors
@@ -57,9 +78,9 @@ mod tests {
 
     #[test]
     fn the_first_path_is_always_measured() {
-        let names = |chosen: &[&str]| -> Vec<_> {
-            let chosen: Vec<_> = chosen.iter().map(|name| (*name).to_owned()).collect();
-            super::chosen(&chosen)
+        let names = |named: &[&str]| -> Vec<_> {
+            let named: Vec<_> = named.iter().map(|name| (*name).to_owned()).collect();
+            chosen(&named)
                 .unwrap()
                 .iter()
                 .map(|path| path.name())
@@ -69,5 +90,22 @@ mod tests {
         assert_eq!(names(&["raw"]), ["raw"]);
         assert_eq!(names(&["direct_reply_to"]), ["raw", "direct_reply_to"]);
         assert!(chosen(&["pigeon".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn what_has_no_server_is_left_out_by_name() {
+        let mut site = Site {
+            amqp_url: String::new(),
+            redis_url: String::new(),
+            nats_url: Some("nats://127.0.0.1".to_owned()),
+            run: String::new(),
+            handler: crate::handler::Handler(std::time::Duration::ZERO),
+        };
+        let mut paths = all();
+        assert!(leave_out(&mut paths, &site).is_empty());
+        site.nats_url = None;
+        let left_out = leave_out(&mut paths, &site);
+        assert_eq!(left_out.len() + paths.len(), all().len());
+        assert!(left_out.iter().all(|name| *name == "nats"));
     }
 }

@@ -5,8 +5,9 @@
 use super::{amqp, redis_connection, waiters::Waiters};
 use crate::{
     echo::Echo,
+    handler::Handler,
     path::{Caller, Calls, Path, Site},
-    worker::{self, Ready},
+    worker::{self, Ready, Worker},
 };
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -15,8 +16,11 @@ use lapin::{BasicProperties, Channel, message::Delivery, options::BasicAckOption
 use redis::{AsyncTypedCommands, aio::MultiplexedConnection, cmd};
 use std::{sync::Arc, time::Duration};
 
-/// Replies the stream holds, about: many times what is under way at once.
-const STREAM_LENGTH_MAX: u32 = 10_000;
+/// Replies the stream holds, about: more than are under way at once, of large ones as many as fit
+/// into [`STREAM_BYTES_MAX`].
+const STREAM_LENGTH_MAX: usize = 10_000;
+/// Twice what may be under way.
+const STREAM_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// A stream that a killed benchmark left behind expires.
 const STREAM_EXPIRES_S: i64 = 3_600;
 /// How long the listener waits before it asks again.
@@ -41,6 +45,10 @@ impl Path for Raw {
         "raw"
     }
 
+    fn uses_redis(&self) -> bool {
+        true
+    }
+
     async fn serve(&self, site: &Site, ready: Ready) -> Result<()> {
         let redis = redis_connection::connect(site, Some(RESPONSE_WITHIN)).await?;
         let connection = amqp::connect(site).await?;
@@ -49,13 +57,13 @@ impl Path for Raw {
         let stream: Arc<str> = stream(site).into();
         ready.tell()?;
         while let Some(delivery) = deliveries.next().await {
-            let answering = answer(delivery?, redis.clone(), Arc::clone(&stream));
+            let answering = answer(delivery?, site.handler, redis.clone(), Arc::clone(&stream));
             tokio::spawn(async { answering.await.unwrap_or_else(|error| worker::fail(&error)) });
         }
         Ok(())
     }
 
-    async fn connect(&self, site: &Site) -> Result<Box<dyn Calls>> {
+    async fn connect(&self, site: &Site, _workers: &[Worker]) -> Result<Box<dyn Calls>> {
         let waiters = Arc::new(Waiters::default());
         let stream = stream(site);
         let mut listener = redis_connection::connect(site, None).await?;
@@ -92,16 +100,20 @@ impl Path for Raw {
 /// Stores the reply, then acknowledges the request.
 async fn answer(
     delivery: Delivery,
+    handler: Handler,
     mut redis: MultiplexedConnection,
     stream: Arc<str>,
 ) -> Result<()> {
     let id = delivery.properties.correlation_id().as_ref();
     let id = id.context("a request has no correlation id")?.as_str();
-    let body = Echo::decode(&delivery.data)?.encode()?;
+    let echo = Echo::decode(&delivery.data)?;
+    handler.run().await;
+    let body = echo.encode()?;
+    let fits = STREAM_BYTES_MAX / body.len().max(1);
     cmd("XADD")
         .arg(&*stream)
         .arg(&["MAXLEN", "~"])
-        .arg(STREAM_LENGTH_MAX)
+        .arg(STREAM_LENGTH_MAX.min(fits))
         .arg(&["*", "id", id, "body"])
         .arg(body)
         .exec_async(&mut redis)
