@@ -17,7 +17,10 @@ use crate::{
     work::{Drops, LeaseWatch, OccupiedQueues},
 };
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The time a close allows for messages to be given back.
@@ -160,6 +163,7 @@ impl Bus {
             waiters: Arc::clone(&waiters),
             app_id: app_id.clone(),
             inbox: inbox.clone(),
+            runtime: Handle::try_current().ok(),
         });
         Self(Arc::new(BusInner {
             bundler,

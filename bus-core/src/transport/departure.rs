@@ -36,7 +36,7 @@ pub struct Departure(Arc<Told>);
 
 /// Is told of departures. Called on whatever thread writes: it must return at once.
 pub(crate) trait Departed: Send + Sync {
-    fn departed(&self);
+    fn departed(self: Arc<Self>);
 }
 
 struct Told {
@@ -114,7 +114,7 @@ mod tests {
     struct Count(AtomicU32);
 
     impl Departed for Count {
-        fn departed(&self) {
+        fn departed(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }

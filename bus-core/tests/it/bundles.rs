@@ -446,7 +446,6 @@ async fn one_that_waits_can_be_taken_back() {
     let post = |timeout| stage.accounts.post(1).timeout(timeout).into_future();
     let first = tokio::spawn(post(Duration::from_secs(2)));
     settle().await;
-    // The first that waits would be the one to write.
     let dropped = tokio::spawn(post(Duration::from_secs(2)));
     settle().await;
     let late = tokio::spawn(post(Duration::from_millis(100)));
@@ -464,7 +463,23 @@ async fn one_that_waits_can_be_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_to_write_and_is_dropped_leaves_it_to_the_next() {
+async fn one_whose_caller_stands_still_keeps_nobody() {
+    let (stage, _serving) = Stage::with_service().await;
+    let first = stage.ask_all([0]).await;
+    let client = stage.accounts.clone();
+    let mut still = Box::pin(client.balance("a".into(), 1).into_future());
+    assert!(futures_poll(still.as_mut()));
+    let behind = vec![stage.ask(2), stage.ask(3)];
+    settle().await;
+    // Nobody polls the one in front meanwhile.
+    assert_eq!(stage.depart_all().await, [BUNDLE]);
+    assert_eq!(amounts(behind).await, [2, 3]);
+    assert_eq!(amounts(first).await, [0]);
+    assert_eq!(still.await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_dropped_when_its_message_could_leave_leaves_it_to_the_next() {
     let (stage, _serving) = Stage::with_service().await;
     let mut called = stage.ask_all(0..3).await;
     stage.paced.depart(); // and before it has run:
@@ -478,7 +493,7 @@ async fn one_that_comes_when_the_message_is_out_writes_what_waits() {
     let (stage, _serving) = Stage::with_service().await;
     let mut called = stage.ask_all(0..3).await;
     stage.paced.depart();
-    // The first that waits has not been polled yet.
+    // What is to write them has not run yet.
     let client = stage.accounts.clone();
     let mut last = Box::pin(client.balance("a".into(), 3).into_future());
     assert!(futures_poll(last.as_mut()));

@@ -71,8 +71,8 @@ pub(crate) struct Lane {
 
 #[derive(Default)]
 struct State {
-    /// A message of this lane is not out yet. When it is, the first that waits is told to write
-    /// what waits; a call that comes before it does writes it all, too.
+    /// A message of this lane is not out yet. When it is, a task writes what waits; a call that
+    /// comes before it does writes it all, too.
     writing: bool,
     waiting: VecDeque<Waiting>,
 }
@@ -116,7 +116,8 @@ impl Lane {
         alone: impl FnOnce() -> Outgoing,
     ) -> Sending {
         let direct = self.post.transport.direct();
-        let Some(direct) = direct.filter(|direct| direct.is_open()) else {
+        let direct = direct.filter(|direct| direct.is_open() && self.post.runtime.is_some());
+        let Some(direct) = direct else {
             return Sending::Alone(self.publish(alone()));
         };
         let mut state = self.state();
@@ -194,15 +195,12 @@ impl Lane {
 
     /// Takes a call back; `TooLate` if it has left.
     pub(super) fn withdraw(&self, seat: &Seat) -> Withdrawn {
-        let mut state = self.state();
+        let state = self.state();
         if !seat.is_waiting() {
             return Withdrawn::TooLate;
         }
-        let next = seat.withdraw().then(|| state.lead()).flatten();
+        seat.withdraw();
         drop(state);
-        if let Some(next) = next {
-            next.wake();
-        }
         Withdrawn::Surely
     }
 
@@ -244,13 +242,15 @@ impl Lane {
 }
 
 impl Departed for Lane {
-    fn departed(&self) {
+    fn departed(self: Arc<Self>) {
         let mut state = self.state();
         state.writing = false;
-        let next = state.lead();
+        let waits = !state.waiting.is_empty();
         drop(state);
-        if let Some(next) = next {
-            next.wake();
+        if waits && let Some(runtime) = &self.post.runtime {
+            // By none of the callers: one that is not polled just now would keep all the others.
+            let lane = Arc::clone(&self);
+            runtime.spawn(async move { lane.write_waiting() });
         }
     }
 }
@@ -265,20 +265,6 @@ impl fmt::Debug for Lane {
 }
 
 impl State {
-    /// Has the first that waits write what waits, if nothing is being written; it is to be woken.
-    fn lead(&mut self) -> Option<Arc<Seat>> {
-        while !self.writing
-            && let Some(first) = self.waiting.front()
-        {
-            if first.seat.is_waiting() {
-                first.seat.lead();
-                return Some(Arc::clone(&first.seat));
-            }
-            self.waiting.pop_front();
-        }
-        None
-    }
-
     /// Takes what goes into one message: the first that waits, and those behind it that fit.
     fn take(&mut self) -> Vec<Waiting> {
         let mut taken: Vec<Waiting> = Vec::new();

@@ -25,6 +25,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
 };
+use tokio::runtime::Handle;
 
 /// What it takes to publish for the calls of one bus.
 #[derive(Debug)]
@@ -33,6 +34,9 @@ pub(crate) struct Post {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) app_id: Text,
     pub(crate) inbox: Text,
+    /// Where what waits is written. There is none under a bus in memory that was made without one,
+    /// and then nothing waits.
+    pub(crate) runtime: Option<Handle>,
 }
 
 /// The queues that clients of one bus call through.

@@ -21,8 +21,6 @@ const WITHDRAWN: u8 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Seat {
     state: AtomicU8,
-    /// Its caller is to write what waits in the lane.
-    leads: AtomicBool,
     abandoned: AtomicBool,
     verdict: OnceLock<Verdict>,
     waker: AtomicWaker,
@@ -42,26 +40,16 @@ impl Seat {
         self.state.store(WRITTEN, Ordering::Release);
     }
 
-    /// Notes that it will not be. Under the lock of the lane. Returns whether it was to lead.
-    pub(super) fn withdraw(&self) -> bool {
+    /// Notes that it will not be. Under the lock of the lane.
+    pub(super) fn withdraw(&self) {
         self.state.store(WITHDRAWN, Ordering::Release);
-        self.leads.swap(false, Ordering::AcqRel)
-    }
-
-    /// Has its caller write what waits. Under the lock of the lane; it is to be woken after that.
-    pub(super) fn lead(&self) {
-        self.leads.store(true, Ordering::Release);
-    }
-
-    pub(super) fn wake(&self) {
-        self.waker.wake();
     }
 
     /// Gives the verdict; the first one counts.
     pub(super) fn fill(&self, verdict: Verdict) {
         // There is none yet, or this is not the first.
         let _ = self.verdict.set(verdict);
-        self.wake();
+        self.waker.wake();
     }
 
     /// Has it sent again by itself. What was written of it was surely not run, or may have been.
@@ -82,17 +70,13 @@ pub(crate) struct SeatHold {
 }
 
 impl SeatHold {
-    /// Waits for the verdict, and writes what waits in the lane when it is this call's turn.
-    /// [`Verdict::Lost`] says that the call is to be sent again.
+    /// Waits for the verdict. [`Verdict::Lost`] says that the call is to be sent again.
     ///
     /// # Cancel safety
     /// Safe: called again it continues to wait.
     pub(crate) async fn verdict(&mut self) -> Verdict {
         poll_fn(|cx| {
             self.seat.waker.register(cx.waker());
-            if self.seat.leads.swap(false, Ordering::AcqRel) {
-                self.lane.write_waiting();
-            }
             match self.seat.verdict.get() {
                 Some(verdict) => Poll::Ready(verdict.clone()),
                 None => Poll::Pending,
