@@ -3,7 +3,7 @@
 use super::queue::{Queue, Taken};
 use crate::transport::{Acknowledger, Deliveries, Delivery, SettleOrder, Settler, settle_orders};
 use async_trait::async_trait;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, task::Poll};
 use tokio::sync::{Notify, mpsc};
 
 /// Settlements taken from the channel at a time.
@@ -44,12 +44,12 @@ impl Deliveries for MemoryDeliveries {
         tokio::task::coop::consume_budget().await;
         loop {
             match self.queue.take(self.consumer) {
-                Taken::Delivery {
+                Poll::Ready(Some(Taken {
                     tag,
                     message,
                     redelivered,
                     expires,
-                } => {
+                })) => {
                     // One process has one clock: the time in the queue counts as well.
                     let published = expires
                         .zip(message.properties.expiration)
@@ -62,8 +62,8 @@ impl Deliveries for MemoryDeliveries {
                     });
                 }
                 // A wake-up between the look and the wait is kept for the wait.
-                Taken::Nothing => self.wake.notified().await,
-                Taken::Ended => return None,
+                Poll::Pending => self.wake.notified().await,
+                Poll::Ready(None) => return None,
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::{
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -17,18 +18,12 @@ pub(super) struct Queue {
     state: Mutex<State>,
 }
 
-/// The find of a consumer that asks for its next delivery.
-pub(super) enum Taken {
-    Delivery {
-        tag: u64,
-        message: Message,
-        redelivered: bool,
-        expires: Option<Instant>,
-    },
-    /// Nothing yet; the consumer is woken when there is.
-    Nothing,
-    /// Stopped, or its connection is closed.
-    Ended,
+/// A message that is handed out to a consumer.
+pub(super) struct Taken {
+    pub(super) tag: u64,
+    pub(super) message: Message,
+    pub(super) redelivered: bool,
+    pub(super) expires: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -122,28 +117,29 @@ impl Queue {
         id
     }
 
-    /// The next delivery of a consumer.
-    pub(super) fn take(&self, consumer: u64) -> Taken {
+    /// The next delivery of a consumer, which is woken when there is one; `None` if it was stopped,
+    /// or its connection is closed.
+    pub(super) fn take(&self, consumer: u64) -> Poll<Option<Taken>> {
         let mut state = self.lock();
         let Some(consumer) = state.consumer(consumer) else {
-            return Taken::Ended;
+            return Poll::Ready(None);
         };
         let Some(entry) = consumer.prefetched.pop_front() else {
             return if consumer.stopped {
-                Taken::Ended
+                Poll::Ready(None)
             } else {
-                Taken::Nothing
+                Poll::Pending
             };
         };
         consumer.last_tag += 1;
-        let taken = Taken::Delivery {
+        let taken = Taken {
             tag: consumer.last_tag,
             message: entry.message.clone(),
             redelivered: entry.redelivered,
             expires: entry.expires,
         };
         consumer.unsettled.insert(consumer.last_tag, entry);
-        taken
+        Poll::Ready(Some(taken))
     }
 
     /// Settles a delivery of a consumer. An unknown tag is that of a closed connection.
