@@ -105,7 +105,7 @@ impl Stage {
     fn kinds(&self) -> Vec<String> {
         let written = self.paced.take_written().into_iter();
         written
-            .map(|message| message.properties.kind.unwrap())
+            .map(|message| message.properties.kind.unwrap().into())
             .collect()
     }
 

@@ -159,12 +159,12 @@ async fn what_is_delivered_again_runs_again_and_sees_that_it_does() {
     let world = World::new(10).await;
     world.serving.shutdown().await.unwrap();
     let message = Message {
-        routing_key: "ledger.requests".to_owned(),
+        routing_key: "ledger.requests".into(),
         properties: Properties {
-            message_id: Some(CallId::new().to_string()),
-            kind: Some("post".to_owned()),
+            message_id: Some(CallId::new().to_string().into()),
+            kind: Some("post".into()),
             persistent: true,
-            content_type: Some("application/json".to_owned()),
+            content_type: Some("application/json".into()),
             ..Properties::default()
         },
         body: r#"{"key":"k","amount":1}"#.into(),
