@@ -96,12 +96,24 @@ pub fn until<T, E: fmt::Debug, F: Future<Output = Result<T, E>>>(
 /// That of `awaited`.
 #[track_caller]
 pub fn bounded<T>(awaited: impl Future<Output = T>) -> impl Future<Output = T> {
+    soon("it ends", awaited)
+}
+
+/// The same, of what has a name.
+///
+/// # Panics
+/// As [`bounded`].
+///
+/// # Cancel safety
+/// That of `awaited`.
+#[track_caller]
+pub fn soon<T>(what: &str, awaited: impl Future<Output = T>) -> impl Future<Output = T> {
     let caller = Location::caller();
     async move {
         let limit = at_most();
         match timeout(limit, awaited).await {
             Ok(ended) => ended,
-            Err(_) => in_vain(limit, "it ends", caller),
+            Err(_) => in_vain(limit, what, caller),
         }
     }
 }
