@@ -21,6 +21,8 @@ mod testing;
 
 use clap::{Parser, Subcommand};
 use std::{
+    env,
+    ffi::OsString,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -91,7 +93,7 @@ Settings:
   REPLYBUS_NO_INSTALL=1    skip 3";
 
 fn main() -> ExitCode {
-    let chore = CommandLine::parse().chore;
+    let chore = CommandLine::parse_from(for_cargo(env::args_os().collect())).chore;
     let done = interrupt::listen().and_then(|()| match &chore {
         Chore::Services(command) => services::run(command),
         Chore::Bank(command) => bank::run(command),
@@ -109,8 +111,43 @@ fn main() -> ExitCode {
     }
 }
 
+/// The command line, with a second `--` where one is the first argument of `test`: clap takes one for
+/// its own, and cargo is to have the other.
+fn for_cargo(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut after_program = arguments.iter().skip(1);
+    let is_test = after_program.next().is_some_and(|chore| chore == "test");
+    if is_test && after_program.next().is_some_and(|first| first == "--") {
+        arguments.insert(2, "--".into());
+    }
+    arguments
+}
+
 /// The directory of this checkout.
 fn checkout() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_test_has_its_arguments_as_they_are() {
+        for arguments in [
+            &["-p", "replybus", "tests"][..],
+            &["--", "--nocapture", "a_name"],
+            &["-p", "replybus", "--", "--nocapture"],
+            &["a_name"],
+            &[],
+        ] {
+            let line = ["xtask", "test"].iter().chain(arguments);
+            let line = line.map(OsString::from).collect();
+            let read = CommandLine::parse_from(for_cargo(line)).chore;
+            let Chore::Test(read) = read else {
+                panic!("{read:?}");
+            };
+            assert_eq!(read.for_cargo(), arguments);
+        }
+    }
 }

@@ -30,6 +30,13 @@ pub(crate) struct Arguments {
     arguments: Vec<String>,
 }
 
+#[cfg(test)]
+impl Arguments {
+    pub(crate) fn for_cargo(&self) -> &[String] {
+        &self.arguments
+    }
+}
+
 /// Runs it, on servers that are found, or started and gone at the end.
 ///
 /// # Errors
