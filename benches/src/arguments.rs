@@ -31,7 +31,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// Seconds that a turn is measured
-    #[arg(long, default_value = "0.6", value_parser = seconds)]
+    #[arg(long, default_value = "0.5", value_parser = seconds)]
     pub seconds: Duration,
     /// Paths to measure, besides the first, which is what they are compared with [default: all]
     #[arg(long = "path", value_delimiter = ',')]

@@ -152,6 +152,17 @@ fn in_short(rows: &[Row]) -> String {
                 row.p99_us
             }),
         ),
+        (
+            "the same to queries that are not bundled",
+            against(
+                query,
+                "replybus_single",
+                plan::BUSY,
+                plan::WORKERS,
+                10_000,
+                |row| row.p99_us,
+            ),
+        ),
     ];
     let measured = ratios
         .into_iter()

@@ -18,6 +18,8 @@ use std::{future::pending, sync::Arc};
 pub enum Framework {
     /// Of a `#[query]`: transient, and answered like the reference.
     Query,
+    /// The same, of a service that takes no bundles: each request is a message.
+    Single,
     /// Of a command: persistent, and claimed in Redis before it runs.
     Command,
 }
@@ -40,6 +42,7 @@ impl Path for Framework {
     fn name(&self) -> &'static str {
         match self {
             Self::Query => "replybus_query",
+            Self::Single => "replybus_single",
             Self::Command => "replybus_command",
         }
     }
@@ -50,9 +53,11 @@ impl Path for Framework {
 
     async fn serve(&self, site: &Site, ready: Ready) -> Result<()> {
         let bus = self.bus(site).await?;
-        let serving = bus
-            .serve(EchoServiceServer::new(Echoes(site.handler)))
-            .await?;
+        let serve = bus.serve(EchoServiceServer::new(Echoes(site.handler)));
+        let serving = match self {
+            Self::Single => serve.bundles(false).await?,
+            Self::Query | Self::Command => serve.await?,
+        };
         ready.tell()?;
         serving.run_until(pending::<()>()).await?;
         Ok(())
@@ -61,7 +66,7 @@ impl Path for Framework {
     async fn connect(&self, site: &Site, _workers: &[Worker]) -> Result<Box<dyn Calls>> {
         let client = EchoServiceClient::new(&self.bus(site).await?);
         Ok(match self {
-            Self::Query => Box::new(Arc::new(Asking(client))),
+            Self::Query | Self::Single => Box::new(Arc::new(Asking(client))),
             Self::Command => Box::new(Arc::new(Ordering(client))),
         })
     }
