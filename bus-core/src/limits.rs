@@ -83,9 +83,18 @@ pub const REPLY_TTL: Duration = Duration::from_secs(10 * 60);
 /// keys at least as long.
 pub const KEYED_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The time for which the outcome of a command without a key is remembered: it can only come
-/// again by redelivery, within the longest call and the time a lost worker's lease takes to lapse.
+/// The time for which the outcome of a command without a key and without a deadline is remembered:
+/// it can only come again by redelivery, within the longest call and the time a lost worker's lease
+/// takes to lapse.
 pub const UNKEYED_RETENTION: Duration = Duration::from_secs(30 * 60);
+
+/// The time for which the outcome of a command without a key is remembered beyond its deadline.
+/// Nothing comes of it after that: a claim that is asked for later, and of which nothing is known,
+/// is not given. So no copy that was held up, however long, is run because its record is gone.
+///
+/// The time by which clocks may differ between callers and the store before a live command is
+/// called expired: many times what NTP allows. The record of each command takes room for as long.
+pub const DEADLINE_RETENTION: Duration = Duration::from_secs(2 * 60);
 
 /// The time for which a running command is protected from being run by another worker without a
 /// sign of life. Renewed three times as often.

@@ -12,7 +12,7 @@ use crate::{
 use bytes::Bytes;
 use deadpool_redis::redis::{Script, ScriptInvocation, Value};
 use replybus::reply::{Claim, Claimed, Reply, ReplyTarget};
-use std::fmt;
+use std::{fmt, time::UNIX_EPOCH};
 
 /// The scripts, hashed once. Sent by hash; a server that does not know one is given it.
 pub(crate) struct Claims {
@@ -138,6 +138,7 @@ fn parse_claimed(answer: Vec<Value>) -> Result<Claimed, Failure> {
             (b"done", Some(Value::BulkString(frame))) => Ok(Claimed::Done(frame.into())),
             (b"running", None) => Ok(Claimed::Running),
             (b"conflict", None) => Ok(Claimed::Conflict),
+            (b"expired", None) => Ok(Claimed::Expired),
             _ => Err(Failure::Unexpected),
         },
         _ => Err(Failure::Unexpected),
@@ -155,7 +156,7 @@ fn add_running(asked: &mut ScriptInvocation<'_>, keys: &Keys, claim: &Claim) {
     } else {
         millis(claim.lease)
     };
-    asked.arg(lease).arg(millis(life));
+    asked.arg(lease).arg(millis(life)).arg(until(claim));
 }
 
 /// Adds what recording an outcome is told of it.
@@ -170,7 +171,8 @@ fn add_ended(asked: &mut ScriptInvocation<'_>, keys: &Keys, ended: &Ended) {
         .arg(&claim.owner)
         .arg(&claim.fingerprint[..])
         .arg(&reply.frame[..])
-        .arg(millis(claim.retention));
+        .arg(millis(claim.retention))
+        .arg(until(claim));
     let target = match &reply.target {
         ReplyTarget::Inbox(inbox) if *sends => {
             asked.key(inbox.as_str()).key(keys.response(reply.id));
@@ -188,6 +190,12 @@ fn add_ended(asked: &mut ScriptInvocation<'_>, keys: &Keys, ended: &Ended) {
         asked.arg(reply.id.to_string());
     }
     asked.arg(millis(reply.ttl)).arg(target);
+}
+
+/// The moment until which the record is kept at least, in milliseconds; 0 for none.
+fn until(claim: &Claim) -> u64 {
+    let since_epoch = claim.until.map(|until| until.duration_since(UNIX_EPOCH));
+    since_epoch.map_or(0, |since| millis(since.unwrap_or_default()))
 }
 
 impl fmt::Debug for Claims {

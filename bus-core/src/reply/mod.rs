@@ -112,7 +112,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 /// A reply store that is not open yet; what [`Bus::connect`](crate::Bus::connect) takes.
 #[async_trait]
@@ -328,6 +332,9 @@ pub struct Claim {
     pub lease: Duration,
     /// The time the outcome is remembered.
     pub retention: Duration,
+    /// The moment until which the record is kept at least, and from which on the claim is not given
+    /// to anybody unless there is a record of it. By the clock of the store.
+    pub until: Option<SystemTime>,
 }
 
 impl Claim {
@@ -341,6 +348,7 @@ impl Claim {
             owner: owner.into(),
             lease: CLAIM_LEASE,
             retention: UNKEYED_RETENTION,
+            until: None,
         }
     }
 
@@ -355,6 +363,15 @@ impl Claim {
     pub fn retention(self, retention: Duration) -> Self {
         Self { retention, ..self }
     }
+
+    /// Sets the moment until which the record is kept at least, and from which on the claim is not
+    /// given unless there is a record of it. So a record that is forgotten is not an invitation to
+    /// run the command again.
+    #[must_use]
+    pub fn until(self, until: SystemTime) -> Self {
+        let until = Some(until);
+        Self { until, ..self }
+    }
 }
 
 // The key holds the caller's idempotency key, which may be a secret of its own.
@@ -365,6 +382,7 @@ impl fmt::Debug for Claim {
             .field("owner", &self.owner)
             .field("lease", &self.lease)
             .field("retention", &self.retention)
+            .field("until", &self.until)
             .finish_non_exhaustive()
     }
 }
@@ -384,6 +402,8 @@ pub enum Claimed {
     Running,
     /// The key was used for a request with another fingerprint.
     Conflict,
+    /// Its time is over, and nothing is known of it, any more or yet. It is not to be run.
+    Expired,
 }
 
 impl fmt::Debug for Claimed {
@@ -393,6 +413,7 @@ impl fmt::Debug for Claimed {
             Self::Done(frame) => write!(f, "Done({} bytes)", frame.len()),
             Self::Running => f.write_str("Running"),
             Self::Conflict => f.write_str("Conflict"),
+            Self::Expired => f.write_str("Expired"),
         }
     }
 }

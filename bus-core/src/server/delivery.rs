@@ -270,6 +270,7 @@ impl RequestProcessor {
                 body: message.body.clone(),
                 begun: self.takes_bundles.then(std::time::Instant::now),
             },
+            deadline_named: envelope.deadline_named,
             start_by: envelope.start_by,
             run: if is_plain {
                 Run::default()

@@ -83,6 +83,7 @@ impl Dispatch {
             position,
             method,
             mut payload,
+            deadline_named,
             start_by,
             run,
             begun,
@@ -93,6 +94,7 @@ impl Dispatch {
             method.name,
             context.idempotency_key(),
             id,
+            deadline_named,
             fingerprint(payload.content_type, &payload.body),
         );
         let command = Command {

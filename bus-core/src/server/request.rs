@@ -6,6 +6,7 @@ use crate::{
     contract::{MethodContract, MethodKind, ServiceContract},
     work::{Begun, Run},
 };
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A call, as a server layer sees it.
@@ -26,6 +27,8 @@ pub struct Request {
     pub(crate) method: &'static MethodContract,
     pub(crate) context: Context,
     pub(crate) payload: Payload,
+    /// When its caller stops waiting, by the caller's clock, since the Unix epoch.
+    pub(crate) deadline_named: Option<Duration>,
     /// When it is no longer to be started.
     pub(crate) start_by: Option<Instant>,
     /// The place where a command's run is found again if a layer drops the future that waits for

@@ -4,29 +4,42 @@
 use crate::{
     call_id::CallId,
     codec::ContentType,
+    contract::unix_time,
     limits::{
-        CLAIM_LEASE, EVENT_RETENTION, KEYED_RETENTION, REDELIVERY_RETENTION, UNKEYED_RETENTION,
+        CLAIM_LEASE, DEADLINE_RETENTION, EVENT_RETENTION, KEYED_RETENTION, REDELIVERY_RETENTION,
+        UNKEYED_RETENTION,
     },
     message::{Message, Properties},
     reply::Claim,
 };
 use sha2::{Digest, Sha256};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The claim of a command: under its idempotency key, or else under its call id, by which a second
-/// delivery of the same request is recognised. `queue` is without the namespace.
+/// delivery of the same request is recognised. `queue` is without the namespace, `deadline` the time
+/// since the Unix epoch that the message names.
+///
+/// Without a key it is remembered beyond the deadline, if it has one: all copies name the same, and
+/// afterwards none of them is given the claim.
 pub(crate) fn command_claim(
     queue: &str,
     method: &str,
     idempotency_key: Option<&str>,
     id: CallId,
+    deadline: Option<Duration>,
     fingerprint: [u8; 16],
 ) -> Claim {
-    let (key, retention) = match idempotency_key {
-        Some(key) => (format!("{queue}:{method}:key:{key}"), KEYED_RETENTION),
-        None => (format!("{queue}:{method}:id:{id}"), UNKEYED_RETENTION),
-    };
-    claim(key, fingerprint, retention)
+    if let Some(key) = idempotency_key {
+        let key = format!("{queue}:{method}:key:{key}");
+        return claim(key, fingerprint, KEYED_RETENTION);
+    }
+    let key = format!("{queue}:{method}:id:{id}");
+    let until = deadline.map(|deadline| deadline.saturating_add(DEADLINE_RETENTION));
+    // A caller must not be able to have it remembered for longer than by a key.
+    match until.filter(|until| *until <= unix_time() + KEYED_RETENTION) {
+        Some(until) => claim(key, fingerprint, DEADLINE_RETENTION).until(UNIX_EPOCH + until),
+        None => claim(key, fingerprint, UNKEYED_RETENTION),
+    }
 }
 
 /// The claim of a group on an event.
@@ -106,6 +119,7 @@ fn claim(key: String, fingerprint: [u8; 16], retention: Duration) -> Claim {
         owner: CallId::new().to_string(),
         lease: CLAIM_LEASE,
         retention,
+        until: None,
     }
 }
 
@@ -124,6 +138,7 @@ pub(crate) fn fingerprint(content_type: ContentType, body: &[u8]) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CALL_TIMEOUT_MAX;
 
     fn key(message: &Message) -> String {
         redelivery_claim("q", None, message).key
@@ -138,6 +153,31 @@ mod tests {
             },
             body: body.into(),
             ..Message::default()
+        }
+    }
+
+    #[test]
+    fn a_command_without_a_key_is_remembered_beyond_its_deadline() {
+        let id = CallId::new();
+        let claim = |key, deadline| command_claim("q", "m", key, id, deadline, [0; 16]);
+        let now = unix_time();
+        let awaited = claim(None, Some(now + CALL_TIMEOUT_MAX));
+        let until = UNIX_EPOCH + now + CALL_TIMEOUT_MAX + DEADLINE_RETENTION;
+        assert_eq!(awaited.until, Some(until));
+        assert_eq!(awaited.retention, DEADLINE_RETENTION);
+        // The same in every copy, however late.
+        assert_eq!(
+            claim(None, Some(Duration::from_secs(1))).until,
+            Some(UNIX_EPOCH + Duration::from_secs(1) + DEADLINE_RETENTION)
+        );
+        for (key, deadline, retention) in [
+            (None, None, UNKEYED_RETENTION),
+            (None, Some(Duration::MAX), UNKEYED_RETENTION),
+            (None, Some(now + KEYED_RETENTION), UNKEYED_RETENTION),
+            (Some("key"), Some(now), KEYED_RETENTION),
+        ] {
+            let claim = claim(key, deadline);
+            assert_eq!((claim.retention, claim.until), (retention, None));
         }
     }
 

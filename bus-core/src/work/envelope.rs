@@ -29,6 +29,8 @@ pub(crate) struct Envelope {
     pub(crate) received: Instant,
     /// When the caller stops waiting, by this process's clock.
     pub(crate) deadline: Option<Instant>,
+    /// The same by the caller's clock, since the Unix epoch, as the message names it.
+    pub(crate) deadline_named: Option<Duration>,
     /// When it is no longer to be started.
     pub(crate) start_by: Option<Instant>,
     /// The first thing that is wrong with it.
@@ -134,6 +136,7 @@ impl Envelope {
             content_type,
             received,
             deadline,
+            deadline_named: absolute,
             start_by: deadline.into_iter().chain(expires).min(),
             fault,
         }

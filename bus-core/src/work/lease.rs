@@ -60,6 +60,15 @@ impl Lease<'_> {
                     let text = "the idempotency key was used for another request";
                     return Err(refused(FaultCode::KeyConflict, text, RunEnd::Undone));
                 }
+                Ok(Claimed::Expired) => {
+                    tracing::warn!(
+                        id = %self.id,
+                        "a command is too late by the clock of the store, and was not by ours: it \
+                         was held up, or they differ",
+                    );
+                    let text = "its time had passed long before it was started";
+                    return Err(refused(FaultCode::Expired, text, RunEnd::Unknown));
+                }
                 Ok(Claimed::Running) => running = true,
                 Err(error) => {
                     tracing::warn!(id = %self.id, %error, "asking for the claim again");

@@ -17,7 +17,10 @@ use replybus::{
     wire::ReplyFrame,
 };
 use sha2::{Digest, Sha256};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tokio::time::sleep;
 use tower::layer::layer_fn;
 
@@ -125,8 +128,19 @@ impl Site {
 
 /// A request whose time has passed.
 fn late(id: CallId, method: &str) -> Properties {
+    late_by(Duration::from_secs(2), id, method)
+}
+
+/// A request whose time passed before all that was known of it was forgotten.
+fn long_late(id: CallId, method: &str) -> Properties {
+    late_by(limits::DEADLINE_RETENTION, id, method)
+}
+
+fn late_by(late: Duration, id: CallId, method: &str) -> Properties {
+    let deadline = (SystemTime::now() - late).duration_since(UNIX_EPOCH);
+    let deadline = deadline.unwrap().as_millis().to_string();
     Properties {
-        headers: vec![("deadline".into(), "1000".into())],
+        headers: vec![("deadline".into(), deadline)],
         ..request(id, method)
     }
 }
@@ -205,6 +219,33 @@ async fn nor_is_one_that_never_ended() {
         site.claim(id).await;
         sleep(limits::CLAIM_LEASE).await;
         site.publish(seen, late(id, "post"), BODY).await;
+        let (fault, kept) = site.answer(id).await;
+        assert_eq!(fault.code, FaultCode::Interrupted);
+        assert_eq!((kept, site.ledger.runs()), (1, 0), "{seen:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_all_was_forgotten_nothing_is_run_and_nothing_is_ruled_out() {
+    for seen in BOTH {
+        let (site, id) = (Site::new().await, CallId::new());
+        site.publish(seen, long_late(id, "post"), BODY).await;
+        let (fault, kept) = site.answer(id).await;
+        assert_eq!(
+            (fault.code, fault.may_have_executed),
+            (FaultCode::Expired, true)
+        );
+        assert_eq!((kept, site.ledger.runs()), (1, 0), "{seen:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_still_known_is_told_however_late_it_is() {
+    for seen in BOTH {
+        let (site, id) = (Site::new().await, CallId::new());
+        site.claim(id).await;
+        sleep(limits::CLAIM_LEASE).await;
+        site.publish(seen, long_late(id, "post"), BODY).await;
         let (fault, kept) = site.answer(id).await;
         assert_eq!(fault.code, FaultCode::Interrupted);
         assert_eq!((kept, site.ledger.runs()), (1, 0), "{seen:?}");

@@ -1,14 +1,16 @@
 -- Asks for the right to run commands, each by itself.
--- KEYS: claims. ARGV, for each: owner, fingerprint, lease ms, life of the record ms.
+-- KEYS: claims. ARGV, for each: owner, fingerprint, lease ms, life of the record ms, the moment until
+-- which it lives at least, and from which on a claim without a record is not given (ms; 0 for none).
 -- A record is a hash: owner, fingerprint, state (running, done), attempt, lease_until, frame.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function claim(key, by, asked, lease, life)
+local function claim(key, by, asked, lease, life, till)
   local held = redis.call('HMGET', key, 'fingerprint', 'state', 'owner', 'attempt', 'lease_until')
   local fingerprint, state, owner, attempt, lease_until = unpack(held)
   if fingerprint and fingerprint ~= asked then return {'conflict'} end
   if state == 'done' then return {'done', redis.call('HGET', key, 'frame')} end
+  if not fingerprint and till > 0 and till <= now then return {'expired'} end
 
   attempt = tonumber(attempt) or 0
   if owner ~= by then
@@ -17,13 +19,13 @@ local function claim(key, by, asked, lease, life)
   end
   redis.call('HSET', key, 'fingerprint', asked, 'state', 'running', 'owner', by,
     'attempt', attempt, 'lease_until', string.format('%.0f', now + lease))
-  redis.call('PEXPIRE', key, life)
+  redis.call('PEXPIRE', key, string.format('%.0f', math.max(life, till - now)))
   return {'run', attempt}
 end
 
 local answers = {}
 for at, key in ipairs(KEYS) do
-  local before = (at - 1) * 4
-  answers[at] = claim(key, ARGV[before + 1], ARGV[before + 2], ARGV[before + 3], ARGV[before + 4])
+  local by, asked, lease, life, till = unpack(ARGV, at * 5 - 4, at * 5)
+  answers[at] = claim(key, by, asked, lease, tonumber(life), tonumber(till))
 end
 return answers

@@ -1,24 +1,35 @@
 -- Records the outcomes of commands and stores their replies, each by itself.
 -- KEYS, for each: claim [, inbox, reply key] [, reply key]; its target says which of them are given.
--- ARGV: inbox entries, and for each: owner, fingerprint, frame, retention ms, call id, reply ttl ms,
--- target (inbox, group, key, none). For a group the call id is its 16 bytes.
+-- ARGV: inbox entries, and for each: owner, fingerprint, frame, retention ms, the moment until which
+-- the record lives at least (ms; 0 for none), call id, reply ttl ms, target (inbox, group, key,
+-- none). For a group the call id is its 16 bytes.
 -- Returns for each 0 if the claim is another's by now and its outcome is still to come, 1 if ours
 -- was recorded, 2 if it was and the inbox is not there, or else the frame that was recorded before:
 -- the first write wins.
 local answers, groups, inboxes, taken = {}, {}, {}, 0
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function next_key()
   taken = taken + 1
   return KEYS[taken]
 end
 
-local function record(claim, owner, fingerprint, frame, retention)
+local function record(claim, owner, fingerprint, frame, retention, till)
   local held = redis.call('HMGET', claim, 'owner', 'fingerprint', 'state', 'frame')
   if held[3] == 'done' and held[2] == fingerprint then return held[4], held[4] end
   if held[1] and held[1] ~= owner then return 0 end
-  redis.call('HSET', claim, 'owner', owner, 'fingerprint', fingerprint, 'state', 'done',
-    'frame', frame)
-  redis.call('PEXPIRE', claim, retention)
+  if held[1] and held[2] == fingerprint then
+    redis.call('HSET', claim, 'state', 'done', 'frame', frame)
+  else
+    redis.call('HSET', claim, 'owner', owner, 'fingerprint', fingerprint, 'state', 'done',
+      'frame', frame)
+  end
+  -- A run that ended in time has set it when it was claimed.
+  local life = math.max(retention, till - now)
+  if not held[1] or life == retention then
+    redis.call('PEXPIRE', claim, string.format('%.0f', life))
+  end
   return 1, frame
 end
 
@@ -31,10 +42,12 @@ local function keep(at, key, frame, ttl)
   if answers[at] == 1 then answers[at] = 2 end
 end
 
-for at = 1, (#ARGV - 1) / 7 do
-  local owner, fingerprint, ours, retention, id, ttl, target = unpack(ARGV, at * 7 - 5, at * 7 + 1)
+for at = 1, (#ARGV - 1) / 8 do
+  local owner, fingerprint, ours, retention, till, id, ttl, target =
+    unpack(ARGV, at * 8 - 6, at * 8 + 1)
   local frame
-  answers[at], frame = record(next_key(), owner, fingerprint, ours, retention)
+  answers[at], frame =
+    record(next_key(), owner, fingerprint, ours, tonumber(retention), tonumber(till))
   local inbox = (target == 'inbox' or target == 'group') and next_key()
   local key = target ~= 'none' and next_key()
   if frame and target == 'key' then

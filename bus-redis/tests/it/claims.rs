@@ -1,6 +1,7 @@
 //! Of many workers that ask for one command, one runs it.
 
 use crate::opened::{claim, open, raw, reply, to_inbox};
+use bytes::Bytes;
 use deadpool_redis::redis::cmd as redis_command;
 use replybus::reply::{Claimed, ReplyTarget};
 use replybus_redis::RedisReplies;
@@ -8,7 +9,11 @@ use replybus_testkit::{
     live::{redis, unique},
     wait::{bounded, eventually},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 const RUN: fn(u32) -> Claimed = |attempt| Claimed::Run { attempt };
 
@@ -279,4 +284,97 @@ async fn of_two_outcomes_that_go_to_one_call_the_first_arrives() {
         }
         assert_eq!(store.fetch(answer.id).await.unwrap().unwrap(), "first");
     }
+}
+
+#[tokio::test]
+async fn records_of_the_release_before_are_read_and_ours_are_by_it() {
+    let Some(url) = redis().await else { return };
+    let (store, _) = open(&RedisReplies::new(&url)).await;
+    let mut server = raw(&url).await;
+    let until = SystemTime::now() + Duration::from_secs(120);
+    for (fields, answer) in [
+        (
+            vec![("state", "done"), ("frame", "outcome")],
+            Claimed::Done("outcome".into()),
+        ),
+        (
+            vec![("state", "running"), ("lease_until", "99999999999999")],
+            Claimed::Running,
+        ),
+        (vec![("state", "running"), ("lease_until", "1")], RUN(4)),
+    ] {
+        let key = unique("before");
+        let record = format!("replybus:claim:{key}");
+        let mut set = redis_command("HSET");
+        set.arg(&record).arg("owner").arg("theirs");
+        set.arg("fingerprint")
+            .arg(&[7_u8; 16][..])
+            .arg("attempt")
+            .arg(3);
+        for (field, value) in fields {
+            set.arg(field).arg(value);
+        }
+        let _: i64 = set.query_async(&mut server).await.unwrap();
+        let mut expire = redis_command("PEXPIRE");
+        let _: bool = expire
+            .arg(&record)
+            .arg(60_000)
+            .query_async(&mut server)
+            .await
+            .unwrap();
+        let ours = claim(&key, "ours").until(until);
+        assert_eq!(store.claim(&ours).await.unwrap(), answer);
+    }
+
+    // As it was written then, field by field.
+    let key = unique("now");
+    let ours = claim(&key, "ours").until(until);
+    assert_eq!(store.claim(&ours).await.unwrap(), RUN(1));
+    let mut read = redis_command("HGETALL");
+    read.arg(format!("replybus:claim:{key}"));
+    let running: HashMap<String, Bytes> = read.query_async(&mut server).await.unwrap();
+    assert_eq!(
+        (&running["state"], &running["owner"]),
+        (&"running".into(), &"ours".into())
+    );
+    assert_eq!(
+        (&running["fingerprint"][..], &running["attempt"]),
+        (&[7; 16][..], &"1".into())
+    );
+    assert!(running["lease_until"].len() == 13 && running.len() == 5);
+    let outcome = reply(ReplyTarget::None, "outcome").record(ours);
+    store.store(outcome).await.unwrap();
+    let done: HashMap<String, Bytes> = read.query_async(&mut server).await.unwrap();
+    assert_eq!(
+        (&done["state"], &done["frame"]),
+        (&"done".into(), &"outcome".into())
+    );
+    assert_eq!(
+        (&done["fingerprint"], &done["owner"]),
+        (&running["fingerprint"], &"ours".into())
+    );
+    let mut left = redis_command("PTTL");
+    left.arg(format!("replybus:claim:{key}"));
+    let left: i64 = left.query_async(&mut server).await.unwrap();
+    assert!((110_000..=121_000).contains(&left), "{left} ms");
+}
+
+#[tokio::test]
+async fn an_outcome_that_comes_late_is_remembered_for_its_time() {
+    let Some(url) = redis().await else { return };
+    let (store, _) = open(&RedisReplies::new(&url)).await;
+    let mut server = raw(&url).await;
+    let key = unique("late");
+    // Its moment is soon over, as that of a run which goes on past its deadline.
+    let moment = SystemTime::now() + Duration::from_secs(5);
+    let claim = claim(&key, "mine")
+        .lease(Duration::from_secs(3))
+        .until(moment);
+    assert_eq!(store.claim(&claim).await.unwrap(), RUN(1));
+    let outcome = reply(ReplyTarget::None, "outcome").record(claim);
+    store.store(outcome).await.unwrap();
+    let mut left = redis_command("PTTL");
+    left.arg(format!("replybus:claim:{key}"));
+    let left: i64 = left.query_async(&mut server).await.unwrap();
+    assert!((30_000..=60_000).contains(&left), "{left} ms");
 }

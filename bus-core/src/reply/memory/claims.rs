@@ -3,7 +3,7 @@
 use super::expiring::{Expiring, after};
 use crate::reply::{Claim, Claimed};
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 use tokio::time::Instant;
 
 /// Claims by key.
@@ -50,6 +50,9 @@ impl Record {
 impl Claims {
     pub(super) fn claim(&mut self, claim: &Claim) -> Claimed {
         let attempt = match self.0.get(&*claim.key) {
+            None if claim.until.is_some_and(|until| until <= SystemTime::now()) => {
+                return Claimed::Expired;
+            }
             None => 1,
             Some(record) if record.fingerprint != claim.fingerprint => return Claimed::Conflict,
             // The same run, asking again because it did not hear the answer.
@@ -137,6 +140,10 @@ impl Claims {
             State::Running { .. } => claim.retention.saturating_add(claim.lease),
             State::Free | State::Done { .. } => claim.retention,
         };
+        let until = claim
+            .until
+            .and_then(|until| until.duration_since(SystemTime::now()).ok());
+        let ttl = until.map_or(ttl, |until| until.max(ttl));
         let record = Record {
             fingerprint: claim.fingerprint,
             attempt,

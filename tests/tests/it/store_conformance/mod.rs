@@ -36,6 +36,9 @@ macro_rules! suite {
             claims::a_released_claim_does_not_count,
             claims::a_run_that_lapsed_counts,
             claims::an_outcome_is_forgotten_after_its_retention,
+            claims::a_record_that_is_forgotten_lets_nobody_run_it_again,
+            claims::an_outcome_is_kept_until_its_moment,
+            claims::what_is_known_outlives_its_moment,
         }
     };
     ($store:ident: $($topic:ident::$promise:ident,)*) => {
