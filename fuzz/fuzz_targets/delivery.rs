@@ -61,7 +61,7 @@ enum Body {
 /// A request in a bundle.
 #[derive(Debug, Arbitrary)]
 struct Entry {
-    left: u32,
+    sooner: u32,
     flags: u8,
     id: [u8; 16],
     method: Method,
@@ -128,7 +128,7 @@ impl Body {
 impl Entry {
     fn into_bytes(self) -> Vec<u8> {
         let method = self.method.name().unwrap_or_default();
-        let mut bytes = self.left.to_be_bytes().to_vec();
+        let mut bytes = self.sooner.to_be_bytes().to_vec();
         bytes.push(self.flags);
         bytes.extend(self.id);
         // What is too long for its length is cut there by whoever reads it.

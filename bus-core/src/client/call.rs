@@ -10,7 +10,7 @@ use crate::{
     call_id::CallId,
     codec::{self, CodecError, ContentType},
     context::{Context, Metadata},
-    contract::{MethodContract, Outcome, check_key},
+    contract::{MethodContract, Outcome, check_key, unix_time},
     error::{BoxError, CallError, CallFailure, FailureKind},
     limits::{CALL_TIMEOUT_MAX, SEND_TTL},
     wire::ReplyFrame,
@@ -449,6 +449,7 @@ impl<R: Outcome> Call<R> {
             body,
             started,
             deadline,
+            deadline_at: wall_clock(deadline - started),
             ttl,
             idempotency_key: self.idempotency_key,
             metadata,
@@ -458,6 +459,12 @@ impl<R: Outcome> Call<R> {
         };
         Ok((self.client, request, info))
     }
+}
+
+/// The moment so long from now, in milliseconds since the Unix epoch.
+fn wall_clock(from_now: Duration) -> u64 {
+    let at = unix_time() + from_now;
+    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A timeout of which only a part could be given.

@@ -65,6 +65,9 @@ pub struct CallRequest {
     pub(crate) body: Bytes,
     pub(crate) started: Instant,
     pub(crate) deadline: Instant,
+    /// The same by the clock on the wall, in milliseconds since the Unix epoch: one for all copies,
+    /// whatever becomes of that clock.
+    pub(crate) deadline_at: u64,
     /// The time it may wait to be started, if nobody waits for its reply here.
     pub(crate) ttl: Duration,
     pub(crate) idempotency_key: Option<String>,
@@ -181,22 +184,22 @@ impl CallRequest {
                 app_id: Some(app_id.clone()),
                 // What changes something survives a broker; a question is asked again.
                 persistent: !(awaited && self.method.kind == MethodKind::Query),
-                headers: self.headers(awaited.then(|| deadline_text(self.deadline)), repeated),
+                headers: self.headers(awaited, repeated),
                 ..Properties::default()
             },
             body: self.body.clone(),
         }
     }
 
-    /// Its headers; `deadline` has one of its own, or is that of the message it travels in.
-    pub(super) fn headers(&self, deadline: Option<Text>, repeated: bool) -> Vec<(Text, Text)> {
+    /// Its headers, with its deadline or without.
+    pub(super) fn headers(&self, deadline: bool, repeated: bool) -> Vec<(Text, Text)> {
         let mut headers = Vec::new();
         // A trace that begins here is named after the call: the service derives it from the id.
         headers.extend(self.trace.iter().flat_map(TraceContext::headers));
         let mut set =
             |name: &'static str, value: Text| headers.push((Text::from_static(name), value));
-        if let Some(deadline) = deadline {
-            set(headers::DEADLINE, deadline);
+        if deadline {
+            set(headers::DEADLINE, Text::shown(self.deadline_at));
         }
         if let Some(key) = &self.idempotency_key {
             set(headers::IDEMPOTENCY_KEY, key.into());
@@ -208,12 +211,6 @@ impl CallRequest {
         headers.extend(metadata.map(|(name, value)| (name.into(), value.into())));
         headers
     }
-}
-
-/// A deadline as a header has it, by the clock on the wall.
-pub(super) fn deadline_text(deadline: Instant) -> Text {
-    let left = deadline.saturating_duration_since(Instant::now());
-    Text::shown((unix_time() + left).as_millis())
 }
 
 /// The name of a call and the time it was given, for its errors.

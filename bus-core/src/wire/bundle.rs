@@ -15,7 +15,7 @@ pub(crate) const BUNDLE: &str = "replybus/bundle";
 /// The flag of an entry that repeats an earlier copy of its request.
 const REPEATED: u8 = 1;
 
-/// Bytes before an entry's flags: its length, and the time that is left.
+/// Bytes before an entry's flags: its length, and how much sooner its deadline is.
 const PREFIX: usize = 8;
 
 /// A request, as it is put into a bundle.
@@ -32,8 +32,8 @@ pub(crate) struct NewEntry<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) id: CallId,
-    /// What was left of its time when the bundle was written.
-    pub(crate) left: Duration,
+    /// How much sooner its deadline is than that of the bundle, which is the latest.
+    pub(crate) sooner: Duration,
     pub(crate) repeated: bool,
     pub(crate) method: Text,
     pub(crate) headers: Vec<(Text, Text)>,
@@ -90,12 +90,12 @@ pub(crate) const fn entry_bytes(encoded: &[u8]) -> usize {
 }
 
 /// Appends an entry to the body of a bundle.
-pub(crate) fn append(body: &mut Vec<u8>, left: Duration, encoded: &[u8]) {
-    let left = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
+pub(crate) fn append(body: &mut Vec<u8>, sooner: Duration, encoded: &[u8]) {
+    let sooner = u32::try_from(sooner.as_millis()).unwrap_or(u32::MAX);
     // Entries are far smaller than that, see `limits`.
     let length = u32::try_from(4 + encoded.len()).unwrap_or(u32::MAX);
     body.extend_from_slice(&length.to_be_bytes());
-    body.extend_from_slice(&left.to_be_bytes());
+    body.extend_from_slice(&sooner.to_be_bytes());
     body.extend_from_slice(encoded);
 }
 
@@ -134,7 +134,7 @@ struct Bad {
 fn read(mut from: Bytes) -> Result<Entry, Bad> {
     const CUT: &str = "it is cut short";
     let unnamed = |reason| Bad { id: None, reason };
-    let left = from.try_get_u32().map_err(|_| unnamed(CUT))?;
+    let sooner = from.try_get_u32().map_err(|_| unnamed(CUT))?;
     let flags = from.try_get_u8().map_err(|_| unnamed(CUT))?;
     let mut id = [0; 16];
     from.try_copy_to_slice(&mut id).map_err(|_| unnamed(CUT))?;
@@ -160,7 +160,7 @@ fn read(mut from: Bytes) -> Result<Entry, Bad> {
     }
     Ok(Entry {
         id,
-        left: Duration::from_millis(left.into()),
+        sooner: Duration::from_millis(sooner.into()),
         repeated: flags & REPEATED != 0,
         method,
         headers,
@@ -191,9 +191,9 @@ mod tests {
             prop::collection::vec((".{0,12}", ".{0,40}"), 0..5),
             prop::collection::vec(any::<u8>(), 0..200),
         )
-            .prop_map(|(id, left, repeated, method, headers, body)| Entry {
+            .prop_map(|(id, sooner, repeated, method, headers, body)| Entry {
                 id: CallId::from_bytes(id),
-                left: Duration::from_millis(left.into()),
+                sooner: Duration::from_millis(sooner.into()),
                 repeated,
                 method: method.into(),
                 headers: headers
@@ -214,7 +214,7 @@ mod tests {
         };
         let before = body.len();
         let encoded = new.encode().unwrap();
-        append(body, entry.left, &encoded);
+        append(body, entry.sooner, &encoded);
         assert_eq!(body.len() - before, entry_bytes(&encoded));
     }
 
@@ -224,7 +224,7 @@ mod tests {
         let mut body = Vec::new();
         let entry = Entry {
             id: "018f6d1c-5e7a-7b3c-8d9e-0f1a2b3c4d5e".parse().unwrap(),
-            left: Duration::from_secs(2),
+            sooner: Duration::from_secs(1),
             repeated: false,
             method: "balance".into(),
             headers: vec![("tenant".into(), "b".into())],
@@ -232,7 +232,7 @@ mod tests {
         };
         put(&mut body, &entry);
         let expected = [
-            &b"\x00\x00\x00\x33\x00\x00\x07\xd0\x00"[..],
+            &b"\x00\x00\x00\x33\x00\x00\x03\xe8\x00"[..],
             b"\x01\x8f\x6d\x1c\x5e\x7a\x7b\x3c\x8d\x9e\x0f\x1a\x2b\x3c\x4d\x5e",
             b"\x07balance\x01\x06tenant\x00\x01b\x81\xa7account\xa1a",
         ];

@@ -139,8 +139,9 @@ impl Part {
         let body = match parts {
             Ok(entry) => {
                 properties.kind = Some(entry.method);
-                properties.expiration = Some(entry.left);
-                properties.headers.extend(deadline(common, entry.left));
+                let left = |most: Duration| most.saturating_sub(entry.sooner);
+                properties.expiration = common.expiration.map(left);
+                properties.headers.extend(deadline(common, entry.sooner));
                 if entry.repeated {
                     let mark = (
                         Text::from_static(headers::REPEATED),
@@ -168,21 +169,15 @@ impl Part {
     }
 }
 
-/// The deadline of a request of which so much time was left when that of its bundle, which is the
-/// latest of all, had all of its own.
-fn deadline(bundle: &Properties, left: Duration) -> Option<(Text, Text)> {
+/// The deadline of a request, which is so much sooner than that of its bundle.
+fn deadline(bundle: &Properties, sooner: Duration) -> Option<(Text, Text)> {
     let latest = bundle.header(headers::DEADLINE)?;
-    let sooner = bundle.expiration.map(|most| most.saturating_sub(left));
-    let own = latest
-        .parse::<u64>()
-        .ok()
-        .zip(sooner)
-        .map(|(latest, sooner)| {
-            let sooner = u64::try_from(sooner.as_millis()).unwrap_or(u64::MAX);
-            Text::shown(latest.saturating_sub(sooner))
-        });
+    let own = latest.parse::<u64>().map(|latest| {
+        let sooner = u64::try_from(sooner.as_millis()).unwrap_or(u64::MAX);
+        Text::shown(latest.saturating_sub(sooner))
+    });
     // One that can't be read is as wrong for each of them.
-    let own = own.unwrap_or_else(|| latest.into());
+    let own = own.unwrap_or_else(|_| latest.into());
     Some((Text::from_static(headers::DEADLINE), own))
 }
 

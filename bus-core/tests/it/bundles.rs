@@ -535,9 +535,9 @@ async fn each_has_its_own_deadline() {
 }
 
 /// An entry, as the page about the wire has it.
-fn entry(id: CallId, left: u32, method: &str, body: &[u8]) -> Vec<u8> {
+fn entry(id: CallId, sooner: u32, method: &str, body: &[u8]) -> Vec<u8> {
     let rest = [
-        &left.to_be_bytes()[..],
+        &sooner.to_be_bytes()[..],
         &[0],
         id.as_bytes(),
         &[u8::try_from(method.len()).unwrap()],
@@ -589,15 +589,15 @@ async fn a_bad_entry_is_answered_and_kept_and_its_neighbours_are_served() {
     let (stage, _serving) = Stage::with_service().await;
     let replies = Replies::of(&stage).await;
     let [one, bad, two, unknown] = [(); 4].map(|()| CallId::new());
-    let mut flags = entry(bad, 5_000, "post", POST);
+    let mut flags = entry(bad, 0, "post", POST);
     flags[8] = 0x80;
     let nameless = vec![0, 0, 0, 2, 1, 2];
     let entries = [
-        entry(one, 5_000, "post", POST),
+        entry(one, 0, "post", POST),
         flags,
         nameless,
-        entry(unknown, 5_000, "steal", POST),
-        entry(two, 5_000, "post", POST),
+        entry(unknown, 0, "steal", POST),
+        entry(two, 0, "post", POST),
     ];
     stage.publish(bundle(CallId::new(), &entries)).await;
     for (id, code) in [
@@ -635,7 +635,7 @@ async fn a_panic_in_one_leaves_the_others_alone() {
     let entries: Vec<_> = ids
         .iter()
         .zip(methods)
-        .map(|(id, method)| entry(*id, 5_000, method, POST))
+        .map(|(id, method)| entry(*id, 0, method, POST))
         .collect();
     stage.publish(bundle(CallId::new(), &entries)).await;
     for (id, code) in ids.into_iter().zip(["ok", "panicked", "panicked", "ok"]) {
@@ -648,9 +648,9 @@ async fn a_bundle_that_does_not_come_apart_is_a_bad_request() {
     let (stage, _serving) = Stage::with_service().await;
     let replies = Replies::of(&stage).await;
     let before = stage.ledger.runs();
-    let mut cut = entry(CallId::new(), 5_000, "post", POST);
+    let mut cut = entry(CallId::new(), 0, "post", POST);
     cut.pop();
-    for entries in [vec![], vec![entry(CallId::new(), 5_000, "post", POST), cut]] {
+    for entries in [vec![], vec![entry(CallId::new(), 0, "post", POST), cut]] {
         let id = CallId::new();
         stage.publish(bundle(id, &entries)).await;
         assert_eq!(replies.to(id).await, "bad_request");
@@ -664,10 +664,7 @@ async fn what_one_gives_back_goes_back_whole_and_is_run_once() {
     let replies = Replies::of(&stage).await;
     let before = stage.ledger.runs();
     let [post, wait] = [(); 2].map(|()| CallId::new());
-    let entries = [
-        entry(post, 60_000, "post", POST),
-        entry(wait, 60_000, "wait", b"{}"),
-    ];
+    let entries = [entry(post, 0, "post", POST), entry(wait, 0, "wait", b"{}")];
     stage.publish(bundle(CallId::new(), &entries)).await;
     assert_eq!(replies.to(post).await, "ok");
     stage.ledger.entered(1).await;
@@ -697,7 +694,7 @@ async fn a_group_of_events_takes_none() {
     let group = bus.subscribe("group", |_: Opened| async { Ok::<(), std::io::Error>(()) });
     let _group = group.await.unwrap();
     let id = CallId::new();
-    let mut message = bundle(id, &[entry(CallId::new(), 5_000, "post", POST)]);
+    let mut message = bundle(id, &[entry(CallId::new(), 0, "post", POST)]);
     message.routing_key = "group".into();
     stage.publish(message).await;
     assert_eq!(Replies::of(&stage).await.to(id).await, "unknown_method");
@@ -715,7 +712,7 @@ async fn a_service_can_say_that_it_takes_none() {
     assert_eq!(stage.paced.take_written().len(), 0);
     // It serves what comes all the same.
     let id = CallId::new();
-    let entries = [entry(id, 5_000, "post", POST)];
+    let entries = [entry(id, 0, "post", POST)];
     stage.publish(bundle(CallId::new(), &entries)).await;
     assert_eq!(Replies::of(&stage).await.to(id).await, "ok");
 }
@@ -748,9 +745,9 @@ async fn what_kills_its_workers_takes_no_neighbours_with_it() {
     let replies = Replies::of(&stage).await;
     let [before, killer, after] = [(); 3].map(|()| CallId::new());
     let entries = [
-        entry(before, 600_000, "post", POST),
-        entry(killer, 600_000, "wait", b"{}"),
-        entry(after, 600_000, "post", POST),
+        entry(before, 0, "post", POST),
+        entry(killer, 0, "wait", b"{}"),
+        entry(after, 0, "post", POST),
     ];
     let mut deaths = 0;
     let broker = stage.broker.clone();

@@ -140,7 +140,7 @@ fn late_by(late: Duration, id: CallId, method: &str) -> Properties {
     let deadline = (SystemTime::now() - late).duration_since(UNIX_EPOCH);
     let deadline = deadline.unwrap().as_millis().to_string();
     Properties {
-        headers: vec![("deadline".into(), deadline)],
+        headers: vec![("deadline".into(), deadline.into())],
         ..request(id, method)
     }
 }

@@ -38,10 +38,7 @@ async fn every_promise_holds_in_a_cluster() {
     for _ in 0..12 {
         stores.push(open(&by_url(&nodes)).await);
     }
-    let inboxes: HashSet<_> = stores
-        .iter()
-        .map(|(store, _)| store.inbox().into())
-        .collect();
+    let inboxes: HashSet<&str> = stores.iter().map(|(store, _)| store.inbox()).collect();
     assert_eq!(inboxes.len(), 12);
     let (worker, _) = open(&by_url(&nodes)).await;
     for (store, heard) in &stores {

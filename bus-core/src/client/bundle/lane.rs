@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     call_id::CallId,
-    client::request::{CallRequest, deadline_text},
+    client::request::CallRequest,
     codec::ContentType,
     limits::{
         BUNDLE_BYTES_MAX, BUNDLE_ENTRIES_MAX, BUNDLE_ENTRY_BYTES_MAX, BUNDLE_WORK_MAX,
@@ -80,6 +80,7 @@ struct State {
 struct Waiting {
     seat: Arc<Seat>,
     deadline: Instant,
+    deadline_at: u64,
     work: Duration,
     encoded: Vec<u8>,
 }
@@ -135,6 +136,7 @@ impl Lane {
         state.waiting.push_back(Waiting {
             seat: Arc::clone(&seat),
             deadline: request.deadline,
+            deadline_at: request.deadline_at,
             work,
             encoded,
         });
@@ -170,7 +172,7 @@ impl Lane {
         state.writing = true;
         drop(state);
         let id = CallId::new();
-        let message = self.message(id, &taken, longest);
+        let message = self.message(id, &taken);
         let sent = Arc::new(SentBundle {
             id,
             seats: taken.into_iter().map(|waiting| waiting.seat).collect(),
@@ -204,14 +206,15 @@ impl Lane {
         Withdrawn::Surely
     }
 
-    fn message(&self, id: CallId, taken: &[Waiting], longest: Instant) -> Message {
-        let now = Instant::now();
+    fn message(&self, id: CallId, taken: &[Waiting]) -> Message {
+        let latest = taken.iter().map(|waiting| waiting.deadline_at).max();
+        let latest = latest.unwrap_or_default();
         let bytes = taken.iter();
         let bytes = bytes.map(|waiting| bundle::entry_bytes(&waiting.encoded));
         let mut body = Vec::with_capacity(bytes.sum());
         for waiting in taken {
-            let left = waiting.deadline.saturating_duration_since(now);
-            bundle::append(&mut body, left, &waiting.encoded);
+            let sooner = latest.saturating_sub(waiting.deadline_at);
+            bundle::append(&mut body, Duration::from_millis(sooner), &waiting.encoded);
         }
         Message {
             routing_key: self.queue.clone(),
@@ -223,7 +226,7 @@ impl Lane {
                     .then(|| Text::from_static(self.content_type.as_str())),
                 app_id: Some(self.post.app_id.clone()),
                 persistent: self.persistent,
-                headers: vec![(Text::from_static(headers::DEADLINE), deadline_text(longest))],
+                headers: vec![(Text::from_static(headers::DEADLINE), Text::shown(latest))],
                 ..Properties::default()
             },
             body: body.into(),
@@ -307,7 +310,7 @@ fn encode(request: &CallRequest, repeated: bool) -> Option<Vec<u8>> {
         id: request.id,
         repeated,
         method: request.method.name,
-        headers: &request.headers(None, false),
+        headers: &request.headers(false, false),
         body: &request.body,
     };
     entry

@@ -119,10 +119,13 @@ async fn commands_that_left_together_outlive_their_worker() {
     }
     first.kill();
     let mut stuck = worker(rig, &namespace, "closed");
-    until("its queue is consumed by it alone", || async {
+    until("its queue is consumed by it alone", || {
         assert!(stuck.is_running(), "{}", stuck.log_tail());
-        let state = bus.inspect("ledger.requests").await.unwrap().unwrap();
-        (state.consumers == 1).then_some(()).ok_or(state)
+        let inspected = bus.inspect("ledger.requests");
+        async {
+            let state = inspected.await.unwrap().unwrap();
+            (state.consumers == 1).then_some(()).ok_or(state)
+        }
     })
     .await;
     let mut calls = JoinSet::new();

@@ -141,7 +141,10 @@ async fn a_key_is_posted_once_however_often_it_is_there(desk: &Desk) {
     let moved = desk.transfer(3);
     let posted = desk.post(&[moved.clone(), moved.clone()]).await;
     assert_eq!(balances(&posted), [Some(Ok(ALL + 4)), None]);
-    assert_eq!(balances(&desk.post(&[moved.clone()]).await), [None]);
+    assert_eq!(
+        balances(&desk.post(std::slice::from_ref(&moved)).await),
+        [None]
+    );
     // Those left out have the verdict of the one, or are of other contents.
     let again = desk.books.post(orders[1].clone()).await.unwrap();
     assert_eq!(again.balance, ALL + 7);
