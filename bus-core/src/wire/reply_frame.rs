@@ -237,7 +237,17 @@ fn decode_msgpack(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError
     let entries = rmp::decode::read_map_len(&mut rest)
         .map_err(|error| FrameError::new(format!("expected a map, {error}")))?;
     for entry in 0..entries {
-        match read_str(&mut rest)? {
+        let key = read_str(&mut rest)?;
+        if key == "us" {
+            // Of another type it is an entry that is not known.
+            let mut after = rest;
+            if let Ok(took) = rmp::decode::read_int(&mut after) {
+                micros = Some(took);
+                rest = after;
+                continue;
+            }
+        }
+        match key {
             "status" => parts.status = read_str(&mut rest)?,
             "code" => parts.code = Some(read_str(&mut rest)?),
             "message" => parts.message = Some(read_str(&mut rest)?),
@@ -252,11 +262,8 @@ fn decode_msgpack(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError
                 let (value, after) = rest
                     .split_at_checked(len)
                     .ok_or_else(|| FrameError::new("cut short"))?;
-                match key {
-                    "body" => parts.body = Some(frame.slice_ref(value)),
-                    // Of another type it is an entry that is not known.
-                    "us" => micros = codec::decode(ContentType::MessagePack, value).ok(),
-                    _ => {}
+                if key == "body" {
+                    parts.body = Some(frame.slice_ref(value));
                 }
                 rest = after;
             }

@@ -13,7 +13,6 @@ use crate::{
         headers,
     },
 };
-use async_trait::async_trait;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -21,11 +20,12 @@ use std::{
 };
 use tokio::{sync::mpsc, time::Instant};
 
-/// Deliveries of a queue, with all bundles among them taken apart: one at a time, so that no more
-/// than one of those that wait is held unpacked.
+/// Deliveries of a queue, with all bundles among them taken apart, if they are taken: one at a time,
+/// so that no more than one of those that wait is held unpacked.
 #[derive(Debug)]
 pub(crate) struct TakenApart {
     inner: Box<dyn Deliveries>,
+    bundles: bool,
     ready: VecDeque<Delivery>,
     /// Those that waited for the one before them.
     followers: mpsc::UnboundedReceiver<Delivery>,
@@ -57,14 +57,53 @@ struct State {
 }
 
 impl TakenApart {
-    pub(crate) fn new(inner: Box<dyn Deliveries>) -> Self {
+    /// Deliveries as they come.
+    pub(crate) fn none_of(inner: Box<dyn Deliveries>) -> Self {
         let (follow, followers) = mpsc::unbounded_channel();
         Self {
             inner,
+            bundles: false,
             ready: VecDeque::new(),
             followers,
             follow,
         }
+    }
+
+    /// Takes bundles apart from here on.
+    pub(crate) fn take_bundles(&mut self) {
+        self.bundles = true;
+    }
+
+    /// Waits for the next delivery; `None` once there is nothing more to come.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing that was taken is lost.
+    pub(crate) async fn next(&mut self) -> Option<Delivery> {
+        if !self.bundles {
+            return self.inner.next().await;
+        }
+        loop {
+            if let Some(delivery) = self.ready.pop_front() {
+                return Some(delivery);
+            }
+            tokio::select! {
+                biased;
+                // There is a sender here: it never ends.
+                Some(follower) = self.followers.recv() => return Some(follower),
+                delivery = self.inner.next() => {
+                    let delivery = delivery?;
+                    self.take_apart(delivery);
+                }
+            }
+        }
+    }
+
+    /// Takes no more, and gives back what was not handed out.
+    pub(crate) async fn stop(&mut self) {
+        self.ready.clear();
+        self.followers.close();
+        while self.followers.try_recv().is_ok() {}
+        self.inner.stop().await;
     }
 
     /// Makes the requests in a delivery ready: of one that is no bundle, or none that can be read,
@@ -84,33 +123,6 @@ impl TakenApart {
             }
             Err(error) => self.ready.push_back(delivery.malformed(error.to_string())),
         }
-    }
-}
-
-#[async_trait]
-impl Deliveries for TakenApart {
-    async fn next(&mut self) -> Option<Delivery> {
-        loop {
-            if let Some(delivery) = self.ready.pop_front() {
-                return Some(delivery);
-            }
-            tokio::select! {
-                biased;
-                // There is a sender here: it never ends.
-                Some(follower) = self.followers.recv() => return Some(follower),
-                delivery = self.inner.next() => {
-                    let delivery = delivery?;
-                    self.take_apart(delivery);
-                }
-            }
-        }
-    }
-
-    async fn stop(&mut self) {
-        self.ready.clear();
-        self.followers.close();
-        while self.followers.try_recv().is_ok() {}
-        self.inner.stop().await;
     }
 }
 

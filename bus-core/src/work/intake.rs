@@ -6,7 +6,7 @@ use super::{
 use crate::{
     bus::BusInner,
     error::{BoxError, SetupError},
-    transport::{Deliveries, Delivery, Source},
+    transport::{Delivery, Source},
 };
 use std::{future::Future, time::Duration};
 use tokio::time::timeout;
@@ -19,7 +19,7 @@ pub(crate) struct Intake {
     queue: String,
     /// Keeps others off the queue.
     occupancy: Occupancy,
-    deliveries: Box<dyn Deliveries>,
+    deliveries: TakenApart,
     /// Fired when the time to drain is up: what still runs is no longer waited for.
     cancel: CancellationToken,
     drain_within: Duration,
@@ -46,7 +46,7 @@ impl Intake {
             name: occupant.name(),
             queue: source.queue.name.clone(),
             occupancy,
-            deliveries: bus.transport.consume(source).await?,
+            deliveries: TakenApart::none_of(bus.transport.consume(source).await?),
             cancel: CancellationToken::new(),
             drain_within,
             stopping: bus.stopping.clone(),
@@ -57,11 +57,9 @@ impl Intake {
     }
 
     /// Takes apart what comes as one message and is several requests.
-    pub(crate) fn take_bundles(self) -> Self {
-        Self {
-            deliveries: Box::new(TakenApart::new(self.deliveries)),
-            ..self
-        }
+    pub(crate) fn take_bundles(mut self) -> Self {
+        self.deliveries.take_bundles();
+        self
     }
 
     /// The token that is fired when the time to drain is up.
