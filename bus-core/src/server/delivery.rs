@@ -249,6 +249,8 @@ impl RequestProcessor {
                 ),
             ));
         };
+        // Nobody sends bundles who waits elsewhere.
+        let tells = self.takes_bundles && matches!(envelope.target, ReplyTarget::Inbox(_));
         // Nothing but the end of the service ends the first run of a query before its time.
         let is_plain = method.kind == MethodKind::Query && !seen_before;
         let context = envelope
@@ -268,7 +270,7 @@ impl RequestProcessor {
             payload: Payload {
                 content_type: envelope.content_type,
                 body: message.body.clone(),
-                begun: self.takes_bundles.then(std::time::Instant::now),
+                begun: tells.then(std::time::Instant::now),
             },
             deadline_named: envelope.deadline_named,
             start_by: envelope.start_by,

@@ -718,6 +718,24 @@ async fn a_service_can_say_that_it_takes_none() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_caller_without_an_inbox_is_told_nothing_of_it() {
+    let (stage, _serving) = Stage::with_service().await;
+    let id = CallId::new();
+    let message = Message {
+        routing_key: QUEUE.into(),
+        properties: request(id, "post"),
+        body: POST.into(),
+        ..Message::default()
+    };
+    stage.publish(message).await;
+    let replies = Replies::of(&stage).await;
+    assert_eq!(replies.to(id).await, "ok");
+    let frame = replies.0.fetch(id).await.unwrap().unwrap();
+    let frame = std::str::from_utf8(&frame).unwrap();
+    assert!(!frame.contains("\"us\""), "{frame}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_entry_carries_arrives() {
     let (stage, _serving) = Stage::with_service().await;
     let seen = || {
