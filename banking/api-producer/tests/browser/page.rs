@@ -156,8 +156,12 @@ impl Page {
     pub(crate) async fn fits(&self) {
         let script = "
             const boxes = document.querySelectorAll(':root, .card, .balance-card, dialog[open]');
+            const right = (box) => box.getBoundingClientRect().right;
+            const beyond = (box) => [...box.querySelectorAll('*')]
+                .filter((inner) => right(inner) > right(box) - parseFloat(getComputedStyle(box).paddingRight))
+                .map((inner) => `${inner.tagName}#${inner.id}.${inner.className} ${right(inner)}`);
             return [...boxes].filter((box) => box.scrollWidth > box.clientWidth)
-                .map((box) => `${box.tagName} ${box.className} ${box.scrollWidth}`)";
+                .map((box) => `${box.tagName} ${box.className} ${box.scrollWidth}: ${beyond(box)}`)";
         assert_eq!(self.run(script).await, json!([]), "too narrow");
     }
 
