@@ -74,7 +74,9 @@ impl Connections {
         let began = match self.kind {
             Kind::Postgres => {
                 let mut lent = self.lend().await?;
-                self.bounded(lent.execute("BEGIN")).await?;
+                let began = self.bounded(lent.execute("BEGIN")).await;
+                lent.close_if_lost(&began);
+                began?;
                 Began::Postgres(lent)
             }
             // One that reads first and then writes would fail when it writes.
@@ -127,7 +129,7 @@ impl<'c> Executor<'c> for &Connections {
             let mut lent = connections.lend().await?;
             let fetching = async {
                 let fetched = lent.fetch_many(query).try_collect::<Vec<_>>().await;
-                lent.is_at_rest = true;
+                lent.rest_after(&fetched);
                 fetched
             };
             connections.bounded(fetching).await
@@ -158,7 +160,7 @@ impl<'c> Executor<'c> for &Connections {
             let mut lent = connections.lend().await?;
             let preparing = async {
                 let prepared = lent.prepare_with(sql, parameters).await;
-                lent.is_at_rest = true;
+                lent.rest_after(&prepared);
                 prepared
             };
             connections.bounded(preparing).await
@@ -182,6 +184,38 @@ enum Held {
     Sqlite(PoolConnection<Any>),
     /// There until it is dropped.
     Postgres(Option<(AtRest, Place)>),
+}
+
+impl Lent {
+    /// Lets it rest after a statement, unless that showed that the connection is lost.
+    fn rest_after<T>(&mut self, done: &sqlx::Result<T>) {
+        self.is_at_rest = !self.close_if_lost(done);
+    }
+
+    /// Closes those at rest if a statement showed that this connection is lost, and says so. It is
+    /// the server that went, or the way to it, and one that rested for a moment is lent unasked.
+    fn close_if_lost<T>(&self, done: &sqlx::Result<T>) -> bool {
+        let is_lost = done.as_ref().is_err_and(is_lost);
+        if is_lost && let Held::Postgres(Some((_, place))) = &self.held {
+            place.close_others();
+        }
+        is_lost
+    }
+}
+
+/// `true` if a statement that failed so says that there is no connection any more.
+fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed => true,
+        // PostgreSQL: connection exceptions, and its own end.
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
+        _ => false,
+    }
 }
 
 impl Deref for Lent {
@@ -262,7 +296,9 @@ impl Transaction {
 }
 
 async fn end(mut lent: Lent, statement: &'static str) -> sqlx::Result<()> {
-    lent.execute(statement).await?;
+    let ended = lent.execute(statement).await;
+    lent.close_if_lost(&ended);
+    ended?;
     lent.is_at_rest = true;
     Ok(())
 }

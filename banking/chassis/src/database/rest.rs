@@ -114,6 +114,11 @@ impl Rest {
 }
 
 impl Place {
+    /// Closes all that rest.
+    pub(super) fn close_others(&self) {
+        self.rest.close_all();
+    }
+
     /// Lets a connection rest, of which nothing is under way, and gives up the place.
     pub(super) fn give_back(self, mut connection: AtRest) {
         if connection.made.elapsed() > LIVES_MAX {
