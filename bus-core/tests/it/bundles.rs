@@ -84,9 +84,13 @@ impl Stage {
 
     /// The caller learns that the service takes bundles of both kinds, and is fast.
     async fn learns(&self) {
-        assert_eq!(self.accounts.balance("a".into(), 0).await.unwrap(), 0);
-        self.accounts.post(0).await.unwrap();
-        assert_eq!(self.paced.take_written().len(), 0);
+        // Measured often enough to be known as fast, also on a busy machine.
+        for _ in 0..40 {
+            assert_eq!(self.accounts.balance("a".into(), 0).await.unwrap(), 0);
+            self.accounts.post(0).await.unwrap();
+            self.paced.depart();
+        }
+        self.paced.take_written();
     }
 
     fn ask(&self, amount: i64) -> Called<i64> {
