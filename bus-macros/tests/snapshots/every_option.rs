@@ -63,7 +63,8 @@ impl RatesClient {
                 .prefetch(64u16)
                 .timeout(::core::time::Duration::from_millis(2000u64))
                 .queue_type(::bus::__private::QueueType::Quorum)
-                .queue_length_max(10000u32),
+                .queue_length_max(10000u32)
+                .bundles(false),
         );
     /// A client whose calls travel over `bus`.
     #[must_use]
