@@ -16,7 +16,6 @@ use crate::{
 use futures_util::FutureExt;
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::Instant};
-use tracing::Instrument;
 
 /// A command to run.
 pub(crate) struct Command {
@@ -42,10 +41,7 @@ impl Command {
         run: Run,
         handler: impl FnOnce() -> AnswerFuture + Send + 'static,
     ) -> CommandFuture {
-        let (done, finished) = oneshot::channel();
-        // The task outlives the one that waits for it, and is still part of its span.
-        tokio::spawn(self.run(handler, done).in_current_span());
-        CommandFuture::new(finished, run)
+        CommandFuture::start(run, |done| self.run(handler, done))
     }
 
     fn lease(&self) -> Lease<'_> {

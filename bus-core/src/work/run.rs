@@ -11,6 +11,7 @@ use std::{
     task::Poll,
 };
 use tokio::sync::oneshot;
+use tracing::Instrument;
 
 /// The end of a command's task.
 #[derive(Debug)]
@@ -138,7 +139,14 @@ pub(crate) struct CommandFuture {
 }
 
 impl CommandFuture {
-    pub(super) fn new(finished: oneshot::Receiver<FinishedRun>, run: Run) -> Self {
+    /// Starts a task for a run, which says what came of it, and waits for that.
+    pub(super) fn start<F>(run: Run, begin: impl FnOnce(oneshot::Sender<FinishedRun>) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (done, finished) = oneshot::channel();
+        // The task outlives the one that waits for it, and is still part of its span.
+        tokio::spawn(begin(done).in_current_span());
         Self {
             finished: Some(finished),
             run,

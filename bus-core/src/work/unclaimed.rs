@@ -7,7 +7,6 @@ use crate::context::Context;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use tokio::{sync::oneshot, time::Instant};
-use tracing::Instrument;
 
 /// A command to run without a claim.
 pub(crate) struct UnclaimedCommand {
@@ -23,10 +22,7 @@ impl UnclaimedCommand {
         run: Run,
         handler: impl FnOnce() -> AnswerFuture + Send + 'static,
     ) -> CommandFuture {
-        let (done, finished) = oneshot::channel();
-        // The task outlives the one that waits for it, and is still part of its span.
-        tokio::spawn(self.run(handler, done).in_current_span());
-        CommandFuture::new(finished, run)
+        CommandFuture::start(run, |done| self.run(handler, done))
     }
 
     async fn run(
