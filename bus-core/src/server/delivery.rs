@@ -270,7 +270,7 @@ impl RequestProcessor {
             payload: Payload {
                 content_type: envelope.content_type,
                 body: message.body.clone(),
-                begun: tells.then(std::time::Instant::now),
+                begun: tells.then(Instant::now),
             },
             deadline_named: envelope.deadline_named,
             start_by: envelope.start_by,

@@ -111,7 +111,7 @@ impl Dispatch {
         // What the layers took counts, and not what the claim takes.
         let layers = payload.begun.map(|begun| begun.elapsed());
         command.start(run, move || {
-            payload.begun = layers.and_then(|layers| std::time::Instant::now().checked_sub(layers));
+            payload.begun = layers.and_then(|layers| Instant::now().checked_sub(layers));
             service.dispatch(position, payload)
         })
     }

@@ -8,7 +8,8 @@ use crate::{
 };
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use std::{fmt, future::Future, time::Instant};
+use std::{fmt, future::Future};
+use tokio::time::Instant;
 
 /// A trait's methods, callable by position. `#[queue_handler]` implements it.
 ///
