@@ -328,7 +328,9 @@ pub struct Claim {
     /// Names this run of this process, so that a run that was given up can't overwrite its
     /// successor.
     pub owner: String,
-    /// The time the claim holds without being renewed. With none it holds nobody off, and counts.
+    /// The time the claim holds without being renewed. It lapses only if somebody else has asked for
+    /// it for half of that as well, from when it should have been renewed: while the store stood
+    /// still nobody could. With none it holds nobody off, and counts.
     pub lease: Duration,
     /// The time the outcome is remembered.
     pub retention: Duration,

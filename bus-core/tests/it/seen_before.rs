@@ -116,14 +116,27 @@ impl Site {
 
     /// Takes the claim of a call in the name of another worker.
     async fn claim(&self, id: CallId) {
-        let mut hash = Sha256::new();
-        hash.update("application/json\0");
-        hash.update(BODY);
-        let fingerprint = *hash.finalize().first_chunk().unwrap();
-        let claim = Claim::new(format!("{QUEUE}:post:id:{id}"), fingerprint, "another");
-        let claimed = self.store.claim(&claim).await.unwrap();
+        let claimed = self.store.claim(&claim(id, "another")).await.unwrap();
         assert_eq!(claimed, Claimed::Run { attempt: 1 });
     }
+
+    /// Takes it, and lets it lapse while a third asks for it.
+    async fn claim_and_die(&self, id: CallId) {
+        self.claim(id).await;
+        for _ in 0..2 {
+            let asked = self.store.claim(&claim(id, "a third")).await.unwrap();
+            assert_eq!(asked, Claimed::Running);
+            sleep(limits::CLAIM_LEASE / 2).await;
+        }
+    }
+}
+
+fn claim(id: CallId, owner: &str) -> Claim {
+    let mut hash = Sha256::new();
+    hash.update("application/json\0");
+    hash.update(BODY);
+    let fingerprint = *hash.finalize().first_chunk().unwrap();
+    Claim::new(format!("{QUEUE}:post:id:{id}"), fingerprint, owner)
 }
 
 /// A request whose time has passed.
@@ -216,8 +229,7 @@ async fn a_command_whose_worker_may_still_run_it_is_not_dropped_as_expired() {
 async fn nor_is_one_that_never_ended() {
     for seen in BOTH {
         let (site, id) = (Site::new().await, CallId::new());
-        site.claim(id).await;
-        sleep(limits::CLAIM_LEASE).await;
+        site.claim_and_die(id).await;
         site.publish(seen, late(id, "post"), BODY).await;
         let (fault, kept) = site.answer(id).await;
         assert_eq!(fault.code, FaultCode::Interrupted);
@@ -243,8 +255,7 @@ async fn where_all_was_forgotten_nothing_is_run_and_nothing_is_ruled_out() {
 async fn what_is_still_known_is_told_however_late_it_is() {
     for seen in BOTH {
         let (site, id) = (Site::new().await, CallId::new());
-        site.claim(id).await;
-        sleep(limits::CLAIM_LEASE).await;
+        site.claim_and_die(id).await;
         site.publish(seen, long_late(id, "post"), BODY).await;
         let (fault, kept) = site.answer(id).await;
         assert_eq!(fault.code, FaultCode::Interrupted);

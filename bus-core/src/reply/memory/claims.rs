@@ -3,7 +3,10 @@
 use super::expiring::{Expiring, after};
 use crate::reply::{Claim, Claimed};
 use bytes::Bytes;
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::Instant;
 
 /// Claims by key.
@@ -23,6 +26,8 @@ enum State {
     Running {
         owner: Arc<str>,
         lapses: Instant,
+        /// When somebody else first asked for it although it should have been renewed by then.
+        contested: Option<Instant>,
     },
     /// Given up: anyone may run it.
     Free,
@@ -49,7 +54,8 @@ impl Record {
 
 impl Claims {
     pub(super) fn claim(&mut self, claim: &Claim) -> Claimed {
-        let attempt = match self.0.get(&*claim.key) {
+        let now = Instant::now();
+        let attempt = match self.0.get_mut(&*claim.key) {
             None if claim.until.is_some_and(|until| until <= SystemTime::now()) => {
                 return Claimed::Expired;
             }
@@ -57,13 +63,20 @@ impl Claims {
             Some(record) if record.fingerprint != claim.fingerprint => return Claimed::Conflict,
             // The same run, asking again because it did not hear the answer.
             Some(record) if record.is_run_by(claim) => record.attempt,
-            Some(record) => match &record.state {
-                State::Done { frame, .. } => return Claimed::Done(frame.clone()),
-                State::Running { lapses, .. } if *lapses > Instant::now() => {
-                    return Claimed::Running;
+            Some(record) => {
+                match &mut record.state {
+                    State::Done { frame, .. } => return Claimed::Done(frame.clone()),
+                    State::Free => {}
+                    State::Running {
+                        lapses, contested, ..
+                    } => {
+                        if !is_lost(now, *lapses, contested, claim.lease) {
+                            return Claimed::Running;
+                        }
+                    }
                 }
-                State::Running { .. } | State::Free => record.attempt.saturating_add(1),
-            },
+                record.attempt.saturating_add(1)
+            }
         };
         self.run(claim, attempt);
         Claimed::Run { attempt }
@@ -130,6 +143,7 @@ impl Claims {
         let running = State::Running {
             owner: claim.owner.as_str().into(),
             lapses,
+            contested: None,
         };
         self.set(claim, attempt, running);
     }
@@ -158,10 +172,25 @@ impl Claims {
     }
 }
 
+/// `true` if a claim is over for who holds it: its lease is, and for half of one somebody else has
+/// been asking, so that it could have been renewed if everything had only stood still.
+fn is_lost(
+    now: Instant,
+    lapses: Instant,
+    contested: &mut Option<Instant>,
+    lease: Duration,
+) -> bool {
+    let half = lease / 2;
+    if after(now, half) < lapses {
+        return false;
+    }
+    let since = *contested.get_or_insert(now);
+    lapses <= now && now.duration_since(since) >= half
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     const SECOND: Duration = Duration::from_secs(1);
     const LEASE: Duration = Duration::from_secs(15);
@@ -171,6 +200,13 @@ mod tests {
         Claim::new("Accounts.post:42", [1; 16], owner)
             .lease(LEASE)
             .retention(RETENTION)
+    }
+
+    /// Lets a lease go by while somebody else asks for the claim.
+    async fn lapse(claims: &mut Claims, by_whom: &str) {
+        tokio::time::advance(LEASE / 2).await;
+        assert_eq!(claims.claim(&by(by_whom)), Claimed::Running);
+        tokio::time::advance(LEASE / 2).await;
     }
 
     fn done(text: &'static str) -> Claimed {
@@ -216,7 +252,7 @@ mod tests {
         tokio::time::advance(SECOND).await;
         // Late, but nobody else asked: still its own.
         assert!(claims.renew(&by("a")));
-        tokio::time::advance(LEASE).await;
+        lapse(&mut claims, "b").await;
         assert_eq!(claims.claim(&by("b")), Claimed::Run { attempt: 2 });
         assert!(!claims.renew(&by("a")));
         claims.release(&by("a"));
@@ -235,7 +271,7 @@ mod tests {
         claims.claim(&by("a"));
         claims.release(&by("a"));
         assert_eq!(claims.claim(&by("b")), Claimed::Run { attempt: 1 });
-        tokio::time::advance(LEASE).await;
+        lapse(&mut claims, "c").await;
         assert_eq!(claims.claim(&by("c")), Claimed::Run { attempt: 2 });
         claims.release(&by("c"));
         claims.finish(&by("c"), "given up".into());
@@ -265,9 +301,38 @@ mod tests {
         assert_eq!(claims.claim(&by("b")), done("ok"));
         tokio::time::advance(SECOND).await;
         assert_eq!(claims.claim(&by("b")), Claimed::Run { attempt: 1 });
-        tokio::time::advance(LEASE + RETENTION - SECOND).await;
+        tokio::time::advance(RETENTION - SECOND).await;
+        lapse(&mut claims, "c").await;
         assert_eq!(claims.claim(&by("c")), Claimed::Run { attempt: 2 });
         assert_eq!(claims.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_standstill_who_holds_a_claim_has_half_a_lease_to_renew_it() {
+        let mut claims = Claims::default();
+        claims.claim(&by("a"));
+        for standstill in [LEASE, 3 * LEASE] {
+            tokio::time::advance(standstill).await;
+            assert_eq!(claims.claim(&by("b")), Claimed::Running);
+            tokio::time::advance(LEASE / 2 - SECOND).await;
+            assert_eq!(claims.claim(&by("b")), Claimed::Running);
+            assert!(claims.renew(&by("a")));
+        }
+        // Who asked before it was renewed does not count.
+        tokio::time::advance(LEASE).await;
+        assert_eq!(claims.claim(&by("b")), Claimed::Running);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_claim_that_others_wait_for_lapses_with_its_lease() {
+        let mut claims = Claims::default();
+        claims.claim(&by("a"));
+        tokio::time::advance(LEASE / 2).await;
+        assert_eq!(claims.claim(&by("b")), Claimed::Running);
+        tokio::time::advance(LEASE / 2 - SECOND).await;
+        assert_eq!(claims.claim(&by("b")), Claimed::Running);
+        tokio::time::advance(SECOND).await;
+        assert_eq!(claims.claim(&by("c")), Claimed::Run { attempt: 2 });
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,6 +41,15 @@ impl<K: Clone + Eq + Hash + Ord, V> Expiring<K, V> {
         (*expires > Instant::now()).then_some(value)
     }
 
+    pub(super) fn get_mut<Q>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let (expires, value) = self.entries.get_mut(key)?;
+        (*expires > Instant::now()).then_some(value)
+    }
+
     /// Sets an entry and when it expires, counted from now.
     pub(super) fn insert(&mut self, key: K, value: V, ttl: Duration) {
         let now = Instant::now();

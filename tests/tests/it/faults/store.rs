@@ -1,12 +1,13 @@
 //! Redis dies, with and without its data, and freezes.
 
 use super::{
-    load::{Kind, Load},
-    rig::{Rig, Settings},
+    load::{Kind, Load, call_twice},
+    rig::{Rig, Settings, connect, eventually},
 };
+use replybus::{contract::QueueType, limits::CLAIM_LEASE};
 use replybus_testkit::servers::Persistence;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -63,4 +64,39 @@ async fn frozen_for_three_seconds() {
     account.all_went_well();
     rig.drained().await;
     account.is_true_of(&ledger.journal);
+}
+
+/// All leases are over when the server goes on, and whoever asks first would run what is still
+/// running: of each two calls one is in its handler, in one of two workers, and the other asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen_for_longer_than_a_lease() {
+    const COMMANDS: usize = 16;
+    let Some(rig) = Rig::start(Persistence::None).await else {
+        return;
+    };
+    let ledger = rig.ledger(Settings::default()).await;
+    let second = connect(&ledger.namespace, Settings::default(), &rig.servers()).await;
+    let _serving = ledger.serve_on(&second, QueueType::Classic).await;
+    ledger.gate.close();
+    let mut called = JoinSet::new();
+    for _ in 0..COMMANDS {
+        let client = ledger.client.clone();
+        called.spawn(async move { call_twice(&client, PATIENT).await });
+    }
+    eventually("one of each two is in its handler", || async {
+        ledger.journal.begun() == COMMANDS
+    })
+    .await;
+    for _ in 0..2 {
+        rig.redis.freeze();
+        sleep(CLAIM_LEASE + CLAIM_LEASE / 2).await;
+        rig.redis.thaw();
+        sleep(CLAIM_LEASE / 2).await;
+    }
+    ledger.gate.open();
+    for [one, other] in called.join_all().await {
+        assert_eq!((one.outcome, other.outcome), (Ok(Some(1)), Ok(Some(1))));
+        let page = ledger.journal.page(&one.name);
+        assert_eq!((page.began, page.done), (1, vec![1]));
+    }
 }

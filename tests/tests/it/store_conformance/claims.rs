@@ -46,7 +46,10 @@ fn done(frame: &'static str) -> Claimed {
 
 /// Asks until the claim that somebody else holds lapses.
 async fn lapsed(store: &End, claim: &Claim) -> Claimed {
-    changed(Claimed::Running, || store.claim(claim)).await
+    let briefly = claim.clone().lease(SHORT);
+    changed(Claimed::Running, || store.claim(&briefly)).await;
+    // The same owner asks again.
+    store.claim(claim).await
 }
 
 /// Waits until a brief claim that is made now, under a key of its own, has lapsed: those that were
@@ -191,6 +194,17 @@ pub(crate) async fn a_renewed_claim_does_not_lapse(bench: Bench) {
     assert!(store.store.renew(&by("a")).await.unwrap());
     assert_eq!(store.claim(&by("b")).await, Claimed::Running);
     assert_eq!(store.claim(&by("a")).await, run(1));
+}
+
+pub(crate) async fn who_was_away_may_renew_before_another_runs(bench: Bench) {
+    let store = bench.open().await;
+    store.claim(&briefly_by("a")).await;
+    for standstill in ["first", "second"] {
+        brief_claims_lapse(&store, standstill).await;
+        assert_eq!(store.claim(&by("b")).await, Claimed::Running);
+        assert!(store.store.renew(&briefly_by("a")).await.unwrap());
+    }
+    assert_eq!(lapsed(&store, &by("b")).await, run(2));
 }
 
 pub(crate) async fn a_claim_without_a_lease_holds_nobody_off_and_counts(bench: Bench) {

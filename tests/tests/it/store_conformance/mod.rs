@@ -32,6 +32,7 @@ macro_rules! suite {
             claims::callers_of_one_command_get_one_outcome,
             claims::a_claim_whose_record_is_gone_is_made_again,
             claims::a_renewed_claim_does_not_lapse,
+            claims::who_was_away_may_renew_before_another_runs,
             claims::a_claim_without_a_lease_holds_nobody_off_and_counts,
             claims::a_released_claim_does_not_count,
             claims::a_run_that_lapsed_counts,
