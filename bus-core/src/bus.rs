@@ -6,6 +6,7 @@ use crate::{
         waiters::Waiters,
     },
     contract::check_name,
+    control,
     error::SetupError,
     limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
     message::Text,
@@ -163,6 +164,7 @@ impl Bus {
             waiters: Arc::clone(&waiters),
             app_id: app_id.clone(),
             inbox: inbox.clone(),
+            control: in_namespace(&builder.namespace, control::EXCHANGE).into(),
             runtime: Handle::try_current().ok(),
         });
         Self(Arc::new(BusInner {
@@ -308,15 +310,19 @@ impl Bus {
 
     /// A name on the broker: the given one, in this bus's namespace.
     pub(crate) fn name(&self, name: &str) -> String {
-        if self.0.namespace.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.0.namespace)
-        }
+        in_namespace(&self.0.namespace, name)
     }
 
     pub(crate) fn inner(&self) -> Arc<BusInner> {
         Arc::clone(&self.0)
+    }
+}
+
+fn in_namespace(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{namespace}.{name}")
     }
 }
 

@@ -87,6 +87,7 @@ pub mod limits;
 pub mod __private;
 mod bus;
 mod call_id;
+mod control;
 mod method_metrics;
 mod work;
 

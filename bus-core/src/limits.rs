@@ -72,6 +72,27 @@ pub const BUNDLE_WORK_MAX: Duration = Duration::from_millis(1);
 /// who serves it takes bundles: the old workers of a deployment are gone soon after.
 pub const BUNDLES_STOPPED_FOR: Duration = Duration::from_secs(60);
 
+/// Cancelled calls to one queue that wait to be said so to those who serve it. One that would be
+/// more runs to its end.
+pub const CANCELS_WAITING_MAX: usize = 10_000;
+
+/// Calls that one message cancels; 20 bytes each.
+pub const CANCELS_IN_ONE_MAX: usize = 1_000;
+
+/// Cancelled calls that a service remembers, each until its deadline, so that it starts none of
+/// those that are still to come; beyond it the first is forgotten. About 2 MiB.
+pub const CANCELS_KEPT_MAX: usize = 20_000;
+
+/// Messages that wait for a service on its control line; further ones are lost.
+pub const CONTROL_MESSAGES_MAX: u32 = 10_000;
+
+/// Messages of the control line that are delivered before the first is acknowledged.
+pub const CONTROL_PREFETCH: u16 = 64;
+
+/// The time for which the control queue of a service is kept while nobody consumes it: long enough
+/// for a lost connection to come back, after which that of a service that died is gone.
+pub const CONTROL_QUEUE_EXPIRES: Duration = Duration::from_secs(60);
+
 /// The difference between the clocks of caller and server before a live request counts as expired.
 /// NTP keeps hosts within tens of milliseconds.
 pub const CLOCK_ALLOWANCE: Duration = Duration::from_millis(500);

@@ -21,6 +21,7 @@ use std::{
     future::{Future, IntoFuture},
     marker::PhantomData,
     pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -439,6 +440,11 @@ impl<R: Outcome> Call<R> {
                 .insert(name, value)
                 .map_err(|error| not_sent(error.into()))?;
         }
+        let lanes = self.client.lanes();
+        let copies = match verb {
+            Verb::Call => Copies::awaited(Arc::clone(lanes.cancels()), id, deadline),
+            Verb::Send | Verb::Submit => Copies::default(),
+        };
         let request = CallRequest {
             id,
             contract,
@@ -454,8 +460,8 @@ impl<R: Outcome> Call<R> {
             idempotency_key: self.idempotency_key,
             metadata,
             trace: context.trace().map(|trace| trace.child(id)),
-            copies: Copies::default(),
-            lanes: self.client.lanes(),
+            copies,
+            lanes,
         };
         Ok((self.client, request, info))
     }
@@ -499,7 +505,9 @@ impl<R: Outcome> IntoFuture for Call<R> {
 
     /// Makes the call and waits for its reply.
     ///
-    /// Dropping the future frees the waiter; a request that was written runs all the same.
+    /// Dropped, it cancels the call: a request that was not written is withdrawn, one that was not
+    /// started is not started, a query that runs is dropped, and a command that runs is told
+    /// ([`Context::cancelled`]) and ends by itself. That is said to the service, and may be lost.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.call())
     }

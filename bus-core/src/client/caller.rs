@@ -229,19 +229,22 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, Cal
     let mut confirmed = false;
     let deadline = sleep_until(request.deadline);
     tokio::pin!(deadline);
-    loop {
+    let ended = loop {
         tokio::select! {
             biased;
-            frame = waiter.reply() => return attempts.replied(&frame),
+            frame = waiter.reply() => break attempts.replied(&frame),
             verdict = attempts.sending.verdict(), if !confirmed => match verdict {
                 Verdict::Confirmed => confirmed = true,
                 Verdict::Lost => attempts.again(),
-                refused => return Err(attempts.refused(refused)),
+                refused => break Err(attempts.refused(refused)),
             },
-            () = bus.closed.cancelled() => return Err(attempts.bus_closed()),
-            () = &mut deadline => return Err(attempts.timed_out()),
+            () = bus.closed.cancelled() => break Err(attempts.bus_closed()),
+            () = &mut deadline => break Err(attempts.timed_out()),
         }
-    }
+    };
+    // The service knows the deadline as well.
+    request.copies.end();
+    ended
 }
 
 /// Publishes, and waits for the broker's word that it has the request.

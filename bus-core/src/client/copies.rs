@@ -1,14 +1,16 @@
 //! What the copies of one call share: their number, and the place for their reply.
 
+use crate::{call_id::CallId, control::Cancels};
 use bytes::Bytes;
 use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::{Context, Poll, Waker},
 };
+use tokio::time::Instant;
 
 /// The number of copies of a call that may have reached the broker, and may be run, and the place
 /// that their reply comes to. Clones of a request share it: a layer that repeats a call makes
@@ -19,7 +21,17 @@ pub(crate) struct Copies(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     count: AtomicU32,
+    /// The attempt that was made last has come to an end: an answer, a refusal, its deadline.
+    over: AtomicBool,
+    cancels: Option<Cancelling>,
     reply: Mutex<ReplyPlace>,
+}
+
+/// What it takes to cancel a call.
+struct Cancelling {
+    cancels: Arc<Cancels>,
+    id: CallId,
+    deadline: Instant,
 }
 
 #[derive(Default)]
@@ -31,10 +43,31 @@ struct ReplyPlace {
 }
 
 impl Copies {
+    /// The copies of a call whose reply is waited for until its deadline. When nobody holds them any
+    /// more and one may still be run, the call is cancelled.
+    pub(super) fn awaited(cancels: Arc<Cancels>, id: CallId, deadline: Instant) -> Self {
+        Self(Arc::new(Shared {
+            cancels: Some(Cancelling {
+                cancels,
+                id,
+                deadline,
+            }),
+            count: AtomicU32::default(),
+            over: AtomicBool::default(),
+            reply: Mutex::default(),
+        }))
+    }
+
     /// Counts one that is about to be published. Returns whether it is a repetition: another may
     /// have reached the broker.
     pub(super) fn begin(&self) -> bool {
+        self.0.over.store(false, Ordering::Release);
         self.0.count.fetch_add(1, Ordering::AcqRel) > 0
+    }
+
+    /// Says that the last attempt has come to an end: of a single copy nothing goes on.
+    pub(super) fn end(&self) {
+        self.0.over.store(true, Ordering::Release);
     }
 
     /// Stops counting one that surely will not be run.
@@ -92,6 +125,23 @@ impl Copies {
     fn reply(&self) -> MutexGuard<'_, ReplyPlace> {
         let reply = &self.0.reply;
         reply.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let Some(cancelling) = &self.cancels else {
+            return;
+        };
+        let out = *self.count.get_mut();
+        if out > 1 || (out == 1 && !*self.over.get_mut()) {
+            let Cancelling {
+                cancels,
+                id,
+                deadline,
+            } = cancelling;
+            cancels.cancel(*id, *deadline);
+        }
     }
 }
 

@@ -121,6 +121,8 @@ fault_codes! {
     /// The command was started before and never ended. It is not started again: its time has
     /// passed, or that was as often as is allowed.
     Interrupted = "interrupted", may_have_executed: true;
+    /// It was cancelled, as a rule because nobody waited for it any more.
+    Cancelled = "cancelled", may_have_executed: false;
     /// A layer of the server failed; of an event, its handler did, as often as it was run.
     Failed = "failed", may_have_executed: true;
 }

@@ -51,6 +51,8 @@ pub enum FailureKind {
     /// The command was started before and never ended; its time has passed, or it was started as
     /// often as is allowed.
     Interrupted,
+    /// It was cancelled.
+    Cancelled,
     /// A layer, of the client or the server, failed.
     Layer,
 }
@@ -77,6 +79,7 @@ impl FailureKind {
             Self::Denied => "denied",
             Self::KeyConflict => "key_conflict",
             Self::Interrupted => "interrupted",
+            Self::Cancelled => "cancelled",
             Self::Layer => "layer",
         }
     }
@@ -97,6 +100,7 @@ impl FailureKind {
             Self::Denied => "denied",
             Self::KeyConflict => "its idempotency key was used for another request",
             Self::Interrupted => "it was started and never ended",
+            Self::Cancelled => "it was cancelled",
             Self::Layer => "a layer failed",
         }
     }
@@ -110,7 +114,8 @@ impl FailureKind {
             | Self::UnknownMethod
             | Self::BadRequest
             | Self::Denied
-            | Self::KeyConflict => false,
+            | Self::KeyConflict
+            | Self::Cancelled => false,
             Self::TimedOut
             | Self::BadReply
             | Self::Panicked
@@ -135,6 +140,7 @@ impl From<FaultCode> for FailureKind {
             FaultCode::Panicked => Self::Panicked,
             FaultCode::BadReply | FaultCode::Unknown => Self::BadReply,
             FaultCode::Interrupted => Self::Interrupted,
+            FaultCode::Cancelled => Self::Cancelled,
             FaultCode::Failed => Self::Layer,
         }
     }

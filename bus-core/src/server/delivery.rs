@@ -8,7 +8,9 @@ use super::{
     service::Payload,
 };
 use crate::{
+    call_id::CallId,
     contract::{MethodKind, ServiceContract},
+    control::{ControlLine, Entered},
     error::{Fault, FaultCode},
     limits::{CALL_TIMEOUT_MAX, REPLY_TTL},
     message::Message,
@@ -17,11 +19,11 @@ use crate::{
     transport::{Delivery, Settled},
     work::{
         Answer, AnswerClass, Begun, DeadLetters, DeliveryKind, Envelope, FinishedRun, HeldClaim,
-        Permit, Redeliveries, Run, RunEnd, RunState, Settlement, expired, is_repeated, settle,
-        store_until, unreadable,
+        Permit, Redeliveries, Run, RunEnd, RunState, Settlement, cancelled, expired, is_repeated,
+        settle, store_until, unreadable,
     },
 };
-use std::{future::Future, sync::Arc};
+use std::{future::Future, pin::pin, sync::Arc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -39,6 +41,8 @@ pub(super) struct RequestProcessor {
     pub(super) metrics: Box<[MethodMetrics]>,
     /// Callers are told that requests may come together.
     pub(super) takes_bundles: bool,
+    /// Open for as long as deliveries are taken.
+    pub(super) control: ControlLine,
 }
 
 /// The label of all methods that the contract does not have.
@@ -83,6 +87,10 @@ impl RequestProcessor {
             let run = request
                 .as_ref()
                 .map_or_else(|_| Run::default(), |request| request.run.clone());
+            let _entered = request
+                .as_ref()
+                .ok()
+                .and_then(|request| self.enter(envelope.id, request));
             let (answer, permit, begun) = match request {
                 // Boxed, like all that comes after a first delivery.
                 Ok(request) if redelivered => {
@@ -90,7 +98,7 @@ impl RequestProcessor {
                 }
                 Ok(request) => {
                     let span = span(&request, &envelope);
-                    let running = run_in(slot, request, envelope.awaited());
+                    let running = self.run_in(slot, request, &envelope);
                     let (answer, permit) = running.instrument(span).await;
                     (answer, permit, Begun::default())
                 }
@@ -162,7 +170,7 @@ impl RequestProcessor {
         }
         let begun = request.begun.clone();
         let span = span(&request, envelope);
-        let running = run_in(slot, request, envelope.awaited()).instrument(span);
+        let running = self.run_in(slot, request, envelope).instrument(span);
         let (answer, permit) = begun.during(running).await;
         (answer, permit, begun)
     }
@@ -189,6 +197,39 @@ impl RequestProcessor {
             request.context = request.context.clone().with_attempt(attempt);
         }
         Ok(())
+    }
+
+    /// Enters a command among the calls that are held. A query enters itself when it waits.
+    fn enter(&self, id: CallId, request: &Request) -> Option<Entered<'_>> {
+        let is_command = request.method.kind == MethodKind::Command;
+        is_command.then(|| {
+            let (token, run) = (request.context.token(), request.run.clone());
+            self.control.calls().enter(id, token, run)
+        })
+    }
+
+    /// Runs a request in its slot. There is a permit if it was admitted.
+    async fn run_in(
+        &self,
+        slot: Slot,
+        request: Request,
+        envelope: &Envelope,
+    ) -> (Answer, Option<Permit>) {
+        let is_query = request.method.kind == MethodKind::Query;
+        let running = pin!(run_in(slot, request, envelope.awaited()));
+        if !is_query {
+            return running.await;
+        }
+        let answered = self
+            .control
+            .calls()
+            .unless_cancelled(envelope.id, running)
+            .await;
+        answered.unwrap_or_else(|| {
+            let text = "it was cancelled while it ran";
+            let fault = Fault::new(FaultCode::Cancelled, text);
+            (fault.may_have_been_executed().into(), None)
+        })
     }
 
     /// Stores the reply and the record, as far as there are such; `false` if the message must go
@@ -236,6 +277,9 @@ impl RequestProcessor {
         let asks = seen_before && found.is_some_and(|(_, method)| method.is_claimed());
         if !asks && envelope.is_late() {
             return Err(expired());
+        }
+        if !asks && self.control.calls().is_cancelled(envelope.id) {
+            return Err(cancelled());
         }
         let Some((position, method)) = found else {
             let known: Vec<&str> = self.contract.methods.iter().map(|m| m.name).collect();

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     bus::Bus,
     contract::{QueueType, check_name},
+    control::ControlLine,
     error::SetupError,
     limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH, PREFETCH_MAX},
     transport::{QueueSpec, Source},
@@ -370,6 +371,7 @@ impl Serve {
         let (intake, dead_letters) = opening.await?;
         // Also of callers that were told otherwise: by another process, or before.
         let intake = intake.take_bundles();
+        let control = ControlLine::open(&self.bus, &self.queue).await;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
         let mut pipeline = ServerService::new(Dispatch {
             service: self.service,
@@ -395,6 +397,7 @@ impl Serve {
             cancel: intake.cancel(),
             metrics: metrics_of(contract),
             takes_bundles: self.bundles,
+            control,
         });
         Ok(intake.start(
             move || admission.clone().slot(),

@@ -1,6 +1,7 @@
 //! The queues of a broker as they are declared, consumed and looked at.
 
 use crate::{contract::QueueType, error::BoxError};
+use std::time::Duration;
 
 /// A durable queue as it is to be declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,9 @@ pub struct QueueSpec {
     /// Bytes of bodies it holds before further messages are refused (`x-max-length-bytes`). `None`
     /// means without limit.
     pub bytes_max: Option<u64>,
+    /// The time after which it is gone if nobody consumes it (`x-expires`). `None` means that it
+    /// stays.
+    pub expires: Option<Duration>,
     /// A queue of that name which has other arguments is used as it is, and not refused.
     pub or_existing: bool,
 }
@@ -29,6 +33,7 @@ impl QueueSpec {
             queue_type: QueueType::Classic,
             length_max: None,
             bytes_max: None,
+            expires: None,
             or_existing: false,
         }
     }
@@ -51,6 +56,13 @@ impl QueueSpec {
     #[must_use]
     pub fn bytes_max(mut self, bytes: u64) -> Self {
         self.bytes_max = Some(bytes);
+        self
+    }
+
+    /// Sets the time after which it is gone if nobody consumes it.
+    #[must_use]
+    pub fn expires(mut self, unused_for: Duration) -> Self {
+        self.expires = Some(unused_for);
         self
     }
 

@@ -3,7 +3,7 @@
 
 use super::{
     Answer, AnswerClass, AnswerFuture, Begun, CommandFuture, FinishedRun, HeldClaim, Run, RunEnd,
-    expired, lease::Lease, lease_watch::LeaseWatch, store_until,
+    cancelled, expired, lease::Lease, lease_watch::LeaseWatch, run::Withdrawal, store_until,
 };
 use crate::{
     call_id::CallId,
@@ -41,7 +41,7 @@ impl Command {
         run: Run,
         handler: impl FnOnce() -> AnswerFuture + Send + 'static,
     ) -> CommandFuture {
-        CommandFuture::start(run, |done| self.run(handler, done))
+        CommandFuture::start(run, |withdrawal, done| self.run(withdrawal, handler, done))
     }
 
     fn lease(&self) -> Lease<'_> {
@@ -57,6 +57,7 @@ impl Command {
 
     async fn run(
         self,
+        withdrawal: Withdrawal,
         handler: impl FnOnce() -> AnswerFuture + Send,
         done: oneshot::Sender<FinishedRun>,
     ) {
@@ -73,17 +74,24 @@ impl Command {
                 return;
             }
         };
-        if done.is_closed() || self.context.token().is_cancelled() {
+        let refusal = if withdrawal.is_asked() {
+            Some(cancelled())
+        } else if done.is_closed() || self.context.token().is_cancelled() {
             // The delivery is given back, with its attempt.
             lease.release().await;
-        } else if let Some(fault) = self.refusal(attempt) {
-            lease.release().await;
-            let _ = done.send(FinishedRun {
-                answer: fault.into(),
-                end: RunEnd::of_attempt(attempt),
-            });
+            return;
         } else {
-            self.run_claimed(&lease, attempt, handler, done).await;
+            self.refusal(attempt)
+        };
+        match refusal {
+            Some(fault) => {
+                lease.release().await;
+                let _ = done.send(FinishedRun {
+                    answer: fault.into(),
+                    end: RunEnd::of_attempt(attempt),
+                });
+            }
+            None => self.run_claimed(&lease, attempt, handler, done).await,
         }
     }
 

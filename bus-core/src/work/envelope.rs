@@ -52,6 +52,12 @@ pub(crate) fn expired() -> Fault {
     )
 }
 
+/// The fault of a request that was cancelled before it was started.
+pub(crate) fn cancelled() -> Fault {
+    let text = "it was cancelled before it was started";
+    Fault::new(FaultCode::Cancelled, text)
+}
+
 /// The fault of a message of which parts can't be read.
 pub(crate) fn unreadable(reason: &str) -> Fault {
     Fault::new(

@@ -28,7 +28,7 @@ pub use serving::{Drained, Serving, ServingError};
 pub(crate) use claim::{command_claim, event_claim, fingerprint, redelivery_claim};
 pub(crate) use command::{Command, panicked};
 pub(crate) use dead_letter::{DeadLetters, Drops, dead_letter_queue};
-pub(crate) use envelope::{Envelope, expired, is_repeated, unreadable};
+pub(crate) use envelope::{Envelope, cancelled, expired, is_repeated, unreadable};
 pub(crate) use intake::Intake;
 pub(crate) use lease_watch::LeaseWatch;
 pub(crate) use occupied::{Occupant, OccupiedQueues};

@@ -7,7 +7,10 @@ use futures_util::FutureExt;
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     task::Poll,
 };
 use tokio::sync::oneshot;
@@ -88,7 +91,13 @@ impl HeldClaim {
 /// A command's run as its delivery sees it, past all layers. The default is that of a query, of
 /// whose run nothing is noted.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Run(Option<Arc<Mutex<RunState>>>);
+pub(crate) struct Run(Option<Arc<Noted>>);
+
+#[derive(Debug, Default)]
+struct Noted {
+    state: Mutex<RunState>,
+    withdrawn: AtomicBool,
+}
 
 /// The state of a run when the layers have answered.
 #[derive(Debug)]
@@ -113,8 +122,20 @@ impl Run {
 
     fn set(&self, state: RunState) {
         if let Some(noted) = &self.0 {
-            *noted.lock().unwrap_or_else(PoisonError::into_inner) = state;
+            *noted.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         }
+    }
+
+    /// Notes that it is cancelled: it is not to be started.
+    pub(crate) fn withdraw(&self) {
+        if let Some(noted) = &self.0 {
+            noted.withdrawn.store(true, Ordering::Release);
+        }
+    }
+
+    /// What tells its task whether it is cancelled, and keeps nothing of it alive.
+    fn withdrawal(&self) -> Withdrawal {
+        Withdrawal(self.0.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 
     /// Notes that it ended, or was not started.
@@ -127,7 +148,19 @@ impl Run {
         let Some(noted) = &self.0 else {
             return RunState::default();
         };
-        std::mem::take(&mut *noted.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *noted.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Whether a run is cancelled, as its task sees it.
+#[derive(Debug)]
+pub(super) struct Withdrawal(Weak<Noted>);
+
+impl Withdrawal {
+    /// `true` if it is, and its delivery is still there to say so.
+    pub(super) fn is_asked(&self) -> bool {
+        let noted = self.0.upgrade();
+        noted.is_some_and(|noted| noted.withdrawn.load(Ordering::Acquire))
     }
 }
 
@@ -140,13 +173,16 @@ pub(crate) struct CommandFuture {
 
 impl CommandFuture {
     /// Starts a task for a run, which says what came of it, and waits for that.
-    pub(super) fn start<F>(run: Run, begin: impl FnOnce(oneshot::Sender<FinishedRun>) -> F) -> Self
+    pub(super) fn start<F>(
+        run: Run,
+        begin: impl FnOnce(Withdrawal, oneshot::Sender<FinishedRun>) -> F,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (done, finished) = oneshot::channel();
         // The task outlives the one that waits for it, and is still part of its span.
-        tokio::spawn(begin(done).in_current_span());
+        tokio::spawn(begin(run.withdrawal(), done).in_current_span());
         Self {
             finished: Some(finished),
             run,

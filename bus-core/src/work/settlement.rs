@@ -54,8 +54,8 @@ impl AnswerClass {
 
 /// The table. A caller that waits is always answered. A command is kept as a dead letter when it
 /// may have been half done, unless another delivery of it answers for that; and when nobody would
-/// otherwise learn that it was not done at all. A message that expired unstarted is not kept: that
-/// is what its expiry asked for. One that is malformed, or was interrupted for good, is kept
+/// otherwise learn that it was not done at all. A message that expired or was cancelled
+/// unstarted is not kept: that is what was asked for. One that is malformed, or was interrupted for good, is kept
 /// whatever it is: it may have killed its workers.
 pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement {
     let interrupted = matches!(
@@ -70,7 +70,7 @@ pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement
     let failed = match class {
         AnswerClass::Value
         | AnswerClass::Fault {
-            code: FaultCode::Expired,
+            code: FaultCode::Expired | FaultCode::Cancelled,
             may_have_executed: false,
         } => false,
         AnswerClass::Fault {
@@ -135,12 +135,14 @@ mod tests {
                 );
                 // No failed command disappears without anybody being told.
                 let failed = class != AnswerClass::Value;
-                let expired = class
-                    == AnswerClass::Fault {
-                        code: FaultCode::Expired,
+                let asked_for = matches!(
+                    class,
+                    AnswerClass::Fault {
+                        code: FaultCode::Expired | FaultCode::Cancelled,
                         may_have_executed: false,
-                    };
-                if command && failed && !expired {
+                    }
+                );
+                if command && failed && !asked_for {
                     assert!(settlement.reply || settlement.dead_letter, "{about}");
                 }
                 // What may be half done is kept even when its caller was told, once.

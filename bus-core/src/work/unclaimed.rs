@@ -2,7 +2,10 @@
 //! own and to the end, but under no claim: what tells one run from another is the handler's to know.
 //! That it kills its workers for ever is told by the count of its redeliveries.
 
-use super::{AnswerFuture, CommandFuture, FinishedRun, Run, RunEnd, expired, panicked};
+use super::{
+    AnswerFuture, CommandFuture, FinishedRun, Run, RunEnd, cancelled, expired, panicked,
+    run::Withdrawal,
+};
 use crate::context::Context;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -22,19 +25,22 @@ impl UnclaimedCommand {
         run: Run,
         handler: impl FnOnce() -> AnswerFuture + Send + 'static,
     ) -> CommandFuture {
-        CommandFuture::start(run, |done| self.run(handler, done))
+        CommandFuture::start(run, |withdrawal, done| self.run(withdrawal, handler, done))
     }
 
     async fn run(
         self,
+        withdrawal: Withdrawal,
         handler: impl FnOnce() -> AnswerFuture + Send,
         done: oneshot::Sender<FinishedRun>,
     ) {
-        if done.is_closed() || self.context.token().is_cancelled() {
+        if !withdrawal.is_asked() && (done.is_closed() || self.context.token().is_cancelled()) {
             // The delivery is given back.
             return;
         }
-        let answer = if self.start_by.is_some_and(|by| by <= Instant::now()) {
+        let answer = if withdrawal.is_asked() {
+            cancelled().into()
+        } else if self.start_by.is_some_and(|by| by <= Instant::now()) {
             expired().into()
         } else {
             let scoped = self.context.scope(async move { handler().await });

@@ -8,6 +8,7 @@
 mod bad_input;
 mod bank;
 mod bundles;
+mod cancel;
 mod commands;
 mod context;
 mod copies;

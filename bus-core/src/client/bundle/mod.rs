@@ -18,6 +18,7 @@ use super::waiters::Waiters;
 use crate::{
     codec::ContentType,
     contract::MethodKind,
+    control::Cancels,
     message::Text,
     transport::{Outgoing, Transport},
 };
@@ -34,6 +35,8 @@ pub(crate) struct Post {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) app_id: Text,
     pub(crate) inbox: Text,
+    /// The exchange that cancelled calls are said to.
+    pub(crate) control: Text,
     /// Where what waits is written. There is none under a bus in memory that was made without one,
     /// and then nothing waits.
     pub(crate) runtime: Option<Handle>,
@@ -51,6 +54,7 @@ pub(crate) struct Bundler {
 pub(crate) struct QueueLanes {
     pace: Arc<Pace>,
     lanes: [Arc<Lane>; 4],
+    cancels: Arc<Cancels>,
 }
 
 impl Bundler {
@@ -89,6 +93,12 @@ impl Bundler {
                 lane(true, ContentType::Json),
             ],
             pace,
+            cancels: Cancels::new(
+                Arc::clone(&self.post.transport),
+                self.post.control.clone(),
+                queue.clone(),
+                self.post.runtime.clone(),
+            ),
         });
         queues.insert(queue.clone(), Arc::downgrade(&lanes));
         lanes
@@ -99,6 +109,11 @@ impl QueueLanes {
     /// What is known of the services behind the queue.
     pub(super) fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    /// The calls to the queue that are cancelled.
+    pub(super) fn cancels(&self) -> &Arc<Cancels> {
+        &self.cancels
     }
 
     fn lane(&self, kind: MethodKind, content_type: ContentType) -> &Arc<Lane> {

@@ -210,6 +210,10 @@ fn arguments(queue: &QueueSpec) -> FieldTable {
         let argument = AMQPValue::LongLongInt(bytes);
         arguments.insert("x-max-length-bytes".into(), argument);
     }
+    if let Some(unused_for) = queue.expires {
+        let millis = i64::try_from(unused_for.as_millis()).unwrap_or(i64::MAX);
+        arguments.insert("x-expires".into(), AMQPValue::LongLongInt(millis));
+    }
     if queue.length_max.is_some() || queue.bytes_max.is_some() {
         arguments.insert("x-overflow".into(), text("reject-publish"));
     }

@@ -1,0 +1,182 @@
+//! The calls that a service holds, found by their ids when they are cancelled; and what was
+//! cancelled before it came.
+
+use crate::{call_id::CallId, limits::CANCELS_KEPT_MAX, work::Run};
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry},
+    future::Future,
+    pin::Pin,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The calls that one service holds. A call that nobody cancels costs a look at a flag, and a query
+/// that waits for something an entry.
+#[derive(Debug, Default)]
+pub(crate) struct HeldCalls {
+    state: Mutex<State>,
+    /// There may be cancelled calls.
+    any_cancelled: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    held: HashMap<CallId, Held>,
+    /// Cancelled calls, each until its time would have been over, in the order in which they were
+    /// cancelled.
+    cancelled: HashMap<CallId, Instant>,
+    in_order: VecDeque<CallId>,
+}
+
+#[derive(Debug)]
+enum Held {
+    /// A query, which is dropped.
+    Query(Waker),
+    /// A command, which is told.
+    Command(CancellationToken, Run),
+}
+
+/// The entry of one call. It goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Entered<'a> {
+    calls: &'a HeldCalls,
+    id: CallId,
+    /// Of two copies of a call that are held at once the first has the entry.
+    is_entered: bool,
+}
+
+/// Runs a query until it is cancelled: then it is ready with `None`.
+#[derive(Debug)]
+pub(crate) struct UnlessCancelled<'a, F> {
+    entered: Entered<'a>,
+    running: Pin<&'a mut F>,
+}
+
+impl HeldCalls {
+    /// `true` if nobody waits for this call any more.
+    pub(crate) fn is_cancelled(&self, id: CallId) -> bool {
+        self.any_cancelled.load(Ordering::Acquire) && self.state().cancelled.contains_key(&id)
+    }
+
+    /// Cancels a call: the query that runs under this id is dropped, the command is told, and what
+    /// comes later is not started. It is remembered until its deadline.
+    pub(super) fn cancel(&self, id: CallId, deadline: Instant) {
+        let mut state = self.state();
+        state.forget(Instant::now());
+        if state.cancelled.insert(id, deadline).is_none() {
+            state.in_order.push_back(id);
+        }
+        self.any_cancelled.store(true, Ordering::Release);
+        let woken = match state.held.get(&id) {
+            Some(Held::Query(waker)) => Some(waker.clone()),
+            Some(Held::Command(token, run)) => {
+                run.withdraw();
+                let token = token.clone();
+                drop(state);
+                token.cancel();
+                return;
+            }
+            None => None,
+        };
+        drop(state);
+        if let Some(waker) = woken {
+            waker.wake();
+        }
+    }
+
+    /// Enters a command, for as long as what is returned lives.
+    pub(crate) fn enter(&self, id: CallId, token: CancellationToken, run: Run) -> Entered<'_> {
+        let mut state = self.state();
+        if state.cancelled.contains_key(&id) {
+            run.withdraw();
+            token.cancel();
+        }
+        let place = state.held.entry(id);
+        let is_entered = matches!(place, Entry::Vacant(_));
+        place.or_insert(Held::Command(token, run));
+        Entered {
+            calls: self,
+            id,
+            is_entered,
+        }
+    }
+
+    /// Runs a query until it ends or is cancelled. It is entered when it first waits.
+    pub(crate) fn unless_cancelled<'a, F: Future>(
+        &'a self,
+        id: CallId,
+        running: Pin<&'a mut F>,
+    ) -> UnlessCancelled<'a, F> {
+        let entered = Entered {
+            calls: self,
+            id,
+            is_entered: false,
+        };
+        UnlessCancelled { entered, running }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Forgets what is over, and the oldest if there are too many.
+    fn forget(&mut self, now: Instant) {
+        while let Some(oldest) = self.in_order.front() {
+            let is_over = self.cancelled.get(oldest).is_none_or(|until| *until <= now);
+            if !is_over && self.in_order.len() < CANCELS_KEPT_MAX {
+                return;
+            }
+            self.cancelled.remove(oldest);
+            self.in_order.pop_front();
+        }
+    }
+}
+
+impl Entered<'_> {
+    /// Enters a query that waits, and has its waker; `false` if it is cancelled.
+    fn waits(&mut self, waker: &Waker) -> bool {
+        let mut state = self.calls.state();
+        if state.cancelled.contains_key(&self.id) {
+            return false;
+        }
+        match state.held.entry(self.id) {
+            Entry::Vacant(place) => {
+                place.insert(Held::Query(waker.clone()));
+                self.is_entered = true;
+            }
+            Entry::Occupied(mut place) => {
+                if let (true, Held::Query(before)) = (self.is_entered, place.get_mut()) {
+                    before.clone_from(waker);
+                }
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if self.is_entered {
+            self.calls.state().held.remove(&self.id);
+        }
+    }
+}
+
+impl<F: Future> Future for UnlessCancelled<'_, F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.running.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending if self.entered.waits(cx.waker()) => Poll::Pending,
+            Poll::Pending => Poll::Ready(None),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The service's end: a queue of its own, and what is done about what comes through it.
+
+use super::{EXCHANGE, cancel, held::HeldCalls};
+use crate::{
+    bus::Bus,
+    call_id::CallId,
+    limits::{CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
+    transport::{Binding, Deliveries, QueueSpec, Settled, Source, Transport},
+};
+use std::sync::Arc;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The control line of one service, and the calls that it is about. Dropped, its queue is removed.
+#[derive(Debug)]
+pub(crate) struct ControlLine {
+    calls: Arc<HeldCalls>,
+    /// `None` if nothing is heard.
+    #[expect(dead_code, reason = "ends the listener when it is dropped")]
+    stop: Option<DropGuard>,
+}
+
+struct Listener {
+    transport: Arc<dyn Transport>,
+    queue: String,
+    binding: Binding,
+    calls: Arc<HeldCalls>,
+}
+
+impl ControlLine {
+    /// Opens the line of a service that takes its requests from `served`, a queue of `bus`. If the
+    /// broker does not allow it nothing is heard, and the service does its work all the same.
+    pub(crate) async fn open(bus: &Bus, served: &str) -> Self {
+        let calls = Arc::new(HeldCalls::default());
+        let stop = Self::listen(bus, served, &calls).await;
+        Self { calls, stop }
+    }
+
+    /// The calls that the service holds.
+    pub(crate) fn calls(&self) -> &HeldCalls {
+        &self.calls
+    }
+
+    async fn listen(bus: &Bus, served: &str, calls: &Arc<HeldCalls>) -> Option<DropGuard> {
+        let inner = bus.inner();
+        // Of nobody else, and not so in name only: one that is exclusive could not be had again
+        // after a lost connection, until the broker has noticed the loss as well.
+        let queue = bus.name(&format!("{EXCHANGE}.{}", CallId::new()));
+        let spec = QueueSpec::new(&queue)
+            .length_max(CONTROL_MESSAGES_MAX)
+            .expires(CONTROL_QUEUE_EXPIRES);
+        let binding = Binding::new(bus.name(EXCHANGE), bus.name(served));
+        let source = Source::new(spec, CONTROL_PREFETCH).bind(binding.clone());
+        let deliveries = match inner.transport.consume(source).await {
+            Ok(deliveries) => deliveries,
+            Err(error) => {
+                let reason = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(
+                    served,
+                    %error,
+                    reason,
+                    "no control line: calls that are dropped run to their end"
+                );
+                return None;
+            }
+        };
+        let listener = Listener {
+            transport: Arc::clone(&inner.transport),
+            queue,
+            binding,
+            calls: Arc::clone(calls),
+        };
+        let stop = CancellationToken::new();
+        inner.tasks.spawn(listener.listen(deliveries, stop.clone()));
+        Some(stop.drop_guard())
+    }
+}
+
+impl Listener {
+    async fn listen(self, mut deliveries: Box<dyn Deliveries>, stop: CancellationToken) {
+        while let Some(Some(delivery)) = stop.run_until_cancelled(deliveries.next()).await {
+            for call in cancel::read(&delivery.message) {
+                self.calls.cancel(call.id, call.deadline);
+            }
+            delivery.settler.settle(Settled::Ack);
+        }
+        deliveries.stop().await;
+        drop(deliveries);
+        // What can't be removed now expires.
+        let bindings = [self.binding];
+        let removed = self.transport.remove(&self.queue, &bindings, true).await;
+        if let Err(error) = removed {
+            tracing::debug!(queue = self.queue, %error, "a control queue is left to expire");
+        }
+    }
+}
