@@ -34,15 +34,7 @@ impl Echo for Here {
 impl Rig {
     /// The address of a new user, who may write to what matches `write`, and change nothing.
     async fn user(&self, name: &str, write: &str) -> String {
-        for arguments in [
-            &["add_user", name, "secret"][..],
-            &["set_permissions", name, "^$", write, ".*"],
-        ] {
-            self.rabbit.ctl(arguments).await.unwrap();
-        }
-        let url = self.rabbit.url();
-        let (_, host) = url.split_once('@').unwrap();
-        format!("amqp://{name}:secret@{host}")
+        self.url_of(name, ["^$", write, ".*"]).await
     }
 
     async fn bus(&self, amqp: &str) -> Bus {

@@ -49,6 +49,20 @@ impl Rig {
         (self.rabbit.url(), self.redis.url())
     }
 
+    /// The address of RabbitMQ for a new user, who may configure, write and read what matches.
+    pub(crate) async fn url_of(&self, name: &str, rights: [&str; 3]) -> String {
+        let [configure, write, read] = rights;
+        for arguments in [
+            &["add_user", name, "secret"][..],
+            &["set_permissions", name, configure, write, read],
+        ] {
+            self.rabbit.ctl(arguments).await.unwrap();
+        }
+        let url = self.rabbit.url();
+        let (_, host) = url.split_once('@').unwrap();
+        format!("amqp://{name}:secret@{host}")
+    }
+
     /// Waits until no queue holds a message, neither ready nor delivered, except for dead letters.
     pub(crate) async fn drained(&self) {
         self.queues("they are drained", |queue, messages| {
