@@ -11,7 +11,7 @@ use crate::{
 };
 use bytes::Bytes;
 use deadpool_redis::redis::{Script, ScriptInvocation, Value};
-use replybus::reply::{Claim, Claimed, Reply, ReplyTarget};
+use replybus::reply::{Cancel, Cancelled, Claim, Claimed, Reply, ReplyTarget};
 use std::{fmt, time::UNIX_EPOCH};
 
 /// The scripts, hashed once. Sent by hash; a server that does not know one is given it.
@@ -20,6 +20,7 @@ pub(crate) struct Claims {
     renew: Script,
     release: Script,
     lapse: Script,
+    cancel: Script,
     finish: Script,
 }
 
@@ -52,6 +53,7 @@ impl Claims {
             renew: Script::new(include_str!("scripts/renew.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
             lapse: Script::new(include_str!("scripts/lapse.lua")),
+            cancel: Script::new(include_str!("scripts/cancel.lua")),
             finish: Script::new(include_str!("scripts/finish.lua")),
         }
     }
@@ -100,6 +102,28 @@ impl Claims {
     ) -> Result<(), Failure> {
         let mut asked = self.lapse.key(keys.claim(&claim.key));
         Ok(asked.arg(&claim.owner).invoke_async(link).await?)
+    }
+
+    pub(crate) async fn cancel(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+        cancel: &Cancel,
+    ) -> Result<Cancelled, Failure> {
+        let mut asked = self.cancel.key(keys.claim(&cancel.key));
+        asked.arg(&*cancel.never_started).arg(&*cancel.interrupted);
+        asked.arg(millis(cancel.retention));
+        let answer: Vec<Value> = asked.invoke_async(link).await?;
+        let mut answer = answer.into_iter();
+        match (answer.next(), answer.next()) {
+            (Some(Value::BulkString(word)), second) => match (word.as_slice(), second) {
+                (b"unstarted", None) => Ok(Cancelled::NeverStarted),
+                (b"running", None) => Ok(Cancelled::Running),
+                (b"done", Some(Value::BulkString(frame))) => Ok(Cancelled::Done(frame.into())),
+                _ => Err(Failure::Unexpected),
+            },
+            _ => Err(Failure::Unexpected),
+        }
     }
 
     /// Records these outcomes, and in the same step stores the replies that are to be sent.

@@ -16,7 +16,10 @@ use bytes::Bytes;
 use deadpool_redis::redis;
 use replybus::{
     CallId,
-    reply::{Claim, Claimed, Reply, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored},
+    reply::{
+        Cancel, Cancelled, Claim, Claimed, Reply, ReplyStore, ReplyTarget, StoreError, StoreHealth,
+        Stored,
+    },
 };
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::runtime;
@@ -112,6 +115,15 @@ impl ReplyStore for RedisStore {
             .writer
             .run(|mut link| async move { self.claims.lapse(&mut link, &self.keys, claim).await });
         asked.await.map_err(|failure| failure.store("end a lease"))
+    }
+
+    async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError> {
+        let asked = self
+            .writer
+            .run(|mut link| async move { self.claims.cancel(&mut link, &self.keys, cancel).await });
+        asked
+            .await
+            .map_err(|failure| failure.store("cancel a command"))
     }
 
     fn health(&self) -> StoreHealth {

@@ -2,6 +2,7 @@
 
 use super::{
     ServiceClient, Ticket,
+    cancel::{CancelHandle, CancelSlot, CancelTarget},
     copies::Copies,
     request::{CallInfo, CallRequest, Verb},
     tally::Tally,
@@ -86,6 +87,7 @@ pub struct Call<R> {
     idempotency_key: Option<String>,
     metadata: Metadata,
     refused: Option<BoxError>,
+    cancel: Option<CancelSlot>,
     outcome: PhantomData<fn() -> R>,
 }
 
@@ -106,6 +108,7 @@ impl<R> Call<R> {
             idempotency_key: None,
             metadata: Metadata::new(),
             refused: None,
+            cancel: None,
             outcome: PhantomData,
         }
     }
@@ -271,6 +274,54 @@ impl<R: Outcome> Call<R> {
         self
     }
 
+    /// A handle that cancels this call when it was made, and tells whether that was in time. Dropping
+    /// the call cancels it as well, and tells nothing.
+    ///
+    /// ```
+    /// use replybus::{Bus, CancelOutcome, Context, FailureKind, Never, queue_handler};
+    /// use std::future::IntoFuture;
+    ///
+    /// #[queue_handler("report.requests")]
+    /// pub trait Reports {
+    ///     async fn yearly(&self, year: u16) -> Result<String, Never>;
+    /// }
+    ///
+    /// struct Archive;
+    ///
+    /// impl Reports for Archive {
+    ///     async fn yearly(&self, _: u16) -> Result<String, Never> {
+    ///         Context::current().cancelled().await; // and tidy up
+    ///         Ok("half of it".to_owned())
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = Bus::in_memory();
+    /// let reports = ReportsClient::new(&bus);
+    /// # let serving = bus.serve(ReportsServer::new(Archive)).await?;
+    /// let mut call = reports.yearly(2025);
+    /// let handle = call.cancel_handle();
+    /// let called = tokio::spawn(call.into_future());
+    ///
+    /// match handle.cancel().await? {
+    ///     CancelOutcome::NeverStarted => println!("and it never will be"),
+    ///     CancelOutcome::Running => println!("it was told"),
+    ///     CancelOutcome::Done(report) => println!("too late: {report:?}"),
+    ///     _ => {}
+    /// }
+    /// # let failure = called.await?.unwrap_err();
+    /// # assert_eq!(failure.kind(), Some(FailureKind::Cancelled));
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel_handle(&mut self) -> CancelHandle<R> {
+        let handle = CancelHandle::new(self.client.bus());
+        self.cancel = Some(handle.slot());
+        handle
+    }
+
     /// Makes the call one-way: returns when the broker has it. Its outcome is not reported; if it
     /// fails it is kept as a dead letter.
     ///
@@ -352,7 +403,7 @@ impl<R: Outcome> Call<R> {
         let tally = self.tally();
         let submitted = async {
             let (client, request, info) = self.prepare(Verb::Submit)?;
-            let ticket = Ticket::of(&request);
+            let ticket = Ticket::of(&request, client.queue_name());
             let response = client.run(request, &info).await?;
             Ok(ticket.repeated(response.is_repeated()))
         };
@@ -433,6 +484,19 @@ impl<R: Outcome> Call<R> {
             check_key(key).map_err(|error| not_sent(error.into()))?;
         }
         let queue = self.client.queue().map_err(not_sent)?;
+        if let Some(slot) = &self.cancel {
+            let target = CancelTarget {
+                info: info.clone(),
+                queue: self.client.queue_name().clone(),
+                idempotency_key: self.idempotency_key.clone(),
+                is_recorded: self.method.is_claimed(),
+                awaited_until: (verb == Verb::Call).then_some(deadline),
+                startable_for: ttl,
+            };
+            if !slot.make(target) {
+                return Err(info.failure(FailureKind::Cancelled));
+            }
+        }
         let body = self.body.map_err(|error| not_sent(error.into()))?;
         let mut metadata = context.metadata().clone();
         for (name, value) in self.metadata {

@@ -4,6 +4,7 @@
 pub(crate) mod bundle;
 mod call;
 mod caller;
+mod cancel;
 mod copies;
 mod layer;
 mod outcome;
@@ -15,6 +16,7 @@ pub(crate) mod waiters;
 
 pub use crate::contract::{Never, Outcome};
 pub use call::Call;
+pub use cancel::{CancelHandle, CancelOutcome};
 pub use layer::{CallFuture, ClientLayer, ClientService};
 pub use outcome::CallOutcome;
 pub use request::{CallRequest, Verb};
@@ -94,6 +96,8 @@ pub struct ServiceClient(Arc<Shared>);
 struct Shared {
     contract: &'static ServiceContract,
     queue: Text,
+    /// The same without the namespace.
+    queue_name: Text,
     lanes: Arc<QueueLanes>,
     /// The reason why the queue can't be one, if it can't.
     misnamed: Option<Arc<str>>,
@@ -114,6 +118,7 @@ impl ServiceClient {
             contract,
             lanes: bus.inner().bundler.lanes(&queue),
             queue,
+            queue_name: Text::from_static(contract.queue),
             misnamed: misnamed(bus, contract.queue),
             content_type: ContentType::default(),
             bus: bus.clone(),
@@ -156,6 +161,7 @@ impl ServiceClient {
         let shared = Arc::make_mut(&mut self.0);
         shared.misnamed = misnamed(&shared.bus, &queue);
         shared.queue = shared.bus.name(&queue).into();
+        shared.queue_name = queue.into();
         shared.lanes = shared.bus.inner().bundler.lanes(&shared.queue);
         self
     }
@@ -217,6 +223,15 @@ impl ServiceClient {
             Some(reason) => Err(reason.as_ref().into()),
             None => Ok(self.0.queue.clone()),
         }
+    }
+
+    /// The queue's name without the namespace.
+    pub(crate) fn queue_name(&self) -> &Text {
+        &self.0.queue_name
+    }
+
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.0.bus
     }
 
     pub(crate) fn lanes(&self) -> Arc<QueueLanes> {

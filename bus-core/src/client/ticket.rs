@@ -3,6 +3,7 @@
 use super::{
     call::read_reply,
     caller::BusClosed,
+    cancel::{CancelOutcome, CancelTarget},
     request::{CallInfo, CallRequest},
 };
 use crate::{
@@ -10,7 +11,8 @@ use crate::{
     call_id::CallId,
     contract::{Outcome, unix_time},
     error::{CallError, FailureKind},
-    limits::{CALL_TIMEOUT_MAX, REPLY_TTL, WAIT_MAX},
+    limits::{CALL_TIMEOUT_MAX, REPLY_TTL, SEND_TTL, WAIT_MAX},
+    reply::StoreError,
     wire::ReplyFrame,
 };
 use serde::{Deserialize, Serialize};
@@ -56,7 +58,13 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_millis(250);
 pub struct Ticket<R> {
     service: String,
     method: String,
+    /// Without the namespace.
+    queue: String,
     call_id: CallId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<String>,
+    /// The store has a record of whether it was started.
+    recorded: bool,
     /// Milliseconds since the Unix epoch, by the submitter's clock.
     expires_at: u64,
     /// More than one copy of the request may have reached the broker.
@@ -67,7 +75,7 @@ pub struct Ticket<R> {
 }
 
 impl<R: Outcome> Ticket<R> {
-    pub(super) fn of(request: &CallRequest) -> Self {
+    pub(super) fn of(request: &CallRequest, queue: &str) -> Self {
         // It may start as late as its time to live allows, run as long as a call may, and its
         // reply is kept from then on.
         let life = request.ttl + CALL_TIMEOUT_MAX + REPLY_TTL;
@@ -75,6 +83,9 @@ impl<R: Outcome> Ticket<R> {
         Self {
             service: request.contract.name.to_owned(),
             method: request.method.name.to_owned(),
+            queue: queue.to_owned(),
+            idempotency_key: request.idempotency_key.clone(),
+            recorded: request.method.is_claimed(),
             call_id: request.id,
             expires_at: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
             repeated: false,
@@ -130,13 +141,7 @@ impl<R: Outcome> Ticket<R> {
     /// # Cancel safety
     /// Safe; it can be called again.
     pub async fn wait_for(&self, bus: &Bus, wait: Duration) -> Result<R::Ok, CallError<R::Err>> {
-        let info = CallInfo {
-            service: self.service.clone().into(),
-            method: self.method.clone().into(),
-            id: self.call_id,
-            started: Instant::now(),
-            timeout: wait.min(WAIT_MAX),
-        };
+        let info = self.info(wait.min(WAIT_MAX));
         let bus = bus.inner();
         let looking = async {
             loop {
@@ -163,6 +168,63 @@ impl<R: Outcome> Ticket<R> {
             .map_err(|error| info.failure(FailureKind::BadReply).with_cause(error))?;
         read_reply::<R>(reply, &info, self.repeated)
     }
+
+    /// Cancels the call, and tells what that came to: a command that was not started never will
+    /// be, however long its message waits.
+    ///
+    /// ```
+    /// use replybus::{Bus, CancelOutcome, Never, queue_handler};
+    ///
+    /// #[queue_handler("report.requests")]
+    /// pub trait Reports {
+    ///     async fn yearly(&self, year: u16) -> Result<String, Never>;
+    /// }
+    /// # struct Archive;
+    /// # impl Reports for Archive {
+    /// #     async fn yearly(&self, year: u16) -> Result<String, Never> { Ok(year.to_string()) }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # bus.serve(ReportsServer::new(Archive)).await?.shutdown().await?;
+    /// // Nobody serves it at the moment.
+    /// let ticket = ReportsClient::new(&bus).yearly(2025).submit().await?;
+    /// assert!(matches!(ticket.cancel(&bus).await?, CancelOutcome::NeverStarted));
+    /// # let serving = bus.serve(ReportsServer::new(Archive)).await?;
+    /// # assert!(ticket.wait(&bus).await.is_err());
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The store can't be reached; it may or may not have been cancelled.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it may or may not have cancelled the call.
+    pub async fn cancel(&self, bus: &Bus) -> Result<CancelOutcome<R>, StoreError> {
+        let left = Duration::from_millis(self.expires_at).saturating_sub(unix_time());
+        let target = CancelTarget {
+            info: self.info(Duration::ZERO),
+            queue: self.queue.as_str().into(),
+            idempotency_key: self.idempotency_key.clone(),
+            is_recorded: self.recorded,
+            awaited_until: None,
+            startable_for: left.min(SEND_TTL + CALL_TIMEOUT_MAX),
+        };
+        target.cancel(bus).await
+    }
+
+    fn info(&self, timeout: Duration) -> CallInfo {
+        CallInfo {
+            service: self.service.clone().into(),
+            method: self.method.clone().into(),
+            id: self.call_id,
+            started: Instant::now(),
+            timeout,
+        }
+    }
 }
 
 impl<R> Clone for Ticket<R> {
@@ -170,6 +232,9 @@ impl<R> Clone for Ticket<R> {
         Self {
             service: self.service.clone(),
             method: self.method.clone(),
+            queue: self.queue.clone(),
+            idempotency_key: self.idempotency_key.clone(),
+            recorded: self.recorded,
             call_id: self.call_id,
             expires_at: self.expires_at,
             repeated: self.repeated,

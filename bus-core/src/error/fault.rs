@@ -34,6 +34,11 @@ impl Fault {
     }
 
     /// Says that, whatever the code says, the handler can have run.
+    /// `true` of a command that was cancelled, and neither was nor will be started.
+    pub(crate) fn says_never_started(&self) -> bool {
+        self.code == FaultCode::Cancelled && !self.may_have_executed
+    }
+
     pub(crate) fn may_have_been_executed(mut self) -> Self {
         self.may_have_executed = true;
         self

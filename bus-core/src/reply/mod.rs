@@ -12,7 +12,7 @@
 //! use replybus::{
 //!     Bytes, CallId, SetupError,
 //!     reply::{
-//!         Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError,
+//!         Arrivals, Cancel, Cancelled, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError,
 //!         StoreHealth, Stored, memory::MemoryReplies,
 //!     },
 //! };
@@ -72,6 +72,9 @@
 //! #    async fn lapse(&self, claim: &Claim) -> Result<(), StoreError> {
 //! #        self.store.lapse(claim).await
 //! #    }
+//! #    async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError> {
+//! #        self.store.cancel(cancel).await
+//! #    }
 //! #    fn health(&self) -> StoreHealth {
 //! #        self.store.health()
 //! #    }
@@ -102,21 +105,20 @@
 //! # }
 //! ```
 
+mod claim;
 pub mod memory;
+
+pub use claim::{Cancel, Cancelled, Claim, Claimed};
 
 use crate::{
     call_id::CallId,
     error::{BoxError, SetupError},
-    limits::{CLAIM_LEASE, REPLY_TTL, UNKEYED_RETENTION},
+    limits::REPLY_TTL,
     message::Text,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// A reply store that is not open yet; what [`Bus::connect`](crate::Bus::connect) takes.
 #[async_trait]
@@ -205,6 +207,14 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store can't be reached; the claim lapses by itself.
     async fn lapse(&self, claim: &Claim) -> Result<(), StoreError>;
+
+    /// Cancels a command in the record that its claim is asked of, so that it is never started
+    /// unless it was: one step, against all claims. What was started and came to no outcome, and
+    /// is held by nobody, is done as interrupted. Of what is running nothing changes.
+    ///
+    /// # Errors
+    /// The store can't be reached; it may or may not have been cancelled.
+    async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError>;
 
     /// The state of the store: can replies be stored and heard right now.
     fn health(&self) -> StoreHealth;
@@ -315,109 +325,6 @@ pub enum ReplyTarget {
     Key,
     /// Nowhere: the message was one-way. Only the claim's outcome is stored.
     None,
-}
-
-/// The right to run a command, as it is asked for, kept and given up.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Claim {
-    /// Queue, method and idempotency key (or call id).
-    pub key: String,
-    /// Tells requests under one key apart: a digest of the encoded arguments and their encoding.
-    pub fingerprint: [u8; 16],
-    /// Names this run of this process, so that a run that was given up can't overwrite its
-    /// successor.
-    pub owner: String,
-    /// The time the claim holds without being renewed. It lapses only if somebody else has asked for
-    /// it for half of that as well, from when it should have been renewed: while the store stood
-    /// still nobody could. With none it holds nobody off, and counts.
-    pub lease: Duration,
-    /// The time the outcome is remembered.
-    pub retention: Duration,
-    /// The moment until which the record is kept at least, and from which on the claim is not given
-    /// to anybody unless there is a record of it. By the clock of the store.
-    pub until: Option<SystemTime>,
-}
-
-impl Claim {
-    /// A claim with the lease [`CLAIM_LEASE`] whose outcome is remembered for
-    /// [`UNKEYED_RETENTION`].
-    #[must_use]
-    pub fn new(key: impl Into<String>, fingerprint: [u8; 16], owner: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            fingerprint,
-            owner: owner.into(),
-            lease: CLAIM_LEASE,
-            retention: UNKEYED_RETENTION,
-            until: None,
-        }
-    }
-
-    /// Sets how long the claim holds without being renewed.
-    #[must_use]
-    pub fn lease(self, lease: Duration) -> Self {
-        Self { lease, ..self }
-    }
-
-    /// Sets how long the outcome is remembered.
-    #[must_use]
-    pub fn retention(self, retention: Duration) -> Self {
-        Self { retention, ..self }
-    }
-
-    /// Sets the moment until which the record is kept at least, and from which on the claim is not
-    /// given unless there is a record of it. So a record that is forgotten is not an invitation to
-    /// run the command again.
-    #[must_use]
-    pub fn until(self, until: SystemTime) -> Self {
-        let until = Some(until);
-        Self { until, ..self }
-    }
-}
-
-// The key holds the caller's idempotency key, which may be a secret of its own.
-impl fmt::Debug for Claim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Claim")
-            .field("key_bytes", &self.key.len())
-            .field("owner", &self.owner)
-            .field("lease", &self.lease)
-            .field("retention", &self.retention)
-            .field("until", &self.until)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The answer to a claim.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Claimed {
-    /// Run it. `attempt` is 1 the first time, and higher after runs that did not end.
-    Run {
-        /// Counts the runs that were started.
-        attempt: u32,
-    },
-    /// It ran before; this is the encoded reply.
-    Done(Bytes),
-    /// It is running now; ask again in a while.
-    Running,
-    /// The key was used for a request with another fingerprint.
-    Conflict,
-    /// Its time is over, and nothing is known of it, any more or yet. It is not to be run.
-    Expired,
-}
-
-impl fmt::Debug for Claimed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Run { attempt } => f.debug_struct("Run").field("attempt", attempt).finish(),
-            Self::Done(frame) => write!(f, "Done({} bytes)", frame.len()),
-            Self::Running => f.write_str("Running"),
-            Self::Conflict => f.write_str("Conflict"),
-            Self::Expired => f.write_str("Expired"),
-        }
-    }
 }
 
 /// The state of a store: whether it can do its work.

@@ -29,16 +29,28 @@ pub(crate) fn command_claim(
     deadline: Option<Duration>,
     fingerprint: [u8; 16],
 ) -> Claim {
-    if let Some(key) = idempotency_key {
-        let key = format!("{queue}:{method}:key:{key}");
+    let key = command_key(queue, method, idempotency_key, id);
+    if idempotency_key.is_some() {
         return claim(key, fingerprint, KEYED_RETENTION);
     }
-    let key = format!("{queue}:{method}:id:{id}");
     let until = deadline.map(|deadline| deadline.saturating_add(DEADLINE_RETENTION));
     // A caller must not be able to have it remembered for longer than by a key.
     match until.filter(|until| *until <= unix_time() + KEYED_RETENTION) {
         Some(until) => claim(key, fingerprint, DEADLINE_RETENTION).until(UNIX_EPOCH + until),
         None => claim(key, fingerprint, UNKEYED_RETENTION),
+    }
+}
+
+/// What the claim of a command is found under.
+pub(crate) fn command_key(
+    queue: &str,
+    method: &str,
+    idempotency_key: Option<&str>,
+    id: CallId,
+) -> String {
+    match idempotency_key {
+        Some(key) => format!("{queue}:{method}:key:{key}"),
+        None => format!("{queue}:{method}:id:{id}"),
     }
 }
 

@@ -51,10 +51,12 @@ impl Lease<'_> {
                     return Ok(attempt);
                 }
                 Ok(Claimed::Done(frame)) => {
-                    return Err(FinishedRun {
-                        answer: Answer::decode(frame),
-                        end: RunEnd::Started,
-                    });
+                    let answer = Answer::decode(frame);
+                    let end = match answer.as_fault() {
+                        Some(fault) if fault.says_never_started() => RunEnd::Undone,
+                        _ => RunEnd::Started,
+                    };
+                    return Err(FinishedRun { answer, end });
                 }
                 Ok(Claimed::Conflict) => {
                     let text = "the idempotency key was used for another request";

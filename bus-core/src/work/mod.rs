@@ -25,7 +25,7 @@ mod unclaimed;
 pub use answer::{Answer, AnswerFuture};
 pub use serving::{Drained, Serving, ServingError};
 
-pub(crate) use claim::{command_claim, event_claim, fingerprint, redelivery_claim};
+pub(crate) use claim::{command_claim, command_key, event_claim, fingerprint, redelivery_claim};
 pub(crate) use command::{Command, panicked};
 pub(crate) use dead_letter::{DeadLetters, Drops, dead_letter_queue};
 pub(crate) use envelope::{Envelope, cancelled, expired, is_repeated, unreadable};

@@ -1,7 +1,7 @@
 //! Calls that nobody waits for any more.
 
 use replybus::{
-    Bus, CallId, Context, FailureKind, Never,
+    Bus, CallError, CallId, CancelOutcome, Context, FailureKind, Never, Ticket,
     client::{CallRequest, CallResponse, ClientService},
     error::BoxError,
     message::{Message, Properties, Text},
@@ -458,4 +458,117 @@ async fn a_service_that_ends_leaves_no_control_queue() {
         said().verdict().await == Verdict::Unroutable
     })
     .await;
+}
+
+fn assert_cancelled<T: std::fmt::Debug>(outcome: Result<T, CallError<Never>>) {
+    let failure = outcome.unwrap_err();
+    assert_eq!(failure.kind(), Some(FailureKind::Cancelled));
+    assert!(!failure.may_have_executed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handle_tells_what_came_of_it() {
+    let site = Site::open(1).await;
+    let (mut first, mut second) = (site.jobs.work(), site.jobs.work());
+    let handles = [first.cancel_handle(), second.cancel_handle()];
+    let first = tokio::spawn(first.into_future());
+    site.log().comes_to(&["began"]).await;
+    let second = tokio::spawn(second.into_future());
+    settle().await;
+    for _ in 0..2 {
+        let told = handles[1].cancel().await.unwrap();
+        assert_eq!(told, CancelOutcome::NeverStarted);
+    }
+    // While another one runs.
+    assert_cancelled(second.await.unwrap());
+    assert_eq!(handles[0].cancel().await.unwrap(), CancelOutcome::Running);
+    assert_eq!(first.await.unwrap().unwrap(), "told");
+    let done = CancelOutcome::Done(Ok("told".to_owned()));
+    assert_eq!(handles[0].clone().cancel().await.unwrap(), done);
+    assert_eq!(site.log().notes(), ["began", "told"]);
+    assert_eq!(site.jobs.look().await.unwrap(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_cancelled_before_it_is_made_fails_when_it_is() {
+    let site = Site::open(1).await;
+    let mut call = site.jobs.work();
+    let told = call.cancel_handle().cancel().await.unwrap();
+    assert_eq!(told, CancelOutcome::NeverStarted);
+    assert_cancelled(call.await);
+    assert!(site.log().notes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_record_who_has_it_is_told_and_no_more_is_known() {
+    let site = Site::open(2).await;
+    let (mut watch, mut keep) = (site.jobs.watch(), site.jobs.keep());
+    let (watching, keeping) = (watch.cancel_handle(), keep.cancel_handle());
+    let watch = tokio::spawn(watch.into_future());
+    site.log().comes_to(&["began"]).await;
+    assert_eq!(watching.cancel().await.unwrap(), CancelOutcome::Told);
+    let failure = watch.await.unwrap().unwrap_err();
+    assert_eq!(failure.kind(), Some(FailureKind::Cancelled));
+    assert!(failure.may_have_executed());
+    let keep = tokio::spawn(keep.into_future());
+    site.log().comes_to(&["began", "dropped", "began"]).await;
+    assert_eq!(keeping.cancel().await.unwrap(), CancelOutcome::Told);
+    assert_eq!(keep.await.unwrap().unwrap(), "told");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_cancels_what_lies_in_the_queue_for_good() {
+    let (broker, replies) = (MemoryBroker::new(), MemoryReplies::new());
+    let bus = || Bus::connect(broker.clone(), replies.clone());
+    let (caller, worker) = (bus().await.unwrap(), bus().await.unwrap());
+    let workshop = Workshop {
+        log: Log::default(),
+        gate: Arc::new(Semaphore::new(10)),
+    };
+    let serve = || worker.serve(JobsServer::new(workshop.clone()));
+    serve().await.unwrap().shutdown().await.unwrap();
+    let jobs = JobsClient::new(&caller);
+    let plain = jobs.work().submit().await.unwrap();
+    let keyed = jobs
+        .work()
+        .idempotency_key("a secret")
+        .submit()
+        .await
+        .unwrap();
+    assert!(!format!("{keyed:?}").contains("secret"));
+    for ticket in [plain, keyed] {
+        // From another process.
+        let stored = serde_json::to_string(&ticket).unwrap();
+        let ticket: Ticket<Result<String, Never>> = serde_json::from_str(&stored).unwrap();
+        let told = ticket.cancel(&worker).await.unwrap();
+        assert_eq!(told, CancelOutcome::NeverStarted);
+        // Whoever waits is told though nobody serves it.
+        assert_cancelled(ticket.wait(&caller).await);
+    }
+    let serving = serve().await.unwrap();
+    eventually("the queue is empty", || async {
+        let state = caller.inspect(QUEUE).await.unwrap().unwrap();
+        state.waiting == 0
+    })
+    .await;
+    // The effect that the key names will not be, either.
+    assert_cancelled(jobs.work().idempotency_key("a secret").await);
+    assert!(workshop.log.notes().is_empty());
+    serving.shutdown().await.unwrap();
+    let dead = broker.connect().inspect("job.requests.dead").await;
+    assert_eq!(dead.unwrap().unwrap().waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_tells_of_what_runs_and_of_what_is_done() {
+    let site = Site::open(1).await;
+    let ticket = site.jobs.work().submit().await.unwrap();
+    site.log().comes_to(&["began"]).await;
+    assert_eq!(
+        ticket.cancel(&site.bus).await.unwrap(),
+        CancelOutcome::Running
+    );
+    assert_eq!(ticket.wait(&site.bus).await.unwrap(), "told");
+    let done = CancelOutcome::Done(Ok("told".to_owned()));
+    assert_eq!(ticket.cancel(&site.bus).await.unwrap(), done);
 }

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use replybus::{
     CallId, SetupError,
     reply::{
-        Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, StoreError, StoreHealth, Stored,
-        memory::MemoryReplies,
+        Arrivals, Cancel, Cancelled, Claim, Claimed, Reply, ReplyBackend, ReplyStore, StoreError,
+        StoreHealth, Stored, memory::MemoryReplies,
     },
 };
 use std::sync::{
@@ -128,6 +128,12 @@ impl ReplyStore for FaultyStore {
     async fn lapse(&self, claim: &Claim) -> Result<(), StoreError> {
         self.faults.alive().await;
         self.store.lapse(claim).await
+    }
+
+    async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError> {
+        self.faults.alive().await;
+        check(&self.faults.no_claims)?;
+        self.store.cancel(cancel).await
     }
 
     fn health(&self) -> StoreHealth {

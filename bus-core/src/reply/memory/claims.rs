@@ -1,7 +1,7 @@
 //! The claims of commands: who may run one, and what came of it.
 
 use super::expiring::{Expiring, after};
-use crate::reply::{Claim, Claimed};
+use crate::reply::{Cancel, Cancelled, Claim, Claimed};
 use bytes::Bytes;
 use std::{
     sync::Arc,
@@ -15,7 +15,8 @@ pub(super) struct Claims(Expiring<Arc<str>, Record>);
 
 #[derive(Debug, Clone)]
 struct Record {
-    fingerprint: [u8; 16],
+    /// `None` of a command that was cancelled before it came.
+    fingerprint: Option<[u8; 16]>,
     /// Runs that were started.
     attempt: u32,
     state: State,
@@ -39,16 +40,21 @@ enum State {
 
 impl Record {
     fn is_run_by(&self, claim: &Claim) -> bool {
-        self.fingerprint == claim.fingerprint
+        self.fingerprint == Some(claim.fingerprint)
             && matches!(&self.state, State::Running { owner, .. } if **owner == *claim.owner)
     }
 
     /// The outcome of this request, if it is known.
     fn outcome(&self, claim: &Claim) -> Option<&Bytes> {
         match &self.state {
-            State::Done { frame, .. } if self.fingerprint == claim.fingerprint => Some(frame),
+            State::Done { frame, .. } if !self.conflicts_with(claim) => Some(frame),
             _ => None,
         }
+    }
+
+    fn conflicts_with(&self, claim: &Claim) -> bool {
+        let fingerprint = self.fingerprint;
+        fingerprint.is_some_and(|fingerprint| fingerprint != claim.fingerprint)
     }
 }
 
@@ -60,7 +66,7 @@ impl Claims {
                 return Claimed::Expired;
             }
             None => 1,
-            Some(record) if record.fingerprint != claim.fingerprint => return Claimed::Conflict,
+            Some(record) if record.conflicts_with(claim) => return Claimed::Conflict,
             // The same run, asking again because it did not hear the answer.
             Some(record) if record.is_run_by(claim) => record.attempt,
             Some(record) => {
@@ -129,6 +135,37 @@ impl Claims {
         Some(frame)
     }
 
+    pub(super) fn cancel(&mut self, cancel: &Cancel) -> Cancelled {
+        let done = |frame: &Bytes| State::Done {
+            owner: Arc::default(),
+            frame: frame.clone(),
+        };
+        let (record, answer) = match self.0.get(&*cancel.key) {
+            None => {
+                let record = Record {
+                    fingerprint: None,
+                    attempt: 0,
+                    state: done(&cancel.never_started),
+                };
+                (record, Cancelled::NeverStarted)
+            }
+            Some(record) => match &record.state {
+                State::Done { frame, .. } => return Cancelled::Done(frame.clone()),
+                State::Running { .. } => return Cancelled::Running,
+                State::Free => {
+                    let record = Record {
+                        state: done(&cancel.interrupted),
+                        ..record.clone()
+                    };
+                    (record, Cancelled::Done(cancel.interrupted.clone()))
+                }
+            },
+        };
+        self.0
+            .insert(cancel.key.as_str().into(), record, cancel.retention);
+        answer
+    }
+
     fn run(&mut self, claim: &Claim, attempt: u32) {
         let mut lapses = after(Instant::now(), claim.lease);
         // Renewing never shortens: it may come from a runtime whose clock is behind.
@@ -159,7 +196,7 @@ impl Claims {
             .and_then(|until| until.duration_since(SystemTime::now()).ok());
         let ttl = until.map_or(ttl, |until| until.max(ttl));
         let record = Record {
-            fingerprint: claim.fingerprint,
+            fingerprint: Some(claim.fingerprint),
             attempt,
             state,
         };

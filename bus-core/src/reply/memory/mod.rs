@@ -7,8 +7,8 @@ mod expiring;
 
 use self::{claims::Claims, expiring::Expiring};
 use super::{
-    Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError,
-    StoreHealth, Stored,
+    Arrivals, Cancel, Cancelled, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget,
+    StoreError, StoreHealth, Stored,
 };
 use crate::{call_id::CallId, error::SetupError};
 use async_trait::async_trait;
@@ -208,6 +208,11 @@ impl ReplyStore for MemoryStore {
         let namespace = self.open("end a lease")?;
         lock(&namespace.claims).lapse(claim);
         Ok(())
+    }
+
+    async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError> {
+        let namespace = self.open("cancel a command")?;
+        Ok(lock(&namespace.claims).cancel(cancel))
     }
 
     fn health(&self) -> StoreHealth {

@@ -3,7 +3,7 @@
 use super::bench::{Bench, End, LONG, SHORT, changed, reply};
 use replybus::{
     CallId,
-    reply::{Claim, Claimed, ReplyTarget},
+    reply::{Cancel, Cancelled, Claim, Claimed, ReplyTarget},
 };
 use std::{
     sync::Arc,
@@ -29,6 +29,11 @@ fn unlike_by(owner: &str) -> Claim {
     let mut claim = by(owner);
     claim.fingerprint = [2; 16];
     claim
+}
+
+/// The cancel of that command.
+fn cancelling() -> Cancel {
+    Cancel::new(by("").key, LONG, "never".into(), "interrupted".into())
 }
 
 /// A claim that soon lapses.
@@ -216,6 +221,58 @@ pub(crate) async fn a_claim_without_a_lease_holds_nobody_off_and_counts(bench: B
     // The last of them ended.
     store.store.release(&by("3")).await.unwrap();
     assert_eq!(store.claim(&by("4")).await, run(3));
+}
+
+pub(crate) async fn what_is_cancelled_before_it_starts_never_does(bench: Bench) {
+    let store = bench.open().await;
+    for _ in 0..2 {
+        let cancelled = store.store.cancel(&cancelling()).await.unwrap();
+        assert!(
+            matches!(&cancelled, Cancelled::NeverStarted | Cancelled::Done(_)),
+            "{cancelled:?}"
+        );
+        assert_eq!(store.claim(&by("a")).await, done("never"));
+        assert_eq!(store.claim(&unlike_by("b")).await, done("never"));
+    }
+    store.finish(&by("a"), "from the dead").await;
+    assert_eq!(store.claim(&by("a")).await, done("never"));
+}
+
+pub(crate) async fn what_runs_or_is_done_is_not_cancelled(bench: Bench) {
+    let store = bench.open().await;
+    store.claim(&by("a")).await;
+    let cancelled = store.store.cancel(&cancelling()).await.unwrap();
+    assert_eq!(cancelled, Cancelled::Running);
+    assert_eq!(store.claim(&by("b")).await, Claimed::Running);
+    store.finish(&by("a"), "ok").await;
+    for _ in 0..2 {
+        let cancelled = store.store.cancel(&cancelling()).await.unwrap();
+        assert_eq!(cancelled, Cancelled::Done("ok".into()));
+    }
+}
+
+pub(crate) async fn what_was_interrupted_is_not_started_again_once_cancelled(bench: Bench) {
+    let store = bench.open().await;
+    store.claim(&by("a")).await;
+    store.store.lapse(&by("a")).await.unwrap();
+    let cancelled = store.store.cancel(&cancelling()).await.unwrap();
+    assert_eq!(cancelled, Cancelled::Done("interrupted".into()));
+    assert_eq!(store.claim(&by("b")).await, done("interrupted"));
+    assert_eq!(store.claim(&unlike_by("b")).await, Claimed::Conflict);
+}
+
+pub(crate) async fn a_cancel_and_claims_at_once_agree(bench: Bench) {
+    let store = Arc::new(bench.open().await);
+    for round in 0..20 {
+        let key = round.to_string();
+        let cancel = Cancel::new(&key, LONG, "never".into(), "interrupted".into());
+        let claim = on(&key, "a");
+        let (cancelled, claimed) = tokio::join!(store.store.cancel(&cancel), store.claim(&claim));
+        match cancelled.unwrap() {
+            Cancelled::NeverStarted => assert_eq!(claimed, done("never")),
+            other => assert_eq!((other, claimed), (Cancelled::Running, run(1))),
+        }
+    }
 }
 
 pub(crate) async fn a_released_claim_does_not_count(bench: Bench) {

@@ -1,0 +1,227 @@
+//! Cancelling a call, and knowing what came of that.
+
+use super::{call::read_reply, request::CallInfo};
+use crate::{
+    bus::Bus,
+    codec::ContentType,
+    contract::Outcome,
+    error::{CallError, FailureKind, Fault, FaultCode},
+    limits::{DEADLINE_RETENTION, KEYED_RETENTION},
+    message::Text,
+    reply::{Arrivals, Cancel, Cancelled, Reply, ReplyTarget, StoreError},
+    wire::ReplyFrame,
+    work::{cancelled, command_key},
+};
+use bytes::Bytes;
+use std::{
+    fmt,
+    marker::PhantomData,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// The answer to a cancel.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CancelOutcome<R: Outcome> {
+    /// It was not started, and never will be. Whoever waits for its reply is told so
+    /// ([`FailureKind::Cancelled`]).
+    NeverStarted,
+    /// It is running, or its worker died a moment ago. Its handler is told
+    /// ([`Context::cancelled`](crate::Context::cancelled)), and ends when it sees fit; what it comes
+    /// to is its reply.
+    Running,
+    /// It is done; this is its reply. A command that was started, whose worker died, and that
+    /// nobody has taken over is done as [interrupted](FailureKind::Interrupted).
+    Done(Result<R::Ok, CallError<R::Err>>),
+    /// Whoever has it is told, and nobody says whether that was in time: no record is kept of a
+    /// query, nor here of a command that keeps its own.
+    Told,
+}
+
+/// Cancels one call, from anywhere in its program; see
+/// [`Call::cancel_handle`](super::Call::cancel_handle). Clones cancel the same call.
+pub struct CancelHandle<R> {
+    bus: Bus,
+    call: Arc<Mutex<State>>,
+    outcome: PhantomData<fn() -> R>,
+}
+
+/// Where a call is that can be cancelled.
+#[derive(Debug, Clone)]
+enum State {
+    Unsent,
+    Withdrawn,
+    Sent(CancelTarget),
+}
+
+/// What it takes to cancel a call that was made.
+#[derive(Clone)]
+pub(super) struct CancelTarget {
+    pub(super) info: CallInfo,
+    /// Without the namespace.
+    pub(super) queue: Text,
+    pub(super) idempotency_key: Option<String>,
+    /// The store has a record of whether it was started.
+    pub(super) is_recorded: bool,
+    /// The reply is waited for in this process, by this moment.
+    pub(super) awaited_until: Option<Instant>,
+    /// From now on, the time after which it can't be started any more.
+    pub(super) startable_for: Duration,
+}
+
+impl<R: Outcome> CancelHandle<R> {
+    pub(super) fn new(bus: &Bus) -> Self {
+        Self {
+            bus: bus.clone(),
+            call: Arc::new(Mutex::new(State::Unsent)),
+            outcome: PhantomData,
+        }
+    }
+
+    pub(super) fn slot(&self) -> CancelSlot {
+        CancelSlot(Arc::clone(&self.call))
+    }
+
+    /// Cancels the call. One that has not been made yet fails when it is.
+    ///
+    /// # Errors
+    /// The store can't be reached; it may or may not have been cancelled.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it may or may not have cancelled the call.
+    pub async fn cancel(&self) -> Result<CancelOutcome<R>, StoreError> {
+        let target = {
+            let mut state = lock(&self.call);
+            match mem::replace(&mut *state, State::Withdrawn) {
+                State::Unsent | State::Withdrawn => return Ok(CancelOutcome::NeverStarted),
+                State::Sent(target) => {
+                    *state = State::Sent(target.clone());
+                    target
+                }
+            }
+        };
+        target.cancel(&self.bus).await
+    }
+}
+
+impl<R> Clone for CancelHandle<R> {
+    fn clone(&self) -> Self {
+        Self {
+            bus: self.bus.clone(),
+            call: Arc::clone(&self.call),
+            outcome: PhantomData,
+        }
+    }
+}
+
+impl<R> fmt::Debug for CancelHandle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = lock(&self.call).clone();
+        f.debug_tuple("CancelHandle").field(&state).finish()
+    }
+}
+
+/// Where a call that is made finds whether it is cancelled already, and leaves what it takes.
+#[derive(Debug)]
+pub(super) struct CancelSlot(Arc<Mutex<State>>);
+
+impl CancelSlot {
+    /// `false` if the call is cancelled, and must not be made.
+    pub(super) fn make(&self, target: CancelTarget) -> bool {
+        let mut state = lock(&self.0);
+        let is_wanted = !matches!(*state, State::Withdrawn);
+        if is_wanted {
+            *state = State::Sent(target);
+        }
+        is_wanted
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl CancelTarget {
+    /// Cancels the call, and tells what that came to.
+    pub(super) async fn cancel<R: Outcome>(
+        &self,
+        bus: &Bus,
+    ) -> Result<CancelOutcome<R>, StoreError> {
+        if !self.is_recorded {
+            self.say(bus);
+            return Ok(CancelOutcome::Told);
+        }
+        let never_started = ReplyFrame::encode_fault(ContentType::default(), &cancelled());
+        let text = "it was started and never ended, and was cancelled then";
+        let interrupted = Fault::new(FaultCode::Interrupted, text);
+        let id = self.info.id;
+        let key = self.idempotency_key.as_deref();
+        let retention = match key {
+            Some(_) => KEYED_RETENTION,
+            None => self.startable_for + DEADLINE_RETENTION,
+        };
+        let cancel = Cancel::new(
+            command_key(&self.queue, &self.info.method, key, id),
+            retention,
+            never_started.clone(),
+            ReplyFrame::encode_fault(ContentType::default(), &interrupted),
+        );
+        let inner = bus.inner();
+        let frame = match inner.replies.cancel(&cancel).await? {
+            Cancelled::Done(frame) => frame,
+            Cancelled::Running => {
+                self.say(bus);
+                return Ok(CancelOutcome::Running);
+            }
+            Cancelled::NeverStarted => {
+                // Whoever holds its message need not ask.
+                self.say(bus);
+                never_started
+            }
+        };
+        let bad = |error| self.info.failure(FailureKind::BadReply).with_cause(error);
+        let reply = match ReplyFrame::decode(&frame) {
+            Ok((_, ReplyFrame::Fault(fault))) if fault.says_never_started() => {
+                self.answer(bus, frame).await?;
+                return Ok(CancelOutcome::NeverStarted);
+            }
+            Ok(reply) => read_reply::<R>(reply, &self.info, false),
+            Err(error) => Err(bad(error).into()),
+        };
+        Ok(CancelOutcome::Done(reply))
+    }
+
+    /// Tells those who serve the queue.
+    fn say(&self, bus: &Bus) {
+        let lanes = bus.inner().bundler.lanes(&bus.name(&self.queue).into());
+        let until = self
+            .awaited_until
+            .unwrap_or_else(|| Instant::now() + self.startable_for);
+        lanes.cancels().cancel(self.info.id, until);
+    }
+
+    /// Answers whoever waits for the reply of a call that will not be started: its message may lie
+    /// in a queue that nobody serves.
+    async fn answer(&self, bus: &Bus, frame: Bytes) -> Result<(), StoreError> {
+        let (inner, id) = (bus.inner(), self.info.id);
+        if self.awaited_until.is_some() {
+            inner.waiters.arrived(id, frame);
+            return Ok(());
+        }
+        let reply = Reply::new(id, ReplyTarget::Key, frame);
+        inner.replies.store(reply).await.map(drop)
+    }
+}
+
+// Without the key.
+impl fmt::Debug for CancelTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelTarget")
+            .field("queue", &self.queue)
+            .field("call", &self.info)
+            .finish_non_exhaustive()
+    }
+}
