@@ -70,7 +70,7 @@ mod written {
 
     #[queue_handler("account.requests", concurrency = 32, timeout = "2s")]
     pub trait Accounts {
-        #[query]                                  // reads only: sent again if the connection is lost, cancelled at its deadline
+        #[query]                                  // reads only: sent again if the connection is lost, cancelled at its deadline, or when it is dropped
         async fn balance(&self, account: String) -> Result<u64, Overdrawn>;
 
         // not marked: a command. Claimed in Redis before it runs, its outcome recorded, never cancelled half-way.
@@ -199,6 +199,21 @@ mod guide {
     async fn command(accounts: &AccountsClient) -> Result<(), Box<dyn Error>> {
         let (account, payment_id) = ("DE-1".to_owned(), "payment-4711".to_owned());
         accounts.withdraw(account, 500).idempotency_key(&payment_id).await?;
+        Ok(())
+    }
+
+    #[rustfmt::skip]
+    async fn cancelling(accounts: &AccountsClient, bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {
+        use replybus::CancelOutcome;
+
+        let account = "DE-1".to_owned();
+        let ticket = accounts.withdraw(account, 500).submit().await?;
+        match ticket.cancel(bus).await? {
+            CancelOutcome::NeverStarted => println!("and it never will be"),
+            CancelOutcome::Running => println!("its handler is told, and ends when it sees fit"),
+            CancelOutcome::Done(left) => println!("too late: {left:?}"),
+            other => println!("{other:?}"),
+        }
         Ok(())
     }
 }
