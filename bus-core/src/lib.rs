@@ -72,6 +72,7 @@ pub mod client;
 pub mod codec;
 pub mod context;
 pub mod contract;
+pub mod dead_letters;
 pub mod event;
 pub mod message;
 pub mod reply;

@@ -217,6 +217,17 @@ pub const DEAD_LETTERS_MAX: u32 = 100_000;
 /// for each of [`DEAD_LETTERS_MAX`].
 pub const DEAD_LETTERS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
+/// Times that a dead letter in a quorum queue may be given back before RabbitMQ drops it: as good as
+/// without limit. Each look at a letter gives it back, and RabbitMQ 4 drops after 20 of itself.
+pub const DEAD_LETTER_RETURNS_MAX: u32 = i32::MAX.unsigned_abs();
+
+/// Dead letters that are listed at once.
+pub const DEAD_LETTERS_LISTED_MAX: u64 = 1000;
+
+/// Bytes of the dead letters that are listed at once; a large one is listed by itself. With
+/// [`DEAD_LETTERS_LISTED_MAX`] of the largest a list would take a quarter of a GiB.
+pub const DEAD_LETTERS_LISTED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// Bytes of the headers of one dead letter, the reason aside; larger ones are left out. Twice what
 /// a call's metadata may have: the broker counts bodies only, and [`DEAD_LETTERS_MAX`] of these are
 /// as much again.

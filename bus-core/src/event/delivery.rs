@@ -14,9 +14,9 @@ use crate::{
     reply::{Reply, ReplyStore, ReplyTarget},
     transport::{Delivery, Settled},
     work::{
-        Answer, AnswerClass, AnswerFuture, Begun, Command, DeadLetters, DeliveryKind, Envelope,
-        FinishedRun, HeldClaim, LeaseWatch, Redeliveries, Run, RunEnd, RunState, event_claim,
-        is_repeated, settle, store_until, unreadable,
+        Answer, AnswerClass, AnswerFuture, Begun, Cause, Command, DeadLetters, DeliveryKind,
+        Envelope, FinishedRun, HeldClaim, LeaseWatch, Redeliveries, Run, RunEnd, RunState,
+        event_claim, is_redriven, is_repeated, known_until, settle, store_until, unreadable,
     },
 };
 use std::{marker::PhantomData, sync::Arc, time::Duration};
@@ -95,6 +95,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
                 awaited: false,
                 command: true,
                 repetition: false,
+                redriven: false,
                 malformed: false,
             },
         );
@@ -114,7 +115,14 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         if settlement.dead_letter {
             let fault = answer.as_fault().map(tracing::field::display);
             tracing::warn!(event = E::ROUTING_KEY, group = self.group, %id, outcome, fault, "an event was not handled");
-            self.dead_letters.keep(message, &answer).await;
+            let known = name_of(&message).map(|id| known_until(&event_claim(&self.group, id)));
+            let cause = Cause {
+                answer: &answer,
+                known_until: known,
+                attempts: run.attempts(),
+                malformed: false,
+            };
+            self.dead_letters.keep(message, &cause).await;
         }
         begun.end().await;
         settler.settle(Settled::Ack);
@@ -166,6 +174,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             awaited: envelope.awaited(),
             command: message.properties.persistent,
             repetition: false,
+            redriven: is_redriven(&message),
             malformed: false,
         };
         let settlement = settle(AnswerClass::of(&answer), kind);
@@ -182,7 +191,14 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             }
         }
         if settlement.dead_letter {
-            self.dead_letters.keep(message, &answer).await;
+            let cause = Cause {
+                answer: &answer,
+                // Of what another program made of it nothing is known here.
+                known_until: Some(Duration::ZERO),
+                attempts: None,
+                malformed: false,
+            };
+            self.dead_letters.keep(message, &cause).await;
         }
         true
     }
@@ -193,7 +209,13 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         let (event, outcome) = (E::ROUTING_KEY, answer.label());
         metrics::counter!("replybus_events_total", "event" => event, "outcome" => outcome)
             .increment(1);
-        self.dead_letters.keep(message, &answer).await;
+        let cause = Cause {
+            answer: &answer,
+            known_until: None,
+            attempts: None,
+            malformed: true,
+        };
+        self.dead_letters.keep(message, &cause).await;
     }
 
     fn command(&self, message: &Message, seen_before: bool) -> Command {

@@ -18,12 +18,12 @@ use crate::{
     reply::{Reply, ReplyStore, ReplyTarget, Stored},
     transport::{Delivery, Settled},
     work::{
-        Answer, AnswerClass, Begun, DeadLetters, DeliveryKind, Envelope, FinishedRun, HeldClaim,
-        Permit, Redeliveries, Run, RunEnd, RunState, Settlement, cancelled, expired, is_repeated,
-        settle, store_until, unreadable,
+        Answer, AnswerClass, Begun, Cause, DeadLetters, DeliveryKind, Envelope, FinishedRun,
+        HeldClaim, Permit, Redeliveries, Run, RunEnd, RunState, Settlement, cancelled,
+        command_known_until, expired, is_redriven, is_repeated, settle, store_until, unreadable,
     },
 };
-use std::{future::Future, pin::pin, sync::Arc};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -119,6 +119,7 @@ impl RequestProcessor {
                 awaited: envelope.awaited(),
                 command: message.properties.persistent,
                 repetition: false,
+                redriven: is_redriven(&message),
                 malformed: malformed.is_some(),
             };
             let mut conclusion = Conclusion::of(answer, end, seen_before, kind);
@@ -146,7 +147,13 @@ impl RequestProcessor {
             }
             if conclusion.settlement.dead_letter {
                 // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
-                Box::pin(self.dead_letters.keep(message, &conclusion.answer)).await;
+                let cause = Cause {
+                    answer: &conclusion.answer,
+                    known_until: self.known_until(&message, &envelope),
+                    attempts: run.attempts(),
+                    malformed: malformed.is_some(),
+                };
+                Box::pin(self.dead_letters.keep(message, &cause)).await;
             }
             if begun.is_counted() {
                 Box::pin(begun.end()).await;
@@ -190,6 +197,7 @@ impl RequestProcessor {
         let begun = self.redeliveries.begin(message, name, until, &cancel);
         let (begun, attempt) = begun.await?;
         request.begun = begun;
+        request.run.begun(attempt);
         let is_named = name.is_some() || request.context.idempotency_key().is_some();
         let is_claimed = request.method.is_claimed() && is_named;
         if request.method.kind == MethodKind::Command && !is_claimed {
@@ -345,6 +353,13 @@ impl RequestProcessor {
             self.missed_inboxes.is_absent(envelope.id, &inbox);
         }
         stored.is_some() || !wanted_later
+    }
+
+    /// Until when a copy of a request is recognised, if it has to be.
+    fn known_until(&self, message: &Message, envelope: &Envelope) -> Option<Duration> {
+        let name = message.properties.kind.as_deref().unwrap_or_default();
+        let method = self.contract.method(name).map(|(_, method)| method);
+        command_known_until(&self.queue, method, message, envelope)
     }
 
     fn count(&self, message: &Message, answer: &Answer, envelope: &Envelope) {

@@ -142,6 +142,16 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// The broker refuses, there is no connection to ask on, or the queue does not answer.
     async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError>;
 
+    /// Begins to look through the messages that wait in a queue, without consuming it.
+    ///
+    /// # Errors
+    /// There is no connection, or the transport can't look into queues, which is all that it says
+    /// if it does not say how.
+    async fn browse(&self, queue: &str) -> Result<Box<dyn Browser>, InspectError> {
+        let reason = "this transport can't look into queues";
+        Err(InspectError::refused(queue, reason))
+    }
+
     /// Removes a queue that nobody consumes, with what is bound to it, unless it holds messages
     /// that are not to be discarded. `bindings` are those by which further messages may come
     /// meanwhile.
@@ -188,6 +198,29 @@ pub trait Deliveries: fmt::Debug + Send {
     /// Ends intake: prefetched deliveries that were not handed out go back to the queue, those
     /// that were can still be settled. After it [`next`](Self::next) returns `None`.
     async fn stop(&mut self);
+}
+
+/// A look through the messages of one queue. Each that was seen is held, so that nobody else gets it,
+/// until it is acked or the look ends; then those that were not acked are in their places again.
+#[async_trait]
+pub trait Browser: fmt::Debug + Send {
+    /// The oldest message that waits and was not seen yet; `None` if there is none now, or no such
+    /// queue. Given back by its settler, or dropped, it is held as before: it does not come again.
+    ///
+    /// # Errors
+    /// The connection is lost, and all that was held is back in the queue; the queue does not
+    /// answer; or the broker refuses.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, a message may be held that nobody has seen. It is not lost.
+    async fn next(&mut self) -> Result<Option<Delivery>, InspectError>;
+
+    /// Ends the look: when it returns the broker has heard of every ack. Dropped instead, that is
+    /// not sure: what was acked may be in the queue still.
+    ///
+    /// # Errors
+    /// The connection was lost: what was acked last may be in the queue still.
+    async fn end(self: Box<Self>) -> Result<(), InspectError>;
 }
 
 /// A message out of a queue, and the handle that settles it.

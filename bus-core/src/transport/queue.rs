@@ -20,6 +20,9 @@ pub struct QueueSpec {
     /// The time after which it is gone if nobody consumes it (`x-expires`). `None` means that it
     /// stays.
     pub expires: Option<Duration>,
+    /// Times that a message may be given back before the broker drops it, if it counts them
+    /// (`x-delivery-limit` of a quorum queue). `None` leaves it to the broker.
+    pub returns_max: Option<u32>,
     /// A queue of that name which has other arguments is used as it is, and not refused.
     pub or_existing: bool,
 }
@@ -34,6 +37,7 @@ impl QueueSpec {
             length_max: None,
             bytes_max: None,
             expires: None,
+            returns_max: None,
             or_existing: false,
         }
     }
@@ -63,6 +67,13 @@ impl QueueSpec {
     #[must_use]
     pub fn expires(mut self, unused_for: Duration) -> Self {
         self.expires = Some(unused_for);
+        self
+    }
+
+    /// Sets the times that a message may be given back before a quorum queue drops it.
+    #[must_use]
+    pub fn returns_max(mut self, times: u32) -> Self {
+        self.returns_max = Some(times);
         self
     }
 

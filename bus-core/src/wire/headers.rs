@@ -21,6 +21,19 @@ pub(crate) const DEAD_MESSAGE: &str = "dead-letter-message";
 /// On a dead letter: the queue it came from.
 pub(crate) const DEAD_QUEUE: &str = "dead-letter-queue";
 
+/// On a dead letter: when it became one, in milliseconds since the Unix epoch.
+pub(crate) const DEAD_AT: &str = "dead-letter-at";
+/// On a dead letter: whether a handler may have run, a boolean.
+pub(crate) const DEAD_EXECUTED: &str = "dead-letter-may-have-executed";
+/// On a dead letter: until when a copy of it is recognised if it has to be, in milliseconds since
+/// the Unix epoch.
+pub(crate) const DEAD_KNOWN_UNTIL: &str = "dead-letter-known-until";
+/// On a dead letter: how often it was begun, if that is known.
+pub(crate) const DEAD_ATTEMPTS: &str = "dead-letter-attempts";
+/// On a dead letter whose message can't be read: the boolean [`TRUE`].
+pub(crate) const DEAD_MALFORMED: &str = "dead-letter-malformed";
+/// On a message out of the dead letters: how often it was put back.
+pub(crate) const DEAD_REDRIVEN: &str = "dead-letter-redriven";
 /// On a dead letter: what of the message is missing.
 pub(crate) const DEAD_SHORTENED: &str = "dead-letter-shortened";
 /// On a dead letter: the user of the broker that published the message.
@@ -33,6 +46,22 @@ pub(crate) const BCC: &str = "BCC";
 pub(crate) const DEAD_CC: &str = "dead-letter-cc";
 /// On a dead letter: the [`BCC`] of the message.
 pub(crate) const DEAD_BCC: &str = "dead-letter-bcc";
+
+/// True if a header says why a message is a dead letter, and is no part of that message.
+pub(crate) fn is_of_the_letter(name: &str) -> bool {
+    matches!(
+        name,
+        DEAD_REASON
+            | DEAD_MESSAGE
+            | DEAD_QUEUE
+            | DEAD_AT
+            | DEAD_EXECUTED
+            | DEAD_KNOWN_UNTIL
+            | DEAD_ATTEMPTS
+            | DEAD_MALFORMED
+            | DEAD_SHORTENED
+    )
+}
 
 /// True if the protocol gives a header of a request a meaning.
 pub(crate) fn has_meaning(name: &str) -> bool {

@@ -4,13 +4,15 @@
 use crate::{
     call_id::CallId,
     codec::ContentType,
-    contract::unix_time,
+    contract::{MethodContract, unix_time},
     limits::{
         CLAIM_LEASE, DEADLINE_RETENTION, EVENT_RETENTION, KEYED_RETENTION, REDELIVERY_RETENTION,
         UNKEYED_RETENTION,
     },
     message::{Message, Properties},
     reply::Claim,
+    wire::headers,
+    work::Envelope,
 };
 use sha2::{Digest, Sha256};
 use std::time::{Duration, UNIX_EPOCH};
@@ -52,6 +54,38 @@ pub(crate) fn command_key(
         Some(key) => format!("{queue}:{method}:key:{key}"),
         None => format!("{queue}:{method}:id:{id}"),
     }
+}
+
+/// The time since the Unix epoch until which a message with this claim may be delivered again and is
+/// still recognised: sooner than its record goes by as much as a claim is given after a deadline, so
+/// that a copy with this deadline is not run because the record is gone.
+pub(crate) fn known_until(claim: &Claim) -> Duration {
+    let gone = match claim.until {
+        Some(until) => until.duration_since(UNIX_EPOCH).unwrap_or_default(),
+        None => unix_time() + claim.retention,
+    };
+    gone.saturating_sub(DEADLINE_RETENTION)
+}
+
+/// [`known_until`] of a request to `queue`, which is without the namespace; `None` of a method whose
+/// copies nothing has to recognise: a query, or a command that has a record of its own.
+pub(crate) fn command_known_until(
+    queue: &str,
+    method: Option<&MethodContract>,
+    message: &Message,
+    envelope: &Envelope,
+) -> Option<Duration> {
+    if method.is_some_and(|method| !method.is_claimed()) {
+        return None;
+    }
+    let key = message.properties.header(headers::IDEMPOTENCY_KEY);
+    if key.is_none() && !envelope.is_named {
+        // Each delivery has another id.
+        return Some(Duration::ZERO);
+    }
+    let (id, deadline) = (envelope.id, envelope.deadline_named);
+    let claim = command_claim(queue, "", key, id, deadline, [0; 16]);
+    Some(known_until(&claim))
 }
 
 /// The claim of a group on an event.

@@ -3,7 +3,7 @@
 
 use super::{
     Answer, AnswerClass, AnswerFuture, Begun, CommandFuture, FinishedRun, HeldClaim, Run, RunEnd,
-    cancelled, expired, lease::Lease, lease_watch::LeaseWatch, run::Withdrawal, store_until,
+    cancelled, expired, lease::Lease, lease_watch::LeaseWatch, run::WeakRun, store_until,
 };
 use crate::{
     call_id::CallId,
@@ -41,7 +41,7 @@ impl Command {
         run: Run,
         handler: impl FnOnce() -> AnswerFuture + Send + 'static,
     ) -> CommandFuture {
-        CommandFuture::start(run, |withdrawal, done| self.run(withdrawal, handler, done))
+        CommandFuture::start(run, |noted, done| self.run(noted, handler, done))
     }
 
     fn lease(&self) -> Lease<'_> {
@@ -57,7 +57,7 @@ impl Command {
 
     async fn run(
         self,
-        withdrawal: Withdrawal,
+        noted: WeakRun,
         handler: impl FnOnce() -> AnswerFuture + Send,
         done: oneshot::Sender<FinishedRun>,
     ) {
@@ -74,7 +74,7 @@ impl Command {
                 return;
             }
         };
-        let refusal = if withdrawal.is_asked() {
+        let refusal = if noted.is_withdrawn() {
             Some(cancelled())
         } else if done.is_closed() || self.context.token().is_cancelled() {
             // The delivery is given back, with its attempt.
@@ -85,13 +85,17 @@ impl Command {
         };
         match refusal {
             Some(fault) => {
+                noted.begun(attempt - 1);
                 lease.release().await;
                 let _ = done.send(FinishedRun {
                     answer: fault.into(),
                     end: RunEnd::of_attempt(attempt),
                 });
             }
-            None => self.run_claimed(&lease, attempt, handler, done).await,
+            None => {
+                noted.begun(attempt);
+                self.run_claimed(&lease, attempt, handler, done).await;
+            }
         }
     }
 

@@ -44,6 +44,11 @@ pub(crate) fn is_repeated(message: &Message) -> bool {
         || properties.is_unreadable(headers::REPEATED)
 }
 
+/// `true` for one that was put back from the dead letters: nobody else looks for what becomes of it.
+pub(crate) fn is_redriven(message: &Message) -> bool {
+    message.properties.header(headers::DEAD_REDRIVEN).is_some()
+}
+
 /// The fault of a request that was not started in time.
 pub(crate) fn expired() -> Fault {
     Fault::new(

@@ -25,10 +25,13 @@ mod unclaimed;
 pub use answer::{Answer, AnswerFuture};
 pub use serving::{Drained, Serving, ServingError};
 
-pub(crate) use claim::{command_claim, command_key, event_claim, fingerprint, redelivery_claim};
+pub(crate) use claim::{
+    command_claim, command_key, command_known_until, event_claim, fingerprint, known_until,
+    redelivery_claim,
+};
 pub(crate) use command::{Command, panicked};
-pub(crate) use dead_letter::{DeadLetters, Drops, dead_letter_queue};
-pub(crate) use envelope::{Envelope, cancelled, expired, is_repeated, unreadable};
+pub(crate) use dead_letter::{Cause, DeadLetters, Drops, dead_letter_queue};
+pub(crate) use envelope::{Envelope, cancelled, expired, is_redriven, is_repeated, unreadable};
 pub(crate) use intake::Intake;
 pub(crate) use lease_watch::LeaseWatch;
 pub(crate) use occupied::{Occupant, OccupiedQueues};

@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::Poll,
 };
@@ -97,6 +97,8 @@ pub(crate) struct Run(Option<Arc<Noted>>);
 struct Noted {
     state: Mutex<RunState>,
     withdrawn: AtomicBool,
+    /// 0 if nothing is known of them.
+    attempts: AtomicU32,
 }
 
 /// The state of a run when the layers have answered.
@@ -133,9 +135,23 @@ impl Run {
         }
     }
 
-    /// What tells its task whether it is cancelled, and keeps nothing of it alive.
-    fn withdrawal(&self) -> Withdrawal {
-        Withdrawal(self.0.as_ref().map(Arc::downgrade).unwrap_or_default())
+    /// Notes how often it was begun, this time counted.
+    pub(crate) fn begun(&self, attempts: u32) {
+        if let Some(noted) = &self.0 {
+            noted.attempts.store(attempts, Ordering::Relaxed);
+        }
+    }
+
+    /// A handle on it that keeps nothing of it alive: what waits for a run learns from the end of
+    /// its delivery that nobody does.
+    fn downgrade(&self) -> WeakRun {
+        WeakRun(self.0.as_ref().map(Arc::downgrade))
+    }
+
+    /// How often it was begun, if that is known.
+    pub(crate) fn attempts(&self) -> Option<u32> {
+        let attempts = self.0.as_ref()?.attempts.load(Ordering::Relaxed);
+        (attempts > 0).then_some(attempts)
     }
 
     /// Notes that it ended, or was not started.
@@ -152,15 +168,24 @@ impl Run {
     }
 }
 
-/// Whether a run is cancelled, as its task sees it.
-#[derive(Debug)]
-pub(super) struct Withdrawal(Weak<Noted>);
+/// A run as its task sees it, which its delivery may have left.
+pub(super) struct WeakRun(Option<Weak<Noted>>);
 
-impl Withdrawal {
-    /// `true` if it is, and its delivery is still there to say so.
-    pub(super) fn is_asked(&self) -> bool {
-        let noted = self.0.upgrade();
-        noted.is_some_and(|noted| noted.withdrawn.load(Ordering::Acquire))
+impl WeakRun {
+    /// As [`Run::begun`].
+    pub(super) fn begun(&self, attempts: u32) {
+        self.run().begun(attempts);
+    }
+
+    /// `true` if it is cancelled, and its delivery is still there to say so.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        let run = self.run();
+        run.0
+            .is_some_and(|noted| noted.withdrawn.load(Ordering::Acquire))
+    }
+
+    fn run(&self) -> Run {
+        Run(self.0.as_ref().and_then(Weak::upgrade))
     }
 }
 
@@ -175,14 +200,14 @@ impl CommandFuture {
     /// Starts a task for a run, which says what came of it, and waits for that.
     pub(super) fn start<F>(
         run: Run,
-        begin: impl FnOnce(Withdrawal, oneshot::Sender<FinishedRun>) -> F,
+        begin: impl FnOnce(WeakRun, oneshot::Sender<FinishedRun>) -> F,
     ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (done, finished) = oneshot::channel();
         // The task outlives the one that waits for it, and is still part of its span.
-        tokio::spawn(begin(run.withdrawal(), done).in_current_span());
+        tokio::spawn(begin(run.downgrade(), done).in_current_span());
         Self {
             finished: Some(finished),
             run,

@@ -28,6 +28,8 @@ pub(crate) struct DeliveryKind {
     pub(crate) command: bool,
     /// It repeats a command whose first delivery is running, and is kept if need be.
     pub(crate) repetition: bool,
+    /// It was put back from the dead letters: its caller left long ago.
+    pub(crate) redriven: bool,
     /// Parts of it can't be read, perhaps those that would say what it is.
     pub(crate) malformed: bool,
 }
@@ -54,9 +56,10 @@ impl AnswerClass {
 
 /// The table. A caller that waits is always answered. A command is kept as a dead letter when it
 /// may have been half done, unless another delivery of it answers for that; and when nobody would
-/// otherwise learn that it was not done at all. A message that expired or was cancelled
-/// unstarted is not kept: that is what was asked for. One that is malformed, or was interrupted for good, is kept
-/// whatever it is: it may have killed its workers.
+/// otherwise learn that it was not done at all. A message that expired or was cancelled unstarted is
+/// not kept: that is what was asked for. One that was put back from the dead letters is one again
+/// whatever it fails of, as nobody waits for it. One that is malformed, or was interrupted for good,
+/// is kept whatever it is: it may have killed its workers.
 pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement {
     let interrupted = matches!(
         class,
@@ -66,13 +69,13 @@ pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement
         }
     );
     let command = kind.command || interrupted;
-    let unseen = command && !kind.awaited;
+    let unseen = command && (!kind.awaited || kind.redriven);
     let failed = match class {
-        AnswerClass::Value
-        | AnswerClass::Fault {
+        AnswerClass::Value => false,
+        AnswerClass::Fault {
             code: FaultCode::Expired | FaultCode::Cancelled,
             may_have_executed: false,
-        } => false,
+        } => kind.redriven,
         AnswerClass::Fault {
             may_have_executed: true,
             ..
@@ -106,8 +109,17 @@ mod tests {
                     awaited,
                     command,
                     repetition,
+                    redriven: false,
                     malformed: false,
                 };
+                // What was put back, as a message that survives, is lost by no failure.
+                let redriven = DeliveryKind {
+                    redriven: true,
+                    command: true,
+                    ..kind
+                };
+                let kept = settle(class, redriven).dead_letter;
+                assert_eq!(kept, class != AnswerClass::Value, "{class:?}, {redriven:?}");
                 let unread = DeliveryKind {
                     malformed: true,
                     ..kind

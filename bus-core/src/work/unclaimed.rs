@@ -4,7 +4,7 @@
 
 use super::{
     AnswerFuture, CommandFuture, FinishedRun, Run, RunEnd, cancelled, expired, panicked,
-    run::Withdrawal,
+    run::WeakRun,
 };
 use crate::context::Context;
 use futures_util::FutureExt;
@@ -25,20 +25,20 @@ impl UnclaimedCommand {
         run: Run,
         handler: impl FnOnce() -> AnswerFuture + Send + 'static,
     ) -> CommandFuture {
-        CommandFuture::start(run, |withdrawal, done| self.run(withdrawal, handler, done))
+        CommandFuture::start(run, |noted, done| self.run(noted, handler, done))
     }
 
     async fn run(
         self,
-        withdrawal: Withdrawal,
+        noted: WeakRun,
         handler: impl FnOnce() -> AnswerFuture + Send,
         done: oneshot::Sender<FinishedRun>,
     ) {
-        if !withdrawal.is_asked() && (done.is_closed() || self.context.token().is_cancelled()) {
+        if !noted.is_withdrawn() && (done.is_closed() || self.context.token().is_cancelled()) {
             // The delivery is given back.
             return;
         }
-        let answer = if withdrawal.is_asked() {
+        let answer = if noted.is_withdrawn() {
             cancelled().into()
         } else if self.start_by.is_some_and(|by| by <= Instant::now()) {
             expired().into()

@@ -21,6 +21,7 @@ mod faulty_store;
 mod killers;
 mod layers;
 mod letters_dropped;
+mod letters_redriven;
 mod logged;
 mod metrics;
 mod missed_inboxes;

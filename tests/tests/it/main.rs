@@ -12,6 +12,7 @@
 )]
 
 mod blocking;
+mod dead_letters;
 mod events;
 mod faults;
 mod flood;

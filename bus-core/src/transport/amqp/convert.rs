@@ -4,10 +4,13 @@ use super::{
     connect::Marker,
     headers::{decode_headers, encode_headers},
 };
-use crate::message::{Message, Properties, Text};
+use crate::{
+    message::{Message, Properties, Text},
+    transport::{self, Acknowledger, Settler},
+};
 use bytes::Bytes;
 use lapin::{BasicProperties, message::Delivery, types::ShortString};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// A message whose names or properties do not fit into AMQP: a short string over 255 bytes, or
 /// headers of more than [`HEADERS_BYTES_MAX`](crate::limits::HEADERS_BYTES_MAX).
@@ -92,13 +95,32 @@ fn expiration(time: Duration) -> String {
 
 /// The reason why the message is not as its publisher wrote it, if it is not: parts of it can't be
 /// read, and are left out.
-pub(super) fn malformation(properties: &BasicProperties, marker: &Marker) -> Option<String> {
+fn malformation(properties: &BasicProperties, marker: &Marker) -> Option<String> {
     let note = properties.cluster_id().as_ref()?;
     marker.reason_in(note.as_str()).map(str::to_owned)
 }
 
+/// What lapin received, with a handle that settles it.
+pub(super) fn received(
+    delivery: Delivery,
+    acknowledger: &Arc<dyn Acknowledger>,
+    marker: &Marker,
+) -> transport::Delivery {
+    let settler = Settler::new(delivery.delivery_tag, Arc::clone(acknowledger));
+    let redelivered = delivery.redelivered;
+    let malformed = malformation(&delivery.properties, marker);
+    let message = decode(delivery);
+    let mut delivery = transport::Delivery::new(message, settler).redelivered(redelivered);
+    if malformed.is_some() {
+        // Nobody is to learn the connection's mark, out of a dead letter for instance.
+        delivery.message.properties.cluster_id = None;
+        delivery.malformed = malformed;
+    }
+    delivery
+}
+
 /// The message that lapin received.
-pub(super) fn decode(delivery: Delivery) -> Message {
+fn decode(delivery: Delivery) -> Message {
     let from = &delivery.properties;
     let text = |value: &Option<ShortString>| value.as_ref().map(|text| Text::from(text.as_str()));
     let (headers, other_headers) = from

@@ -15,6 +15,7 @@
 //!
 //! [`Verdict::Lost`]: crate::transport::Verdict::Lost
 
+mod browse;
 mod connect;
 mod consume;
 mod convert;

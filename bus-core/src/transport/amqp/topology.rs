@@ -7,14 +7,17 @@ use super::{
     convert::{TooLong, short},
 };
 use crate::{
+    contract::QueueType,
     error::SetupError,
     transport::{Binding, QueueSpec, QueueState},
 };
+use futures_util::FutureExt;
 use lapin::{
     Channel, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A declaration that did not happen.
@@ -195,6 +198,20 @@ pub(super) async fn close(live: &Live, channel: &Channel) {
     let _ = live.answer(channel.close(200, "done".into())).await;
 }
 
+/// Closes a channel that nobody waits for any more: one whose consumer was not waited for to the end,
+/// which lapin would leave open until the broker agrees to the consumer, and then keep both, a
+/// consumer that takes messages for nobody; or one that holds messages.
+pub(super) struct CloseOnDrop(pub(super) Option<Arc<Channel>>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        if let Some(channel) = self.0.take() {
+            // The first poll queues the frame; the broker gets to it when the queue has answered.
+            let _ = channel.close(200, "given up".into()).now_or_never();
+        }
+    }
+}
+
 fn arguments(queue: &QueueSpec) -> FieldTable {
     let mut arguments = FieldTable::default();
     let text = |text: &str| AMQPValue::LongString(text.into());
@@ -213,6 +230,12 @@ fn arguments(queue: &QueueSpec) -> FieldTable {
     if let Some(unused_for) = queue.expires {
         let millis = i64::try_from(unused_for.as_millis()).unwrap_or(i64::MAX);
         arguments.insert("x-expires".into(), AMQPValue::LongLongInt(millis));
+    }
+    if let (Some(times), QueueType::Quorum) = (queue.returns_max, queue.queue_type) {
+        arguments.insert(
+            "x-delivery-limit".into(),
+            AMQPValue::LongLongInt(times.into()),
+        );
     }
     if queue.length_max.is_some() || queue.bytes_max.is_some() {
         arguments.insert("x-overflow".into(), text("reject-publish"));

@@ -1,18 +1,18 @@
 //! RabbitMQ as a [`Transport`]: one connection to publish, one to consume.
 
 use super::{
-    connect::{Broker, Failure, Link, LinkState},
+    browse::{self, AmqpBrowser},
+    connect::{Broker, Failure, Link, LinkState, Live},
     consume::{Absences, Consumers},
     publish::Publisher,
-    removal,
-    topology::{self, DeclareError},
+    removal, topology,
 };
 use crate::{
     error::SetupError,
     limits::CONNECT_TIMEOUT,
     transport::{
-        Binding, Deliveries, DirectPublish, InspectError, Outgoing, QueueSpec, QueueState, Receipt,
-        Removal, Source, Transport, TransportHealth,
+        Binding, Browser, Deliveries, DirectPublish, InspectError, Outgoing, QueueSpec, QueueState,
+        Receipt, Removal, Source, Transport, TransportHealth,
     },
 };
 use async_trait::async_trait;
@@ -79,6 +79,22 @@ impl AmqpTransport {
     }
 }
 
+impl AmqpTransport {
+    /// The connection that queues are looked at on. What is asked is to be known now: a connection
+    /// that is away is an answer.
+    fn live(&self) -> Result<Arc<Live>, InspectError> {
+        match self.consumers.link.state() {
+            LinkState::Up(live) => Ok(live),
+            LinkState::Down(reason) => Err(InspectError::unreachable(
+                "RabbitMQ",
+                &*self.consumers.address,
+                Failure::transient(&*reason),
+            )),
+            LinkState::Closed => Err(InspectError::Closed),
+        }
+    }
+}
+
 #[async_trait]
 impl Transport for AmqpTransport {
     fn publish(&self, outgoing: Outgoing) -> Receipt {
@@ -103,15 +119,7 @@ impl Transport for AmqpTransport {
     }
 
     async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
-        let unreachable = |source: Failure| {
-            InspectError::unreachable("RabbitMQ", &*self.consumers.address, source)
-        };
-        // A state is asked for to be known now: a connection that is away is an answer.
-        let live = match self.consumers.link.state() {
-            LinkState::Up(live) => live,
-            LinkState::Down(reason) => return Err(unreachable(Failure::transient(&*reason))),
-            LinkState::Closed => return Err(InspectError::Closed),
-        };
+        let live = self.live()?;
         let permits = Arc::clone(&self.inspections);
         let asked = queue.to_owned();
         let asking = async move {
@@ -126,17 +134,19 @@ impl Transport for AmqpTransport {
             .await
         };
         match timeout(CONNECT_TIMEOUT, asking).await {
-            Ok(Ok(state)) => state.map_err(|error| match error {
-                // It names the queue as well.
-                DeclareError::Setup(SetupError::Topology { reason, .. }) => {
-                    InspectError::refused(queue, reason)
-                }
-                DeclareError::Setup(error) => InspectError::refused(queue, error.to_string()),
-                DeclareError::Link(failure) => unreachable(failure),
-            }),
+            Ok(Ok(state)) => {
+                state.map_err(|error| browse::explain(queue, &self.consumers.address, error))
+            }
             Ok(Err(_)) => Err(InspectError::Closed), // The runtime ends.
             Err(_) => Err(InspectError::no_answer(queue)),
         }
+    }
+
+    async fn browse(&self, queue: &str) -> Result<Box<dyn Browser>, InspectError> {
+        let address = Arc::clone(&self.consumers.address);
+        Ok(Box::new(
+            AmqpBrowser::open(self.live()?, queue, address).await?,
+        ))
     }
 
     async fn remove(

@@ -4,6 +4,7 @@
 //! redelivery and expiry are the same. What is missing is what needs a network or a disk: nothing
 //! survives the process, and no connection is ever lost.
 
+mod browser;
 mod deliveries;
 mod queue;
 #[cfg(test)]

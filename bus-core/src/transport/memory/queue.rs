@@ -26,6 +26,9 @@ pub(super) struct Taken {
     pub(super) expires: Option<Instant>,
 }
 
+/// The connection of a browser was closed.
+pub(super) struct Detached;
+
 #[derive(Debug, Default)]
 struct State {
     ready: VecDeque<Entry>,
@@ -101,20 +104,34 @@ impl Queue {
     /// Adds a consumer and returns its id; `wake` is notified of deliveries and of the end.
     pub(super) fn attach(&self, connection: u64, prefetch: u16, wake: Arc<Notify>) -> u64 {
         let mut state = self.lock();
-        state.last_consumer += 1;
-        let id = state.last_consumer;
-        state.consumers.push(Consumer {
-            id,
-            connection,
-            prefetch: usize::from(prefetch.max(1)),
-            stopped: false,
-            last_tag: 0,
-            prefetched: VecDeque::new(),
-            unsettled: HashMap::new(),
-            wake,
-        });
+        let id = state.add(connection, prefetch, wake);
         state.hand_out();
         id
+    }
+
+    /// Adds one that is sent nothing, and [gets](Self::get) what it asks for. Returns its id.
+    pub(super) fn attach_browser(&self, connection: u64) -> u64 {
+        let mut state = self.lock();
+        let id = state.add(connection, 1, Arc::default());
+        if let Some(browser) = state.consumer(id) {
+            browser.stopped = true;
+        }
+        id
+    }
+
+    /// The oldest message that is ready, for a browser; `None` if there is none. `Err` if its
+    /// connection is closed.
+    pub(super) fn get(&self, browser: u64) -> Result<Option<Taken>, Detached> {
+        let mut state = self.lock();
+        state.drop_expired();
+        if state.consumer(browser).is_none() {
+            return Err(Detached);
+        }
+        let Some(entry) = state.ready.pop_front() else {
+            return Ok(None);
+        };
+        let browser = state.consumer(browser).ok_or(Detached)?;
+        Ok(Some(browser.hold(entry)))
     }
 
     /// The next delivery of a consumer, which is woken when there is one; `None` if it was stopped,
@@ -131,15 +148,7 @@ impl Queue {
                 Poll::Pending
             };
         };
-        consumer.last_tag += 1;
-        let taken = Taken {
-            tag: consumer.last_tag,
-            message: entry.message.clone(),
-            redelivered: entry.redelivered,
-            expires: entry.expires,
-        };
-        consumer.unsettled.insert(consumer.last_tag, entry);
-        Poll::Ready(Some(taken))
+        Poll::Ready(Some(consumer.hold(entry)))
     }
 
     /// Settles a delivery of a consumer. An unknown tag is that of a closed connection.
@@ -216,6 +225,21 @@ impl State {
         self.consumers.iter_mut().find(|consumer| consumer.id == id)
     }
 
+    fn add(&mut self, connection: u64, prefetch: u16, wake: Arc<Notify>) -> u64 {
+        self.last_consumer += 1;
+        self.consumers.push(Consumer {
+            id: self.last_consumer,
+            connection,
+            prefetch: usize::from(prefetch.max(1)),
+            stopped: false,
+            last_tag: 0,
+            prefetched: VecDeque::new(),
+            unsettled: HashMap::new(),
+            wake,
+        });
+        self.last_consumer
+    }
+
     /// Pushes what is ready to the consumers that have a slot, one message each in turn.
     fn hand_out(&mut self) {
         loop {
@@ -276,6 +300,19 @@ impl State {
 }
 
 impl Consumer {
+    /// Takes a message as handed out, until it is settled.
+    fn hold(&mut self, entry: Entry) -> Taken {
+        self.last_tag += 1;
+        let taken = Taken {
+            tag: self.last_tag,
+            message: entry.message.clone(),
+            redelivered: entry.redelivered,
+            expires: entry.expires,
+        };
+        self.unsettled.insert(self.last_tag, entry);
+        taken
+    }
+
     fn has_slot(&self) -> bool {
         !self.stopped && self.prefetched.len() + self.unsettled.len() < self.prefetch
     }

@@ -1,11 +1,11 @@
 //! One connection to a broker in this process.
 
-use super::{MemoryBroker, deliveries::MemoryDeliveries};
+use super::{MemoryBroker, browser::MemoryBrowser, deliveries::MemoryDeliveries};
 use crate::{
     error::SetupError,
     transport::{
-        Binding, Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Removal,
-        Source, Transport, TransportHealth, Verdict,
+        Binding, Browser, Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt,
+        Removal, Source, Transport, TransportHealth, Verdict,
     },
 };
 use async_trait::async_trait;
@@ -96,6 +96,16 @@ impl Transport for MemoryTransport {
         }
         let topology = self.broker.topology();
         Ok(topology.queue(queue).map(|queue| queue.inspect()))
+    }
+
+    async fn browse(&self, queue: &str) -> Result<Box<dyn Browser>, InspectError> {
+        // Under the lock, as in `consume`.
+        let topology = self.broker.topology();
+        if self.is_closed() {
+            return Err(InspectError::Closed);
+        }
+        let queue = topology.queue(queue).cloned();
+        Ok(Box::new(MemoryBrowser::attach(queue, self.connection)))
     }
 
     async fn remove(

@@ -1,13 +1,14 @@
 //! One dead letter: the message as it came, with the reason, in a size that can be kept.
 
+use super::Cause;
 use crate::{
+    contract::unix_time,
     limits::{DEAD_LETTER_BODY_MAX, DEAD_LETTER_HEADERS_MAX},
     message::{Message, Properties, Text},
     wire::headers,
-    work::Answer,
 };
 use bytes::Bytes;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Bytes of the message's own headers, and of its body, in a letter that was refused as it was.
 const SHORT: usize = 4 * 1024;
@@ -36,15 +37,9 @@ impl Letter {
         // Moved back as it is, it is to be handled, not to be late or to be taken for a copy; and
         // it may have been a letter before.
         properties.retain_headers(|name| {
-            !matches!(
-                name,
-                headers::DEADLINE
-                    | headers::REPEATED
-                    | headers::DEAD_REASON
-                    | headers::DEAD_MESSAGE
-                    | headers::DEAD_QUEUE
-                    | headers::DEAD_SHORTENED
-            ) && !secret.iter().any(|secret| secret == name)
+            !matches!(name, headers::DEADLINE | headers::REPEATED)
+                && !headers::is_of_the_letter(name)
+                && !secret.iter().any(|secret| secret == name)
         });
         rename_what_the_broker_reads(properties);
         let body = message.body.clone();
@@ -71,12 +66,17 @@ impl Letter {
     }
 
     /// Says why it is one, and where it comes from. Returns the code.
-    pub(super) fn give_reason(&mut self, answer: &Answer, of: &str) -> &'static str {
-        let (reason, text) = match answer.as_fault() {
-            Some(fault) => (fault.code.as_str(), fault.message.as_str()),
+    pub(super) fn give_reason(&mut self, cause: &Cause<'_>, of: &str) -> &'static str {
+        let (reason, text, executed) = match cause.answer.as_fault() {
+            Some(fault) => (
+                fault.code.as_str(),
+                fault.message.as_str(),
+                fault.may_have_executed,
+            ),
             None => (
                 "handler",
                 "the handler returned an error, and nobody waits for it",
+                true,
             ),
         };
         // The same text by any other name is a line to log, so it is one.
@@ -85,6 +85,21 @@ impl Letter {
         self.set(headers::DEAD_REASON, reason);
         self.set(headers::DEAD_MESSAGE, &text);
         self.set(headers::DEAD_QUEUE, of);
+        let millis = |time: Duration| time.as_millis().to_string();
+        self.set(headers::DEAD_AT, &millis(unix_time()));
+        self.set(
+            headers::DEAD_EXECUTED,
+            if executed { headers::TRUE } else { "false" },
+        );
+        if let Some(until) = cause.known_until {
+            self.set(headers::DEAD_KNOWN_UNTIL, &millis(until));
+        }
+        if let Some(attempts) = cause.attempts {
+            self.set(headers::DEAD_ATTEMPTS, &attempts.to_string());
+        }
+        if cause.malformed {
+            self.set(headers::DEAD_MALFORMED, headers::TRUE);
+        }
         reason
     }
 

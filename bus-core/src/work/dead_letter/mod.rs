@@ -14,7 +14,10 @@ use super::Answer;
 use crate::{
     bus::BusInner,
     error::SetupError,
-    limits::{CONFIRM_TIMEOUT, DEAD_LETTER_WITHIN, DEAD_LETTERS_BYTES_MAX, DEAD_LETTERS_MAX},
+    limits::{
+        CONFIRM_TIMEOUT, DEAD_LETTER_RETURNS_MAX, DEAD_LETTER_WITHIN, DEAD_LETTERS_BYTES_MAX,
+        DEAD_LETTERS_MAX,
+    },
     message::Message,
     transport::{Outgoing, QueueSpec, Transport, TransportHealth, Verdict, Withdrawn},
 };
@@ -31,6 +34,19 @@ const CONFIRM_SOON: Duration = Duration::from_secs(1);
 /// The queue of a queue's dead letters.
 pub(crate) fn dead_letter_queue(of: &str) -> String {
     format!("{of}.dead")
+}
+
+/// Why a message becomes a dead letter, and what those who put it back have to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cause<'a> {
+    pub(crate) answer: &'a Answer,
+    /// The time since the Unix epoch until which a copy of it is recognised and not run, if what it
+    /// did was done; `None` if nothing has to recognise it.
+    pub(crate) known_until: Option<Duration>,
+    /// How often it was begun, if that is known.
+    pub(crate) attempts: Option<u32>,
+    /// Parts of it can't be read.
+    pub(crate) malformed: bool,
 }
 
 /// The dead letters of one queue.
@@ -52,6 +68,7 @@ impl DeadLetters {
             .queue_type(of.queue_type)
             .length_max(DEAD_LETTERS_MAX)
             .bytes_max(DEAD_LETTERS_BYTES_MAX)
+            .returns_max(DEAD_LETTER_RETURNS_MAX)
             .or_existing();
         bus.transport.declare(queue.clone()).await?;
         Ok(Self {
@@ -79,9 +96,9 @@ impl DeadLetters {
     ///
     /// # Cancel safety
     /// Dropped, the message may have been kept; its delivery is not acknowledged yet.
-    pub(crate) async fn keep(&self, message: Message, answer: &Answer) {
+    pub(crate) async fn keep(&self, message: Message, cause: &Cause<'_>) {
         let mut letter = Letter::new(message, &self.queue.name, &self.secret);
-        let reason = letter.give_reason(answer, &self.of);
+        let reason = letter.give_reason(cause, &self.of);
         let mut tried = Duration::ZERO;
         let why = loop {
             let since = Instant::now();

@@ -3,6 +3,7 @@
 //! A transport is added by a function that opens it and one line at the end of this file.
 
 mod bench;
+mod browsing;
 mod consuming;
 mod lifecycle;
 mod publishing;
@@ -32,6 +33,12 @@ macro_rules! suite {
             consuming::a_stopped_consumer_can_settle_what_it_took,
             consuming::a_dropped_consumer_gives_back_what_it_did_not_take,
             consuming::a_cancelled_next_loses_nothing,
+            browsing::a_look_leaves_messages_in_their_order,
+            browsing::a_look_removes_what_it_acked,
+            browsing::a_dropped_look_gives_back_what_it_held,
+            browsing::a_look_sees_what_came_since,
+            browsing::a_look_at_no_queue_sees_nothing,
+            browsing::a_closed_transport_looks_at_nothing,
             topology::a_queue_can_be_declared_again,
             topology::a_queue_with_other_arguments_is_refused,
             topology::a_queue_that_exists_is_used_as_it_is_if_that_is_allowed,

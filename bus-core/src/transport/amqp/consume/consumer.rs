@@ -5,12 +5,12 @@ use crate::transport::{
     Acknowledger, Delivery, Settler, Source,
     amqp::{
         connect::{Backoff, Failure, FailureKind, Live, Marker},
-        convert::{decode, malformation},
+        convert::received,
         topology::{self, DeclareError},
     },
     settle_orders,
 };
-use futures_util::{FutureExt, StreamExt};
+use futures_util::StreamExt;
 use lapin::{
     Channel,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
@@ -55,7 +55,7 @@ pub(super) async fn attach(
     let what = format!("queue \"{}\"", source.queue.name);
     let channel = opened.map_err(|failure| DeclareError::new(failure, &what))?;
     let channel = Arc::new(channel);
-    let mut unless_attached = CloseOnDrop(Some(Arc::clone(&channel)));
+    let mut unless_attached = topology::CloseOnDrop(Some(Arc::clone(&channel)));
     let consumer = async {
         // Before the consumer, or it is sent the whole queue.
         let options = BasicQosOptions { global: false };
@@ -78,20 +78,6 @@ pub(super) async fn attach(
         channel,
         consumer,
     })
-}
-
-/// Closes a channel on which no consumer was waited for to the end. lapin would leave it open until
-/// the broker agrees to the consumer, and then keep both: a consumer that takes messages for
-/// nobody.
-struct CloseOnDrop(Option<Arc<Channel>>);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        if let Some(channel) = self.0.take() {
-            // The first poll queues the frame; the broker gets to it when the queue has answered.
-            let _ = channel.close(200, "given up".into()).now_or_never();
-        }
-    }
 }
 
 /// A queue that is consumed, until it is told to stop.
@@ -198,21 +184,13 @@ impl Consumer {
         acknowledger: &Arc<dyn Acknowledger>,
         marker: &Marker,
     ) -> Delivery {
-        let settler = Settler::new(delivery.delivery_tag, Arc::clone(acknowledger));
-        let redelivered = delivery.redelivered;
-        let malformed = malformation(&delivery.properties, marker);
-        let mut message = decode(delivery);
-        let Some(reason) = malformed else {
-            return Delivery::new(message, settler).redelivered(redelivered);
-        };
-        // Nobody is to learn the connection's mark, out of a dead letter for instance.
-        message.properties.cluster_id = None;
-        let queue = &self.source.queue.name;
-        tracing::error!(queue, reason, "a message can't be read");
-        metrics::counter!("replybus_malformed_total", "queue" => queue.clone()).increment(1);
-        Delivery::new(message, settler)
-            .redelivered(redelivered)
-            .malformed(reason)
+        let delivery = received(delivery, acknowledger, marker);
+        if let Some(reason) = &delivery.malformed {
+            let queue = &self.source.queue.name;
+            tracing::error!(queue, reason, "a message can't be read");
+            metrics::counter!("replybus_malformed_total", "queue" => queue.clone()).increment(1);
+        }
+        delivery
     }
 }
 
