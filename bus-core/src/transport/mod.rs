@@ -24,7 +24,14 @@ pub(crate) use settler::{SettleOrder, settle_orders};
 
 use crate::{error::SetupError, message::Message};
 use async_trait::async_trait;
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// Opens a transport; what [`Bus::connect`](crate::Bus::connect) takes beside a
@@ -189,15 +196,23 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 /// Deliveries of one queue.
 #[async_trait]
 pub trait Deliveries: fmt::Debug + Send {
-    /// The next delivery; waits through lost connections. `None` once stopped or closed.
+    /// The next delivery, if there is one; else the task is woken when there may be. Waits through
+    /// lost connections. `None` once stopped or closed.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>>;
+
+    /// Ends intake: prefetched deliveries that were not handed out go back to the queue, those
+    /// that were can still be settled. After it [`poll_next`](Self::poll_next) returns `None`.
+    async fn stop(&mut self);
+}
+
+impl dyn Deliveries + '_ {
+    /// Waits for the next delivery; `None` once stopped or closed.
     ///
     /// # Cancel safety
     /// A delivery is never lost: dropping this future before it is ready takes nothing.
-    async fn next(&mut self) -> Option<Delivery>;
-
-    /// Ends intake: prefetched deliveries that were not handed out go back to the queue, those
-    /// that were can still be settled. After it [`next`](Self::next) returns `None`.
-    async fn stop(&mut self);
+    pub fn next(&mut self) -> impl Future<Output = Option<Delivery>> {
+        poll_fn(|cx| self.poll_next(cx))
+    }
 }
 
 /// A look through the messages of one queue. Each that was seen is held, so that nobody else gets it,

@@ -3,8 +3,13 @@
 use super::queue::{Queue, Taken};
 use crate::transport::{Acknowledger, Deliveries, Delivery, SettleOrder, Settler, settle_orders};
 use async_trait::async_trait;
-use std::{fmt, sync::Arc, task::Poll};
-use tokio::sync::{Notify, mpsc};
+use futures_util::task::AtomicWaker;
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tokio::{sync::mpsc, task::coop::poll_proceed};
 
 /// Settlements taken from the channel at a time.
 const SETTLE_BATCH: usize = 64;
@@ -13,14 +18,14 @@ const SETTLE_BATCH: usize = 64;
 pub(super) struct MemoryDeliveries {
     queue: Arc<Queue>,
     consumer: u64,
-    wake: Arc<Notify>,
+    wake: Arc<AtomicWaker>,
     acknowledger: Arc<dyn Acknowledger>,
 }
 
 impl MemoryDeliveries {
     /// Attaches a consumer to `queue`, in the name of `connection`.
     pub(super) fn attach(queue: Arc<Queue>, connection: u64, prefetch: u16) -> Self {
-        let wake = Arc::new(Notify::new());
+        let wake = Arc::new(AtomicWaker::new());
         let consumer = queue.attach(connection, prefetch, Arc::clone(&wake));
         let (acknowledger, settled) = settle_orders();
         let attached = Attached {
@@ -39,37 +44,39 @@ impl MemoryDeliveries {
 
 #[async_trait]
 impl Deliveries for MemoryDeliveries {
-    async fn next(&mut self) -> Option<Delivery> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         // A queue that is never empty must not keep its consumer from yielding.
-        tokio::task::coop::consume_budget().await;
-        loop {
-            match self.queue.take(self.consumer) {
-                Poll::Ready(Some(Taken {
-                    tag,
-                    message,
-                    redelivered,
-                    expires,
-                })) => {
-                    // One process has one clock: the time in the queue counts as well.
-                    let published = expires
-                        .zip(message.properties.expiration)
-                        .and_then(|(expires, ttl)| expires.checked_sub(ttl));
-                    let settler = Settler::new(tag, Arc::clone(&self.acknowledger));
-                    let delivery = Delivery::new(message, settler).redelivered(redelivered);
-                    return Some(match published {
-                        Some(published) => delivery.received(published),
-                        None => delivery,
-                    });
-                }
-                // A wake-up between the look and the wait is kept for the wait.
-                Poll::Pending => self.wake.notified().await,
-                Poll::Ready(None) => return None,
-            }
-        }
+        let budget = ready!(poll_proceed(cx));
+        // Before the look: what comes after that wakes.
+        self.wake.register(cx.waker());
+        let taken = ready!(self.queue.take(self.consumer));
+        budget.made_progress();
+        Poll::Ready(taken.map(|taken| self.delivery(taken)))
     }
 
     async fn stop(&mut self) {
         self.queue.stop(self.consumer);
+    }
+}
+
+impl MemoryDeliveries {
+    fn delivery(&self, taken: Taken) -> Delivery {
+        let Taken {
+            tag,
+            message,
+            redelivered,
+            expires,
+        } = taken;
+        // One process has one clock: the time in the queue counts as well.
+        let published = expires
+            .zip(message.properties.expiration)
+            .and_then(|(expires, ttl)| expires.checked_sub(ttl));
+        let settler = Settler::new(tag, Arc::clone(&self.acknowledger));
+        let delivery = Delivery::new(message, settler).redelivered(redelivered);
+        match published {
+            Some(published) => delivery.received(published),
+            None => delivery,
+        }
     }
 }
 

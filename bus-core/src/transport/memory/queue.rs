@@ -4,12 +4,13 @@ use crate::{
     message::Message,
     transport::{QueueSpec, QueueState, SettleOrder, Settled},
 };
+use futures_util::task::AtomicWaker;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
 };
-use tokio::{sync::Notify, time::Instant};
+use tokio::time::Instant;
 
 /// A queue as RabbitMQ keeps it: messages in order, pushed to consumers in turn.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ struct Consumer {
     prefetched: VecDeque<Entry>,
     /// Handed out and not settled, by delivery tag.
     unsettled: HashMap<u64, Entry>,
-    wake: Arc<Notify>,
+    wake: Arc<AtomicWaker>,
 }
 
 impl Queue {
@@ -101,8 +102,8 @@ impl Queue {
         true
     }
 
-    /// Adds a consumer and returns its id; `wake` is notified of deliveries and of the end.
-    pub(super) fn attach(&self, connection: u64, prefetch: u16, wake: Arc<Notify>) -> u64 {
+    /// Adds a consumer and returns its id; `wake` is woken by deliveries and of the end.
+    pub(super) fn attach(&self, connection: u64, prefetch: u16, wake: Arc<AtomicWaker>) -> u64 {
         let mut state = self.lock();
         let id = state.add(connection, prefetch, wake);
         state.hand_out();
@@ -259,7 +260,7 @@ impl State {
                 (self.consumers.get_mut(index), self.ready.pop_front())
             {
                 consumer.prefetched.push_back(entry);
-                consumer.wake.notify_one();
+                consumer.wake.wake();
             }
         }
     }
@@ -287,7 +288,7 @@ impl State {
             .extract_if(.., |consumer| leaves(consumer))
             .collect();
         for consumer in leaving {
-            consumer.wake.notify_one();
+            consumer.wake.wake();
             for entry in consumer.prefetched {
                 self.give_back(entry);
             }

@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll, ready},
 };
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -30,15 +31,14 @@ pub(super) struct HandedOver {
 
 #[async_trait]
 impl Deliveries for AmqpDeliveries {
-    async fn next(&mut self) -> Option<Delivery> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
         loop {
-            let HandedOver {
-                generation,
-                delivery,
-            } = self.handed_over.recv().await?;
+            let Some(handed_over) = ready!(self.handed_over.poll_recv(cx)) else {
+                return Poll::Ready(None);
+            };
             // One of a channel that is gone is delivered again on the present one.
-            if generation == self.generation.load(Ordering::Acquire) {
-                return Some(delivery);
+            if handed_over.generation == self.generation.load(Ordering::Acquire) {
+                return Poll::Ready(Some(handed_over.delivery));
             }
         }
     }
