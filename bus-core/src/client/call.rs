@@ -17,9 +17,10 @@ use crate::{
     wire::ReplyFrame,
 };
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use std::{
     fmt,
-    future::{Future, IntoFuture},
+    future::{Future, IntoFuture, ready},
     marker::PhantomData,
     pin::Pin,
     sync::Arc,
@@ -357,9 +358,9 @@ impl<R: Outcome> Call<R> {
     pub async fn send(self) -> Result<CallId, CallFailure> {
         let tally = self.tally();
         let sent = async {
-            let (client, request, info) = self.prepare(Verb::Send)?;
-            client.run(request, &info).await?;
-            Ok(info.id)
+            let (client, request) = self.prepare(Verb::Send)?;
+            client.run(&request).await?;
+            Ok(request.id)
         };
         let sent = sent.await;
         tally.count_handed_over(&sent);
@@ -402,9 +403,9 @@ impl<R: Outcome> Call<R> {
     pub async fn submit(self) -> Result<Ticket<R>, CallFailure> {
         let tally = self.tally();
         let submitted = async {
-            let (client, request, info) = self.prepare(Verb::Submit)?;
+            let (client, request) = self.prepare(Verb::Submit)?;
             let ticket = Ticket::of(&request, client.queue_name());
-            let response = client.run(request, &info).await?;
+            let response = client.run(&request).await?;
             Ok(ticket.repeated(response.is_repeated()))
         };
         let submitted = submitted.await;
@@ -416,31 +417,23 @@ impl<R: Outcome> Call<R> {
         Tally::of(self.client.clone(), self.position)
     }
 
-    async fn call(self) -> Result<R::Ok, CallError<R::Err>> {
+    /// Begins the call: what of it waits is as small as it can be, for there may be many that do.
+    fn call(self) -> impl Future<Output = Result<R::Ok, CallError<R::Err>>> + Send {
         let mut tally = self.tally();
-        let called = self.call_uncounted().await;
-        tally.count(match &called {
-            Ok(_) => "ok",
-            Err(CallError::Handler(_)) => "handler",
-            Err(CallError::Bus(failure)) => failure.kind().as_str(),
-        });
-        called
+        let called = match self.prepare(Verb::Call) {
+            Ok((client, request)) => answered::<R>(client, request).left_future(),
+            Err(failure) => ready(Err(failure.into())).right_future(),
+        };
+        called.inspect(move |called| {
+            tally.count(match called {
+                Ok(_) => "ok",
+                Err(CallError::Handler(_)) => "handler",
+                Err(CallError::Bus(failure)) => failure.kind().as_str(),
+            });
+        })
     }
 
-    async fn call_uncounted(self) -> Result<R::Ok, CallError<R::Err>> {
-        let (client, request, info) = self.prepare(Verb::Call)?;
-        let response = client.run(request, &info).await?;
-        let repeated = response.is_repeated();
-        match response.into_reply() {
-            Some(reply) => read_reply::<R>(reply, &info, repeated),
-            None => Err(info
-                .failure(FailureKind::BadReply)
-                .with_cause("a layer answered a call without a reply")
-                .into()),
-        }
-    }
-
-    fn prepare(self, verb: Verb) -> Result<(ServiceClient, CallRequest, CallInfo), CallFailure> {
+    fn prepare(self, verb: Verb) -> Result<(ServiceClient, CallRequest), CallFailure> {
         let id = CallId::new();
         let started = Instant::now();
         let contract = self.client.contract();
@@ -527,7 +520,26 @@ impl<R: Outcome> Call<R> {
             copies,
             lanes,
         };
-        Ok((self.client, request, info))
+        Ok((self.client, request))
+    }
+}
+
+// Not an `async fn`, which would keep room for its arguments a second time.
+#[expect(clippy::manual_async_fn, reason = "see above")]
+fn answered<R: Outcome>(
+    client: ServiceClient,
+    request: CallRequest,
+) -> impl Future<Output = Result<R::Ok, CallError<R::Err>>> + Send {
+    async move {
+        let response = client.run(&request).await?;
+        let repeated = response.is_repeated();
+        match response.into_reply() {
+            Some(reply) => read_reply::<R>(reply, &request.info(), repeated),
+            None => Err(request
+                .failure(FailureKind::BadReply)
+                .with_cause("a layer answered a call without a reply")
+                .into()),
+        }
     }
 }
 
@@ -573,7 +585,7 @@ impl<R: Outcome> IntoFuture for Call<R> {
     /// started is not started, a query that runs is dropped, and a command that runs is told
     /// ([`Context::cancelled`]) and ends by itself. That is said to the service, and may be lost.
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.call())
+        Box::pin(ready(self).then(Self::call))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -82,6 +82,11 @@ impl<'a> Attempts<'a> {
             sending: send(bus, request),
             spent: false,
         }
+    }
+
+    /// Waits for the verdict on the last copy.
+    fn verdict(&self) -> impl Future<Output = Verdict> {
+        poll_fn(|cx| self.sending.poll_verdict(cx))
     }
 
     /// Sends the same call again, in a message of its own: a service recognises it by its id.
@@ -233,7 +238,7 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, Cal
         tokio::select! {
             biased;
             frame = waiter.reply() => break attempts.replied(&frame),
-            verdict = attempts.sending.verdict(), if !confirmed => match verdict {
+            verdict = attempts.verdict(), if !confirmed => match verdict {
                 Verdict::Confirmed => confirmed = true,
                 Verdict::Lost => attempts.again(),
                 refused => break Err(attempts.refused(refused)),
@@ -255,7 +260,7 @@ async fn hand_over(bus: &BusInner, request: &CallRequest) -> Result<CallResponse
     loop {
         tokio::select! {
             biased;
-            verdict = attempts.sending.verdict() => match verdict {
+            verdict = attempts.verdict() => match verdict {
                 Verdict::Confirmed => {
                     return Ok(CallResponse::accepted().of_copies(attempts.repeated()));
                 }

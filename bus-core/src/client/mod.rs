@@ -242,23 +242,22 @@ impl ServiceClient {
         self.0.content_type
     }
 
-    async fn run(self, request: CallRequest, info: &CallInfo) -> Result<CallResponse, CallFailure> {
+    async fn run(&self, request: &CallRequest) -> Result<CallResponse, CallFailure> {
         let span = tracing::info_span!(
             "call",
             service = self.0.contract.name,
             method = request.method.name,
             call_id = %request.id,
         );
-        let called = async {
-            match self.0.service.as_plain() {
-                Some(caller) => caller.make(&request).await,
-                None => {
-                    let called = self.0.service.clone().oneshot(request).await;
-                    called.map_err(|error| failure_of(error, info))
-                }
+        match self.0.service.as_plain() {
+            Some(caller) => caller.make(request).instrument(span).await,
+            None => {
+                // Boxed: what a call without layers waits with has no room for it.
+                let called = self.0.service.clone().oneshot(request.clone());
+                let called = Box::pin(called.instrument(span)).await;
+                called.map_err(|error| failure_of(error, &request.info()))
             }
-        };
-        called.instrument(span).await
+        }
     }
 }
 

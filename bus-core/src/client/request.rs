@@ -193,7 +193,10 @@ impl CallRequest {
 
     /// Its headers, with its deadline or without.
     pub(super) fn headers(&self, deadline: bool, repeated: bool) -> Vec<(Text, Text)> {
-        let mut headers = Vec::new();
+        let of_trace: usize = self.trace.iter().map(|_| TraceContext::HEADERS_MAX).sum();
+        let set = [deadline, repeated, self.idempotency_key.is_some()];
+        let own: usize = set.into_iter().map(usize::from).sum();
+        let mut headers = Vec::with_capacity(own + self.metadata.len() + of_trace);
         // A trace that begins here is named after the call: the service derives it from the id.
         headers.extend(self.trace.iter().flat_map(TraceContext::headers));
         let mut set =

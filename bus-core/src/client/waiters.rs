@@ -5,7 +5,7 @@ use crate::{call_id::CallId, limits::WAITING_MAX, reply::Arrivals};
 use bytes::Bytes;
 use std::{
     collections::{HashMap, hash_map::Entry},
-    future::poll_fn,
+    future::{Future, poll_fn},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -104,8 +104,8 @@ impl Waiter {
     ///
     /// # Cancel safety
     /// Safe; the slot is kept until the waiter is dropped.
-    pub(crate) async fn reply(&mut self) -> Bytes {
-        poll_fn(|cx| self.copies.poll_reply(self.attempt, cx)).await
+    pub(crate) fn reply(&mut self) -> impl Future<Output = Bytes> {
+        poll_fn(|cx| self.copies.poll_reply(self.attempt, cx))
     }
 }
 

@@ -65,6 +65,9 @@ impl TraceContext {
             .unwrap_or_else(|| Self::root(id))
     }
 
+    /// Headers that name a trace, at most.
+    pub(crate) const HEADERS_MAX: usize = 2;
+
     /// The headers that name this trace.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (Text, Text)> + use<> {
         let state = self.state.clone();

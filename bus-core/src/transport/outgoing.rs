@@ -222,7 +222,7 @@ impl Receipt {
         poll_fn(|cx| self.poll_verdict(cx)).await
     }
 
-    fn poll_verdict(&self, cx: &Context<'_>) -> Poll<Verdict> {
+    pub(crate) fn poll_verdict(&self, cx: &Context<'_>) -> Poll<Verdict> {
         let shared = match &self.0 {
             Kind::Told(verdict) => return Poll::Ready(verdict.clone()),
             Kind::Shared(shared) => shared,

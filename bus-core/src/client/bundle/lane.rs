@@ -25,6 +25,7 @@ use std::{
     collections::VecDeque,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::time::Instant;
@@ -40,13 +41,10 @@ pub(crate) enum Sending {
 
 impl Sending {
     /// Waits for the verdict. [`Verdict::Lost`] says that the call is to be sent again.
-    ///
-    /// # Cancel safety
-    /// Safe: called again it continues to wait. Once it has returned it must not be called again.
-    pub(in crate::client) async fn verdict(&mut self) -> Verdict {
+    pub(in crate::client) fn poll_verdict(&self, cx: &Context<'_>) -> Poll<Verdict> {
         match self {
-            Self::Alone(receipt) => receipt.verdict().await,
-            Self::Together(seat) => seat.verdict().await,
+            Self::Alone(receipt) => receipt.poll_verdict(cx),
+            Self::Together(seat) => seat.poll_verdict(cx),
         }
     }
 

@@ -4,12 +4,11 @@ use super::lane::Lane;
 use crate::transport::{Verdict, Withdrawn};
 use futures_util::task::AtomicWaker;
 use std::{
-    future::poll_fn,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
 };
 
 const WAITING: u8 = 0;
@@ -71,18 +70,12 @@ pub(crate) struct SeatHold {
 
 impl SeatHold {
     /// Waits for the verdict. [`Verdict::Lost`] says that the call is to be sent again.
-    ///
-    /// # Cancel safety
-    /// Safe: called again it continues to wait.
-    pub(crate) async fn verdict(&mut self) -> Verdict {
-        poll_fn(|cx| {
-            self.seat.waker.register(cx.waker());
-            match self.seat.verdict.get() {
-                Some(verdict) => Poll::Ready(verdict.clone()),
-                None => Poll::Pending,
-            }
-        })
-        .await
+    pub(super) fn poll_verdict(&self, cx: &Context<'_>) -> Poll<Verdict> {
+        self.seat.waker.register(cx.waker());
+        match self.seat.verdict.get() {
+            Some(verdict) => Poll::Ready(verdict.clone()),
+            None => Poll::Pending,
+        }
     }
 
     /// Takes the call back if it was not written yet, or surely was not run.
