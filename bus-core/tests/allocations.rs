@@ -28,7 +28,7 @@ const TEXT_BYTES: usize = 128;
 /// Allocations of a query, of which 2 are the texts that the two ends decode. Only ever lower.
 const QUERY_MAX: u64 = 14;
 /// Allocations of a command, likewise.
-const COMMAND_MAX: u64 = 40;
+const COMMAND_MAX: u64 = 29;
 
 #[queue_handler("echo.requests", timeout = "60s")]
 pub trait Echo {

@@ -91,7 +91,7 @@ impl Claims {
         claim: &Claim,
     ) -> Result<(), Failure> {
         let mut asked = self.release.key(keys.claim(&claim.key));
-        Ok(asked.arg(&claim.owner).invoke_async(link).await?)
+        Ok(asked.arg(claim.owner.as_str()).invoke_async(link).await?)
     }
 
     pub(crate) async fn lapse(
@@ -101,7 +101,7 @@ impl Claims {
         claim: &Claim,
     ) -> Result<(), Failure> {
         let mut asked = self.lapse.key(keys.claim(&claim.key));
-        Ok(asked.arg(&claim.owner).invoke_async(link).await?)
+        Ok(asked.arg(claim.owner.as_str()).invoke_async(link).await?)
     }
 
     pub(crate) async fn cancel(
@@ -174,7 +174,7 @@ fn parse_claimed(answer: Vec<Value>) -> Result<Claimed, Failure> {
 fn add_running(asked: &mut ScriptInvocation<'_>, keys: &Keys, claim: &Claim) {
     let life = claim.retention.saturating_add(claim.lease);
     asked.key(keys.claim(&claim.key));
-    asked.arg(&claim.owner).arg(&claim.fingerprint[..]);
+    asked.arg(claim.owner.as_str()).arg(&claim.fingerprint[..]);
     let lease = if claim.lease.is_zero() {
         0
     } else {
@@ -192,7 +192,7 @@ fn add_ended(asked: &mut ScriptInvocation<'_>, keys: &Keys, ended: &Ended) {
     } = ended;
     asked.key(keys.claim(&claim.key));
     asked
-        .arg(&claim.owner)
+        .arg(claim.owner.as_str())
         .arg(&claim.fingerprint[..])
         .arg(&reply.frame[..])
         .arg(millis(claim.retention))

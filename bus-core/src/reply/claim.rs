@@ -1,6 +1,9 @@
 //! The right to run a command: asked for, kept, given up, and taken away before it was given.
 
-use crate::limits::{CLAIM_LEASE, UNKEYED_RETENTION};
+use crate::{
+    limits::{CLAIM_LEASE, UNKEYED_RETENTION},
+    message::Text,
+};
 use bytes::Bytes;
 use std::{
     fmt,
@@ -12,12 +15,12 @@ use std::{
 #[non_exhaustive]
 pub struct Claim {
     /// Queue, method and idempotency key (or call id).
-    pub key: String,
+    pub key: Text,
     /// Tells requests under one key apart: a digest of the encoded arguments and their encoding.
     pub fingerprint: [u8; 16],
     /// Names this run of this process, so that a run that was given up can't overwrite its
     /// successor.
-    pub owner: String,
+    pub owner: Text,
     /// The time the claim holds without being renewed. It lapses only if somebody else has asked for
     /// it for half of that as well, from when it should have been renewed: while the store stood
     /// still nobody could. With none it holds nobody off, and counts.
@@ -33,7 +36,7 @@ impl Claim {
     /// A claim with the lease [`CLAIM_LEASE`] whose outcome is remembered for
     /// [`UNKEYED_RETENTION`].
     #[must_use]
-    pub fn new(key: impl Into<String>, fingerprint: [u8; 16], owner: impl Into<String>) -> Self {
+    pub fn new(key: impl Into<Text>, fingerprint: [u8; 16], owner: impl Into<Text>) -> Self {
         Self {
             key: key.into(),
             fingerprint,
@@ -115,7 +118,7 @@ impl fmt::Debug for Claimed {
 #[non_exhaustive]
 pub struct Cancel {
     /// The key of the command's claim.
-    pub key: String,
+    pub key: Text,
     /// The time for which that is remembered.
     pub retention: Duration,
     /// The outcome of a command that was never started, encoded.
@@ -128,7 +131,7 @@ impl Cancel {
     /// Cancels the command of this claim, with what it came to then.
     #[must_use]
     pub fn new(
-        key: impl Into<String>,
+        key: impl Into<Text>,
         retention: Duration,
         never_started: Bytes,
         interrupted: Bytes,

@@ -9,7 +9,7 @@ use crate::{
         CLAIM_LEASE, DEADLINE_RETENTION, EVENT_RETENTION, KEYED_RETENTION, REDELIVERY_RETENTION,
         UNKEYED_RETENTION,
     },
-    message::{Message, Properties},
+    message::{Message, Properties, Text},
     reply::Claim,
     wire::headers,
     work::Envelope,
@@ -158,11 +158,11 @@ fn digest_of(message: &Message) -> String {
     half.map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn claim(key: String, fingerprint: [u8; 16], retention: Duration) -> Claim {
+fn claim(key: impl Into<Text>, fingerprint: [u8; 16], retention: Duration) -> Claim {
     Claim {
-        key,
+        key: key.into(),
         fingerprint,
-        owner: CallId::new().to_string(),
+        owner: CallId::new().to_text(),
         lease: CLAIM_LEASE,
         retention,
         until: None,

@@ -1,17 +1,17 @@
 //! The claims of commands: who may run one, and what came of it.
 
 use super::expiring::{Expiring, after};
-use crate::reply::{Cancel, Cancelled, Claim, Claimed};
-use bytes::Bytes;
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
+use crate::{
+    message::Text,
+    reply::{Cancel, Cancelled, Claim, Claimed},
 };
+use bytes::Bytes;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// Claims by key.
 #[derive(Debug, Default)]
-pub(super) struct Claims(Expiring<Arc<str>, Record>);
+pub(super) struct Claims(Expiring<Text, Record>);
 
 #[derive(Debug, Clone)]
 struct Record {
@@ -25,7 +25,7 @@ struct Record {
 #[derive(Debug, Clone)]
 enum State {
     Running {
-        owner: Arc<str>,
+        owner: Text,
         lapses: Instant,
         /// When somebody else first asked for it although it should have been renewed by then.
         contested: Option<Instant>,
@@ -33,7 +33,7 @@ enum State {
     /// Given up: anyone may run it.
     Free,
     Done {
-        owner: Arc<str>,
+        owner: Text,
         frame: Bytes,
     },
 }
@@ -41,7 +41,7 @@ enum State {
 impl Record {
     fn is_run_by(&self, claim: &Claim) -> bool {
         self.fingerprint == Some(claim.fingerprint)
-            && matches!(&self.state, State::Running { owner, .. } if **owner == *claim.owner)
+            && matches!(&self.state, State::Running { owner, .. } if *owner == claim.owner)
     }
 
     /// The outcome of this request, if it is known.
@@ -61,7 +61,7 @@ impl Record {
 impl Claims {
     pub(super) fn claim(&mut self, claim: &Claim) -> Claimed {
         let now = Instant::now();
-        let attempt = match self.0.get_mut(&*claim.key) {
+        let attempt = match self.0.get_mut(claim.key.as_str()) {
             None if claim.until.is_some_and(|until| until <= SystemTime::now()) => {
                 return Claimed::Expired;
             }
@@ -90,11 +90,11 @@ impl Claims {
 
     /// True if the claim is still this owner's. One whose record is gone is made again.
     pub(super) fn renew(&mut self, claim: &Claim) -> bool {
-        let attempt = match self.0.get(&*claim.key) {
+        let attempt = match self.0.get(claim.key.as_str()) {
             None => 1,
             Some(record) if record.is_run_by(claim) => record.attempt,
             Some(record) => {
-                return matches!(&record.state, State::Done { owner, .. } if **owner == *claim.owner);
+                return matches!(&record.state, State::Done { owner, .. } if *owner == claim.owner);
             }
         };
         self.run(claim, attempt);
@@ -102,16 +102,16 @@ impl Claims {
     }
 
     pub(super) fn release(&mut self, claim: &Claim) {
-        let record = self.0.get(&*claim.key);
+        let record = self.0.get(claim.key.as_str());
         match record.filter(|record| record.is_run_by(claim)) {
             None => {}
-            Some(record) if record.attempt <= 1 => self.0.remove(&*claim.key),
+            Some(record) if record.attempt <= 1 => self.0.remove(claim.key.as_str()),
             Some(record) => self.set(claim, record.attempt - 1, State::Free),
         }
     }
 
     pub(super) fn lapse(&mut self, claim: &Claim) {
-        let record = self.0.get(&*claim.key);
+        let record = self.0.get(claim.key.as_str());
         if let Some(record) = record.filter(|record| record.is_run_by(claim)) {
             self.set(claim, record.attempt, State::Free);
         }
@@ -122,13 +122,13 @@ impl Claims {
     /// Returns the outcome that counts, which is the first one; `None` if another owner has the
     /// claim by now and its outcome is still to come.
     pub(super) fn finish(&mut self, claim: &Claim, frame: Bytes) -> Option<Bytes> {
-        let attempt = match self.0.get(&*claim.key) {
+        let attempt = match self.0.get(claim.key.as_str()) {
             None => 1,
             Some(record) if record.is_run_by(claim) => record.attempt,
             Some(record) => return record.outcome(claim).cloned(),
         };
         let done = State::Done {
-            owner: claim.owner.as_str().into(),
+            owner: claim.owner.clone(),
             frame: frame.clone(),
         };
         self.set(claim, attempt, done);
@@ -137,10 +137,10 @@ impl Claims {
 
     pub(super) fn cancel(&mut self, cancel: &Cancel) -> Cancelled {
         let done = |frame: &Bytes| State::Done {
-            owner: Arc::default(),
+            owner: Text::default(),
             frame: frame.clone(),
         };
-        let (record, answer) = match self.0.get(&*cancel.key) {
+        let (record, answer) = match self.0.get(cancel.key.as_str()) {
             None => {
                 let record = Record {
                     fingerprint: None,
@@ -161,8 +161,7 @@ impl Claims {
                 }
             },
         };
-        self.0
-            .insert(cancel.key.as_str().into(), record, cancel.retention);
+        self.0.insert(cancel.key.clone(), record, cancel.retention);
         answer
     }
 
@@ -171,14 +170,14 @@ impl Claims {
         // Renewing never shortens: it may come from a runtime whose clock is behind.
         if let Some(record) = self
             .0
-            .get(&*claim.key)
+            .get(claim.key.as_str())
             .filter(|record| record.is_run_by(claim))
             && let State::Running { lapses: before, .. } = record.state
         {
             lapses = lapses.max(before);
         }
         let running = State::Running {
-            owner: claim.owner.as_str().into(),
+            owner: claim.owner.clone(),
             lapses,
             contested: None,
         };
@@ -200,7 +199,7 @@ impl Claims {
             attempt,
             state,
         };
-        self.0.insert(claim.key.as_str().into(), record, ttl);
+        self.0.insert(claim.key.clone(), record, ttl);
     }
 
     #[cfg(test)]

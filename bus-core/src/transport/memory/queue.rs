@@ -226,7 +226,7 @@ impl State {
         self.consumers.iter_mut().find(|consumer| consumer.id == id)
     }
 
-    fn add(&mut self, connection: u64, prefetch: u16, wake: Arc<Notify>) -> u64 {
+    fn add(&mut self, connection: u64, prefetch: u16, wake: Arc<AtomicWaker>) -> u64 {
         self.last_consumer += 1;
         self.consumers.push(Consumer {
             id: self.last_consumer,
