@@ -12,12 +12,16 @@ use contracts::{
 };
 use futures_util::FutureExt;
 use replybus::{Call, CallError, client::Outcome};
-use replybus_testkit::proxy::Proxy;
+use replybus_testkit::{live::require_or_skip, proxy::Proxy, servers::PrivatePostgres};
+use sqlx::{Connection as _, PgConnection};
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     time::Duration,
 };
-use town::database::{on_postgres, on_sqlite};
+use town::{
+    database::{on_postgres, on_sqlite},
+    wait::eventually,
+};
 use uuid::Uuid;
 
 /// A busy machine takes its time. Whoever waits for this long waits in vain.
@@ -64,6 +68,25 @@ impl Branch {
             branch.run(async |branch| test(branch, &proxy).await).await;
         })
         .await;
+    }
+
+    /// Runs a test on a PostgreSQL that may be killed, if there is one.
+    pub(crate) async fn on_a_server_of_its_own(
+        test: impl AsyncFnOnce(&Self, &mut PrivatePostgres),
+    ) {
+        let Some(mut postgres) = require_or_skip(PrivatePostgres::start().await) else {
+            return;
+        };
+        let url = postgres.url();
+        // It answers before it takes connections.
+        eventually("PostgreSQL takes connections", async || {
+            PgConnection::connect(&url).await.ok().map(drop)
+        })
+        .await;
+        let branch = Self::start(&url, &url).await;
+        branch
+            .run(async |branch| test(branch, &mut postgres).await)
+            .await;
     }
 
     async fn start(url: &str, audited: &str) -> Self {

@@ -55,7 +55,7 @@ on_each_database! {
 }
 
 /// Asks until it is told more than that the books can't be reached.
-async fn to_its_fate<T>(
+pub(crate) async fn to_its_fate<T>(
     ask: impl AsyncFn() -> Result<T, CallError<AccountError>>,
 ) -> Result<T, AccountError> {
     loop {

@@ -16,6 +16,7 @@ mod admin;
 mod faults;
 mod identity;
 mod keys;
+mod killed;
 mod money;
 mod program;
 mod told;
