@@ -14,6 +14,7 @@ mod broker;
 mod away;
 mod counts;
 mod crashes;
+mod crossing;
 mod history;
 mod identity;
 mod load;
