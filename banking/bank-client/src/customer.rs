@@ -76,9 +76,14 @@ impl Customer {
 
     /// A request to move money to another under a key.
     pub fn transfer(&self, to: &Self, amount: i64, key: &str) -> Request {
+        self.transfer_to(&to.username, amount, key)
+    }
+
+    /// The same, to whoever has this name.
+    pub fn transfer_to(&self, username: &str, amount: i64, key: &str) -> Request {
         self.post("/api/transfer/transfer")
             .key(key)
-            .json(&json!({ "to_username": to.username, "amount": amount }))
+            .json(&json!({ "to_username": username, "amount": amount }))
     }
 
     /// Reads what is on the account, in minor units.

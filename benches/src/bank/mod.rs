@@ -1,19 +1,21 @@
 //! Transfers through the bank's HTTP gateways, on real servers, by the number of clients.
 //!
 //! [`service`] is what each process of the bank runs: this very program, started again. [`step`]
-//! is one number of clients, [`postgres`] what the database does alone, and [`report`] what came of
+//! is one number of clients, [`strangers`] are those that nobody knows, [`postgres`] what the database does alone, and [`report`] what came of
 //! them all.
 
 pub mod postgres;
 pub mod report;
 pub mod service;
 pub mod step;
+pub mod strangers;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
 use replybus_testkit::live;
-use report::Row;
+use report::{Row, STRANGERS};
 use std::{env, time::Duration};
+use strangers::Strangers;
 use town::{ADMIN_SECRET, Bank, Program, site::Servers, trade};
 
 /// Uncounted transfers at the start of a step: pools fill and caches warm in it.
@@ -29,6 +31,10 @@ pub struct Arguments {
     /// Users who transfer money to each other
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub users: u32,
+    /// Accounts that are paid to in a second series, in which no recipient is known to the bank; 0
+    /// leaves it out
+    #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(..=1_000_000))]
+    pub strangers: u32,
     /// Seconds that each number of clients is measured
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
@@ -81,19 +87,28 @@ async fn measure(
 ) -> Result<Vec<Row>> {
     let users = usize::try_from(arguments.users)?;
     let customers = trade::customers(bank, users).await?;
+    let strangers = match (bank.site(), arguments.strangers) {
+        (Some(site), 1..) => Some(Strangers::open(site.database_url(), arguments.strangers).await?),
+        _ => None,
+    };
     let before = money(bank).await?;
     let mut rows: Vec<Row> = Vec::new();
-    for clients in &arguments.clients {
-        let load = crate::load::Load {
-            callers: *clients,
-            ramp: RAMP,
-            length: Duration::from_secs(arguments.seconds),
-        };
-        let done = step::run(bank.clients(), &customers, load).await?;
-        let row = Row::new("bank", *clients, done.slice, done.failed, rows.first());
-        let row = row.beside(alone);
-        progress(&row);
-        rows.push(row);
+    let series = [("bank", None)].into_iter();
+    let series = series.chain(strangers.iter().map(|them| (STRANGERS, Some(them))));
+    for (path, strangers) in series {
+        let first = rows.len();
+        for clients in &arguments.clients {
+            let load = crate::load::Load {
+                callers: *clients,
+                ramp: RAMP,
+                length: Duration::from_secs(arguments.seconds),
+            };
+            let done = step::run(bank.clients(), &customers, strangers, load).await?;
+            let row = Row::new(path, *clients, done.slice, done.failed, rows.get(first));
+            let row = row.beside(alone);
+            progress(&row);
+            rows.push(row);
+        }
     }
     let after = money(bank).await?;
     ensure!(

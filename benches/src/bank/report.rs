@@ -4,10 +4,13 @@ use crate::{load::Slice, stats::round};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// The path of a bank that meets each recipient for the first time.
+pub const STRANGERS: &str = "bank_strangers";
+
 /// One number of clients.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// `bank`, or `postgres` for the database alone.
+    /// `bank`, [`STRANGERS`], or `postgres` for the database alone.
     pub path: String,
     /// Clients at a time.
     pub clients: u32,
@@ -59,7 +62,7 @@ impl Row {
 #[must_use]
 pub fn heading() -> String {
     format!(
-        "{:<8} {:>7} {:>11} {:>7} {:>9} {:>9} {:>7} {:>17}",
+        "{:<14} {:>7} {:>11} {:>7} {:>9} {:>9} {:>7} {:>17}",
         "path",
         "clients",
         "transfers/s",
@@ -75,7 +78,7 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<8} {:>7} {:>11.1} {:>7.2} {:>9.2} {:>9.2} {:>7} {:>17}",
+            "{:<14} {:>7} {:>11.1} {:>7.2} {:>9.2} {:>9.2} {:>7} {:>17}",
             self.path,
             self.clients,
             self.transfers_per_s,
@@ -110,7 +113,7 @@ mod tests {
             [300.0, 500.0, 400.0].map(|per_s| Row::new("postgres", 1, slice(per_s), 0, None));
         assert_eq!(
             first.clone().beside(&[]).to_string(),
-            "bank           1       100.0    1.00      1.23      5.68       0                 -"
+            "bank                 1       100.0    1.00      1.23      5.68       0                 -"
         );
         let second = second.beside(&alone);
         assert_eq!(

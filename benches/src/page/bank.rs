@@ -5,7 +5,7 @@ use super::{
     chart::{Lines, grouped},
     table,
 };
-use crate::bank::report::Row;
+use crate::bank::report::{Row, STRANGERS};
 
 /// A table and a chart of what was measured.
 #[must_use]
@@ -62,7 +62,7 @@ fn chart(rows: &[Row]) -> String {
         };
         (path.to_owned(), clients.iter().map(found).collect())
     };
-    let lines = ["postgres", "bank"].map(line);
+    let lines = ["postgres", "bank", STRANGERS].map(line);
     let values: Vec<_> = clients.iter().map(u32::to_string).collect();
     let chart = Lines {
         title: "Transfers a second",
