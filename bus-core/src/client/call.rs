@@ -23,7 +23,6 @@ use std::{
     future::{Future, IntoFuture, ready},
     marker::PhantomData,
     pin::Pin,
-    sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -360,7 +359,7 @@ impl<R: Outcome> Call<R> {
         let sent = async {
             let (client, request) = self.prepare(Verb::Send)?;
             client.run(&request).await?;
-            Ok(request.id)
+            Ok(request.id())
         };
         let sent = sent.await;
         tally.count_handed_over(&sent);
@@ -497,13 +496,7 @@ impl<R: Outcome> Call<R> {
                 .insert(name, value)
                 .map_err(|error| not_sent(error.into()))?;
         }
-        let lanes = self.client.lanes();
-        let copies = match verb {
-            Verb::Call => Copies::awaited(Arc::clone(lanes.cancels()), id, deadline),
-            Verb::Send | Verb::Submit => Copies::default(),
-        };
         let request = CallRequest {
-            id,
             contract,
             method: self.method,
             queue,
@@ -511,14 +504,12 @@ impl<R: Outcome> Call<R> {
             content_type: self.client.content_type(),
             body,
             started,
-            deadline,
             deadline_at: wall_clock(deadline - started),
             ttl,
             idempotency_key: self.idempotency_key,
             metadata,
             trace: context.trace().map(|trace| trace.child(id)),
-            copies,
-            lanes,
+            copies: Copies::new(id, deadline, self.client.lanes(), verb == Verb::Call),
         };
         Ok((self.client, request))
     }

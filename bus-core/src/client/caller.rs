@@ -122,7 +122,7 @@ impl<'a> Attempts<'a> {
                 Err(self.request.info().fault(fault).of_one_copy(repeated))
             }
             (content_type, frame, micros) => {
-                let pace = self.request.lanes.pace();
+                let pace = self.request.copies.lanes().pace();
                 pace.learn(self.request.method, micros);
                 Ok(CallResponse::replied((content_type, frame)).of_copies(repeated))
             }
@@ -187,7 +187,7 @@ fn send(bus: &BusInner, request: &CallRequest) -> Sending {
     }
     let repeated = request.copies.begin();
     let alone = || outgoing(bus, request, repeated);
-    request.lanes.send(request, repeated, alone)
+    request.copies.lanes().send(request, repeated, alone)
 }
 
 /// Sends a request in a message of its own.
@@ -198,7 +198,7 @@ fn publish(bus: &BusInner, request: &CallRequest) -> Sending {
 
 fn outgoing(bus: &BusInner, request: &CallRequest, repeated: bool) -> Outgoing {
     let expires = match request.verb {
-        Verb::Call => request.deadline,
+        Verb::Call => request.deadline(),
         Verb::Send | Verb::Submit => request.started + request.ttl,
     };
     Outgoing {
@@ -224,15 +224,15 @@ fn unsent(request: &CallRequest, kind: FailureKind) -> CallFailure {
 /// connection is sent again under the same id, by which a service recognises it. What the broker
 /// says is listened to only to learn early that no reply can come.
 async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, CallFailure> {
-    if request.deadline <= Instant::now() {
+    if request.deadline() <= Instant::now() {
         return Err(unsent(request, FailureKind::Expired));
     }
-    let Some(mut waiter) = bus.waiters.register(request.id, &request.copies) else {
+    let Some(mut waiter) = bus.waiters.register(&request.copies) else {
         return Err(unsent(request, FailureKind::Overloaded));
     };
     let mut attempts = Attempts::first(bus, request);
     let mut confirmed = false;
-    let deadline = sleep_until(request.deadline);
+    let deadline = sleep_until(request.deadline());
     tokio::pin!(deadline);
     let ended = loop {
         tokio::select! {
@@ -255,7 +255,7 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, Cal
 /// Publishes, and waits for the broker's word that it has the request.
 async fn hand_over(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, CallFailure> {
     let mut attempts = Attempts::first(bus, request);
-    let deadline = sleep_until(request.deadline);
+    let deadline = sleep_until(request.deadline());
     tokio::pin!(deadline);
     loop {
         tokio::select! {

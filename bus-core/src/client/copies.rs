@@ -1,6 +1,8 @@
-//! What the copies of one call share: their number, and the place for their reply.
+//! What the copies of one call share: its name, its time, its way, their number, and the place for
+//! their reply.
 
-use crate::{call_id::CallId, control::Cancels};
+use super::bundle::QueueLanes;
+use crate::call_id::CallId;
 use bytes::Bytes;
 use std::{
     fmt,
@@ -12,26 +14,23 @@ use std::{
 };
 use tokio::time::Instant;
 
-/// The number of copies of a call that may have reached the broker, and may be run, and the place
-/// that their reply comes to. Clones of a request share it: a layer that repeats a call makes
-/// further copies of the same.
-#[derive(Clone, Default)]
+/// The copies of a call that may have reached the broker, and may be run. Clones of a request share
+/// it: a layer that repeats a call makes further copies of the same.
+///
+/// When nobody holds them any more, although the reply was waited for and one may still be run, the
+/// call is cancelled.
+#[derive(Clone)]
 pub(crate) struct Copies(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
-    count: AtomicU32,
-    /// The attempt that was made last has come to an end: an answer, a refusal, its deadline.
-    over: AtomicBool,
-    cancels: Option<Cancelling>,
-    reply: Mutex<ReplyPlace>,
-}
-
-/// What it takes to cancel a call.
-struct Cancelling {
-    cancels: Arc<Cancels>,
     id: CallId,
     deadline: Instant,
+    lanes: Arc<QueueLanes>,
+    is_awaited: bool,
+    /// The attempt that was made last has come to an end: an answer, a refusal, its deadline.
+    over: AtomicBool,
+    count: AtomicU32,
+    reply: Mutex<ReplyPlace>,
 }
 
 #[derive(Default)]
@@ -43,19 +42,37 @@ struct ReplyPlace {
 }
 
 impl Copies {
-    /// The copies of a call whose reply is waited for until its deadline. When nobody holds them any
-    /// more and one may still be run, the call is cancelled.
-    pub(super) fn awaited(cancels: Arc<Cancels>, id: CallId, deadline: Instant) -> Self {
+    /// Those of a call that its caller gives up at `deadline`, to be sent by way of `lanes`.
+    pub(super) fn new(
+        id: CallId,
+        deadline: Instant,
+        lanes: Arc<QueueLanes>,
+        is_awaited: bool,
+    ) -> Self {
         Self(Arc::new(Shared {
-            cancels: Some(Cancelling {
-                cancels,
-                id,
-                deadline,
-            }),
-            count: AtomicU32::default(),
+            id,
+            deadline,
+            lanes,
+            is_awaited,
             over: AtomicBool::default(),
+            count: AtomicU32::default(),
             reply: Mutex::default(),
         }))
+    }
+
+    /// The call's id.
+    pub(super) fn id(&self) -> CallId {
+        self.0.id
+    }
+
+    /// The moment at which its caller gives up waiting.
+    pub(super) fn deadline(&self) -> Instant {
+        self.0.deadline
+    }
+
+    /// The way to its queue that it shares with other calls.
+    pub(super) fn lanes(&self) -> &QueueLanes {
+        &self.0.lanes
     }
 
     /// Counts one that is about to be published. Returns whether it is a repetition: another may
@@ -130,17 +147,10 @@ impl Copies {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let Some(cancelling) = &self.cancels else {
-            return;
-        };
         let out = *self.count.get_mut();
-        if out > 1 || (out == 1 && !*self.over.get_mut()) {
-            let Cancelling {
-                cancels,
-                id,
-                deadline,
-            } = cancelling;
-            cancels.cancel(*id, *deadline);
+        let goes_on = out > 1 || (out == 1 && !*self.over.get_mut());
+        if self.is_awaited && goes_on {
+            self.lanes.cancels().cancel(self.id, self.deadline);
         }
     }
 }
@@ -149,5 +159,18 @@ impl Drop for Shared {
 impl fmt::Debug for Copies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Copies").field(&self.0.count).finish()
+    }
+}
+
+#[cfg(test)]
+impl Copies {
+    /// Those of a call that was not made.
+    pub(super) fn of_none() -> Self {
+        static NOWHERE: std::sync::LazyLock<Arc<QueueLanes>> = std::sync::LazyLock::new(|| {
+            let bus = crate::Bus::in_memory();
+            bus.inner().bundler.lanes(&"nowhere".into())
+        });
+        let lanes = Arc::clone(&NOWHERE);
+        Self::new(CallId::new(), Instant::now(), lanes, false)
     }
 }

@@ -247,7 +247,7 @@ impl ServiceClient {
             "call",
             service = self.0.contract.name,
             method = request.method.name,
-            call_id = %request.id,
+            call_id = %request.id(),
         );
         match self.0.service.as_plain() {
             Some(caller) => caller.make(request).instrument(span).await,

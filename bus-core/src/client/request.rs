@@ -1,6 +1,6 @@
 //! One call on its way through the client's layers to the publisher.
 
-use super::{bundle::QueueLanes, copies::Copies};
+use super::copies::Copies;
 use crate::{
     call_id::CallId,
     codec::ContentType,
@@ -11,7 +11,7 @@ use crate::{
     wire::headers,
 };
 use bytes::Bytes;
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 use tokio::time::Instant;
 
 /// A call, as a client layer sees it.
@@ -56,7 +56,6 @@ use tokio::time::Instant;
 /// ```
 #[derive(Debug, Clone)]
 pub struct CallRequest {
-    pub(crate) id: CallId,
     pub(crate) contract: &'static ServiceContract,
     pub(crate) method: &'static MethodContract,
     pub(crate) queue: Text,
@@ -64,8 +63,7 @@ pub struct CallRequest {
     pub(crate) content_type: ContentType,
     pub(crate) body: Bytes,
     pub(crate) started: Instant,
-    pub(crate) deadline: Instant,
-    /// The same by the clock on the wall, in milliseconds since the Unix epoch: one for all copies,
+    /// The deadline by the clock on the wall, in milliseconds since the Unix epoch: one for all copies,
     /// whatever becomes of that clock.
     pub(crate) deadline_at: u64,
     /// The time it may wait to be started, if nobody waits for its reply here.
@@ -75,8 +73,6 @@ pub struct CallRequest {
     /// The trace it continues, if it does.
     pub(crate) trace: Option<TraceContext>,
     pub(crate) copies: Copies,
-    /// The way to its queue that it shares with other calls.
-    pub(crate) lanes: Arc<QueueLanes>,
 }
 
 /// The way a call was made: what its caller wants back.
@@ -95,7 +91,7 @@ impl CallRequest {
     /// The call's id.
     #[must_use]
     pub fn id(&self) -> CallId {
-        self.id
+        self.copies.id()
     }
 
     /// The trait that is called.
@@ -125,7 +121,7 @@ impl CallRequest {
     /// The moment at which the caller gives up waiting, for a reply or for the broker's word.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        self.copies.deadline()
     }
 
     /// The encoded arguments.
@@ -150,9 +146,9 @@ impl CallRequest {
         CallInfo {
             service: self.contract.name.into(),
             method: self.method.name.into(),
-            id: self.id,
+            id: self.id(),
             started: self.started,
-            timeout: self.deadline - self.started,
+            timeout: self.deadline() - self.started,
         }
     }
 
@@ -165,7 +161,7 @@ impl CallRequest {
     /// one that is `repeated`. One whose reply is waited for says nothing twice: it is known by its
     /// correlation id, and in nobody's hands for long enough to ask how old it is.
     pub(crate) fn message(&self, app_id: &Text, inbox: &Text, repeated: bool) -> Message {
-        let id = self.id.to_text();
+        let id = self.id().to_text();
         let awaited = self.verb == Verb::Call;
         let answered = self.verb != Verb::Send;
         Message {

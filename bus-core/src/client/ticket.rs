@@ -86,7 +86,7 @@ impl<R: Outcome> Ticket<R> {
             queue: queue.to_owned(),
             idempotency_key: request.idempotency_key.clone(),
             recorded: request.method.is_claimed(),
-            call_id: request.id,
+            call_id: request.id(),
             expires_at: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
             repeated: false,
             outcome: PhantomData,

@@ -27,7 +27,6 @@ struct Slots {
 /// A slot among the waiters. Dropped on reply, timeout, error and cancel alike, it is free again.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    id: CallId,
     attempt: u64,
     waiters: Arc<Waiters>,
     copies: Copies,
@@ -36,7 +35,7 @@ pub(crate) struct Waiter {
 impl Waiters {
     /// Takes a slot before the request is published, so that no reply can come too early.
     /// `None` when [`WAITING_MAX`] calls wait.
-    pub(crate) fn register(self: &Arc<Self>, id: CallId, copies: &Copies) -> Option<Waiter> {
+    pub(crate) fn register(self: &Arc<Self>, copies: &Copies) -> Option<Waiter> {
         let mut slots = self.slots();
         if slots.waiting.len() >= WAITING_MAX {
             return None;
@@ -44,10 +43,9 @@ impl Waiters {
         slots.attempts += 1;
         let attempt = slots.attempts;
         copies.expect_reply(attempt);
-        slots.waiting.insert(id, (attempt, copies.clone()));
+        slots.waiting.insert(copies.id(), (attempt, copies.clone()));
         drop(slots);
         Some(Waiter {
-            id,
             attempt,
             waiters: Arc::clone(self),
             copies: copies.clone(),
@@ -112,7 +110,7 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut slots = self.waiters.slots();
-        if let Entry::Occupied(slot) = slots.waiting.entry(self.id)
+        if let Entry::Occupied(slot) = slots.waiting.entry(self.copies.id())
             && slot.get().0 == self.attempt
         {
             slot.remove();
@@ -126,16 +124,16 @@ mod tests {
     use futures_util::FutureExt;
 
     fn register(waiters: &Arc<Waiters>) -> Option<Waiter> {
-        waiters.register(CallId::new(), &Copies::default())
+        waiters.register(&Copies::of_none())
     }
 
     #[tokio::test]
     async fn of_two_attempts_the_last_is_answered() {
         let waiters = Arc::new(Waiters::default());
-        let (id, copies) = (CallId::new(), Copies::default());
-        let mut first = waiters.register(id, &copies).unwrap();
-        let mut last = waiters.register(id, &copies).unwrap();
-        waiters.arrived(id, Bytes::from_static(b"reply"));
+        let copies = Copies::of_none();
+        let mut first = waiters.register(&copies).unwrap();
+        let mut last = waiters.register(&copies).unwrap();
+        waiters.arrived(copies.id(), Bytes::from_static(b"reply"));
         assert_eq!(last.reply().await, "reply");
         assert!(first.reply().now_or_never().is_none());
     }
@@ -143,13 +141,13 @@ mod tests {
     #[tokio::test]
     async fn a_reply_finds_its_waiter_and_frees_the_place() {
         let waiters = Arc::new(Waiters::default());
-        let (one, two) = (CallId::new(), CallId::new());
-        let mut waiter = waiters.register(one, &Copies::default()).unwrap();
-        let other = waiters.register(two, &Copies::default()).unwrap();
-        waiters.arrived(one, Bytes::from_static(b"first"));
-        waiters.arrived(one, Bytes::from_static(b"second"));
+        let [one, two] = [(); 2].map(|()| Copies::of_none());
+        let mut waiter = waiters.register(&one).unwrap();
+        let other = waiters.register(&two).unwrap();
+        waiters.arrived(one.id(), Bytes::from_static(b"first"));
+        waiters.arrived(one.id(), Bytes::from_static(b"second"));
         assert_eq!(waiter.reply().await, "first");
-        assert_eq!(waiters.waiting(), [two]);
+        assert_eq!(waiters.waiting(), [two.id()]);
         drop((waiter, other));
         assert_eq!(waiters.len(), 0);
     }

@@ -187,7 +187,7 @@ mod tests {
     use crate::limits::CALL_TIMEOUT_MAX;
 
     fn key(message: &Message) -> String {
-        redelivery_claim("q", None, message).key
+        redelivery_claim("q", None, message).key.to_string()
     }
 
     fn message(kind: &str, body: &'static str) -> Message {

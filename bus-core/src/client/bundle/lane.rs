@@ -133,7 +133,7 @@ impl Lane {
         let seat = Arc::<Seat>::default();
         state.waiting.push_back(Waiting {
             seat: Arc::clone(&seat),
-            deadline: request.deadline,
+            deadline: request.deadline(),
             deadline_at: request.deadline_at,
             work,
             encoded,
@@ -305,7 +305,7 @@ fn are_near(one: Instant, other: Instant, now: Instant) -> bool {
 /// The entry of a request, if it may be one.
 fn encode(request: &CallRequest, repeated: bool) -> Option<Vec<u8>> {
     let entry = bundle::NewEntry {
-        id: request.id,
+        id: request.id(),
         repeated,
         method: request.method.name,
         headers: &request.headers(false, false),
