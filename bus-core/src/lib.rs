@@ -94,7 +94,7 @@ mod work;
 
 pub use bus::{Bus, BusBuilder, Health};
 pub use call_id::{CallId, InvalidCallId};
-pub use client::{Call, CancelHandle, CancelOutcome, Ticket};
+pub use client::{Call, CancelHandle, CancelOutcome, Ticket, join};
 pub use codec::ContentType;
 pub use context::{Context, Metadata};
 pub use contract::Never;

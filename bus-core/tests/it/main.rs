@@ -18,6 +18,7 @@ mod errors;
 mod events;
 mod events_given_back;
 mod faulty_store;
+mod joined;
 mod killers;
 mod layers;
 mod letters_dropped;

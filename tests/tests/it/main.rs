@@ -16,6 +16,7 @@ mod dead_letters;
 mod events;
 mod faults;
 mod flood;
+mod joined;
 mod malformed;
 mod private_servers;
 mod runtimes;
