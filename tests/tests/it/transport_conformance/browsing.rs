@@ -10,14 +10,14 @@ async fn look(bench: &Bench, queue: &QueueSpec) -> Box<dyn Browser> {
 }
 
 async fn see(browser: &mut Box<dyn Browser>, expected: &str) -> Delivery {
-    let delivery = browser.next().await.unwrap().expect("a message");
+    let delivery = browser.next().await.unwrap().unwrap();
     assert_eq!(body(&delivery), expected);
     delivery
 }
 
 async fn waiting(bench: &Bench, queue: &QueueSpec) -> u64 {
     let state = bench.transport.inspect(&queue.name).await.unwrap();
-    state.expect("the queue is there").waiting
+    state.unwrap().waiting
 }
 
 pub(crate) async fn a_look_leaves_messages_in_their_order(bench: Arc<Bench>) {
