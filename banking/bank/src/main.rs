@@ -1,10 +1,11 @@
-//! `bank`: the bank in one process, its keys, and customers for it.
+//! `bank`: the bank in one process, its keys, customers for it, and what its services gave up.
 
 #![allow(clippy::print_stdout, reason = "a program speaks to who runs it")]
 
 use bank::{
     ServeSettings, ServiceName,
     demo::{self, DemoSettings},
+    letters::{self, LettersSettings},
     serve,
 };
 use chassis::{keys::Keys, report, telemetry};
@@ -35,6 +36,8 @@ enum Command {
     },
     /// Send customers to a bank, and tell what happened
     Demo(DemoSettings),
+    /// Show what a service gave up, put it back or throw it away
+    Letters(LettersSettings),
     /// Write new keys into a directory, for services in processes of their own
     Keys {
         /// The directory; made if it is missing
@@ -49,6 +52,7 @@ async fn main() -> ExitCode {
         None => run(program.serve, Vec::new()).await,
         Some(Command::Serve { services, settings }) => run(settings, services).await,
         Some(Command::Demo(settings)) => exit(demo::run(settings).await),
+        Some(Command::Letters(settings)) => exit(letters::run(settings).await),
         Some(Command::Keys { directory }) => exit(Keys::write_new(&directory)),
     }
 }

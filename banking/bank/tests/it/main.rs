@@ -11,6 +11,7 @@
 
 mod chaos;
 mod end_to_end;
+mod letters;
 mod money;
 mod outages;
 
