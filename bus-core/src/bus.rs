@@ -12,7 +12,7 @@ use crate::{
     message::Text,
     reply::{Arrivals, ReplyBackend, ReplyStore, StoreHealth, memory::MemoryReplies},
     transport::{
-        InspectError, QueueState, Transport, TransportBackend, TransportHealth,
+        Delay, InspectError, QueueState, Transport, TransportBackend, TransportHealth,
         memory::MemoryBroker,
     },
     work::{Drops, LeaseWatch, OccupiedQueues},
@@ -84,6 +84,13 @@ pub(crate) struct BusInner {
     /// The queues that services and groups of this bus take messages from.
     pub(crate) occupied: OccupiedQueues,
     namespace: String,
+}
+
+impl BusInner {
+    /// A delay, on the way that this namespace has for such.
+    pub(crate) fn delay_until(&self, due: Instant) -> Delay {
+        Delay::until(due, in_namespace(&self.namespace, "replybus.delay"))
+    }
 }
 
 impl Bus {

@@ -90,6 +90,7 @@ mod bus;
 mod call_id;
 mod control;
 mod method_metrics;
+mod schedule;
 mod work;
 
 pub use bus::{Bus, BusBuilder, Health};

@@ -148,6 +148,15 @@ pub const REDELIVERY_RETENTION: Duration = SEND_TTL;
 /// `.timeout(..)`.
 pub const SEND_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The longest delay of a call or an event: until the same day of the next year, leap years
+/// included. The 25 queues through which a broker's delays go would reach 22 days further.
+pub const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// The time after which a delayed message is offered again to a queue that did not take it when it
+/// was due: it was full, or removed. RabbitMQ's own, between two attempts of a dead-lettering that
+/// it guarantees.
+pub const DELAYED_AGAIN_AFTER: Duration = Duration::from_secs(3 * 60);
+
 /// The time a publisher waits for the broker's word before it publishes on another channel, and how
 /// long it then goes on listening to the one before. Twice the heartbeat, at which the broker
 /// itself would be called dead. Set by `.confirm_timeout(..)`.

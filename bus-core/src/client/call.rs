@@ -14,6 +14,7 @@ use crate::{
     contract::{MethodContract, Outcome, check_key, unix_time},
     error::{BoxError, CallError, CallFailure, FailureKind},
     limits::{CALL_TIMEOUT_MAX, SEND_TTL},
+    schedule::When,
     wire::ReplyFrame,
 };
 use bytes::Bytes;
@@ -355,9 +356,13 @@ impl<R: Outcome> Call<R> {
     /// # Cancel safety
     /// Dropped before it is ready, the call may or may not have been sent.
     pub async fn send(self) -> Result<CallId, CallFailure> {
+        self.send_when(When::Now).await
+    }
+
+    pub(super) async fn send_when(self, when: When) -> Result<CallId, CallFailure> {
         let tally = self.tally();
         let sent = async {
-            let (client, request) = self.prepare(Verb::Send)?;
+            let (client, request) = self.prepare(Verb::Send, when)?;
             client.run(&request).await?;
             Ok(request.id())
         };
@@ -400,9 +405,13 @@ impl<R: Outcome> Call<R> {
     /// # Cancel safety
     /// Dropped before it is ready, the call may or may not have been submitted.
     pub async fn submit(self) -> Result<Ticket<R>, CallFailure> {
+        self.submit_when(When::Now).await
+    }
+
+    pub(super) async fn submit_when(self, when: When) -> Result<Ticket<R>, CallFailure> {
         let tally = self.tally();
         let submitted = async {
-            let (client, request) = self.prepare(Verb::Submit)?;
+            let (client, request) = self.prepare(Verb::Submit, when)?;
             let ticket = Ticket::of(&request, client.queue_name());
             let response = client.run(&request).await?;
             Ok(ticket.repeated(response.is_repeated()))
@@ -419,7 +428,7 @@ impl<R: Outcome> Call<R> {
     /// Begins the call: what of it waits is as small as it can be, for there may be many that do.
     fn call(self) -> impl Future<Output = Result<R::Ok, CallError<R::Err>>> + Send {
         let mut tally = self.tally();
-        let called = match self.prepare(Verb::Call) {
+        let called = match self.prepare(Verb::Call, When::Now) {
             Ok((client, request)) => answered::<R>(client, request).left_future(),
             Err(failure) => ready(Err(failure.into())).right_future(),
         };
@@ -432,7 +441,7 @@ impl<R: Outcome> Call<R> {
         })
     }
 
-    fn prepare(self, verb: Verb) -> Result<(ServiceClient, CallRequest), CallFailure> {
+    fn prepare(self, verb: Verb, when: When) -> Result<(ServiceClient, CallRequest), CallFailure> {
         let id = CallId::new();
         let started = Instant::now();
         let contract = self.client.contract();
@@ -472,6 +481,7 @@ impl<R: Outcome> Call<R> {
         if let Some(given) = self.timeout.filter(|given| *given > longest) {
             return Err(not_sent(TimeoutTooLong { given, longest }.into()));
         }
+        let due = when.due().map_err(|error| not_sent(error.into()))?;
         if let Some(key) = &self.idempotency_key {
             check_key(key).map_err(|error| not_sent(error.into()))?;
         }
@@ -506,6 +516,7 @@ impl<R: Outcome> Call<R> {
             started,
             deadline_at: wall_clock(deadline - started),
             ttl,
+            due,
             idempotency_key: self.idempotency_key,
             metadata,
             trace: context.trace().map(|trace| trace.child(id)),

@@ -193,13 +193,18 @@ fn send(bus: &BusInner, request: &CallRequest) -> Sending {
 /// Sends a request in a message of its own.
 fn publish(bus: &BusInner, request: &CallRequest) -> Sending {
     let repeated = request.copies.begin();
-    Sending::Alone(bus.transport.publish(outgoing(bus, request, repeated)))
+    let outgoing = outgoing(bus, request, repeated);
+    Sending::Alone(match request.due {
+        None => bus.transport.publish(outgoing),
+        Some(due) => bus.transport.publish_at(outgoing, bus.delay_until(due.at)),
+    })
 }
 
 fn outgoing(bus: &BusInner, request: &CallRequest, repeated: bool) -> Outgoing {
     let expires = match request.verb {
-        Verb::Call => request.deadline(),
-        Verb::Send | Verb::Submit => request.started + request.ttl,
+        Verb::Send | Verb::Submit if request.due.is_none() => request.started + request.ttl,
+        // Of one that is delayed its handing over ends with the wait for it.
+        Verb::Call | Verb::Send | Verb::Submit => request.deadline(),
     };
     Outgoing {
         message: request.message(&bus.app_id, &bus.inbox, repeated),

@@ -7,6 +7,7 @@ mod caller;
 mod cancel;
 mod copies;
 mod join;
+mod later;
 mod layer;
 mod outcome;
 mod request;

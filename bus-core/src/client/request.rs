@@ -8,6 +8,7 @@ use crate::{
     contract::{MethodContract, MethodKind, ServiceContract, unix_time},
     error::{CallFailure, FailedCall, FailureKind, Fault},
     message::{Message, Properties, Text},
+    schedule::Due,
     wire::headers,
 };
 use bytes::Bytes;
@@ -66,8 +67,10 @@ pub struct CallRequest {
     /// The deadline by the clock on the wall, in milliseconds since the Unix epoch: one for all copies,
     /// whatever becomes of that clock.
     pub(crate) deadline_at: u64,
-    /// The time it may wait to be started, if nobody waits for its reply here.
+    /// The time it may wait to be started, if nobody waits for its reply here; from when it is due.
     pub(crate) ttl: Duration,
+    /// When it is to reach its queue, if not at once.
+    pub(crate) due: Option<Due>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) metadata: Metadata,
     /// The trace it continues, if it does.
@@ -122,6 +125,12 @@ impl CallRequest {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.copies.deadline()
+    }
+
+    /// The moment at which it is to reach the service, if that is not at once.
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
+        self.due.map(|due| due.at)
     }
 
     /// The encoded arguments.
@@ -200,6 +209,11 @@ impl CallRequest {
         if deadline {
             set(headers::DEADLINE, Text::shown(self.deadline_at));
         }
+        if let Some(due) = &self.due {
+            // It has no time to live while it waits.
+            set(headers::DEADLINE, millis(due.named + self.ttl));
+            set(headers::DUE, millis(due.named));
+        }
         if let Some(key) = &self.idempotency_key {
             set(headers::IDEMPOTENCY_KEY, key.into());
         }
@@ -210,6 +224,10 @@ impl CallRequest {
         headers.extend(metadata.map(|(name, value)| (name.into(), value.into())));
         headers
     }
+}
+
+fn millis(since_epoch: Duration) -> Text {
+    Text::shown(since_epoch.as_millis())
 }
 
 /// The name of a call and the time it was given, for its errors.

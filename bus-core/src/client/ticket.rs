@@ -76,10 +76,11 @@ pub struct Ticket<R> {
 
 impl<R: Outcome> Ticket<R> {
     pub(super) fn of(request: &CallRequest, queue: &str) -> Self {
-        // It may start as late as its time to live allows, run as long as a call may, and its
-        // reply is kept from then on.
+        // It may start as late as its time to live allows, which begins when it is due, run as long
+        // as a call may, and its reply is kept from then on.
         let life = request.ttl + CALL_TIMEOUT_MAX + REPLY_TTL;
-        let expires_at = unix_time() + life;
+        let due = request.due.map_or_else(unix_time, |due| due.named);
+        let expires_at = due + life;
         Self {
             service: request.contract.name.to_owned(),
             method: request.method.name.to_owned(),

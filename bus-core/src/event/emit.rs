@@ -7,8 +7,10 @@ use crate::{
     codec::{self, CodecError, ContentType},
     context::{Context, TraceContext},
     contract::unix_time,
+    error::BoxError,
     limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, REQUEST_BYTES_MAX},
     message::{Message, Properties, Text},
+    schedule::{DelayTooLong, Due, When},
     transport::{Outgoing, TransportHealth, Verdict},
 };
 use bytes::Bytes;
@@ -56,6 +58,7 @@ pub struct Emit {
     id: CallId,
     timeout: Duration,
     mandatory: bool,
+    due: Result<Option<Due>, DelayTooLong>,
 }
 
 /// An event was not emitted.
@@ -80,6 +83,16 @@ pub enum EmitError {
         event: &'static str,
         /// The exchange on the broker.
         exchange: String,
+    },
+    /// It can't be delayed so.
+    #[error("event {event} can't be delayed")]
+    #[non_exhaustive]
+    Delay {
+        /// Its routing key.
+        event: &'static str,
+        /// The reason.
+        #[source]
+        source: BoxError,
     },
     /// It was to reach a group, and no group subscribes to it.
     #[error("event {event} has no subscriber")]
@@ -137,7 +150,14 @@ impl Emit {
             id: CallId::new(),
             timeout: CALL_TIMEOUT,
             mandatory: false,
+            due: Ok(None),
         }
+    }
+
+    /// Has it reach its subscribers later.
+    pub(super) fn when(mut self, when: When) -> Self {
+        self.due = when.due();
+        self
     }
 
     /// Names the event, so that subscribers take it once however often it is emitted. An outbox
@@ -175,6 +195,7 @@ impl Emit {
 
     /// Fails if no group subscribes to the event, instead of letting it pass unheard. A group is
     /// known to the broker from its first subscription on, whether or not one of its members is up.
+    /// Of an event that is delayed this can't be promised, and is an error.
     ///
     /// ```
     /// # use replybus::{Bus, Event};
@@ -204,11 +225,25 @@ impl Emit {
         let body = self
             .body
             .map_err(|source| EmitError::Codec { event, source })?;
+        let delay = |source: BoxError| EmitError::Delay { event, source };
+        let due = self.due.map_err(|error| delay(error.into()))?;
+        if due.is_some() && self.mandatory {
+            return Err(delay(
+                "mandatory: who subscribes when it is due is not known before".into(),
+            ));
+        }
         let message = message(&self.bus, self.exchange, event, self.id, body);
         let emitting = async {
             loop {
                 let outgoing = Outgoing::new(message.clone()).mandatory(self.mandatory);
-                let mut receipt = self.bus.inner().transport.publish(outgoing);
+                let bus = self.bus.inner();
+                let mut receipt = match due {
+                    None => bus.transport.publish(outgoing),
+                    Some(due) => {
+                        let outgoing = outgoing.deadline(deadline);
+                        bus.transport.publish_at(outgoing, bus.delay_until(due.at))
+                    }
+                };
                 match receipt.verdict().await {
                     // An event that nobody subscribed to is confirmed as well, unless it must.
                     Verdict::Confirmed => return Ok(self.id),

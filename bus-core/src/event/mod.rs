@@ -4,6 +4,7 @@
 mod delivery;
 mod emit;
 mod handler;
+mod later;
 mod remove;
 mod subscribe;
 

@@ -7,12 +7,14 @@
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
+mod delay;
 mod departure;
 pub mod memory;
 mod outgoing;
 mod queue;
 mod settler;
 
+pub use delay::Delay;
 pub use departure::{Departure, DirectPublish};
 pub use outgoing::{Outgoing, Receipt, Slip, Verdict, Withdrawn};
 pub use queue::{Binding, InspectError, QueueSpec, QueueState, Removal, Source};
@@ -121,6 +123,24 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     /// wait or are unconfirmed: beyond [`crate::limits::UNCONFIRMED_MAX`], and while the broker
     /// blocks publishers, the verdict is [`Verdict::Busy`] at once.
     fn publish(&self, outgoing: Outgoing) -> Receipt;
+
+    /// Hands over a message that is to reach its queue or exchange when it is due, as
+    /// [`publish`](Self::publish) does with one that is due at once. The broker keeps it until
+    /// then, through restarts of its own and of this process; it arrives not a moment sooner, and a
+    /// second later at most while there is nothing wrong. No message waits for another.
+    ///
+    /// The deadline is that of handing it over. It has no time to live: whatever time it has after
+    /// it is due must be in its headers. A queue that does not exist is [`Verdict::Unroutable`];
+    /// one that is removed afterwards, or full, gets the message when it is there, or has room,
+    /// again. A message to an exchange goes to whatever is bound to it when it is due.
+    ///
+    /// A transport that does not say how refuses it as [`Verdict::Unacceptable`].
+    fn publish_at(&self, outgoing: Outgoing, delay: Delay) -> Receipt {
+        let _ = (outgoing, delay);
+        Receipt::told(Verdict::Unacceptable(
+            "this transport can't delay messages".into(),
+        ))
+    }
 
     /// The way past all that waits, for calls that may leave together; `None`, which is all that a
     /// transport says if it does not say more, if there is no such.

@@ -3,6 +3,10 @@
 /// The moment at which the caller stops waiting, in milliseconds since the Unix epoch. Absent on
 /// one-way and submitted calls.
 pub(crate) const DEADLINE: &str = "deadline";
+/// On a call that was delayed: the moment at which it was due, in milliseconds since the Unix
+/// epoch. Its [`DEADLINE`] is then when it is no longer to be started. Named so that older services
+/// take it for the broker's, and for nobody's metadata.
+pub(crate) const DUE: &str = "x-replybus-due";
 /// Names the effect, so that it happens once.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// W3C Trace Context, section 3.2.

@@ -134,6 +134,14 @@ impl Envelope {
             expires.map_or(by_clock, |expires| expires.min(by_clock))
         });
         let waits = matches!(target, ReplyTarget::Inbox(_));
+        // What was delayed has its time to live there: of its caller, who does not wait, it says
+        // nothing.
+        let start_by = deadline.into_iter().chain(expires).min();
+        let was_delayed = !waits && properties.header(headers::DUE).is_some();
+        let (deadline, absolute) = match was_delayed {
+            true => (None, None),
+            false => (deadline, absolute),
+        };
         let deadline = deadline.or(if waits { expires } else { None });
         Self {
             id: name.unwrap_or_else(CallId::new),
@@ -148,7 +156,7 @@ impl Envelope {
             received,
             deadline,
             deadline_named: absolute,
-            start_by: deadline.into_iter().chain(expires).min(),
+            start_by,
             fault,
         }
     }

@@ -6,6 +6,7 @@
 
 mod browser;
 mod deliveries;
+mod held;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -15,14 +16,14 @@ mod transport;
 
 pub use transport::MemoryTransport;
 
-use self::topology::Topology;
+use self::{held::Held, topology::Topology};
 use super::{Transport, TransportBackend};
 use crate::error::SetupError;
 use async_trait::async_trait;
 use std::{
     fmt,
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -49,6 +50,7 @@ pub struct MemoryBroker(Arc<Broker>);
 struct Broker {
     connections: AtomicU64,
     topology: RwLock<Topology>,
+    held: Mutex<Held>,
 }
 
 impl MemoryBroker {

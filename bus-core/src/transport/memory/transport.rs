@@ -4,8 +4,8 @@ use super::{MemoryBroker, browser::MemoryBrowser, deliveries::MemoryDeliveries};
 use crate::{
     error::SetupError,
     transport::{
-        Binding, Browser, Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt,
-        Removal, Source, Transport, TransportHealth, Verdict,
+        Binding, Browser, Delay, Deliveries, InspectError, Outgoing, QueueSpec, QueueState,
+        Receipt, Removal, Source, Transport, TransportHealth, Verdict,
     },
 };
 use async_trait::async_trait;
@@ -61,12 +61,39 @@ impl MemoryTransport {
         }
         self.broker.topology().route(message, expires, mandatory)
     }
+
+    fn accept_until(&self, outgoing: Outgoing, due: Instant) -> Verdict {
+        let now = Instant::now();
+        if self.is_closed() || outgoing.deadline.is_some_and(|deadline| deadline <= now) {
+            return Verdict::NotWritten;
+        }
+        let Outgoing {
+            mut message,
+            mandatory,
+            ..
+        } = outgoing;
+        message.properties.expiration = None;
+        let topology = self.broker.topology();
+        if due <= now {
+            return topology.route(message, None, mandatory);
+        }
+        if message.exchange.is_empty() && topology.queue(&message.routing_key).is_none() {
+            return Verdict::Unroutable;
+        }
+        drop(topology);
+        self.broker.hold(message, due);
+        Verdict::Confirmed
+    }
 }
 
 #[async_trait]
 impl Transport for MemoryTransport {
     fn publish(&self, outgoing: Outgoing) -> Receipt {
         Receipt::told(self.accept(outgoing))
+    }
+
+    fn publish_at(&self, outgoing: Outgoing, delay: Delay) -> Receipt {
+        Receipt::told(self.accept_until(outgoing, delay.due))
     }
 
     async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {

@@ -1,0 +1,54 @@
+//! Events that are to be emitted later.
+
+use super::{Emit, Event};
+use crate::{bus::Bus, schedule::When};
+use std::time::{Duration, SystemTime};
+
+impl Bus {
+    /// Emits an event as [`emit`](Self::emit) does, so that it reaches subscribers after `delay`,
+    /// counted from here, up to [`DELAY_MAX`](crate::limits::DELAY_MAX). It goes to the groups that
+    /// there are then.
+    ///
+    /// ```
+    /// use replybus::{Bus, Event};
+    /// use serde::{Deserialize, Serialize};
+    /// use std::time::Duration;
+    ///
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// #[event("offer.expired")]
+    /// struct OfferExpired { offer: u64 }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// bus.emit_after(&OfferExpired { offer: 17 }, Duration::from_secs(3600)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn emit_after<E: Event>(&self, event: &E, delay: Duration) -> Emit {
+        self.emit(event).when(When::After(delay))
+    }
+
+    /// As [`emit_after`](Self::emit_after), at a moment by this machine's clock. One that has
+    /// passed is now.
+    ///
+    /// ```
+    /// # use replybus::{Bus, Event};
+    /// # use serde::{Deserialize, Serialize};
+    /// use std::time::{Duration, SystemTime};
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event("offer.expired")]
+    /// # struct OfferExpired { offer: u64 }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// let noon: SystemTime = SystemTime::now() + Duration::from_secs(3600);
+    /// bus.emit_at(&OfferExpired { offer: 17 }, noon).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn emit_at<E: Event>(&self, event: &E, at: impl Into<SystemTime>) -> Emit {
+        self.emit(event).when(When::At(at.into()))
+    }
+}
