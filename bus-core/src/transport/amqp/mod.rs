@@ -19,6 +19,7 @@ mod browse;
 mod connect;
 mod consume;
 mod convert;
+mod delay;
 mod headers;
 mod publish;
 mod removal;

@@ -4,6 +4,7 @@ use super::{
     browse::{self, AmqpBrowser},
     connect::{Broker, Failure, Link, LinkState, Live},
     consume::{Absences, Consumers},
+    delay::Delays,
     publish::Publisher,
     removal, topology,
 };
@@ -11,8 +12,8 @@ use crate::{
     error::SetupError,
     limits::CONNECT_TIMEOUT,
     transport::{
-        Binding, Browser, Deliveries, DirectPublish, InspectError, Outgoing, QueueSpec, QueueState,
-        Receipt, Removal, Source, Transport, TransportHealth,
+        Binding, Browser, Delay, Deliveries, DirectPublish, InspectError, Outgoing, QueueSpec,
+        QueueState, Receipt, Removal, Source, Transport, TransportHealth,
     },
 };
 use async_trait::async_trait;
@@ -34,6 +35,7 @@ const INSPECTIONS_MAX: usize = 16;
 pub(super) struct AmqpTransport {
     publisher: Publisher,
     publish: Link,
+    delays: Delays,
     consumers: Consumers,
     /// Permits of inspections that have no answer yet.
     inspections: Arc<Semaphore>,
@@ -63,6 +65,7 @@ impl AmqpTransport {
         Ok(Self {
             publisher: Publisher::start(publish.clone(), confirm_timeout, end.child_token()),
             publish,
+            delays: Delays::new(consume.clone()),
             consumers: Consumers {
                 link: consume,
                 tasks: TaskTracker::new(),
@@ -99,6 +102,10 @@ impl AmqpTransport {
 impl Transport for AmqpTransport {
     fn publish(&self, outgoing: Outgoing) -> Receipt {
         self.publisher.publish(outgoing)
+    }
+
+    fn publish_at(&self, outgoing: Outgoing, delay: Delay) -> Receipt {
+        self.delays.publish(&self.publisher, outgoing, delay)
     }
 
     fn direct(&self) -> Option<&dyn DirectPublish> {

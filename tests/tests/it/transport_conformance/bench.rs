@@ -27,6 +27,9 @@ pub(crate) trait Broker: Send + Sync {
 
     /// Deletes what a test declared, if it outlives the test.
     async fn delete(&self, queues: &[String], exchanges: &[String]);
+
+    /// Deletes what delays waited in.
+    async fn delete_way(&self, _way: &str, _queues: &[String], _exchanges: &[String]) {}
 }
 
 /// The broker inside this process.
@@ -73,6 +76,28 @@ impl Broker for RabbitMq {
         }
         connection.close(200, "done".into()).await.unwrap();
     }
+
+    async fn delete_way(&self, way: &str, queues: &[String], exchanges: &[String]) {
+        let destinations = queues.iter().map(|queue| format!("{way}.due.{queue}"));
+        let events = exchanges
+            .iter()
+            .map(|exchange| format!("{way}.due.{exchange}:offer.expired"));
+        let levels: Vec<_> = (0..25)
+            .map(|level| format!("{way}.{}s", 1 << level))
+            .collect();
+        let other = [format!("{way}.lost"), format!("{way}.unheard")];
+        let queues: Vec<_> = destinations
+            .chain(events)
+            .chain(levels.clone())
+            .chain(other)
+            .collect();
+        let emitting = exchanges
+            .iter()
+            .map(|exchange| format!("{way}.to.{exchange}"));
+        let other = ["", ".fresh", ".first", ".due", ".lost"].map(|name| format!("{way}{name}"));
+        let exchanges: Vec<_> = levels.into_iter().chain(emitting).chain(other).collect();
+        self.delete(&queues, &exchanges).await;
+    }
 }
 
 /// One test's share of a broker.
@@ -81,6 +106,7 @@ pub(crate) struct Bench {
     broker: Box<dyn Broker>,
     queues: Mutex<Vec<String>>,
     exchanges: Mutex<Vec<String>>,
+    way: Mutex<Option<String>>,
 }
 
 type Check = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -95,6 +121,7 @@ pub(crate) async fn run(broker: Option<Box<dyn Broker>>, promise: fn(Arc<Bench>)
         broker,
         queues: Mutex::default(),
         exchanges: Mutex::default(),
+        way: Mutex::default(),
     });
     // One that is broken often shows by waiting for ever.
     let checked = tokio::spawn(bounded(promise(Arc::clone(&bench)))).await;
@@ -104,6 +131,10 @@ pub(crate) async fn run(broker: Option<Box<dyn Broker>>, promise: fn(Arc<Bench>)
         bench.exchanges.lock().unwrap().clone(),
     );
     bench.broker.delete(&queues, &exchanges).await;
+    let way = bench.way.lock().unwrap().take();
+    if let Some(way) = way {
+        bench.broker.delete_way(&way, &queues, &exchanges).await;
+    }
     if let Err(failure) = checked {
         std::panic::resume_unwind(failure.into_panic());
     }
@@ -127,6 +158,12 @@ impl Bench {
         let name = unique("exchange");
         self.exchanges.lock().unwrap().push(name.clone());
         name
+    }
+
+    /// A place of this test's own for delays, not declared yet.
+    pub(crate) fn way(&self) -> String {
+        let mut way = self.way.lock().unwrap();
+        way.get_or_insert_with(|| unique("delay")).clone()
     }
 
     pub(crate) async fn consume(&self, queue: &QueueSpec, prefetch: u16) -> Consumer {

@@ -5,6 +5,7 @@
 mod bench;
 mod browsing;
 mod consuming;
+mod delays;
 mod lifecycle;
 mod publishing;
 mod topology;
@@ -48,6 +49,10 @@ macro_rules! suite {
             topology::patterns_select_events,
             topology::a_queue_bound_twice_gets_an_event_once,
             topology::a_quorum_queue_carries_messages,
+            delays::short_and_long_delays_end_in_order_and_none_early,
+            delays::a_delayed_message_needs_its_queue_now,
+            delays::a_delayed_event_reaches_who_listens_when_it_is_due,
+            delays::a_delayed_message_past_its_deadline_is_never_written,
             lifecycle::an_open_transport_is_up,
             lifecycle::close_waits_for_what_was_published,
             lifecycle::close_ends_consumers_and_refuses_publishes,

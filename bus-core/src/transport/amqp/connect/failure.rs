@@ -45,6 +45,14 @@ impl Failure {
         }
     }
 
+    /// A name that AMQP has no room for.
+    pub(crate) fn too_long(name: &str) -> Self {
+        Self {
+            kind: FailureKind::Mismatch,
+            text: format!("the name of {} bytes is too long for AMQP", name.len()),
+        }
+    }
+
     pub(super) fn silent(queue: &str) -> Self {
         Self {
             kind: FailureKind::Silent,

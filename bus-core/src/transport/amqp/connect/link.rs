@@ -83,6 +83,14 @@ impl Link {
         }
     }
 
+    /// The connection, if there is one now.
+    pub(crate) fn live(&self) -> Option<Arc<Live>> {
+        match &*self.state.borrow() {
+            LinkState::Up(live) => Some(Arc::clone(live)),
+            LinkState::Down(_) | LinkState::Closed => None,
+        }
+    }
+
     /// `true` while the broker takes no messages on the connection there is.
     pub(crate) fn is_blocked(&self) -> bool {
         matches!(&*self.state.borrow(), LinkState::Up(live) if live.is_blocked())

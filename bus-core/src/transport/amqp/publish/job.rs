@@ -7,7 +7,10 @@ use crate::{
     message::{Properties, Text},
     transport::{
         Outgoing, Slip, Verdict,
-        amqp::convert::{Encoded, encode},
+        amqp::{
+            convert::{Encoded, encode},
+            delay::routing_key,
+        },
     },
 };
 use lapin::{Confirmation, options::BasicPublishOptions};
@@ -17,8 +20,17 @@ use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 /// A message, its slip, and its permit: one of [`UNCONFIRMED_MAX`](crate::limits::UNCONFIRMED_MAX).
 pub(super) struct Job {
     pub(super) outgoing: Outgoing,
+    /// It waits on the broker first.
+    pub(super) later: Option<Later>,
     pub(super) slip: Slip,
     pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// When a message is due, and where it goes then. The way it has by its address leads through
+/// waiting, for as long as is left when it is written.
+pub(crate) struct Later {
+    pub(crate) due: Instant,
+    pub(crate) destination: Text,
 }
 
 /// A message that can be written, and is about to be.
@@ -49,6 +61,7 @@ impl Job {
     pub(super) fn prepare(self) -> Option<Prepared> {
         let Self {
             mut outgoing,
+            later,
             slip,
             permit,
         } = self;
@@ -61,6 +74,13 @@ impl Job {
             }
             properties.expiration = Some(left);
         }
+        if let Some(later) = later {
+            // It would expire on its way.
+            properties.expiration = None;
+            let left = later.due.saturating_duration_since(Instant::now());
+            outgoing.message.routing_key = routing_key(left, &later.destination).into();
+        }
+        let properties = &mut outgoing.message.properties;
         let id = match id_of(properties) {
             Some(id) => id.clone(),
             None => {

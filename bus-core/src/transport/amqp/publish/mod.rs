@@ -11,6 +11,8 @@ mod job;
 mod line;
 mod suspects;
 
+pub(super) use job::Later;
+
 use self::{
     confirmed::{ConfirmedLine, Step},
     direct::{CallerChannel, DirectLine},
@@ -99,26 +101,64 @@ impl Publisher {
     }
 
     pub(super) fn publish(&self, outgoing: Outgoing) -> Receipt {
+        let (job, receipt) = self.take_in(outgoing, None);
+        if let Some(job) = job.and_then(|job| self.write_now(job, None)) {
+            push(&self.jobs, job);
+        }
+        receipt
+    }
+
+    /// Publishes a message that waits on the broker first.
+    pub(super) fn publish_later(&self, outgoing: Outgoing, later: Later) -> Receipt {
+        let (job, receipt) = self.take_in(outgoing, Some(later));
+        if let Some(job) = job {
+            push(&self.jobs, job);
+        }
+        receipt
+    }
+
+    /// The same, when its way was made; or not, with the verdict if that fails.
+    pub(super) fn publish_later_after(
+        &self,
+        way: impl Future<Output = Result<(), Verdict>> + Send + 'static,
+        outgoing: Outgoing,
+        later: Later,
+    ) -> Receipt {
+        let (job, receipt) = self.take_in(outgoing, Some(later));
+        if let Some(job) = job {
+            let (jobs, abandon) = (self.jobs.clone(), self.abandon.clone());
+            self.tasks.spawn(async move {
+                let made = tokio::select! {
+                    made = way => made,
+                    () = abandon.cancelled() => Err(Verdict::NotWritten),
+                };
+                match made {
+                    Ok(()) => push(&jobs, job),
+                    Err(verdict) => job.refuse(verdict),
+                }
+            });
+        }
+        receipt
+    }
+
+    /// A message as the publisher's task takes it; `None` if it is refused for load.
+    fn take_in(&self, outgoing: Outgoing, later: Option<Later>) -> (Option<Job>, Receipt) {
         let (slip, receipt) = Receipt::pair();
         if self.link.is_blocked() {
             slip.fill(Verdict::Busy);
-            return receipt;
+            return (None, receipt);
         }
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
             slip.fill(Verdict::Busy);
-            return receipt;
+            return (None, receipt);
         };
         let job = Job {
             outgoing,
+            later,
             slip,
             permit,
         };
-        if let Some(job) = self.write_now(job, None)
-            && let Err(mpsc::error::SendError(job)) = self.jobs.send(job)
-        {
-            job.refuse(Verdict::NotWritten);
-        }
-        receipt
+        (Some(job), receipt)
     }
 
     /// Writes a message that no confirm is wanted for, past the task. Gives it back if that can't
@@ -176,11 +216,19 @@ impl DirectPublish for Publisher {
         };
         let job = Job {
             outgoing,
+            later: None,
             slip,
             permit,
         };
         let refused = self.write_now(job, Some(departure))?;
         Some((refused.outgoing, refused.slip))
+    }
+}
+
+/// Hands a job to the task, if it still takes any.
+fn push(jobs: &mpsc::UnboundedSender<Job>, job: Job) {
+    if let Err(mpsc::error::SendError(job)) = jobs.send(job) {
+        job.refuse(Verdict::NotWritten);
     }
 }
 

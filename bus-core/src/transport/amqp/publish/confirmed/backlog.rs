@@ -115,6 +115,7 @@ mod tests {
         message.body = body.into();
         Job {
             outgoing: Outgoing::new(message),
+            later: None,
             slip: Receipt::pair().0,
             permit: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
         }
