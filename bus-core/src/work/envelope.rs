@@ -261,6 +261,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_delayed_is_to_be_started_by_its_deadline_and_has_none() {
+        let delayed = |left: i64, reply_to: Option<Text>| {
+            let mut properties = with_deadline(left, 0);
+            properties.expiration = None;
+            properties.reply_to = reply_to;
+            properties.headers.push((headers::DUE.into(), "17".into()));
+            properties
+        };
+        let waits = read(delayed(60_000, None)).await;
+        assert!(!waits.is_late() && waits.start_by.is_some());
+        assert_eq!((waits.deadline, waits.deadline_named), (None, None));
+        assert!(read(delayed(-2_000, None)).await.is_late());
+
+        // Nobody who waits is taken for one who does not.
+        let waiters = Arc::new(Waiters::default());
+        let store = MemoryReplies::new().attach("", waiters);
+        let message = Message {
+            properties: delayed(60_000, Some(store.inbox().into())),
+            ..Message::default()
+        };
+        let awaited = Envelope::read(&message, Instant::now(), store.as_ref());
+        assert!(awaited.deadline.is_some() && awaited.deadline_named.is_some());
+    }
+
+    #[tokio::test]
     async fn a_reply_goes_to_an_inbox_or_to_the_calls_own_key_and_nowhere_else() {
         let id = CallId::new().to_text();
         let properties = |reply_to: Option<&str>| Properties {

@@ -14,6 +14,7 @@ mod context;
 mod copies;
 mod dead_letters;
 mod deadlines;
+mod delays;
 mod errors;
 mod events;
 mod events_given_back;
