@@ -13,6 +13,7 @@ mod broker;
 mod bundles;
 mod cancel;
 mod channels;
+mod delays;
 mod links;
 mod nemesis;
 mod queues;
