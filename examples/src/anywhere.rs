@@ -29,6 +29,21 @@ impl Anywhere {
         Ok(Self { bus, namespace })
     }
 
+    /// Deletes the queues and exchanges in which what is delayed waits, and with them what still
+    /// waits for these destinations.
+    ///
+    /// # Errors
+    /// RabbitMQ can't be reached, or refuses.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, queues and exchanges may be left.
+    pub async fn forget_delays(&self, destinations: &[&str]) -> anyhow::Result<()> {
+        match &self.namespace {
+            Some(namespace) => forget_delays(namespace, destinations).await,
+            None => Ok(()),
+        }
+    }
+
     /// Closes the bus, and deletes these queues of services with their dead letters.
     ///
     /// # Errors
@@ -67,6 +82,11 @@ async fn delete(queue: &str) -> anyhow::Result<()> {
     Ok(crate::servers::delete_queue(queue).await?)
 }
 
+#[cfg(feature = "servers")]
+async fn forget_delays(namespace: &str, destinations: &[&str]) -> anyhow::Result<()> {
+    Ok(crate::servers::delete_delays(namespace, destinations).await?)
+}
+
 #[cfg(not(feature = "servers"))]
 async fn connect(_: &str) -> anyhow::Result<Option<Bus>> {
     Ok(None)
@@ -74,5 +94,10 @@ async fn connect(_: &str) -> anyhow::Result<Option<Bus>> {
 
 #[cfg(not(feature = "servers"))]
 async fn delete(_: &str) -> anyhow::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(feature = "servers"))]
+async fn forget_delays(_: &str, _: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
