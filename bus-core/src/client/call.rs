@@ -73,6 +73,9 @@ use tokio::time::Instant;
 /// | `.await` | the reply | [`timeout`](Self::timeout), or else the method's | the same time |
 /// | [`send`](Self::send), [`submit`](Self::submit) | the broker's word | the method's timeout | [`timeout`](Self::timeout), or else [`SEND_TTL`] |
 ///
+/// Of a call that is due later ([`send_after`](Self::send_after),
+/// [`submit_after`](Self::submit_after) and the like) the second clock starts when it is due.
+///
 /// The wait also ends at the [`deadline`](Self::deadline), and at the deadline of the call that is
 /// being served, if there is one: nested calls share the time of the outermost. The method's
 /// timeout is what its contract says, or [`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT).
@@ -493,7 +496,7 @@ impl<R: Outcome> Call<R> {
                 idempotency_key: self.idempotency_key.clone(),
                 is_recorded: self.method.is_claimed(),
                 awaited_until: (verb == Verb::Call).then_some(deadline),
-                startable_for: ttl,
+                startable_for: due.map_or(started, |due| due.at) + ttl - started,
             };
             if !slot.make(target) {
                 return Err(info.failure(FailureKind::Cancelled));

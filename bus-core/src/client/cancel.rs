@@ -160,7 +160,7 @@ impl CancelTarget {
         let id = self.info.id;
         let key = self.idempotency_key.as_deref();
         let retention = match key {
-            Some(_) => KEYED_RETENTION,
+            Some(_) => KEYED_RETENTION.max(self.startable_for + DEADLINE_RETENTION),
             None => self.startable_for + DEADLINE_RETENTION,
         };
         let cancel = Cancel::new(

@@ -11,7 +11,7 @@ use crate::{
     call_id::CallId,
     contract::{Outcome, unix_time},
     error::{CallError, FailureKind},
-    limits::{CALL_TIMEOUT_MAX, REPLY_TTL, SEND_TTL, WAIT_MAX},
+    limits::{CALL_TIMEOUT_MAX, DELAY_MAX, REPLY_TTL, SEND_TTL, WAIT_MAX},
     reply::StoreError,
     wire::ReplyFrame,
 };
@@ -212,7 +212,7 @@ impl<R: Outcome> Ticket<R> {
             idempotency_key: self.idempotency_key.clone(),
             is_recorded: self.recorded,
             awaited_until: None,
-            startable_for: left.min(SEND_TTL + CALL_TIMEOUT_MAX),
+            startable_for: left.min(DELAY_MAX + SEND_TTL + CALL_TIMEOUT_MAX),
         };
         target.cancel(bus).await
     }

@@ -259,7 +259,13 @@ impl Rules {
         message.routing_key = queue.clone();
         let properties = &mut message.properties;
         let is_set_anew = |name: &str| {
-            let anew = [headers::DEADLINE, headers::REPEATED, headers::DEAD_REDRIVEN];
+            // It is due at once, and its deadline is one again.
+            let anew = [
+                headers::DEADLINE,
+                headers::DUE,
+                headers::REPEATED,
+                headers::DEAD_REDRIVEN,
+            ];
             headers::is_of_the_letter(name) || anew.contains(&name)
         };
         properties.retain_headers(|name| !is_set_anew(name));

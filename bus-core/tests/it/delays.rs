@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use replybus::{
-    Bus, Context, Event, FailureKind, Never,
+    Bus, CancelOutcome, Context, Event, FailureKind, Never,
     error::SetupError,
     event::EmitError,
     limits::{DELAY_MAX, DELAYED_AGAIN_AFTER},
@@ -57,7 +57,7 @@ async fn calls_arrive_in_the_order_in_which_they_are_due_and_none_early() {
     let mut expected = BTreeMap::new();
     // Every delay from a second to a year, in an order that is no order.
     for number in 0..500 {
-        let delay = Duration::from_millis(number * 7_919_000_017 % (DELAY_MAX.as_millis() as u64));
+        let delay = Duration::from_millis(number * 7_919_000_017 % (DELAY_MAX.as_secs() * 1000));
         alarm.ring(number).send_after(delay).await.unwrap();
         expected.insert(delay, number);
     }
@@ -231,4 +231,21 @@ async fn a_transport_that_does_not_delay_says_so() {
     );
     alarm.ring(2).send().await.unwrap();
     assert_eq!(rung.recv().await.unwrap().0, 2);
+}
+
+/// For longer than anything else is remembered.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_cancelled_before_it_is_due_is_never_started() {
+    let bus = Bus::in_memory();
+    let (alarm, mut rung, _serving) = alarm(&bus).await;
+    let far = 100 * 24 * HOUR;
+    let plain = alarm.ring(1).submit_after(far).await.unwrap();
+    let keyed = alarm.ring(2).idempotency_key("alarm-2");
+    let keyed = keyed.submit_after(far).await.unwrap();
+    for ticket in [plain, keyed] {
+        let cancelled = ticket.cancel(&bus).await.unwrap();
+        assert_eq!(cancelled, CancelOutcome::NeverStarted);
+    }
+    alarm.ring(3).send_after(far + HOUR).await.unwrap();
+    assert_eq!(rung.recv().await.unwrap().0, 3);
 }

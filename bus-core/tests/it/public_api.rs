@@ -21,7 +21,7 @@ use replybus::{
         ServingError,
     },
     transport::{
-        Binding, Delivery, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Removal,
+        Binding, Delay, Delivery, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Removal,
         Settled, Settler, Slip, Source, TransportHealth, Verdict, Withdrawn, memory::MemoryBroker,
     },
     wire::{FrameError, ReplyFrame},
@@ -94,6 +94,7 @@ fn what_a_transport_meets_is_sent_shared_and_shown() {
     value::<QueueSpec>();
     value::<QueueState>();
     value::<Binding>();
+    value::<Delay>();
     value::<Outgoing>();
     value::<Verdict>();
     value::<Withdrawn>();

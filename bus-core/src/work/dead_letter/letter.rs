@@ -37,7 +37,7 @@ impl Letter {
         // Moved back as it is, it is to be handled, not to be late or to be taken for a copy; and
         // it may have been a letter before.
         properties.retain_headers(|name| {
-            !matches!(name, headers::DEADLINE | headers::REPEATED)
+            !matches!(name, headers::DEADLINE | headers::REPEATED | headers::DUE)
                 && !headers::is_of_the_letter(name)
                 && !secret.iter().any(|secret| secret == name)
         });

@@ -18,19 +18,19 @@ async fn publish_after(bench: &Bench, way: &str, outgoing: Outgoing, delay: Dura
 pub(crate) async fn short_and_long_delays_end_in_order_and_none_early(bench: Arc<Bench>) {
     let (queue, way) = (bench.queue(), bench.way());
     let mut consumer = bench.consume(&queue, 9).await;
-    let outgoing = |delay: u64| to(&queue, &delay.to_string());
+    let outgoing = |delay: u32| to(&queue, &delay.to_string());
     // One that is far away is ahead of them at every level.
     let far = publish_after(&bench, &way, outgoing(9999), 30_000_000 * SECOND).await;
     assert_eq!(far, Verdict::Confirmed);
     let started = Instant::now();
     for delay in [5, 1, 3, 0, 2] {
-        let verdict = publish_after(&bench, &way, outgoing(delay), delay as u32 * SECOND).await;
+        let verdict = publish_after(&bench, &way, outgoing(delay), delay * SECOND).await;
         assert_eq!(verdict, Verdict::Confirmed, "{delay} s");
     }
     for delay in [0, 1, 2, 3, 5] {
         let delivery = consumer.next().await;
         assert_eq!(body(&delivery), delay.to_string());
-        assert!(started.elapsed() >= delay as u32 * SECOND, "{delay} s");
+        assert!(started.elapsed() >= delay * SECOND, "{delay} s");
         // As it would have come at once.
         assert_eq!(delivery.message.exchange, "");
         assert_eq!(delivery.message.routing_key, queue.name);

@@ -99,7 +99,7 @@ impl Delays {
     fn is_made(&self, way: &Text, destination: &Destination) -> bool {
         let live = self.link.live();
         let is_fresh = |name: &Text| {
-            let declared = Arc::clone(&self.declared(name));
+            let declared = self.declared(name);
             let declared = declared.try_lock();
             declared.is_ok_and(|declared| is_fresh(declared.as_ref(), live.as_ref()))
         };
