@@ -203,6 +203,17 @@ mod guide {
     }
 
     #[rustfmt::skip]
+    async fn later(accounts: &AccountsClient, bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {
+        use std::time::{Duration, SystemTime};
+
+        let hour = Duration::from_secs(60 * 60);
+        let account = "DE-1".to_owned();
+        accounts.withdraw(account, 500).idempotency_key("order-17").send_after(hour).await?;
+        bus.emit_at(&TransferCompleted { amount: 500 }, SystemTime::now() + 2 * hour).await?;
+        Ok(())
+    }
+
+    #[rustfmt::skip]
     async fn cancelling(accounts: &AccountsClient, bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {
         use replybus::CancelOutcome;
 
