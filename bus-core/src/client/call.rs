@@ -519,7 +519,7 @@ impl<R: Outcome> Call<R> {
             started,
             deadline_at: wall_clock(deadline - started),
             ttl,
-            due,
+            due: due.map(Box::new),
             idempotency_key: self.idempotency_key,
             metadata,
             trace: context.trace().map(|trace| trace.child(id)),

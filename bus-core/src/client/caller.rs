@@ -194,7 +194,7 @@ fn send(bus: &BusInner, request: &CallRequest) -> Sending {
 fn publish(bus: &BusInner, request: &CallRequest) -> Sending {
     let repeated = request.copies.begin();
     let outgoing = outgoing(bus, request, repeated);
-    Sending::Alone(match request.due {
+    Sending::Alone(match &request.due {
         None => bus.transport.publish(outgoing),
         Some(due) => bus.transport.publish_at(outgoing, bus.delay_until(due.at)),
     })

@@ -70,7 +70,7 @@ pub struct CallRequest {
     /// The time it may wait to be started, if nobody waits for its reply here; from when it is due.
     pub(crate) ttl: Duration,
     /// When it is to reach its queue, if not at once.
-    pub(crate) due: Option<Due>,
+    pub(crate) due: Option<Box<Due>>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) metadata: Metadata,
     /// The trace it continues, if it does.
@@ -130,7 +130,7 @@ impl CallRequest {
     /// The moment at which it is to reach the service, if that is not at once.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        self.due.map(|due| due.at)
+        self.due.as_ref().map(|due| due.at)
     }
 
     /// The encoded arguments.

@@ -79,7 +79,7 @@ impl<R: Outcome> Ticket<R> {
         // It may start as late as its time to live allows, which begins when it is due, run as long
         // as a call may, and its reply is kept from then on.
         let life = request.ttl + CALL_TIMEOUT_MAX + REPLY_TTL;
-        let due = request.due.map_or_else(unix_time, |due| due.named);
+        let due = request.due.as_ref().map_or_else(unix_time, |due| due.named);
         let expires_at = due + life;
         Self {
             service: request.contract.name.to_owned(),

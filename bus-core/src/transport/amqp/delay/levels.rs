@@ -14,7 +14,7 @@ const NAME_BYTES: usize = 255;
 pub(super) fn seconds(left: Duration) -> u64 {
     let whole = left.as_secs();
     let seconds = if left.subsec_nanos() > 0 {
-        whole + 1
+        whole.saturating_add(1)
     } else {
         whole
     };
