@@ -1,5 +1,7 @@
 //! What a service of the bank gave up: looked at, put back, thrown away.
 
+#![allow(clippy::print_stdout, reason = "the command speaks to who runs it")]
+
 use anyhow::Context as _;
 use chassis::{Platform, settings::PlatformSettings};
 use clap::{Args, ValueEnum};
