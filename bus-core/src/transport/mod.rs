@@ -230,6 +230,10 @@ impl dyn Deliveries + '_ {
     ///
     /// # Cancel safety
     /// A delivery is never lost: dropping this future before it is ready takes nothing.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it waits, as the method of this name of every stream does"
+    )]
     pub fn next(&mut self) -> impl Future<Output = Option<Delivery>> {
         poll_fn(|cx| self.poll_next(cx))
     }
