@@ -6,66 +6,76 @@
 -- Returns for each 0 if the claim is another's by now and its outcome is still to come, 1 if ours
 -- was recorded, 2 if it was and the inbox is not there, or else the frame that was recorded before:
 -- the first write wins.
-local answers, groups, inboxes, taken = {}, {}, {}, 0
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local call = redis.call
+local answers, groups, inboxes, taken, number = {}, nil, nil, 0, 0
+local now
 
-local function next_key()
-  taken = taken + 1
-  return KEYS[taken]
-end
-
-local function record(claim, owner, fingerprint, frame, retention, till)
-  local held = redis.call('HMGET', claim, 'owner', 'fingerprint', 'state', 'frame')
-  if held[3] == 'done' and held[2] == fingerprint then return held[4], held[4] end
-  if held[1] and held[1] ~= owner then return 0 end
-  if held[1] and held[2] == fingerprint then
-    redis.call('HSET', claim, 'state', 'done', 'frame', frame)
-  else
-    redis.call('HSET', claim, 'owner', owner, 'fingerprint', fingerprint, 'state', 'done',
-      'frame', frame)
+-- A run that ended in time has set it when it was claimed.
+local function live(claim, is_held, retention, till)
+  if not now then
+    local time = call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
   end
-  -- A run that ended in time has set it when it was claimed.
-  local life = math.max(retention, till - now)
-  if not held[1] or life == retention then
-    redis.call('PEXPIRE', claim, string.format('%.0f', life))
+  local left = till - now
+  if not is_held or left <= retention then
+    call('PEXPIRE', claim, math.max(retention, left))
   end
-  return 1, frame
 end
 
 local function append(inbox, ...)
-  return redis.call('XADD', inbox, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[1], '*', ...)
+  return call('XADD', inbox, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[1], '*', ...)
 end
 
-local function keep(at, key, frame, ttl)
-  redis.call('SET', key, frame, 'NX', 'PX', ttl)
-  if answers[at] == 1 then answers[at] = 2 end
+local function keep(number, key, frame, ttl)
+  call('SET', key, frame, 'NX', 'PX', ttl)
+  if answers[number] == 1 then answers[number] = 2 end
 end
 
-for at = 1, (#ARGV - 1) / 8 do
-  local owner, fingerprint, ours, retention, till, id, ttl, target =
-    unpack(ARGV, at * 8 - 6, at * 8 + 1)
-  local frame
-  answers[at], frame =
-    record(next_key(), owner, fingerprint, ours, tonumber(retention), tonumber(till))
-  local inbox = (target == 'inbox' or target == 'group') and next_key()
-  local key = target ~= 'none' and next_key()
-  if frame and target == 'key' then
-    redis.call('SET', key, frame, 'NX', 'PX', ttl)
-  elseif frame and target == 'inbox' then
-    if not append(inbox, 'id', id, 'frame', frame) then keep(at, key, frame, ttl) end
-  elseif frame and target == 'group' then
-    if not groups[inbox] then
-      groups[inbox] = {}
-      table.insert(inboxes, inbox)
+for at = 2, #ARGV, 8 do
+  number, taken = number + 1, taken + 1
+  local claim, owner, fingerprint, frame = KEYS[taken], ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local held = call('HMGET', claim, 'owner', 'fingerprint', 'state', 'frame')
+  local holder, is_same = held[1], held[2] == fingerprint
+  if held[3] == 'done' and is_same then
+    frame = held[4]
+    answers[number] = frame
+  elseif holder and holder ~= owner then
+    frame = nil
+    answers[number] = 0
+  else
+    if holder and is_same then
+      call('HSET', claim, 'state', 'done', 'frame', frame)
+    else
+      call('HSET', claim, 'owner', owner, 'fingerprint', fingerprint, 'state', 'done',
+        'frame', frame)
     end
-    table.insert(groups[inbox], {at, key, frame, ttl, id})
+    live(claim, holder, ARGV[at + 3] + 0, ARGV[at + 4] + 0)
+    answers[number] = 1
+  end
+
+  local id, ttl, target = ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
+  if target == 'key' then
+    taken = taken + 1
+    if frame then call('SET', KEYS[taken], frame, 'NX', 'PX', ttl) end
+  elseif target ~= 'none' then
+    local inbox, key = KEYS[taken + 1], KEYS[taken + 2]
+    taken = taken + 2
+    if frame and target == 'inbox' then
+      if not append(inbox, 'id', id, 'frame', frame) then keep(number, key, frame, ttl) end
+    elseif frame then
+      groups, inboxes = groups or {}, inboxes or {}
+      if not groups[inbox] then
+        groups[inbox] = {}
+        table.insert(inboxes, inbox)
+      end
+      table.insert(groups[inbox], {number, key, frame, ttl, id})
+    end
   end
 end
 
 -- A MessagePack array of pairs, each 16 bytes of binary data (c4 10) and more (c6, 4 bytes of
 -- length).
-for _, inbox in ipairs(inboxes) do
+for _, inbox in ipairs(inboxes or {}) do
   local replies = groups[inbox]
   local parts = {'\220', struct.pack('>I2', #replies)}
   for _, reply in ipairs(replies) do
