@@ -12,12 +12,8 @@ const NAME_BYTES: usize = 255;
 
 /// The seconds that a message waits: a part of one counts as a whole, so that it is never early.
 pub(super) fn seconds(left: Duration) -> u64 {
-    let whole = left.as_secs();
-    let seconds = if left.subsec_nanos() > 0 {
-        whole.saturating_add(1)
-    } else {
-        whole
-    };
+    let part = u64::from(left.subsec_nanos() > 0);
+    let seconds = left.as_secs().saturating_add(part);
     seconds.min((1 << LEVELS) - 1)
 }
 
