@@ -204,6 +204,8 @@ mod guide {
 
     #[rustfmt::skip]
     async fn later(accounts: &AccountsClient, bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {
+        use super::TransferCompleted;
+
         use std::time::{Duration, SystemTime};
 
         let hour = Duration::from_secs(60 * 60);
