@@ -216,6 +216,7 @@ mod guide {
     }
 
     #[rustfmt::skip]
+    #[expect(clippy::print_stdout, reason = "as in the guide")]
     async fn cancelling(accounts: &AccountsClient, bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {
         use replybus::CancelOutcome;
 
