@@ -210,7 +210,10 @@ impl Bus {
     #[must_use]
     pub fn health(&self) -> Health {
         let mut not_consumed = self.0.occupied.left();
-        not_consumed.extend(self.0.transport.not_consumed());
+        // Control queues are no reason to be down: nothing depends on them.
+        let control = self.name(control::EXCHANGE);
+        let lost = self.0.transport.not_consumed().into_iter();
+        not_consumed.extend(lost.filter(|(queue, _)| !control::is_control_queue(&control, queue)));
         Health {
             transport: self.0.transport.health(),
             replies: self.0.replies.health(),

@@ -17,3 +17,9 @@ pub(crate) use line::ControlLine;
 
 /// The exchange, in the namespace of the bus, and what the names of control queues begin with.
 pub(crate) const EXCHANGE: &str = "replybus.control";
+
+/// `true` of a control queue, told by its name beside that of the exchange on the broker.
+pub(crate) fn is_control_queue(exchange: &str, queue: &str) -> bool {
+    let rest = queue.strip_prefix(exchange);
+    rest.is_some_and(|rest| rest.starts_with('.'))
+}
