@@ -118,7 +118,7 @@ mod tests {
         let second = second.beside(&alone);
         assert_eq!(
             second.to_string(),
-            "bank           4       250.0    2.50      1.23      5.68       3              0.50"
+            "bank                 4       250.0    2.50      1.23      5.68       3              0.50"
         );
         assert_eq!(first.to_string().len(), heading().len());
         let line = serde_json::to_string(&second).unwrap();

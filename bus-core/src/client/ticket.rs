@@ -58,12 +58,15 @@ const LOOK_AGAIN_MAX: Duration = Duration::from_millis(250);
 pub struct Ticket<R> {
     service: String,
     method: String,
-    /// Without the namespace.
+    /// Without the namespace. Empty in a ticket that was made before they named it, which can't
+    /// cancel anything.
+    #[serde(default)]
     queue: String,
     call_id: CallId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<String>,
     /// The store has a record of whether it was started.
+    #[serde(default)]
     recorded: bool,
     /// Milliseconds since the Unix epoch, by the submitter's clock.
     expires_at: u64,
@@ -200,11 +203,16 @@ impl<R: Outcome> Ticket<R> {
     /// ```
     ///
     /// # Errors
-    /// The store can't be reached; it may or may not have been cancelled.
+    /// The store can't be reached: it may or may not have been cancelled. Or the ticket does not
+    /// name its queue, as those of the first programs did not: it has not.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it may or may not have cancelled the call.
     pub async fn cancel(&self, bus: &Bus) -> Result<CancelOutcome<R>, StoreError> {
+        if self.queue.is_empty() {
+            let reason = "the ticket does not name its queue: an earlier release made it";
+            return Err(StoreError::new("cancel a command", reason));
+        }
         let left = Duration::from_millis(self.expires_at).saturating_sub(unix_time());
         let target = CancelTarget {
             info: self.info(Duration::ZERO),

@@ -572,3 +572,19 @@ async fn a_ticket_tells_of_what_runs_and_of_what_is_done() {
     let done = CancelOutcome::Done(Ok("told".to_owned()));
     assert_eq!(ticket.cancel(&site.bus).await.unwrap(), done);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_that_names_no_queue_waits_and_cancels_nothing() {
+    let site = Site::open(1).await;
+    let ticket = site.jobs.work().submit().await.unwrap();
+    let mut stored: serde_json::Value = serde_json::to_value(&ticket).unwrap();
+    for field in ["queue", "recorded"] {
+        stored.as_object_mut().unwrap().remove(field).unwrap();
+    }
+    let old: Ticket<Result<String, Never>> = serde_json::from_value(stored).unwrap();
+    let error = old.cancel(&site.bus).await.unwrap_err();
+    let reason = std::error::Error::source(&error).unwrap().to_string();
+    assert!(reason.contains("does not name its queue"), "{reason}");
+    site.workshop.gate.add_permits(1);
+    assert_eq!(old.wait(&site.bus).await.unwrap(), "done");
+}
