@@ -33,12 +33,25 @@ struct State {
     in_order: VecDeque<CallId>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Held {
     /// A query, which is dropped.
     Query(Waker),
     /// A command, which is told.
     Command(CancellationToken, Run),
+}
+
+impl Held {
+    /// Lets it know that it is cancelled.
+    fn tell(self) {
+        match self {
+            Self::Query(waker) => waker.wake(),
+            Self::Command(token, run) => {
+                run.withdraw();
+                token.cancel();
+            }
+        }
+    }
 }
 
 /// The entry of one call. It goes when this is dropped.
@@ -72,33 +85,23 @@ impl HeldCalls {
             state.in_order.push_back(id);
         }
         self.any_cancelled.store(true, Ordering::Release);
-        let woken = match state.held.get(&id) {
-            Some(Held::Query(waker)) => Some(waker.clone()),
-            Some(Held::Command(token, run)) => {
-                run.withdraw();
-                let token = token.clone();
-                drop(state);
-                token.cancel();
-                return;
-            }
-            None => None,
-        };
+        let held = state.held.get(&id).cloned();
         drop(state);
-        if let Some(waker) = woken {
-            waker.wake();
+        if let Some(held) = held {
+            held.tell();
         }
     }
 
     /// Enters a command, for as long as what is returned lives.
     pub(crate) fn enter(&self, id: CallId, token: CancellationToken, run: Run) -> Entered<'_> {
+        let held = Held::Command(token, run);
         let mut state = self.state();
         if state.cancelled.contains_key(&id) {
-            run.withdraw();
-            token.cancel();
+            held.clone().tell();
         }
         let place = state.held.entry(id);
         let is_entered = matches!(place, Entry::Vacant(_));
-        place.or_insert(Held::Command(token, run));
+        place.or_insert(held);
         Entered {
             calls: self,
             id,
