@@ -60,14 +60,7 @@ impl Purge {
             }
             settler.settle(Settled::Ack);
             purged += 1;
-            if let Some(told) = &mut self.told {
-                told(Progress {
-                    letter: &letter,
-                    outcome: Ok(()),
-                    seen: walk.seen(),
-                    total: walk.total(),
-                });
-            }
+            walk.tell(&mut self.told, &letter, Ok(()));
         }
         walk.end().await?;
         Ok(purged)

@@ -222,14 +222,7 @@ impl Redriving {
     }
 
     fn tell(&mut self, letter: &DeadLetter, outcome: Result<(), NotRedriven>) {
-        if let Some(told) = &mut self.redrive.told {
-            told(Progress {
-                letter,
-                outcome,
-                seen: self.walk.seen(),
-                total: self.walk.total(),
-            });
-        }
+        self.walk.tell(&mut self.redrive.told, letter, outcome);
     }
 }
 

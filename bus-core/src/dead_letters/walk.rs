@@ -1,6 +1,6 @@
 //! A look through the dead letters that are there when it begins.
 
-use super::{DeadLetter, DeadLetterError};
+use super::{DeadLetter, DeadLetterError, NotRedriven, Progress, Told};
 use crate::transport::{Browser, Settler, Transport};
 
 /// A look through one queue of dead letters. Those that come while it goes on, such as one that was
@@ -48,6 +48,23 @@ impl Walk {
     /// The letters that were there when it began.
     pub(super) fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Tells whoever wants to know what became of a letter.
+    pub(super) fn tell(
+        &self,
+        told: &mut Option<Told>,
+        letter: &DeadLetter,
+        outcome: Result<(), NotRedriven>,
+    ) {
+        if let Some(told) = told {
+            told(Progress {
+                letter,
+                outcome,
+                seen: self.seen,
+                total: self.total,
+            });
+        }
     }
 
     /// Gives back what was not acked, and makes sure that the broker has heard of what was.

@@ -168,9 +168,19 @@ impl<'a> Declaring<'a> {
     }
 
     async fn bind_queue(&self, queue: &str, exchange: &str, key: &str) -> Result<(), Failure> {
+        self.bind_queue_by(queue, exchange, key, FieldTable::default())
+            .await
+    }
+
+    async fn bind_queue_by(
+        &self,
+        queue: &str,
+        exchange: &str,
+        key: &str,
+        arguments: FieldTable,
+    ) -> Result<(), Failure> {
         let options = QueueBindOptions { nowait: true };
         let (queue, exchange, key) = (short(queue)?, short(exchange)?, short(key)?);
-        let arguments = FieldTable::default();
         let bound = self
             .channel
             .queue_bind(queue, exchange, key, options, arguments);
@@ -181,17 +191,11 @@ impl<'a> Declaring<'a> {
     /// comes by a queue again, and 3.10 takes its own word for granted: over a list with anything
     /// else in it all dead-lettering of the node ends.
     async fn bind_deaths(&self, queue: &str, exchange: &str) -> Result<(), Failure> {
-        let options = QueueBindOptions { nowait: true };
-        let (queue, exchange) = (short(queue)?, short(exchange)?);
         let mut arguments = FieldTable::default();
         arguments.insert("x-match".into(), text("any-with-x"));
         // Whatever its value.
         arguments.insert("x-death".into(), AMQPValue::Void);
-        let key = ShortString::default();
-        let bound = self
-            .channel
-            .queue_bind(queue, exchange, key, options, arguments);
-        self.live.answer(bound).await
+        self.bind_queue_by(queue, exchange, "", arguments).await
     }
 
     async fn bind_exchange(&self, to: &str, from: &str, key: &str) -> Result<(), Failure> {
