@@ -11,8 +11,11 @@ use crate::{
 };
 use bytes::Bytes;
 use deadpool_redis::redis::{Script, ScriptInvocation, Value};
-use replybus::reply::{Cancel, Cancelled, Claim, Claimed, Reply, ReplyTarget};
-use std::{fmt, time::UNIX_EPOCH};
+use replybus::reply::{Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyTarget};
+use std::{
+    fmt,
+    time::{Duration, UNIX_EPOCH},
+};
 
 /// The scripts, hashed once. Sent by hash; a server that does not know one is given it.
 pub(crate) struct Claims {
@@ -21,6 +24,8 @@ pub(crate) struct Claims {
     release: Script,
     lapse: Script,
     cancel: Script,
+    note: Script,
+    record: Script,
     finish: Script,
 }
 
@@ -54,6 +59,8 @@ impl Claims {
             release: Script::new(include_str!("scripts/release.lua")),
             lapse: Script::new(include_str!("scripts/lapse.lua")),
             cancel: Script::new(include_str!("scripts/cancel.lua")),
+            note: Script::new(include_str!("scripts/note.lua")),
+            record: Script::new(include_str!("scripts/record.lua")),
             finish: Script::new(include_str!("scripts/finish.lua")),
         }
     }
@@ -126,6 +133,29 @@ impl Claims {
         }
     }
 
+    pub(crate) async fn note(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+        claim: &Claim,
+        progress: &[u8],
+    ) -> Result<(), Failure> {
+        let mut asked = self.note.key(keys.claim(&claim.key));
+        asked.arg(claim.owner.as_str()).arg(progress);
+        Ok(asked.invoke_async(link).await?)
+    }
+
+    pub(crate) async fn record(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+        key: &str,
+    ) -> Result<Option<CommandRecord>, Failure> {
+        let asked = self.record.key(keys.claim(key));
+        let answer: Vec<Value> = asked.invoke_async(link).await?;
+        parse_record(answer)
+    }
+
     /// Records these outcomes, and in the same step stores the replies that are to be sent.
     pub(crate) async fn finish(
         &self,
@@ -167,6 +197,32 @@ fn parse_claimed(answer: Vec<Value>) -> Result<Claimed, Failure> {
         },
         _ => Err(Failure::Unexpected),
     }
+}
+
+fn parse_record(answer: Vec<Value>) -> Result<Option<CommandRecord>, Failure> {
+    let mut answer = answer.into_iter();
+    let word = match answer.next() {
+        None => return Ok(None),
+        Some(Value::BulkString(word)) => word,
+        Some(_) => return Err(Failure::Unexpected),
+    };
+    let parts = (answer.next(), answer.next(), answer.next());
+    Ok(Some(match (word.as_slice(), parts) {
+        (b"done", (Some(Value::BulkString(frame)), None, None)) => {
+            CommandRecord::Done(frame.into())
+        }
+        (b"running", (Some(Value::Int(attempt)), Some(Value::Int(left)), noted)) => {
+            CommandRecord::Running {
+                attempt: u32::try_from(attempt).map_err(|_| Failure::Unexpected)?,
+                lease_left: Duration::from_millis(u64::try_from(left).unwrap_or_default()),
+                progress: match noted {
+                    Some(Value::BulkString(noted)) => Some(noted.into()),
+                    _ => None,
+                },
+            }
+        }
+        _ => return Err(Failure::Unexpected),
+    }))
 }
 
 /// Adds what claiming and renewing are told of a claim. A running record lives on after its lease

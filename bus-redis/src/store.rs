@@ -17,8 +17,8 @@ use deadpool_redis::redis;
 use replybus::{
     CallId,
     reply::{
-        Cancel, Cancelled, Claim, Claimed, Reply, ReplyStore, ReplyTarget, StoreError, StoreHealth,
-        Stored,
+        Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyStore, ReplyTarget,
+        StoreError, StoreHealth, Stored,
     },
 };
 use std::{fmt, sync::Arc, time::Duration};
@@ -124,6 +124,25 @@ impl ReplyStore for RedisStore {
         asked
             .await
             .map_err(|failure| failure.store("cancel a command"))
+    }
+
+    async fn note(&self, claim: &Claim, progress: Bytes) -> Result<(), StoreError> {
+        let (claims, keys, progress) = (&self.claims, &self.keys, &progress);
+        let asked = self
+            .writer
+            .run(|mut link| async move { claims.note(&mut link, keys, claim, progress).await });
+        asked
+            .await
+            .map_err(|failure| failure.store("note the progress of a command"))
+    }
+
+    async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError> {
+        let asked = self
+            .writer
+            .read(|mut link| async move { self.claims.record(&mut link, &self.keys, key).await });
+        asked
+            .await
+            .map_err(|failure| failure.store("look for the record of a command"))
     }
 
     fn health(&self) -> StoreHealth {

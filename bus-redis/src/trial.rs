@@ -96,6 +96,8 @@ impl Trial {
         let asked = slice::from_ref(&claim);
         claims.claim(link, keys, asked).await?;
         claims.renew(link, keys, &claim).await?;
+        claims.note(link, keys, &claim, b"").await?;
+        claims.record(link, keys, &claim.key).await?;
         claims.release(link, keys, &claim).await?;
         claims.claim(link, keys, asked).await?;
         claims.lapse(link, keys, &claim).await?;

@@ -12,8 +12,8 @@
 //! use replybus::{
 //!     Bytes, CallId, SetupError,
 //!     reply::{
-//!         Arrivals, Cancel, Cancelled, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError,
-//!         StoreHealth, Stored, memory::MemoryReplies,
+//!         Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyBackend, ReplyStore,
+//!         ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
 //!     },
 //! };
 //! use std::sync::{
@@ -75,6 +75,12 @@
 //! #    async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError> {
 //! #        self.store.cancel(cancel).await
 //! #    }
+//! #    async fn note(&self, claim: &Claim, progress: Bytes) -> Result<(), StoreError> {
+//! #        self.store.note(claim, progress).await
+//! #    }
+//! #    async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError> {
+//! #        self.store.record(key).await
+//! #    }
 //! #    fn health(&self) -> StoreHealth {
 //! #        self.store.health()
 //! #    }
@@ -107,8 +113,10 @@
 
 mod claim;
 pub mod memory;
+mod record;
 
 pub use claim::{Cancel, Cancelled, Claim, Claimed};
+pub use record::CommandRecord;
 
 use crate::{
     call_id::CallId,
@@ -215,6 +223,20 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store can't be reached; it may or may not have been cancelled.
     async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError>;
+
+    /// Notes in a command's record how far its run is, in place of what was noted before. Does
+    /// nothing if the claim has an outcome or belongs to another owner by now.
+    ///
+    /// # Errors
+    /// The store can't be reached; it may or may not have been noted.
+    async fn note(&self, claim: &Claim, progress: Bytes) -> Result<(), StoreError>;
+
+    /// What is known of the command with this key of a claim; `None` if nothing is: it was not
+    /// started, or is forgotten. Changes nothing, for the claim neither.
+    ///
+    /// # Errors
+    /// The store can't be reached.
+    async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError>;
 
     /// The state of the store: can replies be stored and heard right now.
     fn health(&self) -> StoreHealth;

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use replybus::{
     CallId, SetupError,
     reply::{
-        Arrivals, Cancel, Cancelled, Claim, Claimed, Reply, ReplyBackend, ReplyStore, StoreError,
-        StoreHealth, Stored, memory::MemoryReplies,
+        Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyBackend,
+        ReplyStore, StoreError, StoreHealth, Stored, memory::MemoryReplies,
     },
 };
 use std::sync::{
@@ -134,6 +134,18 @@ impl ReplyStore for FaultyStore {
         self.faults.alive().await;
         check(&self.faults.no_claims)?;
         self.store.cancel(cancel).await
+    }
+
+    async fn note(&self, claim: &Claim, progress: Bytes) -> Result<(), StoreError> {
+        self.faults.alive().await;
+        check(&self.faults.no_claims)?;
+        self.store.note(claim, progress).await
+    }
+
+    async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError> {
+        self.faults.alive().await;
+        check(&self.faults.no_claims)?;
+        self.store.record(key).await
     }
 
     fn health(&self) -> StoreHealth {

@@ -40,7 +40,10 @@ for number = 1, #KEYS do
     answers[number] = {'running'}
   else
     local attempt = tonumber(held[4]) or 0
-    if not is_ours then attempt = attempt + 1 end
+    if not is_ours then
+      attempt = attempt + 1
+      if attempt > 1 then call('HDEL', key, 'progress') end
+    end
     call('HSET', key, 'fingerprint', asked, 'state', 'running', 'owner', by,
       'attempt', attempt, 'lease_until', now + lease)
     call('PEXPIRE', key, math.max(life, till - now))

@@ -3,7 +3,7 @@
 use super::expiring::{Expiring, after};
 use crate::{
     message::Text,
-    reply::{Cancel, Cancelled, Claim, Claimed},
+    reply::{Cancel, Cancelled, Claim, Claimed, CommandRecord},
 };
 use bytes::Bytes;
 use std::time::{Duration, SystemTime};
@@ -29,9 +29,13 @@ enum State {
         lapses: Instant,
         /// When somebody else first asked for it although it should have been renewed by then.
         contested: Option<Instant>,
+        /// What it noted last of how far it is.
+        progress: Option<Bytes>,
     },
-    /// Given up: anyone may run it.
-    Free,
+    /// Given up: anyone may run it. The run had noted this of how far it was.
+    Free {
+        progress: Option<Bytes>,
+    },
     Done {
         owner: Text,
         frame: Bytes,
@@ -42,6 +46,15 @@ impl Record {
     fn is_run_by(&self, claim: &Claim) -> bool {
         self.fingerprint == Some(claim.fingerprint)
             && matches!(&self.state, State::Running { owner, .. } if *owner == claim.owner)
+    }
+
+    /// The state of a run that gave its claim up.
+    fn given_up(&self) -> State {
+        let progress = match &self.state {
+            State::Running { progress, .. } => progress.clone(),
+            State::Free { .. } | State::Done { .. } => None,
+        };
+        State::Free { progress }
     }
 
     /// The outcome of this request, if it is known.
@@ -72,7 +85,7 @@ impl Claims {
             Some(record) => {
                 match &mut record.state {
                     State::Done { frame, .. } => return Claimed::Done(frame.clone()),
-                    State::Free => {}
+                    State::Free { .. } => {}
                     State::Running {
                         lapses, contested, ..
                     } => {
@@ -106,14 +119,14 @@ impl Claims {
         match record.filter(|record| record.is_run_by(claim)) {
             None => {}
             Some(record) if record.attempt <= 1 => self.0.remove(claim.key.as_str()),
-            Some(record) => self.set(claim, record.attempt - 1, State::Free),
+            Some(record) => self.set(claim, record.attempt - 1, record.given_up()),
         }
     }
 
     pub(super) fn lapse(&mut self, claim: &Claim) {
         let record = self.0.get(claim.key.as_str());
         if let Some(record) = record.filter(|record| record.is_run_by(claim)) {
-            self.set(claim, record.attempt, State::Free);
+            self.set(claim, record.attempt, record.given_up());
         }
     }
 
@@ -152,7 +165,7 @@ impl Claims {
             Some(record) => match &record.state {
                 State::Done { frame, .. } => return Cancelled::Done(frame.clone()),
                 State::Running { .. } => return Cancelled::Running,
-                State::Free => {
+                State::Free { .. } => {
                     let record = Record {
                         state: done(&cancel.interrupted),
                         ..record.clone()
@@ -165,21 +178,57 @@ impl Claims {
         answer
     }
 
+    pub(super) fn note(&mut self, claim: &Claim, noted: Bytes) {
+        let record = self.0.get_mut(claim.key.as_str());
+        if let Some(record) = record.filter(|record| record.is_run_by(claim))
+            && let State::Running { progress, .. } = &mut record.state
+        {
+            *progress = Some(noted);
+        }
+    }
+
+    pub(super) fn record(&self, key: &str) -> Option<CommandRecord> {
+        let record = self.0.get(key)?;
+        let attempt = record.attempt;
+        Some(match &record.state {
+            State::Done { frame, .. } => CommandRecord::Done(frame.clone()),
+            State::Free { progress } => CommandRecord::Running {
+                attempt,
+                lease_left: Duration::ZERO,
+                progress: progress.clone(),
+            },
+            State::Running {
+                lapses, progress, ..
+            } => CommandRecord::Running {
+                attempt,
+                lease_left: lapses.saturating_duration_since(Instant::now()),
+                progress: progress.clone(),
+            },
+        })
+    }
+
     fn run(&mut self, claim: &Claim, attempt: u32) {
+        let mut noted = None;
         let mut lapses = after(Instant::now(), claim.lease);
         // Renewing never shortens: it may come from a runtime whose clock is behind.
         if let Some(record) = self
             .0
             .get(claim.key.as_str())
             .filter(|record| record.is_run_by(claim))
-            && let State::Running { lapses: before, .. } = record.state
+            && let State::Running {
+                lapses: before,
+                progress,
+                ..
+            } = &record.state
         {
-            lapses = lapses.max(before);
+            lapses = lapses.max(*before);
+            noted.clone_from(progress);
         }
         let running = State::Running {
             owner: claim.owner.clone(),
             lapses,
             contested: None,
+            progress: noted,
         };
         self.set(claim, attempt, running);
     }
@@ -188,7 +237,7 @@ impl Claims {
         let ttl = match &state {
             // The count of attempts has to outlive the run that did not end.
             State::Running { .. } => claim.retention.saturating_add(claim.lease),
-            State::Free | State::Done { .. } => claim.retention,
+            State::Free { .. } | State::Done { .. } => claim.retention,
         };
         let until = claim
             .until
@@ -243,6 +292,46 @@ mod tests {
         tokio::time::advance(LEASE / 2).await;
         assert_eq!(claims.claim(&by(by_whom)), Claimed::Running);
         tokio::time::advance(LEASE / 2).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_record_tells_how_far_its_run_is() {
+        let mut claims = Claims::default();
+        let key = by("a").key;
+        assert_eq!(claims.record(&key), None);
+        claims.claim(&by("a"));
+        claims.note(&by("b"), "not theirs".into());
+        tokio::time::advance(LEASE / 3).await;
+        let running = |attempt, lease_left, progress: Option<&'static str>| {
+            let progress = progress.map(Bytes::from);
+            Some(CommandRecord::Running {
+                attempt,
+                lease_left,
+                progress,
+            })
+        };
+        assert_eq!(claims.record(&key), running(1, LEASE - LEASE / 3, None));
+        claims.note(&by("a"), "half".into());
+        // It outlives a renewal, and not the run.
+        claims.renew(&by("a"));
+        assert_eq!(claims.record(&key), running(1, LEASE, Some("half")));
+        lapse(&mut claims, "b").await;
+        assert_eq!(
+            claims.record(&key),
+            running(1, Duration::ZERO, Some("half"))
+        );
+        claims.claim(&by("b"));
+        assert_eq!(claims.record(&key), running(2, LEASE, None));
+        claims.note(&by("b"), "a third".into());
+        claims.lapse(&by("b"));
+        assert_eq!(
+            claims.record(&key),
+            running(2, Duration::ZERO, Some("a third"))
+        );
+        claims.claim(&by("b"));
+        claims.finish(&by("b"), "ok".into());
+        claims.note(&by("b"), "after the end".into());
+        assert_eq!(claims.record(&key), Some(CommandRecord::Done("ok".into())));
     }
 
     fn done(text: &'static str) -> Claimed {

@@ -7,8 +7,8 @@ mod expiring;
 
 use self::{claims::Claims, expiring::Expiring};
 use super::{
-    Arrivals, Cancel, Cancelled, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget,
-    StoreError, StoreHealth, Stored,
+    Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyBackend, ReplyStore,
+    ReplyTarget, StoreError, StoreHealth, Stored,
 };
 use crate::{call_id::CallId, error::SetupError};
 use async_trait::async_trait;
@@ -213,6 +213,17 @@ impl ReplyStore for MemoryStore {
     async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError> {
         let namespace = self.open("cancel a command")?;
         Ok(lock(&namespace.claims).cancel(cancel))
+    }
+
+    async fn note(&self, claim: &Claim, progress: Bytes) -> Result<(), StoreError> {
+        let namespace = self.open("note the progress of a command")?;
+        lock(&namespace.claims).note(claim, progress);
+        Ok(())
+    }
+
+    async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError> {
+        let namespace = self.open("look for the record of a command")?;
+        Ok(lock(&namespace.claims).record(key))
     }
 
     fn health(&self) -> StoreHealth {

@@ -3,7 +3,7 @@
 use super::bench::{Bench, End, LONG, SHORT, changed, reply};
 use replybus::{
     CallId,
-    reply::{Cancel, Cancelled, Claim, Claimed, ReplyTarget},
+    reply::{Cancel, Cancelled, Claim, Claimed, CommandRecord, ReplyTarget},
 };
 use std::{
     sync::Arc,
@@ -273,6 +273,65 @@ pub(crate) async fn a_cancel_and_claims_at_once_agree(bench: Bench) {
             other => assert_eq!((other, claimed), (Cancelled::Running, run(1))),
         }
     }
+}
+
+pub(crate) async fn a_record_tells_what_became_of_its_command(bench: Bench) {
+    let store = bench.open().await;
+    let key = by("a").key;
+    let running = |expected: (u32, bool, Option<&'static str>)| {
+        let store = &store.store;
+        let key = &key;
+        async move {
+            match store.record(key).await.unwrap() {
+                Some(CommandRecord::Running {
+                    attempt,
+                    lease_left,
+                    progress,
+                    ..
+                }) => {
+                    assert!(lease_left <= LONG, "{lease_left:?}");
+                    let noted = progress.map(|noted| String::from_utf8(noted.into()).unwrap());
+                    let told = (attempt, !lease_left.is_zero(), noted.as_deref());
+                    assert_eq!(told, expected);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    assert_eq!(store.store.record(&key).await.unwrap(), None);
+    store.claim(&by("a")).await;
+    running((1, true, None)).await;
+    store
+        .store
+        .note(&by("b"), "not theirs".into())
+        .await
+        .unwrap();
+    running((1, true, None)).await;
+    for noted in ["a half", "all"] {
+        store.store.note(&by("a"), noted.into()).await.unwrap();
+        assert!(store.store.renew(&by("a")).await.unwrap());
+        running((1, true, Some(noted))).await;
+    }
+    store.store.lapse(&by("a")).await.unwrap();
+    running((1, false, Some("all"))).await;
+    assert_eq!(store.claim(&by("b")).await, run(2));
+    running((2, true, None)).await;
+    store
+        .store
+        .note(&by("a"), "from the dead".into())
+        .await
+        .unwrap();
+    running((2, true, None)).await;
+    store.finish(&by("b"), "ok").await;
+    store
+        .store
+        .note(&by("b"), "after the end".into())
+        .await
+        .unwrap();
+    let record = store.store.record(&key).await.unwrap();
+    assert_eq!(record, Some(CommandRecord::Done("ok".into())));
+    // To look is not to ask.
+    assert_eq!(store.claim(&by("c")).await, done("ok"));
 }
 
 pub(crate) async fn a_released_claim_does_not_count(bench: Bench) {

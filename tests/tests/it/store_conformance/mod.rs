@@ -37,6 +37,7 @@ macro_rules! suite {
             claims::what_runs_or_is_done_is_not_cancelled,
             claims::what_was_interrupted_is_not_started_again_once_cancelled,
             claims::a_cancel_and_claims_at_once_agree,
+            claims::a_record_tells_what_became_of_its_command,
             claims::a_claim_without_a_lease_holds_nobody_off_and_counts,
             claims::a_released_claim_does_not_count,
             claims::a_run_that_lapsed_counts,
