@@ -89,18 +89,20 @@ pub mod __private;
 mod bus;
 mod call_id;
 mod control;
+mod job;
 mod method_metrics;
 mod schedule;
 mod work;
 
 pub use bus::{Bus, BusBuilder, Health};
 pub use call_id::{CallId, InvalidCallId};
-pub use client::{Call, CancelHandle, CancelOutcome, Ticket, join};
+pub use client::{Call, CancelHandle, CancelOutcome, ProgressCall, Ticket, join};
 pub use codec::ContentType;
 pub use context::{Context, Metadata};
 pub use contract::Never;
 pub use error::{CallError, CallFailure, FailureKind, SetupError};
 pub use event::Event;
+pub use job::{Progress, ProgressUpdates, TicketStatus};
 #[cfg(feature = "amqp")]
 pub use transport::amqp::Amqp;
 
@@ -139,7 +141,9 @@ pub use tokio::time::Instant;
 /// A method is a command unless it is marked `#[query]`; both marks take a timeout of their own. A
 /// command whose handler writes its key and its outcome in the transaction of its effect is marked
 /// `#[command(own_record)]`, and saves the claim:
-/// [`MethodContract::own_record`](contract::MethodContract::own_record) says what it must do.
+/// [`MethodContract::own_record`](contract::MethodContract::own_record) says what it must do. One
+/// that takes minutes or hours is a job, `#[command(job = "4h")]`:
+/// [`MethodContract::job`](contract::MethodContract::job).
 /// Arguments travel by name, so that an `Option` can be added on either side first. What is said of
 /// a method by `#[doc]`, `#[deprecated]` and the levels of lints holds for the client's method as
 /// well, also in a `#[cfg_attr(..)]`.

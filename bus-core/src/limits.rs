@@ -136,6 +136,33 @@ pub const CLAIM_LEASE: Duration = Duration::from_secs(3);
 // A worker that died in the first third of its lease leaves time for another run.
 const _: () = assert!(CLAIM_LEASE.as_millis() * 3 / 2 < CALL_TIMEOUT.as_millis());
 
+/// The most time a job may be given: `job = ".."`. A week, for what is left to run over a weekend;
+/// what takes longer is better cut into parts that are each done.
+pub const JOB_TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// The time for which the message of a job that runs stays with its worker. After that the broker
+/// has it again as a message that waits, and the worker's is settled: far below the 30 minutes after
+/// which RabbitMQ takes it away, and so long that a job that is done soon costs no second message.
+pub const JOB_HELD_FOR: Duration = Duration::from_secs(10);
+
+/// The time after which the message of a job that runs comes back, so that somebody looks whether
+/// its worker lives. Another may begin this much later, and the [`CLAIM_LEASE`], than it died; a job
+/// that runs costs a message and a look at its record each time.
+pub const JOB_LOOKED_AT_EVERY: Duration = Duration::from_secs(10);
+
+/// The time for which a delivery of a service with jobs waits here for a handler to be free, before
+/// it waits with the broker instead: all of them may be busy for hours, and RabbitMQ takes back what
+/// is unsettled for 30 minutes, along with the channel.
+pub const SLOT_AWAITED_FOR: Duration = Duration::from_secs(10 * 60);
+
+/// The time between two notes of how far a job is, and between two looks at them: what comes in
+/// between is not written, but for the last.
+pub const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// Bytes of the text in a note of how far a job is; the rest is cut off. It is kept in the record
+/// of the job, and written over and over.
+pub const PROGRESS_NOTE_BYTES_MAX: usize = 256;
+
 /// Runs of one message, counting those whose process died, before it is given up and dead-lettered:
 /// commands and events under their claims, all else by its deliveries.
 pub const ATTEMPTS_MAX: u32 = 5;

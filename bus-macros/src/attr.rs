@@ -102,6 +102,7 @@ pub(crate) struct MethodOptions {
     pub(crate) kind: Kind,
     pub(crate) timeout: Option<Millis>,
     pub(crate) own_record: bool,
+    pub(crate) job: Option<Millis>,
 }
 
 /// An option that stands alone.
@@ -145,10 +146,31 @@ impl MethodOptions {
                 this.own_record = true;
             }
         }
-        for setting in Setting::read_all(settings, &["timeout"], mistakes) {
-            this.timeout = setting.duration(mistakes);
+        for setting in Setting::read_all(settings, &["timeout", "job"], mistakes) {
+            if setting.name() == "timeout" {
+                this.timeout = setting.duration(mistakes);
+            } else {
+                this.job = this.read_job(&setting, mistakes);
+            }
         }
         this
+    }
+
+    /// The time of a job, if the method may be one.
+    fn read_job(&self, setting: &Setting, mistakes: &mut Mistakes) -> Option<Millis> {
+        if self.kind == Kind::Query {
+            let message = "`job` is for commands: a query that takes long is run again when its worker dies, and nothing is known of it";
+            mistakes.push(setting.value(), message);
+        }
+        if self.own_record {
+            let message = "a job has a record in the reply store, by which it is looked after: leave `own_record` or `job`";
+            mistakes.push(setting.value(), message);
+        }
+        setting.text(
+            "`job` is a duration in quotes, such as \"4h\"",
+            Millis::of_job,
+            mistakes,
+        )
     }
 }
 

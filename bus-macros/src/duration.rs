@@ -1,4 +1,4 @@
-//! Durations as attributes spell them: `"250ms"`, `"2s"`, `"1m"`.
+//! Durations as attributes spell them: `"250ms"`, `"2s"`, `"1m"`, `"4h"`.
 
 use std::str::FromStr;
 
@@ -9,28 +9,45 @@ pub(crate) struct Millis(pub(crate) u64);
 /// The most time that a call may be given, in milliseconds; `replybus::limits` says why.
 const MAX: u64 = 20 * 60 * 1000;
 
+/// The same of a job.
+const JOB_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
+
 impl FromStr for Millis {
     type Err = String;
 
+    /// The time of a call.
     fn from_str(text: &str) -> Result<Self, String> {
+        let too_long = "at most \"20m\" are allowed, and more to a job: `#[command(job = \"4h\")]`";
+        Self::up_to(MAX, too_long, text)
+    }
+}
+
+impl Millis {
+    /// The time of a job.
+    pub(crate) fn of_job(text: &str) -> Result<Self, String> {
+        Self::up_to(JOB_MAX, "at most \"168h\" are allowed, a week", text)
+    }
+
+    fn up_to(max: u64, too_long: &str, text: &str) -> Result<Self, String> {
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = text.split_at(digits);
         let unit = match unit {
             "ms" => Some(1),
             "s" => Some(1000),
             "m" => Some(60_000),
+            "h" => Some(3_600_000),
             _ => None,
         };
         let (Some(unit), false) = (unit, number.is_empty()) else {
             return Err(format!(
-                "{text:?} is not a duration: a whole number and its unit, `ms`, `s` or `m`, such as \"250ms\""
+                "{text:?} is not a duration: a whole number and its unit, `ms`, `s`, `m` or `h`, such as \"250ms\""
             ));
         };
         // Digits that don't fit are too many as well.
         match number.parse().unwrap_or(u64::MAX).saturating_mul(unit) {
             0 => Err("a call with no time at all can't be answered".into()),
-            millis @ 1..=MAX => Ok(Self(millis)),
-            _ => Err(format!("{text:?} is too long: at most \"20m\" are allowed")),
+            millis if millis <= max => Ok(Self(millis)),
+            _ => Err(format!("{text:?} is too long: {too_long}")),
         }
     }
 }
@@ -45,6 +62,19 @@ mod tests {
             u128::from(MAX),
             replybus::limits::CALL_TIMEOUT_MAX.as_millis()
         );
+        assert_eq!(
+            u128::from(JOB_MAX),
+            replybus::limits::JOB_TIMEOUT_MAX.as_millis()
+        );
+    }
+
+    #[test]
+    fn a_job_has_a_week() {
+        assert_eq!(Millis::of_job("4h"), Ok(Millis(4 * 3_600_000)));
+        assert_eq!(Millis::of_job("168h"), Ok(Millis(JOB_MAX)));
+        for text in ["169h", "604800001ms", "0h", "4d", "4"] {
+            assert!(Millis::of_job(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]
@@ -55,6 +85,7 @@ mod tests {
             ("1m", 60_000),
             ("20m", MAX),
             ("007s", 7000),
+            ("0020m", MAX),
         ] {
             assert_eq!(text.parse(), Ok(Millis(millis)), "{text}");
         }

@@ -18,6 +18,8 @@ pub(crate) struct Method<'a> {
     pub(crate) timeout: Option<Millis>,
     /// Its handler keeps the record, and no claim is taken.
     pub(crate) own_record: bool,
+    /// The time it may take, if that is long.
+    pub(crate) job: Option<Millis>,
     pub(crate) arguments: Vec<Argument<'a>>,
     pub(crate) output: &'a Type,
 }

@@ -139,6 +139,7 @@ fn check_method<'a>(
         kind: options.kind,
         timeout: options.timeout,
         own_record: options.own_record,
+        job: options.job,
         arguments,
         output,
     })

@@ -30,6 +30,10 @@ pub trait Ledger {
     /// when its caller gives up, in milliseconds since the Unix epoch.
     async fn enter(&self, name: String, until: Option<u64>) -> Result<u32, Never>;
 
+    /// As [`enter`](Self::enter), and may take an hour.
+    #[command(job = "1h")]
+    async fn copy(&self, name: String) -> Result<u32, Never>;
+
     /// Waits at the gate, enters `name`, and panics.
     async fn spill(&self, name: String) -> Result<(), Never>;
 }
@@ -95,6 +99,10 @@ impl Ledger for Books {
         self.pass().await;
         self.journal.note(&name, Event::Done, attempt);
         Ok(attempt)
+    }
+
+    async fn copy(&self, name: String) -> Result<u32, Never> {
+        self.enter(name, None).await
     }
 
     async fn spill(&self, name: String) -> Result<(), Never> {

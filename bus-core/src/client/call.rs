@@ -78,7 +78,9 @@ use tokio::time::Instant;
 ///
 /// The wait also ends at the [`deadline`](Self::deadline), and at the deadline of the call that is
 /// being served, if there is one: nested calls share the time of the outermost. The method's
-/// timeout is what its contract says, or [`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT).
+/// timeout is what its contract says, or [`CALL_TIMEOUT`](crate::limits::CALL_TIMEOUT). A
+/// [job](MethodContract::job) that is awaited has its own time, unless the method names a timeout
+/// besides.
 #[must_use = "a call does nothing until it is awaited, sent or submitted"]
 pub struct Call<R> {
     client: ServiceClient,
@@ -120,7 +122,7 @@ impl<R> Call<R> {
 
 impl<R: Outcome> Call<R> {
     /// Sets the time given to this call instead of the method's: for its reply, and so for its
-    /// handler to start, up to [`CALL_TIMEOUT_MAX`].
+    /// handler to start, up to [`CALL_TIMEOUT_MAX`], or the time of a [job](MethodContract::job).
     ///
     /// Of a call that is sent or submitted nobody waits for the reply here. Then it is the time the
     /// request may wait in the queue until it is started, up to [`SEND_TTL`], and the wait for the
@@ -321,7 +323,11 @@ impl<R: Outcome> Call<R> {
     /// # }
     /// ```
     pub fn cancel_handle(&mut self) -> CancelHandle<R> {
-        let handle = CancelHandle::new(self.client.bus());
+        let bus = self.client.bus();
+        if let Some(slot) = &self.cancel {
+            return slot.handle(bus);
+        }
+        let handle = CancelHandle::new(bus);
         self.cancel = Some(handle.slot());
         handle
     }
@@ -451,12 +457,17 @@ impl<R: Outcome> Call<R> {
         let context = Context::current();
         let method_timeout = contract.timeout(self.method).min(CALL_TIMEOUT_MAX);
         let longest = match verb {
-            Verb::Call => CALL_TIMEOUT_MAX,
+            Verb::Call => self.method.longest(),
             Verb::Send | Verb::Submit => SEND_TTL,
         };
         let (wait, ttl) = match verb {
             Verb::Call => {
-                let timeout = self.timeout.unwrap_or(method_timeout).min(longest);
+                // Whoever awaits a job has the time for it.
+                let of_method = match self.method.timeout {
+                    None if self.method.job.is_some() => longest,
+                    _ => method_timeout,
+                };
+                let timeout = self.timeout.unwrap_or(of_method).min(longest);
                 (timeout, timeout)
             }
             Verb::Send | Verb::Submit => (

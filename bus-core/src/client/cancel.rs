@@ -6,6 +6,7 @@ use crate::{
     codec::ContentType,
     contract::Outcome,
     error::{CallError, FailureKind, Fault, FaultCode},
+    job::Watch,
     limits::{DEADLINE_RETENTION, KEYED_RETENTION},
     message::Text,
     reply::{Arrivals, Cancel, Cancelled, Reply, ReplyTarget, StoreError},
@@ -85,6 +86,14 @@ impl<R: Outcome> CancelHandle<R> {
         CancelSlot(Arc::clone(&self.call))
     }
 
+    /// A look at the call, if it has been made.
+    pub(super) fn watch(&self) -> Option<Watch> {
+        match &*lock(&self.call) {
+            State::Sent(target) => Some(target.watch(&self.bus)),
+            State::Unsent | State::Withdrawn => None,
+        }
+    }
+
     /// Cancels the call. One that has not been made yet fails when it is.
     ///
     /// # Errors
@@ -129,6 +138,15 @@ impl<R> fmt::Debug for CancelHandle<R> {
 pub(super) struct CancelSlot(Arc<Mutex<State>>);
 
 impl CancelSlot {
+    /// A handle on the call that is made with this.
+    pub(super) fn handle<R>(&self, bus: &Bus) -> CancelHandle<R> {
+        CancelHandle {
+            bus: bus.clone(),
+            call: Arc::clone(&self.0),
+            outcome: PhantomData,
+        }
+    }
+
     /// `false` if the call is cancelled, and must not be made.
     pub(super) fn make(&self, target: CancelTarget) -> bool {
         let mut state = lock(&self.0);
@@ -145,6 +163,21 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl CancelTarget {
+    /// A look at the call.
+    pub(super) fn watch(&self, bus: &Bus) -> Watch {
+        let until = self
+            .awaited_until
+            .unwrap_or_else(|| Instant::now() + self.startable_for);
+        let key = self.is_recorded.then(|| self.claim_key());
+        Watch::new(bus.inner(), self.info.id, key, until)
+    }
+
+    /// What its claim is found under.
+    fn claim_key(&self) -> String {
+        let key = self.idempotency_key.as_deref();
+        command_key(&self.queue, &self.info.method, key, self.info.id)
+    }
+
     /// Cancels the call, and tells what that came to.
     pub(super) async fn cancel<R: Outcome>(
         &self,
@@ -157,14 +190,12 @@ impl CancelTarget {
         let never_started = ReplyFrame::encode_fault(ContentType::default(), &cancelled());
         let text = "it was started and never ended, and was cancelled then";
         let interrupted = Fault::new(FaultCode::Interrupted, text);
-        let id = self.info.id;
-        let key = self.idempotency_key.as_deref();
-        let retention = match key {
+        let retention = match &self.idempotency_key {
             Some(_) => KEYED_RETENTION.max(self.startable_for + DEADLINE_RETENTION),
             None => self.startable_for + DEADLINE_RETENTION,
         };
         let cancel = Cancel::new(
-            command_key(&self.queue, &self.info.method, key, id),
+            self.claim_key(),
             retention,
             never_started.clone(),
             ReplyFrame::encode_fault(ContentType::default(), &interrupted),

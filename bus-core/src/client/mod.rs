@@ -10,6 +10,7 @@ mod join;
 mod later;
 mod layer;
 mod outcome;
+mod progress;
 mod request;
 mod response;
 mod tally;
@@ -22,6 +23,7 @@ pub use cancel::{CancelHandle, CancelOutcome};
 pub use join::join;
 pub use layer::{CallFuture, ClientLayer, ClientService};
 pub use outcome::CallOutcome;
+pub use progress::ProgressCall;
 pub use request::{CallRequest, Verb};
 pub use response::CallResponse;
 pub use ticket::Ticket;
@@ -311,6 +313,7 @@ static NO_METHOD: MethodContract = MethodContract {
     kind: MethodKind::Command,
     timeout: None,
     own_record: false,
+    job: None,
 };
 
 impl fmt::Debug for ServiceClient {

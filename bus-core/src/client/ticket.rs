@@ -11,7 +11,8 @@ use crate::{
     call_id::CallId,
     contract::{Outcome, unix_time},
     error::{CallError, FailureKind},
-    limits::{CALL_TIMEOUT_MAX, DELAY_MAX, REPLY_TTL, SEND_TTL, WAIT_MAX},
+    job::{ProgressUpdates, TicketStatus, Watch},
+    limits::{DELAY_MAX, JOB_TIMEOUT_MAX, REPLY_TTL, SEND_TTL, WAIT_MAX},
     reply::StoreError,
     wire::ReplyFrame,
 };
@@ -81,7 +82,7 @@ impl<R: Outcome> Ticket<R> {
     pub(super) fn of(request: &CallRequest, queue: &str) -> Self {
         // It may start as late as its time to live allows, which begins when it is due, run as long
         // as a call may, and its reply is kept from then on.
-        let life = request.ttl + CALL_TIMEOUT_MAX + REPLY_TTL;
+        let life = request.ttl + request.method.longest() + REPLY_TTL;
         let due = request.due.as_ref().map_or_else(unix_time, |due| due.named);
         let expires_at = due + life;
         Self {
@@ -213,16 +214,99 @@ impl<R: Outcome> Ticket<R> {
             let reason = "the ticket does not name its queue: an earlier release made it";
             return Err(StoreError::new("cancel a command", reason));
         }
+        self.target().cancel(bus).await
+    }
+
+    /// The state of the call now: whether it waits, runs or is done, and how far it is if it is a
+    /// [job](crate::contract::MethodContract::job) that says so.
+    ///
+    /// ```
+    /// use replybus::{Bus, Context, Never, TicketStatus, queue_handler};
+    ///
+    /// #[queue_handler("report.requests")]
+    /// pub trait Reports {
+    ///     #[command(job = "1h")]
+    ///     async fn yearly(&self, year: u16) -> Result<String, Never>;
+    /// }
+    /// # struct Archive;
+    /// # impl Reports for Archive {
+    /// #     async fn yearly(&self, year: u16) -> Result<String, Never> {
+    /// #         Context::current().progress(2, 12, "February");
+    /// #         tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+    /// #         Ok(year.to_string())
+    /// #     }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(ReportsServer::new(Archive)).await?;
+    /// let ticket = ReportsClient::new(&bus).yearly(2025).submit().await?;
+    /// # ticket.progress(&bus).next().await;
+    /// match ticket.status(&bus).await? {
+    ///     TicketStatus::Waiting => println!("not started"),
+    ///     TicketStatus::Running { attempt, progress, .. } => {
+    ///         let progress = progress.map_or(String::new(), |progress| progress.to_string());
+    ///         println!("run {attempt}: {progress}"); // run 1: 2 of 12, February
+    /// #       assert_eq!(progress, "2 of 12, February");
+    ///     }
+    ///     _ => println!("done"),
+    /// }
+    /// # assert_eq!(ticket.wait(&bus).await?, "2025");
+    /// # assert_eq!(ticket.status(&bus).await?, TicketStatus::Done);
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The store can't be reached.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn status(&self, bus: &Bus) -> Result<TicketStatus, StoreError> {
+        self.watch(bus).status().await
+    }
+
+    /// What a [job](crate::contract::MethodContract::job) says of how far it is, from now on until it
+    /// is done.
+    ///
+    /// ```
+    /// use replybus::{Bus, CallError, Never, Ticket};
+    ///
+    /// # async fn follow(
+    /// #     bus: &Bus,
+    /// #     ticket: &Ticket<Result<String, Never>>,
+    /// # ) -> Result<String, CallError<Never>> {
+    /// let mut updates = ticket.progress(bus);
+    /// while let Some(progress) = updates.next().await {
+    ///     println!("{progress}");
+    /// }
+    /// ticket.wait(bus).await
+    /// # }
+    /// ```
+    pub fn progress(&self, bus: &Bus) -> ProgressUpdates {
+        ProgressUpdates::of(self.watch(bus))
+    }
+
+    fn watch(&self, bus: &Bus) -> Watch {
+        let mut target = self.target();
+        // Such a ticket is of an earlier release, and names no record.
+        target.is_recorded &= !self.queue.is_empty();
+        target.watch(bus)
+    }
+
+    /// What it takes to cancel the call, or to look at it.
+    fn target(&self) -> CancelTarget {
         let left = Duration::from_millis(self.expires_at).saturating_sub(unix_time());
-        let target = CancelTarget {
+        CancelTarget {
             info: self.info(Duration::ZERO),
             queue: self.queue.as_str().into(),
             idempotency_key: self.idempotency_key.clone(),
             is_recorded: self.recorded,
             awaited_until: None,
-            startable_for: left.min(DELAY_MAX + SEND_TTL + CALL_TIMEOUT_MAX),
-        };
-        target.cancel(bus).await
+            startable_for: left.min(DELAY_MAX + SEND_TTL + JOB_TIMEOUT_MAX),
+        }
     }
 
     fn info(&self, timeout: Duration) -> CallInfo {

@@ -6,7 +6,11 @@ mod trace;
 pub use metadata::{InvalidMetadata, Metadata};
 pub use trace::TraceContext;
 
-use crate::{call_id::CallId, message::Text};
+use crate::{
+    call_id::CallId,
+    job::{Progress, Reporter},
+    message::Text,
+};
 use std::{
     future::{Future, IntoFuture},
     sync::{
@@ -82,6 +86,8 @@ struct Inner {
     cancelled: Option<CancellationToken>,
     /// Shared by the clones of a context: the handler sets it, its command's task reads it.
     key_released: Flag,
+    /// Of a job.
+    reporter: Option<Reporter>,
 }
 
 /// A flag that can be set; of a copy of it by itself.
@@ -410,6 +416,41 @@ impl Context {
     /// The token that fires when the work is no longer wanted, its deadline apart.
     pub(crate) fn token(&self) -> CancellationToken {
         self.0.cancelled.clone().unwrap_or_default()
+    }
+
+    /// Says how far a [job](crate::contract::MethodContract::job) is: `done` units of `total`, if
+    /// that is known, and a word for people. Whoever waits for it sees that
+    /// ([`Call::on_progress`](crate::Call::on_progress)), and whoever has its ticket
+    /// ([`Ticket::status`](crate::Ticket::status)). Returns at once, and may be called as often as
+    /// there is something to say: the newest is kept in the record of the job, written every
+    /// [`PROGRESS_EVERY`](crate::limits::PROGRESS_EVERY) at most. Outside of a job it does nothing.
+    ///
+    /// ```
+    /// use replybus::Context;
+    ///
+    /// async fn import(lines: &[&str]) {
+    ///     let context = Context::current();
+    ///     let total = lines.len() as u64;
+    ///     for (done, line) in (1..).zip(lines) {
+    ///         // ..
+    ///         context.progress(done, total, format!("read {line}"));
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # import(&["a", "b"]).await;
+    /// # }
+    /// ```
+    pub fn progress(&self, done: u64, total: impl Into<Option<u64>>, note: impl Into<String>) {
+        if let Some(reporter) = &self.0.reporter {
+            reporter.report(Progress::new(done, total, note));
+        }
+    }
+
+    /// The same call, whose handler reports to `reporter`.
+    pub(crate) fn reporting_to(mut self, reporter: Reporter) -> Self {
+        Arc::make_mut(&mut self.0).reporter = Some(reporter);
+        self
     }
 
     /// The same call as seen by its `attempt`-th run.

@@ -1,6 +1,7 @@
 //! One service as both sides know it: its queue, its methods, and the defaults of each.
 
 use super::QueueType;
+use crate::limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, JOB_TIMEOUT_MAX};
 use std::time::Duration;
 
 /// One annotated trait: its name, its queue and its methods.
@@ -77,7 +78,7 @@ impl ServiceContract {
         method
             .timeout
             .or(self.defaults.timeout)
-            .unwrap_or(crate::limits::CALL_TIMEOUT)
+            .unwrap_or(CALL_TIMEOUT)
     }
 }
 
@@ -94,6 +95,8 @@ pub struct MethodContract {
     /// Of a command: its handler keeps the record of what came of it; see
     /// [`own_record`](Self::own_record).
     pub own_record: bool,
+    /// Of a command that takes long: the time it may take; see [`job`](Self::job).
+    pub job: Option<Duration>,
 }
 
 impl MethodContract {
@@ -105,6 +108,7 @@ impl MethodContract {
             kind,
             timeout: None,
             own_record: false,
+            job: None,
         }
     }
 
@@ -119,6 +123,25 @@ impl MethodContract {
     pub const fn own_record(mut self) -> Self {
         self.own_record = true;
         self
+    }
+
+    /// `#[command(job = "4h")]`: a command that takes long, up to this time and
+    /// [`JOB_TIMEOUT_MAX`](crate::limits::JOB_TIMEOUT_MAX), after which its handler is told that it
+    /// is cancelled. Its message is not held back from the broker while it runs, so no limit of the
+    /// broker's on that counts. A worker that dies is noticed, and the job begun anew by another: its
+    /// [attempts](crate::Context::attempt) are counted. It can say [how far it
+    /// is](crate::Context::progress). All that it comes to is its outcome, a panic too. A service
+    /// that does not know this option runs it as any other command.
+    #[must_use]
+    pub const fn job(mut self, timeout: Duration) -> Self {
+        self.job = Some(timeout);
+        self
+    }
+
+    /// The longest that its handler may be busy with a call.
+    pub(crate) fn longest(&self) -> Duration {
+        self.job
+            .map_or(CALL_TIMEOUT_MAX, |job| job.min(JOB_TIMEOUT_MAX))
     }
 
     /// `true` if a claim is taken before the handler runs.

@@ -245,6 +245,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             // again.
             errors_count: false,
             begun: Begun::default(),
+            job: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     admission::{Admitted, Slot},
+    job::{self, HeldJob},
     layer::answer_of,
     missed_inbox::MissedInboxes,
     request::Request,
@@ -9,20 +10,23 @@ use super::{
 };
 use crate::{
     call_id::CallId,
-    contract::{MethodKind, ServiceContract},
+    contract::{MethodContract, MethodKind, ServiceContract},
     control::{ControlLine, Entered},
     error::{Fault, FaultCode},
+    job::WaitingRoom,
     limits::{CALL_TIMEOUT_MAX, REPLY_TTL},
     message::Message,
     method_metrics::MethodMetrics,
     reply::{Reply, ReplyStore, ReplyTarget, Stored},
-    transport::{Delivery, Settled},
+    transport::{Delivery, Settled, Settler},
     work::{
         Answer, AnswerClass, Begun, Cause, DeadLetters, DeliveryKind, Envelope, FinishedRun,
         HeldClaim, Permit, Redeliveries, Run, RunEnd, RunState, Settlement, cancelled,
         command_known_until, expired, is_redriven, is_repeated, settle, store_until, unreadable,
     },
 };
+use bytes::Bytes;
+use futures_util::{FutureExt, future::Either};
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +47,8 @@ pub(super) struct RequestProcessor {
     pub(super) takes_bundles: bool,
     /// Open for as long as deliveries are taken.
     pub(super) control: ControlLine,
+    /// Where messages of jobs wait, if there are any.
+    pub(super) jobs: Option<Arc<WaitingRoom>>,
 }
 
 /// The label of all methods that the contract does not have.
@@ -64,6 +70,29 @@ impl RequestProcessor {
         slot: Slot,
         delivery: Delivery,
     ) -> impl Future<Output = ()> + Send {
+        match self.job_of(&delivery.message) {
+            None => Either::Left(self.take(slot, delivery, None).map(drop)),
+            Some((jobs, method)) => {
+                Either::Right(Box::pin(job::process(self, jobs, method, slot, delivery)))
+            }
+        }
+    }
+
+    /// The method of a message, if it is a job, and where messages of jobs wait.
+    fn job_of(&self, message: &Message) -> Option<(Arc<WaitingRoom>, &'static MethodContract)> {
+        let jobs = self.jobs.as_ref()?;
+        let name = message.properties.kind.as_deref()?;
+        let (_, method) = self.contract.method(name)?;
+        (method.is_claimed() && method.job.is_some()).then(|| (Arc::clone(jobs), method))
+    }
+
+    /// Takes one delivery to its end; of a job that another worker runs the settler is what is left.
+    pub(super) fn take(
+        self: Arc<Self>,
+        slot: Slot,
+        delivery: Delivery,
+        job: Option<Box<HeldJob>>,
+    ) -> impl Future<Output = Option<Settler>> + Send {
         // Outside of the future, which would have a place for each before and after.
         let Delivery {
             message,
@@ -78,6 +107,8 @@ impl RequestProcessor {
             envelope.reads_groups = bundled;
             if let Some(reason) = &malformed {
                 envelope.refuse(unreadable(reason));
+            } else if let Some(refusal) = job.as_ref().and_then(|job| job.refusal()) {
+                envelope.refuse(refusal);
             }
             if let Some(named) = &envelope.foreign_inbox {
                 self.missed_inboxes.is_foreign(envelope.id, named);
@@ -108,6 +139,7 @@ impl RequestProcessor {
                 }
             };
             let (end, abandoned) = match run.take() {
+                RunState::Ended(RunEnd::Elsewhere) if job.is_some() => return Some(settler),
                 RunState::Ended(end) => {
                     drop(permit);
                     (end, None)
@@ -115,13 +147,7 @@ impl RequestProcessor {
                 // It goes on, and keeps its permit.
                 RunState::Abandoned(finished) => (RunEnd::Started, Some((finished, permit))),
             };
-            let kind = DeliveryKind {
-                awaited: envelope.awaited(),
-                command: message.properties.persistent,
-                repetition: false,
-                redriven: is_redriven(&message),
-                malformed: malformed.is_some(),
-            };
+            let kind = kind_of(&message, &envelope, malformed.is_some());
             let mut conclusion = Conclusion::of(answer, end, seen_before, kind);
             self.count(&message, &conclusion.answer, &envelope);
             if !self
@@ -129,7 +155,7 @@ impl RequestProcessor {
                 .await
             {
                 // Dropping the settler gives the message back: another worker may reach the store.
-                return;
+                return None;
             }
             if let Some((finished, permit)) = abandoned {
                 // A layer gave up on a command. Its caller has an answer; what it came to is recorded,
@@ -137,15 +163,17 @@ impl RequestProcessor {
                 let finished = Box::pin(begun.during(finished)).await;
                 let Ok(FinishedRun { answer, end }) = finished else {
                     // It was not started because this worker is told to stop.
-                    return;
+                    return None;
                 };
                 drop(permit);
                 conclusion = Conclusion::of(answer, end, seen_before, kind);
                 if !Box::pin(self.answer(&mut conclusion, &envelope, ReplyTarget::None)).await {
-                    return;
+                    return None;
                 }
             }
-            if conclusion.settlement.dead_letter {
+            // A job's message that the broker has once more says so when it comes again.
+            let is_ours = job.is_none_or(|job| !job.is_handed_back());
+            if conclusion.settlement.dead_letter && is_ours {
                 // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
                 let cause = Cause {
                     answer: &conclusion.answer,
@@ -159,7 +187,43 @@ impl RequestProcessor {
                 Box::pin(begun.end()).await;
             }
             settler.settle(Settled::Ack);
+            None
         }
+    }
+
+    /// Concludes a job that was done before its message came again.
+    pub(super) async fn conclude(
+        &self,
+        frame: Bytes,
+        message: Message,
+        envelope: &Envelope,
+        settler: Settler,
+    ) {
+        let kind = kind_of(&message, envelope, false);
+        let conclusion = Conclusion::of(Answer::decode(frame.clone()), RunEnd::Started, true, kind);
+        // Whoever has had it does not look for it.
+        let reply = Reply {
+            groupable: envelope.reads_groups,
+            ..Reply::new(envelope.id, envelope.target.clone(), frame)
+        };
+        let until = Instant::now() + CALL_TIMEOUT_MAX;
+        if conclusion.settlement.reply
+            && store_until(self.store.as_ref(), reply, until)
+                .await
+                .is_none()
+        {
+            return;
+        }
+        if conclusion.settlement.dead_letter {
+            let cause = Cause {
+                answer: &conclusion.answer,
+                known_until: self.known_until(&message, envelope),
+                attempts: None,
+                malformed: false,
+            };
+            self.dead_letters.keep(message, &cause).await;
+        }
+        settler.settle(Settled::Ack);
     }
 
     /// Runs a request whose message was delivered before, unless that was too often.
@@ -379,6 +443,17 @@ impl RequestProcessor {
             }
             _ => tracing::debug!(service, method, id = %envelope.id, outcome, "served"),
         }
+    }
+}
+
+/// The kind of a delivery.
+fn kind_of(message: &Message, envelope: &Envelope, malformed: bool) -> DeliveryKind {
+    DeliveryKind {
+        awaited: envelope.awaited(),
+        command: message.properties.persistent,
+        repetition: false,
+        redriven: is_redriven(message),
+        malformed,
     }
 }
 

@@ -8,11 +8,14 @@ use crate::{
     error::FaultCode,
     limits::CALL_TIMEOUT_MAX,
     reply::ReplyStore,
-    work::{Answer, Command, LeaseWatch, UnclaimedCommand, command_claim, fingerprint, panicked},
+    work::{
+        Answer, Command, Job, LeaseWatch, UnclaimedCommand, command_claim, fingerprint, panicked,
+    },
 };
 use futures_util::{FutureExt, future::Either};
 use std::{future::Future, panic::AssertUnwindSafe, sync::Arc};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 /// The innermost service: runs handlers.
 pub(super) struct Dispatch {
@@ -21,6 +24,8 @@ pub(super) struct Dispatch {
     pub(super) queue: Arc<str>,
     pub(super) store: Arc<dyn ReplyStore>,
     pub(super) leases: Arc<LeaseWatch>,
+    /// Fired when deliveries are given back.
+    pub(super) leaving: CancellationToken,
 }
 
 impl Dispatch {
@@ -107,6 +112,10 @@ impl Dispatch {
             start_by,
             errors_count: true,
             begun,
+            job: method.job.map(|_| Job {
+                time: method.longest(),
+                leaving: self.leaving.clone(),
+            }),
         };
         // What the layers took counts, and not what the claim takes.
         let layers = payload.begun.map(|begun| begun.elapsed());

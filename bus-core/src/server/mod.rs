@@ -5,6 +5,7 @@
 mod admission;
 mod delivery;
 mod dispatch;
+mod job;
 mod layer;
 mod missed_inbox;
 mod request;

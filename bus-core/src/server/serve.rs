@@ -13,6 +13,7 @@ use crate::{
     contract::{QueueType, check_name},
     control::ControlLine,
     error::SetupError,
+    job::WaitingRoom,
     limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH, PREFETCH_MAX},
     transport::{QueueSpec, Source},
     work::{Intake, Occupant, Redeliveries},
@@ -357,6 +358,11 @@ impl Serve {
         self.check()?;
         let bus = self.bus.inner();
         let contract = self.service.contract();
+        let has_jobs = contract.methods.iter().any(|method| method.job.is_some());
+        let jobs = has_jobs.then(|| {
+            let queue = self.bus.name(&self.queue);
+            Arc::new(WaitingRoom::new(&bus, &queue))
+        });
         let source = Source {
             queue: QueueSpec {
                 queue_type: self.queue_type,
@@ -370,7 +376,14 @@ impl Serve {
         let opening = Intake::open(&bus, &occupant, source, self.drain_within);
         let (intake, dead_letters) = opening.await?;
         // Also of callers that were told otherwise: by another process, or before.
-        let intake = intake.take_bundles();
+        let mut intake = intake.take_bundles();
+        if let Some(jobs) = &jobs {
+            let jobs = Arc::clone(jobs);
+            intake = intake.put_off(move |delivery| {
+                let jobs = Arc::clone(&jobs);
+                async move { jobs.put_off(delivery).await }
+            });
+        }
         let control = ControlLine::open(&self.bus, &self.queue).await;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
         let mut pipeline = ServerService::new(Dispatch {
@@ -378,6 +391,7 @@ impl Serve {
             queue: self.queue.as_str().into(),
             store: Arc::clone(&bus.replies),
             leases: Arc::clone(&bus.leases),
+            leaving: intake.cancel(),
         });
         for layer in self.layers {
             pipeline = layer(pipeline);
@@ -398,6 +412,7 @@ impl Serve {
             metrics: metrics_of(contract),
             takes_bundles: self.bundles,
             control,
+            jobs,
         });
         Ok(intake.start(
             move || admission.clone().slot(),

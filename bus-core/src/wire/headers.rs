@@ -7,6 +7,9 @@ pub(crate) const DEADLINE: &str = "deadline";
 /// epoch. Its [`DEADLINE`] is then when it is no longer to be started. Named so that older services
 /// take it for the broker's, and for nobody's metadata.
 pub(crate) const DUE: &str = "x-replybus-due";
+/// On the message of a job that was started, and comes back to be looked after: the boolean
+/// [`TRUE`]. Named as [`DUE`] is.
+pub(crate) const JOB_STARTED: &str = "x-replybus-job-started";
 /// Names the effect, so that it happens once.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// W3C Trace Context, section 3.2.

@@ -10,12 +10,24 @@ use crate::{
     codec::ContentType,
     context::Context,
     error::{Fault, FaultCode},
-    limits::{ATTEMPTS_MAX, CALL_TIMEOUT_MAX},
+    job::{Reporter, Reports},
+    limits::{ATTEMPTS_MAX, CALL_TIMEOUT_MAX, CLAIM_LEASE},
     reply::{Claim, Reply, ReplyStore, ReplyTarget},
 };
-use futures_util::FutureExt;
-use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
-use tokio::{sync::oneshot, time::Instant};
+use futures_util::{FutureExt, future::Either};
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
 
 /// A command to run.
 pub(crate) struct Command {
@@ -31,7 +43,20 @@ pub(crate) struct Command {
     pub(crate) errors_count: bool,
     /// Its delivery, as far as that is counted.
     pub(crate) begun: Begun,
+    pub(crate) job: Option<Job>,
 }
+
+/// What a job is besides a command.
+pub(crate) struct Job {
+    /// The time it may take.
+    pub(crate) time: Duration,
+    /// Fired when this worker is told to stop, and deliveries are given back.
+    pub(crate) leaving: CancellationToken,
+}
+
+/// The time for which the claim of a job is asked for while another has it: until it lapses, if its
+/// worker has died. If not, the message comes again.
+const JOB_ASKED_FOR: Duration = CLAIM_LEASE.saturating_mul(2);
 
 impl Command {
     /// Starts the task and waits for its end. `handler` is called when the claim is taken, if it
@@ -67,7 +92,8 @@ impl Command {
             .deadline()
             .unwrap_or_else(|| Instant::now() + CALL_TIMEOUT_MAX);
         let lease = self.lease();
-        let attempt = match lease.take(until, || done.is_closed()).await {
+        let patience = self.job.as_ref().map_or(Duration::MAX, |_| JOB_ASKED_FOR);
+        let attempt = match lease.take(until, patience, || done.is_closed()).await {
             Ok(attempt) => attempt,
             Err(finished) => {
                 let _ = done.send(finished);
@@ -124,21 +150,36 @@ impl Command {
         done: oneshot::Sender<FinishedRun>,
     ) {
         let attempt_seen = attempt.max(self.context.attempt());
-        let context = self.context.clone().with_attempt(attempt_seen);
+        let mut context = self.context.clone().with_attempt(attempt_seen);
+        let renewing = match &self.job {
+            None => Either::Left(lease.renew()),
+            Some(job) => {
+                let (reporter, reports) = Reporter::new();
+                context = context.reporting_to(reporter);
+                Either::Right(Box::pin(self.look_after(lease, reports, job.time)))
+            }
+        };
         let future = context.clone().scope(async move { handler().await });
-        let mut renewing = pin!(lease.renew());
+        let mut renewing = pin!(renewing);
         let outcome = tokio::select! {
             biased;
             outcome = AssertUnwindSafe(future).catch_unwind() => outcome,
             never = &mut renewing => match never {},
         };
+        let is_job = self.job.is_some();
+        let is_left = self
+            .job
+            .as_ref()
+            .is_some_and(|job| job.leaving.is_cancelled());
         let answer = match outcome {
-            Ok(answer) if self.is_outcome(&answer, &context) => {
-                tokio::select! {
-                    () = self.hand_over(answer, done) => {}
-                    never = renewing => match never {},
-                }
-                return;
+            // Its delivery is given back: it is begun anew elsewhere.
+            Ok(_) if is_left && context.key_is_released() => return lease.lapse().await,
+            Ok(answer) if is_job || self.is_outcome(&answer, &context) => {
+                return self.hand_over_while(renewing, answer, done).await;
+            }
+            // Its message comes again, and must find what became of it.
+            Err(_) if is_job => {
+                return self.hand_over_while(renewing, panicked(), done).await;
             }
             // Nothing was done under this key, or it is to be done again: it is free.
             Ok(answer) => {
@@ -159,6 +200,34 @@ impl Command {
             answer,
             end: RunEnd::of_attempt(attempt),
         });
+    }
+
+    /// Looks after a job for as long as it is polled: keeps its claim, writes down how far it is,
+    /// and cancels it when its time is over.
+    async fn look_after(&self, lease: &Lease<'_>, reports: Reports, time: Duration) -> Infallible {
+        let ended = async {
+            sleep(time).await;
+            self.context.token().cancel();
+            pending().await
+        };
+        tokio::select! {
+            never = lease.renew() => never,
+            never = reports.write(self.store.as_ref(), &self.claim) => never,
+            never = ended => never,
+        }
+    }
+
+    /// Hands the answer over, and keeps the claim meanwhile.
+    async fn hand_over_while(
+        &self,
+        renewing: impl Future<Output = Infallible>,
+        answer: Answer,
+        done: oneshot::Sender<FinishedRun>,
+    ) {
+        tokio::select! {
+            () = self.hand_over(answer, done) => {}
+            never = renewing => match never {},
+        }
     }
 
     /// `true` if an answer is what the command came to, for whoever asks under its key.

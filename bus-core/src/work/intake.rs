@@ -6,8 +6,10 @@ use super::{
 use crate::{
     bus::BusInner,
     error::{BoxError, SetupError},
+    limits::{JOB_LOOKED_AT_EVERY, SLOT_AWAITED_FOR},
     transport::{Delivery, Source},
 };
+use futures_util::{FutureExt, future::BoxFuture};
 use std::{future::Future, time::Duration};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,7 +31,12 @@ pub(crate) struct Intake {
     abandoned: CancellationToken,
     /// The bus waits for these when it is closed.
     tasks: TaskTracker,
+    /// What becomes of deliveries that no slot was free for, for long.
+    put_off: Option<PutOff>,
 }
+
+/// Takes a delivery that no slot was free for.
+type PutOff = Box<dyn Fn(Delivery) -> BoxFuture<'static, ()> + Send + Sync>;
 
 impl Intake {
     /// Declares a queue and the queue of its dead letters, and begins to consume it in the name of
@@ -52,6 +59,7 @@ impl Intake {
             stopping: bus.stopping.clone(),
             abandoned: bus.abandoned.clone(),
             tasks: bus.tasks.clone(),
+            put_off: None,
         };
         Ok((intake, dead_letters))
     }
@@ -60,6 +68,18 @@ impl Intake {
     pub(crate) fn take_bundles(mut self) -> Self {
         self.deliveries.take_bundles();
         self
+    }
+
+    /// Gives up deliveries that have waited for a slot for [`SLOT_AWAITED_FOR`].
+    pub(crate) fn put_off<F>(self, put_off: impl Fn(Delivery) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let put_off: PutOff = Box::new(move |delivery| Box::pin(put_off(delivery)));
+        Self {
+            put_off: Some(put_off),
+            ..self
+        }
     }
 
     /// The token that is fired when the time to drain is up.
@@ -106,7 +126,7 @@ impl Intake {
         let tracker = TaskTracker::new();
         let taking = async {
             loop {
-                let slot = match ready().await {
+                let slot = match slot(ready(), &mut self.deliveries, self.put_off.as_ref()).await {
                     Ok(slot) => slot,
                     Err(error) => {
                         let name = self.name.clone();
@@ -166,6 +186,30 @@ impl Intake {
             _ => Ok(Drained {
                 given_back: if drained { 0 } else { given_back },
             }),
+        }
+    }
+}
+
+/// Waits for a slot, and puts off what waits with it for too long: all that is there then, for it
+/// came within that time.
+async fn slot<S>(
+    ready: impl Future<Output = Result<S, BoxError>> + Send,
+    deliveries: &mut TakenApart,
+    put_off: Option<&PutOff>,
+) -> Result<S, BoxError> {
+    let Some(put_off) = put_off else {
+        return ready.await;
+    };
+    let mut ready = Box::pin(ready);
+    let mut patience = SLOT_AWAITED_FOR;
+    loop {
+        if let Ok(slot) = timeout(patience, &mut ready).await {
+            return slot;
+        }
+        // Some of it comes back to here, where another may be free.
+        patience = JOB_LOOKED_AT_EVERY;
+        while let Some(Some(delivery)) = deliveries.next().now_or_never() {
+            put_off(delivery).await;
         }
     }
 }

@@ -30,10 +30,12 @@ pub(super) struct Lease<'a> {
 
 impl Lease<'_> {
     /// Asks for the claim until it is given, answered or refused, or nobody waits any more, or
-    /// `until` is over; at least once. Returns the attempt.
+    /// `until` is over, or another has had it for all of `patience`; at least once. Returns the
+    /// attempt.
     pub(super) async fn take(
         &self,
         until: Instant,
+        patience: Duration,
         is_abandoned: impl Fn() -> bool,
     ) -> Result<u32, FinishedRun> {
         let refused = |code, text, end| FinishedRun {
@@ -77,7 +79,8 @@ impl Lease<'_> {
                 }
             }
             let pause = pauses.next();
-            if is_abandoned() || Instant::now() + pause > until {
+            let no_longer = running && since.elapsed() > patience;
+            if no_longer || is_abandoned() || Instant::now() + pause > until {
                 return Err(if running {
                     // A claim that was held for longer than it lives was renewed meanwhile.
                     let text = if since.elapsed() > self.claim.lease {

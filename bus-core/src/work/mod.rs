@@ -29,7 +29,7 @@ pub(crate) use claim::{
     command_claim, command_key, command_known_until, event_claim, fingerprint, known_until,
     redelivery_claim,
 };
-pub(crate) use command::{Command, panicked};
+pub(crate) use command::{Command, Job, panicked};
 pub(crate) use dead_letter::{Cause, DeadLetters, Drops, dead_letter_queue};
 pub(crate) use envelope::{Envelope, cancelled, expired, is_redriven, is_repeated, unreadable};
 pub(crate) use intake::Intake;

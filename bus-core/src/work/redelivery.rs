@@ -85,7 +85,7 @@ impl Redeliveries {
             id,
             watched,
         };
-        let count = hold.lease().take(until, || false).await?;
+        let count = hold.lease().take(until, Duration::MAX, || false).await?;
         // The first delivery was not counted.
         if count >= ATTEMPTS_MAX {
             hold.lease().release().await;

@@ -19,6 +19,7 @@ mod errors;
 mod events;
 mod events_given_back;
 mod faulty_store;
+mod jobs;
 mod joined;
 mod killers;
 mod layers;

@@ -168,8 +168,9 @@ fn method_contract(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     };
     let timeout = setter("timeout", method.timeout.map(duration));
     let own_record = method.own_record.then(|| quote!(.own_record()));
+    let job = setter("job", method.job.map(duration));
     quote! {
-        #krate::MethodContract::new(#name, #krate::MethodKind::#kind) #timeout #own_record
+        #krate::MethodContract::new(#name, #krate::MethodKind::#kind) #timeout #own_record #job
     }
 }
 

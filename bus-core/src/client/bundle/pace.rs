@@ -50,6 +50,10 @@ impl Pace {
     /// Learns from a reply of the handler's: the microseconds that it took, or nothing from a
     /// service that takes no bundles.
     pub(in crate::client) fn learn(&self, method: &'static MethodContract, micros: Option<u32>) {
+        if method.job.is_some() {
+            // Each of those is settled by itself.
+            return;
+        }
         let Some(micros) = micros else {
             return self.stop();
         };

@@ -1,0 +1,156 @@
+//! Messages of a service with jobs that wait with the broker, outside of its queue: those of jobs
+//! that run, and those that no handler has been free for.
+
+use crate::{
+    bus::BusInner,
+    contract::unix_time,
+    limits::{CONFIRM_TIMEOUT, JOB_HELD_FOR, JOB_LOOKED_AT_EVERY},
+    message::{Message, Properties, Text},
+    transport::{Delivery, Outgoing, Settled, Verdict},
+    wire::headers,
+    work::Envelope,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+use super::Held;
+
+/// The pause before a message that the broker did not take is published again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The waiting messages of one service.
+#[derive(Debug)]
+pub(crate) struct WaitingRoom {
+    bus: Arc<BusInner>,
+    /// On the broker.
+    queue: Text,
+    is_closed: AtomicBool,
+}
+
+impl WaitingRoom {
+    /// Those that come back to `queue`, a name on the broker.
+    pub(crate) fn new(bus: &Arc<BusInner>, queue: &str) -> Self {
+        Self {
+            bus: Arc::clone(bus),
+            queue: queue.into(),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Has the broker keep the message of a job that runs, once that has taken so long that it is no
+    /// longer held here. Then it is polled to no end.
+    pub(crate) async fn hand_back(&self, message: &Message, held: &Held) {
+        sleep(JOB_HELD_FOR).await;
+        if self.keep_started(message).await {
+            held.hand_back();
+        }
+        std::future::pending().await
+    }
+
+    /// Has the broker keep the message of a job that was started, until it is to be looked at again;
+    /// `false` if it can't.
+    pub(crate) async fn keep_started(&self, message: &Message) -> bool {
+        self.keep(&self.started(message)).await
+    }
+
+    /// Has the broker keep a message that no handler was free for, and settles it.
+    pub(crate) async fn put_off(&self, delivery: Delivery) {
+        let store = self.bus.replies.as_ref();
+        let envelope = Envelope::read(&delivery.message, delivery.received, store);
+        // Whoever waited for it does no more.
+        let is_late = envelope.is_late() && envelope.deadline.is_some();
+        if is_late
+            || self
+                .keep(&self.unstarted(&delivery.message, &envelope))
+                .await
+        {
+            delivery.settler.settle(Settled::Ack);
+        }
+    }
+
+    /// Publishes a message until the broker has it; `false` if it takes none such.
+    async fn keep(&self, message: &Message) -> bool {
+        while !self.is_closed.load(Ordering::Acquire) {
+            let delay = self.bus.delay_until(Instant::now() + JOB_LOOKED_AT_EVERY);
+            let outgoing =
+                Outgoing::new(message.clone()).deadline(Instant::now() + CONFIRM_TIMEOUT);
+            match self
+                .bus
+                .transport
+                .publish_at(outgoing, delay)
+                .verdict()
+                .await
+            {
+                Verdict::Confirmed => return true,
+                Verdict::Denied(reason) | Verdict::Unacceptable(reason) => {
+                    tracing::warn!(
+                        queue = %self.queue,
+                        reason = %reason,
+                        "messages can't be delayed: those of jobs are held until they are done, \
+                         which RabbitMQ ends after 30 minutes"
+                    );
+                    self.is_closed.store(true, Ordering::Release);
+                }
+                verdict => {
+                    tracing::debug!(queue = %self.queue, ?verdict, "the message of a job is published again");
+                    sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+        false
+    }
+
+    /// The message of a job that was started.
+    fn started(&self, message: &Message) -> Message {
+        let waits = message.properties.reply_to.is_some();
+        let mut again = self.again(message);
+        let properties = &mut again.properties;
+        // Of a call that nobody waits for it says when it is no longer to be started.
+        let is_over = |name: &str| {
+            let of_the_start = !waits && matches!(name, headers::DEADLINE | headers::DUE);
+            of_the_start || matches!(name, headers::REPEATED | headers::JOB_STARTED)
+        };
+        properties.retain_headers(|name| !is_over(name));
+        for name in [headers::REPEATED, headers::JOB_STARTED] {
+            set(properties, name, Text::from_static(headers::TRUE));
+        }
+        again
+    }
+
+    /// The message of a request that was not.
+    fn unstarted(&self, message: &Message, envelope: &Envelope) -> Message {
+        let mut again = self.again(message);
+        if let Some(by) = envelope.start_by
+            && envelope.deadline.is_none()
+        {
+            // It has no time to live while it waits.
+            let now = unix_time();
+            let by = now + by.saturating_duration_since(Instant::now());
+            let properties = &mut again.properties;
+            let is_of_the_start = |name: &str| matches!(name, headers::DEADLINE | headers::DUE);
+            properties.retain_headers(|name| !is_of_the_start(name));
+            set(properties, headers::DEADLINE, Text::shown(by.as_millis()));
+            set(properties, headers::DUE, Text::shown(now.as_millis()));
+        }
+        again
+    }
+
+    fn again(&self, message: &Message) -> Message {
+        let mut again = message.clone();
+        again.exchange = Text::default();
+        again.routing_key = self.queue.clone();
+        again.properties.expiration = None;
+        again.properties.persistent = true;
+        again
+    }
+}
+
+fn set(properties: &mut Properties, name: &'static str, value: Text) {
+    properties.headers.push((Text::from_static(name), value));
+}

@@ -1,0 +1,448 @@
+//! Commands that take long: their messages, their workers, and what they say of themselves.
+
+use crate::faulty_store::{Faults, FaultyReplies};
+use replybus::{
+    Bus, CallError, CancelOutcome, Context, FailureKind, Progress, Ticket, TicketStatus,
+    limits::{JOB_HELD_FOR, JOB_LOOKED_AT_EVERY, SLOT_AWAITED_FOR},
+    queue_handler,
+    reply::memory::MemoryReplies,
+    server::Serving,
+    transport::{
+        Transport,
+        memory::{MemoryBroker, MemoryTransport},
+    },
+};
+use replybus_testkit::wait::eventually;
+use std::{
+    future::IntoFuture,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const QUEUE: &str = "archive.requests";
+
+#[queue_handler("archive.requests", concurrency = 2, prefetch = 8)]
+trait Archive {
+    /// Runs until it is let go, and does what it is told then.
+    #[command(job = "4h")]
+    async fn copy(&self, name: String) -> Result<u32, String>;
+
+    async fn note(&self) -> Result<u32, String>;
+
+    #[query]
+    async fn look(&self) -> Result<u32, String>;
+}
+
+/// What runs are to come to.
+#[derive(Debug, Clone, PartialEq)]
+enum Fate {
+    Run,
+    Succeed,
+    Fail,
+    Panic,
+}
+
+/// All runs of all workers.
+#[derive(Clone)]
+struct Runs {
+    begun: Arc<Mutex<Vec<u32>>>,
+    fate: watch::Sender<Fate>,
+    /// Of a run that is told to stop: it gives its key back.
+    gives_up: Arc<AtomicBool>,
+    told: Arc<AtomicBool>,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        Self {
+            begun: Arc::default(),
+            fate: watch::Sender::new(Fate::Run),
+            gives_up: Arc::default(),
+            told: Arc::default(),
+        }
+    }
+}
+
+impl Runs {
+    fn attempts(&self) -> Vec<u32> {
+        self.begun.lock().unwrap().clone()
+    }
+
+    async fn are(&self, attempts: &[u32]) {
+        let what = format!("runs {attempts:?}");
+        eventually(&what, || async { self.attempts() == attempts }).await;
+    }
+}
+
+impl Archive for Runs {
+    async fn copy(&self, name: String) -> Result<u32, String> {
+        let context = Context::current();
+        let attempt = context.attempt();
+        self.begun.lock().unwrap().push(attempt);
+        context.progress(u64::from(attempt), 10, format!("copying {name}"));
+        let mut fate = self.fate.subscribe();
+        let decided = async {
+            let decided = fate.wait_for(|fate| *fate != Fate::Run).await;
+            decided.unwrap().clone()
+        };
+        tokio::select! {
+            fate = decided => match fate {
+                Fate::Fail => Err("no".to_owned()),
+                Fate::Panic => panic!("on purpose"),
+                Fate::Run | Fate::Succeed => Ok(attempt),
+            },
+            () = context.cancelled() => {
+                self.told.store(true, Ordering::SeqCst);
+                if self.gives_up.load(Ordering::SeqCst) {
+                    context.release_key();
+                }
+                Err("told to stop".to_owned())
+            }
+        }
+    }
+
+    async fn note(&self) -> Result<u32, String> {
+        Ok(7)
+    }
+
+    async fn look(&self) -> Result<u32, String> {
+        Ok(7)
+    }
+}
+
+/// A broker and a store that outlive the workers.
+#[derive(Default)]
+struct World {
+    broker: MemoryBroker,
+    replies: MemoryReplies,
+    runs: Runs,
+}
+
+struct Worker {
+    transport: Arc<MemoryTransport>,
+    faults: Arc<Faults>,
+    bus: Bus,
+    serving: Serving,
+}
+
+impl World {
+    async fn worker(&self) -> Worker {
+        self.worker_of(2).await
+    }
+
+    async fn worker_of(&self, concurrency: u16) -> Worker {
+        let transport = Arc::new(self.broker.connect());
+        let faults = Arc::new(Faults::default());
+        let store = FaultyReplies::over(&self.replies, &faults);
+        let bus = Bus::connect(Arc::clone(&transport), store).await.unwrap();
+        let service = bus.serve(ArchiveServer::new(self.runs.clone()));
+        let service = service.concurrency(concurrency).prefetch(8);
+        let serving = service.drain_within(Duration::ZERO).await.unwrap();
+        Worker {
+            transport,
+            faults,
+            bus,
+            serving,
+        }
+    }
+
+    async fn caller(&self) -> (Bus, ArchiveClient) {
+        let bus = Bus::connect(self.broker.clone(), self.replies.clone()).await;
+        let bus = bus.unwrap();
+        let client = ArchiveClient::new(&bus);
+        (bus, client)
+    }
+
+    async fn dead_letters(&self) -> u64 {
+        let letters = self
+            .broker
+            .connect()
+            .inspect(&format!("{QUEUE}.dead"))
+            .await;
+        letters.unwrap().map_or(0, |letters| letters.waiting)
+    }
+
+    /// Long enough for everything that waits to have come back.
+    async fn all_comes_back(&self) {
+        sleep(4 * JOB_LOOKED_AT_EVERY).await;
+    }
+}
+
+impl Worker {
+    /// Ends it as a power failure does: nobody hears of it any more.
+    async fn dies(self) {
+        self.faults.silent.store(true, Ordering::SeqCst);
+        self.transport.close(Duration::ZERO).await;
+        std::mem::forget(self.serving);
+        std::mem::forget(self.bus);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_of_a_worker_that_died_is_begun_anew_whenever_that_was() {
+    let held = JOB_HELD_FOR;
+    let milli = Duration::from_millis(1);
+    for after in [milli, held - milli, held, held + milli, 25 * held, HOUR] {
+        let world = World::default();
+        let worker = world.worker().await;
+        let (bus, client) = world.caller().await;
+        let call = tokio::spawn(client.copy("a".into()).into_future());
+        let ticket = client.copy("b".into()).submit().await.unwrap();
+        world.runs.are(&[1, 1]).await;
+        sleep(after).await;
+        worker.dies().await;
+        let _second = world.worker().await;
+        let died = Instant::now();
+        world.runs.are(&[1, 1, 2, 2]).await;
+        let took = died.elapsed();
+        assert!(
+            took < JOB_LOOKED_AT_EVERY + Duration::from_secs(8),
+            "{after:?}: {took:?}"
+        );
+        sleep(HOUR).await;
+        world.runs.fate.send_replace(Fate::Succeed);
+        assert_eq!(call.await.unwrap().unwrap(), 2);
+        assert_eq!(ticket.wait(&bus).await.unwrap(), 2);
+        world.all_comes_back().await;
+        assert_eq!(world.runs.attempts(), [1, 1, 2, 2], "{after:?}");
+        assert_eq!(world.dead_letters().await, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_ends_is_answered_and_told_of_once_however_long_it_took() {
+    for after in [Duration::from_secs(1), HOUR] {
+        for (fate, one_way, letters) in [
+            (Fate::Succeed, true, 0),
+            (Fate::Succeed, false, 0),
+            (Fate::Fail, true, 1),
+            (Fate::Fail, false, 0),
+            (Fate::Panic, true, 1),
+            (Fate::Panic, false, 1),
+        ] {
+            let world = World::default();
+            let _worker = world.worker().await;
+            let (_bus, client) = world.caller().await;
+            let copy = || client.copy("a".into()).idempotency_key("k");
+            let call = if one_way {
+                copy().send().await.unwrap();
+                None
+            } else {
+                Some(tokio::spawn(copy().into_future()))
+            };
+            world.runs.are(&[1]).await;
+            sleep(after).await;
+            world.runs.fate.send_replace(fate.clone());
+            let about = format!("{fate:?}, one-way {one_way}, after {after:?}");
+            let again = copy().await;
+            if let Some(call) = call {
+                let answer = call.await.unwrap();
+                match &fate {
+                    Fate::Panic => {
+                        let failure = answer.unwrap_err();
+                        assert_eq!(failure.kind(), Some(FailureKind::Panicked), "{about}");
+                        assert!(failure.may_have_executed());
+                    }
+                    Fate::Fail => {
+                        assert!(matches!(answer, Err(CallError::Handler(_))), "{about}");
+                    }
+                    Fate::Run | Fate::Succeed => assert_eq!(answer.unwrap(), 1, "{about}"),
+                }
+            }
+            // One outcome for the key.
+            assert_eq!(again.is_ok(), fate == Fate::Succeed, "{about}: {again:?}");
+            let kept = || async { world.dead_letters().await >= letters };
+            eventually("its dead letter", kept).await;
+            world.all_comes_back().await;
+            assert_eq!(world.runs.attempts(), [1], "{about}");
+            assert!(
+                world.dead_letters().await <= letters + u64::from(fate == Fate::Panic),
+                "{about}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_record_is_gone_with_its_worker_is_not_run_again() {
+    let world = World::default();
+    let worker = world.worker().await;
+    let (_bus, client) = world.caller().await;
+    let call = tokio::spawn(client.copy("a".into()).into_future());
+    world.runs.are(&[1]).await;
+    sleep(HOUR).await;
+    worker.dies().await;
+    // The same broker, and a store that has lost everything but who calls.
+    let lost = World {
+        broker: world.broker.clone(),
+        replies: MemoryReplies::new(),
+        runs: world.runs.clone(),
+    };
+    let _second = lost.worker().await;
+    eventually("its dead letter", || async {
+        world.dead_letters().await == 1
+    })
+    .await;
+    let (bus, _) = lost.caller().await;
+    let letters = bus.dead_letters(QUEUE).list(0..10).await.unwrap();
+    let letter = letters.letters.first().unwrap();
+    assert_eq!(letter.reason(), "interrupted", "{letter:?}");
+    assert!(letter.may_have_executed());
+    assert_eq!(world.runs.attempts(), [1]);
+    call.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_a_worker_leaves_goes_on_with_another() {
+    for (gives_up, attempts) in [(true, &[1, 2][..]), (false, &[1])] {
+        let world = World::default();
+        world.runs.gives_up.store(gives_up, Ordering::SeqCst);
+        let worker = world.worker().await;
+        let (bus, client) = world.caller().await;
+        let ticket = client.copy("a".into()).submit().await.unwrap();
+        world.runs.are(&[1]).await;
+        sleep(HOUR).await;
+        let Worker { serving, .. } = worker;
+        serving.shutdown().await.unwrap();
+        eventually("it is told", || async {
+            world.runs.told.load(Ordering::SeqCst)
+        })
+        .await;
+        let _second = world.worker().await;
+        world.runs.are(attempts).await;
+        world.runs.fate.send_replace(Fate::Succeed);
+        let answer = ticket.wait(&bus).await;
+        assert_eq!(answer.is_ok(), gives_up, "{answer:?}");
+        world.all_comes_back().await;
+        assert_eq!(world.runs.attempts(), attempts);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_who_ask_for_one_job_get_one_outcome_and_keep_nobody_from_work() {
+    let world = World::default();
+    let _worker = world.worker().await;
+    let (_bus, client) = world.caller().await;
+    let copy = || client.copy("a".into()).idempotency_key("k").into_future();
+    let first = tokio::spawn(copy());
+    world.runs.are(&[1]).await;
+    let others = [(); 8].map(|()| tokio::spawn(copy()));
+    sleep(HOUR).await;
+    // Only the job itself has a handler for all of that time.
+    for _ in 0..100 {
+        assert_eq!(client.note().timeout(HOUR / 4).await.unwrap(), 7);
+        sleep(Duration::from_secs(1)).await;
+    }
+    world.runs.fate.send_replace(Fate::Succeed);
+    assert_eq!(first.await.unwrap().unwrap(), 1);
+    for other in others {
+        assert_eq!(other.await.unwrap().unwrap(), 1);
+    }
+    world.all_comes_back().await;
+    assert_eq!(world.runs.attempts(), [1]);
+    assert_eq!(world.dead_letters().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_finds_all_handlers_at_jobs_waits_where_others_find_it() {
+    let world = World::default();
+    let _busy = world.worker_of(1).await;
+    let (bus, client) = world.caller().await;
+    client.copy("a".into()).send().await.unwrap();
+    world.runs.are(&[1]).await;
+    let notes: Vec<Ticket<_>> = {
+        let mut notes = Vec::new();
+        for _ in 0..8 {
+            notes.push(client.note().submit().await.unwrap());
+        }
+        notes
+    };
+    sleep(Duration::from_secs(60)).await;
+    // The first worker holds them all.
+    let _idle = world.worker_of(1).await;
+    sleep(Duration::from_secs(60)).await;
+    assert!(
+        matches!(notes[0].wait_for(&bus, Duration::ZERO).await, Err(error) if error.is_timeout())
+    );
+    for note in &notes {
+        let answer = timeout(SLOT_AWAITED_FOR, note.wait(&bus)).await;
+        assert_eq!(answer.unwrap().unwrap(), 7);
+    }
+    assert_eq!(world.runs.attempts(), [1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_says_how_far_it_is_to_whoever_asks() {
+    let world = World::default();
+    let (bus, client) = world.caller().await;
+    let ticket = {
+        let worker = world.worker().await;
+        worker.serving.shutdown().await.unwrap();
+        client.copy("a".into()).submit().await.unwrap()
+    };
+    assert_eq!(ticket.status(&bus).await.unwrap(), TicketStatus::Waiting);
+    let mut updates = ticket.progress(&bus);
+    let _worker = world.worker().await;
+    let expected = Progress::new(1, 10, "copying a");
+    assert_eq!(updates.next().await, Some(expected.clone()));
+    match ticket.status(&bus).await.unwrap() {
+        TicketStatus::Running {
+            attempt,
+            is_alive,
+            progress,
+            ..
+        } => {
+            assert_eq!((attempt, is_alive, progress), (1, true, Some(expected)));
+        }
+        other => panic!("{other:?}"),
+    }
+    world.runs.fate.send_replace(Fate::Succeed);
+    assert_eq!(updates.next().await, None);
+    assert_eq!(ticket.status(&bus).await.unwrap(), TicketStatus::Done);
+    assert_eq!(ticket.wait(&bus).await.unwrap(), 1);
+
+    // A call that is awaited, one that fails before it starts, and a command that is no job.
+    let (told, mut words) = watch::channel(None);
+    let call = client.copy("b".into()).on_progress(move |progress| {
+        told.send_replace(Some(progress.note));
+    });
+    assert_eq!(call.await.unwrap(), 1);
+    assert!(words.has_changed().is_err() || words.borrow_and_update().is_some());
+    let ticket = client.note().submit().await.unwrap();
+    assert_eq!(ticket.progress(&bus).next().await, None);
+    assert_eq!(ticket.status(&bus).await.unwrap(), TicketStatus::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_told_when_its_time_is_over_or_it_is_cancelled() {
+    let world = World::default();
+    let _worker = world.worker().await;
+    let (bus, client) = world.caller().await;
+    let begun = Instant::now();
+    let ticket = client.copy("a".into()).submit().await.unwrap();
+    let answer = ticket.wait(&bus).await;
+    assert_eq!(answer.unwrap_err().to_string(), "told to stop");
+    let took = begun.elapsed();
+    assert!(
+        took >= 4 * HOUR && took < 4 * HOUR + Duration::from_secs(60),
+        "{took:?}"
+    );
+
+    let ticket = client.copy("b".into()).submit().await.unwrap();
+    world.runs.are(&[1, 1]).await;
+    sleep(HOUR).await;
+    assert!(matches!(
+        ticket.cancel(&bus).await.unwrap(),
+        CancelOutcome::Running
+    ));
+    let answer = ticket.wait_for(&bus, Duration::from_secs(60)).await;
+    assert_eq!(answer.unwrap_err().to_string(), "told to stop");
+}
