@@ -56,7 +56,10 @@ async fn asked_for(bus: &Bus, press: &PressClient) -> anyhow::Result<()> {
     println!("  it is begun: {}", first.is_some());
     let status = ticket.status(bus).await?;
     println!("  {status:?}");
-    ensure!(matches!(status, TicketStatus::Running { attempt: 1, .. }), "{status:?}");
+    ensure!(
+        matches!(status, TicketStatus::Running { attempt: 1, .. }),
+        "{status:?}"
+    );
 
     let told = ticket.cancel(bus).await?;
     ensure!(told == CancelOutcome::Running, "{told:?}");

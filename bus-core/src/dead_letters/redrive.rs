@@ -256,6 +256,7 @@ impl Rules {
             let anew = [
                 headers::DEADLINE,
                 headers::DUE,
+                headers::JOB_STARTED,
                 headers::REPEATED,
                 headers::DEAD_REDRIVEN,
             ];

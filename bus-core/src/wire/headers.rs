@@ -74,8 +74,14 @@ pub(crate) fn is_of_the_letter(name: &str) -> bool {
 pub(crate) fn has_meaning(name: &str) -> bool {
     matches!(
         name,
-        DEADLINE | IDEMPOTENCY_KEY | TRACEPARENT | TRACESTATE | REPEATED
+        DEADLINE | DUE | IDEMPOTENCY_KEY | JOB_STARTED | TRACEPARENT | TRACESTATE | REPEATED
     )
+}
+
+/// True if a header is a boolean, [`TRUE`] or not.
+#[cfg(feature = "amqp")]
+pub(crate) fn is_boolean(name: &str) -> bool {
+    matches!(name, REPEATED | JOB_STARTED)
 }
 
 /// True if a header is ours or the broker's (`x-death`, ...), and so none of the user's metadata.

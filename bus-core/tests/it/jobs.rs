@@ -297,6 +297,13 @@ async fn a_job_whose_record_is_gone_with_its_worker_is_not_run_again() {
     assert_eq!(letter.reason(), "interrupted", "{letter:?}");
     assert!(letter.may_have_executed());
     assert_eq!(world.runs.attempts(), [1]);
+    // Somebody has seen what was done, and wants it run.
+    world.runs.fate.send_replace(Fate::Succeed);
+    let redriven = bus.dead_letters(QUEUE).redrive(|_| true).await.unwrap();
+    assert_eq!(redriven.redriven, 1, "{redriven:?}");
+    world.runs.are(&[1, 1]).await;
+    world.all_comes_back().await;
+    assert_eq!(world.dead_letters().await, 0);
     call.abort();
 }
 

@@ -230,4 +230,58 @@ mod guide {
         }
         Ok(())
     }
+
+    #[rustfmt::skip]
+    mod jobs {
+        use replybus::{Bus, Context, TicketStatus, queue_handler};
+        use std::error::Error;
+
+        #[derive(Debug, serde::Serialize, serde::Deserialize, thiserror::Error)]
+        pub enum ReportError {
+            #[error("stopped")]
+            Stopped,
+        }
+
+        struct Archive;
+
+        impl Archive {
+            async fn entries_of(&self, _: u16, _: u64) -> u64 {
+                1
+            }
+        }
+
+        #[queue_handler("report.requests", concurrency = 4)]
+        pub trait Reports {
+            #[command(job = "4h")]
+            async fn yearly(&self, year: u16) -> Result<u64, ReportError>;
+        }
+
+        impl Reports for Archive {
+            async fn yearly(&self, year: u16) -> Result<u64, ReportError> {
+                let context = Context::current();
+                let mut entries = 0;
+                for month in 1..=12 {
+                    if context.is_cancelled() {
+                        context.release_key();                    // told to stop by a shutdown, another worker begins it anew
+                        return Err(ReportError::Stopped);
+                    }
+                    context.progress(month, 12, format!("adding up {month}/{year}"));
+                    entries += self.entries_of(year, month).await;
+                }
+                Ok(entries)
+            }
+        }
+
+        #[expect(clippy::print_stdout, reason = "as in the guide")]
+        async fn followed(reports: &ReportsClient, bus: &Bus) -> Result<u64, Box<dyn Error>> {
+            let entries = reports.yearly(2025)
+                .on_progress(|progress| println!("{progress}"))       // 3 of 12, adding up 3/2025
+                .await?;
+            let ticket = reports.yearly(2026).submit().await?;
+            if let TicketStatus::Running { attempt, progress, .. } = ticket.status(bus).await? {
+                println!("run {attempt}: {progress:?}");
+            }
+            Ok(entries)
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub(super) fn encode_headers(from: &mut Properties) -> Result<FieldTable, TooLon
     for (name, text) in std::mem::take(&mut from.headers) {
         let value = match others.remove(&name) {
             Some(typed) if header_text(&typed).as_ref() == Some(&text) => typed,
-            _ if name == headers::REPEATED => HeaderValue::Boolean(text == headers::TRUE),
+            _ if headers::is_boolean(&name) => HeaderValue::Boolean(text == headers::TRUE),
             _ => HeaderValue::LongString(String::from(text).into()),
         };
         table.insert(short(name)?, value);

@@ -41,7 +41,11 @@ async fn jobs_outlive_their_worker_and_both_servers() {
     }
     until("they run", || async {
         let begun = journal([&first]).begun();
-        if begun == 2 * JOBS { Ok(()) } else { Err(begun) }
+        if begun == 2 * JOBS {
+            Ok(())
+        } else {
+            Err(begun)
+        }
     })
     .await;
     handed_back(&rig, &namespace).await;
@@ -58,7 +62,10 @@ async fn jobs_outlive_their_worker_and_both_servers() {
         .await;
     }
     rig.rabbit.restart().await.unwrap();
-    until("calls are answered", || client.echo(7).timeout(Duration::from_secs(1)).into_future()).await;
+    until("calls are answered", || {
+        client.echo(7).timeout(Duration::from_secs(1)).into_future()
+    })
+    .await;
 
     // Nobody runs one that somebody runs, or that has ended.
     let mut second = worker(&rig, &namespace, "open");
