@@ -75,6 +75,7 @@ pub mod contract;
 pub mod dead_letters;
 pub mod event;
 pub mod message;
+pub mod presence;
 pub mod reply;
 pub mod server;
 pub mod transport;

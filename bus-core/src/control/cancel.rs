@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Its type.
-const KIND: &str = "cancel";
+pub(super) const KIND: &str = "cancel";
 
 /// Bytes of an entry: the call's id, and the milliseconds that are left of its time, big-endian.
 const ENTRY_BYTES: usize = 16 + 4;
@@ -42,12 +42,11 @@ pub(super) fn message(exchange: &Text, queue: &Text, calls: &[Cancelled]) -> Mes
     }
 }
 
-/// The calls that a message cancels; none if it is another, or can't be read.
+/// The calls that a message of this type cancels; none if it can't be read.
 pub(super) fn read(message: &Message) -> Vec<Cancelled> {
-    let is_one = message.properties.kind.as_deref() == Some(KIND)
-        && message.body.len().is_multiple_of(ENTRY_BYTES)
+    let can_be_read = message.body.len().is_multiple_of(ENTRY_BYTES)
         && message.body.len() <= CANCELS_IN_ONE_MAX * ENTRY_BYTES;
-    if !is_one {
+    if !can_be_read {
         return Vec::new();
     }
     let now = Instant::now();
@@ -91,13 +90,9 @@ mod tests {
         let said = message(&"c".into(), &"q".into(), &[cancelled(Duration::ZERO)]);
         let mut cut = said.clone();
         cut.body.truncate(ENTRY_BYTES - 1);
-        let mut other = said.clone();
-        other.properties.kind = Some("drain".into());
-        let mut untyped = said.clone();
-        untyped.properties.kind = None;
         let mut huge = said;
         huge.body = vec![0; (CANCELS_IN_ONE_MAX + 1) * ENTRY_BYTES].into();
-        for message in [cut, other, untyped, huge, Message::default()] {
+        for message in [cut, huge, Message::default()] {
             assert_eq!(read(&message), [], "{message:?}");
         }
     }

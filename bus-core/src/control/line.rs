@@ -1,10 +1,11 @@
 //! The service's end: a queue of its own, and what is done about what comes through it.
 
-use super::{EXCHANGE, cancel, held::HeldCalls};
+use super::{EXCHANGE, cancel, control_queue, held::HeldCalls};
 use crate::{
     bus::Bus,
-    call_id::CallId,
     limits::{CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
+    message::Message,
+    presence::InstanceId,
     transport::{Binding, Deliveries, QueueSpec, Settled, Source, Transport},
 };
 use std::sync::Arc;
@@ -27,11 +28,11 @@ struct Listener {
 }
 
 impl ControlLine {
-    /// Opens the line of a service that takes its requests from `served`, a queue of `bus`. If the
+    /// Opens the line of an instance that takes its requests from `served`, a queue of `bus`. If the
     /// broker does not allow it nothing is heard, and the service does its work all the same.
-    pub(crate) async fn open(bus: &Bus, served: &str) -> Self {
+    pub(crate) async fn open(bus: &Bus, served: &str, instance: InstanceId) -> Self {
         let calls = Arc::new(HeldCalls::default());
-        let stop = Self::listen(bus, served, &calls).await;
+        let stop = Self::listen(bus, served, instance, &calls).await;
         Self { calls, stop }
     }
 
@@ -40,11 +41,16 @@ impl ControlLine {
         &self.calls
     }
 
-    async fn listen(bus: &Bus, served: &str, calls: &Arc<HeldCalls>) -> Option<DropGuard> {
+    async fn listen(
+        bus: &Bus,
+        served: &str,
+        instance: InstanceId,
+        calls: &Arc<HeldCalls>,
+    ) -> Option<DropGuard> {
         let inner = bus.inner();
         // Of nobody else, and not so in name only: one that is exclusive could not be had again
         // after a lost connection, until the broker has noticed the loss as well.
-        let queue = bus.name(&format!("{EXCHANGE}.{}", CallId::new()));
+        let queue = bus.name(&control_queue(instance));
         let spec = QueueSpec::new(&queue)
             .length_max(CONTROL_MESSAGES_MAX)
             .expires(CONTROL_QUEUE_EXPIRES);
@@ -78,9 +84,7 @@ impl ControlLine {
 impl Listener {
     async fn listen(self, mut deliveries: Box<dyn Deliveries>, stop: CancellationToken) {
         while let Some(Some(delivery)) = stop.run_until_cancelled(deliveries.next()).await {
-            for call in cancel::read(&delivery.message) {
-                self.calls.cancel(call.id, call.deadline);
-            }
+            self.hear(&delivery.message);
             delivery.settler.settle(Settled::Ack);
         }
         deliveries.stop().await;
@@ -90,6 +94,19 @@ impl Listener {
         let removed = self.transport.remove(&self.queue, &bindings, true).await;
         if let Err(error) = removed {
             tracing::debug!(queue = self.queue, %error, "a control queue is left to expire");
+        }
+    }
+
+    /// Does what a message asks for, by its type. One that is not known is passed over: it is from a
+    /// later version, or from anybody.
+    fn hear(&self, message: &Message) {
+        match message.properties.kind.as_deref() {
+            Some(cancel::KIND) => {
+                for call in cancel::read(message) {
+                    self.calls.cancel(call.id, call.deadline);
+                }
+            }
+            _ => {}
         }
     }
 }

@@ -15,8 +15,16 @@ pub(crate) use cancels::Cancels;
 pub(crate) use held::Entered;
 pub(crate) use line::ControlLine;
 
+use crate::presence::InstanceId;
+
 /// The exchange, in the namespace of the bus, and what the names of control queues begin with.
 pub(crate) const EXCHANGE: &str = "replybus.control";
+
+/// The control queue of an instance, in the namespace of the bus. What is for one instance alone is
+/// published there, through the default exchange.
+pub(crate) fn control_queue(instance: InstanceId) -> String {
+    format!("{EXCHANGE}.{instance}")
+}
 
 /// `true` of a control queue, told by its name beside that of the exchange on the broker.
 pub(crate) fn is_control_queue(exchange: &str, queue: &str) -> bool {

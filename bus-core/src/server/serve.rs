@@ -15,6 +15,7 @@ use crate::{
     error::SetupError,
     job::WaitingRoom,
     limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH, PREFETCH_MAX},
+    presence::InstanceId,
     transport::{QueueSpec, Source},
     work::{Intake, Occupant, Redeliveries},
 };
@@ -384,7 +385,8 @@ impl Serve {
                 async move { jobs.put_off(delivery).await }
             });
         }
-        let control = ControlLine::open(&self.bus, &self.queue).await;
+        let instance = InstanceId::new();
+        let control = ControlLine::open(&self.bus, &self.queue, instance).await;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
         let mut pipeline = ServerService::new(Dispatch {
             service: self.service,
