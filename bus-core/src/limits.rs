@@ -98,6 +98,28 @@ pub const CONTROL_PREFETCH: u16 = 64;
 /// for a lost connection to come back, after which that of a service that died is gone.
 pub const CONTROL_QUEUE_EXPIRES: Duration = Duration::from_secs(60);
 
+/// The time between two announcements of a serving instance, less up to a quarter. One round trip to
+/// the reply store each.
+pub const PRESENCE_HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// The time after its last announcement for which an instance counts as serving: two of them may be
+/// lost.
+pub const PRESENCE_TTL: Duration = Duration::from_secs(6);
+
+/// Bytes of the record of an instance. What is larger is not read; methods that would make it larger
+/// are not written.
+pub const PRESENCE_RECORD_BYTES_MAX: usize = 32 * 1024;
+
+/// Instances of one queue that are listed.
+pub const INSTANCES_LISTED_MAX: usize = 1000;
+
+/// Methods in the record of an instance.
+pub const INSTANCE_METHODS_MAX: usize = 1000;
+
+/// Bytes of each text in the record of an instance. As many as DNS allows the name of a host, and
+/// AMQP that of a program.
+pub const INSTANCE_TEXT_MAX: usize = 255;
+
 /// The difference between the clocks of caller and server before a live request counts as expired.
 /// NTP keeps hosts within tens of milliseconds.
 pub const CLOCK_ALLOWANCE: Duration = Duration::from_millis(500);

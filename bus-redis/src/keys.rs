@@ -62,6 +62,13 @@ impl Keys {
         format!("{}response:*", self.namespace)
     }
 
+    /// The instances that serve a queue, by when they count as gone; and their records. The queue is
+    /// the hash tag of both.
+    pub(crate) fn instances(&self, queue: &str) -> [String; 2] {
+        let of_queue = format!("{}instances:{{{queue}}}", self.scope);
+        [format!("{of_queue}:until"), of_queue]
+    }
+
     /// The claim on one command.
     pub(crate) fn claim(&self, key: &str) -> String {
         format!("{}claim:{key}", self.scope)
@@ -130,6 +137,11 @@ mod tests {
             assert_eq!(keys.claim("a/b"), claim);
             assert!(keys.is_inbox(&keys.inbox(process)));
         }
+        let keys = Keys::new("x:", "eu").unwrap();
+        assert_eq!(
+            keys.instances("a.b"),
+            ["x:eu.instances:{a.b}:until", "x:eu.instances:{a.b}"]
+        );
     }
 
     #[test]

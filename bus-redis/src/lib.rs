@@ -84,6 +84,7 @@ mod inbox;
 mod keys;
 mod lanes;
 mod listener;
+mod presences;
 mod replies;
 mod store;
 mod trial;

@@ -8,6 +8,7 @@ use crate::{
     inbox::Inbox,
     keys::Keys,
     lanes::Lanes,
+    presences::Presences,
     replies::Replies,
     writer::Writer,
 };
@@ -16,8 +17,9 @@ use bytes::Bytes;
 use deadpool_redis::redis;
 use replybus::{
     CallId,
+    presence::InstanceId,
     reply::{
-        Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyStore, ReplyTarget,
+        Cancel, Cancelled, Claim, Claimed, CommandRecord, Presence, Reply, ReplyStore, ReplyTarget,
         StoreError, StoreHealth, Stored,
     },
 };
@@ -46,6 +48,7 @@ pub(crate) struct RedisStore {
     /// The same, for those who read groups.
     pub(crate) groups: Lanes<Replies>,
     pub(crate) claims: Arc<Claims>,
+    pub(crate) presences: Presences,
     pub(crate) claiming: Lanes<Claiming>,
     pub(crate) finishing: Lanes<Finishing>,
     pub(crate) health: Arc<Health>,
@@ -143,6 +146,39 @@ impl ReplyStore for RedisStore {
         asked
             .await
             .map_err(|failure| failure.store("look for the record of a command"))
+    }
+
+    async fn announce(&self, presence: &Presence) -> Result<(), StoreError> {
+        // As what only reads: whether replies can be stored is another question.
+        let announced = self
+            .writer
+            .read(|mut link| async move {
+                self.presences
+                    .announce(&mut link, &self.keys, presence)
+                    .await
+            })
+            .await;
+        announced.map_err(|failure| failure.store("announce an instance"))
+    }
+
+    async fn withdraw(&self, queue: &str, instance: InstanceId) -> Result<(), StoreError> {
+        let withdrawn = self
+            .writer
+            .read(|mut link| async move {
+                self.presences
+                    .withdraw(&mut link, &self.keys, queue, instance)
+                    .await
+            })
+            .await;
+        withdrawn.map_err(|failure| failure.store("withdraw an instance"))
+    }
+
+    async fn present(&self, queue: &str) -> Result<Vec<Bytes>, StoreError> {
+        let records = self
+            .writer
+            .read(|mut link| async move { self.presences.list(&mut link, &self.keys, queue).await })
+            .await;
+        records.map_err(|failure| failure.store("list instances"))
     }
 
     fn health(&self) -> StoreHealth {

@@ -314,6 +314,7 @@ static NO_METHOD: MethodContract = MethodContract {
     timeout: None,
     own_record: false,
     job: None,
+    signature: "",
 };
 
 impl fmt::Debug for ServiceClient {

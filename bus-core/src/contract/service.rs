@@ -97,6 +97,10 @@ pub struct MethodContract {
     pub own_record: bool,
     /// Of a command that takes long: the time it may take; see [`job`](Self::job).
     pub job: Option<Duration>,
+    /// Its arguments and its result, as they are written in the trait, without blanks; empty of a
+    /// contract that was written by hand. Told from others by
+    /// [`Instance::methods`](crate::presence::Instance::methods).
+    pub signature: &'static str,
 }
 
 impl MethodContract {
@@ -109,7 +113,15 @@ impl MethodContract {
             timeout: None,
             own_record: false,
             job: None,
+            signature: "",
         }
+    }
+
+    /// Sets its arguments and its result, as they are written in the trait.
+    #[must_use]
+    pub const fn signature(mut self, signature: &'static str) -> Self {
+        self.signature = signature;
+        self
     }
 
     /// `#[command(own_record)]`: the handler of this command writes its key and its outcome in the

@@ -11,9 +11,10 @@
 //! use async_trait::async_trait;
 //! use replybus::{
 //!     Bytes, CallId, SetupError,
+//!     presence::InstanceId,
 //!     reply::{
-//!         Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyBackend, ReplyStore,
-//!         ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
+//!         Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Presence, Reply, ReplyBackend,
+//!         ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
 //!     },
 //! };
 //! use std::sync::{
@@ -81,6 +82,15 @@
 //! #    async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError> {
 //! #        self.store.record(key).await
 //! #    }
+//! #    async fn announce(&self, presence: &Presence) -> Result<(), StoreError> {
+//! #        self.store.announce(presence).await
+//! #    }
+//! #    async fn withdraw(&self, queue: &str, instance: InstanceId) -> Result<(), StoreError> {
+//! #        self.store.withdraw(queue, instance).await
+//! #    }
+//! #    async fn present(&self, queue: &str) -> Result<Vec<Bytes>, StoreError> {
+//! #        self.store.present(queue).await
+//! #    }
 //! #    fn health(&self) -> StoreHealth {
 //! #        self.store.health()
 //! #    }
@@ -113,9 +123,11 @@
 
 mod claim;
 pub mod memory;
+mod presence;
 mod record;
 
 pub use claim::{Cancel, Cancelled, Claim, Claimed};
+pub use presence::Presence;
 pub use record::CommandRecord;
 
 use crate::{
@@ -123,6 +135,7 @@ use crate::{
     error::{BoxError, SetupError},
     limits::REPLY_TTL,
     message::Text,
+    presence::InstanceId,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -237,6 +250,39 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The store can't be reached.
     async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError>;
+
+    /// Keeps the record of a serving instance until its time to live is over, or it is announced
+    /// again, or [withdrawn](Self::withdraw). Nothing depends on it: a store that does not say how
+    /// keeps none.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses.
+    async fn announce(&self, presence: &Presence) -> Result<(), StoreError> {
+        let _ = presence;
+        Ok(())
+    }
+
+    /// Removes the record of an instance of the service of `queue`, if there is one.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses; the record expires by itself.
+    async fn withdraw(&self, queue: &str, instance: InstanceId) -> Result<(), StoreError> {
+        let _ = (queue, instance);
+        Ok(())
+    }
+
+    /// The records of the instances that serve `queue`, without the namespace; up to
+    /// [`INSTANCES_LISTED_MAX`](crate::limits::INSTANCES_LISTED_MAX), and none that is larger than
+    /// [`PRESENCE_RECORD_BYTES_MAX`](crate::limits::PRESENCE_RECORD_BYTES_MAX).
+    ///
+    /// # Errors
+    /// The store can't be reached, or keeps no such records, which is all that it says if it does
+    /// not say how.
+    async fn present(&self, queue: &str) -> Result<Vec<Bytes>, StoreError> {
+        let _ = queue;
+        let reason = "this store keeps no records of instances";
+        Err(StoreError::new("list instances", reason))
+    }
 
     /// The state of the store: can replies be stored and heard right now.
     fn health(&self) -> StoreHealth;

@@ -14,8 +14,8 @@ use crate::{
     control::ControlLine,
     error::SetupError,
     job::WaitingRoom,
-    limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH, PREFETCH_MAX},
-    presence::InstanceId,
+    limits::{CONCURRENCY, DRAIN_WITHIN, INSTANCE_TEXT_MAX, PREFETCH, PREFETCH_MAX},
+    presence::{Heartbeat, InstanceId, Profile},
     transport::{QueueSpec, Source},
     work::{Intake, Occupant, Redeliveries},
 };
@@ -75,6 +75,7 @@ pub struct Serve {
     drain_within: Duration,
     shed_load: bool,
     bundles: bool,
+    version: Option<String>,
     secret_metadata: Vec<String>,
     layers: Vec<Box<dyn FnOnce(ServerService) -> ServerService + Send>>,
 }
@@ -96,6 +97,7 @@ impl Serve {
             drain_within: DRAIN_WITHIN,
             shed_load: false,
             bundles: defaults.bundles,
+            version: None,
             secret_metadata: Vec::new(),
             layers: Vec::new(),
             service,
@@ -259,6 +261,14 @@ impl Serve {
         self
     }
 
+    /// Sets the version that the instance says it is of, such as `env!("CARGO_PKG_VERSION")`: see
+    /// [`Bus::instances`]. 1 to [`INSTANCE_TEXT_MAX`](crate::limits::INSTANCE_TEXT_MAX) bytes without
+    /// control characters.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
     /// Names entries of metadata that dead letters of this service leave out, such as the token of
     /// a session: a dead letter is kept until somebody takes it, and read by people. One that is
     /// put back comes without them.
@@ -352,6 +362,14 @@ impl Serve {
                 "a queue of 0 messages takes none".into(),
             );
         }
+        let is_shown = |text: &str| {
+            (1..=INSTANCE_TEXT_MAX).contains(&text.len()) && !text.contains(char::is_control)
+        };
+        if !self.version.as_deref().is_none_or(is_shown) {
+            let reason =
+                format!("1 to {INSTANCE_TEXT_MAX} bytes without control characters are allowed");
+            return refuse("version", reason);
+        }
         check_name("queue", &self.queue)
     }
 
@@ -386,6 +404,16 @@ impl Serve {
             });
         }
         let instance = InstanceId::new();
+        let profile = Profile::new(
+            instance,
+            contract,
+            self.version,
+            &bus.app_id,
+            intake.lifetime(),
+        );
+        let profile = Arc::new(profile);
+        let store = Arc::clone(&bus.replies);
+        Heartbeat::start(store, &self.queue, profile).await;
         let control = ControlLine::open(&self.bus, &self.queue, instance).await;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
         let mut pipeline = ServerService::new(Dispatch {

@@ -1,7 +1,8 @@
 //! The one loop that takes deliveries.
 
 use super::{
-    DeadLetters, Drained, Occupant, Serving, ServingError, bundle::TakenApart, occupied::Occupancy,
+    DeadLetters, Drained, Lifetime, Occupant, Serving, ServingError, bundle::TakenApart,
+    occupied::Occupancy,
 };
 use crate::{
     bus::BusInner,
@@ -11,8 +12,11 @@ use crate::{
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{future::Future, time::Duration};
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The time that the end of an intake waits for what is done beside it.
+const BESIDE_WITHIN: Duration = Duration::from_secs(2);
 
 /// A stream of deliveries, and what ends it.
 pub(crate) struct Intake {
@@ -22,6 +26,9 @@ pub(crate) struct Intake {
     /// Keeps others off the queue.
     occupancy: Occupancy,
     deliveries: TakenApart,
+    lifetime: Lifetime,
+    /// Says that it has ended.
+    end: watch::Sender<Option<Drained>>,
     /// Fired when the time to drain is up: what still runs is no longer waited for.
     cancel: CancellationToken,
     drain_within: Duration,
@@ -49,7 +56,10 @@ impl Intake {
     ) -> Result<(Self, DeadLetters), SetupError> {
         let occupancy = bus.occupied.occupy(&source.queue.name, occupant)?;
         let dead_letters = DeadLetters::declare(bus, &source.queue).await?;
+        let (lifetime, end) = Lifetime::new();
         let intake = Self {
+            lifetime,
+            end,
             name: occupant.name(),
             queue: source.queue.name.clone(),
             occupancy,
@@ -87,6 +97,11 @@ impl Intake {
         self.cancel.clone()
     }
 
+    /// Its life, as others see it.
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        self.lifetime.clone()
+    }
+
     /// Starts the loop: when `ready` gives a slot, takes a delivery and hands both to `process` in
     /// a task of its own. A delivery is never taken before there is a slot, so that what can't be
     /// worked on stays where other workers find it.
@@ -100,21 +115,18 @@ impl Intake {
         Ready: Future<Output = Result<S, BoxError>> + Send + 'static,
         Process: Future<Output = ()> + Send + 'static,
     {
-        let (stop, asked) = (CancellationToken::new(), CancellationToken::new());
-        let (name, tasks) = (self.name.clone(), self.tasks.clone());
-        let task = tasks.spawn(self.run(stop.clone(), asked.clone(), ready, process));
+        let (name, tasks, lifetime) = (self.name.clone(), self.tasks.clone(), self.lifetime());
+        let task = tasks.spawn(self.run(ready, process));
         Serving {
             name,
-            stop: stop.drop_guard(),
-            asked,
+            stop: lifetime.stop.drop_guard(),
+            asked: lifetime.asked,
             task,
         }
     }
 
     async fn run<S, Ready, Process>(
         mut self,
-        stop: CancellationToken,
-        asked: CancellationToken,
         ready: impl Fn() -> Ready + Send + Sync,
         process: impl Fn(S, Delivery) -> Process + Send + Sync,
     ) -> Result<Drained, ServingError>
@@ -123,7 +135,14 @@ impl Intake {
         Ready: Future<Output = Result<S, BoxError>> + Send + 'static,
         Process: Future<Output = ()> + Send + 'static,
     {
-        let tracker = TaskTracker::new();
+        let Lifetime {
+            stop,
+            asked,
+            draining,
+            deliveries: tracker,
+            beside,
+            ..
+        } = self.lifetime();
         let taking = async {
             loop {
                 let slot = match slot(ready(), &mut self.deliveries, self.put_off.as_ref()).await {
@@ -159,6 +178,7 @@ impl Intake {
             () = self.stopping.cancelled() => Ok(()),
             error = taking => Err(error),
         };
+        draining.cancel();
         self.deliveries.stop().await;
         let is_asked = asked.is_cancelled() || self.stopping.is_cancelled();
         let reason = match &ended {
@@ -181,11 +201,16 @@ impl Intake {
         let given_back = tracker.len();
         self.cancel.cancel();
         tracker.wait().await;
+        let drained = Drained {
+            given_back: if drained { 0 } else { given_back },
+        };
+        // Nobody need be there to hear it.
+        let _ = self.end.send(Some(drained));
+        beside.close();
+        let _ = timeout(BESIDE_WITHIN, beside.wait()).await;
         match ended {
             Err(error) if !self.stopping.is_cancelled() => Err(error),
-            _ => Ok(Drained {
-                given_back: if drained { 0 } else { given_back },
-            }),
+            _ => Ok(drained),
         }
     }
 }

@@ -31,6 +31,7 @@ mod missed_inboxes;
 mod occupied;
 mod own_record;
 mod paced;
+mod presence;
 mod public_api;
 mod repeated;
 mod replies;

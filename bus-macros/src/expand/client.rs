@@ -169,9 +169,21 @@ fn method_contract(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     let timeout = setter("timeout", method.timeout.map(duration));
     let own_record = method.own_record.then(|| quote!(.own_record()));
     let job = setter("job", method.job.map(duration));
+    let signature = signature(method);
     quote! {
-        #krate::MethodContract::new(#name, #krate::MethodKind::#kind) #timeout #own_record #job
+        #krate::MethodContract::new(#name, #krate::MethodKind::#kind)
+            #timeout #own_record #job .signature(#signature)
     }
+}
+
+/// Arguments and result as they are written, without blanks: those differ between compilers.
+fn signature(method: &Method<'_>) -> String {
+    let arguments = method.arguments.iter();
+    let arguments = arguments.map(|Argument { name, ty }| quote!(#name: #ty));
+    let output = method.output;
+    let mut signature = quote!((#(#arguments),*) -> #output).to_string();
+    signature.retain(|character| !character.is_whitespace());
+    signature
 }
 
 fn setter(name: &str, value: Option<impl ToTokens>) -> Option<TokenStream> {

@@ -5,7 +5,8 @@ use crate::opened::{claim, open, reply, to_inbox};
 use bytes::Bytes;
 use replybus::{
     CallId, limits,
-    reply::{Claimed, ReplyBackend, ReplyTarget, StoreHealth, Stored},
+    presence::InstanceId,
+    reply::{Claimed, Presence, ReplyBackend, ReplyTarget, StoreHealth, Stored},
 };
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
@@ -48,6 +49,7 @@ on_the_shared_server! {
     an_outcome_is_stored_with_its_reply
     a_one_way_outcome_is_stored_alone
     inboxes_of_other_buses_are_refused
+    an_instance_is_listed_until_it_is_withdrawn
     a_closed_store_stores_no_more
 }
 
@@ -237,6 +239,29 @@ async fn inboxes_of_other_buses_are_refused(replies: RedisReplies) {
         (&prefixed, &store, false),
     ] {
         assert_eq!(store.is_inbox(inbox.inbox()), known, "{}", inbox.inbox());
+    }
+}
+
+async fn an_instance_is_listed_until_it_is_withdrawn(replies: RedisReplies) {
+    let (worker, _) = open(&replies).await;
+    let (other, _) = open(&replies).await;
+    // Queues whose keys live on several nodes of a cluster.
+    for _ in 0..12 {
+        let queue = unique("served");
+        let id = InstanceId::from_bytes(*CallId::new().as_bytes());
+        let presence = Presence::new(queue.as_str(), id, Bytes::from_static(b"here"));
+        worker.announce(&presence).await.unwrap();
+        assert_eq!(other.present(&queue).await.unwrap(), ["here"]);
+        worker.withdraw(&queue, id).await.unwrap();
+        assert!(other.present(&queue).await.unwrap().is_empty());
+        worker
+            .announce(&presence.ttl(Duration::from_millis(200)))
+            .await
+            .unwrap();
+        eventually("it is gone", || async {
+            other.present(&queue).await.unwrap().is_empty()
+        })
+        .await;
     }
 }
 

@@ -4,13 +4,14 @@
 
 mod claims;
 mod expiring;
+mod presences;
 
-use self::{claims::Claims, expiring::Expiring};
+use self::{claims::Claims, expiring::Expiring, presences::Presences};
 use super::{
-    Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyBackend, ReplyStore,
-    ReplyTarget, StoreError, StoreHealth, Stored,
+    Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Presence, Reply, ReplyBackend,
+    ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored,
 };
-use crate::{call_id::CallId, error::SetupError};
+use crate::{call_id::CallId, error::SetupError, presence::InstanceId};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::{
@@ -51,6 +52,7 @@ struct Namespace {
     inboxes: Mutex<HashMap<String, Arc<dyn Arrivals>>>,
     replies: Mutex<Expiring<CallId, Bytes>>,
     claims: Mutex<Claims>,
+    presences: Mutex<Presences>,
 }
 
 /// One bus's end of the store.
@@ -92,6 +94,7 @@ impl MemoryReplies {
                 inboxes: Mutex::default(),
                 replies: Mutex::default(),
                 claims: Mutex::default(),
+                presences: Mutex::default(),
             })
         });
         Arc::clone(namespace)
@@ -224,6 +227,23 @@ impl ReplyStore for MemoryStore {
     async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError> {
         let namespace = self.open("look for the record of a command")?;
         Ok(lock(&namespace.claims).record(key))
+    }
+
+    async fn announce(&self, presence: &Presence) -> Result<(), StoreError> {
+        let namespace = self.open("announce an instance")?;
+        lock(&namespace.presences).announce(presence);
+        Ok(())
+    }
+
+    async fn withdraw(&self, queue: &str, instance: InstanceId) -> Result<(), StoreError> {
+        let namespace = self.open("withdraw an instance")?;
+        lock(&namespace.presences).withdraw(queue, instance);
+        Ok(())
+    }
+
+    async fn present(&self, queue: &str) -> Result<Vec<Bytes>, StoreError> {
+        let namespace = self.open("list instances")?;
+        Ok(lock(&namespace.presences).present(queue))
     }
 
     fn health(&self) -> StoreHealth {

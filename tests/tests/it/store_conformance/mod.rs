@@ -5,6 +5,7 @@
 mod bench;
 mod claims;
 mod inboxes;
+mod instances;
 mod keys;
 
 /// One test per promise, on the store that the function of this name in [`bench`] opens.
@@ -45,6 +46,10 @@ macro_rules! suite {
             claims::a_record_that_is_forgotten_lets_nobody_run_it_again,
             claims::an_outcome_is_kept_until_its_moment,
             claims::what_is_known_outlives_its_moment,
+            instances::who_serves_a_queue_is_listed_until_withdrawn,
+            instances::who_is_not_heard_of_any_more_is_gone,
+            instances::instances_of_other_namespaces_are_not_listed,
+            instances::a_record_that_is_too_large_is_not_read,
         }
     };
     ($store:ident: $($topic:ident::$promise:ident,)*) => {

@@ -1,0 +1,104 @@
+//! The record of an instance, kept up for as long as it serves.
+
+use super::Profile;
+use crate::{
+    call_id::CallId,
+    limits::PRESENCE_HEARTBEAT,
+    reply::{Presence, ReplyStore, StoreError},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
+
+/// The time that the start of a service, and its end, wait for the store to hear of it. Without that
+/// it serves as well.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
+
+/// The heartbeat of one instance.
+pub(crate) struct Heartbeat {
+    store: Arc<dyn ReplyStore>,
+    /// Without the namespace.
+    queue: String,
+    profile: Arc<Profile>,
+    /// The store was told last time.
+    is_heard: bool,
+}
+
+impl Heartbeat {
+    /// Announces an instance of the service of `queue`, and keeps that up until it ends.
+    pub(crate) async fn start(store: Arc<dyn ReplyStore>, queue: &str, profile: Arc<Profile>) {
+        let mut heartbeat = Self {
+            store,
+            queue: queue.to_owned(),
+            profile: Arc::clone(&profile),
+            is_heard: true,
+        };
+        if timeout(HEARD_WITHIN, heartbeat.announce()).await.is_err() {
+            heartbeat.note(Err(StoreError::new(
+                "announce an instance",
+                "it gives no answer",
+            )));
+        }
+        profile.lifetime().spawn(heartbeat.beat());
+    }
+
+    async fn beat(mut self) {
+        let profile = Arc::clone(&self.profile);
+        let lifetime = profile.lifetime();
+        let serving = async {
+            loop {
+                let was_draining = lifetime.is_draining();
+                let pause = sleep(pause());
+                tokio::select! {
+                    () = pause => {}
+                    () = lifetime.drains(), if !was_draining => {}
+                }
+                self.announce().await;
+            }
+        };
+        tokio::select! {
+            () = serving => {}
+            _ = lifetime.ended() => {}
+        }
+        let withdrawn = self.store.withdraw(&self.queue, self.profile.id());
+        if !matches!(timeout(HEARD_WITHIN, withdrawn).await, Ok(Ok(()))) {
+            tracing::debug!(
+                queue = self.queue,
+                "the record of an instance is left to expire"
+            );
+        }
+    }
+
+    async fn announce(&mut self) {
+        let record = self.profile.instance().record();
+        let presence = Presence::new(self.queue.as_str(), self.profile.id(), record);
+        let announced = self.store.announce(&presence).await;
+        self.note(announced);
+    }
+
+    /// Says once when it begins to fail, and once when it works again.
+    fn note(&mut self, announced: Result<(), StoreError>) {
+        let was_heard = std::mem::replace(&mut self.is_heard, announced.is_ok());
+        match announced {
+            Err(error) if was_heard => {
+                let reason = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(
+                    queue = self.queue,
+                    %error,
+                    reason,
+                    "others do not see this instance; it serves all the same"
+                );
+            }
+            Ok(()) if !was_heard => {
+                tracing::info!(queue = self.queue, "others see this instance again");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Until the next beat: so that those of instances that started together do not stay together.
+fn pause() -> Duration {
+    let quarter = PRESENCE_HEARTBEAT / 4;
+    let random = u32::try_from(CallId::new().random_bits() % 1_000).unwrap_or_default();
+    PRESENCE_HEARTBEAT - quarter * random / 1_000
+}

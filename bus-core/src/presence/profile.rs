@@ -1,0 +1,100 @@
+//! What this process knows of an instance that it serves.
+
+use super::{Instance, InstanceId};
+use crate::{
+    contract::{MethodContract, MethodKind, ServiceContract},
+    limits::{INSTANCE_METHODS_MAX, INSTANCE_TEXT_MAX},
+    work::Lifetime,
+};
+use sha2::{Digest, Sha256};
+use std::{collections::BTreeMap, fmt::Write as _, fs, process, time::SystemTime};
+
+/// Where Linux keeps the name of the machine, or of the container.
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";
+
+/// An instance that is served here.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    instance: Instance,
+    lifetime: Lifetime,
+}
+
+impl Profile {
+    pub(crate) fn new(
+        id: InstanceId,
+        contract: &ServiceContract,
+        version: Option<String>,
+        program: &str,
+        lifetime: Lifetime,
+    ) -> Self {
+        let methods = contract.methods.iter().take(INSTANCE_METHODS_MAX);
+        let instance = Instance {
+            id,
+            service: shown(contract.name),
+            version,
+            program: shown(program),
+            host: host(),
+            process: process::id(),
+            methods: methods
+                .map(|method| (shown(method.name), fingerprint(method)))
+                .collect::<BTreeMap<_, _>>(),
+            started_at: SystemTime::now(),
+            in_flight: 0,
+            draining: false,
+        };
+        Self { instance, lifetime }
+    }
+
+    pub(crate) fn id(&self) -> InstanceId {
+        self.instance.id
+    }
+
+    /// The instance as it is now.
+    pub(crate) fn instance(&self) -> Instance {
+        Instance {
+            in_flight: self.lifetime.in_flight(),
+            draining: self.lifetime.is_draining(),
+            ..self.instance.clone()
+        }
+    }
+
+    pub(crate) fn lifetime(&self) -> &Lifetime {
+        &self.lifetime
+    }
+}
+
+/// Tells methods of one name apart that are not the same.
+fn fingerprint(method: &MethodContract) -> String {
+    let mut hash = Sha256::new();
+    hash.update(match method.kind {
+        MethodKind::Query => "query",
+        MethodKind::Command => "command",
+    });
+    hash.update([0]);
+    hash.update(method.signature);
+    let digest = hash.finalize();
+    digest.iter().take(8).fold(String::new(), |mut text, byte| {
+        // A string takes all that is written.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn host() -> String {
+    let host = fs::read_to_string(HOSTNAME).ok();
+    let host = host.or_else(|| std::env::var("HOSTNAME").ok());
+    let host = host.or_else(|| std::env::var("COMPUTERNAME").ok());
+    shown(host.unwrap_or_default().trim())
+}
+
+/// A text as a record may hold it.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.replace(char::is_control, "?").chars() {
+        if shown.len() + character.len_utf8() > INSTANCE_TEXT_MAX {
+            break;
+        }
+        shown.push(character);
+    }
+    shown
+}

@@ -1,0 +1,81 @@
+//! The records of serving instances: for each queue a sorted set of ids, by when they count as gone,
+//! and a hash of their records. Time is the server's.
+
+use crate::{connection::Link, error::Failure, inbox::millis, keys::Keys};
+use bytes::Bytes;
+use deadpool_redis::redis::Script;
+use replybus::{
+    limits::{INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX},
+    presence::InstanceId,
+    reply::Presence,
+};
+
+/// What a user of the server needs beside what all else does.
+const NEEDED: &str = "+zadd +zrem +zrangebyscore +hset +hdel +hget +hstrlen +pexpire +time";
+
+/// The scripts, hashed once.
+pub(crate) struct Presences {
+    announce: Script,
+    withdraw: Script,
+    list: Script,
+}
+
+impl Presences {
+    pub(crate) fn new() -> Self {
+        Self {
+            announce: Script::new(include_str!("scripts/announce.lua")),
+            withdraw: Script::new(include_str!("scripts/withdraw.lua")),
+            list: Script::new(include_str!("scripts/instances.lua")),
+        }
+    }
+
+    pub(crate) async fn announce(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+        presence: &Presence,
+    ) -> Result<(), Failure> {
+        let [until, records] = keys.instances(&presence.queue);
+        let mut asked = self.announce.key(until);
+        asked.key(records);
+        asked.arg(presence.instance.to_string());
+        asked.arg(&*presence.record).arg(millis(presence.ttl));
+        let announced = asked.invoke_async(link).await;
+        announced.map_err(|error| needing(keys, error))
+    }
+
+    pub(crate) async fn withdraw(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+        queue: &str,
+        instance: InstanceId,
+    ) -> Result<(), Failure> {
+        let [until, records] = keys.instances(queue);
+        let mut asked = self.withdraw.key(until);
+        asked.key(records).arg(instance.to_string());
+        let withdrawn = asked.invoke_async(link).await;
+        withdrawn.map_err(|error| needing(keys, error))
+    }
+
+    pub(crate) async fn list(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+        queue: &str,
+    ) -> Result<Vec<Bytes>, Failure> {
+        let [until, records] = keys.instances(queue);
+        let mut asked = self.list.key(until);
+        asked.key(records);
+        asked.arg(INSTANCES_LISTED_MAX);
+        asked.arg(PRESENCE_RECORD_BYTES_MAX);
+        let listed: Result<Vec<Vec<u8>>, _> = asked.invoke_async(link).await;
+        let listed = listed.map_err(|error| needing(keys, error))?;
+        Ok(listed.into_iter().map(Bytes::from).collect())
+    }
+}
+
+fn needing(keys: &Keys, error: impl Into<Failure>) -> Failure {
+    let failure: Failure = error.into();
+    failure.needing(&format!("~{}", keys.all_in_scope()), NEEDED)
+}
