@@ -98,6 +98,23 @@ pub const CONTROL_PREFETCH: u16 = 64;
 /// for a lost connection to come back, after which that of a service that died is gone.
 pub const CONTROL_QUEUE_EXPIRES: Duration = Duration::from_secs(60);
 
+/// The time that the answers of instances are waited for: they take milliseconds, unless one is
+/// busy. Set by `.within(..)`.
+pub const CONTROL_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// Bytes of the body of a question over the control line. What is larger is not read.
+pub const CONTROL_REQUEST_BYTES_MAX: usize = 1024;
+
+/// Questions that an instance answers in a second; it passes over the others. Many programs that
+/// watch it, and nothing beside what it serves.
+pub const CONTROL_ANSWERS_PER_SECOND: u32 = 100;
+
+/// Questions that an instance is answering, those included that wait until it is drained.
+pub const CONTROL_ANSWERS_AT_ONCE: usize = 64;
+
+/// Questions that one bus gathers the answers of at a time.
+pub const GATHERINGS_MAX: usize = 64;
+
 /// The time between two announcements of a serving instance, less up to a quarter. One round trip to
 /// the reply store each.
 pub const PRESENCE_HEARTBEAT: Duration = Duration::from_secs(2);

@@ -1,13 +1,18 @@
 //! The calls that wait, each for its reply.
 
 use super::{bundle::SentBundle, copies::Copies};
-use crate::{call_id::CallId, limits::WAITING_MAX, reply::Arrivals};
+use crate::{
+    call_id::CallId,
+    limits::{GATHERINGS_MAX, INSTANCES_LISTED_MAX, WAITING_MAX},
+    reply::Arrivals,
+};
 use bytes::Bytes;
 use std::{
     collections::{HashMap, hash_map::Entry},
     future::{Future, poll_fn},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
+use tokio::sync::mpsc;
 
 /// The calls of one bus that wait for a reply.
 #[derive(Debug, Default)]
@@ -22,6 +27,16 @@ struct Slots {
     /// The messages of several calls that were sent: only one that is refused as a whole is
     /// answered.
     bundles: HashMap<CallId, Weak<SentBundle>>,
+    /// What several answer under one id.
+    gatherings: HashMap<CallId, mpsc::Sender<Bytes>>,
+}
+
+/// The answers of several to one question. Dropped, further ones are passed over.
+#[derive(Debug)]
+pub(crate) struct Gathering {
+    id: CallId,
+    waiters: Arc<Waiters>,
+    answers: mpsc::Receiver<Bytes>,
 }
 
 /// A slot among the waiters. Dropped on reply, timeout, error and cancel alike, it is free again.
@@ -49,6 +64,22 @@ impl Waiters {
             attempt,
             waiters: Arc::clone(self),
             copies: copies.clone(),
+        })
+    }
+
+    /// Takes a place for the answers of several to one question; `None` if there are too many.
+    pub(crate) fn gather(self: &Arc<Self>, id: CallId) -> Option<Gathering> {
+        let mut slots = self.slots();
+        if slots.gatherings.len() >= GATHERINGS_MAX {
+            return None;
+        }
+        let (sender, answers) = mpsc::channel(INSTANCES_LISTED_MAX);
+        slots.gatherings.insert(id, sender);
+        drop(slots);
+        Some(Gathering {
+            id,
+            waiters: Arc::clone(self),
+            answers,
         })
     }
 
@@ -81,6 +112,13 @@ impl Arrivals for Waiters {
             Some(_) => None,
             None => slots.bundles.get(&id).and_then(Weak::upgrade),
         };
+        if slot.is_none()
+            && let Some(gathering) = slots.gatherings.get(&id)
+        {
+            // More than there can be instances are passed over.
+            let _ = gathering.try_send(frame);
+            return;
+        }
         drop(slots);
         match (slot, bundle) {
             (Some((attempt, copies)), _) => copies.put_reply(attempt, frame),
@@ -104,6 +142,22 @@ impl Waiter {
     /// Safe; the slot is kept until the waiter is dropped.
     pub(crate) fn reply(&mut self) -> impl Future<Output = Bytes> {
         poll_fn(|cx| self.copies.poll_reply(self.attempt, cx))
+    }
+}
+
+impl Gathering {
+    /// Waits for the next answer.
+    ///
+    /// # Cancel safety
+    /// Safe; no answer is lost.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        self.answers.recv().await
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        self.waiters.slots().gatherings.remove(&self.id);
     }
 }
 

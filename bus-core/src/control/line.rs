@@ -1,11 +1,10 @@
 //! The service's end: a queue of its own, and what is done about what comes through it.
 
-use super::{EXCHANGE, cancel, control_queue, held::HeldCalls};
+use super::{Answers, EXCHANGE, ServedCalls, cancel, control_queue, held::HeldCalls, verb::Verb};
 use crate::{
     bus::Bus,
     limits::{CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
     message::Message,
-    presence::InstanceId,
     transport::{Binding, Deliveries, QueueSpec, Settled, Source, Transport},
 };
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 #[derive(Debug)]
 pub(crate) struct ControlLine {
     calls: Arc<HeldCalls>,
+    served: Arc<ServedCalls>,
     /// `None` if nothing is heard.
     #[expect(dead_code, reason = "ends the listener when it is dropped")]
     stop: Option<DropGuard>,
@@ -25,15 +25,19 @@ struct Listener {
     queue: String,
     binding: Binding,
     calls: Arc<HeldCalls>,
+    answers: Arc<Answers>,
 }
 
 impl ControlLine {
     /// Opens the line of an instance that takes its requests from `served`, a queue of `bus`. If the
     /// broker does not allow it nothing is heard, and the service does its work all the same.
-    pub(crate) async fn open(bus: &Bus, served: &str, instance: InstanceId) -> Self {
+    pub(crate) async fn open(bus: &Bus, served: &str, answers: Answers) -> Self {
         let calls = Arc::new(HeldCalls::default());
-        let stop = Self::listen(bus, served, instance, &calls).await;
-        Self { calls, stop }
+        Self {
+            served: Arc::clone(&answers.served),
+            stop: Self::listen(bus, served, &calls, answers).await,
+            calls,
+        }
     }
 
     /// The calls that the service holds.
@@ -41,16 +45,21 @@ impl ControlLine {
         &self.calls
     }
 
+    /// What the instance has done.
+    pub(crate) fn served(&self) -> &ServedCalls {
+        &self.served
+    }
+
     async fn listen(
         bus: &Bus,
         served: &str,
-        instance: InstanceId,
         calls: &Arc<HeldCalls>,
+        answers: Answers,
     ) -> Option<DropGuard> {
         let inner = bus.inner();
         // Of nobody else, and not so in name only: one that is exclusive could not be had again
         // after a lost connection, until the broker has noticed the loss as well.
-        let queue = bus.name(&control_queue(instance));
+        let queue = bus.name(&control_queue(answers.profile.id()));
         let spec = QueueSpec::new(&queue)
             .length_max(CONTROL_MESSAGES_MAX)
             .expires(CONTROL_QUEUE_EXPIRES);
@@ -64,7 +73,7 @@ impl ControlLine {
                     served,
                     %error,
                     reason,
-                    "no control line: calls that are dropped run to their end"
+                    "no control line: calls that are dropped run to their end, and nothing is answered"
                 );
                 return None;
             }
@@ -74,6 +83,7 @@ impl ControlLine {
             queue,
             binding,
             calls: Arc::clone(calls),
+            answers: Arc::new(answers),
         };
         let stop = CancellationToken::new();
         inner.tasks.spawn(listener.listen(deliveries, stop.clone()));
@@ -100,13 +110,13 @@ impl Listener {
     /// Does what a message asks for, by its type. One that is not known is passed over: it is from a
     /// later version, or from anybody.
     fn hear(&self, message: &Message) {
-        match message.properties.kind.as_deref() {
-            Some(cancel::KIND) => {
-                for call in cancel::read(message) {
-                    self.calls.cancel(call.id, call.deadline);
-                }
+        let kind = message.properties.kind.as_deref().unwrap_or_default();
+        if kind == cancel::KIND {
+            for call in cancel::read(message) {
+                self.calls.cancel(call.id, call.deadline);
             }
-            _ => {}
+        } else if let Some(verb) = Verb::of(kind) {
+            self.answers.hear(verb, message);
         }
     }
 }

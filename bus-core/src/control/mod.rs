@@ -1,19 +1,30 @@
-//! The control line: what is said to those who serve a queue, beside the queue. Now: that calls
-//! are cancelled.
+//! The control line: what is said to those who serve a queue, beside the queue. That calls are
+//! cancelled; and questions: [`Bus::control`](crate::Bus::control).
 //!
-//! Everybody who serves a queue has a control queue of its own, bound to one exchange under the
-//! name of the served queue; whoever has something to say publishes there, and each of them hears
-//! it. Nothing depends on it: what is lost costs work that nobody waits for, and no more. Deadlines
-//! and claims stay the truth.
+//! Every instance that serves a queue has a control queue of its own, bound to one exchange under
+//! the name of the served queue; whoever has something to say publishes there, and each of them
+//! hears it, or to the control queue of one. Nothing depends on it: what is lost costs work that
+//! nobody waits for, or an answer, and no more. Deadlines and claims stay the truth.
 
+mod answers;
+mod ask;
 mod cancel;
 mod cancels;
+mod error;
 mod held;
 mod line;
+mod served;
+mod verb;
 
+pub use ask::Control;
+pub use error::ControlError;
+pub use verb::{DrainOutcome, InstanceDrain, InstanceStats, MethodStats, Pong};
+
+pub(crate) use answers::{AnswerRate, Answers};
 pub(crate) use cancels::Cancels;
 pub(crate) use held::Entered;
 pub(crate) use line::ControlLine;
+pub(crate) use served::ServedCalls;
 
 use crate::presence::InstanceId;
 

@@ -437,6 +437,8 @@ impl RequestProcessor {
         if let Some(metrics) = self.metrics.get(position) {
             metrics.count(outcome, envelope.received.elapsed());
         }
+        let is_served = answer.as_fault().is_none();
+        self.control.served().count(position, is_served);
         match answer.as_fault() {
             Some(fault) if fault.may_have_executed => {
                 tracing::warn!(service, method, id = %envelope.id, %fault, "a call failed");

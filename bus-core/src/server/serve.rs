@@ -11,7 +11,7 @@ use super::{
 use crate::{
     bus::Bus,
     contract::{QueueType, check_name},
-    control::ControlLine,
+    control::{AnswerRate, Answers, ControlLine, ServedCalls},
     error::SetupError,
     job::WaitingRoom,
     limits::{CONCURRENCY, DRAIN_WITHIN, INSTANCE_TEXT_MAX, PREFETCH, PREFETCH_MAX},
@@ -76,6 +76,7 @@ pub struct Serve {
     shed_load: bool,
     bundles: bool,
     version: Option<String>,
+    allow_drain: bool,
     secret_metadata: Vec<String>,
     layers: Vec<Box<dyn FnOnce(ServerService) -> ServerService + Send>>,
 }
@@ -98,6 +99,7 @@ impl Serve {
             shed_load: false,
             bundles: defaults.bundles,
             version: None,
+            allow_drain: false,
             secret_metadata: Vec::new(),
             layers: Vec::new(),
             service,
@@ -269,6 +271,14 @@ impl Serve {
         self
     }
 
+    /// Lets whoever may publish to the control exchange drain this instance:
+    /// [`Control::drain`](crate::control::Control::drain). Not allowed unless this says so: a
+    /// program that calls may cancel its own calls there, and should not be able to end the service.
+    pub fn allow_drain(mut self) -> Self {
+        self.allow_drain = true;
+        self
+    }
+
     /// Names entries of metadata that dead letters of this service leave out, such as the token of
     /// a session: a dead letter is kept until somebody takes it, and read by people. One that is
     /// put back comes without them.
@@ -413,8 +423,15 @@ impl Serve {
         );
         let profile = Arc::new(profile);
         let store = Arc::clone(&bus.replies);
-        Heartbeat::start(store, &self.queue, profile).await;
-        let control = ControlLine::open(&self.bus, &self.queue, instance).await;
+        Heartbeat::start(store, &self.queue, Arc::clone(&profile)).await;
+        let answers = Answers {
+            store: Arc::clone(&bus.replies),
+            profile,
+            served: Arc::new(ServedCalls::new(contract)),
+            may_be_drained: self.allow_drain,
+            rate: AnswerRate::default(),
+        };
+        let control = ControlLine::open(&self.bus, &self.queue, answers).await;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
         let mut pipeline = ServerService::new(Dispatch {
             service: self.service,

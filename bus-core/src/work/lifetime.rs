@@ -41,6 +41,12 @@ impl Lifetime {
         u64::try_from(self.deliveries.len()).unwrap_or(u64::MAX)
     }
 
+    /// Ends it, as a shutdown does.
+    pub(crate) fn drain(&self) {
+        self.asked.cancel();
+        self.stop.cancel();
+    }
+
     /// `true` once it takes no more.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()

@@ -11,6 +11,7 @@ mod bundles;
 mod cancel;
 mod commands;
 mod context;
+mod control;
 mod copies;
 mod dead_letters;
 mod deadlines;

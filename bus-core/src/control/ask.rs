@@ -1,0 +1,251 @@
+//! The asking end: those who serve a queue are asked, and their answers gathered.
+
+use super::{
+    EXCHANGE, control_queue,
+    error::ControlError,
+    verb::{DrainRequest, InstanceAnswer, InstanceDrain, InstanceStats, Pinged, Pong, Verb},
+};
+use crate::{
+    bus::Bus,
+    call_id::CallId,
+    codec::{self, ContentType},
+    contract::check_name,
+    limits::{
+        CALL_TIMEOUT_MAX, CONTROL_ANSWERS_WITHIN, CONTROL_REQUEST_BYTES_MAX, INSTANCES_LISTED_MAX,
+    },
+    message::{Message, Properties, Text},
+    presence::{Instance, InstanceId},
+    transport::{Outgoing, Verdict},
+    wire::ReplyFrame,
+};
+use bytes::Bytes;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::time::{Instant, timeout_at};
+
+impl Bus {
+    /// The instances that serve a queue, to be asked how they are, or drained: all of them, or
+    /// [one](Control::instance).
+    ///
+    /// Whoever may publish to the exchange `replybus.control` of the bus may ask all, and who may
+    /// publish to the default exchange one. To drain is refused unless the service
+    /// [allows](crate::server::Serve::allow_drain) it.
+    ///
+    /// ```
+    /// use replybus::{Bus, Never, control::DrainOutcome, queue_handler};
+    /// use std::time::Duration;
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(GreeterServer::new(English)).allow_drain().await?;
+    /// # GreeterClient::new(&bus).greet("Ada".to_owned()).await?;
+    /// let greeters = bus.control(GreeterClient::CONTRACT.queue);
+    /// for stats in greeters.stats().await? {
+    ///     println!("{}: {:?}", stats.instance, stats.methods.get("greet"));
+    /// #   assert_eq!(stats.methods["greet"].served, 1);
+    /// }
+    ///
+    /// // The first of them is to go: it takes no more, and ends what it has.
+    /// let first = greeters.ping().await?.first().ok_or("nobody serves it")?.instance;
+    /// let drained = greeters.instance(first).drain(Duration::from_secs(20)).await?;
+    /// assert_eq!(drained[0].outcome, DrainOutcome::Drained { given_back: 0 });
+    /// # serving.run_until(std::future::pending::<()>()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn control(&self, queue: impl Into<String>) -> Control {
+        Control {
+            bus: self.clone(),
+            queue: queue.into(),
+            instance: None,
+            within: CONTROL_ANSWERS_WITHIN,
+        }
+    }
+}
+
+/// Instances that are to be asked; see [`Bus::control`].
+///
+/// Answers are gathered until all instances that are [known](Bus::instances) have answered, or for
+/// [as long](Self::within) as is waited. Who does not answer is not in what is returned: it is gone,
+/// is of a version that does not hear this, may not listen, or has too much to answer. Answers are
+/// those of the queue's instances only as far as the servers are trusted.
+#[derive(Debug, Clone)]
+#[must_use = "nobody is asked before a verb"]
+pub struct Control {
+    bus: Bus,
+    queue: String,
+    instance: Option<InstanceId>,
+    within: Duration,
+}
+
+impl Control {
+    /// Asks only this one.
+    pub fn instance(mut self, instance: InstanceId) -> Self {
+        self.instance = Some(instance);
+        self
+    }
+
+    /// Sets how long answers are waited for, instead of [`CONTROL_ANSWERS_WITHIN`].
+    pub fn within(mut self, within: Duration) -> Self {
+        self.within = within.min(CALL_TIMEOUT_MAX);
+        self
+    }
+
+    /// Asks whether they are there.
+    ///
+    /// # Errors
+    /// It can't be asked; see [`ControlError`].
+    ///
+    /// # Cancel safety
+    /// Safe; answers are passed over.
+    pub async fn ping(&self) -> Result<Vec<Pong>, ControlError> {
+        let asked = Instant::now();
+        let pong = |(pinged, at): (Pinged, Instant)| Pong {
+            instance: pinged.instance,
+            took: at.saturating_duration_since(asked),
+        };
+        let answers = self.ask(Verb::Ping, Bytes::new(), self.within).await?;
+        Ok(answers.into_iter().map(pong).collect())
+    }
+
+    /// Asks what they are: what they say of themselves in their records, at this moment.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    ///
+    /// # Cancel safety
+    /// As [`ping`](Self::ping).
+    pub async fn info(&self) -> Result<Vec<Instance>, ControlError> {
+        let answers = self.ask(Verb::Info, Bytes::new(), self.within).await?;
+        Ok(answers.into_iter().map(|(instance, _)| instance).collect())
+    }
+
+    /// Asks what they have done since they were started.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    ///
+    /// # Cancel safety
+    /// As [`ping`](Self::ping).
+    pub async fn stats(&self) -> Result<Vec<InstanceStats>, ControlError> {
+        let answers = self.ask(Verb::Stats, Bytes::new(), self.within).await?;
+        Ok(answers.into_iter().map(|(stats, _)| stats).collect())
+    }
+
+    /// Drains them, as far as they [allow](crate::server::Serve::allow_drain) it: they take no more,
+    /// let what runs finish within [their own time](crate::server::Serve::drain_within), and give
+    /// the rest back to the queue, as at a [shutdown](crate::server::Serving::shutdown). Each
+    /// answers when it is done, or that it is not after `within`, up to [`CALL_TIMEOUT_MAX`]; it
+    /// goes on draining then.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, they may or may not drain.
+    pub async fn drain(&self, within: Duration) -> Result<Vec<InstanceDrain>, ControlError> {
+        let within = within.min(CALL_TIMEOUT_MAX);
+        let request = DrainRequest {
+            within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+        };
+        let encoding = ContentType::default();
+        let body = codec::encode(encoding, &request, CONTROL_REQUEST_BYTES_MAX);
+        let body = body.map_err(|error| ControlError::not_sent(error.to_string()))?;
+        let answers = self.ask(Verb::Drain, body, within + self.within).await?;
+        Ok(answers.into_iter().map(|(drain, _)| drain).collect())
+    }
+
+    /// Asks, and gathers the answers of each instance with the moment at which it came.
+    async fn ask<A: InstanceAnswer>(
+        &self,
+        verb: Verb,
+        body: Bytes,
+        within: Duration,
+    ) -> Result<Vec<(A, Instant)>, ControlError> {
+        check_name("queue", &self.queue).map_err(ControlError::Misnamed)?;
+        let until = Instant::now() + within;
+        let mut missing = self.expected(until).await;
+        let knows_all = !missing.is_empty();
+        let inner = self.bus.inner();
+        let id = CallId::new();
+        let gathering = inner.waiters.gather(id);
+        let mut gathering = gathering.ok_or(ControlError::Busy)?;
+        let outgoing = Outgoing::new(self.message(verb, id, body)).deadline(until);
+        match inner.transport.publish(outgoing).verdict().await {
+            Verdict::Confirmed | Verdict::Lost => {}
+            // There is no control queue: nobody serves it who could hear.
+            Verdict::Unroutable => return Ok(Vec::new()),
+            Verdict::Denied(reason) => return Err(ControlError::denied(&*reason)),
+            Verdict::Unacceptable(reason) => return Err(ControlError::not_sent(&*reason)),
+            Verdict::Refused | Verdict::Busy => return Err(ControlError::Busy),
+            Verdict::NotWritten => {
+                return Err(ControlError::not_sent("there was no connection in time"));
+            }
+        }
+        let mut answers = BTreeMap::new();
+        while !(knows_all && missing.is_empty()) && answers.len() < INSTANCES_LISTED_MAX {
+            let Ok(Some(frame)) = timeout_at(until, gathering.next()).await else {
+                break;
+            };
+            let Some(answer) = read::<A>(&frame) else {
+                continue;
+            };
+            missing.remove(&answer.instance());
+            let place = answers.entry(answer.instance());
+            place.or_insert((answer, Instant::now()));
+        }
+        Ok(answers.into_values().collect())
+    }
+
+    /// Those whose answers are waited for; empty if nobody knows who they are.
+    async fn expected(&self, until: Instant) -> BTreeSet<InstanceId> {
+        if let Some(instance) = self.instance {
+            return BTreeSet::from([instance]);
+        }
+        let known = timeout_at(until, self.bus.instances(&self.queue)).await;
+        let known = known.ok().and_then(Result::ok).unwrap_or_default();
+        known.into_iter().map(|instance| instance.id).collect()
+    }
+
+    fn message(&self, verb: Verb, id: CallId, body: Bytes) -> Message {
+        let inner = self.bus.inner();
+        let (exchange, routing_key) = match self.instance {
+            Some(instance) => (String::new(), self.bus.name(&control_queue(instance))),
+            None => (self.bus.name(EXCHANGE), self.bus.name(&self.queue)),
+        };
+        Message {
+            exchange: exchange.into(),
+            routing_key: routing_key.into(),
+            properties: Properties {
+                kind: Some(Text::from_static(verb.as_str())),
+                correlation_id: Some(Text::shown(id)),
+                reply_to: Some(inner.inbox.clone()),
+                app_id: Some(inner.app_id.clone()),
+                ..Properties::default()
+            },
+            body,
+        }
+    }
+}
+
+fn read<A: InstanceAnswer>(frame: &Bytes) -> Option<A> {
+    let (content_type, ReplyFrame::Ok(body)) = ReplyFrame::decode(frame).ok()? else {
+        return None;
+    };
+    let answer: A = codec::decode(content_type, &body).ok()?;
+    answer.is_sound().then_some(answer)
+}

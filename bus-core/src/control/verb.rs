@@ -1,0 +1,153 @@
+//! What an instance can be asked, and the answers as they travel.
+
+use crate::presence::{Instance, InstanceId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+/// What is asked: the type of the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Ping,
+    Info,
+    Stats,
+    Drain,
+}
+
+impl Verb {
+    const ALL: [Self; 4] = [Self::Ping, Self::Info, Self::Stats, Self::Drain];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Info => "info",
+            Self::Stats => "stats",
+            Self::Drain => "drain",
+        }
+    }
+
+    /// The verb of a message of this type, if it is one.
+    pub(super) fn of(kind: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.as_str() == kind)
+    }
+}
+
+/// The body of a message that drains; those of the others are empty.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct DrainRequest {
+    /// When an instance that is not done yet says so, in milliseconds.
+    pub(super) within_ms: u64,
+}
+
+/// An answer that names its instance.
+pub(super) trait InstanceAnswer: DeserializeOwned {
+    fn instance(&self) -> InstanceId;
+
+    /// `true` if it can be shown to people as it is.
+    fn is_sound(&self) -> bool {
+        true
+    }
+}
+
+/// An instance that hears and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pong {
+    /// The instance.
+    pub instance: InstanceId,
+    /// From the question to its answer.
+    pub took: Duration,
+}
+
+/// A ping as it is answered.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Pinged {
+    pub(super) instance: InstanceId,
+}
+
+/// What an instance has done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct InstanceStats {
+    /// The instance.
+    pub instance: InstanceId,
+    /// When it was served, by the clock of its machine: its counts begin there.
+    #[serde(rename = "since_ms", with = "crate::presence::millis")]
+    pub since: SystemTime,
+    /// Deliveries that it works on.
+    pub in_flight: u64,
+    /// By method; those that were never called are left out.
+    pub methods: BTreeMap<String, MethodStats>,
+}
+
+/// What came of the requests for one method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MethodStats {
+    /// Answered by the handler, its own errors included, or out of a record.
+    pub served: u64,
+    /// Those that came to anything else.
+    pub failed: u64,
+}
+
+/// What came of draining one instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct InstanceDrain {
+    /// The instance.
+    pub instance: InstanceId,
+    /// How far it has come.
+    #[serde(flatten)]
+    pub outcome: DrainOutcome,
+}
+
+/// How far an instance that was to drain has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DrainOutcome {
+    /// It takes no more, and all that it took is done.
+    Drained {
+        /// Deliveries that were not done when its own time was up, and went back to the queue.
+        given_back: u64,
+    },
+    /// It takes no more, and still works on what it took.
+    Draining,
+    /// It was not served with [`allow_drain`](crate::server::Serve::allow_drain), and goes on.
+    Refused,
+}
+
+impl InstanceAnswer for Pinged {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+}
+
+impl InstanceAnswer for Instance {
+    fn instance(&self) -> InstanceId {
+        self.id
+    }
+
+    fn is_sound(&self) -> bool {
+        Instance::is_sound(self)
+    }
+}
+
+impl InstanceAnswer for InstanceStats {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn is_sound(&self) -> bool {
+        let mut names = self.methods.keys();
+        names.all(|name| !name.contains(char::is_control))
+    }
+}
+
+impl InstanceAnswer for InstanceDrain {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+}
