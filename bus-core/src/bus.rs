@@ -83,6 +83,8 @@ pub(crate) struct BusInner {
     pub(crate) drops: Drops,
     /// The queues that services and groups of this bus take messages from.
     pub(crate) occupied: OccupiedQueues,
+    /// Calls wait for a service that is not there.
+    pub(crate) waits_for_services: bool,
     namespace: String,
 }
 
@@ -168,6 +170,8 @@ impl Bus {
         let inbox: Text = replies.inbox().into();
         let bundler = Bundler::new(Post {
             transport: Arc::clone(&transport),
+            replies: Arc::clone(&replies),
+            namespace: in_namespace(&builder.namespace, ""),
             waiters: Arc::clone(&waiters),
             app_id: app_id.clone(),
             inbox: inbox.clone(),
@@ -188,6 +192,7 @@ impl Bus {
             occupied: OccupiedQueues::default(),
             closed,
             tasks: TaskTracker::new(),
+            waits_for_services: builder.wait_for_services,
             namespace: builder.namespace,
         }))
     }
@@ -342,6 +347,7 @@ fn in_namespace(namespace: &str, name: &str) -> String {
 pub struct BusBuilder {
     namespace: String,
     app_id: String,
+    wait_for_services: bool,
 }
 
 impl Default for BusBuilder {
@@ -349,6 +355,7 @@ impl Default for BusBuilder {
         Self {
             namespace: String::new(),
             app_id: program_name(),
+            wait_for_services: false,
         }
     }
 }
@@ -378,6 +385,27 @@ impl BusBuilder {
     /// set.
     pub fn app_id(mut self, app_id: impl Into<String>) -> Self {
         self.app_id = app_id.into();
+        self
+    }
+
+    /// Has all calls of this bus wait for their service, where nobody serves it, until their time is
+    /// over: as [`Call::wait_for_service`](crate::Call::wait_for_service) does for one. Right where
+    /// services are restarted one at a time, and a call that takes seconds is better than one that
+    /// fails.
+    ///
+    /// ```
+    /// use replybus::{Bus, reply::memory::MemoryReplies, transport::memory::MemoryBroker};
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), replybus::SetupError> {
+    /// let builder = Bus::builder().wait_for_services();
+    /// let bus = builder.connect(MemoryBroker::new(), MemoryReplies::new()).await?;
+    /// # drop(bus);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait_for_services(mut self) -> Self {
+        self.wait_for_services = true;
         self
     }
 

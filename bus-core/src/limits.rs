@@ -115,12 +115,20 @@ pub const CONTROL_ANSWERS_AT_ONCE: usize = 64;
 /// Questions that one bus gathers the answers of at a time.
 pub const GATHERINGS_MAX: usize = 64;
 
-/// The time between two announcements of a serving instance, less up to a quarter. One round trip to
-/// the reply store each.
-pub const PRESENCE_HEARTBEAT: Duration = Duration::from_secs(2);
+/// The time after which a call without a reply has it looked whether anybody serves its queue. What
+/// is served is mostly answered by then, and pays nothing.
+pub const CONSUMER_LOOK_AFTER: Duration = Duration::from_millis(20);
 
-/// The time after its last announcement for which an instance counts as serving: two of them may be
-/// lost.
+/// The time for which it counts that somebody serves a queue, or answered from it: calls that wait
+/// for long have it looked once in it, all those of a process to one queue together.
+pub const CONSUMER_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The time between two looks at a queue that nobody serves.
+pub const CONSUMER_LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The time after its last announcement for which an instance counts as serving. It is announced
+/// every third of it, less up to a quarter of that, so two may be lost; each is a round trip to the
+/// reply store. In a store within one process, where none dies alone, it is a day.
 pub const PRESENCE_TTL: Duration = Duration::from_secs(6);
 
 /// Bytes of the record of an instance. What is larger is not read; methods that would make it larger

@@ -108,7 +108,8 @@ fn a_call_that_waits_takes_no_more_memory_than_it_did() {
     let info = allocation_counter::measure(|| {
         runtime.block_on(async {
             for _ in 0..CALLS {
-                let call = client.ask("x".repeat(TEXT_BYTES)).into_future();
+                let call = client.ask("x".repeat(TEXT_BYTES)).wait_for_service();
+                let call = call.into_future();
                 tasks.spawn(call);
             }
             while u64::try_from(bus.health().calls_waiting).unwrap() < CALLS {

@@ -93,6 +93,7 @@ pub struct Call<R> {
     idempotency_key: Option<String>,
     metadata: Metadata,
     refused: Option<BoxError>,
+    waits_for_service: bool,
     cancel: Option<CancelSlot>,
     outcome: PhantomData<fn() -> R>,
 }
@@ -105,6 +106,7 @@ impl<R> Call<R> {
         body: Result<Bytes, CodecError>,
     ) -> Self {
         Self {
+            waits_for_service: client.bus().inner().waits_for_services,
             client,
             position,
             method,
@@ -191,6 +193,48 @@ impl<R: Outcome> Call<R> {
     /// ```
     pub fn deadline(mut self, deadline: impl Into<Instant>) -> Self {
         self.deadline = Some(deadline.into());
+        self
+    }
+
+    /// Has the call wait for its service until its time is over, where nobody serves its queue,
+    /// instead of failing at once as [`NoConsumer`](FailureKind::NoConsumer). The request is in the
+    /// queue meanwhile, and whoever serves it next takes it: right where a service is restarted, and
+    /// an answer that takes seconds is better than none. A queue that does not exist is
+    /// [`Unroutable`](FailureKind::Unroutable) all the same.
+    ///
+    /// ```
+    /// use replybus::{Bus, FailureKind, Never, queue_handler};
+    /// use std::{future::IntoFuture, time::Duration};
+    ///
+    /// #[queue_handler("greeter.requests", timeout = "10s")]
+    /// pub trait Greeter {
+    ///     async fn greet(&self) -> Result<String, Never>;
+    /// }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self) -> Result<String, Never> { Ok("Good day".to_owned()) }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(GreeterServer::new(English)).await?;
+    /// serving.shutdown().await?; // nobody serves it now
+    /// let greeter = GreeterClient::new(&bus);
+    /// let failure = greeter.greet().await.unwrap_err();
+    /// assert_eq!(failure.kind(), Some(FailureKind::NoConsumer));
+    /// assert!(!failure.may_have_executed()); // and it never will be
+    ///
+    /// let waits = tokio::spawn(greeter.greet().wait_for_service().into_future());
+    /// # tokio::time::sleep(Duration::from_millis(200)).await;
+    /// let serving = bus.serve(GreeterServer::new(English)).await?;
+    /// assert_eq!(waits.await??, "Good day");
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn wait_for_service(mut self) -> Self {
+        self.waits_for_service = true;
         self
     }
 
@@ -525,6 +569,7 @@ impl<R: Outcome> Call<R> {
             method: self.method,
             queue,
             verb,
+            waits_for_service: self.waits_for_service,
             content_type: self.client.content_type(),
             body,
             started,

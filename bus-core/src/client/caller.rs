@@ -4,10 +4,12 @@ use super::{
     bundle::Sending,
     request::{CallRequest, Verb},
     response::CallResponse,
+    unserved::{self, Found},
 };
 use crate::{
     bus::BusInner,
     error::{BoxError, CallFailure, FailureKind},
+    limits::CONSUMER_LOOK_AFTER,
     transport::{Outgoing, TransportHealth, Verdict, Withdrawn},
     wire::ReplyFrame,
 };
@@ -112,6 +114,7 @@ impl<'a> Attempts<'a> {
     /// whether this copy ran. A fault is a failure like any other, for all of them.
     fn replied(&mut self, frame: &Bytes) -> Result<CallResponse, CallFailure> {
         let repeated = self.repeated();
+        self.request.copies.lanes().probe().heard();
         let reply = ReplyFrame::decode_timed(frame).map_err(|error| {
             let failure = self.request.failure(FailureKind::BadReply);
             failure.with_cause(error)
@@ -149,6 +152,16 @@ impl<'a> Attempts<'a> {
             }
             _ => failure,
         }
+    }
+
+    fn unserved(&mut self, surely_not_executed: bool) -> CallFailure {
+        let failure = self.request.failure(FailureKind::NoConsumer);
+        if !surely_not_executed {
+            return failure;
+        }
+        // No copy will be run: they have one record.
+        self.spent = true;
+        failure.surely_not_executed()
     }
 
     fn timed_out(&self) -> CallFailure {
@@ -237,8 +250,14 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, Cal
     };
     let mut attempts = Attempts::first(bus, request);
     let mut confirmed = false;
-    let deadline = sleep_until(request.deadline());
-    tokio::pin!(deadline);
+    let first_look = match request.waits_for_service {
+        true => request.deadline(),
+        false => request.deadline().min(Instant::now() + CONSUMER_LOOK_AFTER),
+    };
+    // One timer, for the next look whether anybody serves the queue, and for the deadline.
+    let timer = sleep_until(first_look);
+    tokio::pin!(timer);
+    let mut looking: Option<Pin<Box<dyn Future<Output = Found> + Send + '_>>> = None;
     let ended = loop {
         tokio::select! {
             biased;
@@ -249,12 +268,44 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, Cal
                 refused => break Err(attempts.refused(refused)),
             },
             () = bus.closed.cancelled() => break Err(attempts.bus_closed()),
-            () = &mut deadline => break Err(attempts.timed_out()),
+            found = poll_fn(|cx| poll_found(&mut looking, cx)), if looking.is_some() => {
+                looking = None;
+                match found {
+                    Found::Unserved { surely_not_executed } => {
+                        break Err(attempts.unserved(surely_not_executed));
+                    }
+                    Found::Done(frame) => break attempts.replied(&frame),
+                    Found::Again(pause) => {
+                        timer.as_mut().reset(request.deadline().min(Instant::now() + pause));
+                    }
+                }
+            }
+            () = &mut timer => {
+                if request.deadline() <= Instant::now() {
+                    break Err(attempts.timed_out());
+                }
+                timer.as_mut().reset(request.deadline());
+                // One that was sent again waits: its service may be finding its way back as well.
+                if !attempts.repeated() {
+                    looking = Some(Box::pin(unserved::look(bus, request)));
+                }
+            }
         }
     };
     // The service knows the deadline as well.
     request.copies.end();
     ended
+}
+
+/// Polls a look that is under way.
+fn poll_found<F: Future + Send + ?Sized>(
+    looking: &mut Option<Pin<Box<F>>>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    match looking {
+        Some(looking) => looking.as_mut().poll(cx),
+        None => Poll::Pending,
+    }
 }
 
 /// Publishes, and waits for the broker's word that it has the request.

@@ -187,19 +187,7 @@ impl CancelTarget {
             self.say(bus);
             return Ok(CancelOutcome::Told);
         }
-        let never_started = ReplyFrame::encode_fault(ContentType::default(), &cancelled());
-        let text = "it was started and never ended, and was cancelled then";
-        let interrupted = Fault::new(FaultCode::Interrupted, text);
-        let retention = match &self.idempotency_key {
-            Some(_) => KEYED_RETENTION.max(self.startable_for + DEADLINE_RETENTION),
-            None => self.startable_for + DEADLINE_RETENTION,
-        };
-        let cancel = Cancel::new(
-            self.claim_key(),
-            retention,
-            never_started.clone(),
-            ReplyFrame::encode_fault(ContentType::default(), &interrupted),
-        );
+        let cancel = self.record();
         let inner = bus.inner();
         let frame = match inner.replies.cancel(&cancel).await? {
             Cancelled::Done(frame) => frame,
@@ -210,7 +198,7 @@ impl CancelTarget {
             Cancelled::NeverStarted => {
                 // Whoever holds its message need not ask.
                 self.say(bus);
-                never_started
+                cancel.never_started
             }
         };
         let bad = |error| self.info.failure(FailureKind::BadReply).with_cause(error);
@@ -223,6 +211,23 @@ impl CancelTarget {
             Err(error) => Err(bad(error).into()),
         };
         Ok(CancelOutcome::Done(reply))
+    }
+
+    /// What its record becomes.
+    pub(super) fn record(&self) -> Cancel {
+        let never_started = ReplyFrame::encode_fault(ContentType::default(), &cancelled());
+        let text = "it was started and never ended, and was cancelled then";
+        let interrupted = Fault::new(FaultCode::Interrupted, text);
+        let retention = match &self.idempotency_key {
+            Some(_) => KEYED_RETENTION.max(self.startable_for + DEADLINE_RETENTION),
+            None => self.startable_for + DEADLINE_RETENTION,
+        };
+        Cancel::new(
+            self.claim_key(),
+            retention,
+            never_started,
+            ReplyFrame::encode_fault(ContentType::default(), &interrupted),
+        )
     }
 
     /// Tells those who serve the queue.

@@ -5,6 +5,7 @@ pub(crate) mod bundle;
 mod call;
 mod caller;
 mod cancel;
+mod consumer_probe;
 mod copies;
 mod join;
 mod later;
@@ -15,6 +16,7 @@ mod request;
 mod response;
 mod tally;
 mod ticket;
+mod unserved;
 pub(crate) mod waiters;
 
 pub use crate::contract::{Never, Outcome};

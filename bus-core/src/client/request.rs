@@ -61,6 +61,8 @@ pub struct CallRequest {
     pub(crate) method: &'static MethodContract,
     pub(crate) queue: Text,
     pub(crate) verb: Verb,
+    /// It waits for its service, where nobody serves it.
+    pub(crate) waits_for_service: bool,
     pub(crate) content_type: ContentType,
     pub(crate) body: Bytes,
     pub(crate) started: Instant,

@@ -27,6 +27,15 @@ pub enum FailureKind {
     NotSent,
     /// The service's queue does not exist: it never ran here, or under another name.
     Unroutable,
+    /// The service's queue exists, and nobody serves it: no consumer has it on the broker, and no
+    /// instance has a [record](crate::Bus::instances). A call can
+    /// [wait](crate::Call::wait_for_service) instead.
+    ///
+    /// A command without an idempotency key was withdrawn for sure, and will never run. Of a query,
+    /// a command with a key, and one that keeps its own record, the request is still in the queue
+    /// until its time is over, and whoever begins to serve it by then may run it: so
+    /// [`may_have_executed`](crate::CallFailure::may_have_executed) is `true` of these.
+    NoConsumer,
     /// No reply came in time.
     TimedOut,
     /// Its time had passed before the handler started.
@@ -68,6 +77,7 @@ impl FailureKind {
         match self {
             Self::NotSent => "not_sent",
             Self::Unroutable => "unroutable",
+            Self::NoConsumer => "no_consumer",
             Self::TimedOut => "timed_out",
             Self::Expired => "expired",
             Self::Overloaded => "overloaded",
@@ -89,6 +99,7 @@ impl FailureKind {
         match self {
             Self::NotSent => "it was not sent",
             Self::Unroutable => "no queue: the service has never been served under this name",
+            Self::NoConsumer => "nobody serves the queue",
             Self::TimedOut => "no reply in time",
             Self::Expired => "it expired before it was started",
             Self::Overloaded => "refused for load",
@@ -116,7 +127,8 @@ impl FailureKind {
             | Self::Denied
             | Self::KeyConflict
             | Self::Cancelled => false,
-            Self::TimedOut
+            Self::NoConsumer
+            | Self::TimedOut
             | Self::BadReply
             | Self::Panicked
             | Self::Disconnected

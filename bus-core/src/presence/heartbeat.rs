@@ -3,7 +3,6 @@
 use super::Profile;
 use crate::{
     call_id::CallId,
-    limits::PRESENCE_HEARTBEAT,
     reply::{Presence, ReplyStore, StoreError},
 };
 use std::{sync::Arc, time::Duration};
@@ -47,7 +46,7 @@ impl Heartbeat {
         let serving = async {
             loop {
                 let was_draining = lifetime.is_draining();
-                let pause = sleep(pause());
+                let pause = sleep(pause(self.store.presence_ttl() / 3));
                 tokio::select! {
                     () = pause => {}
                     () = lifetime.drains(), if !was_draining => {}
@@ -71,6 +70,7 @@ impl Heartbeat {
     async fn announce(&mut self) {
         let record = self.profile.instance().record();
         let presence = Presence::new(self.queue.as_str(), self.profile.id(), record);
+        let presence = presence.ttl(self.store.presence_ttl());
         let announced = self.store.announce(&presence).await;
         self.note(announced);
     }
@@ -96,9 +96,9 @@ impl Heartbeat {
     }
 }
 
-/// Until the next beat: so that those of instances that started together do not stay together.
-fn pause() -> Duration {
-    let quarter = PRESENCE_HEARTBEAT / 4;
+/// Until the next beat, less up to a quarter: so that those of instances that started together do not
+/// stay together.
+fn pause(most: Duration) -> Duration {
     let random = u32::try_from(CallId::new().random_bits() % 1_000).unwrap_or_default();
-    PRESENCE_HEARTBEAT - quarter * random / 1_000
+    most - most / 4 * random / 1_000
 }

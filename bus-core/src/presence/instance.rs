@@ -35,7 +35,7 @@ pub struct Instance {
     /// When it was served, by the clock of its machine.
     #[serde(with = "millis")]
     pub started_at: SystemTime,
-    /// Deliveries that it works on.
+    /// Deliveries that it worked on when it was last announced.
     pub in_flight: u64,
     /// It takes no more, and ends what it has.
     #[serde(default)]

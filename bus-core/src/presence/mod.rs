@@ -2,10 +2,9 @@
 //! keeps up while it serves.
 //!
 //! A record says what an instance says of itself: its service and version, where it runs, its
-//! methods, how much it does. It is announced again every few seconds
-//! ([`PRESENCE_HEARTBEAT`](crate::limits::PRESENCE_HEARTBEAT)), removed when the instance ends, and
-//! gone [`PRESENCE_TTL`](crate::limits::PRESENCE_TTL) after the last word of one that was killed. If
-//! the store can't be reached nothing else suffers. [`Bus::instances`] reads them.
+//! methods, how much it does. It is announced again every two seconds, removed when the instance
+//! ends, and gone [`PRESENCE_TTL`](crate::limits::PRESENCE_TTL) after the last word of one that was
+//! killed. If the store can't be reached nothing else suffers. [`Bus::instances`] reads them.
 
 mod heartbeat;
 mod id;

@@ -133,7 +133,7 @@ pub use record::CommandRecord;
 use crate::{
     call_id::CallId,
     error::{BoxError, SetupError},
-    limits::REPLY_TTL,
+    limits::{PRESENCE_TTL, REPLY_TTL},
     message::Text,
     presence::InstanceId,
 };
@@ -260,6 +260,12 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     async fn announce(&self, presence: &Presence) -> Result<(), StoreError> {
         let _ = presence;
         Ok(())
+    }
+
+    /// The time after its last announcement for which an instance is to count as serving; it is
+    /// announced three times in it.
+    fn presence_ttl(&self) -> Duration {
+        PRESENCE_TTL
     }
 
     /// Removes the record of an instance of the service of `queue`, if there is one.

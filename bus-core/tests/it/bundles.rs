@@ -517,7 +517,7 @@ async fn each_has_its_own_deadline() {
     let ask = |millis| {
         let seen = stage.accounts.balance("a".into(), 1);
         let seen = seen.timeout(Duration::from_millis(millis));
-        tokio::spawn(seen.into_future())
+        tokio::spawn(seen.wait_for_service().into_future())
     };
     let first = ask(2_000);
     settle().await;

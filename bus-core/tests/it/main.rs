@@ -40,5 +40,6 @@ mod round_trip;
 mod seen_before;
 mod shutdown;
 mod tickets;
+mod unserved;
 mod unsure;
 mod wire_format;

@@ -48,13 +48,15 @@ impl RatesClient {
                         "all",
                         ::bus::__private::MethodKind::Query,
                     )
-                    .timeout(::core::time::Duration::from_millis(500u64)),
+                    .timeout(::core::time::Duration::from_millis(500u64))
+                    .signature("()->Result<Vec<Rate>,RatesError>"),
                 ::bus::__private::MethodContract::new(
                         "set",
                         ::bus::__private::MethodKind::Command,
                     )
                     .timeout(::core::time::Duration::from_millis(60000u64))
-                    .own_record(),
+                    .own_record()
+                    .signature("(r#type:RateType)->Result<(),RatesError>"),
             ],
         )
         .defaults(

@@ -49,13 +49,17 @@ impl AccountServiceClient {
         "account.requests",
         &[
             ::replybus::__private::MethodContract::new(
-                "balance",
-                ::replybus::__private::MethodKind::Query,
-            ),
+                    "balance",
+                    ::replybus::__private::MethodKind::Query,
+                )
+                .signature("(account:AccountNumber)->Result<Balance,AccountError>"),
             ::replybus::__private::MethodContract::new(
-                "post",
-                ::replybus::__private::MethodKind::Command,
-            ),
+                    "post",
+                    ::replybus::__private::MethodKind::Command,
+                )
+                .signature(
+                    "(entry:Entry,note:Option<String>)->Result<Posted,AccountError>",
+                ),
         ],
     );
     /// A client whose calls travel over `bus`.

@@ -14,12 +14,13 @@ mod sent;
 pub(super) use self::{lane::Sending, sent::SentBundle};
 
 use self::{lane::Lane, pace::Pace};
-use super::waiters::Waiters;
+use super::{consumer_probe::ConsumerProbe, waiters::Waiters};
 use crate::{
     codec::ContentType,
     contract::MethodKind,
     control::Cancels,
     message::Text,
+    reply::ReplyStore,
     transport::{Outgoing, Transport},
 };
 use std::{
@@ -32,9 +33,12 @@ use tokio::runtime::Handle;
 #[derive(Debug)]
 pub(crate) struct Post {
     pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) replies: Arc<dyn ReplyStore>,
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) app_id: Text,
     pub(crate) inbox: Text,
+    /// What queues begin with, with a dot; or nothing.
+    pub(crate) namespace: String,
     /// The exchange that cancelled calls are said to.
     pub(crate) control: Text,
     /// Where what waits is written. There is none under a bus in memory that was made without one,
@@ -55,6 +59,7 @@ pub(crate) struct QueueLanes {
     pace: Arc<Pace>,
     lanes: [Arc<Lane>; 4],
     cancels: Arc<Cancels>,
+    probe: ConsumerProbe,
 }
 
 impl Bundler {
@@ -93,6 +98,12 @@ impl Bundler {
                 lane(true, ContentType::Json),
             ],
             pace,
+            probe: ConsumerProbe::new(
+                Arc::clone(&self.post.transport),
+                Arc::clone(&self.post.replies),
+                queue.clone(),
+                &self.post.namespace,
+            ),
             cancels: Cancels::new(
                 Arc::clone(&self.post.transport),
                 self.post.control.clone(),
@@ -109,6 +120,11 @@ impl QueueLanes {
     /// What is known of the services behind the queue.
     pub(super) fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    /// Whether anybody serves the queue.
+    pub(super) fn probe(&self) -> &ConsumerProbe {
+        &self.probe
     }
 
     /// The calls to the queue that are cancelled.

@@ -21,8 +21,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 use uuid::Uuid;
+
+/// The time for which an instance counts as serving; its store ends with it.
+const PRESENCE_TTL_HERE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A reply store that lives in this process. Its clones are the same store: buses that were given
 /// one answer each other.
@@ -235,6 +239,12 @@ impl ReplyStore for MemoryStore {
         Ok(())
     }
 
+    /// In one process no instance dies alone. With a short one the clock of a test, which jumps to
+    /// whatever is next, would take a million steps for a month.
+    fn presence_ttl(&self) -> Duration {
+        PRESENCE_TTL_HERE
+    }
+
     async fn withdraw(&self, queue: &str, instance: InstanceId) -> Result<(), StoreError> {
         let namespace = self.open("withdraw an instance")?;
         lock(&namespace.presences).withdraw(queue, instance);
@@ -291,7 +301,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[derive(Default)]
     struct Arrived(Mutex<Vec<(CallId, Bytes)>>);

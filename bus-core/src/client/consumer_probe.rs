@@ -1,0 +1,156 @@
+//! Whether anybody serves a queue, looked at for all calls that wait for a reply from it.
+
+use crate::{
+    limits::{CONSUMER_LOOK_AGAIN, CONSUMER_LOOK_EVERY},
+    message::Text,
+    presence::Instance,
+    reply::ReplyStore,
+    transport::Transport,
+};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// What is known of one queue.
+pub(crate) struct ConsumerProbe {
+    transport: Arc<dyn Transport>,
+    replies: Arc<dyn ReplyStore>,
+    /// Its name on the broker.
+    queue: Text,
+    /// The same without the namespace.
+    name: Text,
+    /// Replies that came.
+    heard: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    heard_before: u64,
+    /// The last look: when it began, and what it found.
+    last: Option<(Instant, bool)>,
+    looking: Option<Shared<BoxFuture<'static, bool>>>,
+}
+
+/// What a look comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nobody serves the queue.
+    Unserved,
+    /// Somebody does, or it is not known; to be looked at again after this time.
+    Again(Duration),
+}
+
+impl ConsumerProbe {
+    /// Of the queue of this name on the broker, which begins with `namespace`.
+    pub(super) fn new(
+        transport: Arc<dyn Transport>,
+        replies: Arc<dyn ReplyStore>,
+        queue: Text,
+        namespace: &str,
+    ) -> Self {
+        let name = queue.strip_prefix(namespace).unwrap_or(&queue).into();
+        Self {
+            transport,
+            replies,
+            queue,
+            name,
+            heard: AtomicU64::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The queue's name without the namespace.
+    pub(super) fn name(&self) -> &Text {
+        &self.name
+    }
+
+    /// Notes a reply: somebody serves the queue.
+    pub(super) fn heard(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Looks whether anybody serves the queue, for a call that was sent at `sent`.
+    pub(super) async fn look(&self, sent: Instant) -> Look {
+        let (looking, began) = {
+            let mut state = self.state();
+            let now = Instant::now();
+            let heard = self.heard.load(Ordering::Relaxed);
+            if std::mem::replace(&mut state.heard_before, heard) != heard {
+                return Look::Again(CONSUMER_LOOK_EVERY);
+            }
+            match (&state.looking, state.last) {
+                (Some(looking), Some((began, _))) => (looking.clone(), began),
+                (None, Some((began, true))) if now < began + CONSUMER_LOOK_EVERY => {
+                    return Look::Again(began + CONSUMER_LOOK_EVERY - now);
+                }
+                (None, Some((began, false))) if began >= sent => return Look::Unserved,
+                (None, Some((began, false))) if now < began + CONSUMER_LOOK_AGAIN => {
+                    return Look::Again(began + CONSUMER_LOOK_AGAIN - now);
+                }
+                _ => {
+                    let looking = self.begin().boxed().shared();
+                    state.looking = Some(looking.clone());
+                    state.last = Some((now, true));
+                    (looking, now)
+                }
+            }
+        };
+        let is_served = looking.await;
+        let mut state = self.state();
+        if state.last.is_some_and(|(last, _)| last == began) {
+            state.last = Some((began, is_served));
+            state.looking = None;
+        }
+        match is_served {
+            true => Look::Again(CONSUMER_LOOK_EVERY),
+            false if began >= sent => Look::Unserved,
+            false => Look::Again(CONSUMER_LOOK_AGAIN),
+        }
+    }
+
+    /// A look: `false` if nobody serves the queue for sure.
+    ///
+    /// A consumer alone would not tell: a service whose connection is being made again has none, and
+    /// has a record. The broker is asked first, since who starts consumes before it is recorded, and
+    /// who ends goes on being recorded until it has ended.
+    fn begin(&self) -> impl Future<Output = bool> + Send + 'static {
+        let (transport, replies) = (Arc::clone(&self.transport), Arc::clone(&self.replies));
+        let (queue, name) = (self.queue.clone(), self.name.clone());
+        async move {
+            match transport.inspect(&queue).await {
+                Ok(Some(state)) if state.consumers == 0 => {}
+                _ => return true,
+            }
+            match replies.present(&name).await {
+                Ok(records) => records
+                    .iter()
+                    .any(|record| Instance::read(record).is_some()),
+                Err(_) => true,
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ConsumerProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerProbe")
+            .field("queue", &self.queue)
+            .field("last", &self.state().last)
+            .finish_non_exhaustive()
+    }
+}

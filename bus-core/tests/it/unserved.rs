@@ -1,0 +1,177 @@
+//! Calls to a queue that nobody serves.
+
+use crate::bank::{AccountsClient, AccountsServer, Ledger};
+use replybus::{
+    Bus, Bytes, CallId, FailureKind, Instant,
+    limits::{CONSUMER_LOOK_AFTER, CONSUMER_LOOK_EVERY, PRESENCE_TTL},
+    presence::InstanceId,
+    reply::{Arrivals, Presence, ReplyBackend, memory::MemoryReplies},
+    transport::{QueueSpec, Transport, memory::MemoryBroker},
+};
+use std::{future::IntoFuture, sync::Arc, time::Duration};
+use tokio::{task::JoinSet, time::sleep};
+
+const QUEUE: &str = AccountsClient::CONTRACT.queue;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A bus with a queue that nobody serves any more.
+async fn deserted() -> (Bus, AccountsClient) {
+    let bus = Bus::in_memory();
+    let serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
+    serving.shutdown().await.unwrap();
+    let client = AccountsClient::new(&bus);
+    (bus, client)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_is_told_at_once_and_never_runs() {
+    let (bus, client) = deserted().await;
+    let asked = Instant::now();
+    let failure = client.post(1).timeout(MINUTE).await.unwrap_err();
+    assert_eq!(failure.kind(), Some(FailureKind::NoConsumer));
+    assert!(!failure.may_have_executed());
+    assert_eq!(asked.elapsed(), CONSUMER_LOOK_AFTER);
+
+    // Its request is in the queue still.
+    assert_eq!(bus.inspect(QUEUE).await.unwrap().unwrap().waiting, 1);
+    let ledger = Ledger::new();
+    let _serving = bus
+        .serve(AccountsServer::new(ledger.clone()))
+        .await
+        .unwrap();
+    assert_eq!(client.post(1).await.unwrap(), 1);
+    assert_eq!(ledger.runs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_no_record_of_its_own_is_told_that_it_may_still_run() {
+    let (_bus, client) = deserted().await;
+    let query = client.balance("a".into(), 1).timeout(MINUTE);
+    let failure = query.await.unwrap_err();
+    assert_eq!(failure.kind(), Some(FailureKind::NoConsumer));
+    assert!(failure.may_have_executed());
+    let keyed = client.post(1).idempotency_key("key").timeout(MINUTE);
+    let failure = keyed.await.unwrap_err();
+    assert_eq!(failure.kind(), Some(FailureKind::NoConsumer));
+    assert!(failure.may_have_executed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_as_good_as_before() {
+    let (bus, client) = deserted().await;
+    let post = || client.post(1).idempotency_key("key").timeout(MINUTE);
+    post().await.unwrap_err();
+    let _serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
+    assert_eq!(post().await.unwrap(), 1);
+    assert_eq!(post().await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_service_is_answered_by_the_next() {
+    let (bus, client) = deserted().await;
+    let waits = client.post(1).wait_for_service().timeout(MINUTE);
+    let waits = tokio::spawn(waits.into_future());
+    sleep(MINUTE / 2).await;
+    let _serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
+    assert_eq!(waits.await.unwrap().unwrap(), 1);
+
+    let (broker, replies) = (MemoryBroker::new(), MemoryReplies::new());
+    let patient = Bus::builder().wait_for_services();
+    let patient = patient
+        .connect(broker.clone(), replies.clone())
+        .await
+        .unwrap();
+    let serving = patient
+        .serve(AccountsServer::new(Ledger::new()))
+        .await
+        .unwrap();
+    serving.shutdown().await.unwrap();
+    let waits = AccountsClient::new(&patient).post(1).timeout(MINUTE);
+    assert_eq!(waits.await.unwrap_err().kind(), Some(FailureKind::TimedOut));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_runs_when_the_last_instance_ends_is_answered() {
+    let bus = Bus::in_memory();
+    let ledger = Ledger::new();
+    let serving = bus.serve(AccountsServer::new(ledger.clone()));
+    let serving = serving.drain_within(MINUTE).await.unwrap();
+    let client = AccountsClient::new(&bus);
+    let command = tokio::spawn(client.work().timeout(MINUTE).into_future());
+    let query = tokio::spawn(client.wait().timeout(MINUTE).into_future());
+    ledger.entered(2).await;
+    let stopping = tokio::spawn(serving.shutdown());
+    sleep(MINUTE / 4).await;
+    // Nobody takes anything from the queue, and what runs is waited for.
+    assert_eq!(bus.inspect(QUEUE).await.unwrap().unwrap().consumers, 0);
+    ledger.open(2);
+    command.await.unwrap().unwrap();
+    query.await.unwrap().unwrap();
+    stopping.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_service_is_looked_at_once_a_second_for_all() {
+    let bus = Bus::in_memory();
+    let ledger = Ledger::new();
+    let _serving = bus
+        .serve(AccountsServer::new(ledger.clone()))
+        .await
+        .unwrap();
+    let client = AccountsClient::new(&bus);
+    let mut calls = JoinSet::new();
+    for _ in 0..20 {
+        calls.spawn(client.wait().timeout(MINUTE).into_future());
+    }
+    ledger.entered(20).await;
+    sleep(MINUTE / 2).await;
+    ledger.open(20);
+    for call in calls.join_all().await {
+        call.unwrap();
+    }
+}
+
+struct Nobody;
+
+impl Arrivals for Nobody {
+    fn arrived(&self, _: CallId, _: Bytes) {}
+    fn waiting(&self) -> Vec<CallId> {
+        Vec::new()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_whose_connection_is_lost_is_waited_for_until_its_record_is_gone() {
+    let (broker, replies) = (MemoryBroker::new(), MemoryReplies::new());
+    let open = async || Bus::connect(broker.clone(), replies.clone()).await.unwrap();
+    let (worker, caller) = (open().await, open().await);
+    let _serving = worker
+        .serve(AccountsServer::new(Ledger::new()))
+        .await
+        .unwrap();
+    let store = Box::new(replies.clone())
+        .open("", Arc::new(Nobody))
+        .await
+        .unwrap();
+    let record = store.present(QUEUE).await.unwrap().remove(0);
+    worker.close(Duration::ZERO).await;
+    // As one that was killed leaves it.
+    let killed = InstanceId::from_bytes(*CallId::new().as_bytes());
+    store
+        .announce(&Presence::new(QUEUE, killed, record))
+        .await
+        .unwrap();
+    broker
+        .connect()
+        .declare(QueueSpec::new(QUEUE))
+        .await
+        .unwrap();
+    let asked = Instant::now();
+    let failure = AccountsClient::new(&caller).post(1).timeout(MINUTE).await;
+    assert_eq!(failure.unwrap_err().kind(), Some(FailureKind::NoConsumer));
+    let took = asked.elapsed();
+    assert!(
+        (PRESENCE_TTL..=PRESENCE_TTL + CONSUMER_LOOK_EVERY).contains(&took),
+        "{took:?}"
+    );
+}
