@@ -5,6 +5,7 @@ use super::{
     request::{CallRequest, Verb},
     response::CallResponse,
     unserved::{self, Found},
+    waiters::Waiter,
 };
 use crate::{
     bus::BusInner,
@@ -19,8 +20,9 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The bus was closed while a call waited.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,8 @@ struct Attempts<'a> {
     /// The last copy was not run, and surely will not be. Not known while there are several, all
     /// of one id: what is said is said of any of them.
     spent: bool,
+    /// The broker has the last copy, and says no more of it.
+    confirmed: bool,
 }
 
 impl<'a> Attempts<'a> {
@@ -83,6 +87,7 @@ impl<'a> Attempts<'a> {
             request,
             sending: send(bus, request),
             spent: false,
+            confirmed: false,
         }
     }
 
@@ -152,6 +157,18 @@ impl<'a> Attempts<'a> {
             }
             _ => failure,
         }
+    }
+
+    /// When it is first looked whether anybody serves the queue, or else the deadline.
+    fn first_look(&self) -> Instant {
+        match self.request.waits_for_service {
+            true => self.request.deadline(),
+            false => self.look_after(CONSUMER_LOOK_AFTER),
+        }
+    }
+
+    fn look_after(&self, pause: Duration) -> Instant {
+        self.request.deadline().min(Instant::now() + pause)
     }
 
     fn unserved(&mut self, surely_not_executed: bool) -> CallFailure {
@@ -245,66 +262,82 @@ async fn call(bus: &BusInner, request: &CallRequest) -> Result<CallResponse, Cal
     if request.deadline() <= Instant::now() {
         return Err(unsent(request, FailureKind::Expired));
     }
-    let Some(mut waiter) = bus.waiters.register(&request.copies) else {
+    let Some(waiter) = bus.waiters.register(&request.copies) else {
         return Err(unsent(request, FailureKind::Overloaded));
     };
-    let mut attempts = Attempts::first(bus, request);
-    let mut confirmed = false;
-    let first_look = match request.waits_for_service {
-        true => request.deadline(),
-        false => request.deadline().min(Instant::now() + CONSUMER_LOOK_AFTER),
-    };
-    // One timer, for the next look whether anybody serves the queue, and for the deadline.
-    let timer = sleep_until(first_look);
-    tokio::pin!(timer);
-    let mut looking: Option<Pin<Box<dyn Future<Output = Found> + Send + '_>>> = None;
-    let ended = loop {
-        tokio::select! {
-            biased;
-            frame = waiter.reply() => break attempts.replied(&frame),
-            verdict = attempts.verdict(), if !confirmed => match verdict {
-                Verdict::Confirmed => confirmed = true,
-                Verdict::Lost => attempts.again(),
-                refused => break Err(attempts.refused(refused)),
-            },
-            () = bus.closed.cancelled() => break Err(attempts.bus_closed()),
-            found = poll_fn(|cx| poll_found(&mut looking, cx)), if looking.is_some() => {
-                looking = None;
-                match found {
-                    Found::Unserved { surely_not_executed } => {
-                        break Err(attempts.unserved(surely_not_executed));
-                    }
-                    Found::Done(frame) => break attempts.replied(&frame),
-                    Found::Again(pause) => {
-                        timer.as_mut().reset(request.deadline().min(Instant::now() + pause));
-                    }
-                }
-            }
-            () = &mut timer => {
-                if request.deadline() <= Instant::now() {
-                    break Err(attempts.timed_out());
-                }
-                timer.as_mut().reset(request.deadline());
-                // One that was sent again waits: its service may be finding its way back as well.
-                if !attempts.repeated() {
-                    looking = Some(Box::pin(unserved::look(bus, request)));
-                }
-            }
-        }
-    };
-    // The service knows the deadline as well.
-    request.copies.end();
-    ended
+    wait(waiter, Attempts::first(bus, request)).await
 }
 
-/// Polls a look that is under way.
-fn poll_found<F: Future + Send + ?Sized>(
-    looking: &mut Option<Pin<Box<F>>>,
-    cx: &mut Context<'_>,
-) -> Poll<F::Output> {
-    match looking {
-        Some(looking) => looking.as_mut().poll(cx),
-        None => Poll::Pending,
+/// Waits for the reply to what was published.
+// Not an `async fn`, which would keep room for its arguments a second time.
+#[expect(clippy::manual_async_fn, reason = "see above")]
+fn wait<'a>(
+    mut waiter: Waiter,
+    mut attempts: Attempts<'a>,
+) -> impl Future<Output = Result<CallResponse, CallFailure>> + Send + 'a {
+    async move {
+        // One timer, for the next look whether anybody serves the queue, and for the deadline.
+        let timer = sleep_until(attempts.first_look());
+        tokio::pin!(timer);
+        let mut look = NextLook {
+            timer,
+            under_way: None,
+        };
+        let ended = loop {
+            tokio::select! {
+                biased;
+                frame = waiter.reply() => break attempts.replied(&frame),
+                verdict = attempts.verdict(), if !attempts.confirmed => match verdict {
+                    Verdict::Confirmed => attempts.confirmed = true,
+                    Verdict::Lost => attempts.again(),
+                    refused => break Err(attempts.refused(refused)),
+                },
+                () = attempts.bus.closed.cancelled() => break Err(attempts.bus_closed()),
+                found = poll_fn(|cx| look.poll(cx)) => match found {
+                    Some(Found::Unserved { surely_not_executed }) => {
+                        break Err(attempts.unserved(surely_not_executed));
+                    }
+                    Some(Found::Done(frame)) => break attempts.replied(&frame),
+                    Some(Found::Again(pause)) => {
+                        look.under_way = None;
+                        look.timer.as_mut().reset(attempts.look_after(pause));
+                    }
+                    None if attempts.request.deadline() <= Instant::now() => {
+                        break Err(attempts.timed_out());
+                    }
+                    None => {
+                        look.timer.as_mut().reset(attempts.request.deadline());
+                        // One that was sent again waits: its service may be finding its way back
+                        // as well.
+                        if !attempts.repeated() {
+                            let (bus, request) = (attempts.bus, attempts.request);
+                            look.under_way = Some(Box::pin(unserved::look(bus, request)));
+                        }
+                    }
+                },
+            }
+        };
+        // The service knows the deadline as well.
+        attempts.request.copies.end();
+        ended
+    }
+}
+
+/// The next look whether anybody serves the queue of a call: when it is due, and what is under way.
+struct NextLook<'a, F> {
+    timer: Pin<&'a mut Sleep>,
+    under_way: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future<Output = Found>> NextLook<'_, F> {
+    /// Waits for what a look comes to, or for the timer: `None`.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Found>> {
+        if let Some(under_way) = &mut self.under_way
+            && let Poll::Ready(found) = under_way.as_mut().poll(cx)
+        {
+            return Poll::Ready(Some(found));
+        }
+        self.timer.as_mut().poll(cx).map(|()| None)
     }
 }
 
