@@ -145,6 +145,17 @@ pub const INSTANCE_METHODS_MAX: usize = 1000;
 /// AMQP that of a program.
 pub const INSTANCE_TEXT_MAX: usize = 255;
 
+/// The age of the youngest request of an interval that is a queue which is behind: many times what a
+/// request waits where a burst is worked off, and little beside what callers wait.
+pub const QUEUE_AGE_TARGET: Duration = Duration::from_millis(100);
+
+/// The time for which the youngest request is looked for. A burst that is worked off in it is none
+/// that has to be refused.
+pub const QUEUE_AGE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The longest time after which a caller that was refused for load is told to try again.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+
 /// The difference between the clocks of caller and server before a live request counts as expired.
 /// NTP keeps hosts within tens of milliseconds.
 pub const CLOCK_ALLOWANCE: Duration = Duration::from_millis(500);

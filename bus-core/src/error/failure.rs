@@ -38,6 +38,7 @@ pub struct CallFailure(Box<Inner>);
 struct Inner {
     kind: FailureKind,
     may_have_executed: bool,
+    retry_after: Option<Duration>,
     call: FailedCall,
     cause: Option<BoxError>,
 }
@@ -58,6 +59,7 @@ impl CallFailure {
         Self(Box::new(Inner {
             kind,
             may_have_executed: kind.may_have_executed(),
+            retry_after: None,
             call,
             cause: None,
         }))
@@ -67,6 +69,7 @@ impl CallFailure {
     pub(crate) fn from_fault(fault: Fault, call: FailedCall) -> Self {
         let mut failure = Self::new(fault.code.into(), call);
         failure.0.may_have_executed = fault.may_have_executed;
+        failure.0.retry_after = fault.retry_after;
         failure.with_cause(ServerSaid(fault.message))
     }
 
@@ -98,6 +101,23 @@ impl CallFailure {
     #[must_use]
     pub fn may_have_executed(&self) -> bool {
         self.0.may_have_executed
+    }
+
+    /// After what time it is worth trying again, by the word of a service that is
+    /// [overloaded](FailureKind::Overloaded): by how much its queue was behind.
+    ///
+    /// ```
+    /// use replybus::{CallFailure, limits::RECONNECT_MIN};
+    /// use std::time::Duration;
+    ///
+    /// /// How long a client waits before it asks again.
+    /// fn pause(failure: &CallFailure) -> Duration {
+    ///     failure.retry_after().unwrap_or(RECONNECT_MIN)
+    /// }
+    /// ```
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// The cause: an option that makes no sense, the service's words, the error of a layer.

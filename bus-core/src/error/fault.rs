@@ -21,6 +21,8 @@ pub struct Fault {
     /// True if the handler can have run, wholly or in part: by what the code says of this delivery,
     /// and by what is known of earlier ones.
     pub may_have_executed: bool,
+    /// Of a refusal for load: after what time it is worth trying again.
+    pub retry_after: Option<std::time::Duration>,
 }
 
 impl Fault {
@@ -30,15 +32,23 @@ impl Fault {
             code,
             message: message.into(),
             may_have_executed: code.may_have_executed(),
+            retry_after: None,
         }
     }
 
-    /// Says that, whatever the code says, the handler can have run.
+    /// Says after what time it is worth trying again. It travels in whole milliseconds.
+    #[must_use]
+    pub fn retry_after(mut self, retry_after: std::time::Duration) -> Self {
+        self.retry_after = Some(retry_after);
+        self
+    }
+
     /// `true` of a command that was cancelled, and neither was nor will be started.
     pub(crate) fn says_never_started(&self) -> bool {
         self.code == FaultCode::Cancelled && !self.may_have_executed
     }
 
+    /// Says that, whatever the code says, the handler can have run.
     pub(crate) fn may_have_been_executed(mut self) -> Self {
         self.may_have_executed = true;
         self
@@ -123,9 +133,11 @@ fault_codes! {
     Panicked = "panicked", may_have_executed: true;
     /// The handler answered, but the answer can't be sent: too large, or not encodable.
     BadReply = "bad_reply", may_have_executed: true;
-    /// The command was started before and never ended. It is not started again: its time has
-    /// passed, or that was as often as is allowed.
+    /// It was started before and never ended. It is not started again: that was as often as is
+    /// allowed, or it was cancelled then.
     Interrupted = "interrupted", may_have_executed: true;
+    /// The command was started, its worker was lost, and no time is left for another.
+    WorkerLost = "worker_lost", may_have_executed: true;
     /// It was cancelled, as a rule because nobody waited for it any more.
     Cancelled = "cancelled", may_have_executed: false;
     /// A layer of the server failed; of an event, its handler did, as often as it was run.

@@ -40,7 +40,8 @@ pub enum FailureKind {
     TimedOut,
     /// Its time had passed before the handler started.
     Expired,
-    /// The queue is full, the broker or the service sheds load, or too many calls are waiting.
+    /// The queue is full, the broker or the service sheds load, or too many calls are waiting. A
+    /// service whose queue is behind says [when](crate::CallFailure::retry_after) to try again.
     Overloaded,
     /// The service has no such method.
     UnknownMethod,
@@ -57,9 +58,11 @@ pub enum FailureKind {
     Denied,
     /// The idempotency key was used for another request.
     KeyConflict,
-    /// The command was started before and never ended; its time has passed, or it was started as
-    /// often as is allowed.
+    /// It was started before and never ended; it was started as often as is allowed, or cancelled.
     Interrupted,
+    /// The command was started, and its worker was lost: its lease has lapsed, and no time is left
+    /// for another to run it.
+    WorkerLost,
     /// It was cancelled.
     Cancelled,
     /// A layer, of the client or the server, failed.
@@ -89,6 +92,7 @@ impl FailureKind {
             Self::Denied => "denied",
             Self::KeyConflict => "key_conflict",
             Self::Interrupted => "interrupted",
+            Self::WorkerLost => "worker_lost",
             Self::Cancelled => "cancelled",
             Self::Layer => "layer",
         }
@@ -111,6 +115,7 @@ impl FailureKind {
             Self::Denied => "denied",
             Self::KeyConflict => "its idempotency key was used for another request",
             Self::Interrupted => "it was started and never ended",
+            Self::WorkerLost => "its worker was lost, and its time has passed",
             Self::Cancelled => "it was cancelled",
             Self::Layer => "a layer failed",
         }
@@ -133,6 +138,7 @@ impl FailureKind {
             | Self::Panicked
             | Self::Disconnected
             | Self::Interrupted
+            | Self::WorkerLost
             | Self::Layer => true,
         }
     }
@@ -152,6 +158,7 @@ impl From<FaultCode> for FailureKind {
             FaultCode::Panicked => Self::Panicked,
             FaultCode::BadReply | FaultCode::Unknown => Self::BadReply,
             FaultCode::Interrupted => Self::Interrupted,
+            FaultCode::WorkerLost => Self::WorkerLost,
             FaultCode::Cancelled => Self::Cancelled,
             FaultCode::Failed => Self::Layer,
         }

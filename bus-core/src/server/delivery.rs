@@ -5,6 +5,7 @@ use super::{
     job::{self, HeldJob},
     layer::answer_of,
     missed_inbox::MissedInboxes,
+    queue_age::{QueueAge, RequestTime},
     request::Request,
     service::Payload,
 };
@@ -45,6 +46,7 @@ pub(super) struct RequestProcessor {
     pub(super) metrics: Box<[MethodMetrics]>,
     /// Callers are told that requests may come together.
     pub(super) takes_bundles: bool,
+    pub(super) queue_age: QueueAge,
     /// Open for as long as deliveries are taken.
     pub(super) control: ControlLine,
     /// Where messages of jobs wait, if there are any.
@@ -288,7 +290,7 @@ impl RequestProcessor {
         envelope: &Envelope,
     ) -> (Answer, Option<Permit>) {
         let is_query = request.method.kind == MethodKind::Query;
-        let running = pin!(run_in(slot, request, envelope.awaited()));
+        let running = pin!(self.run_timed(slot, request, envelope.awaited()));
         if !is_query {
             return running.await;
         }
@@ -302,6 +304,28 @@ impl RequestProcessor {
             let fault = Fault::new(FaultCode::Cancelled, text);
             (fault.may_have_been_executed().into(), None)
         })
+    }
+
+    /// The same, of a request that is not cancelled. How long it takes is noted.
+    async fn run_timed(
+        &self,
+        slot: Slot,
+        request: Request,
+        awaited: bool,
+    ) -> (Answer, Option<Permit>) {
+        match slot.admit(awaited).await {
+            Ok(Admitted {
+                mut pipeline,
+                permit,
+            }) => {
+                let (position, began) = (request.position, Instant::now());
+                let answered = pipeline.run(request).await;
+                self.queue_age.took(position, began.elapsed());
+                let answer = answered.unwrap_or_else(|error| answer_of(&error));
+                (answer, Some(permit))
+            }
+            Err(error) => (answer_of(&error), None),
+        }
     }
 
     /// Stores the reply and the record, as far as there are such; `false` if the message must go
@@ -365,6 +389,13 @@ impl RequestProcessor {
                 ),
             ));
         };
+        if !asks
+            && envelope.awaited()
+            && let Some(time) = RequestTime::of(message, envelope)
+            && let Some(fault) = self.queue_age.take(position, time)
+        {
+            return Err(fault);
+        }
         // Nobody sends bundles who waits elsewhere.
         let tells = self.takes_bundles && matches!(envelope.target, ReplyTarget::Inbox(_));
         // Nothing but the end of the service ends the first run of a query before its time.
@@ -456,21 +487,6 @@ fn kind_of(message: &Message, envelope: &Envelope, malformed: bool) -> DeliveryK
         repetition: false,
         redriven: is_redriven(message),
         malformed,
-    }
-}
-
-/// Runs a request in its slot. There is a permit if it was admitted.
-async fn run_in(slot: Slot, request: Request, awaited: bool) -> (Answer, Option<Permit>) {
-    match slot.admit(awaited).await {
-        Ok(Admitted {
-            mut pipeline,
-            permit,
-        }) => {
-            let answered = pipeline.run(request).await;
-            let answer = answered.unwrap_or_else(|error| answer_of(&error));
-            (answer, Some(permit))
-        }
-        Err(error) => (answer_of(&error), None),
     }
 }
 

@@ -8,6 +8,7 @@ mod dispatch;
 mod job;
 mod layer;
 mod missed_inbox;
+mod queue_age;
 mod request;
 mod serve;
 pub(crate) mod service;

@@ -7,6 +7,7 @@ use super::{
     dispatch::Dispatch,
     layer::{ServerLayer, ServerService},
     missed_inbox::MissedInboxes,
+    queue_age::QueueAge,
 };
 use crate::{
     bus::Bus,
@@ -458,6 +459,7 @@ impl Serve {
             cancel: intake.cancel(),
             metrics: metrics_of(contract),
             takes_bundles: self.bundles,
+            queue_age: QueueAge::new(contract),
             control,
             jobs,
         });

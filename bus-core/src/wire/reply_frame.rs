@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// The code of an error that is the handler's own; its value is the body.
 const HANDLER: &str = "handler";
@@ -113,12 +113,15 @@ impl ReplyFrame {
             code: &'static str,
             message: &'a str,
             may_have_executed: bool,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry_after_ms: Option<u64>,
         }
         let error = Error {
             status: "error",
             code: fault.code.as_str(),
             message: &fault.message,
             may_have_executed: fault.may_have_executed,
+            retry_after_ms: fault.retry_after.map(millis),
         };
         let mut frame = Vec::with_capacity(160);
         // Three strings and a flag into a growing buffer: neither encoder has a way to fail.
@@ -210,6 +213,8 @@ fn decode_json(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError> {
         // Of another type it is an entry that is not known.
         #[serde(borrow)]
         us: Option<&'a RawValue>,
+        #[serde(borrow)]
+        retry_after_ms: Option<&'a RawValue>,
     }
     fn present<'de, D: serde::Deserializer<'de>>(
         deserializer: D,
@@ -225,6 +230,9 @@ fn decode_json(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError> {
         code: json.code.as_deref(),
         message: json.message.as_deref(),
         may_have_executed: json.may_have_executed,
+        retry_after: json
+            .retry_after_ms
+            .and_then(|raw| Some(Duration::from_millis(raw.get().parse().ok()?))),
         body,
     };
     Ok((parts.frame()?, micros))
@@ -243,6 +251,14 @@ fn decode_msgpack(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError
             let mut after = rest;
             if let Ok(took) = rmp::decode::read_int(&mut after) {
                 micros = Some(took);
+                rest = after;
+                continue;
+            }
+        }
+        if key == "retry_after_ms" {
+            let mut after = rest;
+            if let Ok(millis) = rmp::decode::read_int(&mut after) {
+                parts.retry_after = Some(Duration::from_millis(millis));
                 rest = after;
                 continue;
             }
@@ -276,6 +292,10 @@ fn decode_msgpack(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn read_str<'a>(rest: &mut &'a [u8]) -> Result<&'a str, FrameError> {
     let (text, after) = rmp::decode::read_str_from_slice(*rest)
         .map_err(|error| FrameError::new(format!("expected text, {error}")))?;
@@ -294,6 +314,7 @@ struct Parts<'a> {
     code: Option<&'a str>,
     message: Option<&'a str>,
     may_have_executed: Option<bool>,
+    retry_after: Option<Duration>,
     body: Option<Bytes>,
 }
 
@@ -311,6 +332,7 @@ impl Parts<'_> {
                     message: self.message.unwrap_or(text).to_owned(),
                     // Not every service says it: then the code decides.
                     may_have_executed: ran.unwrap_or(code.may_have_executed()),
+                    retry_after: self.retry_after,
                 }))
             }
             ("error", None) => Err(FrameError::new("an error without a code")),
@@ -426,6 +448,25 @@ mod tests {
             ReplyFrame::decode(&Bytes::from_static(frame)),
             Ok((ContentType::MessagePack, ReplyFrame::Fault(fault)))
         );
+    }
+
+    #[test]
+    fn a_refusal_for_load_may_say_when_to_try_again() {
+        for content_type in BOTH {
+            let soon = Fault::new(FaultCode::Overloaded, "busy");
+            let later = soon.clone().retry_after(Duration::from_millis(1_500));
+            let size = |fault| ReplyFrame::encode_fault(content_type, fault).len();
+            // What says nothing of it is what it was.
+            assert!(size(&soon) + "retry_after_ms".len() < size(&later));
+            for fault in [soon, later] {
+                let frame = ReplyFrame::encode_fault(content_type, &fault);
+                let read = ReplyFrame::decode(&frame);
+                assert_eq!(read, Ok((content_type, ReplyFrame::Fault(fault))));
+            }
+        }
+        let frame = br#"{"status":"error","code":"overloaded","retry_after_ms":"soon"}"#;
+        let (_, read) = ReplyFrame::decode(&Bytes::from_static(frame)).unwrap();
+        assert!(matches!(read, ReplyFrame::Fault(fault) if fault.retry_after.is_none()));
     }
 
     #[test]

@@ -128,13 +128,12 @@ impl Command {
     /// The fault of a command that is not started although the claim was given.
     fn refusal(&self, attempt: u32) -> Option<Fault> {
         let late = self.start_by.is_some_and(|by| by <= Instant::now());
-        let interrupted = |text: String| Some(Fault::new(FaultCode::Interrupted, text));
         if attempt > ATTEMPTS_MAX {
-            interrupted(format!(
-                "it was started {ATTEMPTS_MAX} times, and never ended"
-            ))
+            let text = format!("it was started {ATTEMPTS_MAX} times, and never ended");
+            Some(Fault::new(FaultCode::Interrupted, text))
         } else if late && attempt > 1 {
-            interrupted("it was started before and never ended, and its time has passed".to_owned())
+            let text = "it was started before and never ended, and its time has passed";
+            Some(Fault::new(FaultCode::WorkerLost, text))
         } else {
             late.then(expired)
         }

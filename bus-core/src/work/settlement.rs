@@ -64,7 +64,7 @@ pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement
     let interrupted = matches!(
         class,
         AnswerClass::Fault {
-            code: FaultCode::Interrupted,
+            code: FaultCode::Interrupted | FaultCode::WorkerLost,
             may_have_executed: true,
         }
     );
@@ -131,11 +131,13 @@ mod tests {
                 // Every caller that waits is answered, once.
                 assert_eq!(settlement.reply, awaited, "{about}");
                 // A question is never kept, unless it may have killed its workers.
-                let interrupted = class
-                    == AnswerClass::Fault {
-                        code: FaultCode::Interrupted,
+                let interrupted = matches!(
+                    class,
+                    AnswerClass::Fault {
+                        code: FaultCode::Interrupted | FaultCode::WorkerLost,
                         may_have_executed: true,
-                    };
+                    }
+                );
                 assert!(command || interrupted || !settlement.dead_letter, "{about}");
                 if interrupted {
                     assert!(settlement.dead_letter || (awaited && repetition), "{about}");

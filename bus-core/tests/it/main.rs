@@ -30,6 +30,7 @@ mod logged;
 mod metrics;
 mod missed_inboxes;
 mod occupied;
+mod overload;
 mod own_record;
 mod paced;
 mod presence;

@@ -232,7 +232,7 @@ async fn nor_is_one_that_never_ended() {
         site.claim_and_die(id).await;
         site.publish(seen, late(id, "post"), BODY).await;
         let (fault, kept) = site.answer(id).await;
-        assert_eq!(fault.code, FaultCode::Interrupted);
+        assert_eq!(fault.code, FaultCode::WorkerLost);
         assert_eq!((kept, site.ledger.runs()), (1, 0), "{seen:?}");
     }
 }
@@ -258,7 +258,7 @@ async fn what_is_still_known_is_told_however_late_it_is() {
         site.claim_and_die(id).await;
         site.publish(seen, long_late(id, "post"), BODY).await;
         let (fault, kept) = site.answer(id).await;
-        assert_eq!(fault.code, FaultCode::Interrupted);
+        assert_eq!(fault.code, FaultCode::WorkerLost);
         assert_eq!((kept, site.ledger.runs()), (1, 0), "{seen:?}");
     }
 }
