@@ -79,6 +79,7 @@ pub mod message;
 pub mod presence;
 pub mod reply;
 pub mod server;
+pub mod stream;
 pub mod transport;
 pub mod wire;
 
@@ -110,6 +111,8 @@ pub use transport::amqp::Amqp;
 // Types of others that our signatures name on purpose.
 #[doc(no_inline)]
 pub use bytes::Bytes;
+#[doc(no_inline)]
+pub use futures_util::Stream;
 #[doc(no_inline)]
 pub use tokio::time::Instant;
 

@@ -156,6 +156,50 @@ pub const QUEUE_AGE_INTERVAL: Duration = Duration::from_millis(100);
 /// The longest time after which a caller that was refused for load is told to try again.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
+/// Bytes of items that the producer of a stream may be ahead of its reader: what both ends keep of it
+/// at most, one item more. A credit is on its way for some milliseconds: at a million items of 100
+/// bytes a second this is ten of them. Set by `.window_bytes(..)`.
+pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// The most bytes that a reader may ask a producer to be ahead.
+pub const STREAM_WINDOW_BYTES_MAX: u32 = 16 * 1024 * 1024;
+
+/// Bytes of items that leave as one frame, if so many are ready together; the last of them may reach
+/// beyond. Larger ones spare nothing: of 100 bytes these are more than 600.
+pub const STREAM_FRAME_BYTES: usize = 64 * 1024;
+
+/// Frames of one stream that may be in its reader's inbox. With as many of [`STREAMS_MAX`] streams
+/// the inbox is half full, and the other half is for the replies to [`WAITING_MAX`] calls.
+pub const STREAM_FRAMES_MAX: usize = 64;
+
+/// Streams that one process reads at a time.
+pub const STREAMS_MAX: usize = 512;
+
+// None of them is trimmed unread: a store keeps twice as many replies as calls may wait.
+const _: () = assert!(STREAMS_MAX * STREAM_FRAMES_MAX <= WAITING_MAX);
+
+/// Streams that one service produces at a time, in one process. Each keeps a window at most.
+pub const STREAMS_SERVED_MAX: usize = 1024;
+
+/// The time after which a producer that has nothing to say says that it lives: so soon a reader also
+/// learns that something it has not got was sent.
+pub const STREAM_SIGN_EVERY: Duration = Duration::from_secs(2);
+
+/// The time after which a reader that has nothing to say says that it lives.
+pub const STREAM_CREDIT_EVERY: Duration = Duration::from_secs(5);
+
+/// The time after which a reader that hears nothing asks for it again.
+pub const STREAM_ASK_AFTER: Duration = Duration::from_secs(6);
+
+/// The time for which a producer may not be heard, while there is nothing wrong with the reader's own
+/// connections. Long enough for the worker's to come back.
+pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(20);
+
+/// The time for which a reader may not be heard, before its producer gives it up. Longer than
+/// [`STREAM_SILENCE_MAX`]: of two that can't hear each other the reader, whom somebody waits for,
+/// knows first.
+pub const STREAM_READER_SILENCE_MAX: Duration = Duration::from_secs(30);
+
 /// The difference between the clocks of caller and server before a live request counts as expired.
 /// NTP keeps hosts within tens of milliseconds.
 pub const CLOCK_ALLOWANCE: Duration = Duration::from_millis(500);

@@ -10,5 +10,6 @@ pub use crate::{
         AnswerFuture, Payload, Service,
         service::{answer, no_such_method},
     },
+    stream::{StreamCall, items::answer_stream},
 };
 pub use serde;

@@ -37,7 +37,10 @@ pub(crate) struct Method {
 
 /// True if the attribute is one that this macro consumes.
 pub(crate) fn is_mark(attribute: &Attribute) -> bool {
-    attribute.path().is_ident("query") || attribute.path().is_ident("command")
+    let path = attribute.path();
+    ["query", "stream", "command"]
+        .iter()
+        .any(|mark| path.is_ident(mark))
 }
 
 impl Method {

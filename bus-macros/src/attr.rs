@@ -96,13 +96,15 @@ fn queue_type(setting: &Setting, mistakes: &mut Mistakes) -> QueueType {
     setting.text(allowed, read, mistakes).unwrap_or_default()
 }
 
-/// The options of a method, in `#[query(..)]` or `#[command(..)]`.
+/// The options of a method, in `#[query(..)]`, `#[stream(..)]` or `#[command(..)]`.
 #[derive(Default)]
 pub(crate) struct MethodOptions {
     pub(crate) kind: Kind,
     pub(crate) timeout: Option<Millis>,
     pub(crate) own_record: bool,
     pub(crate) job: Option<Millis>,
+    /// A query whose answer is a stream of items.
+    pub(crate) stream: bool,
 }
 
 /// An option that stands alone.
@@ -121,17 +123,19 @@ impl MethodOptions {
                 if other.path().get_ident() == mark.path().get_ident() {
                     "the method is marked twice"
                 } else {
-                    "a method is a query, which may be repeated, or a command, which may not; not both"
+                    "a method is a query, which may be repeated, a stream, which is a query of many items, or a command, which may not; one of them"
                 },
             );
         }
-        let kind = if mark.path().is_ident("query") {
+        let stream = mark.path().is_ident("stream");
+        let kind = if stream || mark.path().is_ident("query") {
             Kind::Query
         } else {
             Kind::Command
         };
         let mut this = Self {
             kind,
+            stream,
             ..Self::default()
         };
         let (words, settings): (Vec<_>, Vec<_>) = settings_of(mark, mistakes)

@@ -34,7 +34,7 @@ pub(crate) fn unparsed(item: TokenStream, mistakes: &Mistakes) -> TokenStream {
     quote!(#item #mistakes)
 }
 
-/// Leaves out `#[query]` and `#[command]`, of which the compiler knows nothing.
+/// Leaves out `#[query]`, `#[stream]` and `#[command]`, of which the compiler knows nothing.
 fn without_marks(tokens: TokenStream) -> TokenStream {
     let mut kept = TokenStream::new();
     let mut tokens = tokens.into_iter().peekable();
@@ -53,5 +53,5 @@ fn is_mark(token: &TokenTree) -> bool {
         return false;
     };
     let first = group.stream().into_iter().next();
-    matches!(first, Some(TokenTree::Ident(name)) if name == "query" || name == "command")
+    matches!(first, Some(TokenTree::Ident(name)) if name == "query" || name == "stream" || name == "command")
 }

@@ -20,6 +20,8 @@ pub(crate) struct Method<'a> {
     pub(crate) own_record: bool,
     /// The time it may take, if that is long.
     pub(crate) job: Option<Millis>,
+    /// Its answer is a stream of items.
+    pub(crate) stream: bool,
     pub(crate) arguments: Vec<Argument<'a>>,
     pub(crate) output: &'a Type,
 }

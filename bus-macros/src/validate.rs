@@ -140,6 +140,7 @@ fn check_method<'a>(
         timeout: options.timeout,
         own_record: options.own_record,
         job: options.job,
+        stream: options.stream,
         arguments,
         output,
     })
@@ -160,7 +161,7 @@ fn check_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) {
                 "a method can't depend on `cfg`: callers and services built with other features would disagree about the contract",
             );
         }
-        if depends("query") || depends("command") {
+        if depends("query") || depends("stream") || depends("command") {
             mistakes.push(
                 attribute,
                 "the kind of a method can't depend on `cfg`: callers and services built with other features would disagree about it",

@@ -5,7 +5,7 @@ use crate::{
     commands::{Claiming, Finishing},
     error::Failure,
     health::Health,
-    inbox::Inbox,
+    inbox::{self, Inbox},
     keys::Keys,
     lanes::Lanes,
     presences::Presences,
@@ -17,6 +17,7 @@ use bytes::Bytes;
 use deadpool_redis::redis;
 use replybus::{
     CallId,
+    message::Text,
     presence::InstanceId,
     reply::{
         Cancel, Cancelled, Claim, Claimed, CommandRecord, Presence, Reply, ReplyStore, ReplyTarget,
@@ -73,6 +74,18 @@ impl ReplyStore for RedisStore {
             None => self.answer(reply).await,
         };
         stored.map_err(|failure| failure.store("store a reply"))
+    }
+
+    async fn append(&self, inbox: &Text, id: CallId, frame: Bytes) -> Result<Stored, StoreError> {
+        let (name, frame) = (&id.to_string(), &frame);
+        let added = self
+            .writer
+            .run(|mut link| async move { inbox::deliver(&mut link, inbox, name, frame).await });
+        match added.await {
+            Ok(true) => Ok(Stored::AsAsked),
+            Ok(false) => Ok(Stored::InboxAbsent),
+            Err(failure) => Err(failure.store("add to a stream")),
+        }
     }
 
     async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {

@@ -474,7 +474,7 @@ impl<R: Outcome> Call<R> {
         submitted
     }
 
-    fn tally(&self) -> Tally {
+    pub(crate) fn tally(&self) -> Tally {
         Tally::of(self.client.clone(), self.position)
     }
 
@@ -485,16 +485,14 @@ impl<R: Outcome> Call<R> {
             Ok((client, request)) => answered::<R>(client, request).left_future(),
             Err(failure) => ready(Err(failure.into())).right_future(),
         };
-        called.inspect(move |called| {
-            tally.count(match called {
-                Ok(_) => "ok",
-                Err(CallError::Handler(_)) => "handler",
-                Err(CallError::Bus(failure)) => failure.kind().as_str(),
-            });
-        })
+        called.inspect(move |called| tally.count_answered(called))
     }
 
-    fn prepare(self, verb: Verb, when: When) -> Result<(ServiceClient, CallRequest), CallFailure> {
+    pub(crate) fn prepare(
+        self,
+        verb: Verb,
+        when: When,
+    ) -> Result<(ServiceClient, CallRequest), CallFailure> {
         let id = CallId::new();
         let started = Instant::now();
         let contract = self.client.contract();
@@ -571,6 +569,7 @@ impl<R: Outcome> Call<R> {
             verb,
             waits_for_service: self.waits_for_service,
             content_type: self.client.content_type(),
+            window: 0,
             body,
             started,
             deadline_at: wall_clock(deadline - started),
@@ -587,7 +586,7 @@ impl<R: Outcome> Call<R> {
 
 // Not an `async fn`, which would keep room for its arguments a second time.
 #[expect(clippy::manual_async_fn, reason = "see above")]
-fn answered<R: Outcome>(
+pub(crate) fn answered<R: Outcome>(
     client: ServiceClient,
     request: CallRequest,
 ) -> impl Future<Output = Result<R::Ok, CallError<R::Err>>> + Send {

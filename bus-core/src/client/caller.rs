@@ -212,7 +212,7 @@ impl Drop for Attempts<'_> {
 
 /// Sends a request, with others if it may be.
 fn send(bus: &BusInner, request: &CallRequest) -> Sending {
-    if confirms(request) || !request.contract.defaults.bundles {
+    if confirms(request) || !request.contract.defaults.bundles || request.window > 0 {
         return publish(bus, request);
     }
     let repeated = request.copies.begin();

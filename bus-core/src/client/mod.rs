@@ -2,7 +2,7 @@
 //! passes, the publisher it is handed to, and the place where its reply is waited for.
 
 pub(crate) mod bundle;
-mod call;
+pub(crate) mod call;
 mod caller;
 mod cancel;
 mod consumer_probe;
@@ -12,9 +12,9 @@ mod later;
 mod layer;
 mod outcome;
 mod progress;
-mod request;
+pub(crate) mod request;
 mod response;
-mod tally;
+pub(crate) mod tally;
 mod ticket;
 mod unserved;
 pub(crate) mod waiters;
@@ -38,6 +38,7 @@ use crate::{
     limits::REQUEST_BYTES_MAX,
     message::Text,
     method_metrics::MethodMetrics,
+    stream::{StreamCall, StreamOutcome},
 };
 use bundle::QueueLanes;
 use caller::Caller;
@@ -216,6 +217,15 @@ impl ServiceClient {
         Call::new(self.clone(), position, method, body)
     }
 
+    /// Prepares a call of the method at `method` in the contract, whose answer is a stream.
+    pub fn stream<A: Serialize, R: StreamOutcome>(
+        &self,
+        method: usize,
+        arguments: &A,
+    ) -> StreamCall<R> {
+        StreamCall::new(self.call(method, arguments))
+    }
+
     pub(crate) fn contract(&self) -> &'static ServiceContract {
         self.0.contract
     }
@@ -317,6 +327,7 @@ static NO_METHOD: MethodContract = MethodContract {
     own_record: false,
     job: None,
     signature: "",
+    stream: false,
 };
 
 impl fmt::Debug for ServiceClient {

@@ -64,6 +64,8 @@ pub struct CallRequest {
     /// It waits for its service, where nobody serves it.
     pub(crate) waits_for_service: bool,
     pub(crate) content_type: ContentType,
+    /// Bytes that the producer of its stream may be ahead; 0 of a call without one.
+    pub(crate) window: u32,
     pub(crate) body: Bytes,
     pub(crate) started: Instant,
     /// The deadline by the clock on the wall, in milliseconds since the Unix epoch: one for all copies,
@@ -201,7 +203,12 @@ impl CallRequest {
     /// Its headers, with its deadline or without.
     pub(super) fn headers(&self, deadline: bool, repeated: bool) -> Vec<(Text, Text)> {
         let of_trace: usize = self.trace.iter().map(|_| TraceContext::HEADERS_MAX).sum();
-        let set = [deadline, repeated, self.idempotency_key.is_some()];
+        let set = [
+            deadline,
+            repeated,
+            self.idempotency_key.is_some(),
+            self.window > 0,
+        ];
         let own: usize = set.into_iter().map(usize::from).sum();
         let mut headers = Vec::with_capacity(own + self.metadata.len() + of_trace);
         // A trace that begins here is named after the call: the service derives it from the id.
@@ -218,6 +225,9 @@ impl CallRequest {
         }
         if let Some(key) = &self.idempotency_key {
             set(headers::IDEMPOTENCY_KEY, key.into());
+        }
+        if self.window > 0 {
+            set(headers::STREAM, Text::shown(self.window));
         }
         if repeated {
             set(headers::REPEATED, Text::from_static(headers::TRUE));

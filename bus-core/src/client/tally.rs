@@ -1,12 +1,12 @@
 //! Counts what comes of the calls of this process.
 
 use super::ServiceClient;
-use crate::error::CallFailure;
+use crate::error::{CallError, CallFailure};
 use std::fmt;
 use tokio::time::Instant;
 
 /// Counts one call: what comes of it, or that its caller did not wait for the end.
-pub(super) struct Tally {
+pub(crate) struct Tally {
     client: ServiceClient,
     /// Of the method, in the contract.
     position: usize,
@@ -30,6 +30,15 @@ impl Tally {
         if let Some(metrics) = self.client.metrics(self.position) {
             metrics.count(outcome, self.started.elapsed());
         }
+    }
+
+    /// Counts one that was answered, or was not.
+    pub(crate) fn count_answered<T, E>(&mut self, answered: &Result<T, CallError<E>>) {
+        self.count(match answered {
+            Ok(_) => "ok",
+            Err(CallError::Handler(_)) => "handler",
+            Err(CallError::Bus(failure)) => failure.kind().as_str(),
+        });
     }
 
     /// Counts one that was handed over, or was not.

@@ -3,8 +3,10 @@
 use super::{bundle::SentBundle, copies::Copies};
 use crate::{
     call_id::CallId,
-    limits::{GATHERINGS_MAX, INSTANCES_LISTED_MAX, WAITING_MAX},
+    limits::{GATHERINGS_MAX, INSTANCES_LISTED_MAX, STREAMS_MAX, WAITING_MAX},
     reply::Arrivals,
+    stream::StreamInbox,
+    wire::stream,
 };
 use bytes::Bytes;
 use std::{
@@ -29,6 +31,8 @@ struct Slots {
     bundles: HashMap<CallId, Weak<SentBundle>>,
     /// What several answer under one id.
     gatherings: HashMap<CallId, mpsc::Sender<Bytes>>,
+    /// The streams that are read.
+    streams: HashMap<CallId, Arc<StreamInbox>>,
 }
 
 /// The answers of several to one question. Dropped, further ones are passed over.
@@ -98,6 +102,23 @@ impl Waiters {
         self.slots().bundles.remove(&id);
     }
 
+    /// Takes in the frames of a stream, from before it is asked for. `false` when [`STREAMS_MAX`]
+    /// are read.
+    pub(crate) fn register_stream(&self, id: CallId, inbox: &Arc<StreamInbox>) -> bool {
+        let mut slots = self.slots();
+        let has_room = slots.streams.len() < STREAMS_MAX;
+        if has_room {
+            slots.streams.insert(id, Arc::clone(inbox));
+        }
+        has_room
+    }
+
+    pub(crate) fn forget_stream(&self, id: CallId) {
+        // Dropped after the lock: what it holds may be much.
+        let forgotten = self.slots().streams.remove(&id);
+        drop(forgotten);
+    }
+
     fn slots(&self) -> MutexGuard<'_, Slots> {
         // Nothing in a critical section can panic half-way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -107,6 +128,14 @@ impl Waiters {
 impl Arrivals for Waiters {
     fn arrived(&self, id: CallId, frame: Bytes) {
         let mut slots = self.slots();
+        if frame.first() == Some(&stream::MARK) {
+            let inbox = slots.streams.get(&id).cloned();
+            drop(slots);
+            if let Some(inbox) = inbox {
+                inbox.arrived(&frame);
+            }
+            return;
+        }
         let slot = slots.waiting.remove(&id);
         let bundle = match slot {
             Some(_) => None,

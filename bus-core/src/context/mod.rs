@@ -453,6 +453,15 @@ impl Context {
         self
     }
 
+    /// The same call as seen by its stream: it has no deadline, which was that of its opening, and
+    /// ends with its reader.
+    pub(crate) fn of_stream(mut self, reader_gone: CancellationToken) -> Self {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.deadline = None;
+        inner.cancelled = Some(reader_gone);
+        self
+    }
+
     /// The same call as seen by its `attempt`-th run.
     pub(crate) fn with_attempt(mut self, attempt: u32) -> Self {
         if self.0.attempt != attempt {

@@ -101,6 +101,8 @@ pub struct MethodContract {
     /// contract that was written by hand. Told from others by
     /// [`Instance::methods`](crate::presence::Instance::methods).
     pub signature: &'static str,
+    /// Its answer is a stream of items; see [`stream`](Self::stream).
+    pub stream: bool,
 }
 
 impl MethodContract {
@@ -114,6 +116,7 @@ impl MethodContract {
             own_record: false,
             job: None,
             signature: "",
+            stream: false,
         }
     }
 
@@ -154,6 +157,15 @@ impl MethodContract {
     pub(crate) fn longest(&self) -> Duration {
         self.job
             .map_or(CALL_TIMEOUT_MAX, |job| job.min(JOB_TIMEOUT_MAX))
+    }
+
+    /// `#[stream]`: the answer of this query is a stream of items, which travel one after the other
+    /// as its caller takes them. It is made by a [`StreamCall`](crate::stream::StreamCall), and
+    /// refuses any other call.
+    #[must_use]
+    pub const fn stream(mut self) -> Self {
+        self.stream = true;
+        self
     }
 
     /// `true` if a claim is taken before the handler runs.

@@ -5,18 +5,21 @@ use crate::{
     bus::Bus,
     limits::{CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
     message::Message,
+    stream::Producers,
     transport::{Binding, Deliveries, QueueSpec, Settled, Source, Transport},
+    wire::stream::{CREDIT, Credit},
 };
 use std::sync::Arc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The control line of one service, and the calls that it is about. Dropped, its queue is removed.
+/// The control line of one service, and the calls and streams that it is about. Dropped, its queue is
+/// removed.
 #[derive(Debug)]
 pub(crate) struct ControlLine {
     calls: Arc<HeldCalls>,
     served: Arc<ServedCalls>,
-    /// `None` if nothing is heard.
-    #[expect(dead_code, reason = "ends the listener when it is dropped")]
+    producers: Arc<Producers>,
+    /// `None` if nothing is heard. Dropped, it ends the listener.
     stop: Option<DropGuard>,
 }
 
@@ -26,6 +29,7 @@ struct Listener {
     binding: Binding,
     calls: Arc<HeldCalls>,
     answers: Arc<Answers>,
+    producers: Arc<Producers>,
 }
 
 impl ControlLine {
@@ -33,11 +37,26 @@ impl ControlLine {
     /// broker does not allow it nothing is heard, and the service does its work all the same.
     pub(crate) async fn open(bus: &Bus, served: &str, answers: Answers) -> Self {
         let calls = Arc::new(HeldCalls::default());
+        // Of nobody else, and not so in name only: one that is exclusive could not be had again
+        // after a lost connection, until the broker has noticed the loss as well.
+        let queue = bus.name(&control_queue(answers.profile.id()));
+        let producers = Arc::new(Producers::new(bus, queue.as_str().into()));
         Self {
             served: Arc::clone(&answers.served),
-            stop: Self::listen(bus, served, &calls, answers).await,
+            stop: Self::listen(bus, served, queue, &calls, &producers, answers).await,
             calls,
+            producers,
         }
+    }
+
+    /// `true` if anything is heard.
+    pub(crate) fn is_open(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// The streams that the service produces.
+    pub(crate) fn producers(&self) -> &Producers {
+        &self.producers
     }
 
     /// The calls that the service holds.
@@ -53,13 +72,12 @@ impl ControlLine {
     async fn listen(
         bus: &Bus,
         served: &str,
+        queue: String,
         calls: &Arc<HeldCalls>,
+        producers: &Arc<Producers>,
         answers: Answers,
     ) -> Option<DropGuard> {
         let inner = bus.inner();
-        // Of nobody else, and not so in name only: one that is exclusive could not be had again
-        // after a lost connection, until the broker has noticed the loss as well.
-        let queue = bus.name(&control_queue(answers.profile.id()));
         let spec = QueueSpec::new(&queue)
             .length_max(CONTROL_MESSAGES_MAX)
             .expires(CONTROL_QUEUE_EXPIRES);
@@ -84,6 +102,7 @@ impl ControlLine {
             binding,
             calls: Arc::clone(calls),
             answers: Arc::new(answers),
+            producers: Arc::clone(producers),
         };
         let stop = CancellationToken::new();
         inner.tasks.spawn(listener.listen(deliveries, stop.clone()));
@@ -114,6 +133,11 @@ impl Listener {
         if kind == cancel::KIND {
             for call in cancel::read(message) {
                 self.calls.cancel(call.id, call.deadline);
+                self.producers.cancel(call.id);
+            }
+        } else if kind == CREDIT {
+            for credit in Credit::read(message) {
+                self.producers.credit(credit);
             }
         } else if let Some(verb) = Verb::of(kind) {
             self.answers.hear(verb, message);

@@ -1,5 +1,5 @@
 //! The control line: what is said to those who serve a queue, beside the queue. That calls are
-//! cancelled; and questions: [`Bus::control`](crate::Bus::control).
+//! cancelled; how far the readers of streams are; and questions: [`Bus::control`](crate::Bus::control).
 //!
 //! Every instance that serves a queue has a control queue of its own, bound to one exchange under
 //! the name of the served queue; whoever has something to say publishes there, and each of them

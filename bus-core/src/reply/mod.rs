@@ -11,6 +11,7 @@
 //! use async_trait::async_trait;
 //! use replybus::{
 //!     Bytes, CallId, SetupError,
+//!     message::Text,
 //!     presence::InstanceId,
 //!     reply::{
 //!         Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Presence, Reply, ReplyBackend,
@@ -189,6 +190,19 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// The store can't be reached or refuses; nothing is known to be stored, and storing the same
     /// again is safe.
     async fn store(&self, reply: Reply) -> Result<Stored, StoreError>;
+
+    /// Adds a frame of a stream to an inbox, behind all that this process has added to it for the
+    /// same call. Unlike a reply it is one of many for its call, and if the inbox is gone it is
+    /// stored nowhere: [`Stored::InboxAbsent`].
+    ///
+    /// # Errors
+    /// The store can't be reached; it may or may not have been added, and adding it again is safe.
+    /// A store that does not say how refuses, and no streams are served with it.
+    async fn append(&self, inbox: &Text, id: CallId, frame: Bytes) -> Result<Stored, StoreError> {
+        let _ = (inbox, id, frame);
+        let reason = "this store carries no streams";
+        Err(StoreError::new("add to a stream", reason))
+    }
 
     /// The reply stored under the call's own key, if it is there and has not expired.
     ///

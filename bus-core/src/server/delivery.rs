@@ -19,6 +19,7 @@ use crate::{
     message::Message,
     method_metrics::MethodMetrics,
     reply::{Reply, ReplyStore, ReplyTarget, Stored},
+    stream::Opening,
     transport::{Delivery, Settled, Settler},
     work::{
         Answer, AnswerClass, Begun, Cause, DeadLetters, DeliveryKind, Envelope, FinishedRun,
@@ -48,7 +49,7 @@ pub(super) struct RequestProcessor {
     pub(super) takes_bundles: bool,
     pub(super) queue_age: QueueAge,
     /// Open for as long as deliveries are taken.
-    pub(super) control: ControlLine,
+    pub(super) control: Arc<ControlLine>,
     /// Where messages of jobs wait, if there are any.
     pub(super) jobs: Option<Arc<WaitingRoom>>,
 }
@@ -396,6 +397,16 @@ impl RequestProcessor {
         {
             return Err(fault);
         }
+        let stream = match method.stream {
+            true => Some(Opening::read(
+                &self.control,
+                envelope.id,
+                &envelope.target,
+                &message.properties,
+                &self.cancel,
+            )?),
+            false => None,
+        };
         // Nobody sends bundles who waits elsewhere.
         let tells = self.takes_bundles && matches!(envelope.target, ReplyTarget::Inbox(_));
         // Nothing but the end of the service ends the first run of a query before its time.
@@ -418,6 +429,7 @@ impl RequestProcessor {
                 content_type: envelope.content_type,
                 body: message.body.clone(),
                 begun: tells.then(Instant::now),
+                stream,
             },
             deadline_named: envelope.deadline_named,
             start_by: envelope.start_by,

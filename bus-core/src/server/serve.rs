@@ -460,7 +460,7 @@ impl Serve {
             metrics: metrics_of(contract),
             takes_bundles: self.bundles,
             queue_age: QueueAge::new(contract),
-            control,
+            control: Arc::new(control),
             jobs,
         });
         Ok(intake.start(

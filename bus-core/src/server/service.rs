@@ -4,11 +4,12 @@ use crate::{
     codec::{self, ContentType},
     contract::{Outcome, ServiceContract},
     error::FaultCode,
+    stream::Opening,
     work::{Answer, AnswerFuture},
 };
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, sync::Arc};
 use tokio::time::Instant;
 
 /// A trait's methods, callable by position. `#[queue_handler]` implements it.
@@ -85,6 +86,8 @@ pub struct Payload {
     /// When its run began, if its caller is to be told how long that took: only callers of a
     /// service that takes bundles are.
     pub(crate) begun: Option<Instant>,
+    /// Of a method whose answer is a stream.
+    pub(crate) stream: Option<Arc<Opening>>,
 }
 
 impl Payload {
@@ -123,6 +126,7 @@ where
             content_type,
             body,
             begun,
+            stream: _,
         } = payload;
         match codec::decode::<A>(content_type, &body) {
             Ok(arguments) => {

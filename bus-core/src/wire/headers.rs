@@ -10,6 +10,9 @@ pub(crate) const DUE: &str = "x-replybus-due";
 /// On the message of a job that was started, and comes back to be looked after: the boolean
 /// [`TRUE`]. Named as [`DUE`] is.
 pub(crate) const JOB_STARTED: &str = "x-replybus-job-started";
+/// On the request of a stream: the bytes of items that its producer may be ahead of its reader. Named
+/// as [`DUE`] is.
+pub(crate) const STREAM: &str = "x-replybus-stream";
 /// Names the effect, so that it happens once.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// W3C Trace Context, section 3.2.

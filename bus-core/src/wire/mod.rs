@@ -1,9 +1,10 @@
-//! The shape of what travels: the properties of a request, several requests in one message, and the
-//! frame of a reply. Written down
-//! for other languages in `docs/wire-protocol.md`.
+//! The shape of what travels: the properties of a request, several requests in one message, the
+//! frame of a reply, and the frames of a stream. Written down for other languages in
+//! `docs/wire-protocol.md`.
 
 pub(crate) mod bundle;
 pub(crate) mod headers;
 mod reply_frame;
+pub(crate) mod stream;
 
 pub use reply_frame::{FrameError, ReplyFrame};

@@ -40,6 +40,7 @@ mod replies;
 mod round_trip;
 mod seen_before;
 mod shutdown;
+mod streams;
 mod tickets;
 mod unserved;
 mod unsure;

@@ -99,7 +99,11 @@ fn method(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStre
         .iter()
         .map(|Argument { name, ty }| quote!(#name: #ty));
     let krate_there = krate.at(output.span());
-    let call = quote_spanned!(output.span()=> #krate_there::Call<#output>);
+    let (call, make) = match method.stream {
+        true => (quote!(StreamCall), quote!(stream)),
+        false => (quote!(Call), quote!(call)),
+    };
+    let call = quote_spanned!(output.span()=> #krate_there::#call<#output>);
     let borrowed: Vec<_> = method
         .arguments
         .iter()
@@ -113,7 +117,7 @@ fn method(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStre
         #(#carried)*
         #vis fn #name(&self, #(#inputs),*) -> #call {
             #encoded
-            self.inner.call::<#types, #output>(#index, &#values)
+            self.inner.#make::<#types, #output>(#index, &#values)
         }
     }
 }
@@ -169,10 +173,11 @@ fn method_contract(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     let timeout = setter("timeout", method.timeout.map(duration));
     let own_record = method.own_record.then(|| quote!(.own_record()));
     let job = setter("job", method.job.map(duration));
+    let stream = method.stream.then(|| quote!(.stream()));
     let signature = signature(method);
     quote! {
         #krate::MethodContract::new(#name, #krate::MethodKind::#kind)
-            #timeout #own_record #job .signature(#signature)
+            #timeout #own_record #job #stream .signature(#signature)
     }
 }
 

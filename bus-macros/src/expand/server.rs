@@ -98,10 +98,14 @@ fn arm(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStream 
     } else {
         quote!(arguments)
     };
+    let answer = match method.stream {
+        true => quote!(answer_stream),
+        false => quote!(answer),
+    };
     quote! {
         #index => {
             #decoded
-            #krate::answer::<#types, #output, _, _>(
+            #krate::#answer::<#types, #output, _, _>(
                 payload,
                 move |#bound| async move {
                     <__S as #trait_name>::#name(&service, #(arguments.#names),*).await

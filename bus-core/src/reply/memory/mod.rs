@@ -11,7 +11,7 @@ use super::{
     Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Presence, Reply, ReplyBackend,
     ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored,
 };
-use crate::{call_id::CallId, error::SetupError, presence::InstanceId};
+use crate::{call_id::CallId, error::SetupError, message::Text, presence::InstanceId};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::{
@@ -188,6 +188,18 @@ impl ReplyStore for MemoryStore {
             reply.frame = frame;
         }
         Ok(namespace.deliver(reply))
+    }
+
+    async fn append(&self, inbox: &Text, id: CallId, frame: Bytes) -> Result<Stored, StoreError> {
+        let namespace = self.open("add to a stream")?;
+        let arrivals = lock(&namespace.inboxes).get(&**inbox).cloned();
+        Ok(match arrivals {
+            Some(arrivals) => {
+                arrivals.arrived(id, frame);
+                Stored::AsAsked
+            }
+            None => Stored::InboxAbsent,
+        })
     }
 
     async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {

@@ -21,5 +21,6 @@ mod queues;
 mod shutdown;
 mod start;
 mod store;
+mod streams;
 mod stuck;
 mod workers;

@@ -1,0 +1,103 @@
+//! The call that opens a stream.
+
+use super::{Opened, StreamOutcome, Streaming, streaming::Slot};
+use crate::{
+    client::{Call, Verb, call::answered},
+    error::CallError,
+    limits::{STREAM_WINDOW_BYTES, STREAM_WINDOW_BYTES_MAX},
+    schedule::When,
+};
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+type Opens<R> = Result<Opened, <R as StreamOutcome>::Err>;
+type Read<R> = Streaming<<R as StreamOutcome>::Item, <R as StreamOutcome>::Err>;
+
+/// A call of a `#[stream]` method that has not been made: set options, then await it for the
+/// [`Streaming`] of its items.
+///
+/// Its time is that of the opening: until the handler has returned its stream, or its error. What
+/// the stream then takes is not bounded by it.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct StreamCall<R: StreamOutcome> {
+    call: Call<Opens<R>>,
+    window: u32,
+}
+
+impl<R: StreamOutcome> StreamCall<R> {
+    pub(crate) fn new(call: Call<Opens<R>>) -> Self {
+        Self {
+            call,
+            window: STREAM_WINDOW_BYTES,
+        }
+    }
+
+    /// Sets the time given to the opening; see [`Call::timeout`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.call = self.call.timeout(timeout);
+        self
+    }
+
+    /// Sets the moment by which it is open; see [`Call::deadline`].
+    pub fn deadline(mut self, deadline: impl Into<Instant>) -> Self {
+        self.call = self.call.deadline(deadline);
+        self
+    }
+
+    /// Attaches metadata; see [`Call::metadata`].
+    pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.call = self.call.metadata(name, value);
+        self
+    }
+
+    /// Sets the encoded bytes of items that the producer may be ahead of the reader, at most one
+    /// item more: from 1, which is an item at a time, to [`STREAM_WINDOW_BYTES_MAX`]; what is beyond
+    /// counts as that. [`STREAM_WINDOW_BYTES`] unless set. Both ends keep as much.
+    pub fn window_bytes(mut self, bytes: u32) -> Self {
+        self.window = bytes.clamp(1, STREAM_WINDOW_BYTES_MAX);
+        self
+    }
+
+    async fn open(self) -> Result<Read<R>, CallError<R::Err>> {
+        let mut tally = self.call.tally();
+        let opened = self.ask().await;
+        tally.count_answered(&opened);
+        opened
+    }
+
+    async fn ask(self) -> Result<Read<R>, CallError<R::Err>> {
+        let (client, mut request) = self.call.prepare(Verb::Call, When::Now)?;
+        request.window = self.window;
+        let bus = client.bus().inner();
+        let slot = Slot::take(bus, request.info(), self.window)?;
+        let content_type = request.content_type;
+        let Opened { queue, producer } = answered::<Opens<R>>(client, request).await?;
+        Ok(slot.open(content_type, queue.into(), producer))
+    }
+}
+
+impl<R: StreamOutcome> IntoFuture for StreamCall<R> {
+    type Output = Result<Read<R>, CallError<R::Err>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    /// Makes the call and waits until its stream is open.
+    ///
+    /// Dropped, it cancels the call, as [that of a `Call`](Call::into_future) does.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.open())
+    }
+}
+
+impl<R: StreamOutcome> fmt::Debug for StreamCall<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamCall")
+            .field("call", &self.call)
+            .field("window", &self.window)
+            .finish()
+    }
+}

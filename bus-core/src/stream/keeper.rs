@@ -1,0 +1,120 @@
+//! What keeps a stream going beside its reader, who may be busy: gives its credit, says that it
+//! lives, asks for what is missing, and notices that nothing comes any more.
+
+use super::inbox::{Due, StreamInbox};
+use crate::{
+    bus::BusInner,
+    call_id::CallId,
+    error::FailureKind,
+    limits::{CONFIRM_TIMEOUT, STREAM_ASK_AFTER, STREAM_CREDIT_EVERY, STREAM_SILENCE_MAX},
+    message::Text,
+    reply::StoreHealth,
+    transport::{Outgoing, TransportHealth, Verdict},
+    wire::stream::Credit,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep_until};
+
+/// The pause after something could not be said, or was asked for, before it is said again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+pub(super) struct Keeper {
+    pub(super) bus: Arc<BusInner>,
+    pub(super) inbox: Arc<StreamInbox>,
+    pub(super) id: CallId,
+    pub(super) producer: u32,
+    /// The control queue of the producer's service.
+    pub(super) queue: Text,
+}
+
+impl Keeper {
+    /// Keeps the stream until it has ended, or its reader is gone.
+    pub(super) async fn keep(self) {
+        let mut said_at = Instant::now();
+        // Until then nothing is asked for a second time.
+        let mut asks_from = Instant::now();
+        loop {
+            let now = Instant::now();
+            let quiet = now.saturating_duration_since(self.inbox.heard_at());
+            if quiet >= STREAM_SILENCE_MAX {
+                self.is_silent();
+            }
+            let mut due = self.inbox.due();
+            due.again |= quiet >= STREAM_ASK_AFTER;
+            let asks = due.again && now >= asks_from;
+            let is_due = due.now && (!due.again || asks);
+            if is_due || asks || now >= said_at + STREAM_CREDIT_EVERY {
+                said_at = now;
+                if due.again {
+                    asks_from = now + AGAIN_AFTER;
+                }
+                let was_said = self.say(due).await;
+                if due.gone {
+                    return;
+                }
+                if !was_said {
+                    // As if it had been said so long ago that it is said again in a moment.
+                    said_at = (now + AGAIN_AFTER)
+                        .checked_sub(STREAM_CREDIT_EVERY)
+                        .unwrap_or(now);
+                }
+                continue;
+            }
+            let asked = if due.again {
+                asks_from
+            } else {
+                self.inbox.heard_at() + STREAM_ASK_AFTER
+            };
+            let wake_at = asked.min(said_at + STREAM_CREDIT_EVERY);
+            tokio::select! {
+                biased;
+                () = self.bus.closed.cancelled() => {
+                    self.inbox.fail(FailureKind::Disconnected, "the bus was closed");
+                    return;
+                }
+                () = self.inbox.changed.notified() => {}
+                () = sleep_until(wake_at) => {}
+            }
+        }
+    }
+
+    /// Nothing was heard for as long as a producer may be silent. That says nothing of it while
+    /// nothing could be heard.
+    fn is_silent(&self) {
+        let hears = self.bus.replies.health() == StoreHealth::Up
+            && self.bus.transport.health() == TransportHealth::Up;
+        if hears {
+            let text = format!("nothing was heard of its producer for {STREAM_SILENCE_MAX:?}");
+            self.inbox.fail(FailureKind::Interrupted, text);
+        } else {
+            self.inbox.forgive_silence();
+        }
+    }
+
+    /// Says to the producer how far its reader is; `false` if that is to be said again.
+    async fn say(&self, due: Due) -> bool {
+        let credit = Credit {
+            id: self.id,
+            producer: self.producer,
+            taken: due.taken,
+            again: due.again,
+            gone: due.gone,
+        };
+        let outgoing =
+            Outgoing::new(credit.message(&self.queue)).deadline(Instant::now() + CONFIRM_TIMEOUT);
+        match self.bus.transport.publish(outgoing).verdict().await {
+            Verdict::Confirmed => true,
+            Verdict::Unroutable => {
+                let text = "its producer's service is gone";
+                self.inbox.fail(FailureKind::Interrupted, text);
+                true
+            }
+            Verdict::Denied(said) => {
+                let text = format!("its producer can't be told to go on: {said}");
+                self.inbox.fail(FailureKind::Denied, text);
+                true
+            }
+            _ => false,
+        }
+    }
+}

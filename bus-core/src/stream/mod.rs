@@ -1,0 +1,81 @@
+//! Answers that are streams of items. In the order they travel:
+//!
+//! A [`StreamCall`] opens one: a query like any other, whose handler returns [`Items`] and whose
+//! reply says where the producer is. From then on the producer takes items from the handler's stream
+//! and adds them as numbered frames to the caller's inbox, no further ahead than the reader's window,
+//! and keeps what the reader has not taken; [`Streaming`] reads them, gives credit to the control
+//! queue of the producer's service, and asks again for what it misses.
+//!
+//! ```
+//! use futures_util::stream;
+//! use replybus::{Bus, CallError, queue_handler, stream::Items};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+//! #[error("there is no such count")]
+//! pub struct NoSuchCount;
+//!
+//! #[queue_handler("counter.requests")]
+//! pub trait Counter {
+//!     /// The numbers below `end`.
+//!     #[stream]
+//!     async fn count(&self, end: u64) -> Result<Items<u64, NoSuchCount>, NoSuchCount>;
+//! }
+//!
+//! struct Counting;
+//!
+//! impl Counter for Counting {
+//!     async fn count(&self, end: u64) -> Result<Items<u64, NoSuchCount>, NoSuchCount> {
+//!         if end == 0 {
+//!             return Err(NoSuchCount);
+//!         }
+//!         Ok(Items::new(stream::iter((0..end).map(Ok))))
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bus = Bus::in_memory();
+//! let serving = bus.serve(CounterServer::new(Counting)).await?;
+//! let counter = CounterClient::new(&bus);
+//!
+//! let mut numbers = counter.count(1_000).await?;
+//! let mut sum = 0;
+//! while let Some(number) = numbers.next().await {
+//!     sum += number?;
+//! }
+//! assert_eq!(sum, 499_500);
+//!
+//! let refused = counter.count(0).await;
+//! assert!(matches!(refused, Err(CallError::Handler(NoSuchCount))));
+//! # serving.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod call;
+mod inbox;
+pub(crate) mod items;
+mod keeper;
+mod producer;
+mod producers;
+mod streaming;
+mod unacknowledged;
+
+pub use call::StreamCall;
+pub use items::{Items, StreamOutcome};
+pub use streaming::Streaming;
+
+pub(crate) use inbox::StreamInbox;
+pub(crate) use producers::{Opening, Producers};
+
+use serde::{Deserialize, Serialize};
+
+/// The reply that opens a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Opened {
+    /// The control queue of the service that produces it, by its full name.
+    pub(crate) queue: String,
+    /// Which of the producers that there may be for the call, one for each of its copies.
+    pub(crate) producer: u32,
+}

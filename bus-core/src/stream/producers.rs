@@ -1,0 +1,283 @@
+//! The streams that one service produces, found by their calls when their readers say something.
+
+use super::{Opened, items::ItemSource, producer::Producer};
+use crate::{
+    bus::Bus,
+    call_id::CallId,
+    context::Context,
+    control::ControlLine,
+    error::{Fault, FaultCode},
+    limits::{STREAM_WINDOW_BYTES_MAX, STREAMS_SERVED_MAX},
+    message::{Properties, Text},
+    reply::{ReplyStore, ReplyTarget},
+    wire::{headers, stream::Credit},
+};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The producers of one service.
+pub(crate) struct Producers {
+    /// The control queue that their readers write to.
+    queue: Text,
+    store: Arc<dyn ReplyStore>,
+    tasks: TaskTracker,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// Of the copies of a call each has one.
+    of_call: HashMap<CallId, Vec<(u32, Arc<Heard>)>>,
+    count: usize,
+}
+
+/// What a producer has heard from its reader.
+#[derive(Debug)]
+pub(super) struct Heard {
+    state: Mutex<HeardState>,
+    pub(super) changed: Notify,
+    /// Fired when there is no reader any more.
+    pub(super) gone: CancellationToken,
+}
+
+/// The sum of what was said.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HeardState {
+    pub(super) taken: u64,
+    pub(super) again: bool,
+    /// When it was heard last.
+    pub(super) at: Instant,
+}
+
+/// A place among the producers, which is free again when this is dropped.
+pub(super) struct Place {
+    /// Holds the line open over which the reader is heard.
+    control: Arc<ControlLine>,
+    id: CallId,
+    producer: u32,
+    pub(super) heard: Arc<Heard>,
+}
+
+/// All that it takes to produce the stream of one call.
+pub(crate) struct Opening {
+    control: Arc<ControlLine>,
+    id: CallId,
+    inbox: Text,
+    window: usize,
+    /// Fired when the service has drained.
+    stop: CancellationToken,
+}
+
+impl Producers {
+    pub(crate) fn new(bus: &Bus, queue: Text) -> Self {
+        let bus = bus.inner();
+        Self {
+            queue,
+            store: Arc::clone(&bus.replies),
+            tasks: bus.tasks.clone(),
+            held: Mutex::default(),
+        }
+    }
+
+    /// Hands a credit to the producer that it is for, if it is here.
+    pub(crate) fn credit(&self, credit: Credit) {
+        let held = self.held();
+        let of_call = held.of_call.get(&credit.id).into_iter().flatten();
+        let mut named = of_call.filter(|(producer, _)| *producer == credit.producer);
+        let heard = named.next().map(|(_, heard)| Arc::clone(heard));
+        drop(held);
+        if let Some(heard) = heard {
+            heard.hear(credit);
+        }
+    }
+
+    /// Ends the streams of a call that nobody waits for any more.
+    pub(crate) fn cancel(&self, id: CallId) {
+        let held = self.held();
+        for (_, heard) in held.of_call.get(&id).into_iter().flatten() {
+            heard.gone.cancel();
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Heard {
+    fn hear(&self, credit: Credit) {
+        let mut state = self.state();
+        // Not the most that was ever said, which anybody can say: the reader says it again.
+        state.taken = credit.taken;
+        state.again |= credit.again;
+        state.at = Instant::now();
+        drop(state);
+        if credit.gone {
+            self.gone.cancel();
+        }
+        self.changed.notify_one();
+    }
+
+    /// What was said since it was looked at last.
+    pub(super) fn take(&self) -> HeardState {
+        let mut state = self.state();
+        let taken = *state;
+        state.again = false;
+        taken
+    }
+
+    fn state(&self) -> MutexGuard<'_, HeardState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Opening {
+    /// What the request of a stream says of it.
+    pub(crate) fn read(
+        control: &Arc<ControlLine>,
+        id: CallId,
+        target: &ReplyTarget,
+        properties: &Properties,
+        stop: &CancellationToken,
+    ) -> Result<Arc<Self>, Fault> {
+        let bad = |text: &str| Fault::new(FaultCode::BadRequest, text);
+        let ReplyTarget::Inbox(inbox) = target else {
+            return Err(bad("the answer is a stream, which needs an inbox"));
+        };
+        let window = properties.header(headers::STREAM).map(str::parse::<u32>);
+        let Some(Ok(window)) = window else {
+            let text = "the answer is a stream: header x-replybus-stream says how many bytes its producer may be ahead";
+            return Err(bad(text));
+        };
+        let producers = control.producers();
+        if !control.is_open() {
+            let text = "the service has no control queue, by which it would hear of its reader";
+            return Err(Fault::new(FaultCode::Denied, text));
+        }
+        if producers.held().count >= STREAMS_SERVED_MAX {
+            return Err(too_many());
+        }
+        let window = window.clamp(1, STREAM_WINDOW_BYTES_MAX);
+        Ok(Arc::new(Self {
+            control: Arc::clone(control),
+            id,
+            inbox: inbox.clone(),
+            window: usize::try_from(window).unwrap_or(usize::MAX),
+            stop: stop.clone(),
+        }))
+    }
+
+    /// Begins to produce, in a task of its own.
+    pub(super) fn start(&self, source: Box<dyn ItemSource>) -> Result<Opened, Fault> {
+        let producers = self.control.producers();
+        let place = self.place()?;
+        let opened = Opened {
+            queue: producers.queue.to_string(),
+            producer: place.producer,
+        };
+        let context = Context::current().of_stream(place.heard.gone.clone());
+        let producer = Producer::new(
+            source,
+            Arc::clone(&producers.store),
+            self.inbox.clone(),
+            self.window,
+            self.stop.clone(),
+            place,
+        );
+        producers.tasks.spawn(context.scope(producer.run()));
+        Ok(opened)
+    }
+
+    fn place(&self) -> Result<Place, Fault> {
+        let heard = Arc::new(Heard {
+            state: Mutex::new(HeardState {
+                taken: 0,
+                again: false,
+                at: Instant::now(),
+            }),
+            changed: Notify::new(),
+            gone: CancellationToken::new(),
+        });
+        let producer = random();
+        let mut held = self.control.producers().held();
+        if held.count >= STREAMS_SERVED_MAX {
+            return Err(too_many());
+        }
+        held.count += 1;
+        let of_call = held.of_call.entry(self.id).or_default();
+        of_call.push((producer, Arc::clone(&heard)));
+        Ok(Place {
+            control: Arc::clone(&self.control),
+            id: self.id,
+            producer,
+            heard,
+        })
+    }
+}
+
+/// The random end of an id.
+fn random() -> u32 {
+    let id = CallId::new();
+    id.as_bytes()
+        .last_chunk()
+        .copied()
+        .map_or(0, u32::from_be_bytes)
+}
+
+fn too_many() -> Fault {
+    let text = format!("{STREAMS_SERVED_MAX} streams are being produced");
+    Fault::new(FaultCode::Overloaded, text)
+}
+
+impl Place {
+    pub(super) fn id(&self) -> CallId {
+        self.id
+    }
+
+    pub(super) fn producer(&self) -> u32 {
+        self.producer
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.control.producers().held();
+        held.count = held.count.saturating_sub(1);
+        if let Some(of_call) = held.of_call.get_mut(&self.id) {
+            of_call.retain(|(producer, _)| *producer != self.producer);
+            if of_call.is_empty() {
+                held.of_call.remove(&self.id);
+            }
+        }
+    }
+}
+
+impl PartialEq for Opening {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Opening {}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening")
+            .field("id", &self.id)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Producers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producers")
+            .field("queue", &self.queue)
+            .finish_non_exhaustive()
+    }
+}
