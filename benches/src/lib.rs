@@ -2,7 +2,8 @@
 //!
 //! A [`path::Path`] is one way for a call to travel: the framework's, or a hand-written reference.
 //! [`rounds`] gives each its turn, round by round, and [`report`] says what came of it. [`bank`] is
-//! another harness: a whole application, under the same [`load`].
+//! another harness: a whole application, under the same [`load`]. `streams` is a third, for what comes
+//! item by item.
 
 pub mod arguments;
 #[cfg(feature = "bank")]
@@ -20,5 +21,7 @@ pub mod rounds;
 pub mod servers;
 pub mod service;
 pub mod stats;
+#[cfg(feature = "peers")]
+pub mod streams;
 pub mod waiting;
 pub mod worker;

@@ -118,14 +118,25 @@ impl Worker {
 /// # Errors
 /// The path can't serve any longer.
 pub async fn serve(path: &dyn Path, site: &Site) -> Result<()> {
+    serve_as(path.name(), |ready| path.serve(site, ready)).await
+}
+
+/// The same, of what is no [`Path`].
+///
+/// # Errors
+/// It can't serve any longer.
+pub async fn serve_as<F: Future<Output = Result<()>>>(
+    name: &str,
+    serve: impl FnOnce(Ready) -> F,
+) -> Result<()> {
     thread::spawn(|| {
         // The parent holds the other end and never writes: the end of input is the end of the
         // parent, even of one that was killed.
         let _ = io::stdin().read(&mut [0]);
         process::exit(0)
     });
-    path.serve(site, Ready(())).await?;
-    bail!("the worker of {} stopped serving", path.name())
+    serve(Ready(())).await?;
+    bail!("the worker of {name} stopped serving")
 }
 
 /// Ends this process, a worker that failed to answer a request, and says why: the benchmark would

@@ -124,7 +124,8 @@ pub use tokio::time::Instant;
 ///
 /// - `AccountsServer`, which serves an implementation of the trait, or an `Arc` of one:
 ///   [`Bus::serve`];
-/// - `AccountsClient`, with a method for each of the trait's that makes a [`Call`].
+/// - `AccountsClient`, with a method for each of the trait's that makes a [`Call`], or a
+///   [`StreamCall`](stream::StreamCall).
 ///
 /// Both have the contract as a constant, `AccountsClient::CONTRACT`: the name of the queue, for
 /// [`Bus::inspect`], the methods and their defaults. See
@@ -142,8 +143,8 @@ pub use tokio::time::Instant;
 /// | `bundles = false` | whether calls that wait at once may leave as one message, which one process gets | `true` |
 /// | `crate = ::path` | where replybus is, if not at `::replybus` | |
 ///
-/// A method is a command unless it is marked `#[query]`; both marks take a timeout of their own. A
-/// command whose handler writes its key and its outcome in the transaction of its effect is marked
+/// A method is a command unless it is marked `#[query]`, or `#[stream]`, which is a query whose answer
+/// is a [stream of items](stream); each mark takes a timeout of its own. A command whose handler writes its key and its outcome in the transaction of its effect is marked
 /// `#[command(own_record)]`, and saves the claim:
 /// [`MethodContract::own_record`](contract::MethodContract::own_record) says what it must do. One
 /// that takes minutes or hours is a job, `#[command(job = "4h")]`:

@@ -49,6 +49,9 @@ fn every_option() {
             #[deprecated]
             async fn all(&self) -> Result<Vec<Rate>, RatesError>;
 
+            #[stream(timeout = "1s")]
+            async fn each(&self, since: Option<u64>) -> Result<Items<Rate, RatesError>, RatesError>;
+
             #[command(own_record, timeout = "1m")]
             async fn set(&self, r#type: RateType) -> Result<(), RatesError>;
         }

@@ -78,7 +78,10 @@ fn check_trait(ast: &ast::Trait, mistakes: &mut Mistakes) -> bool {
             );
         }
         if ast::is_mark(attribute) {
-            mistakes.push(attribute, "`#[query]` and `#[command]` go on the methods");
+            mistakes.push(
+                attribute,
+                "`#[query]`, `#[stream]` and `#[command]` go on the methods",
+            );
         }
     }
     sound

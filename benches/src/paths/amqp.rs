@@ -72,7 +72,7 @@ pub(super) async fn publish(
 }
 
 /// Deletes the queue of requests.
-pub(super) async fn delete(site: &Site, queue: &str) -> Result<()> {
+pub(crate) async fn delete(site: &Site, queue: &str) -> Result<()> {
     connect(site)
         .await?
         .create_channel()

@@ -1,12 +1,12 @@
 //! The paths that are compared.
 
-mod amqp;
+pub(crate) mod amqp;
 pub mod direct_reply_to;
 pub mod framework;
 #[cfg(feature = "peers")]
 pub mod nats;
 pub mod raw;
-mod redis_connection;
+pub(crate) mod redis_connection;
 #[cfg(feature = "peers")]
 pub mod tarpc;
 #[cfg(feature = "peers")]

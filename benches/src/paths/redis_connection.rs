@@ -36,7 +36,7 @@ pub(super) async fn connect(
 
 /// Removes every key with this name in it, such as the records of commands: hundreds of thousands,
 /// which would be kept for half an hour.
-pub(super) async fn remove_all(site: &Site, name: &str) -> Result<()> {
+pub(crate) async fn remove_all(site: &Site, name: &str) -> Result<()> {
     let mut redis = connect(site, Some(RESPONSE_WITHIN)).await?;
     let pattern = format!("*{name}*");
     let mut cursor = 0_u64;

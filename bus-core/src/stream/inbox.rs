@@ -80,7 +80,7 @@ pub(super) struct Due {
     pub(super) taken: u64,
     pub(super) again: bool,
     pub(super) gone: bool,
-    /// It can't wait.
+    /// It can't wait, whatever is missing.
     pub(super) now: bool,
 }
 
@@ -177,19 +177,18 @@ impl StreamInbox {
         Poll::Pending
     }
 
-    /// What is to be said to the producer. It counts as said.
+    /// What is to be said to the producer.
     pub(super) fn due(&self) -> Due {
+        self.state().due(self.window)
+    }
+
+    /// The same, which from now on counts as said, and as asked for if it `asks`.
+    pub(super) fn take_due(&self, asks: bool) -> Due {
         let mut state = self.state();
-        let gone = state.closed || state.ended.is_some();
-        let again = mem::take(&mut state.again);
-        let now = gone || again || state.is_due(self.window);
+        let due = state.due(self.window);
+        state.again &= !asks;
         state.untold = Untold::default();
-        Due {
-            taken: state.taken,
-            again,
-            gone,
-            now,
-        }
+        due
     }
 
     /// When the producer was heard last.
@@ -240,6 +239,8 @@ impl State {
                 if self.closed || self.held.saturating_add(items.len()) > room {
                     return false;
                 }
+                // What was missing is here.
+                self.again = false;
                 self.held += items.len();
                 self.expected = self.expected.saturating_add(count);
                 self.frames.push_back((items, count));
@@ -249,6 +250,16 @@ impl State {
                 self.ended = Some(Ended::Said(end));
                 true
             }
+        }
+    }
+
+    fn due(&self, window: usize) -> Due {
+        let gone = self.closed || self.ended.is_some();
+        Due {
+            taken: self.taken,
+            again: self.again,
+            gone,
+            now: gone || self.is_due(window),
         }
     }
 

@@ -39,33 +39,31 @@ impl Keeper {
             if quiet >= STREAM_SILENCE_MAX {
                 self.is_silent();
             }
-            let mut due = self.inbox.due();
-            due.again |= quiet >= STREAM_ASK_AFTER;
-            let asks = due.again && now >= asks_from;
-            let is_due = due.now && (!due.again || asks);
-            if is_due || asks || now >= said_at + STREAM_CREDIT_EVERY {
+            let due = self.inbox.due();
+            let is_missing = due.again || quiet >= STREAM_ASK_AFTER;
+            let asks = is_missing && now >= asks_from;
+            if due.now || asks || now >= said_at + STREAM_CREDIT_EVERY {
                 said_at = now;
-                if due.again {
+                if asks {
                     asks_from = now + AGAIN_AFTER;
                 }
-                let was_said = self.say(due).await;
+                let due = self.inbox.take_due(asks);
+                let was_said = self.say(due, asks).await;
                 if due.gone {
                     return;
                 }
                 if !was_said {
                     // As if it had been said so long ago that it is said again in a moment.
-                    said_at = (now + AGAIN_AFTER)
-                        .checked_sub(STREAM_CREDIT_EVERY)
-                        .unwrap_or(now);
+                    let moment = now + AGAIN_AFTER;
+                    said_at = moment.checked_sub(STREAM_CREDIT_EVERY).unwrap_or(now);
                 }
                 continue;
             }
-            let asked = if due.again {
-                asks_from
-            } else {
-                self.inbox.heard_at() + STREAM_ASK_AFTER
+            let asks_at = match is_missing {
+                true => asks_from,
+                false => self.inbox.heard_at() + STREAM_ASK_AFTER,
             };
-            let wake_at = asked.min(said_at + STREAM_CREDIT_EVERY);
+            let wake_at = asks_at.min(said_at + STREAM_CREDIT_EVERY);
             tokio::select! {
                 biased;
                 () = self.bus.closed.cancelled() => {
@@ -92,12 +90,12 @@ impl Keeper {
     }
 
     /// Says to the producer how far its reader is; `false` if that is to be said again.
-    async fn say(&self, due: Due) -> bool {
+    async fn say(&self, due: Due, asks: bool) -> bool {
         let credit = Credit {
             id: self.id,
             producer: self.producer,
             taken: due.taken,
-            again: due.again,
+            again: asks,
             gone: due.gone,
         };
         let outgoing =

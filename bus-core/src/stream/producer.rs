@@ -85,6 +85,11 @@ impl Producer {
             if heard.again {
                 self.sent.again();
             }
+            if stopped_at.is_none() && self.stop.is_cancelled() {
+                stopped_at = Some(Instant::now());
+                let text = "its service stops";
+                self.end_with_fault(&Fault::new(FaultCode::Interrupted, text));
+            }
             let is_over = match stopped_at {
                 // Nobody waits for the reader of a service that stops.
                 Some(at) => self.sent.unwritten().is_none() || at.elapsed() > LAST_WITHIN,
@@ -100,15 +105,10 @@ impl Producer {
                     self.wrote_at = Instant::now();
                     self.pauses = pauses();
                 }
-                Next::Written(written) => self.pause(written).await,
+                Next::Written(written) => self.pause(written, stopped_at.is_some()).await,
                 Next::Filled(frame, filled) => self.filled(frame, filled),
-                Next::Heard => {}
+                Next::Heard | Next::Stopped => {}
                 Next::Quiet => self.give_sign().await,
-                Next::Stopped => {
-                    stopped_at = Some(Instant::now());
-                    let text = "its service stops";
-                    self.end_with_fault(&Fault::new(FaultCode::Interrupted, text));
-                }
                 Next::Gone => {
                     tracing::debug!(call = %self.place.id(), "a stream has no reader any more");
                     return;
@@ -185,13 +185,14 @@ impl Producer {
     }
 
     /// Waits a little: for the store, or for the reader to make its inbox again.
-    async fn pause(&mut self, written: Result<Stored, StoreError>) {
+    async fn pause(&mut self, written: Result<Stored, StoreError>, is_stopped: bool) {
         if let Err(error) = written {
             tracing::debug!(call = %self.place.id(), %error, "a frame of a stream was not stored");
             metrics::counter!("replybus_store_failures_total").increment(1);
         }
         tokio::select! {
             () = self.place.heard.gone.cancelled() => {}
+            () = self.stop.cancelled(), if !is_stopped => {}
             () = self.place.heard.changed.notified() => {}
             () = sleep(self.pauses.next()) => {}
         }

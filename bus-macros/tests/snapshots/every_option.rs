@@ -5,6 +5,12 @@ pub(crate) trait Rates: Send + ::core::marker::Send + ::core::marker::Sync + 'st
     ) -> impl ::core::future::Future<
         Output = Result<Vec<Rate>, RatesError>,
     > + ::core::marker::Send;
+    fn each(
+        &self,
+        since: Option<u64>,
+    ) -> impl ::core::future::Future<
+        Output = Result<Items<Rate, RatesError>, RatesError>,
+    > + ::core::marker::Send;
     fn set(
         &self,
         r#type: RateType,
@@ -20,6 +26,14 @@ impl<__S: Rates> Rates for ::std::sync::Arc<__S> {
         Output = Result<Vec<Rate>, RatesError>,
     > + ::core::marker::Send {
         <__S as Rates>::all(self)
+    }
+    fn each(
+        &self,
+        since: Option<u64>,
+    ) -> impl ::core::future::Future<
+        Output = Result<Items<Rate, RatesError>, RatesError>,
+    > + ::core::marker::Send {
+        <__S as Rates>::each(self, since)
     }
     fn set(
         &self,
@@ -50,6 +64,12 @@ impl RatesClient {
                     )
                     .timeout(::core::time::Duration::from_millis(500u64))
                     .signature("()->Result<Vec<Rate>,RatesError>"),
+                ::bus::__private::MethodContract::new(
+                        "each",
+                        ::bus::__private::MethodKind::Query,
+                    )
+                    .timeout(::core::time::Duration::from_millis(1000u64))
+                    .stream(),
                 ::bus::__private::MethodContract::new(
                         "set",
                         ::bus::__private::MethodKind::Command,
@@ -114,6 +134,22 @@ impl RatesClient {
         self.inner
             .call::<__Arguments, Result<Vec<Rate>, RatesError>>(0usize, &__Arguments {})
     }
+    /// Calls [`Rates::each`].
+    pub(crate) fn each(
+        &self,
+        since: Option<u64>,
+    ) -> ::bus::__private::StreamCall<Result<Items<Rate, RatesError>, RatesError>> {
+        #[derive(::bus::__private::serde::Serialize)]
+        #[serde(crate = "::bus::__private::serde")]
+        struct __Arguments<T0> {
+            since: T0,
+        }
+        self.inner
+            .stream::<
+                __Arguments<&Option<u64>>,
+                Result<Items<Rate, RatesError>, RatesError>,
+            >(1usize, &__Arguments { since: &since })
+    }
     /// Calls [`Rates::set`].
     pub(crate) fn set(
         &self,
@@ -128,7 +164,7 @@ impl RatesClient {
             .call::<
                 __Arguments<&RateType>,
                 Result<(), RatesError>,
-            >(1usize, &__Arguments { r#type: &r#type })
+            >(2usize, &__Arguments { r#type: &r#type })
     }
 }
 /// Serves an implementation of [`Rates`] from the queue `rates`. Cheap to clone.
@@ -190,6 +226,27 @@ impl<__S: Rates> ::bus::__private::Service for RatesServer<__S> {
                 >(payload, move |_| async move { <__S as Rates>::all(&service).await })
             }
             1usize => {
+                #[derive(::bus::__private::serde::Deserialize)]
+                #[serde(
+                    crate = "::bus::__private::serde",
+                    expecting = "the arguments of `each`"
+                )]
+                struct __Arguments<T0> {
+                    since: T0,
+                }
+                ::bus::__private::answer_stream::<
+                    __Arguments<Option<u64>>,
+                    Result<Items<Rate, RatesError>, RatesError>,
+                    _,
+                    _,
+                >(
+                    payload,
+                    move |arguments| async move {
+                        <__S as Rates>::each(&service, arguments.since).await
+                    },
+                )
+            }
+            2usize => {
                 #[derive(::bus::__private::serde::Deserialize)]
                 #[serde(
                     crate = "::bus::__private::serde",

@@ -284,4 +284,36 @@ mod guide {
             Ok(entries)
         }
     }
+
+    #[rustfmt::skip]
+    #[expect(clippy::print_stdout, reason = "as in the guide")]
+    async fn streaming(bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {
+        use futures_util::stream;
+        use replybus::{Never, queue_handler, stream::Items};
+
+        #[queue_handler("log.requests")]
+        pub trait Log {
+            /// The lines from `from` on.
+            #[stream]
+            async fn lines(&self, from: u64) -> Result<Items<String, Never>, Never>;
+        }
+
+        struct Disk(Vec<String>);
+
+        impl Log for Disk {
+            async fn lines(&self, from: u64) -> Result<Items<String, Never>, Never> {
+                let from = usize::try_from(from).unwrap_or(usize::MAX);
+                let lines: Vec<_> = self.0.iter().skip(from).cloned().map(Ok).collect();
+                Ok(Items::new(stream::iter(lines)))
+            }
+        }
+
+        let _serving = bus.serve(LogServer::new(Disk(Vec::new()))).await?;
+        let log = LogClient::new(bus);
+        let mut lines = log.lines(0).await?;
+        while let Some(line) = lines.next().await {
+            println!("{}", line?);
+        }
+        Ok(())
+    }
 }

@@ -15,6 +15,8 @@ macro_rules! suite {
             inboxes::a_reply_reaches_the_inbox_it_names,
             inboxes::every_reply_arrives,
             inboxes::replies_in_groups_reach_their_inboxes,
+            inboxes::frames_of_a_stream_come_in_order,
+            inboxes::a_frame_for_an_inbox_that_is_gone_is_stored_nowhere,
             inboxes::a_reply_to_an_inbox_that_is_gone_is_kept,
             inboxes::only_inboxes_are_inboxes,
             inboxes::namespaces_are_apart,
