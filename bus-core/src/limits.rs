@@ -123,8 +123,14 @@ pub const CONSUMER_LOOK_AFTER: Duration = Duration::from_millis(20);
 /// for long have it looked once in it, all those of a process to one queue together.
 pub const CONSUMER_LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// The time between two looks at a queue that nobody serves.
-pub const CONSUMER_LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// The time between two looks at a queue that nobody serves: each is a channel that is opened, and
+/// closed.
+pub const CONSUMER_LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Calls to one queue that are noted as given up because nobody serves it, each until its time is
+/// over: as many as whoever begins to serve it remembers ([`CANCELS_KEPT_MAX`]). Of one that would
+/// be more it is not said that it will not run.
+pub const GIVEN_UP_MAX: usize = CANCELS_KEPT_MAX;
 
 /// The time after its last announcement for which an instance counts as serving. It is announced
 /// every third of it, less up to a quarter of that, so two may be lost; each is a round trip to the

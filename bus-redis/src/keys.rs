@@ -69,6 +69,11 @@ impl Keys {
         [format!("{of_queue}:until"), of_queue]
     }
 
+    /// The calls to a queue that were given up, by when their time is over.
+    pub(crate) fn given_up(&self, queue: &str) -> String {
+        format!("{}given-up:{{{queue}}}", self.scope)
+    }
+
     /// The claim on one command.
     pub(crate) fn claim(&self, key: &str) -> String {
         format!("{}claim:{key}", self.scope)

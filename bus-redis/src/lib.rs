@@ -52,6 +52,10 @@
 //!   +hget +hset
 //! ```
 //!
+//! The records of serving instances, and the calls that are given up because there is none, take
+//! `+zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hdel +hstrlen +pttl` as well. That is not
+//! tried: without it a service says once that others do not see it, and serves.
+//!
 //! With a namespace the reply keys are `~namespace.response:*`.
 //!
 //! # Why nobody waits on the pool

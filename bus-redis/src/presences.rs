@@ -1,23 +1,29 @@
 //! The records of serving instances: for each queue a sorted set of ids, by when they count as gone,
-//! and a hash of their records. Time is the server's.
+//! and a hash of their records; and the calls that were given up where nobody serves. Time is the
+//! server's.
 
 use crate::{connection::Link, error::Failure, inbox::millis, keys::Keys};
 use bytes::Bytes;
 use deadpool_redis::redis::Script;
 use replybus::{
-    limits::{INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX},
+    CallId,
+    limits::{GIVEN_UP_MAX, INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX},
     presence::InstanceId,
     reply::Presence,
 };
+use std::time::Duration;
 
 /// What a user of the server needs beside what all else does.
-const NEEDED: &str = "+zadd +zrem +zrangebyscore +hset +hdel +hget +hstrlen +pexpire +time";
+const NEEDED: &str = "+zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hset +hdel +hget +hstrlen \
+                      +pexpire +pttl +time";
 
 /// The scripts, hashed once.
 pub(crate) struct Presences {
     announce: Script,
     withdraw: Script,
     list: Script,
+    give_up: Script,
+    given_up: Script,
 }
 
 impl Presences {
@@ -26,6 +32,8 @@ impl Presences {
             announce: Script::new(include_str!("scripts/announce.lua")),
             withdraw: Script::new(include_str!("scripts/withdraw.lua")),
             list: Script::new(include_str!("scripts/instances.lua")),
+            give_up: Script::new(include_str!("scripts/give_up.lua")),
+            given_up: Script::new(include_str!("scripts/given_up.lua")),
         }
     }
 
@@ -72,6 +80,39 @@ impl Presences {
         let listed: Result<Vec<Vec<u8>>, _> = asked.invoke_async(link).await;
         let listed = listed.map_err(|error| needing(keys, error))?;
         Ok(listed.into_iter().map(Bytes::from).collect())
+    }
+
+    pub(crate) async fn give_up(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+        queue: &str,
+        id: CallId,
+        within: Duration,
+    ) -> Result<bool, Failure> {
+        let mut asked = self.give_up.key(keys.given_up(queue));
+        asked.arg(id.to_string()).arg(millis(within));
+        asked.arg(GIVEN_UP_MAX);
+        let noted = asked.invoke_async(link).await;
+        noted.map_err(|error| needing(keys, error))
+    }
+
+    pub(crate) async fn given_up(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+        queue: &str,
+    ) -> Result<Vec<(CallId, Duration)>, Failure> {
+        let mut asked = self.given_up.key(keys.given_up(queue));
+        asked.arg(GIVEN_UP_MAX);
+        let listed: Result<Vec<(String, u64)>, _> = asked.invoke_async(link).await;
+        let listed = listed.map_err(|error| needing(keys, error))?;
+        // What is no id was written by somebody else.
+        let calls = listed.into_iter().filter_map(|(id, left)| {
+            let id = id.parse().ok()?;
+            Some((id, Duration::from_millis(left)))
+        });
+        Ok(calls.collect())
     }
 }
 

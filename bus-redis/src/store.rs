@@ -194,6 +194,28 @@ impl ReplyStore for RedisStore {
         records.map_err(|failure| failure.store("list instances"))
     }
 
+    async fn give_up(&self, queue: &str, id: CallId, within: Duration) -> Result<bool, StoreError> {
+        let noted = self
+            .writer
+            .read(|mut link| async move {
+                self.presences
+                    .give_up(&mut link, &self.keys, queue, id, within)
+                    .await
+            })
+            .await;
+        noted.map_err(|failure| failure.store("give up a call"))
+    }
+
+    async fn given_up(&self, queue: &str) -> Result<Vec<(CallId, Duration)>, StoreError> {
+        let calls =
+            self.writer
+                .read(|mut link| async move {
+                    self.presences.given_up(&mut link, &self.keys, queue).await
+                })
+                .await;
+        calls.map_err(|failure| failure.store("list calls that were given up"))
+    }
+
     fn health(&self) -> StoreHealth {
         if self.stop.is_cancelled() {
             return StoreHealth::Down("closed".to_owned());

@@ -135,9 +135,10 @@ impl From<CallFailure> for Problem {
         let problem = match kind {
             FailureKind::TimedOut | FailureKind::Expired => Self::not_in_time(),
             _ if unserved::is_why(&failure) => Self::not_available(),
-            FailureKind::Unroutable | FailureKind::Disconnected | FailureKind::Overloaded => {
-                Self::not_available()
-            }
+            FailureKind::Unroutable
+            | FailureKind::NoConsumer
+            | FailureKind::Disconnected
+            | FailureKind::Overloaded => Self::not_available(),
             FailureKind::KeyConflict => Self::new(
                 StatusCode::CONFLICT,
                 "Idempotency-Key was already used for another request",

@@ -57,7 +57,11 @@ impl Platform {
             None => SessionStore::memory(),
         };
         let identity = Identity::new(name, &keys, store);
-        let bus = Bus::builder().namespace(&settings.namespace).app_id(name);
+        // Services restart one at a time: a call that takes seconds is better than one that fails.
+        let bus = Bus::builder()
+            .namespace(&settings.namespace)
+            .app_id(name)
+            .wait_for_services();
         let amqp = settings
             .amqp_url
             .as_ref()

@@ -78,6 +78,8 @@ struct Attempts<'a> {
     spent: bool,
     /// The broker has the last copy, and says no more of it.
     confirmed: bool,
+    /// It was noted as given up: whoever begins to serve the queue does not start it.
+    given_up: bool,
 }
 
 impl<'a> Attempts<'a> {
@@ -88,6 +90,7 @@ impl<'a> Attempts<'a> {
             sending: send(bus, request),
             spent: false,
             confirmed: false,
+            given_up: false,
         }
     }
 
@@ -125,6 +128,9 @@ impl<'a> Attempts<'a> {
             failure.with_cause(error)
         })?;
         match reply {
+            (_, ReplyFrame::Fault(fault), _) if self.given_up && fault.says_never_started() => {
+                Err(self.unserved(true))
+            }
             (_, ReplyFrame::Fault(fault), _) => {
                 self.spent |= !repeated && !fault.may_have_executed;
                 Err(self.request.info().fault(fault).of_one_copy(repeated))
@@ -174,7 +180,7 @@ impl<'a> Attempts<'a> {
     fn unserved(&mut self, surely_not_executed: bool) -> CallFailure {
         let failure = self.request.failure(FailureKind::NoConsumer);
         if !surely_not_executed {
-            return failure;
+            return failure.of_one_copy(true);
         }
         // No copy will be run: they have one record.
         self.spent = true;
@@ -298,9 +304,10 @@ fn wait<'a>(
                         break Err(attempts.unserved(surely_not_executed));
                     }
                     Some(Found::Done(frame)) => break attempts.replied(&frame),
-                    Some(Found::Again(pause)) => {
+                    Some(Found::Served { again_after, given_up }) => {
+                        attempts.given_up |= given_up;
                         look.under_way = None;
-                        look.timer.as_mut().reset(attempts.look_after(pause));
+                        look.timer.as_mut().reset(attempts.look_after(again_after));
                     }
                     None if attempts.request.deadline() <= Instant::now() => {
                         break Err(attempts.timed_out());

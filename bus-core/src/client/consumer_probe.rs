@@ -47,8 +47,10 @@ struct State {
 pub(super) enum Look {
     /// Nobody serves the queue.
     Unserved,
+    /// Nobody did a moment ago; it may be looked at again after this time.
+    TooSoon(Duration),
     /// Somebody does, or it is not known; to be looked at again after this time.
-    Again(Duration),
+    Served(Duration),
 }
 
 impl ConsumerProbe {
@@ -80,23 +82,23 @@ impl ConsumerProbe {
         self.heard.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Looks whether anybody serves the queue, for a call that was sent at `sent`.
+    /// Looks whether anybody has served the queue since `sent`.
     pub(super) async fn look(&self, sent: Instant) -> Look {
         let (looking, began) = {
             let mut state = self.state();
             let now = Instant::now();
             let heard = self.heard.load(Ordering::Relaxed);
             if std::mem::replace(&mut state.heard_before, heard) != heard {
-                return Look::Again(CONSUMER_LOOK_EVERY);
+                return Look::Served(CONSUMER_LOOK_EVERY);
             }
             match (&state.looking, state.last) {
                 (Some(looking), Some((began, _))) => (looking.clone(), began),
                 (None, Some((began, true))) if now < began + CONSUMER_LOOK_EVERY => {
-                    return Look::Again(began + CONSUMER_LOOK_EVERY - now);
+                    return Look::Served(began + CONSUMER_LOOK_EVERY - now);
                 }
                 (None, Some((began, false))) if began >= sent => return Look::Unserved,
                 (None, Some((began, false))) if now < began + CONSUMER_LOOK_AGAIN => {
-                    return Look::Again(began + CONSUMER_LOOK_AGAIN - now);
+                    return Look::TooSoon(began + CONSUMER_LOOK_AGAIN - now);
                 }
                 _ => {
                     let looking = self.begin().boxed().shared();
@@ -113,9 +115,9 @@ impl ConsumerProbe {
             state.looking = None;
         }
         match is_served {
-            true => Look::Again(CONSUMER_LOOK_EVERY),
+            true => Look::Served(CONSUMER_LOOK_EVERY),
             false if began >= sent => Look::Unserved,
-            false => Look::Again(CONSUMER_LOOK_AGAIN),
+            false => Look::TooSoon(CONSUMER_LOOK_AGAIN),
         }
     }
 

@@ -3,14 +3,18 @@
 use super::{Answers, EXCHANGE, ServedCalls, cancel, control_queue, held::HeldCalls, verb::Verb};
 use crate::{
     bus::Bus,
-    limits::{CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
+    limits::{CALL_TIMEOUT_MAX, CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
     message::Message,
     stream::Producers,
     transport::{Binding, Deliveries, QueueSpec, Settled, Source, Transport},
     wire::stream::{CREDIT, Credit},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// The time that the start of a service waits to be told what was given up.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(1);
 
 /// The control line of one service, and the calls and streams that it is about. Dropped, its queue is
 /// removed.
@@ -37,6 +41,18 @@ impl ControlLine {
     /// broker does not allow it nothing is heard, and the service does its work all the same.
     pub(crate) async fn open(bus: &Bus, served: &str, answers: Answers) -> Self {
         let calls = Arc::new(HeldCalls::default());
+        // What was given up before this instance consumed its queue. It does by now: of what is given
+        // up from here on its caller sees that.
+        let given_up = answers.store.given_up(served);
+        match timeout(GIVEN_UP_WITHIN, given_up).await {
+            Ok(Ok(given_up)) => {
+                let now = Instant::now();
+                for (id, left) in given_up {
+                    calls.cancel(id, now + left.min(CALL_TIMEOUT_MAX));
+                }
+            }
+            _ => tracing::debug!(served, "calls that were given up may be run"),
+        }
         // Of nobody else, and not so in name only: one that is exclusive could not be had again
         // after a lost connection, until the broker has noticed the loss as well.
         let queue = bus.name(&control_queue(answers.profile.id()));

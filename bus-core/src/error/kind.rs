@@ -31,10 +31,10 @@ pub enum FailureKind {
     /// instance has a [record](crate::Bus::instances). A call can
     /// [wait](crate::Call::wait_for_service) instead.
     ///
-    /// A command without an idempotency key was withdrawn for sure, and will never run. Of a query,
-    /// a command with a key, and one that keeps its own record, the request is still in the queue
-    /// until its time is over, and whoever begins to serve it by then may run it: so
-    /// [`may_have_executed`](crate::CallFailure::may_have_executed) is `true` of these.
+    /// It was not run, and never will be: a command without an idempotency key is withdrawn in its
+    /// record, anything else is noted for whoever begins to serve the queue. Only where that can't be
+    /// said, because too many are noted or the store does not note any,
+    /// [`may_have_executed`](crate::CallFailure::may_have_executed) is `true`.
     NoConsumer,
     /// No reply came in time.
     TimedOut,
@@ -125,6 +125,7 @@ impl FailureKind {
         match self {
             Self::NotSent
             | Self::Unroutable
+            | Self::NoConsumer
             | Self::Expired
             | Self::Overloaded
             | Self::UnknownMethod
@@ -132,8 +133,7 @@ impl FailureKind {
             | Self::Denied
             | Self::KeyConflict
             | Self::Cancelled => false,
-            Self::NoConsumer
-            | Self::TimedOut
+            Self::TimedOut
             | Self::BadReply
             | Self::Panicked
             | Self::Disconnected

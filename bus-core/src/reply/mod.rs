@@ -18,9 +18,12 @@
 //!         ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
 //!     },
 //! };
-//! use std::sync::{
-//!     Arc,
-//!     atomic::{AtomicUsize, Ordering},
+//! use std::{
+//!     sync::{
+//!         Arc,
+//!         atomic::{AtomicUsize, Ordering},
+//!     },
+//!     time::Duration,
 //! };
 //!
 //! struct Counted<B> {
@@ -91,6 +94,12 @@
 //! #    }
 //! #    async fn present(&self, queue: &str) -> Result<Vec<Bytes>, StoreError> {
 //! #        self.store.present(queue).await
+//! #    }
+//! #    async fn give_up(&self, queue: &str, id: CallId, within: Duration) -> Result<bool, StoreError> {
+//! #        self.store.give_up(queue, id, within).await
+//! #    }
+//! #    async fn given_up(&self, queue: &str) -> Result<Vec<(CallId, Duration)>, StoreError> {
+//! #        self.store.given_up(queue).await
 //! #    }
 //! #    fn health(&self) -> StoreHealth {
 //! #        self.store.health()
@@ -302,6 +311,27 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
         let _ = queue;
         let reason = "this store keeps no records of instances";
         Err(StoreError::new("list instances", reason))
+    }
+
+    /// Notes a call to `queue`, without the namespace, that its caller has given up because nobody
+    /// serves it: whoever begins to serve it within this time does not start it. `false` if it is not
+    /// noted, as there are [too many](crate::limits::GIVEN_UP_MAX); a store that does not say how
+    /// notes none.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses; it may or may not be noted.
+    async fn give_up(&self, queue: &str, id: CallId, within: Duration) -> Result<bool, StoreError> {
+        let _ = (queue, id, within);
+        Ok(false)
+    }
+
+    /// The calls to `queue` that were given up, each with the time for which it is not to be started.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses.
+    async fn given_up(&self, queue: &str) -> Result<Vec<(CallId, Duration)>, StoreError> {
+        let _ = queue;
+        Ok(Vec::new())
     }
 
     /// The state of the store: can replies be stored and heard right now.

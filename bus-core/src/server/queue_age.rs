@@ -111,8 +111,8 @@ impl QueueAge {
         let behind = self.state().note(time.age, Instant::now())?;
         let takes = self.takes.get(position)?.load(Ordering::Relaxed);
         let takes = Duration::from_micros(takes);
-        // With some room, as handlers do not all take the same; never so much that none is run.
-        let needed = takes + takes.max(WAY_BACK).min(time.given / 4);
+        // With a little room, as handlers do not all take the same; never so much that none is run.
+        let needed = takes + (takes / 4).max(WAY_BACK).min(time.given / 4);
         if time.left >= needed {
             return None;
         }

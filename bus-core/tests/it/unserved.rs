@@ -44,26 +44,26 @@ async fn a_command_is_told_at_once_and_never_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_no_record_of_its_own_is_told_that_it_may_still_run() {
-    let (_bus, client) = deserted().await;
-    let query = client.balance("a".into(), 1).timeout(MINUTE);
-    let failure = query.await.unwrap_err();
-    assert_eq!(failure.kind(), Some(FailureKind::NoConsumer));
-    assert!(failure.may_have_executed());
-    let keyed = client.post(1).idempotency_key("key").timeout(MINUTE);
-    let failure = keyed.await.unwrap_err();
-    assert_eq!(failure.kind(), Some(FailureKind::NoConsumer));
-    assert!(failure.may_have_executed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_key_is_as_good_as_before() {
+async fn what_has_no_record_of_its_own_never_runs_either() {
     let (bus, client) = deserted().await;
-    let post = || client.post(1).idempotency_key("key").timeout(MINUTE);
-    post().await.unwrap_err();
-    let _serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
-    assert_eq!(post().await.unwrap(), 1);
-    assert_eq!(post().await.unwrap(), 1);
+    let query = client.wait().timeout(MINUTE).await.unwrap_err();
+    let keyed = || client.post(1).idempotency_key("key").timeout(MINUTE);
+    let command = keyed().await.unwrap_err();
+    for failure in [query.kind(), command.kind()] {
+        assert_eq!(failure, Some(FailureKind::NoConsumer));
+    }
+    assert!(!query.may_have_executed() && !command.may_have_executed());
+
+    // Their requests are in the queue still, and the key is as good as before.
+    assert_eq!(bus.inspect(QUEUE).await.unwrap().unwrap().waiting, 2);
+    let ledger = Ledger::new();
+    let _serving = bus
+        .serve(AccountsServer::new(ledger.clone()))
+        .await
+        .unwrap();
+    assert_eq!(keyed().await.unwrap(), 1);
+    assert_eq!(keyed().await.unwrap(), 1);
+    assert_eq!((ledger.runs(), ledger.entered.available_permits()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -217,6 +217,23 @@ mod guide {
 
     #[rustfmt::skip]
     #[expect(clippy::print_stdout, reason = "as in the guide")]
+    async fn who_serves(bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {
+        use std::time::Duration;
+
+        for instance in bus.instances("account.requests").await? {
+            println!("{} {:?} on {}", instance.id, instance.version, instance.host);
+        }
+        let control = bus.control("account.requests");
+        for stats in control.stats().await? {
+            println!("{}: {} at work", stats.instance, stats.in_flight);
+        }
+        let drained = control.drain(Duration::from_secs(20)).await?;
+        drop(drained);
+        Ok(())
+    }
+
+    #[rustfmt::skip]
+    #[expect(clippy::print_stdout, reason = "as in the guide")]
     async fn cancelling(accounts: &AccountsClient, bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {
         use replybus::CancelOutcome;
 

@@ -70,7 +70,8 @@ impl Bank {
         settings.database_connections = 4;
         let mut platform = Platform::connect("test", settings).await.unwrap();
         let broker = ScriptedBroker::new();
-        let bus = Bus::connect(Arc::clone(&broker), MemoryReplies::new()).await;
+        let bus = Bus::builder().wait_for_services();
+        let bus = bus.connect(Arc::clone(&broker), MemoryReplies::new()).await;
         platform.bus = bus.unwrap();
         // A group that is away: events have somewhere to go.
         let away = platform

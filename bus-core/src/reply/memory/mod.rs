@@ -4,9 +4,10 @@
 
 mod claims;
 mod expiring;
+mod given_up;
 mod presences;
 
-use self::{claims::Claims, expiring::Expiring, presences::Presences};
+use self::{claims::Claims, expiring::Expiring, given_up::GivenUp, presences::Presences};
 use super::{
     Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Presence, Reply, ReplyBackend,
     ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored,
@@ -57,6 +58,7 @@ struct Namespace {
     replies: Mutex<Expiring<CallId, Bytes>>,
     claims: Mutex<Claims>,
     presences: Mutex<Presences>,
+    given_up: Mutex<GivenUp>,
 }
 
 /// One bus's end of the store.
@@ -99,6 +101,7 @@ impl MemoryReplies {
                 replies: Mutex::default(),
                 claims: Mutex::default(),
                 presences: Mutex::default(),
+                given_up: Mutex::default(),
             })
         });
         Arc::clone(namespace)
@@ -266,6 +269,16 @@ impl ReplyStore for MemoryStore {
     async fn present(&self, queue: &str) -> Result<Vec<Bytes>, StoreError> {
         let namespace = self.open("list instances")?;
         Ok(lock(&namespace.presences).present(queue))
+    }
+
+    async fn give_up(&self, queue: &str, id: CallId, within: Duration) -> Result<bool, StoreError> {
+        let namespace = self.open("give up a call")?;
+        Ok(lock(&namespace.given_up).note(queue, id, within))
+    }
+
+    async fn given_up(&self, queue: &str) -> Result<Vec<(CallId, Duration)>, StoreError> {
+        let namespace = self.open("list calls that were given up")?;
+        Ok(lock(&namespace.given_up).of(queue))
     }
 
     fn health(&self) -> StoreHealth {

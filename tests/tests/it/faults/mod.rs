@@ -17,6 +17,8 @@ mod delays;
 mod jobs;
 mod links;
 mod nemesis;
+mod overload;
+mod presence;
 mod queues;
 mod shutdown;
 mod start;

@@ -52,6 +52,7 @@ macro_rules! suite {
             instances::who_is_not_heard_of_any_more_is_gone,
             instances::instances_of_other_namespaces_are_not_listed,
             instances::a_record_that_is_too_large_is_not_read,
+            instances::what_was_given_up_is_known_until_its_time_is_over,
         }
     };
     ($store:ident: $($topic:ident::$promise:ident,)*) => {
