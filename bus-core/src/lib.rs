@@ -93,6 +93,7 @@ mod bus;
 mod call_id;
 mod job;
 mod method_metrics;
+mod retry;
 mod schedule;
 mod work;
 
@@ -105,6 +106,7 @@ pub use contract::Never;
 pub use error::{CallError, CallFailure, FailureKind, SetupError};
 pub use event::Event;
 pub use job::{Progress, ProgressUpdates, TicketStatus};
+pub use retry::RetryLater;
 #[cfg(feature = "amqp")]
 pub use transport::amqp::Amqp;
 
@@ -148,7 +150,10 @@ pub use tokio::time::Instant;
 /// `#[command(own_record)]`, and saves the claim:
 /// [`MethodContract::own_record`](contract::MethodContract::own_record) says what it must do. One
 /// that takes minutes or hours is a job, `#[command(job = "4h")]`:
-/// [`MethodContract::job`](contract::MethodContract::job).
+/// [`MethodContract::job`](contract::MethodContract::job). One that is marked
+/// `#[command(retry(max = 5, base = "200ms", max_delay = "1m", jitter))]`, or `#[command(retry)]` for
+/// these pauses without jitter, is run again when its handler says that its error will pass:
+/// [`RetryLater`], [`RetryPolicy`](contract::RetryPolicy).
 /// Arguments travel by name, so that an `Option` can be added on either side first. What is said of
 /// a method by `#[doc]`, `#[deprecated]` and the levels of lints holds for the client's method as
 /// well, also in a `#[cfg_attr(..)]`.

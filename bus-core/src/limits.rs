@@ -287,6 +287,36 @@ pub const SEND_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// included. The 25 queues through which a broker's delays go would reach 22 days further.
 pub const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
+/// Runs of a command after the first, while its handler puts it off. Set by `retry(max = ..)`.
+pub const RETRIES: u32 = 5;
+
+/// Most runs after the first. The errors of all of them travel in the message, and are little more
+/// than a third of what headers of a [dead letter](DEAD_LETTER_HEADERS_MAX) may have. With pauses of a
+/// day they last for weeks.
+pub const RETRIES_MAX: u32 = 20;
+
+/// The pause before the second run of a command that was put off; each further one is twice as long.
+/// Set by `retry(base = ..)`.
+pub const RETRY_BASE: Duration = Duration::from_millis(200);
+
+/// The longest pause between two runs of a command that was put off. Set by `retry(max_delay = ..)`.
+pub const RETRY_DELAY: Duration = Duration::from_secs(60);
+
+/// The longest that such a pause may be made.
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A pause up to this is waited for in the worker, where the command keeps its claim and its place
+/// among those that run; for a longer one it waits on the broker. That counts in whole seconds, and
+/// costs a message through a quorum queue or more; this is as long as the shortest such wait.
+pub const RETRY_HELD_MAX: Duration = Duration::from_secs(1);
+
+/// Bytes of the error of one run of a command that was put off, as its message carries them.
+pub const RETRY_ERROR_BYTES_MAX: usize = 256;
+
+/// The time for which a broker that is away is waited for with a command that is to be put aside.
+/// Then its error is the answer, as when no run is left.
+pub const RETRY_ASIDE_WITHIN: Duration = Duration::from_secs(60);
+
 /// The time after which a delayed message is offered again to a queue that did not take it when it
 /// was due: it was full, or removed. RabbitMQ's own, between two attempts of a dead-lettering that
 /// it guarantees.

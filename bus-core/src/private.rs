@@ -4,7 +4,9 @@ pub use crate::{
     bus::Bus,
     client::{Call, ClientLayer, ServiceClient},
     codec::ContentType,
-    contract::{MethodContract, MethodKind, QueueType, ServeDefaults, ServiceContract},
+    contract::{
+        MethodContract, MethodKind, QueueType, RetryPolicy, ServeDefaults, ServiceContract,
+    },
     event::Event,
     server::{
         AnswerFuture, Payload, Service,

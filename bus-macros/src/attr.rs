@@ -7,6 +7,7 @@ use crate::{
     model::{Kind, QueueType},
     names::{self, CratePath},
     options::{self, Setting},
+    retry::{Retry, is_retry},
 };
 use proc_macro2::TokenStream;
 use syn::{Attribute, Meta};
@@ -105,6 +106,7 @@ pub(crate) struct MethodOptions {
     pub(crate) job: Option<Millis>,
     /// A query whose answer is a stream of items.
     pub(crate) stream: bool,
+    pub(crate) retry: Option<Retry>,
 }
 
 /// An option that stands alone.
@@ -150,6 +152,19 @@ impl MethodOptions {
                 this.own_record = true;
             }
         }
+        let (retries, settings): (Vec<_>, Vec<_>) = settings.into_iter().partition(is_retry);
+        for retry in retries {
+            if kind == Kind::Query {
+                mistakes.push(
+                    retry,
+                    "`retry` is for commands: a query is asked again by its caller",
+                );
+            } else if this.retry.is_some() {
+                mistakes.push(retry, "`retry` is given twice");
+            } else {
+                this.retry = Some(Retry::read(retry, mistakes));
+            }
+        }
         for setting in Setting::read_all(settings, &["timeout", "job"], mistakes) {
             if setting.name() == "timeout" {
                 this.timeout = setting.duration(mistakes);
@@ -168,6 +183,10 @@ impl MethodOptions {
         }
         if self.own_record {
             let message = "a job has a record in the reply store, by which it is looked after: leave `own_record` or `job`";
+            mistakes.push(setting.value(), message);
+        }
+        if self.retry.is_some() {
+            let message = "a job waits for what passes by itself, and is begun anew only when its worker dies: leave `retry` or `job`";
             mistakes.push(setting.value(), message);
         }
         setting.text(

@@ -11,6 +11,21 @@ const MAX: u64 = 20 * 60 * 1000;
 
 /// The same of a job.
 const JOB_MAX: u64 = 7 * 24 * 60 * 60 * 1000;
+/// The milliseconds of a duration in `ms`, `s`, `m` or `h`; as many as there can be, if it has more.
+pub(crate) fn in_millis(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    // Digits that don't fit are too many as well.
+    let number = number.parse().unwrap_or(u64::MAX);
+    (digits > 0).then(|| number.saturating_mul(unit))
+}
 
 impl FromStr for Millis {
     type Err = String;
@@ -29,22 +44,12 @@ impl Millis {
     }
 
     fn up_to(max: u64, too_long: &str, text: &str) -> Result<Self, String> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = text.split_at(digits);
-        let unit = match unit {
-            "ms" => Some(1),
-            "s" => Some(1000),
-            "m" => Some(60_000),
-            "h" => Some(3_600_000),
-            _ => None,
-        };
-        let (Some(unit), false) = (unit, number.is_empty()) else {
+        let Some(millis) = in_millis(text) else {
             return Err(format!(
                 "{text:?} is not a duration: a whole number and its unit, `ms`, `s`, `m` or `h`, such as \"250ms\""
             ));
         };
-        // Digits that don't fit are too many as well.
-        match number.parse().unwrap_or(u64::MAX).saturating_mul(unit) {
+        match millis {
             0 => Err("a call with no time at all can't be answered".into()),
             millis if millis <= max => Ok(Self(millis)),
             _ => Err(format!("{text:?} is too long: {too_long}")),

@@ -13,6 +13,7 @@ mod mistakes;
 mod model;
 mod names;
 mod options;
+mod retry;
 #[cfg(test)]
 mod snapshots;
 mod validate;

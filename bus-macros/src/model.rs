@@ -1,7 +1,7 @@
 //! The model of a service, with all that expansion needs to know of it, each part with the syntax
 //! it came from.
 
-use crate::{ast, attr::ServiceOptions, duration::Millis};
+use crate::{ast, attr::ServiceOptions, duration::Millis, retry::Retry};
 use syn::{Ident, Pat, PatType, Type};
 
 pub(crate) struct Service<'a> {
@@ -22,6 +22,7 @@ pub(crate) struct Method<'a> {
     pub(crate) job: Option<Millis>,
     /// Its answer is a stream of items.
     pub(crate) stream: bool,
+    pub(crate) retry: Option<Retry>,
     pub(crate) arguments: Vec<Argument<'a>>,
     pub(crate) output: &'a Type,
 }

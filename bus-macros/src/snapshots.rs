@@ -52,8 +52,11 @@ fn every_option() {
             #[stream(timeout = "1s")]
             async fn each(&self, since: Option<u64>) -> Result<Items<Rate, RatesError>, RatesError>;
 
-            #[command(own_record, timeout = "1m")]
+            #[command(own_record, timeout = "1m", retry(max = 7, base = "1s", max_delay = "2h", jitter))]
             async fn set(&self, r#type: RateType) -> Result<(), RatesError>;
+
+            #[command(job = "4h")]
+            async fn recount(&self) -> Result<u64, RatesError>;
         }
     };
     assert_snapshot("every_option.rs", crate::service(attribute, item));

@@ -144,6 +144,7 @@ fn check_method<'a>(
         own_record: options.own_record,
         job: options.job,
         stream: options.stream,
+        retry: options.retry,
         arguments,
         output,
     })

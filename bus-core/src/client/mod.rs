@@ -328,6 +328,7 @@ static NO_METHOD: MethodContract = MethodContract {
     job: None,
     signature: "",
     stream: false,
+    retry: None,
 };
 
 impl fmt::Debug for ServiceClient {

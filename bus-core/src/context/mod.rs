@@ -86,6 +86,8 @@ struct Inner {
     cancelled: Option<CancellationToken>,
     /// Shared by the clones of a context: the handler sets it, its command's task reads it.
     key_released: Flag,
+    /// Likewise.
+    put_off: Flag,
     /// Of a job.
     reporter: Option<Reporter>,
 }
@@ -235,7 +237,7 @@ impl Context {
     }
 
     /// The number of this run of a command: more than 1 after one that did not end, because its
-    /// worker died or it panicked. Of a message without any id, the number of its deliveries that
+    /// worker died or it panicked, and after one that was [put off](crate::RetryLater). Of a message without any id, the number of its deliveries that
     /// did not end, and 1. Always 1 for a query.
     ///
     /// ```
@@ -413,6 +415,17 @@ impl Context {
         self.0.key_released.0.load(Ordering::Acquire)
     }
 
+    /// Says that this run did nothing, and that another may do better.
+    pub(crate) fn put_off(&self) {
+        self.0.put_off.0.store(true, Ordering::Release);
+        self.release_key();
+    }
+
+    /// True if the handler has said so.
+    pub(crate) fn is_put_off(&self) -> bool {
+        self.0.put_off.0.load(Ordering::Acquire)
+    }
+
     /// The token that fires when the work is no longer wanted, its deadline apart.
     pub(crate) fn token(&self) -> CancellationToken {
         self.0.cancelled.clone().unwrap_or_default()
@@ -468,6 +481,18 @@ impl Context {
             Arc::make_mut(&mut self.0).attempt = attempt;
         }
         self
+    }
+}
+
+impl Context {
+    /// The same call as seen by its `attempt`-th run, with marks of that run alone.
+    pub(crate) fn with_attempt_of_its_own(&self, attempt: u32) -> Self {
+        Self(Arc::new(Inner {
+            attempt,
+            key_released: Flag::default(),
+            put_off: Flag::default(),
+            ..Inner::clone(&self.0)
+        }))
     }
 }
 

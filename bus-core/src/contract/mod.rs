@@ -7,10 +7,12 @@ mod clock;
 mod names;
 mod outcome;
 mod queue;
+mod retry;
 mod service;
 
 pub use outcome::{Never, Outcome};
 pub use queue::QueueType;
+pub use retry::RetryPolicy;
 pub use service::{MethodContract, MethodKind, ServeDefaults, ServiceContract};
 
 pub(crate) use clock::unix_time;

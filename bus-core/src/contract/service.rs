@@ -1,6 +1,6 @@
 //! One service as both sides know it: its queue, its methods, and the defaults of each.
 
-use super::QueueType;
+use super::{QueueType, RetryPolicy};
 use crate::limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, JOB_TIMEOUT_MAX};
 use std::time::Duration;
 
@@ -103,6 +103,9 @@ pub struct MethodContract {
     pub signature: &'static str,
     /// Its answer is a stream of items; see [`stream`](Self::stream).
     pub stream: bool,
+    /// Of a command: when it is run again, if its handler puts it off
+    /// ([`RetryLater`](crate::RetryLater)).
+    pub retry: Option<RetryPolicy>,
 }
 
 impl MethodContract {
@@ -117,6 +120,7 @@ impl MethodContract {
             job: None,
             signature: "",
             stream: false,
+            retry: None,
         }
     }
 
@@ -171,6 +175,15 @@ impl MethodContract {
     /// `true` if a claim is taken before the handler runs.
     pub(crate) fn is_claimed(&self) -> bool {
         self.kind == MethodKind::Command && !self.own_record
+    }
+
+    /// `#[command(retry(..))]`: a command whose handler returns an error that it marks as passing
+    /// ([`RetryLater`](crate::RetryLater)) is run again. Of a query this is not heeded: its caller
+    /// asks again. A service that does not know this option answers the error.
+    #[must_use]
+    pub const fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
     }
 
     /// Sets the time given to a call that names none.

@@ -2,6 +2,7 @@
 
 use crate::{
     codec::{self, CodecError, ContentType},
+    limits::RETRIES_MAX,
     message::Message,
     wire::headers,
 };
@@ -125,6 +126,21 @@ impl DeadLetter {
     #[must_use]
     pub fn attempts(&self) -> Option<u32> {
         self.header(headers::DEAD_ATTEMPTS)?.parse().ok()
+    }
+
+    /// The errors of its runs, first to last, if its handler
+    /// [put it off](crate::RetryLater): in words, or as JSON, each up to
+    /// [`RETRY_ERROR_BYTES_MAX`](crate::limits::RETRY_ERROR_BYTES_MAX).
+    ///
+    /// ```
+    /// # fn show(letter: &replybus::dead_letters::DeadLetter) {
+    /// for (number, error) in letter.retry_errors().enumerate() {
+    ///     println!("run {}: {error}", number + 1);
+    /// }
+    /// # }
+    /// ```
+    pub fn retry_errors(&self) -> impl Iterator<Item = &str> {
+        (1..=RETRIES_MAX + 1).map_while(|run| self.header(&headers::retry_error(run)))
     }
 
     /// How often it was put back before.

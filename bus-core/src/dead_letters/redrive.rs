@@ -260,7 +260,7 @@ impl Rules {
                 headers::REPEATED,
                 headers::DEAD_REDRIVEN,
             ];
-            headers::is_of_the_letter(name) || anew.contains(&name)
+            headers::is_of_the_letter(name) || headers::is_of_retries(name) || anew.contains(&name)
         };
         properties.retain_headers(|name| !is_set_anew(name));
         // What expires would be dropped by the broker; what is late is refused, and kept again.

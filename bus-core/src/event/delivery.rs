@@ -97,6 +97,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
                 repetition: false,
                 redriven: false,
                 malformed: false,
+                exhausted: false,
             },
         );
         if settlement.dead_letter && token.is_cancelled() {
@@ -176,6 +177,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             repetition: false,
             redriven: is_redriven(&message),
             malformed: false,
+            exhausted: false,
         };
         let settlement = settle(AnswerClass::of(&answer), kind);
         if settlement.reply {

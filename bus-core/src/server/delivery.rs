@@ -19,6 +19,7 @@ use crate::{
     message::Message,
     method_metrics::MethodMetrics,
     reply::{Reply, ReplyStore, ReplyTarget, Stored},
+    retry::{Aside, Next, Retries},
     stream::Opening,
     transport::{Delivery, Settled, Settler},
     work::{
@@ -52,6 +53,8 @@ pub(super) struct RequestProcessor {
     pub(super) control: Arc<ControlLine>,
     /// Where messages of jobs wait, if there are any.
     pub(super) jobs: Option<Arc<WaitingRoom>>,
+    /// Where commands wait that were put off, if any may be.
+    pub(super) aside: Option<Aside>,
 }
 
 /// The label of all methods that the contract does not have.
@@ -121,6 +124,10 @@ impl RequestProcessor {
             let run = request
                 .as_ref()
                 .map_or_else(|_| Run::default(), |request| request.run.clone());
+            let retries = request
+                .as_ref()
+                .ok()
+                .and_then(|request| request.retries.clone());
             let _entered = request
                 .as_ref()
                 .ok()
@@ -150,8 +157,32 @@ impl RequestProcessor {
                 // It goes on, and keeps its permit.
                 RunState::Abandoned(finished) => (RunEnd::Started, Some((finished, permit))),
             };
-            let kind = kind_of(&message, &envelope, malformed.is_some());
-            let mut conclusion = Conclusion::of(answer, end, seen_before, kind);
+            let mut exhausted = false;
+            if let Some(retries) = &retries
+                && abandoned.is_none()
+                && matches!(AnswerClass::of(&answer), AnswerClass::HandlerError)
+            {
+                match Box::pin(self.put_aside(&message, &envelope, retries)).await {
+                    Some(true) => {
+                        if begun.is_counted() {
+                            Box::pin(begun.end()).await;
+                        }
+                        settler.settle(Settled::Ack);
+                        return None;
+                    }
+                    told => exhausted = told == Some(false),
+                }
+            }
+            let has_run = retries.as_ref().is_some_and(|retries| retries.has_run());
+            let kind = DeliveryKind {
+                exhausted,
+                ..kind_of(&message, &envelope, malformed.is_some())
+            };
+            let seen = Seen {
+                seen_before,
+                has_run,
+            };
+            let mut conclusion = Conclusion::of(answer, end, seen, kind);
             self.count(&message, &conclusion.answer, &envelope);
             if !self
                 .answer(&mut conclusion, &envelope, envelope.target.clone())
@@ -169,7 +200,7 @@ impl RequestProcessor {
                     return None;
                 };
                 drop(permit);
-                conclusion = Conclusion::of(answer, end, seen_before, kind);
+                conclusion = Conclusion::of(answer, end, seen, kind);
                 if !Box::pin(self.answer(&mut conclusion, &envelope, ReplyTarget::None)).await {
                     return None;
                 }
@@ -178,10 +209,16 @@ impl RequestProcessor {
             let is_ours = job.is_none_or(|job| !job.is_handed_back());
             if conclusion.settlement.dead_letter && is_ours {
                 // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
+                let mut attempts = run.attempts();
+                let mut message = message;
+                if let Some(retries) = retries.filter(|retries| retries.runs() > 0) {
+                    retries.note_in(&mut message.properties);
+                    attempts = attempts.max(Some(retries.runs()));
+                }
                 let cause = Cause {
                     answer: &conclusion.answer,
                     known_until: self.known_until(&message, &envelope),
-                    attempts: run.attempts(),
+                    attempts,
                     malformed: malformed.is_some(),
                 };
                 Box::pin(self.dead_letters.keep(message, &cause)).await;
@@ -203,7 +240,11 @@ impl RequestProcessor {
         settler: Settler,
     ) {
         let kind = kind_of(&message, envelope, false);
-        let conclusion = Conclusion::of(Answer::decode(frame.clone()), RunEnd::Started, true, kind);
+        let seen = Seen {
+            seen_before: true,
+            has_run: true,
+        };
+        let conclusion = Conclusion::of(Answer::decode(frame.clone()), RunEnd::Started, seen, kind);
         // Whoever has had it does not look for it.
         let reply = Reply {
             groupable: envelope.reads_groups,
@@ -227,6 +268,29 @@ impl RequestProcessor {
             self.dead_letters.keep(message, &cause).await;
         }
         settler.settle(Settled::Ack);
+    }
+
+    /// Puts a command aside whose handler put it off. Returns whether that was done, or could not
+    /// be; `None` if it is not to be run again.
+    async fn put_aside(
+        &self,
+        message: &Message,
+        envelope: &Envelope,
+        retries: &Retries,
+    ) -> Option<bool> {
+        let due = match retries.next() {
+            Next::Nothing => return None,
+            Next::Exhausted => return Some(false),
+            Next::Due(due) => due,
+        };
+        let put = match &self.aside {
+            Some(aside) => aside.put(message, envelope, retries, due).await,
+            None => false,
+        };
+        if put {
+            self.count_as(message, "put_off", envelope);
+        }
+        Some(put)
     }
 
     /// Runs a request whose message was delivered before, unless that was too often.
@@ -269,6 +333,7 @@ impl RequestProcessor {
         let is_claimed = request.method.is_claimed() && is_named;
         if request.method.kind == MethodKind::Command && !is_claimed {
             // Nothing else knows of the runs before.
+            let attempt = attempt.max(request.context.attempt());
             request.context = request.context.clone().with_attempt(attempt);
         }
         Ok(())
@@ -411,6 +476,13 @@ impl RequestProcessor {
         let tells = self.takes_bundles && matches!(envelope.target, ReplyTarget::Inbox(_));
         // Nothing but the end of the service ends the first run of a query before its time.
         let is_plain = method.kind == MethodKind::Query && !seen_before;
+        let retries = match method.retry {
+            Some(policy) if method.kind == MethodKind::Command && method.job.is_none() => {
+                let until = envelope.no_run_after(message);
+                Some(Arc::new(Retries::of(message, policy, until)))
+            }
+            _ => None,
+        };
         let context = envelope
             .context(message, seen_before)?
             .serving(self.contract.name, method.name)
@@ -420,6 +492,10 @@ impl RequestProcessor {
                 self.cancel.child_token()
             })
             .build();
+        let context = match &retries {
+            Some(retries) => context.with_attempt(retries.first()),
+            None => context,
+        };
         Ok(Request {
             contract: self.contract,
             position,
@@ -439,6 +515,7 @@ impl RequestProcessor {
                 Run::noted()
             },
             begun: Begun::default(),
+            retries,
         })
     }
 
@@ -470,16 +547,9 @@ impl RequestProcessor {
     }
 
     fn count(&self, message: &Message, answer: &Answer, envelope: &Envelope) {
-        // Only names out of the contract become labels: a caller must not be able to make more.
-        let name = message.properties.kind.as_deref().unwrap_or_default();
-        let methods = self.contract.methods;
-        let found = self.contract.method(name);
-        let (position, method) = found.map_or((methods.len(), UNKNOWN), |(at, m)| (at, m.name));
-        let service = self.contract.name;
         let outcome = answer.label();
-        if let Some(metrics) = self.metrics.get(position) {
-            metrics.count(outcome, envelope.received.elapsed());
-        }
+        let (position, method) = self.count_as(message, outcome, envelope);
+        let service = self.contract.name;
         let is_served = answer.as_fault().is_none();
         self.control.served().count(position, is_served);
         match answer.as_fault() {
@@ -488,6 +558,25 @@ impl RequestProcessor {
             }
             _ => tracing::debug!(service, method, id = %envelope.id, outcome, "served"),
         }
+    }
+
+    /// Counts a delivery under its outcome in one word. Returns the position and the name of its
+    /// method.
+    fn count_as(
+        &self,
+        message: &Message,
+        outcome: &'static str,
+        envelope: &Envelope,
+    ) -> (usize, &'static str) {
+        // Only names out of the contract become labels: a caller must not be able to make more.
+        let name = message.properties.kind.as_deref().unwrap_or_default();
+        let methods = self.contract.methods;
+        let found = self.contract.method(name);
+        let (position, method) = found.map_or((methods.len(), UNKNOWN), |(at, m)| (at, m.name));
+        if let Some(metrics) = self.metrics.get(position) {
+            metrics.count(outcome, envelope.received.elapsed());
+        }
+        (position, method)
     }
 }
 
@@ -499,6 +588,7 @@ fn kind_of(message: &Message, envelope: &Envelope, malformed: bool) -> DeliveryK
         repetition: false,
         redriven: is_redriven(message),
         malformed,
+        exhausted: false,
     }
 }
 
@@ -510,9 +600,24 @@ struct Conclusion {
     settlement: Settlement,
 }
 
+/// What is known of earlier deliveries.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    seen_before: bool,
+    /// It was run, and put off.
+    has_run: bool,
+}
+
 impl Conclusion {
-    fn of(answer: Answer, end: RunEnd, seen_before: bool, kind: DeliveryKind) -> Self {
-        let answer = if end.may_have_run(seen_before) {
+    fn of(answer: Answer, end: RunEnd, seen: Seen, kind: DeliveryKind) -> Self {
+        let Seen {
+            seen_before,
+            has_run,
+        } = seen;
+        // Cancelled while it waited for its next run it is as if it had never been started.
+        let is_undone = answer.as_fault().is_some_and(Fault::says_never_started);
+        let has_run = has_run && !is_undone;
+        let answer = if end.may_have_run(seen_before) || has_run {
             answer.may_have_been_executed()
         } else {
             answer

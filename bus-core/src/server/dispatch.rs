@@ -1,15 +1,20 @@
 //! From a request to its handler: a query runs in the task of its delivery, a command in a task of
 //! its own, under a claim or, if its handler keeps the record, without one.
 
-use super::{request::Request, service::Service};
+use super::{
+    request::Request,
+    service::{Payload, Service},
+};
 use crate::{
     call_id::CallId,
     contract::MethodKind,
     error::FaultCode,
     limits::CALL_TIMEOUT_MAX,
     reply::ReplyStore,
+    retry::Retries,
     work::{
-        Answer, Command, Job, LeaseWatch, UnclaimedCommand, command_claim, fingerprint, panicked,
+        Answer, AnswerFuture, Command, Job, LeaseWatch, UnclaimedCommand, command_claim,
+        fingerprint, panicked,
     },
 };
 use futures_util::{FutureExt, future::Either};
@@ -74,10 +79,11 @@ impl Dispatch {
             payload,
             start_by,
             run,
+            retries,
             ..
         } = request;
         let command = UnclaimedCommand { context, start_by };
-        command.start(run, move || service.dispatch(position, payload))
+        command.start(run, move || handle(service, position, payload, retries))
     }
 
     fn command(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
@@ -92,6 +98,7 @@ impl Dispatch {
             start_by,
             run,
             begun,
+            retries,
             ..
         } = request;
         let claim = command_claim(
@@ -121,7 +128,20 @@ impl Dispatch {
         let layers = payload.begun.map(|begun| begun.elapsed());
         command.start(run, move || {
             payload.begun = layers.and_then(|layers| Instant::now().checked_sub(layers));
-            service.dispatch(position, payload)
+            handle(service, position, payload, retries)
         })
+    }
+}
+
+/// Calls the handler of a command, more than once if it may be put off.
+fn handle(
+    service: Arc<dyn Service>,
+    position: usize,
+    payload: Payload,
+    retries: Option<Arc<Retries>>,
+) -> AnswerFuture {
+    match retries {
+        None => service.dispatch(position, payload),
+        Some(retries) => Box::pin(retries.run(move || service.dispatch(position, payload.clone()))),
     }
 }

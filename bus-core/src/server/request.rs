@@ -4,9 +4,10 @@ use super::service::Payload;
 use crate::{
     context::Context,
     contract::{MethodContract, MethodKind, ServiceContract},
+    retry::Retries,
     work::{Begun, Run},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 /// A call, as a server layer sees it.
@@ -36,6 +37,8 @@ pub struct Request {
     pub(crate) run: Run,
     /// Its delivery, as far as that is counted.
     pub(crate) begun: Begun,
+    /// Its runs, if it may be put off.
+    pub(crate) retries: Option<Arc<Retries>>,
 }
 
 impl Request {

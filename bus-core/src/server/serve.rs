@@ -17,6 +17,7 @@ use crate::{
     job::WaitingRoom,
     limits::{CONCURRENCY, DRAIN_WITHIN, INSTANCE_TEXT_MAX, PREFETCH, PREFETCH_MAX},
     presence::{Heartbeat, InstanceId, Profile},
+    retry::Aside,
     transport::{QueueSpec, Source},
     work::{Intake, Occupant, Redeliveries},
 };
@@ -444,6 +445,8 @@ impl Serve {
         for layer in self.layers {
             pipeline = layer(pipeline);
         }
+        let is_put_off = contract.methods.iter().any(|method| method.retry.is_some());
+        let aside = is_put_off.then(|| Aside::of(&bus, &self.bus.name(&self.queue)));
         let admission = Admission::new(pipeline, self.concurrency, self.shed_load);
         let processor = Arc::new(RequestProcessor {
             contract,
@@ -462,6 +465,7 @@ impl Serve {
             queue_age: QueueAge::new(contract),
             control: Arc::new(control),
             jobs,
+            aside,
         });
         Ok(intake.start(
             move || admission.clone().slot(),

@@ -13,6 +13,10 @@ pub(crate) const JOB_STARTED: &str = "x-replybus-job-started";
 /// On the request of a stream: the bytes of items that its producer may be ahead of its reader. Named
 /// as [`DUE`] is.
 pub(crate) const STREAM: &str = "x-replybus-stream";
+/// On a command that was put aside for its next run: how often it was run. Named as [`DUE`] is.
+pub(crate) const RETRIES: &str = "x-replybus-retries";
+/// The same, of what each run failed: with the number of the run behind it.
+const RETRY_ERROR: &str = "x-replybus-retry-error-";
 /// Names the effect, so that it happens once.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// W3C Trace Context, section 3.2.
@@ -56,6 +60,16 @@ pub(crate) const BCC: &str = "BCC";
 pub(crate) const DEAD_CC: &str = "dead-letter-cc";
 /// On a dead letter: the [`BCC`] of the message.
 pub(crate) const DEAD_BCC: &str = "dead-letter-bcc";
+
+/// The name of the header that says of what a run failed.
+pub(crate) fn retry_error(run: u32) -> String {
+    format!("{RETRY_ERROR}{run}")
+}
+
+/// True if a header is about the runs before the next one.
+pub(crate) fn is_of_retries(name: &str) -> bool {
+    name == RETRIES || name.starts_with(RETRY_ERROR)
+}
 
 /// True if a header says why a message is a dead letter, and is no part of that message.
 pub(crate) fn is_of_the_letter(name: &str) -> bool {

@@ -196,6 +196,16 @@ impl Envelope {
         self.start_by.is_some_and(|by| by <= Instant::now())
     }
 
+    /// The moment from which on no further run of it is planned: when its caller stops waiting, or it
+    /// is no longer to be started, without the allowance for clocks.
+    pub(crate) fn no_run_after(&self, message: &Message) -> Option<Instant> {
+        let by = self.deadline.into_iter().chain(self.start_by).min()?;
+        match message.properties.expiration {
+            Some(_) => Some(by),
+            None => by.checked_sub(CLOCK_ALLOWANCE),
+        }
+    }
+
     /// The beginning of its context.
     pub(crate) fn context(
         &self,

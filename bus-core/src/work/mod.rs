@@ -23,6 +23,7 @@ mod settlement;
 mod storing;
 mod unclaimed;
 
+pub(crate) use answer::AnswerKind;
 pub use answer::{Answer, AnswerFuture};
 pub use serving::{Drained, Serving, ServingError};
 

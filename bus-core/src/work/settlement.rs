@@ -32,6 +32,8 @@ pub(crate) struct DeliveryKind {
     pub(crate) redriven: bool,
     /// Parts of it can't be read, perhaps those that would say what it is.
     pub(crate) malformed: bool,
+    /// Its handler would have it run again, and no run is left.
+    pub(crate) exhausted: bool,
 }
 
 /// The steps to take with a delivery, in this order, before it is acknowledged.
@@ -59,7 +61,8 @@ impl AnswerClass {
 /// otherwise learn that it was not done at all. A message that expired or was cancelled unstarted is
 /// not kept: that is what was asked for. One that was put back from the dead letters is one again
 /// whatever it fails of, as nobody waits for it. One that is malformed, or was interrupted for good,
-/// is kept whatever it is: it may have killed its workers.
+/// is kept whatever it is: it may have killed its workers. So is one of which no run is left: its
+/// caller was told of the last error, and nobody of the others.
 pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement {
     let interrupted = matches!(
         class,
@@ -84,7 +87,7 @@ pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement
     };
     Settlement {
         reply: kind.awaited,
-        dead_letter: failed || kind.malformed,
+        dead_letter: failed || kind.malformed || kind.exhausted,
     }
 }
 
@@ -111,6 +114,7 @@ mod tests {
                     repetition,
                     redriven: false,
                     malformed: false,
+                    exhausted: false,
                 };
                 // What was put back, as a message that survives, is lost by no failure.
                 let redriven = DeliveryKind {
@@ -126,6 +130,11 @@ mod tests {
                 };
                 assert!(settle(class, unread).dead_letter);
                 assert_eq!(settle(class, unread).reply, awaited);
+                let exhausted = DeliveryKind {
+                    exhausted: true,
+                    ..kind
+                };
+                assert!(settle(class, exhausted).dead_letter);
                 let settlement = settle(class, kind);
                 let about = format!("{class:?}, {kind:?}");
                 // Every caller that waits is answered, once.

@@ -194,7 +194,7 @@ async fn events_reach_the_groups_that_there_are_when_they_are_due() {
 
 /// A transport that was written before there were delays.
 #[derive(Debug)]
-struct Older(MemoryTransport);
+pub(crate) struct Older(pub(crate) MemoryTransport);
 
 #[async_trait]
 impl Transport for Older {

@@ -37,6 +37,7 @@ mod presence;
 mod public_api;
 mod repeated;
 mod replies;
+mod retries;
 mod round_trip;
 mod seen_before;
 mod shutdown;

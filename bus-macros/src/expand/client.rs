@@ -6,6 +6,7 @@ use crate::{
     expand::{allow_deprecated, arguments, carried::carried},
     model::{Argument, Kind, Method, QueueType, Service},
     names::{self, CratePath},
+    retry::Retry,
 };
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -174,10 +175,11 @@ fn method_contract(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     let own_record = method.own_record.then(|| quote!(.own_record()));
     let job = setter("job", method.job.map(duration));
     let stream = method.stream.then(|| quote!(.stream()));
+    let retry = setter("retry", method.retry.map(|retry| policy(krate, retry)));
     let signature = signature(method);
     quote! {
         #krate::MethodContract::new(#name, #krate::MethodKind::#kind)
-            #timeout #own_record #job #stream .signature(#signature)
+            #timeout #own_record #job #retry #stream .signature(#signature)
     }
 }
 
@@ -189,6 +191,14 @@ fn signature(method: &Method<'_>) -> String {
     let mut signature = quote!((#(#arguments),*) -> #output).to_string();
     signature.retain(|character| !character.is_whitespace());
     signature
+}
+
+fn policy(krate: &CratePath, retry: Retry) -> TokenStream {
+    let max = setter("max", retry.max);
+    let base = setter("base", retry.base.map(duration));
+    let max_delay = setter("max_delay", retry.max_delay.map(duration));
+    let jitter = retry.jitter.then(|| quote!(.jitter()));
+    quote!(#krate::RetryPolicy::new() #max #base #max_delay #jitter)
 }
 
 fn setter(name: &str, value: Option<impl ToTokens>) -> Option<TokenStream> {

@@ -73,11 +73,7 @@ impl Letter {
                 fault.message.as_str(),
                 fault.may_have_executed,
             ),
-            None => (
-                "handler",
-                "the handler returned an error, and nobody waits for it",
-                true,
-            ),
+            None => ("handler", self.handler_error(), true),
         };
         // The same text by any other name is a line to log, so it is one.
         let text = text.chars().filter(|c| !c.is_control());
@@ -101,6 +97,14 @@ impl Letter {
             self.set(headers::DEAD_MALFORMED, headers::TRUE);
         }
         reason
+    }
+
+    /// Why an error of the handler's own makes a letter.
+    fn handler_error(&self) -> &'static str {
+        match self.message.properties.header(headers::RETRIES) {
+            Some(_) => "the handler put it off as often as is allowed, or for as long",
+            None => "the handler returned an error, and nobody waits for it",
+        }
     }
 
     /// Leaves out all that is large; `false` if that was done before.

@@ -1,0 +1,126 @@
+//! A command that is put aside: its message is published again, to wait on the broker.
+
+use super::Retries;
+use crate::{
+    bus::BusInner,
+    contract::unix_time,
+    limits::{CONFIRM_TIMEOUT, RETRY_ASIDE_WITHIN},
+    message::{Message, Properties, Text},
+    transport::{Delay, Outgoing, Transport, Verdict, Withdrawn},
+    wire::headers,
+    work::Envelope,
+};
+use std::sync::Arc;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Pause before a message that the broker did not take is published again.
+const TRY_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The place where the commands of one queue wait for their next run.
+#[derive(Debug, Clone)]
+pub(crate) struct Aside {
+    transport: Arc<dyn Transport>,
+    /// The way that messages of this namespace wait on.
+    way: Text,
+    /// On the broker.
+    queue: Text,
+}
+
+impl Aside {
+    /// That of `queue`, its name on the broker.
+    pub(crate) fn of(bus: &BusInner, queue: &str) -> Self {
+        Self {
+            transport: Arc::clone(&bus.transport),
+            way: bus.delay_until(Instant::now()).way,
+            queue: queue.into(),
+        }
+    }
+
+    /// Publishes a message again, which is due then. `false` if the broker does not take it; while
+    /// it is away that is tried again, for as long as a run can be of use.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the message may wait on the broker. Its delivery is not
+    /// acknowledged yet, and what is run twice is run under one claim.
+    pub(crate) async fn put(
+        &self,
+        message: &Message,
+        envelope: &Envelope,
+        retries: &Retries,
+        due: Instant,
+    ) -> bool {
+        let message = self.again(message, envelope, retries);
+        let until = Instant::now() + RETRY_ASIDE_WITHIN;
+        let until = retries.until().map_or(until, |by| by.min(until));
+        loop {
+            let verdict = self.publish(&message, due, until).await;
+            let away = match &verdict {
+                Verdict::Confirmed => return true,
+                // A second copy is recognised by its claim.
+                Verdict::Lost | Verdict::NotWritten | Verdict::Busy => true,
+                _ => false,
+            };
+            tracing::warn!(id = %envelope.id, ?verdict, "a command was not put aside");
+            if !away || Instant::now() + TRY_AGAIN >= until {
+                return false;
+            }
+            sleep(TRY_AGAIN).await;
+        }
+    }
+
+    async fn publish(&self, message: &Message, due: Instant, until: Instant) -> Verdict {
+        let outgoing = Outgoing::new(message.clone()).deadline(until);
+        let delay = Delay::until(due, self.way.clone());
+        let mut receipt = self.transport.publish_at(outgoing, delay);
+        match timeout(CONFIRM_TIMEOUT * 2, receipt.verdict()).await {
+            Ok(verdict) => verdict,
+            Err(_) if receipt.withdraw() == Withdrawn::Surely => Verdict::NotWritten,
+            // Written: the publisher says so when it is lost.
+            Err(_) => receipt.verdict().await,
+        }
+    }
+
+    /// The message of the next run: the same call, of the same caller, until the same moment.
+    fn again(&self, message: &Message, envelope: &Envelope, retries: &Retries) -> Message {
+        let mut message = message.clone();
+        message.exchange = Text::default();
+        message.routing_key = self.queue.clone();
+        let properties = &mut message.properties;
+        // What the broker would act on: it refuses a user that is not ours, sends copies to the
+        // queues that these name, and drops what expires on its way.
+        properties.user_id = None;
+        properties.retain_headers(|name| !matches!(name, headers::CC | headers::BCC));
+        properties.expiration = None;
+        start_by(properties, envelope);
+        retries.note_in(properties);
+        // It was delivered, and run.
+        properties.retain_headers(|name| name != headers::REPEATED);
+        let repeated = (
+            Text::from_static(headers::REPEATED),
+            Text::from_static(headers::TRUE),
+        );
+        properties.headers.push(repeated);
+        message
+    }
+}
+
+/// Says in headers until when a request may be started that said it by its time to live.
+fn start_by(properties: &mut Properties, envelope: &Envelope) {
+    if properties.header(headers::DEADLINE).is_some() {
+        return;
+    }
+    let Some(start_by) = envelope.start_by else {
+        return;
+    };
+    let now = unix_time();
+    let left = start_by.saturating_duration_since(Instant::now());
+    let headers = &mut properties.headers;
+    let mut set = |name, millis: u128| {
+        headers.push((Text::from_static(name), Text::shown(millis)));
+    };
+    set(headers::DEADLINE, (now + left).as_millis());
+    if envelope.deadline.is_none() {
+        // Nobody waits until then.
+        set(headers::DUE, now.as_millis());
+    }
+}
