@@ -313,6 +313,30 @@ pub const RETRY_HELD_MAX: Duration = Duration::from_secs(1);
 /// Bytes of the error of one run of a command that was put off, as its message carries them.
 pub const RETRY_ERROR_BYTES_MAX: usize = 256;
 
+/// Attempts after the first of a call within a [`RetryLayer`](crate::client::RetryLayer). Set by
+/// `.max(..)`.
+pub const CALL_RETRIES: u32 = 3;
+
+/// The longest first pause of such a call: a few times what a call takes, so that what was refused
+/// for load finds some of it gone. Set by `.base(..)`.
+pub const CALL_RETRY_BASE: Duration = Duration::from_millis(100);
+
+/// The longest of its pauses, a fifth of the [time](CALL_TIMEOUT) that it has. Set by
+/// `.max_delay(..)`.
+pub const CALL_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Further attempts that calls within a [`RetryLayer`](crate::client::RetryLayer) may have together,
+/// for every hundred of them. So callers make an overloaded service a tenth more work, and not four
+/// times as much. Set by [`RetryBudget::with_percent`](crate::client::RetryBudget::with_percent).
+pub const RETRY_BUDGET_PERCENT: u32 = 10;
+
+/// Further attempts that there are before the first call: a program that makes few calls has some.
+pub const RETRY_BUDGET_RESERVE: u32 = 10;
+
+/// Further attempts that are saved up: what a thousand calls leave. More would be a burst at the
+/// beginning of an outage.
+pub const RETRY_BUDGET_SAVED_MAX: u32 = 100;
+
 /// The time for which a broker that is away is waited for with a command that is to be put aside.
 /// Then its error is the answer, as when no run is left.
 pub const RETRY_ASIDE_WITHIN: Duration = Duration::from_secs(60);

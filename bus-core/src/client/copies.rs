@@ -33,6 +33,9 @@ struct Shared {
     reply: Mutex<ReplyPlace>,
 }
 
+/// No attempt waits: they are counted from 1.
+const FREE: u64 = 0;
+
 #[derive(Default)]
 struct ReplyPlace {
     /// The attempt that waits: the last one, if a layer makes several at once.
@@ -108,6 +111,19 @@ impl Copies {
             attempt,
             ..ReplyPlace::default()
         };
+    }
+
+    /// `true` if the attempt that waited has ended, and no other waits yet.
+    pub(super) fn is_place_free(&self) -> bool {
+        self.reply().attempt == FREE
+    }
+
+    /// Says that an attempt waits no longer.
+    pub(super) fn free_place(&self, attempt: u64) {
+        let mut reply = self.reply();
+        if reply.attempt == attempt {
+            *reply = ReplyPlace::default();
+        }
     }
 
     /// Puts the reply to an attempt where that finds it.

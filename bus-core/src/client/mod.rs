@@ -14,6 +14,7 @@ mod outcome;
 mod progress;
 pub(crate) mod request;
 mod response;
+mod retry;
 pub(crate) mod tally;
 mod ticket;
 mod unserved;
@@ -28,6 +29,7 @@ pub use outcome::CallOutcome;
 pub use progress::ProgressCall;
 pub use request::{CallRequest, Verb};
 pub use response::CallResponse;
+pub use retry::{RetryBudget, RetryLayer, RetryService};
 pub use ticket::Ticket;
 
 use crate::{

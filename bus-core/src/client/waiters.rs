@@ -170,7 +170,20 @@ impl Waiter {
     /// # Cancel safety
     /// Safe; the slot is kept until the waiter is dropped.
     pub(crate) fn reply(&mut self) -> impl Future<Output = Bytes> {
-        poll_fn(|cx| self.copies.poll_reply(self.attempt, cx))
+        poll_fn(|cx| {
+            if self.copies.is_place_free() {
+                self.take_place();
+            }
+            self.copies.poll_reply(self.attempt, cx)
+        })
+    }
+
+    /// Waits in the place of another attempt at the same call, which came later and has ended.
+    fn take_place(&self) {
+        let mut slots = self.waiters.slots();
+        self.copies.expect_reply(self.attempt);
+        let place = (self.attempt, self.copies.clone());
+        slots.waiting.insert(self.copies.id(), place);
     }
 }
 
@@ -198,6 +211,8 @@ impl Drop for Waiter {
         {
             slot.remove();
         }
+        drop(slots);
+        self.copies.free_place(self.attempt);
     }
 }
 
@@ -219,6 +234,13 @@ mod tests {
         waiters.arrived(copies.id(), Bytes::from_static(b"reply"));
         assert_eq!(last.reply().await, "reply");
         assert!(first.reply().now_or_never().is_none());
+        // When that has ended, whatever came of it, the first waits again.
+        drop(last);
+        assert!(first.reply().now_or_never().is_none());
+        waiters.arrived(copies.id(), Bytes::from_static(b"another"));
+        assert_eq!(first.reply().await, "another");
+        drop(first);
+        assert_eq!(waiters.len(), 0);
     }
 
     #[tokio::test]

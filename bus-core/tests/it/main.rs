@@ -5,6 +5,7 @@
     reason = "tests say what they expect"
 )]
 
+mod asked_again;
 mod bad_input;
 mod bank;
 mod bundles;
