@@ -9,8 +9,8 @@ use replybus::{
     message::{Message, Properties, Text},
     queue_handler,
     reply::{
-        Arrivals, Cancel, Cancelled, Claim, Claimed, Reply, ReplyBackend, ReplyStore, StoreError,
-        StoreHealth, Stored, memory::MemoryReplies,
+        Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyBackend,
+        ReplyStore, StoreError, StoreHealth, Stored, memory::MemoryReplies,
     },
     server::Serving,
     stream::{Items, Streaming},
@@ -442,6 +442,14 @@ impl ReplyStore for LossyStore {
     }
     async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError> {
         self.store.cancel(cancel).await
+    }
+
+    async fn note(&self, claim: &Claim, progress: Bytes) -> Result<(), StoreError> {
+        self.store.note(claim, progress).await
+    }
+
+    async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError> {
+        self.store.record(key).await
     }
     fn health(&self) -> StoreHealth {
         self.store.health()
