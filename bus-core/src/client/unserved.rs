@@ -1,7 +1,12 @@
 //! A call whose queue nobody serves: found out, and given up for sure.
 
 use super::{cancel::CancelTarget, consumer_probe::Look, request::CallRequest};
-use crate::{bus::BusInner, limits::CONSUMER_LOOK_EVERY, reply::Cancelled};
+use crate::{
+    bus::BusInner,
+    limits::{CONSUMER_LOOK_EVERY, PRESENCE_TTL},
+    reply::Cancelled,
+    work::command_key,
+};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -31,6 +36,18 @@ impl Found {
             given_up: false,
         }
     }
+
+    /// The same, but of a call that nobody will run only a condition makes sure that nobody has.
+    fn but_surely_only_if(self, surely: bool) -> Self {
+        match self {
+            Self::Unserved {
+                surely_not_executed,
+            } => Self::Unserved {
+                surely_not_executed: surely_not_executed && surely,
+            },
+            found => found,
+        }
+    }
 }
 
 /// Looks whether anybody serves the queue of a call, and if not, gives it up.
@@ -46,9 +63,33 @@ pub(super) async fn look(bus: &BusInner, request: &CallRequest) -> Found {
         Look::TooSoon(pause) | Look::Served(pause) => return Found::served(pause),
     }
     let left = request.deadline().saturating_duration_since(Instant::now());
-    if request.method.is_claimed() && request.idempotency_key.is_none() {
-        return cancel(bus, request, left).await;
+    match &request.idempotency_key {
+        None if request.method.is_claimed() => cancel(bus, request, left).await,
+        Some(key) if request.method.is_claimed() => give_up_keyed(bus, request, key, left).await,
+        _ => {
+            let found = give_up(bus, request, left).await;
+            // Whoever had begun it and was killed since then would still have a record.
+            let is_recent = request.started.elapsed() < PRESENCE_TTL;
+            found.but_surely_only_if(is_recent)
+        }
     }
+}
+
+/// Gives up a command under a key, unless somebody has begun it, whom another may follow.
+async fn give_up_keyed(bus: &BusInner, request: &CallRequest, key: &str, left: Duration) -> Found {
+    let queue = request.copies.lanes().probe().name();
+    let key = command_key(queue, request.method.name, Some(key), request.id());
+    if matches!(bus.replies.record(&key).await, Ok(Some(_))) {
+        return Found::served(CONSUMER_LOOK_EVERY);
+    }
+    let found = give_up(bus, request, left).await;
+    let was_begun = !matches!(bus.replies.record(&key).await, Ok(None));
+    found.but_surely_only_if(!was_begun)
+}
+
+/// Notes a call for whoever begins to serve the queue, and looks once more whether anybody does.
+async fn give_up(bus: &BusInner, request: &CallRequest, left: Duration) -> Found {
+    let probe = request.copies.lanes().probe();
     let noted = bus.replies.give_up(probe.name(), request.id(), left).await;
     if !matches!(noted, Ok(true)) {
         return Found::Unserved {

@@ -76,6 +76,33 @@ async fn workers_that_were_killed_are_gone_and_calls_are_told_for_sure() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_last_worker_had_begun_is_not_said_to_be_undone() {
+    /// Longer than its record outlives it.
+    const PATIENCE: Duration = Duration::from_secs(12);
+    let Some(rig) = Rig::shared().await else {
+        return;
+    };
+    let namespace = unique("begun");
+    let bus = connect(&namespace, Settings::default(), &rig.servers()).await;
+    let client = LedgerClient::new(&bus);
+    let mut last = worker(rig, &namespace, "closed");
+    served(&client, &mut last).await;
+    let query = tokio::spawn(client.read("query".into()).timeout(PATIENCE).into_future());
+    let enter = |name: &str| client.enter(name.into(), None).timeout(PATIENCE);
+    let command = tokio::spawn(enter("command").into_future());
+    let keyed = tokio::spawn(enter("keyed").idempotency_key("k").into_future());
+    eventually("they run", || async { journal([&last]).begun() == 3 }).await;
+    last.kill();
+    let query = bounded(query).await.unwrap().unwrap_err();
+    let command = bounded(command).await.unwrap().unwrap_err();
+    let keyed = bounded(keyed).await.unwrap().unwrap_err();
+    for failure in [&query, &command, &keyed] {
+        assert!(failure.may_have_executed(), "{failure}");
+    }
+    assert_eq!(query.kind(), Some(FailureKind::NoConsumer), "{query}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn instances_are_seen_again_after_every_fault() {
     let Some(mut rig) = Rig::start(Persistence::None).await else {
         return;
