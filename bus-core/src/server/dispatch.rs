@@ -119,9 +119,11 @@ impl Dispatch {
             start_by,
             errors_count: true,
             begun,
-            job: method.job.map(|_| Job {
-                time: method.longest(),
-                leaving: self.leaving.clone(),
+            job: method.job.map(|_| {
+                Box::new(Job {
+                    time: method.longest(),
+                    leaving: self.leaving.clone(),
+                })
             }),
         };
         // What the layers took counts, and not what the claim takes.

@@ -16,11 +16,7 @@ use crate::{
 };
 use futures_util::{FutureExt, future::Either};
 use std::{
-    convert::Infallible,
-    future::{Future, pending},
-    panic::AssertUnwindSafe,
-    pin::pin,
-    sync::Arc,
+    convert::Infallible, future::pending, panic::AssertUnwindSafe, pin::pin, sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -43,7 +39,7 @@ pub(crate) struct Command {
     pub(crate) errors_count: bool,
     /// Its delivery, as far as that is counted.
     pub(crate) begun: Begun,
-    pub(crate) job: Option<Job>,
+    pub(crate) job: Option<Box<Job>>,
 }
 
 /// What a job is besides a command.
@@ -165,36 +161,36 @@ impl Command {
             outcome = AssertUnwindSafe(future).catch_unwind() => outcome,
             never = &mut renewing => match never {},
         };
-        let is_job = self.job.is_some();
+        let (is_job, has_panicked) = (self.job.is_some(), outcome.is_err());
         let is_left = self
             .job
             .as_ref()
             .is_some_and(|job| job.leaving.is_cancelled());
-        let answer = match outcome {
+        let (answer, is_outcome) = match outcome {
             // Its delivery is given back: it is begun anew elsewhere.
             Ok(_) if is_left && context.key_is_released() => return lease.lapse().await,
-            Ok(answer) if is_job || self.is_outcome(&answer, &context) => {
-                return self.hand_over_while(renewing, answer, done).await;
-            }
-            // Its message comes again, and must find what became of it.
-            Err(_) if is_job => {
-                return self.hand_over_while(renewing, panicked(), done).await;
-            }
-            // Nothing was done under this key, or it is to be done again: it is free.
             Ok(answer) => {
-                lease.release().await;
-                answer
+                let is_outcome = is_job || self.is_outcome(&answer, &context);
+                (answer, is_outcome)
             }
-            // What a panic leaves is no outcome, but it is a run.
-            Err(_) if self.errors_count => {
-                lease.lapse().await;
-                panicked()
-            }
-            Err(_) => {
-                lease.release().await;
-                panicked()
-            }
+            // What a panic leaves is no outcome, but for a job: its message comes again, and must
+            // find what became of it.
+            Err(_) => (panicked(), is_job),
         };
+        if is_outcome {
+            tokio::select! {
+                () = self.hand_over(answer, done) => {}
+                never = renewing => match never {},
+            }
+            return;
+        }
+        if has_panicked && self.errors_count {
+            // It is a run.
+            lease.lapse().await;
+        } else {
+            // Nothing was done under this key, or it is to be done again: it is free.
+            lease.release().await;
+        }
         let _ = done.send(FinishedRun {
             answer,
             end: RunEnd::of_attempt(attempt),
@@ -216,19 +212,6 @@ impl Command {
         }
     }
 
-    /// Hands the answer over, and keeps the claim meanwhile.
-    async fn hand_over_while(
-        &self,
-        renewing: impl Future<Output = Infallible>,
-        answer: Answer,
-        done: oneshot::Sender<FinishedRun>,
-    ) {
-        tokio::select! {
-            () = self.hand_over(answer, done) => {}
-            never = renewing => match never {},
-        }
-    }
-
     /// `true` if an answer is what the command came to, for whoever asks under its key.
     fn is_outcome(&self, answer: &Answer, context: &Context) -> bool {
         match AnswerClass::of(answer) {
@@ -247,11 +230,15 @@ impl Command {
             answer: answer.clone(),
             end: RunEnd::Ran(held),
         });
-        if told.await.is_ok() {
-            return;
+        if told.await.is_err() {
+            // Boxed: rare, and larger than all the rest.
+            Box::pin(self.record(answer)).await;
         }
-        // The delivery is gone (the worker was told to stop) but the work is done: say so, for
-        // whoever gets the message next.
+    }
+
+    /// Records the answer of a run whose delivery is gone, because the worker was told to stop: for
+    /// whoever gets the message next.
+    async fn record(&self, answer: Answer) {
         let record = Reply {
             id: self.id,
             target: ReplyTarget::None,
