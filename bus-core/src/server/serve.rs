@@ -415,25 +415,25 @@ impl Serve {
                 async move { jobs.put_off(delivery).await }
             });
         }
-        let instance = InstanceId::new();
         let profile = Profile::new(
-            instance,
+            InstanceId::new(),
             contract,
             self.version,
             &bus.app_id,
             intake.lifetime(),
         );
         let profile = Arc::new(profile);
-        let store = Arc::clone(&bus.replies);
-        Heartbeat::start(store, &self.queue, Arc::clone(&profile)).await;
         let answers = Answers {
             store: Arc::clone(&bus.replies),
-            profile,
+            profile: Arc::clone(&profile),
             served: Arc::new(ServedCalls::new(contract)),
             may_be_drained: self.allow_drain,
             rate: AnswerRate::default(),
         };
         let control = ControlLine::open(&self.bus, &self.queue, answers).await;
+        // Who is seen can be asked.
+        let store = Arc::clone(&bus.replies);
+        Heartbeat::start(store, &self.queue, profile).await;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
         let mut pipeline = ServerService::new(Dispatch {
             service: self.service,

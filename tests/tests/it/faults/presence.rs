@@ -50,7 +50,9 @@ async fn workers_that_were_killed_are_gone_and_calls_are_told_for_sure() {
         workers.push(started);
     }
     are_seen(&bus, 2).await;
-    assert_eq!(bus.control(QUEUE).ping().await.unwrap().len(), 2);
+    // Who is seen can be asked.
+    let control = bus.control(QUEUE).within(Duration::from_secs(60));
+    assert_eq!(control.ping().await.unwrap().len(), 2);
 
     workers[0].kill();
     are_seen(&bus, 1).await;
@@ -206,6 +208,11 @@ async fn who_may_not_ask_is_told_so() {
     let namespace = unique("asks");
     let only_requests = format!(r"^({namespace}\.ledger\.requests.*|amq\.default)$");
     let url = rig.url_of("asks", [only_requests.as_str(); 3]).await;
+    // Else there is no such exchange, and so nobody to ask.
+    let worker = connect(&namespace, Settings::quick(), &rig.servers()).await;
+    let (books, _gate) = replybus_tests::ledger::Books::new(Default::default());
+    let server = replybus_tests::ledger::LedgerServer::new(books);
+    let _serving = worker.serve(server).await.unwrap();
     let bus = connect(&namespace, Settings::quick(), &(url, rig.redis.url())).await;
     let asked = bounded(bus.control(QUEUE).ping()).await.unwrap_err();
     assert!(matches!(asked, ControlError::Denied { .. }), "{asked:?}");
