@@ -29,14 +29,14 @@ pub(crate) struct ConsumerProbe {
     queue: Text,
     /// The same without the namespace.
     name: Text,
-    /// Replies that came.
+    created: Instant,
+    /// When the last reply came, in nanoseconds since then.
     heard: AtomicU64,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    heard_before: u64,
     /// The last look: when it began, and what it found.
     last: Option<(Instant, bool)>,
     looking: Option<Shared<BoxFuture<'static, bool>>>,
@@ -67,6 +67,7 @@ impl ConsumerProbe {
             replies,
             queue,
             name,
+            created: Instant::now(),
             heard: AtomicU64::default(),
             state: Mutex::default(),
         }
@@ -79,7 +80,8 @@ impl ConsumerProbe {
 
     /// Notes a reply: somebody serves the queue.
     pub(super) fn heard(&self) {
-        self.heard.fetch_add(1, Ordering::Relaxed);
+        let now = u64::try_from(self.created.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.heard.store(now, Ordering::Relaxed);
     }
 
     /// Looks whether anybody has served the queue since `sent`.
@@ -87,8 +89,9 @@ impl ConsumerProbe {
         let (looking, began) = {
             let mut state = self.state();
             let now = Instant::now();
-            let heard = self.heard.load(Ordering::Relaxed);
-            if std::mem::replace(&mut state.heard_before, heard) != heard {
+            let heard = Duration::from_nanos(self.heard.load(Ordering::Relaxed));
+            let heard = self.created + heard;
+            if heard > sent && now < heard + CONSUMER_LOOK_EVERY {
                 return Look::Served(CONSUMER_LOOK_EVERY);
             }
             match (&state.looking, state.last) {

@@ -1,14 +1,26 @@
 //! Calls to a queue that nobody serves.
 
 use crate::bank::{AccountsClient, AccountsServer, Ledger};
+use async_trait::async_trait;
 use replybus::{
-    Bus, Bytes, CallId, FailureKind, Instant,
+    Bus, Bytes, CallId, FailureKind, Instant, SetupError,
     limits::{CONSUMER_LOOK_AFTER, CONSUMER_LOOK_EVERY, PRESENCE_TTL},
     presence::InstanceId,
     reply::{Arrivals, Presence, ReplyBackend, memory::MemoryReplies},
-    transport::{QueueSpec, Transport, memory::MemoryBroker},
+    transport::{
+        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Source, Transport,
+        TransportHealth,
+        memory::{MemoryBroker, MemoryTransport},
+    },
 };
-use std::{future::IntoFuture, sync::Arc, time::Duration};
+use std::{
+    future::IntoFuture,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{task::JoinSet, time::sleep};
 
 const QUEUE: &str = AccountsClient::CONTRACT.queue;
@@ -32,7 +44,15 @@ async fn a_command_is_told_at_once_and_never_runs() {
     assert!(!failure.may_have_executed());
     assert_eq!(asked.elapsed(), CONSUMER_LOOK_AFTER);
 
-    // Its request is in the queue still.
+    // However lately it was served.
+    let serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
+    client.balance("a".into(), 1).await.unwrap();
+    serving.shutdown().await.unwrap();
+    let asked = Instant::now();
+    client.post(1).timeout(MINUTE).await.unwrap_err();
+    assert_eq!(asked.elapsed(), CONSUMER_LOOK_AFTER);
+
+    // Their requests are in the queue still.
     assert_eq!(bus.inspect(QUEUE).await.unwrap().unwrap().waiting, 1);
     let ledger = Ledger::new();
     let _serving = bus
@@ -112,7 +132,12 @@ async fn a_call_that_runs_when_the_last_instance_ends_is_answered() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_service_is_looked_at_once_a_second_for_all() {
-    let bus = Bus::in_memory();
+    let looks = Arc::new(AtomicU32::new(0));
+    let counted = Arc::new(Counted {
+        inner: MemoryBroker::new().connect(),
+        looks: Arc::clone(&looks),
+    });
+    let bus = Bus::connect(counted, MemoryReplies::new()).await.unwrap();
     let ledger = Ledger::new();
     let _serving = bus
         .serve(AccountsServer::new(ledger.clone()))
@@ -128,6 +153,43 @@ async fn a_slow_service_is_looked_at_once_a_second_for_all() {
     ledger.open(20);
     for call in calls.join_all().await {
         call.unwrap();
+    }
+    let looks = looks.load(Ordering::SeqCst);
+    assert!((25..=31).contains(&looks), "{looks} looks in half a minute");
+}
+
+/// Counts how often queues are looked at.
+#[derive(Debug)]
+struct Counted {
+    inner: MemoryTransport,
+    looks: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl Transport for Counted {
+    fn publish(&self, outgoing: Outgoing) -> Receipt {
+        self.inner.publish(outgoing)
+    }
+
+    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
+        self.inner.consume(source).await
+    }
+
+    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
+        self.inner.declare(queue).await
+    }
+
+    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        self.inner.inspect(queue).await
+    }
+
+    fn health(&self) -> TransportHealth {
+        self.inner.health()
+    }
+
+    async fn close(&self, within: Duration) {
+        self.inner.close(within).await;
     }
 }
 
