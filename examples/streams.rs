@@ -27,7 +27,7 @@ const QUEUES: [&str; 1] = ["log.requests"];
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("the disk failed at line {line}")]
-pub struct DiskFailed {
+struct DiskFailed {
     line: u64,
 }
 

@@ -1,6 +1,7 @@
 //! The service that the fault tests call, and the journal of what it did.
 
-use replybus::{Context, Never, limits::CLOCK_ALLOWANCE, queue_handler};
+use futures_util::stream;
+use replybus::{Context, Never, limits::CLOCK_ALLOWANCE, queue_handler, stream::Items};
 use std::{
     collections::HashMap,
     fs::File,
@@ -25,6 +26,10 @@ pub trait Ledger {
     /// Waits at the gate, and enters `name`.
     #[query]
     async fn read(&self, name: String) -> Result<(), Never>;
+
+    /// The numbers from `from` on, for as long as somebody reads them.
+    #[stream]
+    async fn count(&self, from: u64) -> Result<Items<u64, Never>, Never>;
 
     /// Waits at the gate, enters `name`, and returns which run of the command this was. `until` is
     /// when its caller gives up, in milliseconds since the Unix epoch.
@@ -87,6 +92,10 @@ impl Ledger for Books {
         self.pass().await;
         self.journal.note(&name, Event::Done, 1);
         Ok(())
+    }
+
+    async fn count(&self, from: u64) -> Result<Items<u64, Never>, Never> {
+        Ok(Items::new(stream::iter((from..).map(Ok))))
     }
 
     async fn enter(&self, name: String, until: Option<u64>) -> Result<u32, Never> {

@@ -114,10 +114,6 @@ impl<T: DeserializeOwned, E: DeserializeOwned> Streaming<T, E> {
     ///
     /// # Cancel safety
     /// Safe: an item is never lost.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it waits, as the method of this name of every stream does"
-    )]
     pub async fn next(&mut self) -> Option<Result<T, CallError<E>>> {
         StreamExt::next(self).await
     }

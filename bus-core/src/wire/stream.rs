@@ -176,7 +176,9 @@ impl Credit {
         body.put_slice(self.id.as_bytes());
         body.put_u32(self.producer);
         body.put_u64(self.taken);
-        body.put_u8(u8::from(self.again) * AGAIN | u8::from(self.gone) * GONE);
+        let again = if self.again { AGAIN } else { 0 };
+        let gone = if self.gone { GONE } else { 0 };
+        body.put_u8(again | gone);
         Message {
             exchange: Text::default(),
             routing_key: queue.clone(),

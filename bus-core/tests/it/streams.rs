@@ -57,7 +57,7 @@ trait Lines {
 
     /// The metadata that the stream sees, and whether it has a deadline.
     #[stream(timeout = "1s")]
-    async fn seen(&self) -> Result<Items<(Option<String>, bool), Never>, Never>;
+    async fn seen(&self) -> Result<Items<Seen, Never>, Never>;
 
     /// A line each second.
     #[stream]
@@ -66,6 +66,9 @@ trait Lines {
     #[query]
     async fn ask(&self) -> Result<u32, Never>;
 }
+
+/// The user in the metadata of a call, and whether it has a deadline.
+type Seen = (Option<String>, bool);
 
 /// Counts what was taken from its streams, and which of them were dropped.
 #[derive(Clone, Default)]
@@ -131,7 +134,7 @@ impl Lines for Files {
         Ok(Items::new(self.some(count).chain(stream::pending())))
     }
 
-    async fn seen(&self) -> Result<Items<(Option<String>, bool), Never>, Never> {
+    async fn seen(&self) -> Result<Items<Seen, Never>, Never> {
         Ok(Items::new(stream::once(async {
             let context = Context::current();
             let user = context.metadata().get("user").map(str::to_owned);

@@ -1,6 +1,9 @@
 //! Streams of items, while servers and connections break: every item comes once, in its place.
 
-use super::rig::{Rig, Settings, bounded, connect, eventually};
+use super::{
+    rig::{Rig, Settings, bounded, connect, eventually},
+    workers::{served, worker},
+};
 use futures_util::{StreamExt, stream};
 use replybus::{
     FailureKind, Never, queue_handler,
@@ -11,6 +14,7 @@ use replybus_testkit::{
     proxy::{Mode, Proxy},
     servers::Persistence,
 };
+use replybus_tests::ledger::LedgerClient;
 use std::{
     sync::{
         Arc,
@@ -213,4 +217,34 @@ async fn a_reader_whose_worker_is_gone_is_told() {
         counter.ended.load(Ordering::SeqCst) == 1
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_whose_worker_is_killed_is_read_on_from_another() {
+    let Some(rig) = Rig::shared().await else {
+        return;
+    };
+    let namespace = unique("streams");
+    let bus = connect(&namespace, Settings::quick(), &rig.servers()).await;
+    let client = LedgerClient::new(&bus);
+    let mut next = 0;
+    for _ in 0..2 {
+        let mut worker = worker(rig, &namespace, "open");
+        served(&client, &mut worker).await;
+        let mut numbers = client.count(next).await.unwrap();
+        for _ in 0..100_000 {
+            assert_eq!(bounded(numbers.next()).await.unwrap().unwrap(), next);
+            next += 1;
+        }
+        worker.kill();
+        // What has arrived is read, and then the end.
+        let error = loop {
+            match bounded(numbers.next()).await.unwrap() {
+                Ok(number) => assert_eq!(number, next),
+                Err(error) => break error,
+            }
+            next += 1;
+        };
+        assert_eq!(error.kind(), Some(FailureKind::Interrupted), "{error}");
+    }
 }
