@@ -40,7 +40,7 @@ use crate::{
     limits::REQUEST_BYTES_MAX,
     message::Text,
     method_metrics::MethodMetrics,
-    stream::{StreamCall, StreamOutcome},
+    stream::StreamCall,
 };
 use bundle::QueueLanes;
 use caller::Caller;
@@ -220,11 +220,7 @@ impl ServiceClient {
     }
 
     /// Prepares a call of the method at `method` in the contract, whose answer is a stream.
-    pub fn stream<A: Serialize, R: StreamOutcome>(
-        &self,
-        method: usize,
-        arguments: &A,
-    ) -> StreamCall<R> {
+    pub fn stream<A: Serialize, R>(&self, method: usize, arguments: &A) -> StreamCall<R> {
         StreamCall::new(self.call(method, arguments))
     }
 

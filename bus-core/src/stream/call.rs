@@ -3,6 +3,7 @@
 use super::{Opened, StreamOutcome, Streaming, streaming::Slot};
 use crate::{
     client::{Call, Verb, call::answered},
+    contract::Never,
     error::CallError,
     limits::{STREAM_WINDOW_BYTES, STREAM_WINDOW_BYTES_MAX},
     schedule::When,
@@ -10,6 +11,7 @@ use crate::{
 use std::{
     fmt,
     future::{Future, IntoFuture},
+    marker::PhantomData,
     pin::Pin,
     time::Duration,
 };
@@ -24,16 +26,20 @@ type Read<R> = Streaming<<R as StreamOutcome>::Item, <R as StreamOutcome>::Err>;
 /// Its time is that of the opening: until the handler has returned its stream, or its error. What
 /// the stream then takes is not bounded by it.
 #[must_use = "a call does nothing until it is awaited"]
-pub struct StreamCall<R: StreamOutcome> {
-    call: Call<Opens<R>>,
+pub struct StreamCall<R> {
+    /// Its error is `R`'s: of what is no outcome of a stream the compiler says so once, where it is
+    /// served.
+    call: Call<Result<Opened, Never>>,
     window: u32,
+    outcome: PhantomData<fn() -> R>,
 }
 
-impl<R: StreamOutcome> StreamCall<R> {
-    pub(crate) fn new(call: Call<Opens<R>>) -> Self {
+impl<R> StreamCall<R> {
+    pub(crate) fn new(call: Call<Result<Opened, Never>>) -> Self {
         Self {
             call,
             window: STREAM_WINDOW_BYTES,
+            outcome: PhantomData,
         }
     }
 
@@ -62,7 +68,9 @@ impl<R: StreamOutcome> StreamCall<R> {
         self.window = bytes.clamp(1, STREAM_WINDOW_BYTES_MAX);
         self
     }
+}
 
+impl<R: StreamOutcome> StreamCall<R> {
     async fn open(self) -> Result<Read<R>, CallError<R::Err>> {
         let mut tally = self.call.tally();
         let opened = self.ask().await;
@@ -93,11 +101,11 @@ impl<R: StreamOutcome> IntoFuture for StreamCall<R> {
     }
 }
 
-impl<R: StreamOutcome> fmt::Debug for StreamCall<R> {
+impl<R> fmt::Debug for StreamCall<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StreamCall")
             .field("call", &self.call)
             .field("window", &self.window)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
