@@ -8,10 +8,12 @@ use crate::{
     call_id::CallId,
     codec::ContentType,
     context::{Context, TraceContext},
+    contract::RetryPolicy,
     error::FaultCode,
     limits::CALL_TIMEOUT_MAX,
     message::Message,
     reply::{Reply, ReplyStore, ReplyTarget},
+    retry::{Aside, Next, Retries},
     transport::{Delivery, Settled},
     work::{
         Answer, AnswerClass, AnswerFuture, Begun, Cause, Command, DeadLetters, DeliveryKind,
@@ -34,6 +36,12 @@ fn name_of(message: &Message) -> Option<&str> {
     id.filter(|id| id.len() <= 64)
 }
 
+/// Counts an event that came to an end, in this delivery.
+fn count<E: Event>(outcome: &'static str) {
+    metrics::counter!("replybus_events_total", "event" => E::ROUTING_KEY, "outcome" => outcome)
+        .increment(1);
+}
+
 /// Takes the deliveries of one group to their end.
 pub(super) struct EventProcessor<E, H> {
     pub(super) group: String,
@@ -44,6 +52,8 @@ pub(super) struct EventProcessor<E, H> {
     pub(super) redeliveries: Redeliveries,
     pub(super) cancel: CancellationToken,
     pub(super) retry_within: Duration,
+    /// What comes after that, and where events wait for it.
+    pub(super) retry: Option<(RetryPolicy, Aside)>,
     pub(super) event: PhantomData<fn() -> E>,
 }
 
@@ -105,9 +115,15 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             // back: it waits for that run's outcome.
             return;
         }
+        let mut message = message;
+        if settlement.dead_letter && Box::pin(self.put_aside(&mut message, id, &answer)).await {
+            count::<E>("put_off");
+            begun.end().await;
+            settler.settle(Settled::Ack);
+            return;
+        }
         let outcome = answer.label();
-        metrics::counter!("replybus_events_total", "event" => E::ROUTING_KEY, "outcome" => outcome)
-            .increment(1);
+        count::<E>(outcome);
         if let RunState::Ended(RunEnd::Ran(held)) = run.take()
             && !self.record(id, &answer, held).await
         {
@@ -127,6 +143,25 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         }
         begun.end().await;
         settler.settle(Settled::Ack);
+    }
+
+    /// Puts an event aside whose handler failed for as long as it is run at once; `false` if it is
+    /// not to be run again, or can't be put.
+    async fn put_aside(&self, message: &mut Message, id: CallId, answer: &Answer) -> bool {
+        let fault = answer.as_fault();
+        let failed = fault.filter(|fault| fault.code == FaultCode::Failed);
+        let Some((fault, (policy, aside))) = failed.zip(self.retry.as_ref()) else {
+            return false;
+        };
+        let retries = Retries::of(message, *policy, None);
+        let next = retries.put_off(&fault.message);
+        if let Next::Due(due) = next
+            && aside.put(message.clone(), id, &retries, due).await
+        {
+            return true;
+        }
+        retries.note_in(&mut message.properties);
+        false
     }
 
     /// Counts a delivery that is not the first of an event that no claim of an earlier one knows.
@@ -208,9 +243,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
     /// Keeps an event of which parts can't be read, perhaps its id: there is nothing to claim.
     async fn keep_malformed(&self, message: Message, reason: &str) {
         let answer = Answer::from(unreadable(reason));
-        let (event, outcome) = (E::ROUTING_KEY, answer.label());
-        metrics::counter!("replybus_events_total", "event" => event, "outcome" => outcome)
-            .increment(1);
+        count::<E>(answer.label());
         let cause = Cause {
             answer: &answer,
             known_until: None,

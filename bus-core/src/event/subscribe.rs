@@ -3,9 +3,10 @@
 use super::{Event, SubscribeHandler, delivery::EventProcessor};
 use crate::{
     bus::Bus,
-    contract::{QueueType, check_name},
+    contract::{QueueType, RetryPolicy, check_name},
     error::SetupError,
     limits::{CALL_TIMEOUT_MAX, CONCURRENCY, DRAIN_WITHIN, EVENT_RETRY_WITHIN, PREFETCH_MAX},
+    retry::Aside,
     transport::{Binding, QueueSpec, Source},
     work::{Intake, Occupant, Permits, Redeliveries, Serving},
 };
@@ -63,8 +64,8 @@ impl Bus {
 ///
 /// An event is handled at least once, and once only while its id is remembered
 /// ([`EVENT_RETENTION`](crate::limits::EVENT_RETENTION)). A handler that returns an error runs
-/// again, with growing pauses, for as long as [`retry_within`](Self::retry_within) says; then, or
-/// when it panics or can't read the event, the event is kept in the queue `{group}.dead`. Events
+/// again, with growing pauses, for as long as [`retry_within`](Self::retry_within) says,
+/// and after that as [`retry`](Self::retry) says; then, or when it panics or can't read the event, the event is kept in the queue `{group}.dead`. Events
 /// are not handled in order.
 ///
 /// A group has one type of event, and a name that no service has for its queue. In one bus others
@@ -79,6 +80,7 @@ pub struct Subscribe<E, H> {
     queue_type: QueueType,
     drain_within: Duration,
     retry_within: Duration,
+    retry: Option<RetryPolicy>,
     event: PhantomData<fn() -> E>,
 }
 
@@ -92,6 +94,7 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
             queue_type: QueueType::default(),
             drain_within: DRAIN_WITHIN,
             retry_within: EVENT_RETRY_WITHIN,
+            retry: None,
             event: PhantomData,
         }
     }
@@ -144,6 +147,39 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
         self
     }
 
+    /// Has an event whose handler still fails when [that time](Self::retry_within) is over come to
+    /// this group again, after each of the policy's pauses, before it is a dead letter. Meanwhile it
+    /// waits on the broker, and takes no place of those that are handled. That needs the rights that
+    /// [delays](Bus::emit_after) need; without them it is a dead letter at once.
+    ///
+    /// ```
+    /// use replybus::contract::RetryPolicy;
+    /// use std::time::Duration;
+    /// # use replybus::{Bus, Event};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event("transfer.completed")]
+    /// # struct TransferCompleted { amount: u64 }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # async fn store(_: TransferCompleted) -> Result<(), std::io::Error> { Ok(()) }
+    /// // For a minute, and then every hour for most of a day.
+    /// let hour = Duration::from_secs(60 * 60);
+    /// let subscription = bus
+    ///     .subscribe("statements", |event: TransferCompleted| store(event))
+    ///     .retry(RetryPolicy::new().max(20).base(hour).max_delay(hour))
+    ///     .await?;
+    /// # subscription.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
     async fn start(self) -> Result<Serving, SetupError> {
         check_name("group", &self.group)?;
         if self.concurrency == 0 || self.concurrency > PREFETCH_MAX {
@@ -173,6 +209,7 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
         let opening = Intake::open(&bus, &occupant, source, self.drain_within);
         let (intake, dead_letters) = opening.await?;
         tracing::info!(group = self.group, event = E::ROUTING_KEY, "subscribed");
+        let (retry, queue) = (self.retry, self.bus.name(&self.group));
         let permits = Permits::new(self.concurrency);
         let counted = format!("event:{}", self.group);
         let processor = Arc::new(EventProcessor {
@@ -188,6 +225,7 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
             dead_letters,
             cancel: intake.cancel(),
             retry_within: self.retry_within,
+            retry: retry.map(|policy| (policy, Aside::of(&bus, &queue))),
             event: self.event,
         });
         Ok(intake.start(

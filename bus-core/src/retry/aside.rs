@@ -3,12 +3,11 @@
 use super::Retries;
 use crate::{
     bus::BusInner,
-    contract::unix_time,
+    call_id::CallId,
     limits::{CONFIRM_TIMEOUT, RETRY_ASIDE_WITHIN},
-    message::{Message, Properties, Text},
+    message::{Message, Text},
     transport::{Delay, Outgoing, Transport, Verdict, Withdrawn},
     wire::headers,
-    work::Envelope,
 };
 use std::sync::Arc;
 use tokio::time::{Instant, sleep, timeout};
@@ -36,7 +35,7 @@ impl Aside {
         }
     }
 
-    /// Publishes a message again, which is due then. `false` if the broker does not take it; while
+    /// Publishes a message again, which is due then; `id` is its name in the log. `false` if the broker does not take it; while
     /// it is away that is tried again, for as long as a run can be of use.
     ///
     /// # Cancel safety
@@ -44,12 +43,12 @@ impl Aside {
     /// acknowledged yet, and what is run twice is run under one claim.
     pub(crate) async fn put(
         &self,
-        message: &Message,
-        envelope: &Envelope,
+        message: Message,
+        id: CallId,
         retries: &Retries,
         due: Instant,
     ) -> bool {
-        let message = self.again(message, envelope, retries);
+        let message = self.again(message, retries);
         let until = Instant::now() + RETRY_ASIDE_WITHIN;
         let until = retries.until().map_or(until, |by| by.min(until));
         loop {
@@ -60,7 +59,7 @@ impl Aside {
                 Verdict::Lost | Verdict::NotWritten | Verdict::Busy => true,
                 _ => false,
             };
-            tracing::warn!(id = %envelope.id, ?verdict, "a command was not put aside");
+            tracing::warn!(%id, ?verdict, "what was put off was not put aside");
             if !away || Instant::now() + TRY_AGAIN >= until {
                 return false;
             }
@@ -81,8 +80,7 @@ impl Aside {
     }
 
     /// The message of the next run: the same call, of the same caller, until the same moment.
-    fn again(&self, message: &Message, envelope: &Envelope, retries: &Retries) -> Message {
-        let mut message = message.clone();
+    fn again(&self, mut message: Message, retries: &Retries) -> Message {
         message.exchange = Text::default();
         message.routing_key = self.queue.clone();
         let properties = &mut message.properties;
@@ -91,7 +89,6 @@ impl Aside {
         properties.user_id = None;
         properties.retain_headers(|name| !matches!(name, headers::CC | headers::BCC));
         properties.expiration = None;
-        start_by(properties, envelope);
         retries.note_in(properties);
         // It was delivered, and run.
         properties.retain_headers(|name| name != headers::REPEATED);
@@ -101,26 +98,5 @@ impl Aside {
         );
         properties.headers.push(repeated);
         message
-    }
-}
-
-/// Says in headers until when a request may be started that said it by its time to live.
-fn start_by(properties: &mut Properties, envelope: &Envelope) {
-    if properties.header(headers::DEADLINE).is_some() {
-        return;
-    }
-    let Some(start_by) = envelope.start_by else {
-        return;
-    };
-    let now = unix_time();
-    let left = start_by.saturating_duration_since(Instant::now());
-    let headers = &mut properties.headers;
-    let mut set = |name, millis: u128| {
-        headers.push((Text::from_static(name), Text::shown(millis)));
-    };
-    set(headers::DEADLINE, (now + left).as_millis());
-    if envelope.deadline.is_none() {
-        // Nobody waits until then.
-        set(headers::DUE, now.as_millis());
     }
 }

@@ -113,7 +113,9 @@ impl Retries {
                 context.release_key();
             }
             let pause = match &answer.0 {
-                AnswerKind::Handler(frame) if context_of_run.is_put_off() => self.failed(frame),
+                AnswerKind::Handler(frame) if context_of_run.is_put_off() => {
+                    self.failed(text_of(frame), true)
+                }
                 _ => None,
             };
             let Some(pause) = pause else {
@@ -131,21 +133,27 @@ impl Retries {
         Answer::done()
     }
 
+    /// Notes a run that failed of an error that passes, and says what is to come.
+    pub(crate) fn put_off(&self, error: &str) -> Next {
+        self.failed(shortened(error), false);
+        self.next()
+    }
+
     /// Notes a run that failed of an error that passes. Returns the pause before the next one, if
-    /// that is waited for here.
-    fn failed(&self, frame: &Bytes) -> Option<Duration> {
+    /// that is short, and short ones are waited for here.
+    fn failed(&self, error: Text, holds: bool) -> Option<Duration> {
         let mut state = self.state();
         state.runs = state.runs.saturating_add(1);
         let runs = state.runs;
         if runs <= RETRIES_MAX + 1 {
-            state.errors.push((runs, text_of(frame)));
+            state.errors.push((runs, error));
         }
         if runs > self.policy.max {
             state.next = Next::Exhausted;
             return None;
         }
         let pause = self.policy.pause(runs);
-        let is_held = pause <= RETRY_HELD_MAX;
+        let is_held = holds && pause <= RETRY_HELD_MAX;
         let waits = match is_held {
             true => pause,
             false => whole_seconds(pause),
@@ -240,7 +248,7 @@ mod tests {
     fn failed(retries: &Retries, error: &impl serde::Serialize) -> Option<Duration> {
         let content_type = ContentType::MessagePack;
         let frame = ReplyFrame::encode_timed_handler_error(content_type, error, None);
-        retries.failed(&frame.unwrap())
+        retries.failed(text_of(&frame.unwrap()), true)
     }
 
     #[tokio::test(start_paused = true)]

@@ -284,7 +284,11 @@ impl RequestProcessor {
             Next::Due(due) => due,
         };
         let put = match &self.aside {
-            Some(aside) => aside.put(message, envelope, retries, due).await,
+            Some(aside) => {
+                let mut message = message.clone();
+                envelope.note_start_by(&mut message.properties);
+                aside.put(message, envelope.id, retries, due).await
+            }
             None => false,
         };
         if put {

@@ -206,6 +206,28 @@ impl Envelope {
         }
     }
 
+    /// Says in headers until when a request may be started that said it by its time to live: for a
+    /// message that is to wait on its way.
+    pub(crate) fn note_start_by(&self, properties: &mut Properties) {
+        if properties.header(headers::DEADLINE).is_some() {
+            return;
+        }
+        let Some(start_by) = self.start_by else {
+            return;
+        };
+        let now = unix_time();
+        let left = start_by.saturating_duration_since(Instant::now());
+        let mut set = |name, at: Duration| {
+            let header = (Text::from_static(name), Text::shown(at.as_millis()));
+            properties.headers.push(header);
+        };
+        set(headers::DEADLINE, now + left);
+        if self.deadline.is_none() {
+            // Nobody waits until then.
+            set(headers::DUE, now);
+        }
+    }
+
     /// The beginning of its context.
     pub(crate) fn context(
         &self,

@@ -1,7 +1,7 @@
 //! Calls that a layer of their caller makes again, or asks twice, by a paused clock.
 
 use replybus::{
-    Bus, CallError, CallId, Context, FailureKind,
+    Bus, CallError, CallId, FailureKind,
     client::{CallFuture, ClientService, RetryBudget, RetryLayer},
     error::{BoxError, FaultCode},
     limits::{CALL_RETRIES, RETRY_BUDGET_RESERVE},
@@ -37,12 +37,14 @@ trait Stock {
 #[derive(Debug, Clone, Default)]
 struct Shelf(Arc<Inner>);
 
+type Came = (Option<CallId>, Option<Instant>, Instant);
+
 #[derive(Debug)]
 struct Inner {
     /// Faults of the first.
     faults: Mutex<Vec<FaultCode>>,
     /// Those that came: id, deadline, and when.
-    came: Mutex<Vec<(Option<CallId>, Option<Instant>, Instant)>>,
+    came: Mutex<Vec<Came>>,
     /// Handlers that began, and those that were dropped or ended.
     began: AtomicU32,
     left: AtomicU32,
@@ -95,9 +97,7 @@ impl Shelf {
         self.0.came.lock().unwrap().len()
     }
 
-    fn note(&self) -> Option<FaultCode> {
-        let context = Context::current();
-        drop(context);
+    fn fault(&self) -> Option<FaultCode> {
         self.0.faults.lock().unwrap().pop()
     }
 
@@ -111,7 +111,7 @@ impl Shelf {
                     let context = request.context();
                     let came = (context.call_id(), context.deadline(), Instant::now());
                     shelf.0.came.lock().unwrap().push(came);
-                    match shelf.note() {
+                    match shelf.fault() {
                         Some(fault) => Ok(Answer::fault(fault, "on purpose")),
                         None => inner.oneshot(request).await,
                     }

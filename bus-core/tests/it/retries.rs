@@ -2,7 +2,8 @@
 
 use crate::delays::Older;
 use replybus::{
-    Bus, CallError, CallId, CancelOutcome, Context, FailureKind, RetryLater,
+    Bus, CallError, CallId, CancelOutcome, Context, Event, FailureKind, RetryLater,
+    contract::RetryPolicy,
     dead_letters::DeadLetter,
     limits::{RETRY_ERROR_BYTES_MAX, RETRY_HELD_MAX},
     message::{Message, Properties},
@@ -17,7 +18,10 @@ use replybus::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use tokio::time::Instant;
@@ -59,6 +63,10 @@ trait Payments {
     #[command(retry(base = "2s"))]
     async fn panic(&self, name: String) -> Result<(), Unpaid>;
 
+    /// As [`later`](Self::later); takes a second, in which nobody else may be at it.
+    #[command(retry(max = 3, base = "2s", max_delay = "2s"))]
+    async fn careful(&self, name: String, failures: u32) -> Result<u32, Unpaid>;
+
     /// Returns an error that is as long as it is told.
     #[command(retry(max = 1, base = "1ms"))]
     async fn complain(&self, bytes: usize) -> Result<(), String>;
@@ -92,7 +100,11 @@ impl Bank {
     fn pauses(&self, name: &str) -> Vec<Duration> {
         let runs = self.runs(name);
         let pairs = runs.windows(2);
-        pairs.map(|pair| pair[1].at - pair[0].at).collect()
+        let apart = |pair: &[Ran]| match pair {
+            [before, after] => after.at - before.at,
+            _ => Duration::ZERO,
+        };
+        pairs.map(apart).collect()
     }
 
     fn run(&self, name: String, failures: u32) -> Result<u32, Unpaid> {
@@ -150,10 +162,21 @@ impl Payments for Bank {
         }
     }
 
+    async fn careful(&self, name: String, failures: u32) -> Result<u32, Unpaid> {
+        let inside = INSIDE.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(inside, 0, "two runs at once");
+        tokio::time::sleep(SECOND).await;
+        INSIDE.fetch_sub(1, Ordering::SeqCst);
+        self.run(name, failures)
+    }
+
     async fn complain(&self, bytes: usize) -> Result<(), String> {
         Err("x".repeat(bytes)).retry_later()
     }
 }
+
+/// Runs of [`Payments::careful`] that go on.
+static INSIDE: AtomicU32 = AtomicU32::new(0);
 
 struct World {
     bus: Bus,
@@ -397,6 +420,26 @@ async fn errors_are_bounded() {
     }
 }
 
+/// As when a worker dies after it put a command aside, and before it acknowledged the delivery: that
+/// comes again.
+#[tokio::test(start_paused = true)]
+async fn a_copy_beside_the_one_that_waits_never_runs_at_the_same_time() {
+    let world = World::new().await;
+    let mut copy = forged(&[("repeated", "true")]);
+    copy.message.properties.kind = Some("careful".into());
+    copy.message.body = r#"{"name":"copied","failures":2}"#.into();
+    for _ in 0..3 {
+        let mut receipt = world.transport.publish(copy.clone());
+        assert_eq!(receipt.verdict().await, Verdict::Confirmed);
+    }
+    tokio::time::sleep(60 * SECOND).await;
+    // The third run was the outcome of all of them.
+    assert_eq!(world.bank.runs("copied").len(), 3);
+    assert!(world.letters().await.is_empty());
+    let state = world.bus.inspect("payment.requests").await.unwrap();
+    assert_eq!(state.unwrap().waiting, 0);
+}
+
 /// A request as some other program writes it.
 fn forged(headers: &[(&str, &str)]) -> Outgoing {
     let headers = headers.iter();
@@ -504,4 +547,45 @@ async fn what_is_held_when_its_worker_stops_is_run_elsewhere() {
     call.await.unwrap().unwrap();
     assert_eq!(world.bank.runs("a").len(), 2);
     assert!(world.bank.pauses("a")[0] <= RETRY_HELD_MAX);
+}
+
+#[derive(Event, Serialize, Deserialize)]
+#[event("payment.made")]
+struct Made {
+    name: String,
+}
+
+/// The other group has none of it.
+#[tokio::test(start_paused = true)]
+async fn an_event_comes_to_its_group_again_until_its_handler_can() {
+    let bus = Bus::in_memory();
+    let bank = Bank::default();
+    let subscribe = |group: &'static str, failures| {
+        let bank = bank.clone();
+        bus.subscribe(group, move |made: Made| {
+            let outcome = bank.run(format!("{group} {}", made.name), failures);
+            async move { outcome.map(drop).map_err(|error| format!("{error:?}")) }
+        })
+    };
+    let policy = RetryPolicy::new().max(2).base(60 * SECOND);
+    let statements = subscribe("statements", 2)
+        .retry_within(Duration::ZERO)
+        .retry(policy);
+    let _statements = statements.await.unwrap();
+    let mail = subscribe("mail", 9)
+        .retry_within(Duration::ZERO)
+        .retry(policy);
+    let _mail = mail.await.unwrap();
+    let _other = subscribe("other", 0).await.unwrap();
+    bus.emit(&Made { name: "a".into() }).await.unwrap();
+    tokio::time::sleep(300 * SECOND).await;
+    for (group, runs) in [("statements", 3), ("mail", 3), ("other", 1)] {
+        let name = format!("{group} a");
+        assert_eq!(bank.runs(&name).len(), runs, "{group}");
+        assert!(bank.pauses(&name).iter().all(|pause| *pause >= 60 * SECOND));
+    }
+    assert!(letters(&bus, "statements", 0).await.is_empty());
+    let kept = letters(&bus, "mail", 1).await;
+    assert_eq!((kept.len(), kept[0].reason()), (1, "failed"));
+    assert_eq!(kept[0].retry_errors().count(), 3);
 }
