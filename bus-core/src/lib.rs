@@ -61,6 +61,7 @@
 //! # Features
 //!
 //! - `amqp` (default): requests and events over RabbitMQ. Without it a bus lives in one process.
+//! - `schedules`: work that is due again and again, by cron's patterns.
 //! - `tls`: `amqps://`, with rustls and the platform's certificates.
 //!
 //! Replies through Redis are in the crate `replybus-redis`.
@@ -78,6 +79,10 @@ pub mod event;
 pub mod message;
 pub mod presence;
 pub mod reply;
+#[cfg(feature = "schedules")]
+pub mod schedule;
+#[cfg(not(feature = "schedules"))]
+mod schedule;
 pub mod server;
 pub mod stream;
 pub mod transport;
@@ -94,7 +99,6 @@ mod call_id;
 mod job;
 mod method_metrics;
 mod retry;
-mod schedule;
 mod work;
 
 pub use bus::{Bus, BusBuilder, Health};

@@ -313,6 +313,10 @@ pub const RETRY_HELD_MAX: Duration = Duration::from_secs(1);
 /// Bytes of the error of one run of a command that was put off, as its message carries them.
 pub const RETRY_ERROR_BYTES_MAX: usize = 256;
 
+/// The time after which a tick of a schedule that was not begun counts as missed: what a deploy or a
+/// worker that died takes is less.
+pub const TICK_LATE_AFTER: Duration = Duration::from_secs(60);
+
 /// Attempts after the first of a call within a [`RetryLayer`](crate::client::RetryLayer). Set by
 /// `.max(..)`.
 pub const CALL_RETRIES: u32 = 3;

@@ -40,6 +40,8 @@ mod repeated;
 mod replies;
 mod retries;
 mod round_trip;
+#[cfg(feature = "schedules")]
+mod schedules;
 mod seen_before;
 mod shutdown;
 mod streams;

@@ -1,0 +1,112 @@
+//! What becomes of a tick that is not begun when it is due.
+
+use super::pattern::Pattern;
+use crate::limits::TICK_LATE_AFTER;
+
+/// What is done about ticks that were missed: not begun within
+/// [`TICK_LATE_AFTER`](crate::limits::TICK_LATE_AFTER), because nobody was there to run them, or all
+/// were busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Missed {
+    /// Nothing: the next one is soon enough.
+    Skip,
+    /// However many were missed, the last one is run.
+    #[default]
+    Once,
+    /// Each is run, oldest first, up to so many of the last ones.
+    All {
+        /// At most so many, of which there is at least one.
+        at_most: u32,
+    },
+}
+
+/// What to do with a tick that has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Run,
+    /// Another one is to come in its place, now.
+    Instead(u64),
+    Nothing,
+}
+
+impl Missed {
+    /// What to do with a tick, and which one is to follow at once.
+    pub(super) fn step(self, ticks: &Pattern, tick: u64, now: u64) -> (Step, Option<u64>) {
+        if !ticks.is_tick(tick) {
+            // Of a pattern that the schedule had before.
+            return (Step::Nothing, None);
+        }
+        let is_late = now >= tick.saturating_add(TICK_LATE_AFTER.as_secs());
+        match self {
+            Self::Skip if is_late => (Step::Nothing, None),
+            Self::Once if is_late => match ticks.up_to(now) {
+                Some(last) if last > tick => (Step::Instead(last), None),
+                _ => (Step::Run, None),
+            },
+            Self::All { at_most } => {
+                let first = first_of(ticks, at_most, now);
+                match first.filter(|first| *first > tick) {
+                    Some(first) => (Step::Instead(first), None),
+                    // Those that nobody put because nobody was there.
+                    None => (Step::Run, ticks.after(tick).filter(|next| *next <= now)),
+                }
+            }
+            Self::Skip | Self::Once => (Step::Run, None),
+        }
+    }
+}
+
+/// The first of the last so many ticks.
+fn first_of(ticks: &Pattern, count: u32, now: u64) -> Option<u64> {
+    let mut first = ticks.up_to(now)?;
+    for _ in 1..count {
+        match ticks.up_to(first.checked_sub(1)?) {
+            Some(before) => first = before,
+            None => break,
+        }
+    }
+    Some(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Step::{Instead, Nothing, Run};
+
+    #[test]
+    fn a_tick_in_time_is_run_and_a_late_one_as_is_said() {
+        let minutes = Pattern::read("* * * * *", None, 0).unwrap();
+        let late = TICK_LATE_AFTER.as_secs();
+        let all = |at_most| Missed::All { at_most };
+        for (missed, tick, now, step, then) in [
+            (Missed::Skip, 600, 600 + late - 1, Run, None),
+            (Missed::Skip, 600, 600 + late, Nothing, None),
+            // A clock that is behind.
+            (Missed::Skip, 600, 590, Run, None),
+            (Missed::Once, 600, 600, Run, None),
+            (Missed::Once, 600, 6000, Instead(6000), None),
+            (Missed::Once, 6000, 6000, Run, None),
+            (all(1000), 600, 600, Run, None),
+            (all(1000), 600, 6000, Run, Some(660)),
+            (all(1000), 5940, 6000, Run, Some(6000)),
+            (all(3), 600, 6030, Instead(5880), None),
+            (all(3), 5880, 6030, Run, Some(5940)),
+            (all(1), 600, 6030, Instead(6000), None),
+            (all(0), 600, 6030, Instead(6000), None),
+            // Not of this pattern.
+            (Missed::Once, 601, 601, Nothing, None),
+        ] {
+            let told = missed.step(&minutes, tick, now);
+            assert_eq!(told, (step, then), "{missed:?} {tick} {now}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_a_rare_schedule_is_run_however_late() {
+        let yearly = Pattern::read("0 0 1 1 *", None, 0).unwrap();
+        let tick = yearly.after(0).unwrap();
+        let half_a_year = tick + 180 * 24 * 60 * 60;
+        assert_eq!(Missed::Once.step(&yearly, tick, half_a_year), (Run, None));
+    }
+}

@@ -1,0 +1,122 @@
+//! The messages of ticks: each process that runs a schedule puts the next one on the broker, where it
+//! waits until it is due.
+
+use super::{pattern::Pattern, tick::Arguments};
+use crate::{
+    bus::BusInner,
+    call_id::CallId,
+    codec::{self, ContentType},
+    contract::unix_time,
+    limits::{CONFIRM_TIMEOUT, DELAY_MAX, REQUEST_BYTES_MAX, TICK_LATE_AFTER},
+    message::{Message, Properties, Text},
+    transport::{Outgoing, Verdict, Withdrawn},
+    wire::headers,
+    work::Pauses,
+};
+use std::{sync::Weak, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
+
+/// The method of a tick's message.
+pub(super) const METHOD: &str = "tick";
+
+/// First and longest pause before a tick that the broker did not take is put again.
+pub(super) const PUT_AGAIN_MIN: Duration = Duration::from_secs(1);
+pub(super) const PUT_AGAIN_MAX: Duration = Duration::from_secs(30);
+
+/// The longest sleep: the clock on the wall may be set, and a machine may stand still.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Puts the ticks of one schedule on the broker.
+#[derive(Debug, Clone)]
+pub(super) struct Putting {
+    /// Does not keep the bus alive.
+    pub(super) bus: Weak<BusInner>,
+    /// On the broker.
+    pub(super) queue: Text,
+    pub(super) ticks: Pattern,
+}
+
+impl Putting {
+    /// Puts each next tick, for as long as there is a bus.
+    pub(super) async fn run(self) {
+        let mut last = unix_time().as_secs();
+        while let Some(next) = self.ticks.after(last) {
+            // A year ahead nothing is put.
+            wait_until(Duration::from_secs(next).saturating_sub(DELAY_MAX)).await;
+            let mut pauses = Pauses::new(PUT_AGAIN_MIN, PUT_AGAIN_MAX);
+            while let Err(why) = self.put(next).await {
+                if self.bus.strong_count() == 0 {
+                    return;
+                }
+                tracing::warn!(queue = %self.queue, next, why, "a tick is put again");
+                sleep(pauses.next()).await;
+            }
+            wait_until(Duration::from_secs(next)).await;
+            // If this process stood still for long, the one that is there tells of the others.
+            let now = unix_time().as_secs();
+            let is_late = now >= next.saturating_add(TICK_LATE_AFTER.as_secs());
+            last = if is_late { now } else { next };
+        }
+    }
+
+    /// Puts one tick, to come when it is due or else at once. It may be there already: its key tells
+    /// it from others, and it is run once.
+    pub(super) async fn put(&self, second: u64) -> Result<(), String> {
+        let bus = self.bus.upgrade().ok_or("the bus is gone")?;
+        let message = self.message(&bus.app_id, second)?;
+        let left = Duration::from_secs(second).saturating_sub(unix_time());
+        let outgoing = Outgoing::new(message).deadline(Instant::now() + CONFIRM_TIMEOUT * 2);
+        let mut receipt = if left.is_zero() {
+            bus.transport.publish(outgoing)
+        } else {
+            let delay = bus.delay_until(Instant::now() + left.min(DELAY_MAX));
+            bus.transport.publish_at(outgoing, delay)
+        };
+        drop(bus);
+        let verdict = match timeout(CONFIRM_TIMEOUT * 2, receipt.verdict()).await {
+            Ok(verdict) => verdict,
+            Err(_) if receipt.withdraw() == Withdrawn::Surely => Verdict::NotWritten,
+            // Written: the publisher says so when it is lost.
+            Err(_) => receipt.verdict().await,
+        };
+        match verdict {
+            Verdict::Confirmed => Ok(()),
+            refused => Err(format!("{refused:?}")),
+        }
+    }
+
+    /// It does not expire: what was missed is the policy's to say.
+    fn message(&self, app_id: &Text, second: u64) -> Result<Message, String> {
+        let content_type = ContentType::Json;
+        let body = codec::encode(content_type, &Arguments { second }, REQUEST_BYTES_MAX);
+        Ok(Message {
+            exchange: Text::default(),
+            routing_key: self.queue.clone(),
+            properties: Properties {
+                message_id: Some(CallId::new().to_text()),
+                kind: Some(Text::from_static(METHOD)),
+                content_type: Some(Text::from_static(content_type.as_str())),
+                timestamp: Some(unix_time().as_secs()),
+                app_id: Some(app_id.clone()),
+                persistent: true,
+                headers: vec![(
+                    Text::from_static(headers::IDEMPOTENCY_KEY),
+                    Text::shown(second),
+                )],
+                ..Properties::default()
+            },
+            body: body.map_err(|error| error.to_string())?,
+        })
+    }
+}
+
+/// Waits until a moment by the clock on the wall.
+pub(super) async fn wait_until(moment: Duration) {
+    loop {
+        let left = moment.saturating_sub(unix_time());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(LOOK_EVERY)).await;
+    }
+}
