@@ -1,7 +1,9 @@
 //! The service that the fault tests call, and the journal of what it did.
 
 use futures_util::stream;
-use replybus::{Context, Never, limits::CLOCK_ALLOWANCE, queue_handler, stream::Items};
+use replybus::{
+    Context, Never, RetryLater, limits::CLOCK_ALLOWANCE, queue_handler, stream::Items,
+};
 use std::{
     collections::HashMap,
     fs::File,
@@ -41,6 +43,11 @@ pub trait Ledger {
 
     /// Waits at the gate, enters `name`, and panics.
     async fn spill(&self, name: String) -> Result<(), Never>;
+
+    /// Puts the command off until its third run, which waits at the gate, enters `name`, and returns
+    /// which run it was. With `for_ever` there is no such.
+    #[command(retry(max = 4, base = "2s", max_delay = "2s"))]
+    async fn put_off(&self, name: String, for_ever: bool) -> Result<u32, String>;
 }
 
 /// The service. Its clones share journal and gate.
@@ -60,6 +67,17 @@ impl Books {
     pub fn new(journal: Arc<Journal>) -> (Self, Gate) {
         let (sender, gate) = watch::channel(true);
         (Self { journal, gate }, Gate(sender))
+    }
+
+    /// Waits at the gate, and enters a tick of a schedule.
+    ///
+    /// # Cancel safety
+    /// Dropped, the tick may have been begun and not done.
+    pub async fn tick(&self, key: &str) {
+        let attempt = Context::current().attempt();
+        self.journal.note(key, Event::Began, attempt);
+        self.pass().await;
+        self.journal.note(key, Event::Done, attempt);
     }
 
     async fn pass(&self) {
@@ -120,6 +138,17 @@ impl Ledger for Books {
         self.pass().await;
         self.journal.note(&name, Event::Done, attempt);
         panic!("on purpose");
+    }
+
+    async fn put_off(&self, name: String, for_ever: bool) -> Result<u32, String> {
+        let attempt = Context::current().attempt();
+        self.journal.note(&name, Event::Began, attempt);
+        if for_ever || attempt < 3 {
+            return Err(format!("run {attempt}")).retry_later();
+        }
+        self.pass().await;
+        self.journal.note(&name, Event::Done, attempt);
+        Ok(attempt)
     }
 }
 
@@ -197,6 +226,21 @@ impl Journal {
     #[must_use]
     pub fn page(&self, name: &str) -> Page {
         self.pages().get(name).cloned().unwrap_or_default()
+    }
+
+    /// The same pages, and no file.
+    #[must_use]
+    pub fn clone_pages(&self) -> Self {
+        Self {
+            pages: Mutex::new(self.pages().clone()),
+            file: None,
+        }
+    }
+
+    /// All that was begun.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.pages().keys().cloned().collect()
     }
 
     /// How many names were begun.

@@ -1,7 +1,8 @@
 //! Serves the ledger until it is killed, or asked to end. Settings: `AMQP_URL`, `REDIS_URL`,
-//! `NAMESPACE`, `JOURNAL`, and `GATE=closed` for handlers that never finish.
+//! `NAMESPACE`, `JOURNAL`, `GATE=closed` for handlers that never finish, and `SCHEDULE`, a pattern
+//! of whose ticks each is entered.
 
-use replybus::{Amqp, Bus};
+use replybus::{Amqp, Bus, schedule::Tick};
 use replybus_redis::RedisReplies;
 use replybus_testkit::servers::Worker;
 use replybus_tests::ledger::{Books, Journal, LedgerServer};
@@ -23,7 +24,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
             RedisReplies::new(env::var("REDIS_URL")?),
         )
         .await?;
+    let ticks = books.clone();
     let serving = bus.serve(LedgerServer::new(books)).await?;
+    let _scheduled = match env::var("SCHEDULE") {
+        Ok(pattern) => {
+            let run = move |tick: Tick| {
+                let ticks = ticks.clone();
+                async move { ticks.tick(&tick.key()).await }
+            };
+            Some(bus.schedule("ticks", pattern, run).await?)
+        }
+        Err(_) => None,
+    };
     serving.run_until(terminated.recv()).await?;
     bus.close(Duration::from_secs(5)).await;
     Ok(())

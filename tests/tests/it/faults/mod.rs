@@ -20,6 +20,8 @@ mod nemesis;
 mod overload;
 mod presence;
 mod queues;
+mod retries;
+mod schedules;
 mod shutdown;
 mod start;
 mod store;

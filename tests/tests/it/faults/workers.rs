@@ -22,16 +22,19 @@ use tokio::task::JoinSet;
 const WITHIN: Duration = Duration::from_secs(100);
 
 pub(super) fn worker(rig: &Rig, namespace: &str, gate: &str) -> Worker {
-    Worker::start(
-        Path::new(env!("CARGO_BIN_EXE_ledger-worker")),
-        &[
-            ("AMQP_URL", &rig.rabbit.url()),
-            ("REDIS_URL", &rig.redis.url()),
-            ("NAMESPACE", namespace),
-            ("GATE", gate),
-        ],
-    )
-    .unwrap()
+    worker_with(rig, namespace, &[("GATE", gate)])
+}
+
+/// A worker with further settings.
+pub(super) fn worker_with(rig: &Rig, namespace: &str, more: &[(&str, &str)]) -> Worker {
+    let (amqp, redis) = rig.servers();
+    let mut settings = vec![
+        ("AMQP_URL", amqp.as_str()),
+        ("REDIS_URL", redis.as_str()),
+        ("NAMESPACE", namespace),
+    ];
+    settings.extend_from_slice(more);
+    Worker::start(Path::new(env!("CARGO_BIN_EXE_ledger-worker")), &settings).unwrap()
 }
 
 /// What these workers did.
