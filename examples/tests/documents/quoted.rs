@@ -215,6 +215,77 @@ mod guide {
         Ok(())
     }
 
+    mod passing {
+        use serde::{Deserialize, Serialize};
+
+        #[derive(Debug, Serialize, Deserialize)]
+        pub struct Unpaid;
+
+        struct Till {
+            bank: Bank,
+        }
+
+        struct Bank;
+
+        impl Bank {
+            async fn pay(&self, amount: u64) -> Result<u64, Unpaid> {
+                Ok(amount)
+            }
+        }
+
+        use replybus::{RetryLater, queue_handler};
+
+        #[queue_handler("payment.requests")]
+        pub trait Payments {
+            #[command(retry(max = 5, base = "200ms", max_delay = "1m", jitter))]
+            async fn pay(&self, amount: u64) -> Result<u64, Unpaid>;
+        }
+
+        impl Payments for Till {
+            async fn pay(&self, amount: u64) -> Result<u64, Unpaid> {
+                let receipt = self.bank.pay(amount).await.retry_later()?;
+                Ok(receipt)
+            }
+        }
+    }
+
+    #[rustfmt::skip]
+    fn asked_again(stock: AccountsClient) {
+        use replybus::client::RetryLayer;
+        use std::time::Duration;
+
+        let retries = RetryLayer::new().max(2).hedge_after(Duration::from_millis(50));
+        let stock = stock.layer(retries);
+        drop(stock);
+    }
+
+    #[cfg(feature = "schedules")]
+    mod again {
+        use replybus::{Bus, Never, queue_handler};
+        use std::{error::Error, time::SystemTime};
+
+        #[queue_handler("report.requests")]
+        pub trait Reports {
+            async fn write(&self, of: SystemTime) -> Result<(), Never>;
+        }
+
+        #[rustfmt::skip]
+        async fn again(bus: &Bus, reports: ReportsClient) -> Result<(), Box<dyn Error>> {
+            use replybus::schedule::{Missed, Tick};
+
+            let nightly = bus
+                .schedule("reports.nightly", "0 3 * * *", move |tick: Tick| {
+                    let reports = reports.clone();
+                    async move { reports.write(tick.at()).idempotency_key(tick.key()).send().await.map(drop) }
+                })
+                .time_zone("Europe/Vienna")
+                .missed(Missed::Once)
+                .await?;
+            nightly.shutdown().await?;
+            Ok(())
+        }
+    }
+
     #[rustfmt::skip]
     #[expect(clippy::print_stdout, reason = "as in the guide")]
     async fn who_serves(bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {
