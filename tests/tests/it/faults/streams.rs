@@ -23,15 +23,18 @@ use std::{
     time::Duration,
 };
 
+/// A number, and a text that makes it as large as it is to be.
+type Numbered = (u64, String);
+
 #[queue_handler("numbers.requests", timeout = "30s")]
 trait Numbers {
     /// The numbers below `end`, and so many bytes with each.
     #[stream]
-    async fn count(&self, end: u64, bytes: u64) -> Result<Items<(u64, String), Never>, Never>;
+    async fn count(&self, end: u64, bytes: u64) -> Result<Items<Numbered, Never>, Never>;
 
     /// The same, and then nothing.
     #[stream]
-    async fn watch(&self, end: u64) -> Result<Items<(u64, String), Never>, Never>;
+    async fn watch(&self, end: u64) -> Result<Items<Numbered, Never>, Never>;
 }
 
 #[derive(Clone, Default)]
@@ -53,7 +56,7 @@ impl Counter {
         &self,
         end: u64,
         bytes: u64,
-    ) -> impl stream::Stream<Item = Result<(u64, String), Never>> + use<> {
+    ) -> impl stream::Stream<Item = Result<Numbered, Never>> + use<> {
         let (taken, ended) = (self.taken.clone(), Ended(self.ended.clone()));
         let text = "x".repeat(usize::try_from(bytes).unwrap());
         stream::iter(0..end).map(move |number| {
@@ -65,16 +68,16 @@ impl Counter {
 }
 
 impl Numbers for Counter {
-    async fn count(&self, end: u64, bytes: u64) -> Result<Items<(u64, String), Never>, Never> {
+    async fn count(&self, end: u64, bytes: u64) -> Result<Items<Numbered, Never>, Never> {
         Ok(Items::new(self.numbers(end, bytes)))
     }
 
-    async fn watch(&self, end: u64) -> Result<Items<(u64, String), Never>, Never> {
+    async fn watch(&self, end: u64) -> Result<Items<Numbered, Never>, Never> {
         Ok(Items::new(self.numbers(end, 0).chain(stream::pending())))
     }
 }
 
-type Read = Streaming<(u64, String), Never>;
+type Read = Streaming<Numbered, Never>;
 
 async fn read(numbers: &mut Read, range: std::ops::Range<u64>) {
     for expected in range {
