@@ -1,9 +1,7 @@
 //! The service that the fault tests call, and the journal of what it did.
 
 use futures_util::stream;
-use replybus::{
-    Context, Never, RetryLater, limits::CLOCK_ALLOWANCE, queue_handler, stream::Items,
-};
+use replybus::{Context, Never, RetryLater, limits::CLOCK_ALLOWANCE, queue_handler, stream::Items};
 use std::{
     collections::HashMap,
     fs::File,

@@ -5,10 +5,11 @@ use super::{
 };
 use crate::{
     contract::unix_time,
-    limits::{CONFIRM_TIMEOUT, WAIT_MAX},
+    limits::WAIT_MAX,
     message::{Message, Text},
-    transport::{Outgoing, Receipt, Settled, Settler, Transport, Verdict, Withdrawn},
+    transport::{Outgoing, Settled, Settler, Transport, Verdict},
     wire::headers,
+    work::{once_more, word_on},
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use std::{
@@ -17,7 +18,6 @@ use std::{
     pin::Pin,
     time::Duration,
 };
-use tokio::time::timeout;
 
 /// Letters that wait for the broker's confirm at once. With one at a time each would cost a write to
 /// the broker's disk; more than these gain little.
@@ -247,9 +247,8 @@ impl Rules {
             forgotten_at.filter(|_| is_known),
             self.within.map(|within| now + within),
         ];
-        let mut message = letter.message().clone();
-        message.exchange = Text::default();
-        message.routing_key = queue.clone();
+        // What expires would be dropped by the broker; what is late is refused, and kept again.
+        let mut message = once_more(letter.message().clone(), queue);
         let properties = &mut message.properties;
         let is_set_anew = |name: &str| {
             // It is due at once, and its deadline is one again.
@@ -263,8 +262,6 @@ impl Rules {
             headers::is_of_the_letter(name) || headers::is_of_retries(name) || anew.contains(&name)
         };
         properties.retain_headers(|name| !is_set_anew(name));
-        // What expires would be dropped by the broker; what is late is refused, and kept again.
-        properties.expiration = None;
         let mut set = |name, value| properties.headers.push((Text::from_static(name), value));
         if let Some(by) = by.into_iter().flatten().min() {
             set(headers::DEADLINE, Text::shown(by.as_millis()));
@@ -291,16 +288,6 @@ fn put_back(
             verdict = word_on(transport.publish(Outgoing::new(taken.message.clone()))).await;
         }
         (taken, verdict)
-    }
-}
-
-/// The word on a publish, which is withdrawn if it was not written in time.
-async fn word_on(mut receipt: Receipt) -> Verdict {
-    match timeout(CONFIRM_TIMEOUT * 2, receipt.verdict()).await {
-        Ok(verdict) => verdict,
-        Err(_) if receipt.withdraw() == Withdrawn::Surely => Verdict::NotWritten,
-        // Written: the publisher says so when it is lost.
-        Err(_) => receipt.verdict().await,
     }
 }
 

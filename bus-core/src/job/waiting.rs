@@ -8,7 +8,7 @@ use crate::{
     message::{Message, Properties, Text},
     transport::{Delivery, Outgoing, Settled, Verdict},
     wire::headers,
-    work::Envelope,
+    work::{Envelope, once_more, word_on},
 };
 use std::{
     sync::{
@@ -80,13 +80,7 @@ impl WaitingRoom {
             let delay = self.bus.delay_until(Instant::now() + JOB_LOOKED_AT_EVERY);
             let outgoing =
                 Outgoing::new(message.clone()).deadline(Instant::now() + CONFIRM_TIMEOUT);
-            match self
-                .bus
-                .transport
-                .publish_at(outgoing, delay)
-                .verdict()
-                .await
-            {
+            match word_on(self.bus.transport.publish_at(outgoing, delay)).await {
                 Verdict::Confirmed => return true,
                 Verdict::Denied(reason) | Verdict::Unacceptable(reason) => {
                     tracing::warn!(
@@ -109,7 +103,7 @@ impl WaitingRoom {
     /// The message of a job that was started.
     fn started(&self, message: &Message) -> Message {
         let waits = message.properties.reply_to.is_some();
-        let mut again = self.again(message);
+        let mut again = once_more(message.clone(), &self.queue);
         let properties = &mut again.properties;
         // Of a call that nobody waits for it says when it is no longer to be started.
         let is_over = |name: &str| {
@@ -125,7 +119,7 @@ impl WaitingRoom {
 
     /// The message of a request that was not.
     fn unstarted(&self, message: &Message, envelope: &Envelope) -> Message {
-        let mut again = self.again(message);
+        let mut again = once_more(message.clone(), &self.queue);
         if let Some(by) = envelope.start_by
             && envelope.deadline.is_none()
         {
@@ -138,15 +132,6 @@ impl WaitingRoom {
             set(properties, headers::DEADLINE, Text::shown(by.as_millis()));
             set(properties, headers::DUE, Text::shown(now.as_millis()));
         }
-        again
-    }
-
-    fn again(&self, message: &Message) -> Message {
-        let mut again = message.clone();
-        again.exchange = Text::default();
-        again.routing_key = self.queue.clone();
-        again.properties.expiration = None;
-        again.properties.persistent = true;
         again
     }
 }

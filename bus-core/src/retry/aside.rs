@@ -4,13 +4,14 @@ use super::Retries;
 use crate::{
     bus::BusInner,
     call_id::CallId,
-    limits::{CONFIRM_TIMEOUT, RETRY_ASIDE_WITHIN},
+    limits::RETRY_ASIDE_WITHIN,
     message::{Message, Text},
-    transport::{Delay, Outgoing, Transport, Verdict, Withdrawn},
+    transport::{Delay, Outgoing, Transport, Verdict},
     wire::headers,
+    work::{once_more, word_on},
 };
 use std::sync::Arc;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// Pause before a message that the broker did not take is published again.
 const TRY_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
@@ -35,8 +36,9 @@ impl Aside {
         }
     }
 
-    /// Publishes a message again, which is due then; `id` is its name in the log. `false` if the broker does not take it; while
-    /// it is away that is tried again, for as long as a run can be of use.
+    /// Publishes a message again, which is due then; `id` is its name in the log. `false` if the
+    /// broker does not take it; while it is away that is tried again, for as long as a run can be of
+    /// use.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the message may wait on the broker. Its delivery is not
@@ -70,25 +72,13 @@ impl Aside {
     async fn publish(&self, message: &Message, due: Instant, until: Instant) -> Verdict {
         let outgoing = Outgoing::new(message.clone()).deadline(until);
         let delay = Delay::until(due, self.way.clone());
-        let mut receipt = self.transport.publish_at(outgoing, delay);
-        match timeout(CONFIRM_TIMEOUT * 2, receipt.verdict()).await {
-            Ok(verdict) => verdict,
-            Err(_) if receipt.withdraw() == Withdrawn::Surely => Verdict::NotWritten,
-            // Written: the publisher says so when it is lost.
-            Err(_) => receipt.verdict().await,
-        }
+        word_on(self.transport.publish_at(outgoing, delay)).await
     }
 
     /// The message of the next run: the same call, of the same caller, until the same moment.
-    fn again(&self, mut message: Message, retries: &Retries) -> Message {
-        message.exchange = Text::default();
-        message.routing_key = self.queue.clone();
+    fn again(&self, message: Message, retries: &Retries) -> Message {
+        let mut message = once_more(message, &self.queue);
         let properties = &mut message.properties;
-        // What the broker would act on: it refuses a user that is not ours, sends copies to the
-        // queues that these name, and drops what expires on its way.
-        properties.user_id = None;
-        properties.retain_headers(|name| !matches!(name, headers::CC | headers::BCC));
-        properties.expiration = None;
         retries.note_in(properties);
         // It was delivered, and run.
         properties.retain_headers(|name| name != headers::REPEATED);

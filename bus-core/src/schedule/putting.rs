@@ -9,12 +9,12 @@ use crate::{
     contract::unix_time,
     limits::{CONFIRM_TIMEOUT, DELAY_MAX, REQUEST_BYTES_MAX, TICK_LATE_AFTER},
     message::{Message, Properties, Text},
-    transport::{Outgoing, Verdict, Withdrawn},
+    transport::{Outgoing, Verdict},
     wire::headers,
-    work::Pauses,
+    work::{Pauses, word_on},
 };
 use std::{sync::Weak, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// The method of a tick's message.
 pub(super) const METHOD: &str = "tick";
@@ -66,20 +66,14 @@ impl Putting {
         let message = self.message(&bus.app_id, second)?;
         let left = Duration::from_secs(second).saturating_sub(unix_time());
         let outgoing = Outgoing::new(message).deadline(Instant::now() + CONFIRM_TIMEOUT * 2);
-        let mut receipt = if left.is_zero() {
+        let receipt = if left.is_zero() {
             bus.transport.publish(outgoing)
         } else {
             let delay = bus.delay_until(Instant::now() + left.min(DELAY_MAX));
             bus.transport.publish_at(outgoing, delay)
         };
         drop(bus);
-        let verdict = match timeout(CONFIRM_TIMEOUT * 2, receipt.verdict()).await {
-            Ok(verdict) => verdict,
-            Err(_) if receipt.withdraw() == Withdrawn::Surely => Verdict::NotWritten,
-            // Written: the publisher says so when it is lost.
-            Err(_) => receipt.verdict().await,
-        };
-        match verdict {
+        match word_on(receipt).await {
             Verdict::Confirmed => Ok(()),
             refused => Err(format!("{refused:?}")),
         }

@@ -3,6 +3,7 @@
 //! claim if it changes something, and settled, after its reply is stored or it is kept as a dead
 //! letter.
 
+mod again;
 mod answer;
 mod bundle;
 mod claim;
@@ -27,6 +28,7 @@ pub(crate) use answer::AnswerKind;
 pub use answer::{Answer, AnswerFuture};
 pub use serving::{Drained, Serving, ServingError};
 
+pub(crate) use again::{once_more, word_on};
 pub(crate) use claim::{
     command_claim, command_key, command_known_until, event_claim, fingerprint, known_until,
     redelivery_claim,
