@@ -36,7 +36,9 @@ impl Progress {
     #[must_use]
     pub fn new(done: u64, total: impl Into<Option<u64>>, note: impl Into<String>) -> Self {
         let mut note = note.into();
-        note.truncate(note.floor_char_boundary(PROGRESS_NOTE_BYTES_MAX));
+        let end = PROGRESS_NOTE_BYTES_MAX.min(note.len());
+        let end = (0..=end).rev().find(|at| note.is_char_boundary(*at));
+        note.truncate(end.unwrap_or_default());
         Self {
             done,
             total: total.into(),

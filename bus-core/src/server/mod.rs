@@ -3,15 +3,20 @@
 //! command runs under, are shared with events.
 
 mod admission;
+mod answering;
+mod conclusion;
 mod delivery;
 mod dispatch;
 mod job;
 mod layer;
 mod missed_inbox;
 mod queue_age;
+mod reading;
 mod request;
+mod running;
 mod serve;
 pub(crate) mod service;
+mod start;
 
 pub use crate::work::{Answer, AnswerFuture, Drained, Serving, ServingError};
 pub use layer::{ServerLayer, ServerService};

@@ -1,25 +1,14 @@
-//! Starting a service: settings, their checks, and the queue they become.
+//! The settings of a service that is about to be served.
 
 use super::{
     Service, Serving,
-    admission::Admission,
-    delivery::{RequestProcessor, metrics_of},
-    dispatch::Dispatch,
     layer::{ServerLayer, ServerService},
-    missed_inbox::MissedInboxes,
-    queue_age::QueueAge,
 };
 use crate::{
     bus::Bus,
-    contract::{QueueType, check_name},
-    control::{AnswerRate, Answers, ControlLine, ServedCalls},
+    contract::QueueType,
     error::SetupError,
-    job::WaitingRoom,
-    limits::{CONCURRENCY, DRAIN_WITHIN, INSTANCE_TEXT_MAX, PREFETCH, PREFETCH_MAX},
-    presence::{Heartbeat, InstanceId, Profile},
-    retry::Aside,
-    transport::{QueueSpec, Source},
-    work::{Intake, Occupant, Redeliveries},
+    limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH},
 };
 use std::{
     fmt,
@@ -67,20 +56,20 @@ impl Bus {
 /// contract's attribute, and that from [`crate::limits`].
 #[must_use = "a service does nothing until it is awaited"]
 pub struct Serve {
-    bus: Bus,
-    service: Arc<dyn Service>,
-    queue: String,
-    concurrency: u16,
-    prefetch: u16,
-    queue_type: QueueType,
-    queue_length_max: Option<u32>,
-    drain_within: Duration,
-    shed_load: bool,
-    bundles: bool,
-    version: Option<String>,
-    allow_drain: bool,
-    secret_metadata: Vec<String>,
-    layers: Vec<Box<dyn FnOnce(ServerService) -> ServerService + Send>>,
+    pub(super) bus: Bus,
+    pub(super) service: Arc<dyn Service>,
+    pub(super) queue: String,
+    pub(super) concurrency: u16,
+    pub(super) prefetch: u16,
+    pub(super) queue_type: QueueType,
+    pub(super) queue_length_max: Option<u32>,
+    pub(super) drain_within: Duration,
+    pub(super) shed_load: bool,
+    pub(super) bundles: bool,
+    pub(super) version: Option<String>,
+    pub(super) allow_drain: bool,
+    pub(super) secret_metadata: Vec<String>,
+    pub(super) layers: Vec<Box<dyn FnOnce(ServerService) -> ServerService + Send>>,
 }
 
 impl Serve {
@@ -345,132 +334,6 @@ impl Serve {
         self.layers
             .push(Box::new(move |service| layer.wrap(service)));
         self
-    }
-
-    fn check(&self) -> Result<(), SetupError> {
-        let refuse = |setting: &str, reason: String| Err(SetupError::setting(setting, reason));
-        let (concurrency, prefetch) = (self.concurrency, self.prefetch);
-        if concurrency == 0 {
-            return refuse(
-                "concurrency",
-                "0 handlers would serve nobody, set at least 1".into(),
-            );
-        }
-        if prefetch < concurrency {
-            let reason = format!(
-                "{prefetch} deliveries can't keep {concurrency} handlers busy, set at least as many"
-            );
-            return refuse("prefetch", reason);
-        }
-        if prefetch > PREFETCH_MAX {
-            return refuse(
-                "prefetch",
-                format!("{prefetch} is more than {PREFETCH_MAX}"),
-            );
-        }
-        if self.queue_length_max == Some(0) {
-            return refuse(
-                "queue_length_max",
-                "a queue of 0 messages takes none".into(),
-            );
-        }
-        let is_shown = |text: &str| {
-            (1..=INSTANCE_TEXT_MAX).contains(&text.len()) && !text.contains(char::is_control)
-        };
-        if !self.version.as_deref().is_none_or(is_shown) {
-            let reason =
-                format!("1 to {INSTANCE_TEXT_MAX} bytes without control characters are allowed");
-            return refuse("version", reason);
-        }
-        check_name("queue", &self.queue)
-    }
-
-    async fn start(self) -> Result<Serving, SetupError> {
-        self.check()?;
-        let bus = self.bus.inner();
-        let contract = self.service.contract();
-        let has_jobs = contract.methods.iter().any(|method| method.job.is_some());
-        let jobs = has_jobs.then(|| {
-            let queue = self.bus.name(&self.queue);
-            Arc::new(WaitingRoom::new(&bus, &queue))
-        });
-        let source = Source {
-            queue: QueueSpec {
-                queue_type: self.queue_type,
-                length_max: self.queue_length_max,
-                ..QueueSpec::new(self.bus.name(&self.queue))
-            },
-            prefetch: self.prefetch,
-            bindings: Vec::new(),
-        };
-        let occupant = Occupant::Service(contract);
-        let opening = Intake::open(&bus, &occupant, source, self.drain_within);
-        let (intake, dead_letters) = opening.await?;
-        // Also of callers that were told otherwise: by another process, or before.
-        let mut intake = intake.take_bundles();
-        if let Some(jobs) = &jobs {
-            let jobs = Arc::clone(jobs);
-            intake = intake.put_off(move |delivery| {
-                let jobs = Arc::clone(&jobs);
-                async move { jobs.put_off(delivery).await }
-            });
-        }
-        let profile = Profile::new(
-            InstanceId::new(),
-            contract,
-            self.version,
-            &bus.app_id,
-            intake.lifetime(),
-        );
-        let profile = Arc::new(profile);
-        let answers = Answers {
-            store: Arc::clone(&bus.replies),
-            profile: Arc::clone(&profile),
-            served: Arc::new(ServedCalls::new(contract)),
-            may_be_drained: self.allow_drain,
-            rate: AnswerRate::default(),
-        };
-        let control = ControlLine::open(&self.bus, &self.queue, answers).await;
-        // Who is seen can be asked.
-        let store = Arc::clone(&bus.replies);
-        Heartbeat::start(store, &self.queue, profile).await;
-        tracing::info!(service = contract.name, queue = self.queue, "serving");
-        let mut pipeline = ServerService::new(Dispatch {
-            service: self.service,
-            queue: self.queue.as_str().into(),
-            store: Arc::clone(&bus.replies),
-            leases: Arc::clone(&bus.leases),
-            leaving: intake.cancel(),
-        });
-        for layer in self.layers {
-            pipeline = layer(pipeline);
-        }
-        let is_put_off = contract.methods.iter().any(|method| method.retry.is_some());
-        let aside = is_put_off.then(|| Aside::of(&bus, &self.bus.name(&self.queue)));
-        let admission = Admission::new(pipeline, self.concurrency, self.shed_load);
-        let processor = Arc::new(RequestProcessor {
-            contract,
-            store: Arc::clone(&bus.replies),
-            missed_inboxes: MissedInboxes::new(contract.name, Arc::clone(&bus.replies)),
-            dead_letters: dead_letters.without(self.secret_metadata),
-            redeliveries: Redeliveries::new(
-                Arc::clone(&bus.replies),
-                Arc::clone(&bus.leases),
-                self.queue.clone(),
-            ),
-            queue: self.queue,
-            cancel: intake.cancel(),
-            metrics: metrics_of(contract),
-            takes_bundles: self.bundles,
-            queue_age: QueueAge::new(contract),
-            control: Arc::new(control),
-            jobs,
-            aside,
-        });
-        Ok(intake.start(
-            move || admission.clone().slot(),
-            move |slot, delivery| Arc::clone(&processor).process(slot, delivery),
-        ))
     }
 }
 

@@ -1,0 +1,114 @@
+//! What is told of a delivery: its reply and its record are stored, its letter is kept.
+
+use super::{
+    conclusion::{Conclusion, Seen, kind_of},
+    delivery::RequestProcessor,
+};
+use crate::{
+    limits::{CALL_TIMEOUT_MAX, REPLY_TTL},
+    message::Message,
+    reply::{Reply, ReplyTarget, Stored},
+    transport::{Settled, Settler},
+    work::{Answer, Cause, Envelope, RunEnd, command_known_until, store_until},
+};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::time::Instant;
+
+impl RequestProcessor {
+    /// Stores the reply and the record, as far as there are such; `false` if the message must go
+    /// back to the queue.
+    pub(super) async fn answer(
+        &self,
+        conclusion: &mut Conclusion,
+        envelope: &Envelope,
+        target: ReplyTarget,
+    ) -> bool {
+        let held = conclusion.held.take();
+        let replies = conclusion.settlement.reply && target != ReplyTarget::None;
+        if !replies && held.is_none() {
+            return true;
+        }
+        let reply = Reply {
+            id: envelope.id,
+            target,
+            frame: conclusion.answer.encode(envelope.content_type),
+            ttl: REPLY_TTL,
+            record: held.as_ref().map(|held| held.claim.clone()),
+            groupable: envelope.reads_groups,
+        };
+        let stored = self.store(reply, envelope).await;
+        if let Some(held) = held
+            && stored
+        {
+            held.recorded();
+        }
+        stored
+    }
+
+    /// Stores a reply; `false` if the message must go back to the queue.
+    async fn store(&self, reply: Reply, envelope: &Envelope) -> bool {
+        let wanted_later = reply.record.is_some() || reply.target == ReplyTarget::Key;
+        let until = match envelope.deadline {
+            Some(deadline) if !wanted_later => deadline,
+            _ => Instant::now() + CALL_TIMEOUT_MAX,
+        };
+        let inbox = match &reply.target {
+            ReplyTarget::Inbox(inbox) => Some(inbox.clone()),
+            ReplyTarget::Key | ReplyTarget::None => None,
+        };
+        let stored = store_until(self.store.as_ref(), reply, until).await;
+        // One that has run out of time may have ended as it should.
+        let waits = envelope.deadline.is_none_or(|end| end > Instant::now());
+        if let (Some(Stored::InboxAbsent), Some(inbox), true) = (stored, inbox, waits) {
+            self.missed_inboxes.is_absent(envelope.id, &inbox);
+        }
+        stored.is_some() || !wanted_later
+    }
+
+    /// Until when a copy of a request is recognised, if it has to be.
+    pub(super) fn known_until(&self, message: &Message, envelope: &Envelope) -> Option<Duration> {
+        let name = message.properties.kind.as_deref().unwrap_or_default();
+        let method = self.contract.method(name).map(|(_, method)| method);
+        command_known_until(&self.queue, method, message, envelope)
+    }
+
+    /// Concludes a job that was done before its message came again.
+    pub(super) async fn conclude(
+        &self,
+        frame: Bytes,
+        message: Message,
+        envelope: &Envelope,
+        settler: Settler,
+    ) {
+        let kind = kind_of(&message, envelope, false);
+        let seen = Seen {
+            seen_before: true,
+            has_run: true,
+        };
+        let conclusion = Conclusion::of(Answer::decode(frame.clone()), RunEnd::Started, seen, kind);
+        // Whoever has had it does not look for it.
+        let reply = Reply {
+            groupable: envelope.reads_groups,
+            ..Reply::new(envelope.id, envelope.target.clone(), frame)
+        };
+        let until = Instant::now() + CALL_TIMEOUT_MAX;
+        if conclusion.settlement.reply
+            && store_until(self.store.as_ref(), reply, until)
+                .await
+                .is_none()
+        {
+            return;
+        }
+        if conclusion.settlement.dead_letter {
+            let cause = Cause {
+                answer: &conclusion.answer,
+                known_until: self.known_until(&message, envelope),
+                attempts: None,
+                malformed: false,
+            };
+            self.dead_letters.keep(message, &cause).await;
+        }
+        settler.settle(Settled::Ack);
+    }
+}

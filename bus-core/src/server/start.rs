@@ -1,0 +1,167 @@
+//! Starting a service: its settings are checked, its queue declared, and all that works off a
+//! delivery is put together.
+
+use super::{
+    Serve, Serving,
+    admission::Admission,
+    delivery::{RequestProcessor, metrics_of},
+    dispatch::Dispatch,
+    layer::ServerService,
+    missed_inbox::MissedInboxes,
+    queue_age::QueueAge,
+};
+use crate::{
+    bus::BusInner,
+    contract::{MethodContract, check_name},
+    control::{AnswerRate, Answers, ControlLine, ServedCalls},
+    error::SetupError,
+    job::WaitingRoom,
+    limits::{INSTANCE_TEXT_MAX, PREFETCH_MAX},
+    presence::{Heartbeat, InstanceId, Profile},
+    retry::Aside,
+    transport::{QueueSpec, Source},
+    work::{Intake, Lifetime, Occupant, Redeliveries},
+};
+use std::{future::Future, sync::Arc};
+
+impl Serve {
+    fn check(&self) -> Result<(), SetupError> {
+        let refuse = |setting: &str, reason: String| Err(SetupError::setting(setting, reason));
+        let (concurrency, prefetch) = (self.concurrency, self.prefetch);
+        if concurrency == 0 {
+            return refuse(
+                "concurrency",
+                "0 handlers would serve nobody, set at least 1".into(),
+            );
+        }
+        if prefetch < concurrency {
+            let reason = format!(
+                "{prefetch} deliveries can't keep {concurrency} handlers busy, set at least as many"
+            );
+            return refuse("prefetch", reason);
+        }
+        if prefetch > PREFETCH_MAX {
+            return refuse(
+                "prefetch",
+                format!("{prefetch} is more than {PREFETCH_MAX}"),
+            );
+        }
+        if self.queue_length_max == Some(0) {
+            return refuse(
+                "queue_length_max",
+                "a queue of 0 messages takes none".into(),
+            );
+        }
+        let is_shown = |text: &str| {
+            (1..=INSTANCE_TEXT_MAX).contains(&text.len()) && !text.contains(char::is_control)
+        };
+        if !self.version.as_deref().is_none_or(is_shown) {
+            let reason =
+                format!("1 to {INSTANCE_TEXT_MAX} bytes without control characters are allowed");
+            return refuse("version", reason);
+        }
+        check_name("queue", &self.queue)
+    }
+
+    pub(super) async fn start(self) -> Result<Serving, SetupError> {
+        self.check()?;
+        let bus = self.bus.inner();
+        let contract = self.service.contract();
+        let queue = self.bus.name(&self.queue);
+        let has = |what: fn(&MethodContract) -> bool| contract.methods.iter().any(what);
+        let jobs =
+            has(|method| method.job.is_some()).then(|| Arc::new(WaitingRoom::new(&bus, &queue)));
+        let aside = has(|method| method.retry.is_some()).then(|| Aside::of(&bus, &queue));
+        let source = Source {
+            queue: QueueSpec {
+                queue_type: self.queue_type,
+                length_max: self.queue_length_max,
+                ..QueueSpec::new(queue)
+            },
+            prefetch: self.prefetch,
+            bindings: Vec::new(),
+        };
+        let occupant = Occupant::Service(contract);
+        let opening = Intake::open(&bus, &occupant, source, self.drain_within);
+        let (intake, dead_letters) = opening.await?;
+        // Also of callers that were told otherwise: by another process, or before.
+        let mut intake = intake.take_bundles();
+        if let Some(jobs) = &jobs {
+            let jobs = Arc::clone(jobs);
+            intake = intake.put_off(move |delivery| {
+                let jobs = Arc::clone(&jobs);
+                async move { jobs.put_off(delivery).await }
+            });
+        }
+        let control = self.announce(&bus, intake.lifetime()).await;
+        tracing::info!(service = contract.name, queue = self.queue, "serving");
+        let mut pipeline = ServerService::new(Dispatch {
+            service: self.service,
+            queue: self.queue.as_str().into(),
+            store: Arc::clone(&bus.replies),
+            leases: Arc::clone(&bus.leases),
+            leaving: intake.cancel(),
+        });
+        for layer in self.layers {
+            pipeline = layer(pipeline);
+        }
+        let admission = Admission::new(pipeline, self.concurrency, self.shed_load);
+        let processor = Arc::new(RequestProcessor {
+            contract,
+            store: Arc::clone(&bus.replies),
+            missed_inboxes: MissedInboxes::new(contract.name, Arc::clone(&bus.replies)),
+            dead_letters: dead_letters.without(self.secret_metadata),
+            redeliveries: Redeliveries::new(
+                Arc::clone(&bus.replies),
+                Arc::clone(&bus.leases),
+                self.queue.clone(),
+            ),
+            queue: self.queue,
+            cancel: intake.cancel(),
+            metrics: metrics_of(contract),
+            takes_bundles: self.bundles,
+            queue_age: QueueAge::new(contract),
+            control: Arc::new(control),
+            jobs,
+            aside,
+        });
+        Ok(intake.start(
+            move || admission.clone().slot(),
+            move |slot, delivery| Arc::clone(&processor).process(slot, delivery),
+        ))
+    }
+
+    /// Has the instance hear what is said over the control line, and then be seen.
+    fn announce(
+        &self,
+        bus: &Arc<BusInner>,
+        lifetime: Lifetime,
+    ) -> impl Future<Output = ControlLine> + Send + use<> {
+        let contract = self.service.contract();
+        let profile = Arc::new(Profile::new(
+            InstanceId::new(),
+            contract,
+            self.version.clone(),
+            &bus.app_id,
+            lifetime,
+        ));
+        let answers = Answers {
+            store: Arc::clone(&bus.replies),
+            profile: Arc::clone(&profile),
+            served: Arc::new(ServedCalls::new(contract)),
+            may_be_drained: self.allow_drain,
+            rate: AnswerRate::default(),
+        };
+        let (store, bus, queue) = (
+            Arc::clone(&bus.replies),
+            self.bus.clone(),
+            self.queue.clone(),
+        );
+        async move {
+            let control = ControlLine::open(&bus, &queue, answers).await;
+            // Who is seen can be asked.
+            Heartbeat::start(store, &queue, profile).await;
+            control
+        }
+    }
+}
