@@ -15,7 +15,7 @@ use replybus_examples::anywhere::Anywhere;
 use std::time::Duration;
 
 #[queue_handler("press.requests")]
-pub trait Press {
+trait Press {
     /// Prints a book, page by page; returns the pages that were printed.
     #[command(job = "4h")]
     async fn print(&self, title: String, pages: u64) -> Result<u64, Never>;
