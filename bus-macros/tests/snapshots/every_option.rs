@@ -17,6 +17,11 @@ pub(crate) trait Rates: Send + ::core::marker::Send + ::core::marker::Sync + 'st
     ) -> impl ::core::future::Future<
         Output = Result<(), RatesError>,
     > + ::core::marker::Send;
+    fn recount(
+        &self,
+    ) -> impl ::core::future::Future<
+        Output = Result<u64, RatesError>,
+    > + ::core::marker::Send;
 }
 #[allow(deprecated)]
 impl<__S: Rates> Rates for ::std::sync::Arc<__S> {
@@ -42,6 +47,13 @@ impl<__S: Rates> Rates for ::std::sync::Arc<__S> {
         Output = Result<(), RatesError>,
     > + ::core::marker::Send {
         <__S as Rates>::set(self, r#type)
+    }
+    fn recount(
+        &self,
+    ) -> impl ::core::future::Future<
+        Output = Result<u64, RatesError>,
+    > + ::core::marker::Send {
+        <__S as Rates>::recount(self)
     }
 }
 /// Calls [`Rates`] through the queue `rates`. Cheap to clone.
@@ -69,14 +81,30 @@ impl RatesClient {
                         ::bus::__private::MethodKind::Query,
                     )
                     .timeout(::core::time::Duration::from_millis(1000u64))
-                    .stream(),
+                    .stream()
+                    .signature(
+                        "(since:Option<u64>)->Result<Items<Rate,RatesError>,RatesError>",
+                    ),
                 ::bus::__private::MethodContract::new(
                         "set",
                         ::bus::__private::MethodKind::Command,
                     )
                     .timeout(::core::time::Duration::from_millis(60000u64))
                     .own_record()
+                    .retry(
+                        ::bus::__private::RetryPolicy::new()
+                            .max(7u32)
+                            .base(::core::time::Duration::from_millis(1000u64))
+                            .max_delay(::core::time::Duration::from_millis(7200000u64))
+                            .jitter(),
+                    )
                     .signature("(r#type:RateType)->Result<(),RatesError>"),
+                ::bus::__private::MethodContract::new(
+                        "recount",
+                        ::bus::__private::MethodKind::Command,
+                    )
+                    .job(::core::time::Duration::from_millis(14400000u64))
+                    .signature("()->Result<u64,RatesError>"),
             ],
         )
         .defaults(
@@ -165,6 +193,13 @@ impl RatesClient {
                 __Arguments<&RateType>,
                 Result<(), RatesError>,
             >(2usize, &__Arguments { r#type: &r#type })
+    }
+    /// Calls [`Rates::recount`].
+    pub(crate) fn recount(&self) -> ::bus::__private::Call<Result<u64, RatesError>> {
+        #[derive(::bus::__private::serde::Serialize)]
+        #[serde(crate = "::bus::__private::serde")]
+        struct __Arguments {}
+        self.inner.call::<__Arguments, Result<u64, RatesError>>(3usize, &__Arguments {})
     }
 }
 /// Serves an implementation of [`Rates`] from the queue `rates`. Cheap to clone.
@@ -265,6 +300,23 @@ impl<__S: Rates> ::bus::__private::Service for RatesServer<__S> {
                     move |arguments| async move {
                         <__S as Rates>::set(&service, arguments.r#type).await
                     },
+                )
+            }
+            3usize => {
+                #[derive(::bus::__private::serde::Deserialize)]
+                #[serde(
+                    crate = "::bus::__private::serde",
+                    expecting = "the arguments of `recount`"
+                )]
+                struct __Arguments {}
+                ::bus::__private::answer::<
+                    __Arguments,
+                    Result<u64, RatesError>,
+                    _,
+                    _,
+                >(
+                    payload,
+                    move |_| async move { <__S as Rates>::recount(&service).await },
                 )
             }
             _ => ::bus::__private::no_such_method(),
