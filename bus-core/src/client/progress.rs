@@ -49,16 +49,18 @@ impl<R: Outcome> Call<R> {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let bus = Bus::in_memory();
     /// # let serving = bus.serve(ReportsServer::new(Archive)).await?;
-    /// # let mut months = Vec::new();
+    /// # let (told, mut months) = tokio::sync::mpsc::unbounded_channel();
     /// let report = ReportsClient::new(&bus)
     ///     .yearly(2025)
-    ///     .on_progress(|progress| {
+    ///     .on_progress(move |progress| {
     ///         println!("{progress}");
-    /// #       months.push(progress.done);
+    /// #       told.send(progress.done).unwrap();
     ///     })
     ///     .await?;
     /// assert_eq!(report, "2025: a good one");
-    /// # assert_eq!(months, (1..=12).collect::<Vec<_>>());
+    /// # for month in 1..=12 {
+    /// #     assert_eq!(months.recv().await, Some(month));
+    /// # }
     /// # serving.shutdown().await?;
     /// # Ok(())
     /// # }

@@ -321,7 +321,7 @@ mod guide {
 
     #[rustfmt::skip]
     mod jobs {
-        use replybus::{Bus, Context, TicketStatus, queue_handler};
+        use replybus::Bus;
         use std::error::Error;
 
         #[derive(Debug, serde::Serialize, serde::Deserialize, thiserror::Error)]
@@ -337,6 +337,8 @@ mod guide {
                 1
             }
         }
+
+        use replybus::{Context, queue_handler};
 
         #[queue_handler("report.requests", concurrency = 4)]
         pub trait Reports {
@@ -362,6 +364,8 @@ mod guide {
 
         #[expect(clippy::print_stdout, reason = "as in the guide")]
         async fn followed(reports: &ReportsClient, bus: &Bus) -> Result<u64, Box<dyn Error>> {
+            use replybus::TicketStatus;
+
             let entries = reports.yearly(2025)
                 .on_progress(|progress| println!("{progress}"))       // 3 of 12, adding up 3/2025
                 .await?;
