@@ -18,7 +18,7 @@ use tokio::time::Instant;
 /// it: a layer that repeats a call makes further copies of the same.
 ///
 /// When nobody holds them any more, although the reply was waited for and one may still be run, the
-/// call is cancelled.
+/// call is cancelled; but not one that opened a stream, which would be cancelled with it.
 #[derive(Clone)]
 pub(crate) struct Copies(Arc<Shared>);
 
@@ -29,6 +29,8 @@ struct Shared {
     is_awaited: bool,
     /// The attempt that was made last has come to an end: an answer, a refusal, its deadline.
     over: AtomicBool,
+    /// What one of them opened goes on, and is ended by its reader.
+    open: AtomicBool,
     count: AtomicU32,
     reply: Mutex<ReplyPlace>,
 }
@@ -58,6 +60,7 @@ impl Copies {
             lanes,
             is_awaited,
             over: AtomicBool::default(),
+            open: AtomicBool::default(),
             count: AtomicU32::default(),
             reply: Mutex::default(),
         }))
@@ -88,6 +91,11 @@ impl Copies {
     /// Says that the last attempt has come to an end: of a single copy nothing goes on.
     pub(super) fn end(&self) {
         self.0.over.store(true, Ordering::Release);
+    }
+
+    /// Says that what the call opened goes on under its id, which is not to be cancelled any more.
+    pub(crate) fn opened(&self) {
+        self.0.open.store(true, Ordering::Release);
     }
 
     /// Stops counting one that surely will not be run.
@@ -165,7 +173,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let out = *self.count.get_mut();
         let goes_on = out > 1 || (out == 1 && !*self.over.get_mut());
-        if self.is_awaited && goes_on {
+        if self.is_awaited && goes_on && !*self.open.get_mut() {
             self.lanes.cancels().cancel(self.id, self.deadline);
         }
     }

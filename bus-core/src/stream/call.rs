@@ -23,6 +23,9 @@ type Read<R> = Streaming<<R as StreamOutcome>::Item, <R as StreamOutcome>::Err>;
 /// A call of a `#[stream]` method that has not been made: set options, then await it for the
 /// [`Streaming`] of its items.
 ///
+/// A [`RetryLayer`](crate::client::RetryLayer) makes the opening again, and may ask for it twice: of the
+/// copies one is read, and the others end by themselves within half a minute.
+///
 /// Its time is that of the opening: until the handler has returned its stream, or its error. What
 /// the stream then takes is not bounded by it.
 #[must_use = "a call does nothing until it is awaited"]
@@ -83,8 +86,9 @@ impl<R: StreamOutcome> StreamCall<R> {
         request.window = self.window;
         let bus = client.bus().inner();
         let slot = Slot::take(bus, request.info(), self.window)?;
-        let content_type = request.content_type;
+        let (content_type, copies) = (request.content_type, request.copies.clone());
         let Opened { queue, producer } = answered::<Opens<R>>(client, request).await?;
+        copies.opened();
         Ok(slot.open(content_type, queue.into(), producer))
     }
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use replybus::{
     Bus, Bytes, CallError, CallId, ContentType, Context, FailureKind, Never, SetupError,
-    client::ServiceClient,
+    client::{RetryLayer, ServiceClient},
     limits,
     message::{Message, Properties, Text},
     queue_handler,
@@ -754,4 +754,22 @@ async fn a_call_that_is_dropped_before_its_stream_is_open_is_cancelled() {
         dropped.load(Ordering::SeqCst) == 1
     })
     .await;
+}
+
+/// Each copy of its call has a producer, of which one is read.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_asked_for_twice_is_read_to_its_end() {
+    let bus = Bus::in_memory();
+    let (_files, client, _serving) = serve(&bus).await;
+    let client = client.layer(RetryLayer::new().hedge_after(Duration::ZERO));
+    let mut slow = client
+        .slow(30)
+        .timeout(Duration::from_secs(5))
+        .await
+        .unwrap();
+    for number in 0..30 {
+        let item = timeout(Duration::from_secs(3), slow.next()).await;
+        assert_eq!(item.unwrap().unwrap().unwrap(), number);
+    }
+    assert!(slow.next().await.is_none());
 }
