@@ -129,7 +129,7 @@ impl<'a> Attempts<'a> {
         })?;
         match reply {
             (_, ReplyFrame::Fault(fault), _) if self.given_up && fault.says_never_started() => {
-                Err(self.unserved(true))
+                Err(self.unserved(self.request.method.retry.is_none()))
             }
             (_, ReplyFrame::Fault(fault), _) => {
                 self.spent |= !repeated && !fault.may_have_executed;

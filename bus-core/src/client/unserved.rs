@@ -4,7 +4,7 @@ use super::{cancel::CancelTarget, consumer_probe::Look, request::CallRequest};
 use crate::{
     bus::BusInner,
     limits::{CONSUMER_LOOK_EVERY, PRESENCE_TTL},
-    reply::Cancelled,
+    reply::{Cancelled, CommandRecord},
     work::command_key,
 };
 use bytes::Bytes;
@@ -63,16 +63,19 @@ pub(super) async fn look(bus: &BusInner, request: &CallRequest) -> Found {
         Look::TooSoon(pause) | Look::Served(pause) => return Found::served(pause),
     }
     let left = request.deadline().saturating_duration_since(Instant::now());
-    match &request.idempotency_key {
+    let found = match &request.idempotency_key {
         None if request.method.is_claimed() => cancel(bus, request, left).await,
         Some(key) if request.method.is_claimed() => give_up_keyed(bus, request, key, left).await,
         _ => {
             let found = give_up(bus, request, left).await;
-            // Whoever had begun it and was killed since then would still have a record.
-            let is_recent = request.started.elapsed() < PRESENCE_TTL;
+            // Whoever had begun it and was killed since then, or gave it back, would still have a
+            // record, if all or all but one of its announcements were heard.
+            let is_recent = request.started.elapsed() < PRESENCE_TTL / 3;
             found.but_surely_only_if(is_recent)
         }
-    }
+    };
+    // One that was put off waits for its next run with no record.
+    found.but_surely_only_if(request.method.retry.is_none())
 }
 
 /// Gives up a command under a key, unless somebody has begun it, whom another may follow.
@@ -118,6 +121,16 @@ async fn give_up(bus: &BusInner, request: &CallRequest, left: Duration) -> Found
 /// Cancels a command in its record.
 async fn cancel(bus: &BusInner, request: &CallRequest, left: Duration) -> Found {
     let lanes = request.copies.lanes();
+    let key = command_key(
+        lanes.probe().name(),
+        request.method.name,
+        None,
+        request.id(),
+    );
+    // One that was begun is for another to follow: cancelled, it would be interrupted.
+    if let Ok(Some(CommandRecord::Running { .. })) = bus.replies.record(&key).await {
+        return Found::served(CONSUMER_LOOK_EVERY);
+    }
     let target = CancelTarget {
         info: request.info(),
         queue: lanes.probe().name().clone(),

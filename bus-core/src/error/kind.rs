@@ -31,10 +31,12 @@ pub enum FailureKind {
     /// instance has a [record](crate::Bus::instances). A call can
     /// [wait](crate::Call::wait_for_service) instead.
     ///
-    /// It was not run, and never will be: a command without an idempotency key is withdrawn in its
-    /// record, anything else is noted for whoever begins to serve the queue. Only where that can't be
-    /// said, because too many are noted or the store does not note any,
-    /// [`may_have_executed`](crate::CallFailure::may_have_executed) is `true`.
+    /// It will not be run any more: a command without an idempotency key is withdrawn in its record,
+    /// anything else is noted for whoever begins to serve the queue. Nor was it, unless
+    /// [`may_have_executed`](crate::CallFailure::may_have_executed) is `true`: of a command that can be
+    /// put off ([`RetryLater`](crate::RetryLater)), which may have run and wait for its next run; of a
+    /// query or a command with a record of its own that was made a while before it was given up, or
+    /// that an instance gave back; and where too many are noted, or the store notes none.
     NoConsumer,
     /// No reply came in time.
     TimedOut,

@@ -3,6 +3,7 @@
 use super::Profile;
 use crate::{
     call_id::CallId,
+    limits::PRESENCE_TTL,
     reply::{Presence, ReplyStore, StoreError},
 };
 use std::{sync::Arc, time::Duration};
@@ -31,7 +32,13 @@ impl Heartbeat {
             profile: Arc::clone(&profile),
             is_heard: true,
         };
-        if timeout(HEARD_WITHIN, heartbeat.announce()).await.is_err() {
+        if timeout(
+            HEARD_WITHIN,
+            heartbeat.announce(heartbeat.store.presence_ttl()),
+        )
+        .await
+        .is_err()
+        {
             heartbeat.note(Err(StoreError::new(
                 "announce an instance",
                 "it gives no answer",
@@ -51,12 +58,18 @@ impl Heartbeat {
                     () = pause => {}
                     () = lifetime.drains(), if !was_draining => {}
                 }
-                self.announce().await;
+                self.announce(self.store.presence_ttl()).await;
             }
         };
-        tokio::select! {
-            () = serving => {}
-            _ = lifetime.ended() => {}
+        let drained = tokio::select! {
+            () = serving => return,
+            drained = lifetime.ended() => drained,
+        };
+        if drained.given_back > 0 {
+            // As that of one that was killed: what it gave back may have been begun.
+            let last = self.announce(PRESENCE_TTL);
+            let _ = timeout(HEARD_WITHIN, last).await;
+            return;
         }
         let withdrawn = self.store.withdraw(&self.queue, self.profile.id());
         if !matches!(timeout(HEARD_WITHIN, withdrawn).await, Ok(Ok(()))) {
@@ -67,10 +80,10 @@ impl Heartbeat {
         }
     }
 
-    async fn announce(&mut self) {
+    async fn announce(&mut self, ttl: Duration) {
         let record = self.profile.instance().record();
         let presence = Presence::new(self.queue.as_str(), self.profile.id(), record);
-        let presence = presence.ttl(self.store.presence_ttl());
+        let presence = presence.ttl(ttl);
         let announced = self.store.announce(&presence).await;
         self.note(announced);
     }

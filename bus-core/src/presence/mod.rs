@@ -4,7 +4,7 @@
 //! A record says what an instance says of itself: its service and version, where it runs, its
 //! methods, how much it does. It is announced again every two seconds, removed when the instance
 //! ends, and gone [`PRESENCE_TTL`](crate::limits::PRESENCE_TTL) after the last word of one that was
-//! killed. If the store can't be reached nothing else suffers. [`Bus::instances`] reads them.
+//! killed, or gave back what it had begun. If the store can't be reached nothing else suffers. [`Bus::instances`] reads them.
 
 mod heartbeat;
 mod id;

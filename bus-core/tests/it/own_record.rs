@@ -187,3 +187,17 @@ async fn what_is_delivered_again_runs_again_and_sees_that_it_does() {
     let answered = world.client.post("k".to_owned(), 1).into_future().await;
     assert_eq!(answered.unwrap(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_worker_gave_back_is_not_said_to_be_undone() {
+    let (bus, books) = (Bus::in_memory(), Books::new(0));
+    let service = bus.serve(LedgerServer::new(books.clone()));
+    let serving = service.drain_within(Duration::ZERO).await.unwrap();
+    let call = LedgerClient::new(&bus).post("k".to_owned(), 1);
+    let call = tokio::spawn(call.timeout(Duration::from_secs(60)).into_future());
+    eventually("it runs", || async { books.runs() == 1 }).await;
+    serving.shutdown().await.unwrap();
+    let failure = call.await.unwrap().unwrap_err();
+    assert_eq!(failure.kind(), Some(FailureKind::NoConsumer));
+    assert!(failure.may_have_executed());
+}

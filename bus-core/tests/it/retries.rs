@@ -589,3 +589,66 @@ async fn an_event_comes_to_its_group_again_until_its_handler_can() {
     assert_eq!((kept.len(), kept[0].reason()), (1, "failed"));
     assert_eq!(kept[0].retry_errors().count(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_what_waits_for_its_next_run_it_is_not_said_that_it_never_ran() {
+    for number in 0..3 {
+        let world = World::new().await;
+        let call = match number {
+            0 => world.client.later("a".into(), 99),
+            1 => world.client.later("a".into(), 99).idempotency_key("k"),
+            // After a pause that is held.
+            _ => world.client.own("a".into(), 99),
+        };
+        let call = tokio::spawn(async move { call.await });
+        let runs = if number < 2 { 1 } else { 2 };
+        while world.bank.runs("a").len() < runs {
+            tokio::time::sleep(SECOND / 100).await;
+        }
+        tokio::time::sleep(SECOND / 10).await;
+        world.serving.shutdown().await.unwrap();
+        let failure = call.await.unwrap().unwrap_err();
+        assert_eq!(failure.kind(), Some(FailureKind::NoConsumer), "{number}");
+        assert!(failure.may_have_executed(), "{number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_message_says_of_runs_is_of_no_meaning_to_other_methods() {
+    let world = World::new().await;
+    let forged_for = |kind: &str, body: &'static str, runs: &str| {
+        let many: Vec<_> = (0..300)
+            .map(|run| format!("x-replybus-retry-error-{run}"))
+            .collect();
+        let mut headers = vec![("x-replybus-retries", runs)];
+        headers.extend(many.iter().map(|name| (name.as_str(), "forged")));
+        let mut forged = forged(&headers);
+        forged.message.properties.kind = Some(kind.into());
+        forged.message.body = body.into();
+        forged
+    };
+    for runs in ["4294967295", "-1", "text", ""] {
+        for (kind, body) in [
+            ("once", r#"{"name":"forged","failures":0}"#),
+            ("pay", r#"{"name":"forged","failures":0}"#),
+            ("own", r#"{"name":"forged","failures":0}"#),
+            ("complain", r#"{"bytes":10}"#),
+        ] {
+            let forged = forged_for(kind, body, runs);
+            let mut receipt = world.transport.publish(forged);
+            assert_eq!(receipt.verdict().await, Verdict::Confirmed);
+        }
+    }
+    let letters = world.has_letters(4).await;
+    tokio::time::sleep(60 * SECOND).await;
+    assert_eq!(world.bank.runs("forged").len(), 12);
+    assert_eq!(world.letters().await.len(), 4);
+    for letter in letters {
+        assert_eq!(
+            letter.message().properties.kind.as_deref(),
+            Some("complain")
+        );
+        // The runs that are allowed, and this one.
+        assert!(letter.retry_errors().count() <= 22);
+    }
+}

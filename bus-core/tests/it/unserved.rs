@@ -237,3 +237,59 @@ async fn an_instance_whose_connection_is_lost_is_waited_for_until_its_record_is_
         "{took:?}"
     );
 }
+
+/// As it was announced a while before the call, and killed right after.
+#[tokio::test(start_paused = true)]
+async fn what_an_instance_that_was_killed_may_have_begun_is_not_said_to_be_undone() {
+    for after in [Duration::ZERO, PRESENCE_TTL / 6, PRESENCE_TTL / 3] {
+        let (broker, replies) = (MemoryBroker::new(), MemoryReplies::new());
+        let caller = Bus::connect(broker.clone(), replies.clone()).await.unwrap();
+        let serving = caller.serve(AccountsServer::new(Ledger::new()));
+        let serving = serving.await.unwrap();
+        let store = Box::new(replies).open("", Arc::new(Nobody)).await.unwrap();
+        let record = store.present(QUEUE).await.unwrap().remove(0);
+        serving.shutdown().await.unwrap();
+        let killed = InstanceId::from_bytes(*CallId::new().as_bytes());
+        let presence = Presence::new(QUEUE, killed, record).ttl(PRESENCE_TTL);
+        store.announce(&presence).await.unwrap();
+        sleep(after).await;
+        let failure = AccountsClient::new(&caller).wait().timeout(MINUTE).await;
+        let failure = failure.unwrap_err();
+        assert_eq!(failure.kind(), Some(FailureKind::NoConsumer), "{after:?}");
+        assert!(failure.may_have_executed(), "{after:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_that_was_given_back_is_not_said_to_be_undone() {
+    let bus = Bus::in_memory();
+    let ledger = Ledger::new();
+    let serving = bus.serve(AccountsServer::new(ledger.clone()));
+    let serving = serving.drain_within(Duration::ZERO).await.unwrap();
+    let client = AccountsClient::new(&bus);
+    let query = tokio::spawn(client.wait().timeout(MINUTE).into_future());
+    ledger.entered(1).await;
+    assert_eq!(serving.shutdown().await.unwrap().given_back, 1);
+    let failure = query.await.unwrap().unwrap_err();
+    assert_eq!(failure.kind(), Some(FailureKind::NoConsumer));
+    assert!(failure.may_have_executed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_calls_at_once_each_is_told() {
+    let (bus, client) = deserted().await;
+    let calls = (0..200).map(|_| client.balance("a".into(), 1).timeout(MINUTE));
+    let queries = replybus::join(calls).await;
+    let calls = (0..200).map(|_| client.post(1).timeout(MINUTE));
+    let commands = replybus::join(calls).await;
+    let failed = queries.into_iter().map(Result::unwrap_err);
+    let failed = failed.chain(commands.into_iter().map(Result::unwrap_err));
+    for failure in failed {
+        assert_eq!(failure.kind(), Some(FailureKind::NoConsumer));
+        assert!(!failure.may_have_executed());
+    }
+    let ledger = Ledger::new();
+    let service = bus.serve(AccountsServer::new(ledger.clone()));
+    let _serving = service.await.unwrap();
+    assert_eq!(client.post(1).await.unwrap(), 1);
+}
