@@ -8,7 +8,7 @@ use crate::{
     message::{Message, Properties, Text},
     transport::{Delivery, Outgoing, Settled, Verdict},
     wire::headers,
-    work::{Envelope, once_more, word_on},
+    work::{Envelope, is_redriven, is_repeated, once_more, word_on},
 };
 use std::{
     sync::{
@@ -63,11 +63,15 @@ impl WaitingRoom {
     pub(crate) async fn put_off(&self, delivery: Delivery) {
         let store = self.bus.replies.as_ref();
         let envelope = Envelope::read(&delivery.message, delivery.received, store);
-        // Whoever waited for it does no more.
-        let is_late = envelope.is_late() && envelope.deadline.is_some();
-        if is_late
+        let message = &delivery.message;
+        let was_seen = delivery.redelivered || is_repeated(message);
+        // Whoever waited for it does no more. What may have been begun, or was put back, is kept for
+        // whoever says what became of it.
+        let is_over =
+            envelope.is_late() && envelope.deadline.is_some() && !was_seen && !is_redriven(message);
+        if is_over
             || self
-                .keep(&self.unstarted(&delivery.message, &envelope))
+                .keep(&self.unstarted(message, &envelope, was_seen))
                 .await
         {
             delivery.settler.settle(Settled::Ack);
@@ -117,9 +121,19 @@ impl WaitingRoom {
         again
     }
 
-    /// The message of a request that was not.
-    fn unstarted(&self, message: &Message, envelope: &Envelope) -> Message {
+    /// The message of a request that no handler was free for.
+    fn unstarted(&self, message: &Message, envelope: &Envelope, was_seen: bool) -> Message {
         let mut again = once_more(message.clone(), &self.queue);
+        if was_seen {
+            // The broker takes it for a new one.
+            let properties = &mut again.properties;
+            properties.retain_headers(|name| name != headers::REPEATED);
+            set(
+                properties,
+                headers::REPEATED,
+                Text::from_static(headers::TRUE),
+            );
+        }
         if let Some(by) = envelope.start_by
             && envelope.deadline.is_none()
         {

@@ -79,12 +79,12 @@ impl TakenApart {
     /// # Cancel safety
     /// Safe: nothing that was taken is lost.
     pub(crate) async fn next(&mut self) -> Option<Delivery> {
-        if !self.bundles {
-            return self.inner.next().await;
-        }
         loop {
             if let Some(delivery) = self.ready.pop_front() {
                 return Some(delivery);
+            }
+            if !self.bundles {
+                return self.inner.next().await;
             }
             tokio::select! {
                 biased;
@@ -96,6 +96,11 @@ impl TakenApart {
                 }
             }
         }
+    }
+
+    /// Has deliveries that were taken and not handed out come next.
+    pub(crate) fn take_back(&mut self, deliveries: Vec<Delivery>) {
+        self.ready.extend(deliveries);
     }
 
     /// Takes no more, and gives back what was not handed out.

@@ -227,14 +227,80 @@ async fn slot<S>(
     };
     let mut ready = Box::pin(ready);
     let mut patience = SLOT_AWAITED_FOR;
+    let mut malformed = Vec::new();
     loop {
         if let Ok(slot) = timeout(patience, &mut ready).await {
+            deliveries.take_back(malformed);
             return slot;
         }
         // Some of it comes back to here, where another may be free.
         patience = JOB_LOOKED_AT_EVERY;
         while let Some(Some(delivery)) = deliveries.next().now_or_never() {
-            put_off(delivery).await;
+            match delivery.malformed {
+                None => put_off(delivery).await,
+                // Published once more, it would be without what can't be read.
+                Some(_) => malformed.push(delivery),
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        message::Message,
+        transport::{Deliveries, Settler, settle_orders},
+    };
+    use async_trait::async_trait;
+    use std::{
+        collections::VecDeque,
+        sync::{Arc, Mutex},
+        task::{Context, Poll},
+    };
+
+    #[derive(Debug)]
+    struct Given(VecDeque<Delivery>);
+
+    #[async_trait]
+    impl Deliveries for Given {
+        fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Delivery>> {
+            self.0
+                .pop_front()
+                .map_or(Poll::Pending, |next| Poll::Ready(Some(next)))
+        }
+
+        async fn stop(&mut self) {}
+    }
+
+    fn delivery(name: &str) -> Delivery {
+        let message = Message {
+            routing_key: name.into(),
+            ..Message::default()
+        };
+        Delivery::new(message, Settler::new(0, settle_orders().0))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_not_be_read_is_not_put_off_but_waits() {
+        let malformed = delivery("malformed").malformed("a header".to_owned());
+        let given = Given([malformed, delivery("read")].into());
+        let mut deliveries = TakenApart::none_of(Box::new(given));
+        let names = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&names);
+        let put_off: PutOff = Box::new(move |delivery| {
+            let name = delivery.message.routing_key.to_string();
+            noted.lock().unwrap().push(name);
+            Box::pin(async {})
+        });
+        let ready = async {
+            tokio::time::sleep(SLOT_AWAITED_FOR * 2).await;
+            Ok(7)
+        };
+        let slot = slot(ready, &mut deliveries, Some(&put_off)).await;
+        assert_eq!(slot.unwrap(), 7);
+        assert_eq!(*names.lock().unwrap(), ["read"]);
+        let next = deliveries.next().await.unwrap();
+        assert_eq!(next.message.routing_key.as_str(), "malformed");
     }
 }

@@ -453,3 +453,47 @@ async fn a_job_is_told_when_its_time_is_over_or_it_is_cancelled() {
     let answer = ticket.wait_for(&bus, Duration::from_secs(60)).await;
     assert_eq!(answer.unwrap_err().to_string(), "told to stop");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_a_worker_leaves_is_waited_for_while_nobody_serves_its_queue() {
+    let world = World::default();
+    world.runs.gives_up.store(true, Ordering::SeqCst);
+    let worker = world.worker().await;
+    let (_bus, client) = world.caller().await;
+    let call = tokio::spawn(client.copy("a".into()).into_future());
+    world.runs.are(&[1]).await;
+    sleep(HOUR).await;
+    worker.serving.shutdown().await.unwrap();
+    sleep(Duration::from_secs(30)).await;
+    let _second = world.worker().await;
+    world.runs.are(&[1, 2]).await;
+    world.runs.fate.send_replace(Fate::Succeed);
+    assert_eq!(call.await.unwrap().unwrap(), 2);
+}
+
+/// Its worker dies, and all handlers of the next are at jobs until long after its caller left.
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_is_not_lost_while_it_waits_for_a_handler() {
+    let world = World::default();
+    let worker = world.worker_of(1).await;
+    let (_bus, client) = world.caller().await;
+    let call = client.copy("a".into()).idempotency_key("k");
+    let time = JOB_HELD_FOR + Duration::from_secs(5);
+    let call = tokio::spawn(call.timeout(time).into_future());
+    world.runs.are(&[1]).await;
+    // Its message waits with the broker by now.
+    sleep(JOB_HELD_FOR + Duration::from_secs(1)).await;
+    worker.dies().await;
+    let _busy = world.worker_of(1).await;
+    client.copy("b".into()).send().await.unwrap();
+    world.runs.are(&[1, 1]).await;
+    let failure = call.await.unwrap().unwrap_err();
+    assert_eq!(failure.kind(), Some(FailureKind::TimedOut));
+    sleep(2 * SLOT_AWAITED_FOR).await;
+    world.runs.fate.send_replace(Fate::Succeed);
+    // By the clock on the wall, which does not pass here, it has time yet.
+    world.runs.are(&[1, 1, 2]).await;
+    let again = client.copy("a".into()).idempotency_key("k");
+    assert_eq!(again.await.unwrap(), 2);
+    assert_eq!(world.dead_letters().await, 0);
+}
