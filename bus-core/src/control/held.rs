@@ -73,7 +73,7 @@ pub(crate) struct UnlessCancelled<'a, F> {
 impl HeldCalls {
     /// `true` if nobody waits for this call any more.
     pub(crate) fn is_cancelled(&self, id: CallId) -> bool {
-        self.any_cancelled.load(Ordering::Acquire) && self.state().cancelled.contains_key(&id)
+        self.any_cancelled.load(Ordering::Acquire) && self.state().is_cancelled(id)
     }
 
     /// Cancels a call: the query that runs under this id is dropped, the command is told, and what
@@ -96,7 +96,7 @@ impl HeldCalls {
     pub(crate) fn enter(&self, id: CallId, token: CancellationToken, run: Run) -> Entered<'_> {
         let held = Held::Command(token, run);
         let mut state = self.state();
-        if state.cancelled.contains_key(&id) {
+        if state.is_cancelled(id) {
             held.clone().tell();
         }
         let place = state.held.entry(id);
@@ -129,6 +129,13 @@ impl HeldCalls {
 }
 
 impl State {
+    /// `true` of a call that is cancelled, until its time is over: its message may come again after
+    /// that, out of the dead letters.
+    fn is_cancelled(&self, id: CallId) -> bool {
+        let until = self.cancelled.get(&id);
+        until.is_some_and(|until| *until > Instant::now())
+    }
+
     /// Forgets what is over, and the oldest if there are too many.
     fn forget(&mut self, now: Instant) {
         while let Some(oldest) = self.in_order.front() {
@@ -146,7 +153,7 @@ impl Entered<'_> {
     /// Enters a query that waits, and has its waker; `false` if it is cancelled.
     fn waits(&mut self, waker: &Waker) -> bool {
         let mut state = self.calls.state();
-        if state.cancelled.contains_key(&self.id) {
+        if state.is_cancelled(self.id) {
             return false;
         }
         match state.held.entry(self.id) {
@@ -181,5 +188,24 @@ impl<F: Future> Future for UnlessCancelled<'_, F> {
             Poll::Pending if self.entered.waits(cx.waker()) => Poll::Pending,
             Poll::Pending => Poll::Ready(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_cancelled_until_its_time_is_over() {
+        let (calls, id) = (HeldCalls::default(), CallId::new());
+        calls.cancel(id, Instant::now() + Duration::from_secs(1));
+        assert!(calls.is_cancelled(id));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // Its message comes again, out of the dead letters.
+        assert!(!calls.is_cancelled(id));
+        let token = CancellationToken::new();
+        let _entered = calls.enter(id, token.clone(), Run::default());
+        assert!(!token.is_cancelled());
     }
 }
