@@ -3,7 +3,7 @@
 use replybus::{
     Bus, CallError, CallId, FailureKind,
     client::{CallFuture, ClientService, RetryBudget, RetryLayer},
-    error::{BoxError, FaultCode},
+    error::{BoxError, Fault, FaultCode},
     limits::{CALL_RETRIES, RETRY_BUDGET_RESERVE},
     queue_handler,
     server::{Answer, Request, ServerService, Serving},
@@ -332,4 +332,32 @@ fn its_parts_are_public() {
     }
     is_layer(&RetryLayer::default());
     let _: Option<CallFuture> = None;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_says_when_is_not_asked_before() {
+    let bus = Bus::in_memory();
+    let came = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&came);
+    let layer = layer_fn(move |_: ServerService| {
+        let noted = Arc::clone(&noted);
+        service_fn(move |_: Request| {
+            noted.lock().unwrap().push(Instant::now());
+            let fault = Fault::new(FaultCode::Overloaded, "on purpose");
+            async move { Ok::<_, BoxError>(Answer::from(fault.retry_after(2 * SECOND))) }
+        })
+    });
+    let service = bus.serve(StockServer::new(Shelf::default()));
+    let _serving = service.layer(layer).await.unwrap();
+    let client = StockClient::new(&bus).layer(RetryLayer::new().max(1));
+    let call = client.count().timeout(10 * SECOND);
+    assert_eq!(kind(call.await), Some(FailureKind::Overloaded));
+    let came: Vec<_> = came.lock().unwrap().drain(..).collect();
+    assert_eq!(came.len(), 2);
+    assert!(came[1] - came[0] >= 2 * SECOND);
+    // One that has no time for that is told at once.
+    let started = Instant::now();
+    let call = client.count().timeout(SECOND);
+    assert_eq!(kind(call.await), Some(FailureKind::Overloaded));
+    assert!(started.elapsed() < SECOND);
 }

@@ -4,7 +4,8 @@ use super::RetryBudget;
 use crate::{
     client::{CallOutcome, CallRequest, CallResponse, ClientService},
     contract::{MethodKind, RetryPolicy},
-    error::{BoxError, FailureKind},
+    error::{BoxError, CallFailure, FailureKind},
+    wire::ReplyFrame,
 };
 use futures_util::FutureExt;
 use std::{
@@ -55,7 +56,7 @@ impl Attempts {
                 continue;
             }
             failed += 1;
-            let pause = self.policy.pause(failed);
+            let pause = self.policy.pause(failed) + retry_after(&ended);
             let is_late = Instant::now() + pause >= self.request.deadline();
             if failed > self.policy.max || is_late || !self.may_try("retry") {
                 return ended;
@@ -99,6 +100,20 @@ impl Attempts {
             .increment(1);
         paid
     }
+}
+
+/// The time before which a service that is overloaded asks for no other attempt.
+fn retry_after(ended: &Ended) -> Duration {
+    let named = match ended {
+        Ok(response) => match response.reply() {
+            Some((_, ReplyFrame::Fault(fault))) => fault.retry_after,
+            _ => None,
+        },
+        Err(error) => error
+            .downcast_ref::<CallFailure>()
+            .and_then(CallFailure::retry_after),
+    };
+    named.unwrap_or_default()
 }
 
 /// Polls all: when one ends another has its place for replies, and has to notice.

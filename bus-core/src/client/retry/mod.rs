@@ -32,7 +32,8 @@ use tower::{Layer, Service, ServiceExt};
 /// submitted pass as they are.
 ///
 /// The pauses double up to the longest, each a random part of that ("full jitter"), and none goes
-/// beyond the deadline. All further attempts, of all clones of the layer and the clients within it,
+/// beyond the deadline. A service that says [when](crate::CallFailure::retry_after) to try again is
+/// not asked before, and is asked the pause after that. All further attempts, of all clones of the layer and the clients within it,
 /// are paid from one [`RetryBudget`], 10 % of the calls: when a service is down its callers do not
 /// make it ten times the work.
 ///
