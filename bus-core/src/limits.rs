@@ -317,6 +317,10 @@ pub const RETRY_ERROR_BYTES_MAX: usize = 256;
 /// worker that died takes is less.
 pub const TICK_LATE_AFTER: Duration = Duration::from_secs(60);
 
+/// Missed ticks of a schedule that are run, the last ones: each looks back over those between, so that
+/// this many take a few seconds of processor time.
+pub const TICKS_MISSED_MAX: u32 = 1_000;
+
 /// Attempts after the first of a call within a [`RetryLayer`](crate::client::RetryLayer). Set by
 /// `.max(..)`.
 pub const CALL_RETRIES: u32 = 3;

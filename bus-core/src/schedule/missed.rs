@@ -1,7 +1,7 @@
 //! What becomes of a tick that is not begun when it is due.
 
 use super::pattern::Pattern;
-use crate::limits::TICK_LATE_AFTER;
+use crate::limits::{TICK_LATE_AFTER, TICKS_MISSED_MAX};
 
 /// What is done about ticks that were missed: not begun within
 /// [`TICK_LATE_AFTER`](crate::limits::TICK_LATE_AFTER), because nobody was there to run them, or all
@@ -16,7 +16,8 @@ pub enum Missed {
     Once,
     /// Each is run, oldest first, up to so many of the last ones.
     All {
-        /// At most so many, of which there is at least one.
+        /// At most so many, of which there is at least one; more than
+        /// [`TICKS_MISSED_MAX`](crate::limits::TICKS_MISSED_MAX) count as that.
         at_most: u32,
     },
 }
@@ -45,7 +46,7 @@ impl Missed {
                 _ => (Step::Run, None),
             },
             Self::All { at_most } => {
-                let first = first_of(ticks, at_most, now);
+                let first = first_of(ticks, tick, at_most, now);
                 match first.filter(|first| *first > tick) {
                     Some(first) => (Step::Instead(first), None),
                     // Those that nobody put because nobody was there.
@@ -57,10 +58,13 @@ impl Missed {
     }
 }
 
-/// The first of the last so many ticks.
-fn first_of(ticks: &Pattern, count: u32, now: u64) -> Option<u64> {
+/// The first of the last so many ticks, or one of them that is no later than `tick`.
+fn first_of(ticks: &Pattern, tick: u64, count: u32, now: u64) -> Option<u64> {
     let mut first = ticks.up_to(now)?;
-    for _ in 1..count {
+    for _ in 1..count.min(TICKS_MISSED_MAX) {
+        if first <= tick {
+            break;
+        }
         match ticks.up_to(first.checked_sub(1)?) {
             Some(before) => first = before,
             None => break,
@@ -94,6 +98,16 @@ mod tests {
             (all(3), 5880, 6030, Run, Some(5940)),
             (all(1), 600, 6030, Instead(6000), None),
             (all(0), 600, 6030, Instead(6000), None),
+            (all(u32::MAX), 600, 6030, Run, Some(660)),
+            // One that is forged. There are more before it than can be looked through.
+            (
+                all(u32::MAX),
+                60,
+                60_000_000_000,
+                Instead(59_999_940_060),
+                None,
+            ),
+            (all(u32::MAX), 60_000_000_000, 60_000_000_000, Run, None),
             // Not of this pattern.
             (Missed::Once, 601, 601, Nothing, None),
         ] {
