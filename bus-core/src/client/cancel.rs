@@ -28,7 +28,8 @@ use tokio::time::Instant;
 #[non_exhaustive]
 pub enum CancelOutcome<R: Outcome> {
     /// It was not started, and never will be. Whoever waits for its reply is told so
-    /// ([`FailureKind::Cancelled`]).
+    /// ([`FailureKind::Cancelled`]). A command whose runs were all put off by its handler
+    /// ([`RetryLater`](crate::RetryLater)), and that waited for the next one, counts as not started.
     NeverStarted,
     /// It is running, or its worker died a moment ago. Its handler is told
     /// ([`Context::cancelled`](crate::Context::cancelled)), and ends when it sees fit; what it comes

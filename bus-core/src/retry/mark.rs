@@ -5,7 +5,8 @@ use crate::context::Context;
 /// Marks an error as passing: the command is run again later, if its method says
 /// `#[command(retry(..))]`.
 ///
-/// A run that is marked has done nothing, or nothing that a further run does twice. The same call is
+/// A run that is marked has done nothing, or nothing that a further run does twice. A command that is
+/// cancelled while it waits for its next run counts as one that never ran. The same call is
 /// then run again, under its id and idempotency key, with [`Context::attempt`] one higher; its
 /// caller waits on, and is told of the last error only: when no run is left, or the next would be
 /// after the caller's deadline. An error that is answered so is not recorded, as by
