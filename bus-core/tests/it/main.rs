@@ -21,6 +21,7 @@ mod errors;
 mod events;
 mod events_given_back;
 mod faulty_store;
+mod forged;
 mod jobs;
 mod joined;
 mod killers;
