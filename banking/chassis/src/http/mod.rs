@@ -11,7 +11,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use pace::{Pace, Paced};
+use pace::{AnswerBody, Pace, Paced};
 pub use places::site;
 use places::{Place, Places};
 use std::{io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
@@ -155,12 +155,10 @@ async fn attend(
     let (pace, service) = (Pace::new(), TowerToHyperService::new(app));
     let noted = pace.clone();
     let service = service_fn(move |request| {
-        noted.begin_answer();
-        let (noted, answering) = (noted.clone(), service.call(request));
+        let (_answering, answer) = (noted.begin_answer(), service.call(request));
         async move {
-            let answer = answering.await;
-            noted.end_answer();
-            answer
+            let answer = answer.await;
+            answer.map(|answer| answer.map(|body| AnswerBody { body, _answering }))
         }
     });
     let stream = Paced {

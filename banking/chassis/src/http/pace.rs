@@ -6,6 +6,8 @@
 //! request, and so has to be long.
 
 use super::ConnectionLimits;
+use axum::body::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
 use std::{
     io,
     pin::Pin,
@@ -48,19 +50,13 @@ impl Pace {
         })))
     }
 
-    /// The headers of a request are there.
-    pub(super) fn begin_answer(&self) {
+    /// The headers of a request are there. What is returned lives until it is answered.
+    pub(super) fn begin_answer(&self) -> Answering {
         let mut moments = self.moments();
         moments.headers_since = None;
         moments.idle_since = None;
         moments.answering = true;
-    }
-
-    /// The request is answered, and the next may come.
-    pub(super) fn end_answer(&self) {
-        let mut moments = self.moments();
-        moments.answering = false;
-        moments.idle_since = Some(Instant::now());
+        Answering(self.clone())
     }
 
     /// Is ready when the other side is too slow, or idle while others are kept waiting.
@@ -108,6 +104,45 @@ impl Pace {
 
     fn moments(&self) -> MutexGuard<'_, Moments> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request that is being answered. Dropped, it is, and the next may come.
+#[derive(Debug)]
+pub(super) struct Answering(Pace);
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        let mut moments = self.0.moments();
+        moments.answering = false;
+        moments.idle_since = Some(Instant::now());
+    }
+}
+
+/// The body of an answer, which may take its time: a request is answered when it is written.
+#[derive(Debug)]
+pub(super) struct AnswerBody {
+    pub(super) body: axum::body::Body,
+    pub(super) _answering: Answering,
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
