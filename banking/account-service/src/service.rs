@@ -1,6 +1,9 @@
 //! The contract, method by method: first who asks, then the books.
 
-use crate::{books::Books, order::Order};
+use crate::{
+    books::{Books, Entries},
+    order::Order,
+};
 use chassis::{Database, Identity};
 use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth,
@@ -11,7 +14,8 @@ use contracts::{
     },
     program::{ACCOUNT_SERVICE, AUTH_SERVICE, TRANSFER_SERVICE},
 };
-use replybus::Never;
+use futures_util::{TryStreamExt as _, stream};
+use replybus::{Never, stream::Items};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -70,6 +74,21 @@ impl Accounts for AccountService {
     ) -> Result<Page<StatementEntry>, AccountError> {
         let user = self.identity.user().await?;
         self.books.statement(user.id, page, &filter).await
+    }
+
+    async fn entries(
+        &self,
+        filter: StatementFilter,
+    ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
+        let user = self.identity.user().await?;
+        let entries = self.books.entries(user.id, filter).await?;
+        let identity = self.identity.clone();
+        let spans = stream::try_unfold(entries, move |entries| {
+            let identity = identity.clone();
+            async move { next_span(&identity, entries).await }
+        });
+        let entries = spans.map_ok(|span| stream::iter(span.into_iter().map(Ok)));
+        Ok(Items::new(entries.try_flatten()))
     }
 
     async fn open(&self, holder: NewHolder) -> Result<Profile, AccountError> {
@@ -142,4 +161,15 @@ impl AccountService {
             posted_at: receipt.posted_at,
         })
     }
+}
+
+/// The next of a user's entries, and those after them. A session that ended meanwhile reads no
+/// further.
+async fn next_span(
+    identity: &Identity,
+    mut entries: Entries,
+) -> Result<Option<(Vec<StatementEntry>, Entries)>, AccountError> {
+    identity.user().await?;
+    let span = entries.next_span().await?;
+    Ok(span.map(|span| (span, entries)))
 }

@@ -5,7 +5,7 @@ use crate::{
     ServiceHealth, UserId,
 };
 use jiff::Timestamp;
-use replybus::{Never, queue_handler};
+use replybus::{Never, queue_handler, stream::Items};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -45,6 +45,14 @@ pub trait Accounts {
         page: PageRequest,
         filter: StatementFilter,
     ) -> Result<Page<StatementEntry>, AccountError>;
+
+    /// All entries on the account of the user who asks that pass the filter, newest first: those
+    /// that are there when it is opened, however many, and none that comes later.
+    #[stream]
+    async fn entries(
+        &self,
+        filter: StatementFilter,
+    ) -> Result<Items<StatementEntry, AccountError>, AccountError>;
 
     /// Opens an account, or finds the one opened before. For the auth service.
     #[command(own_record)]

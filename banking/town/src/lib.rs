@@ -1,7 +1,8 @@
 //! What surrounds the bank in tests and benchmarks: databases of a test's own, a bank in processes
 //! of its own, its customers, and what they do to it.
 //!
-//! For one service: [`database`]s, and what its program says of its settings ([`command`]). For a
+//! For one service: [`database`]s, an account that has a long [`history`], and what its program says
+//! of its settings ([`command`]). For a
 //! whole bank, in reading order: a [`Program`] serves, alone or on a [`site`] of its own on shared
 //! servers; a [`Bank`] is the processes that it is started as; a [`Client`] asks it over HTTP, and
 //! a [`customer`] is a client with an account. [`trade`] is what many customers do at once,
@@ -18,6 +19,7 @@
 pub mod audit;
 pub mod command;
 pub mod database;
+pub mod history;
 pub mod nemesis;
 pub mod outage;
 pub mod site;

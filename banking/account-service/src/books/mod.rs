@@ -1,6 +1,7 @@
 //! The accounts and the ledger as they are stored. What is public to the service here is patient:
 //! it is repeated while the database fails in passing.
 
+mod entries;
 mod group;
 mod holders;
 mod open;
@@ -10,6 +11,7 @@ mod users;
 
 use crate::order::Order;
 use chassis::{Database, database::Lane};
+pub(crate) use entries::Entries;
 use group::{Decided, Groups};
 use std::sync::Arc;
 use tokio::sync::Notify;

@@ -44,7 +44,7 @@ const FILTERED: &str = "WITH chosen AS (
     LEFT JOIN (SELECT * FROM chosen ORDER BY number DESC LIMIT $3 OFFSET $2) listed ON 1 = 1
     ORDER BY listed.number DESC";
 
-type Row = (
+pub(super) type Row = (
     i64,
     Option<i64>,
     Option<String>,
@@ -113,15 +113,16 @@ impl Books {
 }
 
 /// The patterns that texts and numbers of accounts are `LIKE`.
-struct Patterns {
-    text: String,
-    number: String,
+#[derive(Debug, Default)]
+pub(super) struct Patterns {
+    pub(super) text: String,
+    pub(super) number: String,
 }
 
 impl Patterns {
     /// `None` if nothing contains it. Numbers of accounts are found as people write them, too: with
     /// spaces.
-    fn of(search: &str) -> Option<Self> {
+    pub(super) fn of(search: &str) -> Option<Self> {
         let text = like_containing(search)?;
         let digits = search.chars().filter(|letter| !letter.is_whitespace());
         let digits: String = digits.collect();
@@ -140,7 +141,7 @@ fn listed(page: PageRequest, rows: Vec<Row>) -> Result<Page<StatementEntry>, Fai
 }
 
 /// The entry of a row. A page without entries is one row without one.
-fn entry(row: Row) -> sqlx::Result<Option<StatementEntry>> {
+pub(super) fn entry(row: Row) -> sqlx::Result<Option<StatementEntry>> {
     let (_, Some(number), Some(id), Some(kind), Some(amount), Some(balance), other, name, text, at) =
         row
     else {

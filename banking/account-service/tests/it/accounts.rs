@@ -11,7 +11,7 @@ use contracts::{
         StatementFilter,
     },
 };
-use futures_util::future::join_all;
+use futures_util::{TryStreamExt as _, future::join_all};
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -58,6 +58,8 @@ async fn a_session_without_an_account_is_told_so(branch: &Branch) {
     assert_eq!(refusal(balance), not_found);
     let statement = accounts.statement(PageRequest::default(), StatementFilter::default());
     assert_eq!(refusal(nobody.asks(statement).await), not_found);
+    let entries = nobody.entries(StatementFilter::default(), 1024).await;
+    assert_eq!(refusal(entries), not_found);
 }
 
 async fn a_statement_tells_what_happened_newest_first(branch: &Branch) {
@@ -127,7 +129,9 @@ async fn entries_are_found_by_who_what_and_when(branch: &Branch) {
     branch.post(Uuid::now_v7(), &eve, &ada, 5).await.unwrap();
     ada.deposit(3, "in").await.unwrap();
     let found = async |customer: &Customer, filter: StatementFilter| {
-        let page = customer.find(1, 10, filter).await;
+        let page = customer.find(1, 10, filter.clone()).await;
+        let all = customer.entries(filter, 1024).await.unwrap();
+        assert_eq!(all.try_collect::<Vec<_>>().await.unwrap(), page.items);
         let amounts: Vec<i64> = page.items.iter().map(|entry| entry.amount).collect();
         assert_eq!(page.total, u64::try_from(amounts.len()).unwrap());
         amounts

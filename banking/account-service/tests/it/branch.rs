@@ -11,7 +11,7 @@ use contracts::{
     },
 };
 use futures_util::FutureExt;
-use replybus::{Call, CallError, client::Outcome};
+use replybus::{Call, CallError, client::Outcome, stream::Streaming};
 use replybus_testkit::{live::require_or_skip, proxy::Proxy, servers::PrivatePostgres};
 use sqlx::{Connection as _, PgConnection};
 use std::{
@@ -244,6 +244,17 @@ impl Customer {
         let page = PageRequest::new(page, size);
         let statement = self.accounts.statement(page, filter);
         self.asks(statement).await.unwrap()
+    }
+
+    /// All entries that pass a filter, as they are read; so many bytes of them are on their way.
+    pub(crate) async fn entries(
+        &self,
+        filter: StatementFilter,
+        window: u32,
+    ) -> Result<Streaming<StatementEntry, AccountError>, CallError<AccountError>> {
+        let entries = self.accounts.entries(filter).window_bytes(window);
+        let entries = entries.metadata(SESSION, &self.session);
+        entries.timeout(PATIENCE).await
     }
 }
 

@@ -34,13 +34,14 @@ struct Shown {
     entry: Option<(&'static str, String)>,
 }
 
-const METHODS: [(&str, Who); 12] = [
+const METHODS: [(&str, Who); 13] = [
     ("me", Who::User),
     ("balance", Who::User),
     ("lookup", Who::User),
     ("deposit", Who::User),
     ("withdraw", Who::User),
     ("statement", Who::User),
+    ("entries", Who::User),
     ("open", Who::AuthService),
     ("parties", Who::TransferService),
     ("post_transfer", Who::TransferService),
@@ -81,6 +82,15 @@ async fn ask(
         "deposit" => call(accounts.deposit(amount(1), key("in")), shown).await,
         "withdraw" => call(accounts.withdraw(amount(1), key("out")), shown).await,
         "statement" => call(accounts.statement(page, StatementFilter::default()), shown).await,
+        "entries" => {
+            let mut entries = accounts
+                .entries(StatementFilter::default())
+                .timeout(PATIENCE);
+            if let Some((name, value)) = &shown.entry {
+                entries = entries.metadata(*name, value);
+            }
+            entries.await.map(drop)
+        }
         "open" => {
             let holder = NewHolder {
                 user_id: UserId::new(),

@@ -13,6 +13,7 @@ mod audit;
 
 mod accounts;
 mod admin;
+mod entries;
 mod faults;
 mod identity;
 mod keys;

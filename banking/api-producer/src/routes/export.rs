@@ -1,4 +1,8 @@
 //! `/api/account/statement.csv`: a statement for other programs, as CSV (RFC 4180).
+//!
+//! It is sent while it is read, however long it is. What fails before its first entry is a problem;
+//! what fails later cuts the body off, in the middle of a chunk as HTTP sees it, so that nobody
+//! takes what they have for all of it.
 
 use super::openapi::{Bad, Unauthenticated, Unavailable};
 use crate::{
@@ -7,19 +11,28 @@ use crate::{
     request::{Filtering, Signed},
 };
 use axum::{
+    body::{Body, Bytes, to_bytes},
     extract::State,
-    http::{HeaderName, StatusCode, header},
+    http::{HeaderName, StatusCode, Version, header},
 };
 use contracts::{
-    AccountNumber, PageRequest, Reference,
-    account::{EntryKind, StatementEntry, StatementFilter},
+    AccountNumber, Reference,
+    account::{AccountError, EntryKind, StatementEntry},
 };
-use std::{fmt::Write as _, sync::Arc};
+use futures_util::{StreamExt as _, future::ready, stream};
+use replybus::{CallError, stream::Streaming};
+use std::{error::Error, fmt::Write as _, sync::Arc};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// The most entries in one file: some hundred calls, which end well within a request's time, and a
-/// megabyte or two.
-const ENTRIES_MAX: u64 = 10_000;
+/// Bytes that the service may be ahead of a client who is slow: a thousand entries or so. As many
+/// as that are kept here and there for each file that is read.
+const AHEAD_BYTES_MAX: u32 = 256 * 1024;
+
+/// Rows that are written to a connection at a time, if they are there: some ten kilobytes.
+const ROWS_AT_A_TIME: usize = 128;
+
+/// Bytes of a file that is made whole before it is sent: ten thousand entries or more.
+const WHOLE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const HEADERS: [(HeaderName, &str); 2] = [
     (
@@ -39,8 +52,10 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::default().routes(routes!(statement_csv))
 }
 
-/// The entries on the account of the user who asks, newest first, as CSV; at most 10000. Amounts
-/// are decimals.
+/// The entries on the account of the user who asks, newest first, as CSV; all that are there when it
+/// is asked for. Amounts are decimals. The file is sent while it is read: a body that is cut off, so
+/// that its last chunk is missing, is no statement. By HTTP/1.0, which has no chunks, a short one can
+/// be had.
 #[utoipa::path(
     get,
     path = "/api/account/statement.csv",
@@ -55,42 +70,54 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
 async fn statement_csv(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
+    version: Version,
     filtering: Filtering,
-) -> Result<([(HeaderName, &'static str); 2], String), Problem> {
-    let mut filter = filtering.filter();
-    let mut csv = COLUMNS.to_owned();
-    for page in 1.. {
-        let read = page_of(&gateway, page, &filter).await?;
-        if read.total > ENTRIES_MAX {
-            return Err(Problem::new(
-                StatusCode::BAD_REQUEST,
-                format!(
-                    "from: at most {ENTRIES_MAX} entries fit into one file, and these are {}; \
-                     choose a shorter time",
-                    read.total
-                ),
-            ));
-        }
-        for entry in &read.items {
-            write_entry(&mut csv, entry);
-        }
-        // What is posted meanwhile would move the pages.
-        let newest = read.items.first().map(|entry| entry.number);
-        filter.up_to = filter.up_to.or(newest);
-        if u64::from(page) >= read.pages {
-            break;
-        }
+) -> Result<([(HeaderName, &'static str); 2], Body), Problem> {
+    let entries = gateway.accounts.entries(filtering.filter());
+    let mut entries = entries.window_bytes(AHEAD_BYTES_MAX).await?;
+    let first = entries.next().await.transpose()?;
+    let begin = format!("{COLUMNS}{}", rows(first.as_slice()));
+    let body = stream::once(ready(Ok(begin.into()))).chain(chunks(entries));
+    let body = Body::from_stream(body);
+    if version == Version::HTTP_10 {
+        return Ok((HEADERS, whole(body).await?));
     }
-    Ok((HEADERS, csv))
+    Ok((HEADERS, body))
 }
 
-async fn page_of(
-    gateway: &Gateway,
-    page: u32,
-    filter: &StatementFilter,
-) -> Result<contracts::Page<StatementEntry>, Problem> {
-    let page = PageRequest::new(page, PageRequest::SIZE_MAX);
-    Ok(gateway.accounts.statement(page, filter.clone()).await?)
+type Failed = CallError<AccountError>;
+
+/// The rows that are still to come, as they come. Nothing is read that nobody takes.
+fn chunks(
+    entries: Streaming<StatementEntry, AccountError>,
+) -> impl futures_util::Stream<Item = Result<Bytes, Failed>> + Send {
+    entries.ready_chunks(ROWS_AT_A_TIME).map(|read| {
+        let read: Result<Vec<_>, Failed> = read.into_iter().collect();
+        let read = read.inspect_err(|error| {
+            let error: &(dyn Error + 'static) = error;
+            tracing::warn!(error, "a statement is cut off");
+        });
+        Ok(rows(&read?).into())
+    })
+}
+
+/// A body with its length, for who could not tell its end from its being cut off.
+async fn whole(body: Body) -> Result<Body, Problem> {
+    let whole = to_bytes(body, WHOLE_BYTES_MAX).await.map_err(|_| {
+        Problem::new(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "The statement could not be had whole; ask for it by HTTP/1.1",
+        )
+    })?;
+    Ok(whole.into())
+}
+
+fn rows(entries: &[StatementEntry]) -> String {
+    let mut csv = String::new();
+    for entry in entries {
+        write_entry(&mut csv, entry);
+    }
+    csv
 }
 
 fn write_entry(csv: &mut String, entry: &StatementEntry) {

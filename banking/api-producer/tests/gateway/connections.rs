@@ -16,6 +16,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_tungstenite::{connect_async, tungstenite::Message};
+use tokio_util::sync::CancellationToken;
 
 async fn connect(bank: &Started) -> TcpStream {
     TcpStream::connect(bank.address).await.unwrap()
@@ -103,6 +104,27 @@ async fn what_is_not_http_is_refused() {
         let told = String::from_utf8(told).unwrap();
         assert!(told.is_empty() || told.starts_with("HTTP/1.1 4"), "{told}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_has_its_query_dropped_by_the_service() {
+    let bank = bank().await;
+    let (asked, dropped) = (Arc::new(Notify::new()), CancellationToken::new());
+    bank.accounts.follows(Script::Hold {
+        asked: Arc::clone(&asked),
+        dropped: dropped.clone(),
+    });
+    let mut stream = connect(&bank).await;
+    let request = "GET /api/account/balance HTTP/1.1\r\nHost: bank\r\nX-Session: a.b.c\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    timeout(SOON, asked.notified()).await.unwrap();
+    // Who still waits has it go on.
+    let goes_on = timeout(Duration::from_millis(200), dropped.cancelled()).await;
+    assert!(goes_on.is_err(), "it was dropped though its client waits");
+    drop(stream);
+    // Sooner than after 5 s, when its time is up, which would drop it as well.
+    let within = Duration::from_secs(4);
+    timeout(within, dropped.cancelled()).await.unwrap();
 }
 
 #[tokio::test]

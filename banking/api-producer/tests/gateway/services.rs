@@ -15,13 +15,18 @@ use contracts::{
         TransferStatus, TransferTotals, Transfers,
     },
 };
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use replybus::{Context, Never};
+use replybus::{Context, Never, stream::Items};
 use std::{
-    future::pending,
-    sync::{Arc, Mutex},
+    future::{pending, ready},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::sync::{Barrier, Notify};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(crate) const ID: &str = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
@@ -42,6 +47,33 @@ pub(crate) enum Script<E> {
         asked: Arc<Notify>,
         go: Arc<Notify>,
     },
+    /// Says that it was asked, and never answers; says when it is dropped.
+    Hold {
+        asked: Arc<Notify>,
+        dropped: CancellationToken,
+    },
+    /// A stream gives so many, and then this.
+    Stream {
+        entries: u64,
+        then: Then<E>,
+        watch: Arc<Watch>,
+    },
+}
+
+/// What a stream does when it has given what it has.
+#[derive(Clone)]
+pub(crate) enum Then<E> {
+    Fail(E),
+    Wait,
+}
+
+/// A stream, as a test sees it.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// What it has given.
+    pub(crate) given: AtomicU64,
+    /// Cancelled when it is dropped.
+    pub(crate) ended: CancellationToken,
 }
 
 /// How a service was asked.
@@ -125,6 +157,12 @@ impl<E: Clone + From<Refused>> Scripted<E> {
                 go.notified().await;
                 Ok(())
             }
+            Script::Hold { asked, dropped } => {
+                let _says = dropped.drop_guard();
+                asked.notify_one();
+                pending().await
+            }
+            Script::Stream { .. } => Ok(()),
         }
     }
 
@@ -260,27 +298,10 @@ impl Accounts for FakeAccounts {
         page: PageRequest,
         filter: StatementFilter,
     ) -> Result<Page<StatementEntry>, AccountError> {
-        let StatementFilter {
-            search,
-            from,
-            to,
-            up_to,
-        } = filter;
-        let (from, to) = (from.map(|at| at.to_string()), to.map(|at| at.to_string()));
-        let up_to = up_to.map_or_else(String::new, |number| format!(" up to {number}"));
-        let asked = format!("{} {search:?} {from:?} {to:?}{up_to}", paging(page));
+        let asked = format!("{} {}", paging(page), filtering(&filter));
         self.0.ask(asked).await?;
-        let entry = StatementEntry {
-            id: uuid(),
-            number: 2,
-            kind: EntryKind::Transfer,
-            amount: -5,
-            balance: 99_995,
-            counterparty: Some(number()),
-            counterparty_username: Some("bob".to_owned()),
-            reference: Some("=Rent, March".parse().unwrap()),
-            created_at: time(),
-        };
+        let entry = entry();
+        let search = filter.search;
         // What is looked for says how much there is of it, page by page.
         match search.as_deref().unwrap_or_default().parse() {
             Ok(total) => {
@@ -290,6 +311,35 @@ impl Accounts for FakeAccounts {
             }
             Err(_) => Ok(page.of(1, vec![entry])),
         }
+    }
+
+    async fn entries(
+        &self,
+        filter: StatementFilter,
+    ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
+        self.0.ask(format!("all {}", filtering(&filter))).await?;
+        let script = self.0.script.lock().unwrap().clone();
+        let Script::Stream {
+            entries,
+            then,
+            watch,
+        } = script
+        else {
+            let total = filter.search.unwrap_or_default().parse().unwrap_or(1);
+            return Ok(Items::new(stream::iter((0..total).map(|_| Ok(entry())))));
+        };
+        let ended = watch.ended.clone().drop_guard();
+        let given = stream::iter((0..entries).map(move |_| {
+            watch.given.fetch_add(1, Ordering::Relaxed);
+            Ok(entry())
+        }));
+        let last = match then {
+            Then::Fail(error) => stream::once(ready(Err(error))).boxed(),
+            Then::Wait => stream::pending().boxed(),
+        };
+        Ok(Items::new(given.chain(last).inspect(move |_| {
+            let _ = &ended;
+        })))
     }
 
     async fn open(&self, _: NewHolder) -> Result<Profile, AccountError> {
@@ -349,6 +399,32 @@ fn admin_user() -> AdminUser {
         balance: 1,
         created_at: time(),
     }
+}
+
+fn entry() -> StatementEntry {
+    StatementEntry {
+        id: uuid(),
+        number: 2,
+        kind: EntryKind::Transfer,
+        amount: -5,
+        balance: 99_995,
+        counterparty: Some(number()),
+        counterparty_username: Some("bob".to_owned()),
+        reference: Some("=Rent, March".parse().unwrap()),
+        created_at: time(),
+    }
+}
+
+fn filtering(filter: &StatementFilter) -> String {
+    let StatementFilter {
+        search,
+        from,
+        to,
+        up_to,
+    } = filter;
+    let (from, to) = (from.map(|at| at.to_string()), to.map(|at| at.to_string()));
+    let up_to = up_to.map_or_else(String::new, |number| format!(" up to {number}"));
+    format!("{search:?} {from:?} {to:?}{up_to}")
 }
 
 fn paging(page: PageRequest) -> String {

@@ -9,7 +9,7 @@ use contracts::{
         TransferPosting,
     },
 };
-use replybus::Never;
+use replybus::{Never, stream::Items};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -113,6 +113,13 @@ impl Accounts for FakeAccounts {
         _: PageRequest,
         _: StatementFilter,
     ) -> Result<Page<StatementEntry>, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn entries(
+        &self,
+        _: StatementFilter,
+    ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
         panic!("not asked for")
     }
 

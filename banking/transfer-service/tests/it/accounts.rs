@@ -10,7 +10,7 @@ use contracts::{
     },
 };
 use jiff::Timestamp;
-use replybus::{Context, Never};
+use replybus::{Context, Never, stream::Items};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -248,6 +248,13 @@ impl Accounts for ScriptedAccounts {
         _: PageRequest,
         _: StatementFilter,
     ) -> Result<Page<StatementEntry>, AccountError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn entries(
+        &self,
+        _: StatementFilter,
+    ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
         Err(Refused::Forbidden.into())
     }
 

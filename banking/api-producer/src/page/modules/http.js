@@ -5,6 +5,8 @@ import { current } from "./session.js";
 
 /** A little longer than the bank takes at most, so that its own words about it arrive. */
 const PATIENCE_MS = 15_000;
+/** A file is sent while it is read, and may be long. */
+const FILE_PATIENCE_MS = 600_000;
 
 /** Answers after which it is certain that nothing was done, and will be. */
 const FINAL = new Set([400, 403, 404, 405, 409, 413, 422]);
@@ -46,7 +48,7 @@ export async function ask(method, path, { body, key, query, as = "json" } = {}) 
     body: body === undefined ? undefined : JSON.stringify(body),
     cache: "no-store",
     credentials: "omit",
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    signal: AbortSignal.timeout(as === "text" ? FILE_PATIENCE_MS : PATIENCE_MS),
   });
   if (session !== current()) throw new Failure("", { status: answer.status, stale: true });
   if (answer.ok && as === "text") return text;
