@@ -48,10 +48,23 @@ impl Bank {
     /// # Cancel safety
     /// Dropped before it is ready, the process is killed.
     pub async fn embedded(program: Program) -> Result<Self> {
-        let environment = vec![
-            ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
-            ("ADMIN_SECRET", ADMIN_SECRET.to_owned()),
-        ];
+        Self::alone(program, Vec::new()).await
+    }
+
+    /// A bank in one process, with its data in this database.
+    ///
+    /// # Errors
+    /// It does not start.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the process is killed.
+    pub async fn embedded_on(program: Program, database: &str) -> Result<Self> {
+        Self::alone(program, vec![("DATABASE_URL", database.to_owned())]).await
+    }
+
+    async fn alone(program: Program, mut environment: Vec<(&'static str, String)>) -> Result<Self> {
+        environment.push(("HTTP_ADDR", "127.0.0.1:0".to_owned()));
+        environment.push(("ADMIN_SECRET", ADMIN_SECRET.to_owned()));
         let mut bank = Self {
             processes: Processes::new(program, environment)?,
             clients: Vec::new(),

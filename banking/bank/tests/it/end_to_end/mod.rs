@@ -7,6 +7,7 @@ mod account;
 mod admin;
 mod auth;
 mod expect;
+mod export;
 mod gateway;
 mod live;
 mod notification;
@@ -79,6 +80,8 @@ suite! {
         a_key_belongs_to_its_user,
         an_amount_that_is_none_is_400_and_moves_nothing,
         a_statement_lists_the_newest_first_by_pages;
+    export:
+        a_statement_is_a_file_for_other_programs;
     transfer:
         money_moves_by_name_and_by_number,
         the_same_key_moves_money_once_and_answers_the_same,
