@@ -1,8 +1,8 @@
 //! `/api/account/statement.csv`: a statement for other programs, as CSV (RFC 4180).
 //!
 //! It is sent while it is read, however long it is. What fails before its first entry is a problem;
-//! what fails later cuts the body off, in the middle of a chunk as HTTP sees it, so that nobody
-//! takes what they have for all of it.
+//! what fails later cuts the body off before its last chunk, so that nobody takes what they have for
+//! all of it.
 
 use super::openapi::{Bad, Unauthenticated, Unavailable};
 use crate::{
@@ -19,13 +19,13 @@ use contracts::{
     AccountNumber, Reference,
     account::{AccountError, EntryKind, StatementEntry},
 };
-use futures_util::{StreamExt as _, future::ready, stream};
+use futures_util::{Stream, StreamExt as _, future::ready, stream};
 use replybus::{CallError, stream::Streaming};
 use std::{error::Error, fmt::Write as _, sync::Arc};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-/// Bytes that the service may be ahead of a client who is slow: a thousand entries or so. As many
-/// as that are kept here and there for each file that is read.
+/// Bytes that the service may be ahead of a client who is slow: a thousand entries or so. For each
+/// file that is read, both keep as many.
 const AHEAD_BYTES_MAX: u32 = 256 * 1024;
 
 /// Rows that are written to a connection at a time, if they are there: some ten kilobytes.
@@ -90,7 +90,7 @@ type Failed = CallError<AccountError>;
 /// The rows that are still to come, as they come. Nothing is read that nobody takes.
 fn chunks(
     entries: Streaming<StatementEntry, AccountError>,
-) -> impl futures_util::Stream<Item = Result<Bytes, Failed>> + Send {
+) -> impl Stream<Item = Result<Bytes, Failed>> + Send {
     entries.ready_chunks(ROWS_AT_A_TIME).map(|read| {
         let read: Result<Vec<_>, Failed> = read.into_iter().collect();
         let read = read.inspect_err(|error| {
