@@ -136,11 +136,22 @@ impl<P: Program> PrivateServer<P> {
     /// Dropped before it is ready, the server is killed.
     pub async fn restart(&mut self) -> Result<(), ServerError> {
         self.kill();
-        let mut processes = self.program.processes(self.directory(), &self.ports());
-        if let Some(launch) = processes.pop() {
-            self.server = started::<P>(&mut self.workplace, launch).await?;
+        let end = Instant::now() + P::START_WITHIN;
+        loop {
+            let mut processes = self.program.processes(self.directory(), &self.ports());
+            let Some(launch) = processes.pop() else {
+                return Ok(());
+            };
+            match started::<P>(&mut self.workplace, launch).await {
+                Ok(server) => {
+                    self.server = server;
+                    return Ok(());
+                }
+                // The processes that a killed PostgreSQL leaves hold its memory for a moment.
+                Err(_) if Instant::now() < end => sleep(LOOK_EVERY).await,
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
     }
 
     pub(super) fn directory(&self) -> &Path {
