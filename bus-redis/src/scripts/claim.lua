@@ -42,7 +42,8 @@ for number = 1, #KEYS do
     local attempt = tonumber(held[4]) or 0
     if not is_ours then
       attempt = attempt + 1
-      if attempt > 1 then call('HDEL', key, 'progress') end
+      -- Not that of the run before.
+      if attempt > 1 then call('HSET', key, 'progress', '') end
     end
     call('HSET', key, 'fingerprint', asked, 'state', 'running', 'owner', by,
       'attempt', attempt, 'lease_until', now + lease)

@@ -7,4 +7,4 @@ if held[1] == 'done' then return {'done', held[2]} end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local left = math.max((tonumber(held[4]) or 0) - now, 0)
-return {'running', tonumber(held[3]) or 1, left, held[5]}
+return {'running', tonumber(held[3]) or 1, left, held[5] ~= '' and held[5]}
