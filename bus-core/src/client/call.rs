@@ -548,6 +548,7 @@ impl<R: Outcome> Call<R> {
                 queue: self.client.queue_name().clone(),
                 idempotency_key: self.idempotency_key.clone(),
                 is_recorded: self.method.is_claimed(),
+                may_be_put_off: self.method.retry.is_some(),
                 awaited_until: (verb == Verb::Call).then_some(deadline),
                 startable_for: due.map_or(started, |due| due.at) + ttl - started,
             };

@@ -29,7 +29,8 @@ use tokio::time::Instant;
 pub enum CancelOutcome<R: Outcome> {
     /// It was not started, and never will be. Whoever waits for its reply is told so
     /// ([`FailureKind::Cancelled`]). A command whose runs were all put off by its handler
-    /// ([`RetryLater`](crate::RetryLater)), and that waited for the next one, counts as not started.
+    /// ([`RetryLater`](crate::RetryLater)), and that waited for the next one, counts as not started;
+    /// that it may have been executed is said of each command that its handler may put off.
     NeverStarted,
     /// It is running, or its worker died a moment ago. Its handler is told
     /// ([`Context::cancelled`](crate::Context::cancelled)), and ends when it sees fit; what it comes
@@ -68,6 +69,8 @@ pub(super) struct CancelTarget {
     pub(super) idempotency_key: Option<String>,
     /// The store has a record of whether it was started.
     pub(super) is_recorded: bool,
+    /// Its handler may put it off: a run may have been, that the record knows nothing of.
+    pub(super) may_be_put_off: bool,
     /// The reply is waited for in this process, by this moment.
     pub(super) awaited_until: Option<Instant>,
     /// From now on, the time after which it can't be started any more.
@@ -204,7 +207,8 @@ impl CancelTarget {
         };
         let bad = |error| self.info.failure(FailureKind::BadReply).with_cause(error);
         let reply = match ReplyFrame::decode(&frame) {
-            Ok((_, ReplyFrame::Fault(fault))) if fault.says_never_started() => {
+            // No handler answers so.
+            Ok((_, ReplyFrame::Fault(fault))) if fault.code == FaultCode::Cancelled => {
                 self.answer(bus, frame).await?;
                 return Ok(CancelOutcome::NeverStarted);
             }
@@ -216,7 +220,11 @@ impl CancelTarget {
 
     /// What its record becomes.
     pub(super) fn record(&self) -> Cancel {
-        let never_started = ReplyFrame::encode_fault(ContentType::default(), &cancelled());
+        let never_started = match self.may_be_put_off {
+            true => cancelled().may_have_been_executed(),
+            false => cancelled(),
+        };
+        let never_started = ReplyFrame::encode_fault(ContentType::default(), &never_started);
         let text = "it was started and never ended, and was cancelled then";
         let interrupted = Fault::new(FaultCode::Interrupted, text);
         let retention = match &self.idempotency_key {

@@ -69,6 +69,9 @@ pub struct Ticket<R> {
     /// The store has a record of whether it was started.
     #[serde(default)]
     recorded: bool,
+    /// Its handler may put it off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    put_off: bool,
     /// Milliseconds since the Unix epoch, by the submitter's clock.
     expires_at: u64,
     /// More than one copy of the request may have reached the broker.
@@ -91,6 +94,7 @@ impl<R: Outcome> Ticket<R> {
             queue: queue.to_owned(),
             idempotency_key: request.idempotency_key.clone(),
             recorded: request.method.is_claimed(),
+            put_off: request.method.retry.is_some(),
             call_id: request.id(),
             expires_at: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
             repeated: false,
@@ -304,6 +308,7 @@ impl<R: Outcome> Ticket<R> {
             queue: self.queue.as_str().into(),
             idempotency_key: self.idempotency_key.clone(),
             is_recorded: self.recorded,
+            may_be_put_off: self.put_off,
             awaited_until: None,
             startable_for: left.min(DELAY_MAX + SEND_TTL + JOB_TIMEOUT_MAX),
         }
@@ -328,6 +333,7 @@ impl<R> Clone for Ticket<R> {
             queue: self.queue.clone(),
             idempotency_key: self.idempotency_key.clone(),
             recorded: self.recorded,
+            put_off: self.put_off,
             call_id: self.call_id,
             expires_at: self.expires_at,
             repeated: self.repeated,

@@ -136,6 +136,7 @@ async fn cancel(bus: &BusInner, request: &CallRequest, left: Duration) -> Found 
         queue: lanes.probe().name().clone(),
         idempotency_key: None,
         is_recorded: true,
+        may_be_put_off: request.method.retry.is_some(),
         awaited_until: Some(request.deadline()),
         startable_for: left,
     };

@@ -1,7 +1,6 @@
 //! The conclusion of a delivery: its answer, and the steps to take with it.
 
 use crate::{
-    error::Fault,
     message::Message,
     work::{
         Answer, AnswerClass, DeliveryKind, Envelope, HeldClaim, RunEnd, Settlement, is_redriven,
@@ -43,9 +42,6 @@ impl Conclusion {
             seen_before,
             has_run,
         } = seen;
-        // Cancelled while it waited for its next run it is as if it had never been started.
-        let is_undone = answer.as_fault().is_some_and(Fault::says_never_started);
-        let has_run = has_run && !is_undone;
         let answer = if end.may_have_run(seen_before) || has_run {
             answer.may_have_been_executed()
         } else {

@@ -58,7 +58,7 @@ impl AnswerClass {
 
 /// The table. A caller that waits is always answered. A command is kept as a dead letter when it
 /// may have been half done, unless another delivery of it answers for that; and when nobody would
-/// otherwise learn that it was not done at all. A message that expired or was cancelled unstarted is
+/// otherwise learn that it was not done at all. A message that expired unstarted or was cancelled is
 /// not kept: that is what was asked for. One that was put back from the dead letters is one again
 /// whatever it fails of, as nobody waits for it. One that is malformed, or was interrupted for good,
 /// is kept whatever it is: it may have killed its workers. So is one of which no run is left: its
@@ -76,9 +76,13 @@ pub(crate) const fn settle(class: AnswerClass, kind: DeliveryKind) -> Settlement
     let failed = match class {
         AnswerClass::Value => false,
         AnswerClass::Fault {
-            code: FaultCode::Expired | FaultCode::Cancelled,
+            code: FaultCode::Expired,
             may_have_executed: false,
         } => kind.redriven,
+        AnswerClass::Fault {
+            code: FaultCode::Cancelled,
+            ..
+        } => kind.redriven && command,
         AnswerClass::Fault {
             may_have_executed: true,
             ..
@@ -158,13 +162,19 @@ mod tests {
                 );
                 // No failed command disappears without anybody being told.
                 let failed = class != AnswerClass::Value;
-                let asked_for = matches!(
+                let cancelled = matches!(
                     class,
                     AnswerClass::Fault {
-                        code: FaultCode::Expired | FaultCode::Cancelled,
-                        may_have_executed: false,
+                        code: FaultCode::Cancelled,
+                        ..
                     }
                 );
+                let asked_for = cancelled
+                    || class
+                        == AnswerClass::Fault {
+                            code: FaultCode::Expired,
+                            may_have_executed: false,
+                        };
                 if command && failed && !asked_for {
                     assert!(settlement.reply || settlement.dead_letter, "{about}");
                 }
@@ -175,6 +185,7 @@ mod tests {
                 } = class
                     && command
                     && awaited
+                    && !cancelled
                 {
                     assert_eq!(settlement.dead_letter, !repetition, "{about}");
                 }

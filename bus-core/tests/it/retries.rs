@@ -18,6 +18,7 @@ use replybus::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
+    future::IntoFuture,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -398,6 +399,29 @@ async fn one_that_waits_can_be_cancelled() {
         matches!(outcome, CancelOutcome::NeverStarted),
         "{outcome:?}"
     );
+    tokio::time::sleep(60 * SECOND).await;
+    assert_eq!(world.bank.runs("a").len(), 1);
+    assert!(world.letters().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_for_one_that_was_cancelled_between_two_runs_knows_of_the_first() {
+    let world = World::new().await;
+    let mut call = world.client.later("a".into(), 99).timeout(600 * SECOND);
+    let handle = call.cancel_handle();
+    let call = tokio::spawn(call.into_future());
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(world.bank.runs("a").len(), 1);
+    for _ in 0..2 {
+        let outcome = handle.cancel().await.unwrap();
+        assert!(
+            matches!(outcome, CancelOutcome::NeverStarted),
+            "{outcome:?}"
+        );
+    }
+    let failure = call.await.unwrap().unwrap_err();
+    assert_eq!(failure.kind(), Some(FailureKind::Cancelled), "{failure:?}");
+    assert!(failure.may_have_executed());
     tokio::time::sleep(60 * SECOND).await;
     assert_eq!(world.bank.runs("a").len(), 1);
     assert!(world.letters().await.is_empty());
