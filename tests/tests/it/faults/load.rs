@@ -94,10 +94,15 @@ async fn call_named(client: &LedgerClient, kind: Kind, name: &str, within: Durat
     // What comes twice must be the same each time.
     let until = until.filter(|_| kind == Kind::Command);
     let started = Instant::now();
-    let enter = || client.enter(name.to_owned(), until).timeout(within);
+    // Whoever is told that nobody serves the queue is the matter of other tests.
+    let enter = || {
+        let call = client.enter(name.to_owned(), until);
+        call.timeout(within).wait_for_service()
+    };
+    let echo = || client.echo(7).timeout(within).wait_for_service();
     let calling = async {
         match kind {
-            Kind::Query => answered(client.echo(7).timeout(within).await.map(|_| None)),
+            Kind::Query => answered(echo().await.map(|_| None)),
             Kind::Command => answered(enter().await.map(Some)),
             Kind::KeyedCommand => answered(enter().idempotency_key(name).await.map(Some)),
             // Its own timeout says when it must have been started, not how long the broker may
