@@ -59,6 +59,12 @@ impl Putting {
         }
     }
 
+    /// The tick that follows on another, if it is near enough to be put.
+    pub(super) fn following(&self, second: u64) -> Option<u64> {
+        let farthest = second.saturating_add(DELAY_MAX.as_secs());
+        self.ticks.after(second).filter(|next| *next <= farthest)
+    }
+
     /// Puts one tick, to come when it is due or else at once. It may be there already: its key tells
     /// it from others, and it is run once.
     pub(super) async fn put(&self, second: u64) -> Result<(), String> {

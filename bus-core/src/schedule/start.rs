@@ -253,6 +253,13 @@ impl<H: SubscribeHandler<Tick>> Service for TickRuns<H> {
             if let Some(other) = put {
                 runs.put(other).await?;
             }
+            if step == Step::Run
+                && let Some(next) = runs.putting.following(second)
+                && Some(next) != put
+            {
+                // All programs may end before one of them puts it: this message ends later.
+                runs.put(next).await?;
+            }
             let outcome = match step {
                 Step::Run => runs.run(second).await,
                 Step::Instead(_) | Step::Nothing => "missed",
