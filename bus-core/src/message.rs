@@ -129,6 +129,12 @@ impl Properties {
         self.other_headers.retain(keep);
     }
 
+    /// Sets a header, in place of what there is under its name.
+    pub(crate) fn set_header(&mut self, name: &'static str, value: impl Into<Text>) {
+        self.retain_headers(|other| other != name);
+        self.headers.push((Text::from_static(name), value.into()));
+    }
+
     /// `true` if there is a header called `name` whose value can't be read as text.
     pub(crate) fn is_unreadable(&self, name: &str) -> bool {
         self.header(name).is_none() && self.other_headers.names().any(|other| other == name)

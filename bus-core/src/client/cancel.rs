@@ -177,7 +177,7 @@ impl CancelTarget {
     }
 
     /// What its claim is found under.
-    fn claim_key(&self) -> String {
+    pub(super) fn claim_key(&self) -> String {
         let key = self.idempotency_key.as_deref();
         command_key(&self.queue, &self.info.method, key, self.info.id)
     }

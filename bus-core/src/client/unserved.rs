@@ -121,16 +121,6 @@ async fn give_up(bus: &BusInner, request: &CallRequest, left: Duration) -> Found
 /// Cancels a command in its record.
 async fn cancel(bus: &BusInner, request: &CallRequest, left: Duration) -> Found {
     let lanes = request.copies.lanes();
-    let key = command_key(
-        lanes.probe().name(),
-        request.method.name,
-        None,
-        request.id(),
-    );
-    // One that was begun is for another to follow: cancelled, it would be interrupted.
-    if let Ok(Some(CommandRecord::Running { .. })) = bus.replies.record(&key).await {
-        return Found::served(CONSUMER_LOOK_EVERY);
-    }
     let target = CancelTarget {
         info: request.info(),
         queue: lanes.probe().name().clone(),
@@ -140,6 +130,10 @@ async fn cancel(bus: &BusInner, request: &CallRequest, left: Duration) -> Found 
         awaited_until: Some(request.deadline()),
         startable_for: left,
     };
+    // One that was begun is for another to follow: cancelled, it would be interrupted.
+    if let Ok(Some(CommandRecord::Running { .. })) = bus.replies.record(&target.claim_key()).await {
+        return Found::served(CONSUMER_LOOK_EVERY);
+    }
     match bus.replies.cancel(&target.record()).await {
         Ok(Cancelled::NeverStarted) => {
             // Whoever begins to serve the queue now need not ask.

@@ -1,11 +1,11 @@
 //! Messages of a service with jobs that wait with the broker, outside of its queue: those of jobs
 //! that run, and those that no handler has been free for.
 
+use super::Held;
 use crate::{
     bus::BusInner,
-    contract::unix_time,
     limits::{CONFIRM_TIMEOUT, JOB_HELD_FOR, JOB_LOOKED_AT_EVERY},
-    message::{Message, Properties, Text},
+    message::{Message, Text},
     transport::{Delivery, Outgoing, Settled, Verdict},
     wire::headers,
     work::{Envelope, is_redriven, is_repeated, once_more, word_on},
@@ -18,8 +18,6 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, sleep};
-
-use super::Held;
 
 /// The pause before a message that the broker did not take is published again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -109,47 +107,25 @@ impl WaitingRoom {
         let waits = message.properties.reply_to.is_some();
         let mut again = once_more(message.clone(), &self.queue);
         let properties = &mut again.properties;
-        // Of a call that nobody waits for it says when it is no longer to be started.
-        let is_over = |name: &str| {
-            let of_the_start = !waits && matches!(name, headers::DEADLINE | headers::DUE);
-            of_the_start || matches!(name, headers::REPEATED | headers::JOB_STARTED)
-        };
-        properties.retain_headers(|name| !is_over(name));
-        for name in [headers::REPEATED, headers::JOB_STARTED] {
-            set(properties, name, Text::from_static(headers::TRUE));
+        if !waits {
+            // They say when it is no longer to be started.
+            properties.retain_headers(|name| !matches!(name, headers::DEADLINE | headers::DUE));
         }
+        properties.set_header(headers::REPEATED, headers::TRUE);
+        properties.set_header(headers::JOB_STARTED, headers::TRUE);
         again
     }
 
     /// The message of a request that no handler was free for.
     fn unstarted(&self, message: &Message, envelope: &Envelope, was_seen: bool) -> Message {
         let mut again = once_more(message.clone(), &self.queue);
+        let properties = &mut again.properties;
         if was_seen {
             // The broker takes it for a new one.
-            let properties = &mut again.properties;
-            properties.retain_headers(|name| name != headers::REPEATED);
-            set(
-                properties,
-                headers::REPEATED,
-                Text::from_static(headers::TRUE),
-            );
+            properties.set_header(headers::REPEATED, headers::TRUE);
         }
-        if let Some(by) = envelope.start_by
-            && envelope.deadline.is_none()
-        {
-            // It has no time to live while it waits.
-            let now = unix_time();
-            let by = now + by.saturating_duration_since(Instant::now());
-            let properties = &mut again.properties;
-            let is_of_the_start = |name: &str| matches!(name, headers::DEADLINE | headers::DUE);
-            properties.retain_headers(|name| !is_of_the_start(name));
-            set(properties, headers::DEADLINE, Text::shown(by.as_millis()));
-            set(properties, headers::DUE, Text::shown(now.as_millis()));
-        }
+        // It has no time to live while it waits.
+        envelope.note_start_by(properties);
         again
     }
-}
-
-fn set(properties: &mut Properties, name: &'static str, value: Text) {
-    properties.headers.push((Text::from_static(name), value));
 }

@@ -81,12 +81,7 @@ impl Aside {
         let properties = &mut message.properties;
         retries.note_in(properties);
         // It was delivered, and run.
-        properties.retain_headers(|name| name != headers::REPEATED);
-        let repeated = (
-            Text::from_static(headers::REPEATED),
-            Text::from_static(headers::TRUE),
-        );
-        properties.headers.push(repeated);
+        properties.set_header(headers::REPEATED, headers::TRUE);
         message
     }
 }
