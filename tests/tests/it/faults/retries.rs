@@ -22,6 +22,15 @@ const RUNS: u32 = 3;
 
 type Tickets = Vec<(String, Ticket<Result<u32, String>>)>;
 
+/// Waits until each was run once, and put aside.
+async fn are_put_aside(tickets: &Tickets, journal: &Journal) {
+    eventually("all are put aside", || async {
+        let mut names = tickets.iter().map(|(name, _)| name);
+        names.all(|name| journal.page(name).began > 0)
+    })
+    .await;
+}
+
 /// Submits so many commands.
 async fn submit(client: &LedgerClient, count: usize) -> Tickets {
     let mut tickets = Vec::new();
@@ -89,12 +98,7 @@ async fn what_was_put_aside_outlives_a_broker_that_is_killed() {
     let sync = "[dets:sync(Table) || Table <- dets:all()], ok = mnesia:sync_log().";
     rig.rabbit.ctl(&["eval", sync]).await.unwrap();
     let tickets = submit(&ledger.client, 40).await;
-    eventually("all are put aside", || async {
-        tickets
-            .iter()
-            .all(|(name, _)| ledger.journal.page(name).began > 0)
-    })
-    .await;
+    are_put_aside(&tickets, &ledger.journal).await;
     rig.rabbit.kill();
     rig.rabbit.restart().await.unwrap();
     all_are_done(&ledger.caller, tickets, || copy(&ledger.journal)).await;
@@ -108,12 +112,7 @@ async fn what_was_put_aside_needs_nothing_of_redis() {
     };
     let ledger = rig.ledger(Settings::default()).await;
     let tickets = submit(&ledger.client, 40).await;
-    eventually("all are put aside", || async {
-        tickets
-            .iter()
-            .all(|(name, _)| ledger.journal.page(name).began > 0)
-    })
-    .await;
+    are_put_aside(&tickets, &ledger.journal).await;
     rig.redis.kill();
     rig.redis.restart().await.unwrap();
     all_are_done(&ledger.caller, tickets, || copy(&ledger.journal)).await;
