@@ -11,7 +11,7 @@ use crate::{
     call_id::CallId,
     codec::{self, CodecError, ContentType},
     context::{Context, Metadata},
-    contract::{MethodContract, Outcome, check_key, unix_time},
+    contract::{MethodContract, Outcome, Priority, check_key, unix_time},
     error::{BoxError, CallError, CallFailure, FailureKind},
     limits::{CALL_TIMEOUT_MAX, SEND_TTL},
     schedule::When,
@@ -94,6 +94,7 @@ pub struct Call<R> {
     metadata: Metadata,
     refused: Option<BoxError>,
     waits_for_service: bool,
+    priority: Option<Priority>,
     cancel: Option<CancelSlot>,
     outcome: PhantomData<fn() -> R>,
 }
@@ -116,6 +117,7 @@ impl<R> Call<R> {
             idempotency_key: None,
             metadata: Metadata::new(),
             refused: None,
+            priority: None,
             cancel: None,
             outcome: PhantomData,
         }
@@ -321,6 +323,43 @@ impl<R: Outcome> Call<R> {
         if let Err(error) = self.metadata.insert(name, value) {
             self.refused.get_or_insert(error.into());
         }
+        self
+    }
+
+    /// Sets how much this call matters beside others, instead of what is inherited from the call that
+    /// is being served: a service that gets more than it can do refuses those of
+    /// [low](Priority::Low) priority first, as [`Overloaded`](FailureKind::Overloaded).
+    ///
+    /// ```
+    /// use replybus::{Bus, Context, Never, contract::Priority, queue_handler};
+    ///
+    /// #[queue_handler("report.requests")]
+    /// pub trait Reports {
+    ///     #[query]
+    ///     async fn daily(&self) -> Result<bool, Never>;
+    /// }
+    ///
+    /// struct Archive;
+    ///
+    /// impl Reports for Archive {
+    ///     async fn daily(&self) -> Result<bool, Never> {
+    ///         // Calls made from here are of low priority as well.
+    ///         Ok(Context::current().priority() == Priority::Low)
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(ReportsServer::new(Archive)).await?;
+    /// let reports = ReportsClient::new(&bus);
+    /// assert!(reports.daily().priority(Priority::Low).await?);
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = Some(priority);
         self
     }
 
@@ -569,6 +608,7 @@ impl<R: Outcome> Call<R> {
             queue,
             verb,
             waits_for_service: self.waits_for_service,
+            priority: self.priority.unwrap_or(context.priority()),
             content_type: self.client.content_type(),
             window: 0,
             body,

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     bus::BusInner,
+    contract::Priority,
     error::{BoxError, CallFailure, FailureKind},
     limits::CONSUMER_LOOK_AFTER,
     transport::{Outgoing, TransportHealth, Verdict, Withdrawn},
@@ -218,7 +219,8 @@ impl Drop for Attempts<'_> {
 
 /// Sends a request, with others if it may be.
 fn send(bus: &BusInner, request: &CallRequest) -> Sending {
-    if confirms(request) || !request.contract.defaults.bundles || request.window > 0 {
+    let is_plain = request.window == 0 && request.priority == Priority::default();
+    if confirms(request) || !request.contract.defaults.bundles || !is_plain {
         return publish(bus, request);
     }
     let repeated = request.copies.begin();

@@ -5,7 +5,7 @@ use crate::{
     call_id::CallId,
     codec::ContentType,
     context::{Metadata, TraceContext},
-    contract::{MethodContract, MethodKind, ServiceContract, unix_time},
+    contract::{MethodContract, MethodKind, Priority, ServiceContract, unix_time},
     error::{CallFailure, FailedCall, FailureKind, Fault},
     message::{Message, Properties, Text},
     schedule::Due,
@@ -63,6 +63,7 @@ pub struct CallRequest {
     pub(crate) verb: Verb,
     /// It waits for its service, where nobody serves it.
     pub(crate) waits_for_service: bool,
+    pub(crate) priority: Priority,
     pub(crate) content_type: ContentType,
     /// Bytes that the producer of its stream may be ahead; 0 of a call without one.
     pub(crate) window: u32,
@@ -123,6 +124,12 @@ impl CallRequest {
     #[must_use]
     pub fn verb(&self) -> Verb {
         self.verb
+    }
+
+    /// How much it matters beside others.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.priority
     }
 
     /// The moment at which the caller gives up waiting, for a reply or for the broker's word.
@@ -188,6 +195,7 @@ impl CallRequest {
                 kind: Some(Text::from_static(self.method.name)),
                 content_type: (!awaited || self.content_type != ContentType::default())
                     .then(|| Text::from_static(self.content_type.as_str())),
+                priority: self.priority.to_wire(),
                 expiration: None,
                 timestamp: (!awaited).then(|| unix_time().as_secs()),
                 app_id: Some(app_id.clone()),

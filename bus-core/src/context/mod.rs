@@ -8,6 +8,7 @@ pub use trace::TraceContext;
 
 use crate::{
     call_id::CallId,
+    contract::Priority,
     job::{Progress, Reporter},
     message::Text,
 };
@@ -79,6 +80,7 @@ struct Inner {
     deadline: Option<Instant>,
     redelivered: bool,
     attempt: u32,
+    priority: Priority,
     idempotency_key: Option<String>,
     metadata: Metadata,
     trace: Option<TraceContext>,
@@ -283,6 +285,12 @@ impl Context {
     #[must_use]
     pub fn idempotency_key(&self) -> Option<&str> {
         self.0.idempotency_key.as_deref()
+    }
+
+    /// How much the call matters beside others; calls that the handler makes inherit it.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.0.priority
     }
 
     /// The metadata that the caller, or its caller, attached.
@@ -523,6 +531,12 @@ impl ContextBuilder {
     /// Sets the idempotency key.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.0.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Sets how much the call matters beside others.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.0.priority = priority;
         self
     }
 

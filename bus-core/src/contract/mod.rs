@@ -6,11 +6,13 @@
 mod clock;
 mod names;
 mod outcome;
+mod priority;
 mod queue;
 mod retry;
 mod service;
 
 pub use outcome::{Never, Outcome};
+pub use priority::Priority;
 pub use queue::QueueType;
 pub use retry::RetryPolicy;
 pub use service::{MethodContract, MethodKind, ServeDefaults, ServiceContract};

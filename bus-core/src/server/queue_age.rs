@@ -5,10 +5,11 @@
 //! more than it can do has nothing but answers that come too late. Here the age of each request is
 //! watched as it is taken. A queue that is only uneven has a young one among them now and then; if
 //! the youngest of an interval is older than a target, all wait (CoDel). From then on each request is
-//! asked whether the time that it has left is what its method takes.
+//! asked whether the time that it has left is what its method takes, and those of low priority are
+//! refused in any case, which makes room for the others.
 
 use crate::{
-    contract::{ServiceContract, unix_time},
+    contract::{Priority, ServiceContract, unix_time},
     error::{Fault, FaultCode},
     limits::{CLOCK_ALLOWANCE, QUEUE_AGE_INTERVAL, QUEUE_AGE_TARGET, RETRY_AFTER_MAX},
     message::Message,
@@ -107,18 +108,30 @@ impl QueueAge {
 
     /// Notes the age of a request that is taken, for the method at `position`. A fault, if it is to
     /// be refused.
-    pub(super) fn take(&self, position: usize, time: RequestTime) -> Option<Fault> {
+    pub(super) fn take(
+        &self,
+        position: usize,
+        time: RequestTime,
+        priority: Priority,
+    ) -> Option<Fault> {
         let behind = self.state().note(time.age, Instant::now())?;
         let takes = self.takes.get(position)?.load(Ordering::Relaxed);
         let takes = Duration::from_micros(takes);
-        // With a little room, as handlers do not all take the same; never so much that none is run.
-        let needed = takes + (takes / 4).max(WAY_BACK).min(time.given / 4);
+        let needed = match priority {
+            Priority::Low => Duration::MAX,
+            // With a little room, as handlers do not all take the same; never so much that none is
+            // run.
+            Priority::Normal => takes + (takes / 4).max(WAY_BACK).min(time.given / 4),
+            Priority::High => takes,
+        };
         if time.left >= needed {
             return None;
         }
-        let text = format!(
-            "the queue is {behind:.1?} behind, and it would not be answered in the time it has left"
-        );
+        let reason = match priority {
+            Priority::Low => "calls of low priority give way to others",
+            Priority::Normal | Priority::High => "it would not be answered in the time it has left",
+        };
+        let text = format!("the queue is {behind:.1?} behind, and {reason}");
         let retry_after = behind.clamp(QUEUE_AGE_INTERVAL, RETRY_AFTER_MAX);
         Some(Fault::new(FaultCode::Overloaded, text).retry_after(retry_after))
     }

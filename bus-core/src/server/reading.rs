@@ -4,7 +4,7 @@ use super::{
     delivery::RequestProcessor, queue_age::RequestTime, request::Request, service::Payload,
 };
 use crate::{
-    contract::MethodKind,
+    contract::{MethodKind, Priority},
     error::{Fault, FaultCode},
     message::Message,
     reply::ReplyTarget,
@@ -48,10 +48,11 @@ impl RequestProcessor {
                 ),
             ));
         };
+        let priority = Priority::from_wire(message.properties.priority);
         if !asks
             && envelope.awaited()
             && let Some(time) = RequestTime::of(message, envelope)
-            && let Some(fault) = self.queue_age.take(position, time)
+            && let Some(fault) = self.queue_age.take(position, time, priority)
         {
             return Err(fault);
         }

@@ -4,7 +4,7 @@ use crate::{
     call_id::CallId,
     codec::ContentType,
     context::{Context, ContextBuilder, Metadata, TraceContext},
-    contract::{check_key, unix_time},
+    contract::{Priority, check_key, unix_time},
     error::{Fault, FaultCode},
     limits::{CLOCK_ALLOWANCE, REQUEST_BYTES_MAX},
     message::{Message, Properties, Text},
@@ -239,6 +239,7 @@ impl Envelope {
             .call_id(self.id)
             .redelivered(seen_before)
             .caller(properties.app_id.clone())
+            .priority(Priority::from_wire(properties.priority))
             .metadata(Metadata::from_headers(&properties.headers));
         if let Some(deadline) = self.deadline {
             context = context.deadline(deadline);
