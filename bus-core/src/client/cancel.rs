@@ -34,7 +34,8 @@ pub enum CancelOutcome<R: Outcome> {
     NeverStarted,
     /// It is running, or its worker died a moment ago. Its handler is told
     /// ([`Context::cancelled`](crate::Context::cancelled)), and ends when it sees fit; what it comes
-    /// to is its reply.
+    /// to is its reply. If its worker dies before that, no other begins it anew: it is done as
+    /// [interrupted](FailureKind::Interrupted).
     Running,
     /// It is done; this is its reply. A command that was started, whose worker died, and that
     /// nobody has taken over is done as [interrupted](FailureKind::Interrupted).

@@ -162,7 +162,7 @@ pub enum Cancelled {
     /// It was not started, and will not be: whoever asks for its claim is given the outcome that
     /// came with the question.
     NeverStarted,
-    /// It is running, or its worker died a moment ago.
+    /// It is running, or its worker died a moment ago; it is not begun anew.
     Running,
     /// This is the outcome, now if not before.
     Done(Bytes),

@@ -254,7 +254,8 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
 
     /// Cancels a command in the record that its claim is asked of, so that it is never started
     /// unless it was: one step, against all claims. What was started and came to no outcome, and
-    /// is held by nobody, is done as interrupted. Of what is running nothing changes.
+    /// is held by nobody, is done as interrupted. What is running goes on; if its worker dies before
+    /// it comes to an outcome, it is not begun anew either, and is done as interrupted.
     ///
     /// # Errors
     /// The store can't be reached; it may or may not have been cancelled.

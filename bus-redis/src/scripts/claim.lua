@@ -1,8 +1,8 @@
 -- Asks for the right to run commands, each by itself.
 -- KEYS: claims. ARGV, for each: owner, fingerprint, lease ms, life of the record ms, the moment until
 -- which it lives at least, and from which on a claim without a record is not given (ms; 0 for none).
--- A record is a hash: owner, fingerprint, state (running, done), attempt, lease_until, contested,
--- frame.
+-- A record is a hash: owner, fingerprint, state (running; told, of a cancel while it ran; done),
+-- attempt, lease_until, contested, frame (of what is told: the outcome if its worker dies).
 --
 -- Numbers are given to commands as they are: Redis writes them out in full, and cheaper.
 local call = redis.call
@@ -38,6 +38,10 @@ for number = 1, #KEYS do
     answers[number] = {'expired'}
   elseif not is_ours and is_held(key, lapses, tonumber(held[6]) or 0, lease / 2) then
     answers[number] = {'running'}
+  elseif held[2] == 'told' and not is_ours then
+    call('HSET', key, 'owner', '', 'state', 'done')
+    call('PEXPIRE', key, math.max(life, till - now))
+    answers[number] = {'done', call('HGET', key, 'frame')}
   else
     local attempt = tonumber(held[4]) or 0
     if not is_ours then
@@ -45,7 +49,7 @@ for number = 1, #KEYS do
       -- Not that of the run before.
       if attempt > 1 then call('HSET', key, 'progress', '') end
     end
-    call('HSET', key, 'fingerprint', asked, 'state', 'running', 'owner', by,
+    call('HSET', key, 'fingerprint', asked, 'state', held[2] or 'running', 'owner', by,
       'attempt', attempt, 'lease_until', now + lease)
     call('PEXPIRE', key, math.max(life, till - now))
     answers[number] = {'run', attempt}

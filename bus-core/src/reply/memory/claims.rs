@@ -31,10 +31,14 @@ enum State {
         contested: Option<Instant>,
         /// What it noted last of how far it is.
         progress: Option<Bytes>,
+        /// It was told of a cancel: the outcome if its worker dies.
+        told: Option<Bytes>,
     },
-    /// Given up: anyone may run it. The run had noted this of how far it was.
+    /// Given up: anyone may run it, unless it was told of a cancel. The run had noted this of how far
+    /// it was.
     Free {
         progress: Option<Bytes>,
+        told: Option<Bytes>,
     },
     Done {
         owner: Text,
@@ -50,11 +54,11 @@ impl Record {
 
     /// The state of a run that gave its claim up.
     fn given_up(&self) -> State {
-        let progress = match &self.state {
-            State::Running { progress, .. } => progress.clone(),
-            State::Free { .. } | State::Done { .. } => None,
+        let (progress, told) = match &self.state {
+            State::Running { progress, told, .. } => (progress.clone(), told.clone()),
+            State::Free { .. } | State::Done { .. } => (None, None),
         };
-        State::Free { progress }
+        State::Free { progress, told }
     }
 
     /// The outcome of this request, if it is known.
@@ -83,18 +87,35 @@ impl Claims {
             // The same run, asking again because it did not hear the answer.
             Some(record) if record.is_run_by(claim) => record.attempt,
             Some(record) => {
-                match &mut record.state {
+                let told = match &mut record.state {
                     State::Done { frame, .. } => return Claimed::Done(frame.clone()),
-                    State::Free { .. } => {}
+                    State::Free { told, .. } => told.take(),
                     State::Running {
-                        lapses, contested, ..
+                        lapses,
+                        contested,
+                        told,
+                        ..
                     } => {
                         if !is_lost(now, *lapses, contested, claim.lease) {
                             return Claimed::Running;
                         }
+                        told.take()
                     }
+                };
+                let attempt = record.attempt;
+                if let Some(frame) = told {
+                    let owner = Text::default();
+                    self.set(
+                        claim,
+                        attempt,
+                        State::Done {
+                            owner,
+                            frame: frame.clone(),
+                        },
+                    );
+                    return Claimed::Done(frame);
                 }
-                record.attempt.saturating_add(1)
+                attempt.saturating_add(1)
             }
         };
         self.run(claim, attempt);
@@ -153,7 +174,7 @@ impl Claims {
             owner: Text::default(),
             frame: frame.clone(),
         };
-        let (record, answer) = match self.0.get(cancel.key.as_str()) {
+        let (record, answer) = match self.0.get_mut(cancel.key.as_str()) {
             None => {
                 let record = Record {
                     fingerprint: None,
@@ -162,9 +183,12 @@ impl Claims {
                 };
                 (record, Cancelled::NeverStarted)
             }
-            Some(record) => match &record.state {
+            Some(record) => match &mut record.state {
                 State::Done { frame, .. } => return Cancelled::Done(frame.clone()),
-                State::Running { .. } => return Cancelled::Running,
+                State::Running { told, .. } => {
+                    *told = Some(cancel.interrupted.clone());
+                    return Cancelled::Running;
+                }
                 State::Free { .. } => {
                     let record = Record {
                         state: done(&cancel.interrupted),
@@ -192,7 +216,7 @@ impl Claims {
         let attempt = record.attempt;
         Some(match &record.state {
             State::Done { frame, .. } => CommandRecord::Done(frame.clone()),
-            State::Free { progress } => CommandRecord::Running {
+            State::Free { progress, .. } => CommandRecord::Running {
                 attempt,
                 lease_left: Duration::ZERO,
                 progress: progress.clone(),
@@ -208,7 +232,7 @@ impl Claims {
     }
 
     fn run(&mut self, claim: &Claim, attempt: u32) {
-        let mut noted = None;
+        let (mut noted, mut told) = (None, None);
         let mut lapses = after(Instant::now(), claim.lease);
         // Renewing never shortens: it may come from a runtime whose clock is behind.
         if let Some(record) = self
@@ -218,17 +242,20 @@ impl Claims {
             && let State::Running {
                 lapses: before,
                 progress,
+                told: told_before,
                 ..
             } = &record.state
         {
             lapses = lapses.max(*before);
             noted.clone_from(progress);
+            told.clone_from(told_before);
         }
         let running = State::Running {
             owner: claim.owner.clone(),
             lapses,
             contested: None,
             progress: noted,
+            told,
         };
         self.set(claim, attempt, running);
     }

@@ -5,6 +5,7 @@ use super::{
     rig::{AT_MOST, Rig, Settings, bounded, connect, eventually, until},
 };
 use replybus::{
+    CancelOutcome, FailureKind,
     limits::ATTEMPTS_MAX,
     message::{Message, Properties},
     transport::{Outgoing, Verdict, amqp::Amqp},
@@ -16,7 +17,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
 /// Longer than the lease of a dead worker's claim.
 const WITHIN: Duration = Duration::from_secs(100);
@@ -90,6 +91,91 @@ async fn a_command_whose_worker_was_killed_is_run_by_another() {
         assert_eq!(after.page(&one.name).began, 1);
         assert_eq!(after.page(&one.name).done, [2]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_command_whose_worker_was_killed_is_not_begun_anew() {
+    let Some(rig) = Rig::shared().await else {
+        return;
+    };
+    let namespace = unique("cancelled");
+    let bus = connect(&namespace, Settings::default(), &rig.servers()).await;
+    let client = LedgerClient::new(&bus);
+    let mut first = worker(rig, &namespace, "closed");
+    served(&client, &mut first).await;
+
+    let mut handles = Vec::new();
+    let mut calls = JoinSet::new();
+    for number in 0..16_u32 {
+        let name = format!("{number}");
+        let call = client.enter(name.clone(), None).timeout(WITHIN);
+        let mut call = match number % 4 {
+            0 | 1 => call.idempotency_key(unique("key")),
+            _ => call,
+        };
+        handles.push(call.cancel_handle());
+        calls.spawn(async move { (number, name, call.await) });
+    }
+    eventually("the first worker runs them all", || async {
+        journal([&first]).begun() == 16
+    })
+    .await;
+    for handle in handles.iter().step_by(2) {
+        let outcome = bounded(handle.cancel()).await.unwrap();
+        assert_eq!(outcome, CancelOutcome::Running);
+    }
+    first.kill();
+    let second = worker(rig, &namespace, "open");
+    let told = bounded(calls.join_all()).await;
+
+    let after = journal([&second]);
+    for (number, name, outcome) in told {
+        let page = after.page(&name);
+        if number % 2 == 0 {
+            let failure = outcome.unwrap_err();
+            assert_eq!(failure.kind(), Some(FailureKind::Interrupted), "{failure}");
+            assert!(failure.may_have_executed());
+            assert_eq!(page.began, 0, "{name}");
+        } else {
+            assert_eq!(outcome.unwrap(), 2);
+            assert_eq!(page.done, [2]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_whose_time_passed_while_its_worker_was_lost_is_not_begun_anew() {
+    let Some(rig) = Rig::shared().await else {
+        return;
+    };
+    /// Less than is left of the lease of a worker that dies.
+    const STARTABLE_FOR: Duration = Duration::from_millis(1_500);
+    let namespace = unique("lost");
+    let bus = connect(&namespace, Settings::default(), &rig.servers()).await;
+    let client = LedgerClient::new(&bus);
+    let mut first = worker(rig, &namespace, "closed");
+    served(&client, &mut first).await;
+    // Of a machine that is busy with other things one may not begin in that time.
+    let (name, ticket) = until("one begins", || async {
+        let name = unique("entry");
+        let call = client.enter(name.clone(), None).timeout(STARTABLE_FOR);
+        let ticket = call.submit().await.map_err(|error| error.to_string())?;
+        let first = &first;
+        let begins = eventually("it begins", || {
+            let name = name.clone();
+            async move { journal([first]).page(&name).began == 1 }
+        });
+        let begun = timeout(2 * STARTABLE_FOR, begins).await;
+        begun.map_err(|_| "it was not begun".to_owned())?;
+        Ok::<_, String>((name, ticket))
+    })
+    .await;
+    let second = worker(rig, &namespace, "open");
+    first.kill();
+    let failure = bounded(ticket.wait(&bus)).await.unwrap_err();
+    assert_eq!(failure.kind(), Some(FailureKind::WorkerLost), "{failure}");
+    assert!(failure.may_have_executed());
+    assert_eq!(journal([&second]).page(&name).began, 0);
 }
 
 /// The other kinds are tested without servers, where a worker dies in no time.

@@ -261,6 +261,32 @@ pub(crate) async fn what_was_interrupted_is_not_started_again_once_cancelled(ben
     assert_eq!(store.claim(&unlike_by("b")).await, Claimed::Conflict);
 }
 
+pub(crate) async fn what_was_cancelled_while_it_ran_is_not_begun_anew(bench: Bench) {
+    let store = bench.open().await;
+    let [ends, dies, leaves] = ["ends", "dies", "leaves"].map(|key| on(key, "a"));
+    let mut dies = dies;
+    dies.lease = SHORT;
+    for claim in [&ends, &leaves, &dies] {
+        assert_eq!(store.claim(claim).await, run(1));
+        let cancel = Cancel::new(&*claim.key, LONG, "never".into(), "interrupted".into());
+        let cancelled = store.store.cancel(&cancel).await.unwrap();
+        assert_eq!(cancelled, Cancelled::Running);
+        // Whoever runs it is not disturbed.
+        store.store.renew(claim).await.unwrap();
+        assert_eq!(store.claim(claim).await, run(1));
+        assert!(matches!(
+            store.store.record(&claim.key).await.unwrap(),
+            Some(CommandRecord::Running { attempt: 1, .. })
+        ));
+    }
+    store.finish(&ends, "ok").await;
+    assert_eq!(store.claim(&on("ends", "b")).await, done("ok"));
+    store.store.lapse(&leaves).await.unwrap();
+    assert_eq!(store.claim(&on("leaves", "b")).await, done("interrupted"));
+    assert_eq!(lapsed(&store, &on("dies", "b")).await, done("interrupted"));
+    assert_eq!(store.claim(&on("dies", "c")).await, done("interrupted"));
+}
+
 pub(crate) async fn a_cancel_and_claims_at_once_agree(bench: Bench) {
     let store = Arc::new(bench.open().await);
     for round in 0..20 {

@@ -39,6 +39,7 @@ macro_rules! suite {
             claims::what_is_cancelled_before_it_starts_never_does,
             claims::what_runs_or_is_done_is_not_cancelled,
             claims::what_was_interrupted_is_not_started_again_once_cancelled,
+            claims::what_was_cancelled_while_it_ran_is_not_begun_anew,
             claims::a_cancel_and_claims_at_once_agree,
             claims::a_record_tells_what_became_of_its_command,
             claims::a_claim_without_a_lease_holds_nobody_off_and_counts,
