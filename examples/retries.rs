@@ -13,7 +13,8 @@ use anyhow::{Context as _, ensure};
 use replybus::{
     Context, RetryLater,
     client::{RetryBudget, RetryLayer},
-    error::FaultCode,
+    error::{BoxError, FaultCode},
+    layer::{Next, from_fn},
     queue_handler,
     server::{Answer, Request, ServerService},
 };
@@ -27,7 +28,6 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
-use tower::{BoxError, ServiceExt, layer::layer_fn, service_fn};
 
 const QUEUES: [&str; 1] = ["payment.requests"];
 
@@ -86,8 +86,8 @@ fn ask_the_bank(attempt: u32, answers_from: u32) -> Result<(), Unpaid> {
 /// Around the handlers: the service is full for so many of its queries.
 async fn turn_away(
     full: Arc<AtomicU32>,
-    inner: ServerService,
     request: Request,
+    next: Next<ServerService>,
 ) -> Result<Answer, BoxError> {
     let one_less = |left: u32| left.checked_sub(1);
     let is_query = request.method() == "rate";
@@ -99,7 +99,7 @@ async fn turn_away(
         println!("  turned away");
         return Ok(Answer::fault(FaultCode::Overloaded, "full"));
     }
-    inner.oneshot(request).await
+    next.run(request).await
 }
 
 #[tokio::main]
@@ -108,10 +108,7 @@ async fn main() -> anyhow::Result<()> {
     let bus = &anywhere.bus;
     let full = Arc::new(AtomicU32::new(0));
     let turns_away = Arc::clone(&full);
-    let layer = layer_fn(move |inner: ServerService| {
-        let full = Arc::clone(&turns_away);
-        service_fn(move |request| turn_away(Arc::clone(&full), inner.clone(), request))
-    });
+    let layer = from_fn(move |request, next| turn_away(Arc::clone(&turns_away), request, next));
     let till = PaymentsServer::new(Till::default());
     let serving = bus.serve(till).layer(layer).await?;
     let payments = PaymentsClient::new(bus);

@@ -1,5 +1,5 @@
-//! Layers on both sides: a token added and checked, outcomes counted, tower's own limits, timeouts
-//! and retries.
+//! Layers on both sides: a token added and checked, outcomes counted, a breaker, tower's own limits,
+//! timeouts and retries.
 //!
 //! ```text
 //! cargo run -p replybus-examples --example tower_layer
@@ -10,9 +10,10 @@
 use anyhow::Context as _;
 use replybus::{
     Bus, FailureKind, Never,
-    client::{CallOutcome, CallRequest, CallResponse, ClientService},
+    client::{BreakerLayer, CallOutcome, CallRequest, CallResponse, ClientService},
     contract::MethodKind,
     error::FaultCode,
+    layer::{Next, from_fn},
     queue_handler,
     server::{Answer, Request, ServerService},
 };
@@ -28,11 +29,9 @@ use std::{
 };
 use tokio::{task::JoinSet, time::sleep};
 use tower::{
-    BoxError, ServiceExt,
-    layer::layer_fn,
+    BoxError,
     limit::ConcurrencyLimitLayer,
     retry::{Policy, RetryLayer},
-    service_fn,
     timeout::TimeoutLayer,
     util::MapRequestLayer,
 };
@@ -62,9 +61,9 @@ impl Cave for Treasure {
 }
 
 /// Around the handlers: a call without the token gets no further.
-async fn check_token(inner: ServerService, request: Request) -> Result<Answer, BoxError> {
+async fn check_token(request: Request, next: Next<ServerService>) -> Result<Answer, BoxError> {
     if request.context().metadata().get("token") == Some(TOKEN) {
-        return inner.oneshot(request).await;
+        return next.run(request).await;
     }
     println!(
         "  the server refuses {}.{}",
@@ -80,13 +79,13 @@ async fn check_token(inner: ServerService, request: Request) -> Result<Answer, B
 /// Around the handlers: the cave is full for the next so many that come.
 async fn turn_away(
     full: Arc<AtomicU32>,
-    inner: ServerService,
     request: Request,
+    next: Next<ServerService>,
 ) -> Result<Answer, BoxError> {
     let one_less = |left: u32| left.checked_sub(1);
     let turned_away = full.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
     if turned_away.is_err() {
-        return inner.oneshot(request).await;
+        return next.run(request).await;
     }
     Ok(Answer::fault(FaultCode::Overloaded, "the cave is full"))
 }
@@ -98,10 +97,10 @@ struct Outcomes(Arc<Mutex<BTreeMap<&'static str, u32>>>);
 impl Outcomes {
     async fn count(
         self,
-        inner: ClientService,
         call: CallRequest,
+        next: Next<ClientService>,
     ) -> Result<CallResponse, BoxError> {
-        let result = inner.oneshot(call).await;
+        let result = next.run(call).await;
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *counts.entry(CallOutcome::of(&result).label()).or_default() += 1;
         result
@@ -157,13 +156,10 @@ async fn main() -> anyhow::Result<()> {
     let serving = bus
         .serve(CaveServer::new(Treasure::default()))
         .layer(TimeoutLayer::new(Duration::from_millis(500)))
-        .layer(layer_fn(move |inner: ServerService| {
-            let door = Arc::clone(&door);
-            service_fn(move |request| turn_away(Arc::clone(&door), inner.clone(), request))
+        .layer(from_fn(move |request, next| {
+            turn_away(Arc::clone(&door), request, next)
         }))
-        .layer(layer_fn(|inner: ServerService| {
-            service_fn(move |request| check_token(inner.clone(), request))
-        }))
+        .layer(from_fn(check_token))
         .await?;
 
     println!("a client without the token:");
@@ -184,10 +180,7 @@ async fn main() -> anyhow::Result<()> {
             let _ = call.metadata_mut().insert("token", TOKEN);
             call
         }))
-        .layer(layer_fn(move |inner: ClientService| {
-            let counted = counted.clone();
-            service_fn(move |call| counted.clone().count(inner.clone(), call))
-        }));
+        .layer(from_fn(move |call, next| counted.clone().count(call, next)));
     assert_eq!(friend.look(Duration::ZERO).await?, 1);
     assert_eq!(outcomes.take(), BTreeMap::from([("ok", 1)]));
 
@@ -210,6 +203,27 @@ async fn main() -> anyhow::Result<()> {
     let counts = outcomes.take();
     println!("  {counts:?}");
     assert_eq!(counts, BTreeMap::from([("ok", 1), ("overloaded", 2)]));
+
+    println!("a cave that is full for everybody, through a BreakerLayer:");
+    full.store(u32::MAX, Ordering::SeqCst);
+    let breaker = BreakerLayer::new().failures(2);
+    let wary = friend.clone().layer(breaker.clone());
+    for told in ["overloaded", "overloaded", "circuit_open"] {
+        let refused = wary.look(Duration::ZERO).await.err().context("full")?;
+        assert_eq!(refused.kind().map(FailureKind::as_str), Some(told));
+    }
+    full.store(0, Ordering::SeqCst);
+    for circuit in breaker.report() {
+        println!(
+            "  {}.{} is {} after {} failures",
+            circuit.queue,
+            circuit.method,
+            circuit.state.as_str(),
+            circuit.failures
+        );
+        breaker.reset(&circuit.queue, circuit.method);
+    }
+    assert_eq!(wary.look(Duration::ZERO).await?, 1);
 
     println!("six at once, through a ConcurrencyLimitLayer of two:");
     let shy = friend.layer(ConcurrencyLimitLayer::new(2));

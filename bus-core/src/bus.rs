@@ -2,15 +2,18 @@
 
 use crate::{
     client::{
+        ClientLayer, ClientService,
         bundle::{Bundler, Post},
         waiters::Waiters,
     },
     contract::check_name,
     control,
     error::SetupError,
+    layer::Everywhere,
     limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
     message::Text,
     reply::{Arrivals, ReplyBackend, ReplyStore, StoreHealth, memory::MemoryReplies},
+    server::{ServerLayer, ServerService},
     transport::{
         Delay, InspectError, QueueState, Transport, TransportBackend, TransportHealth,
         memory::MemoryBroker,
@@ -85,6 +88,9 @@ pub(crate) struct BusInner {
     pub(crate) occupied: OccupiedQueues,
     /// Calls wait for a service that is not there.
     pub(crate) waits_for_services: bool,
+    /// What all clients are within, and all services.
+    pub(crate) client_layers: Everywhere<ClientService>,
+    pub(crate) server_layers: Everywhere<ServerService>,
     namespace: String,
 }
 
@@ -193,6 +199,8 @@ impl Bus {
             closed,
             tasks: TaskTracker::new(),
             waits_for_services: builder.wait_for_services,
+            client_layers: builder.client_layers,
+            server_layers: builder.server_layers,
             namespace: builder.namespace,
         }))
     }
@@ -348,6 +356,8 @@ pub struct BusBuilder {
     namespace: String,
     app_id: String,
     wait_for_services: bool,
+    client_layers: Everywhere<ClientService>,
+    server_layers: Everywhere<ServerService>,
 }
 
 impl Default for BusBuilder {
@@ -356,6 +366,8 @@ impl Default for BusBuilder {
             namespace: String::new(),
             app_id: program_name(),
             wait_for_services: false,
+            client_layers: Everywhere::default(),
+            server_layers: Everywhere::default(),
         }
     }
 }
@@ -406,6 +418,88 @@ impl BusBuilder {
     /// ```
     pub fn wait_for_services(mut self) -> Self {
         self.wait_for_services = true;
+        self
+    }
+
+    /// Wraps the calls of all clients of this bus in a layer; the last one added is the outermost. It
+    /// is nearer to the bus than the layers of a client are: a [`RetryLayer`](crate::client::RetryLayer)
+    /// of one passes it with each attempt.
+    ///
+    /// ```
+    /// use replybus::{
+    ///     Bus, client::BreakerLayer, reply::memory::MemoryReplies,
+    ///     transport::memory::MemoryBroker,
+    /// };
+    /// # use replybus::queue_handler;
+    /// # #[queue_handler("stock.requests")]
+    /// # pub trait Stock {
+    /// #     #[query]
+    /// #     async fn count(&self, article: u32) -> Result<u32, replybus::Never>;
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), replybus::SetupError> {
+    /// let breaker = BreakerLayer::new();
+    /// let builder = Bus::builder().client_layer(breaker.clone());
+    /// let bus = builder.connect(MemoryBroker::new(), MemoryReplies::new()).await?;
+    /// # let _ = StockClient::new(&bus).count(17).await;
+    /// for circuit in breaker.report() {
+    ///     println!("{}.{}: {}", circuit.queue, circuit.method, circuit.state.as_str());
+    /// }
+    /// # assert_eq!(breaker.report().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client_layer(mut self, layer: impl ClientLayer + Clone + Send + Sync + 'static) -> Self {
+        self.client_layers.add(layer);
+        self
+    }
+
+    /// Wraps all services of this bus in a layer; the last one added is the outermost. It is around the
+    /// layers that a service has of its own ([`Serve::layer`](crate::server::Serve::layer)). Schedules
+    /// and subscriptions are no services, and are not wrapped.
+    ///
+    /// ```
+    /// use replybus::{
+    ///     Bus, FailureKind,
+    ///     error::FaultCode,
+    ///     layer::{Next, from_fn},
+    ///     reply::memory::MemoryReplies,
+    ///     server::{Answer, Request, ServerService},
+    ///     transport::memory::MemoryBroker,
+    /// };
+    /// # use replybus::{Never, queue_handler};
+    /// # #[queue_handler("stock.requests")]
+    /// # pub trait Stock {
+    /// #     #[query]
+    /// #     async fn count(&self, article: u32) -> Result<u32, Never>;
+    /// # }
+    /// # struct Shelf;
+    /// # impl Stock for Shelf {
+    /// #     async fn count(&self, _: u32) -> Result<u32, Never> { Ok(3) }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // No service of this program answers a caller that does not say who it is.
+    /// let checked = from_fn(async |request: Request, next: Next<ServerService>| {
+    ///     match request.context().metadata().get("token") {
+    ///         Some("secret") => next.run(request).await,
+    ///         _ => Ok(Answer::fault(FaultCode::Denied, "a token is needed")),
+    ///     }
+    /// });
+    /// let builder = Bus::builder().server_layer(checked);
+    /// let bus = builder.connect(MemoryBroker::new(), MemoryReplies::new()).await?;
+    /// # let serving = bus.serve(StockServer::new(Shelf)).await?;
+    /// # let stock = StockClient::new(&bus);
+    /// # assert_eq!(stock.count(17).await.unwrap_err().kind(), Some(FailureKind::Denied));
+    /// # assert_eq!(stock.count(17).metadata("token", "secret").await?, 3);
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn server_layer(mut self, layer: impl ServerLayer + Clone + Send + Sync + 'static) -> Self {
+        self.server_layers.add(layer);
         self
     }
 

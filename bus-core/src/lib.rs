@@ -76,6 +76,7 @@ pub mod contract;
 pub mod control;
 pub mod dead_letters;
 pub mod event;
+pub mod layer;
 pub mod message;
 pub mod presence;
 pub mod reply;

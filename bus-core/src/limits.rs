@@ -333,6 +333,22 @@ pub const CALL_RETRY_BASE: Duration = Duration::from_millis(100);
 /// `.max_delay(..)`.
 pub const CALL_RETRY_DELAY: Duration = Duration::from_secs(1);
 
+/// Failures in a row that open the circuit of a method, within a
+/// [`BreakerLayer`](crate::client::BreakerLayer): no accident any more, and soon enough. Set by
+/// `.failures(..)`.
+pub const CIRCUIT_FAILURES: u32 = 5;
+
+/// The time for which an open circuit refuses all calls: what a service takes to be started anew. Set
+/// by `.open_for(..)`.
+pub const CIRCUIT_OPEN_FOR: Duration = Duration::from_secs(60);
+
+/// Answers in a row that close a circuit which is half open. Set by `.successes(..)`.
+pub const CIRCUIT_SUCCESSES: u32 = 1;
+
+/// Circuits that one layer keeps, of all methods on all queues: a queue for each of a thousand tenants,
+/// with ten methods. Those beyond are not watched, and their calls pass.
+pub const CIRCUITS_MAX: usize = 10_000;
+
 /// Further attempts that calls within a [`RetryLayer`](crate::client::RetryLayer) may have together,
 /// for every hundred of them. So callers make an overloaded service a tenth more work, and not four
 /// times as much. Set by [`RetryBudget::with_percent`](crate::client::RetryBudget::with_percent).

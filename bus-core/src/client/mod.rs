@@ -1,6 +1,7 @@
 //! The calling side, in the order a call travels: what the generated client builds, the layers it
 //! passes, the publisher it is handed to, and the place where its reply is waited for.
 
+mod breaker;
 pub(crate) mod bundle;
 pub(crate) mod call;
 mod caller;
@@ -9,7 +10,7 @@ mod consumer_probe;
 mod copies;
 mod join;
 mod later;
-mod layer;
+pub(crate) mod layer;
 mod outcome;
 mod progress;
 pub(crate) mod request;
@@ -21,6 +22,7 @@ mod unserved;
 pub(crate) mod waiters;
 
 pub use crate::contract::{Never, Outcome};
+pub use breaker::{BreakerLayer, BreakerService, CircuitReport, CircuitState};
 pub use call::Call;
 pub use cancel::{CancelHandle, CancelOutcome};
 pub use join::join;
@@ -132,7 +134,10 @@ impl ServiceClient {
             misnamed: misnamed(bus, contract.queue),
             content_type: ContentType::default(),
             bus: bus.clone(),
-            service: ClientService::new(Caller(bus.inner())),
+            service: bus
+                .inner()
+                .client_layers
+                .wrap(ClientService::new(Caller(bus.inner()))),
             metrics: methods
                 .map(|method| MethodMetrics::of_calls(contract.name, method.name))
                 .collect(),

@@ -114,6 +114,16 @@ impl CallRequest {
         self.method.name
     }
 
+    /// The queue it is for, without the namespace of the bus.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        self.queue_name()
+    }
+
+    pub(crate) fn queue_name(&self) -> &Text {
+        self.copies.lanes().probe().name()
+    }
+
     /// The kind of method: one that only reads, or one that changes something.
     #[must_use]
     pub fn kind(&self) -> MethodKind {

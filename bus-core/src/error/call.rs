@@ -1,7 +1,7 @@
 //! The error of a call: the handler's own, or that it has no answer.
 
 use super::{CallFailure, FailureKind};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// The error of a call: the handler's own, or a failure of the way to it and back.
 ///
@@ -59,6 +59,16 @@ impl<E> CallError<E> {
         match self {
             Self::Handler(_) => true,
             Self::Bus(failure) => failure.may_have_executed(),
+        }
+    }
+
+    /// After what time it is worth trying again, if that is known: see
+    /// [`CallFailure::retry_after`].
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Handler(_) => None,
+            Self::Bus(failure) => failure.retry_after(),
         }
     }
 

@@ -86,6 +86,12 @@ impl CallFailure {
         self
     }
 
+    /// Says after what time it is worth trying again, if that is known.
+    pub(crate) fn retrying_after(mut self, after: Option<Duration>) -> Self {
+        self.0.retry_after = after;
+        self
+    }
+
     pub(crate) fn with_cause(mut self, cause: impl Into<BoxError>) -> Self {
         self.0.cause = Some(cause.into());
         self
@@ -104,7 +110,8 @@ impl CallFailure {
     }
 
     /// After what time it is worth trying again, by the word of a service that is
-    /// [overloaded](FailureKind::Overloaded): by how much its queue was behind.
+    /// [overloaded](FailureKind::Overloaded), by how much its queue was behind, or of a
+    /// [circuit](FailureKind::CircuitOpen) that is open for so long.
     ///
     /// ```
     /// use replybus::{CallFailure, limits::RECONNECT_MIN};

@@ -67,6 +67,9 @@ pub enum FailureKind {
     WorkerLost,
     /// It was cancelled.
     Cancelled,
+    /// Its service failed lately, and a [breaker](crate::client::BreakerLayer) of this process did not
+    /// let it pass; it says [when](crate::CallFailure::retry_after) to try again, where that is known.
+    CircuitOpen,
     /// A layer, of the client or the server, failed.
     Layer,
 }
@@ -96,6 +99,7 @@ impl FailureKind {
             Self::Interrupted => "interrupted",
             Self::WorkerLost => "worker_lost",
             Self::Cancelled => "cancelled",
+            Self::CircuitOpen => "circuit_open",
             Self::Layer => "layer",
         }
     }
@@ -119,6 +123,7 @@ impl FailureKind {
             Self::Interrupted => "it was started and never ended",
             Self::WorkerLost => "its worker was lost, and its time has passed",
             Self::Cancelled => "it was cancelled",
+            Self::CircuitOpen => "its service failed lately, and is not asked for a while",
             Self::Layer => "a layer failed",
         }
     }
@@ -134,7 +139,8 @@ impl FailureKind {
             | Self::BadRequest
             | Self::Denied
             | Self::KeyConflict
-            | Self::Cancelled => false,
+            | Self::Cancelled
+            | Self::CircuitOpen => false,
             Self::TimedOut
             | Self::BadReply
             | Self::Panicked

@@ -146,7 +146,12 @@ impl<H: SubscribeHandler<Tick>> Schedule<H> {
             missed: self.missed,
             putting: putting.clone(),
         };
-        let serving = self.bus.serve(runs).on_queue(queue).await?;
+        let serving = self
+            .bus
+            .serve(runs)
+            .without_bus_layers()
+            .on_queue(queue)
+            .await?;
         let stop = CancellationToken::new();
         let (stopped, stopping) = (stop.clone(), bus.stopping.clone());
         tokio::spawn(async move {

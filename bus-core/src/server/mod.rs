@@ -8,7 +8,7 @@ mod conclusion;
 mod delivery;
 mod dispatch;
 mod job;
-mod layer;
+pub(crate) mod layer;
 mod missed_inbox;
 mod queue_age;
 mod reading;

@@ -70,6 +70,8 @@ pub struct Serve {
     pub(super) allow_drain: bool,
     pub(super) secret_metadata: Vec<String>,
     pub(super) layers: Vec<Box<dyn FnOnce(ServerService) -> ServerService + Send>>,
+    /// The layers of the bus are around it, too.
+    pub(super) is_within_bus_layers: bool,
 }
 
 impl Serve {
@@ -93,6 +95,7 @@ impl Serve {
             allow_drain: false,
             secret_metadata: Vec::new(),
             layers: Vec::new(),
+            is_within_bus_layers: true,
             service,
         }
     }
@@ -299,6 +302,13 @@ impl Serve {
     /// ```
     pub fn secret_metadata<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.secret_metadata.extend(names.into_iter().map(N::into));
+        self
+    }
+
+    /// Without the layers of the bus, for what is no service of its user's.
+    #[cfg(feature = "schedules")]
+    pub(crate) fn without_bus_layers(mut self) -> Self {
+        self.is_within_bus_layers = false;
         self
     }
 

@@ -105,6 +105,9 @@ impl Serve {
         for layer in self.layers {
             pipeline = layer(pipeline);
         }
+        if self.is_within_bus_layers {
+            pipeline = bus.server_layers.wrap(pipeline);
+        }
         let admission = Admission::new(pipeline, self.concurrency, self.shed_load);
         let processor = Arc::new(RequestProcessor {
             contract,

@@ -8,6 +8,7 @@
 mod asked_again;
 mod bad_input;
 mod bank;
+mod breaker;
 mod bundles;
 mod cancel;
 mod commands;

@@ -259,6 +259,29 @@ mod guide {
         drop(stock);
     }
 
+    #[rustfmt::skip]
+    fn in_layers() {
+        use replybus::{Bus, client::BreakerLayer, error::{BoxError, FaultCode}, layer::{Next, from_fn}};
+        use replybus::server::{Answer, Request, ServerService};
+
+        async fn audited(request: Request, next: Next<ServerService>) -> Result<Answer, BoxError> {
+            let name = format!("{}.{}", request.service(), request.method());
+            let user = request.context().metadata().get("user").map(str::to_owned);
+            let Some(user) = user else {
+                return Ok(Answer::fault(FaultCode::Denied, "who is asking?"));
+            };
+            let answered = next.run(request).await;
+            println!("{user}: {name}, {}", if answered.is_ok() { "answered" } else { "failed" });
+            answered
+        }
+
+        let breaker = BreakerLayer::new();
+        let builder = Bus::builder()
+            .server_layer(from_fn(audited))   // around all services of this bus
+            .client_layer(breaker.clone());   // around all of its clients
+        drop(builder);
+    }
+
     #[cfg(feature = "schedules")]
     mod again {
         use replybus::{Bus, Never, queue_handler};
