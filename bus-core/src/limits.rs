@@ -144,6 +144,12 @@ pub const PRESENCE_RECORD_BYTES_MAX: usize = 32 * 1024;
 /// Instances of one queue that are listed.
 pub const INSTANCES_LISTED_MAX: usize = 1000;
 
+/// Queues that are served, listed at a time: a screen to look through, and a second for Redis.
+pub const SERVICES_LISTED_MAX: usize = 1000;
+
+/// Instances in such a list, of all queues: their records may take 320 MB, and take 5.
+pub const SERVICES_INSTANCES_MAX: usize = 10_000;
+
 /// Methods in the record of an instance.
 pub const INSTANCE_METHODS_MAX: usize = 1000;
 

@@ -69,6 +69,11 @@ impl Keys {
         [format!("{of_queue}:until"), of_queue]
     }
 
+    /// The queues that have such instances, by when they count as not served.
+    pub(crate) fn served_queues(&self) -> String {
+        format!("{}instances:queues", self.scope)
+    }
+
     /// The calls to a queue that were given up, by when their time is over.
     pub(crate) fn given_up(&self, queue: &str) -> String {
         format!("{}given-up:{{{queue}}}", self.scope)

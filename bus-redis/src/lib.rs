@@ -52,7 +52,8 @@
 //!   +hget +hset
 //! ```
 //!
-//! The records of serving instances, and the calls that are given up because there is none, take
+//! The records of serving instances, the list of their queues, and the calls that are given up because
+//! there is none, take
 //! `+zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hdel +hstrlen +pttl` as well. That is not
 //! tried: without it a service says once that others do not see it, and serves.
 //!

@@ -1,5 +1,5 @@
 //! The records of serving instances: for each queue a sorted set of ids, by when they count as gone,
-//! and a hash of their records; and the calls that were given up where nobody serves. Time is the
+//! and a hash of their records; the queues that have such; and the calls that were given up where nobody serves. Time is the
 //! server's.
 
 use crate::{connection::Link, error::Failure, inbox::millis, keys::Keys};
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use deadpool_redis::redis::Script;
 use replybus::{
     CallId,
-    limits::{GIVEN_UP_MAX, INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX},
+    limits::{GIVEN_UP_MAX, INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX, SERVICES_LISTED_MAX},
     presence::InstanceId,
     reply::Presence,
 };
@@ -20,6 +20,8 @@ const NEEDED: &str = "+zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hset 
 /// The scripts, hashed once.
 pub(crate) struct Presences {
     announce: Script,
+    announce_queue: Script,
+    queues: Script,
     withdraw: Script,
     list: Script,
     give_up: Script,
@@ -30,6 +32,8 @@ impl Presences {
     pub(crate) fn new() -> Self {
         Self {
             announce: Script::new(include_str!("scripts/announce.lua")),
+            announce_queue: Script::new(include_str!("scripts/announce_queue.lua")),
+            queues: Script::new(include_str!("scripts/queues.lua")),
             withdraw: Script::new(include_str!("scripts/withdraw.lua")),
             list: Script::new(include_str!("scripts/instances.lua")),
             give_up: Script::new(include_str!("scripts/give_up.lua")),
@@ -48,8 +52,29 @@ impl Presences {
         asked.key(records);
         asked.arg(presence.instance.to_string());
         asked.arg(&*presence.record).arg(millis(presence.ttl));
-        let announced = asked.invoke_async(link).await;
-        announced.map_err(|error| needing(keys, error))
+        let announced: Result<(), _> = asked.invoke_async(link).await;
+        announced.map_err(|error| needing(keys, error))?;
+        // A script of its own: in a cluster the key lives elsewhere.
+        let mut asked = self.announce_queue.key(keys.served_queues());
+        asked.arg(&presence.queue).arg(millis(presence.ttl));
+        let noted = asked.invoke_async(link).await;
+        noted.map_err(|error| needing(keys, error))
+    }
+
+    pub(crate) async fn queues(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+    ) -> Result<Vec<String>, Failure> {
+        let mut asked = self.queues.key(keys.served_queues());
+        asked.arg(SERVICES_LISTED_MAX);
+        let listed: Result<Vec<Vec<u8>>, _> = asked.invoke_async(link).await;
+        let listed = listed.map_err(|error| needing(keys, error))?;
+        // What is no text was written by somebody else.
+        let queues = listed
+            .into_iter()
+            .filter_map(|queue| String::from_utf8(queue).ok());
+        Ok(queues.collect())
     }
 
     pub(crate) async fn withdraw(

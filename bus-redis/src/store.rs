@@ -194,6 +194,14 @@ impl ReplyStore for RedisStore {
         records.map_err(|failure| failure.store("list instances"))
     }
 
+    async fn present_queues(&self) -> Result<Vec<String>, StoreError> {
+        let queues = self
+            .writer
+            .read(|mut link| async move { self.presences.queues(&mut link, &self.keys).await })
+            .await;
+        queues.map_err(|failure| failure.store("list services"))
+    }
+
     async fn give_up(&self, queue: &str, id: CallId, within: Duration) -> Result<bool, StoreError> {
         let noted = self
             .writer

@@ -4,15 +4,18 @@
 //! A record says what an instance says of itself: its service and version, where it runs, its
 //! methods, how much it does. It is announced again every two seconds, removed when the instance
 //! ends, and gone [`PRESENCE_TTL`](crate::limits::PRESENCE_TTL) after the last word of one that was
-//! killed, or gave back what it had begun. If the store can't be reached nothing else suffers. [`Bus::instances`] reads them.
+//! killed, or gave back what it had begun. If the store can't be reached nothing else suffers. [`Bus::instances`]
+//! reads those of a queue, and [`Bus::services`] those of all queues.
 
 mod heartbeat;
 mod id;
 mod instance;
 mod profile;
+mod services;
 
 pub use id::{InstanceId, InvalidInstanceId};
 pub use instance::Instance;
+pub use services::ServedQueue;
 
 pub(crate) use heartbeat::Heartbeat;
 pub(crate) use instance::millis;

@@ -95,6 +95,9 @@
 //! #    async fn present(&self, queue: &str) -> Result<Vec<Bytes>, StoreError> {
 //! #        self.store.present(queue).await
 //! #    }
+//! #    async fn present_queues(&self) -> Result<Vec<String>, StoreError> {
+//! #        self.store.present_queues().await
+//! #    }
 //! #    async fn give_up(&self, queue: &str, id: CallId, within: Duration) -> Result<bool, StoreError> {
 //! #        self.store.give_up(queue, id, within).await
 //! #    }
@@ -312,6 +315,17 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
         let _ = queue;
         let reason = "this store keeps no records of instances";
         Err(StoreError::new("list instances", reason))
+    }
+
+    /// The queues, without the namespace, that have records of instances; up to
+    /// [`SERVICES_LISTED_MAX`](crate::limits::SERVICES_LISTED_MAX). Those whose last record was
+    /// [withdrawn](Self::withdraw) or expired of late may be among them.
+    ///
+    /// # Errors
+    /// As of [`present`](Self::present).
+    async fn present_queues(&self) -> Result<Vec<String>, StoreError> {
+        let reason = "this store keeps no records of instances";
+        Err(StoreError::new("list services", reason))
     }
 
     /// Notes a call to `queue`, without the namespace, that its caller has given up because nobody

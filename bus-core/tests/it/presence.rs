@@ -1,6 +1,9 @@
 //! Who serves a queue, as others see it.
 
-use crate::bank::{AccountsClient, AccountsServer, Ledger};
+use crate::{
+    bad_input::Nobody,
+    bank::{AccountsClient, AccountsServer, Ledger},
+};
 use replybus::{
     Bus, Bytes, CallId, Never,
     limits::PRESENCE_TTL,
@@ -163,13 +166,6 @@ async fn what_is_forged_is_passed_over() {
     let bus = Bus::connect(MemoryBroker::new(), replies.clone())
         .await
         .unwrap();
-    struct Nobody;
-    impl replybus::reply::Arrivals for Nobody {
-        fn arrived(&self, _: CallId, _: Bytes) {}
-        fn waiting(&self) -> Vec<CallId> {
-            Vec::new()
-        }
-    }
     let forger: Arc<dyn ReplyStore> = Box::new(replies).open("", Arc::new(Nobody)).await.unwrap();
     let forge = async |record: Bytes| {
         let id = InstanceId::from_bytes(*CallId::new().as_bytes());
@@ -204,4 +200,36 @@ async fn what_can_be_no_version_or_queue_is_refused() {
         assert!(served.await.unwrap_err().to_string().contains("version"));
     }
     assert!(bus.instances("no queue}").await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_served_is_listed_by_queue_and_names_that_are_none_are_passed_over() {
+    let broker = MemoryBroker::new();
+    let replies = MemoryReplies::new();
+    let bus = Bus::connect(broker, replies.clone()).await.unwrap();
+    assert_eq!(bus.services().await.unwrap(), []);
+    let mut serving = Vec::new();
+    for queue in ["b.requests", "a.requests", "b.requests"] {
+        let other = Bus::connect(MemoryBroker::new(), replies.clone())
+            .await
+            .unwrap();
+        let served = other.serve(AccountsServer::new(Ledger::new()));
+        serving.push(served.on_queue(queue).await.unwrap());
+    }
+    let store: Box<dyn ReplyBackend> = Box::new(replies);
+    let store = store.open("", Arc::new(Nobody)).await.unwrap();
+    let forged = InstanceId::from_bytes(*CallId::new().as_bytes());
+    for queue in ["\u{1b}[2J", "c.requests", ""] {
+        let record = Bytes::from_static(b"no record");
+        store
+            .announce(&Presence::new(queue, forged, record))
+            .await
+            .unwrap();
+    }
+    let served = bus.services().await.unwrap();
+    let served: Vec<_> = served
+        .iter()
+        .map(|s| (&*s.queue, s.instances.len()))
+        .collect();
+    assert_eq!(served, [("a.requests", 1), ("b.requests", 2)]);
 }

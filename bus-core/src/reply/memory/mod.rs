@@ -271,6 +271,11 @@ impl ReplyStore for MemoryStore {
         Ok(lock(&namespace.presences).present(queue))
     }
 
+    async fn present_queues(&self) -> Result<Vec<String>, StoreError> {
+        let namespace = self.open("list services")?;
+        Ok(lock(&namespace.presences).queues())
+    }
+
     async fn give_up(&self, queue: &str, id: CallId, within: Duration) -> Result<bool, StoreError> {
         let namespace = self.open("give up a call")?;
         Ok(lock(&namespace.given_up).note(queue, id, within))

@@ -1,7 +1,7 @@
 //! The instances that serve, by the queue they serve.
 
 use crate::{
-    limits::{INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX},
+    limits::{INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX, SERVICES_LISTED_MAX},
     presence::InstanceId,
     reply::Presence,
 };
@@ -41,5 +41,17 @@ impl Presences {
             .take(INSTANCES_LISTED_MAX)
             .cloned()
             .collect()
+    }
+
+    pub(super) fn queues(&self) -> Vec<String> {
+        let now = Instant::now();
+        let served = self.0.iter().filter(|(_, of_queue)| {
+            let mut ends = of_queue.values().map(|(until, _)| until);
+            ends.any(|until| *until > now)
+        });
+        let mut queues: Vec<_> = served.map(|(queue, _)| queue.clone()).collect();
+        queues.sort_unstable();
+        queues.truncate(SERVICES_LISTED_MAX);
+        queues
     }
 }

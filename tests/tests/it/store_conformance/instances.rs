@@ -58,6 +58,25 @@ pub(crate) async fn who_is_not_heard_of_any_more_is_gone(bench: Bench) {
     assert_eq!(left, ["alive"]);
 }
 
+pub(crate) async fn queues_that_are_served_are_listed_until_nobody_is_heard_of(bench: Bench) {
+    let end = bench.open().await;
+    let theirs = bench.open_namespace(&bench.namespace("other")).await;
+    let queues = async || {
+        let mut queues = end.store.present_queues().await.unwrap();
+        queues.sort();
+        queues
+    };
+    assert!(queues().await.is_empty());
+    for (queue, ttl) in [("b.requests", SHORT), ("a.requests", LONG)] {
+        let presence = Presence::new(queue, id(), Bytes::from_static(b"record")).ttl(ttl);
+        end.store.announce(&presence).await.unwrap();
+    }
+    let both = vec!["a.requests".to_owned(), "b.requests".to_owned()];
+    assert_eq!(queues().await, both);
+    assert!(theirs.store.present_queues().await.unwrap().is_empty());
+    assert_eq!(changed(both, queues).await, ["a.requests"]);
+}
+
 pub(crate) async fn instances_of_other_namespaces_are_not_listed(bench: Bench) {
     let ours = bench.open().await;
     let theirs = bench.open_namespace(&bench.namespace("other")).await;

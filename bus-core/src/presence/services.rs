@@ -1,0 +1,90 @@
+//! All that is served: the queues that have instances, and who they are.
+
+use super::Instance;
+use crate::{
+    bus::Bus,
+    contract::check_name,
+    limits::{SERVICES_INSTANCES_MAX, SERVICES_LISTED_MAX},
+    reply::StoreError,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use std::future::ready;
+
+/// Queues whose records are read at a time.
+const READ_AT_ONCE: usize = 16;
+
+/// A queue that is served, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServedQueue {
+    /// The queue, without the namespace.
+    pub queue: String,
+    /// Its instances, in the order in which they were started; one at least.
+    pub instances: Vec<Instance>,
+}
+
+impl Bus {
+    /// The queues of this bus that are served, in the order of their names, with the instances that
+    /// [`instances`](Self::instances) gives for each: what a system consists of, for whoever looks at
+    /// it from outside. [`SERVICES_LISTED_MAX`] queues at most, and no more queues once there are
+    /// [`SERVICES_INSTANCES_MAX`] instances. Groups of events are not among them.
+    ///
+    /// ```
+    /// use replybus::{Bus, Never, queue_handler};
+    /// # #[queue_handler("greeter.requests")]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = Bus::in_memory();
+    /// let serving = bus.serve(GreeterServer::new(English)).await?;
+    ///
+    /// for served in bus.services().await? {
+    ///     println!("{}: {} instances", served.queue, served.instances.len());
+    /// #   assert_eq!((&*served.queue, served.instances.len()), ("greeter.requests", 1));
+    /// }
+    /// # assert_eq!(bus.services().await?.len(), 1);
+    /// serving.shutdown().await?;
+    /// assert!(bus.services().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The store can't be reached, or keeps no such records.
+    ///
+    /// # Cancel safety
+    /// Safe; it only reads.
+    pub async fn services(&self) -> Result<Vec<ServedQueue>, StoreError> {
+        let mut queues = self.inner().replies.present_queues().await?;
+        // Anybody who may write to the store can have named one.
+        queues.retain(|queue| check_name("queue", queue).is_ok());
+        queues.sort_unstable();
+        queues.dedup();
+        queues.truncate(SERVICES_LISTED_MAX);
+        let mut listed = 0;
+        stream::iter(queues)
+            .map(|queue| async move {
+                let instances = self.instances(&queue).await?;
+                Ok(ServedQueue { queue, instances })
+            })
+            .buffered(READ_AT_ONCE)
+            .try_take_while(move |served: &ServedQueue| {
+                let has_room = listed < SERVICES_INSTANCES_MAX;
+                listed += served.instances.len();
+                ready(Ok(has_room))
+            })
+            .try_filter(|served| ready(!served.instances.is_empty()))
+            .try_collect()
+            .await
+    }
+}
