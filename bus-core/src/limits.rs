@@ -150,6 +150,20 @@ pub const SERVICES_LISTED_MAX: usize = 1000;
 /// Instances in such a list, of all queues: their records may take 320 MB, and take 5.
 pub const SERVICES_INSTANCES_MAX: usize = 10_000;
 
+/// Contracts that one process [learns](crate::contract::LearnedContract): they are kept for as long as
+/// it lives, and each is a label of metrics.
+pub const LEARNED_CONTRACTS_MAX: usize = 1000;
+
+/// Methods of such a contract, each a label as well.
+pub const LEARNED_METHODS_MAX: usize = 1000;
+
+/// Events that a [listener](crate::Bus::listen) holds until they are read; who is further behind
+/// misses the oldest. Each may be as large as [`REQUEST_BYTES_MAX`].
+pub const LISTENER_HELD_MAX: usize = 256;
+
+/// The time after which RabbitMQ removes the queue of a listener whose process was killed.
+pub const LISTENER_QUEUE_EXPIRES: Duration = Duration::from_secs(60);
+
 /// Methods in the record of an instance.
 pub const INSTANCE_METHODS_MAX: usize = 1000;
 

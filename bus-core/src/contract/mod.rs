@@ -1,9 +1,11 @@
 //! The agreement between a caller and a service: the queue, the methods and their defaults, the
 //! types a method may return, and the rules that names and keys follow.
 //!
-//! `#[queue_handler]` writes a contract as a constant; nothing here is read from the network.
+//! `#[queue_handler]` writes a contract as a constant, and a [`LearnedContract`] is put together by a
+//! program; nothing here is read from the network.
 
 mod clock;
+mod learned;
 mod names;
 mod outcome;
 mod priority;
@@ -11,6 +13,7 @@ mod queue;
 mod retry;
 mod service;
 
+pub use learned::LearnedContract;
 pub use outcome::{Never, Outcome};
 pub use priority::Priority;
 pub use queue::QueueType;

@@ -7,13 +7,14 @@ use crate::{
     codec::{self, CodecError, ContentType},
     context::{Context, TraceContext},
     contract::unix_time,
-    error::BoxError,
+    error::{BoxError, SetupError},
     limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, REQUEST_BYTES_MAX},
     message::{Message, Properties, Text},
     schedule::{DelayTooLong, Due, When},
     transport::{Outgoing, TransportHealth, Verdict},
 };
 use bytes::Bytes;
+use serde::Serialize;
 use std::{
     fmt,
     future::{Future, IntoFuture},
@@ -52,8 +53,10 @@ impl Bus {
 #[must_use = "an event is not emitted until it is awaited"]
 pub struct Emit {
     bus: Bus,
-    routing_key: &'static str,
-    exchange: &'static str,
+    routing_key: Text,
+    exchange: Text,
+    /// The reason why it can't be named so, if it can't.
+    misnamed: Option<SetupError>,
     body: Result<Bytes, CodecError>,
     id: CallId,
     timeout: Duration,
@@ -65,12 +68,22 @@ pub struct Emit {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
+    /// No event, or no exchange, can have this name: see [`Bus::emit_named`].
+    #[error("event {event} can't be named so")]
+    #[non_exhaustive]
+    Misnamed {
+        /// The event.
+        event: Text,
+        /// What is allowed.
+        #[source]
+        source: SetupError,
+    },
     /// It can't be encoded, or is too large.
     #[error("event {event} can't be encoded")]
     #[non_exhaustive]
     Codec {
         /// Its routing key.
-        event: &'static str,
+        event: Text,
         /// The reason.
         #[source]
         source: CodecError,
@@ -80,7 +93,7 @@ pub enum EmitError {
     #[non_exhaustive]
     NoExchange {
         /// Its routing key.
-        event: &'static str,
+        event: Text,
         /// The exchange on the broker.
         exchange: String,
     },
@@ -89,7 +102,7 @@ pub enum EmitError {
     #[non_exhaustive]
     Delay {
         /// Its routing key.
-        event: &'static str,
+        event: Text,
         /// The reason.
         #[source]
         source: BoxError,
@@ -99,14 +112,14 @@ pub enum EmitError {
     #[non_exhaustive]
     NoSubscriber {
         /// Its routing key.
-        event: &'static str,
+        event: Text,
     },
     /// The broker refuses messages for now, or too many wait.
     #[error("event {event} was refused for load")]
     #[non_exhaustive]
     Overloaded {
         /// Its routing key.
-        event: &'static str,
+        event: Text,
     },
     /// The broker does not take it: this user may not emit it, or it is larger than the broker
     /// allows. Nobody was told of it, and it would be refused again.
@@ -114,7 +127,7 @@ pub enum EmitError {
     #[non_exhaustive]
     Refused {
         /// Its routing key.
-        event: &'static str,
+        event: Text,
         /// The broker's own words.
         reason: String,
     },
@@ -124,7 +137,7 @@ pub enum EmitError {
     #[non_exhaustive]
     Disconnected {
         /// Its routing key.
-        event: &'static str,
+        event: Text,
         /// The transport's own words.
         reason: String,
     },
@@ -134,7 +147,7 @@ pub enum EmitError {
     #[non_exhaustive]
     Unconfirmed {
         /// Its routing key.
-        event: &'static str,
+        event: Text,
         /// The time that was given.
         timeout: Duration,
     },
@@ -142,10 +155,22 @@ pub enum EmitError {
 
 impl Emit {
     fn new<E: Event>(bus: &Bus, event: &E) -> Self {
+        let (exchange, key) = (E::EXCHANGE, E::ROUTING_KEY);
+        let (exchange, key) = (Text::from_static(exchange), Text::from_static(key));
+        Self::of(bus, exchange, key, event)
+    }
+
+    pub(super) fn of<E: Serialize + ?Sized>(
+        bus: &Bus,
+        exchange: Text,
+        routing_key: Text,
+        event: &E,
+    ) -> Self {
         Self {
             bus: bus.clone(),
-            routing_key: E::ROUTING_KEY,
-            exchange: E::EXCHANGE,
+            routing_key,
+            exchange,
+            misnamed: None,
             body: codec::encode(ContentType::MessagePack, event, REQUEST_BYTES_MAX),
             id: CallId::new(),
             timeout: CALL_TIMEOUT,
@@ -154,7 +179,12 @@ impl Emit {
         }
     }
 
-    /// Has it reach its subscribers later.
+    /// The same, of a name that no event has.
+    pub(super) fn misnamed(mut self, error: SetupError) -> Self {
+        self.misnamed = Some(error);
+        self
+    }
+
     pub(super) fn when(mut self, when: When) -> Self {
         self.due = when.due();
         self
@@ -220,20 +250,28 @@ impl Emit {
 
     async fn emit(self) -> Result<CallId, EmitError> {
         let event = self.routing_key;
+        if let Some(source) = self.misnamed {
+            return Err(EmitError::Misnamed { event, source });
+        }
         let timeout = self.timeout;
         let deadline = Instant::now() + timeout;
-        let body = self
-            .body
-            .map_err(|source| EmitError::Codec { event, source })?;
-        let delay = |source: BoxError| EmitError::Delay { event, source };
+        let body = self.body.map_err(|source| EmitError::Codec {
+            event: event.clone(),
+            source,
+        })?;
+        let delay = |source: BoxError| EmitError::Delay {
+            event: event.clone(),
+            source,
+        };
         let due = self.due.map_err(|error| delay(error.into()))?;
         if due.is_some() && self.mandatory {
             return Err(delay(
                 "mandatory: who subscribes when it is due is not known before".into(),
             ));
         }
-        let message = message(&self.bus, self.exchange, event, self.id, body);
+        let message = message(&self.bus, &self.exchange, event.clone(), self.id, body);
         let emitting = async {
+            let event = event.clone();
             loop {
                 let outgoing = Outgoing::new(message.clone()).mandatory(self.mandatory);
                 let bus = self.bus.inner();
@@ -276,7 +314,7 @@ impl Emit {
 }
 
 /// The error of an event that was not written: its time was up, or nothing is written any more.
-fn not_written(bus: &Bus, event: &'static str, timeout: Duration, deadline: Instant) -> EmitError {
+fn not_written(bus: &Bus, event: Text, timeout: Duration, deadline: Instant) -> EmitError {
     match bus.inner().transport.health() {
         TransportHealth::Down(reason) if Instant::now() < deadline => {
             EmitError::Disconnected { event, reason }
@@ -285,14 +323,7 @@ fn not_written(bus: &Bus, event: &'static str, timeout: Duration, deadline: Inst
     }
 }
 
-fn message(
-    bus: &Bus,
-    exchange: &str,
-    routing_key: &'static str,
-    id: CallId,
-    body: Bytes,
-) -> Message {
-    let routing_key = Text::from_static(routing_key);
+fn message(bus: &Bus, exchange: &str, routing_key: Text, id: CallId, body: Bytes) -> Message {
     let context = Context::current();
     // A trace that begins here is named after the event: subscribers derive it from the id.
     let trace = context.trace().map(|trace| trace.child(id));

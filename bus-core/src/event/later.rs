@@ -52,3 +52,15 @@ impl Bus {
         self.emit(event).when(When::At(at.into()))
     }
 }
+
+impl Emit {
+    /// Emits it when this time has passed: [`Bus::emit_after`] says what that means.
+    pub fn after(self, delay: Duration) -> Self {
+        self.when(When::After(delay))
+    }
+
+    /// Emits it at a moment: [`Bus::emit_at`] says what that means.
+    pub fn at(self, at: impl Into<SystemTime>) -> Self {
+        self.when(When::At(at.into()))
+    }
+}

@@ -5,12 +5,16 @@ mod delivery;
 mod emit;
 mod handler;
 mod later;
+mod listen;
+mod named;
 mod remove;
 mod subscribe;
 
 pub use crate::work::{Drained, Serving, ServingError};
 pub use emit::{Emit, EmitError};
 pub use handler::{EventOutcome, SubscribeHandler};
+pub use listen::{HeardEvent, Listener};
+pub use named::EVENTS_EXCHANGE;
 pub use remove::{RemoveGroup, RemoveGroupError};
 pub use subscribe::Subscribe;
 
