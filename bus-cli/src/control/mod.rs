@@ -1,0 +1,234 @@
+//! Questions to who serves a queue, and the order to drain.
+
+use crate::{
+    bus::with_bus,
+    failure::Failure,
+    output::{Output, Table, clock, confirm, duration, parse_duration},
+    settings::ServerArgs,
+};
+use clap::Args;
+use replybus::{
+    Bus,
+    control::{Control, ControlError, DrainOutcome, InstanceDrain, MethodStats},
+    presence::InstanceId,
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Who answers, and how soon.
+#[derive(Debug, Args)]
+pub(crate) struct PingArgs {
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// What each instance has done since it was started. Instances that do not hear are left out.
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    asked: Asked,
+}
+
+#[derive(Debug, Args)]
+struct Asked {
+    /// The queue
+    queue: String,
+
+    /// How long to wait for instances that do not answer
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    within: Duration,
+}
+
+/// They take no more, and end what they have; then their programs may be stopped. Only instances
+/// that were served with allow_drain do so.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    replybus drain 019ac3f2-7c11-7d5e-9a4b-52f0c4a7e9d1 --within 1m")]
+pub(crate) struct DrainArgs {
+    /// An instance, by its id, or a queue: then all of its instances
+    #[arg(value_name = "INSTANCE|QUEUE")]
+    target: String,
+
+    /// How long to wait until they are done
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = parse_duration)]
+    within: Duration,
+
+    /// Do not ask before all instances of a queue drain
+    #[arg(long)]
+    yes: bool,
+}
+
+fn refused(queue: &str) -> impl Fn(ControlError) -> Failure + '_ {
+    move |error| Failure::because(queue, error)
+}
+
+pub(crate) async fn ping(
+    servers: &ServerArgs,
+    args: PingArgs,
+    output: &Output,
+) -> Result<(), Failure> {
+    let Asked { queue, within } = args.asked;
+    with_bus(servers, async |bus| {
+        let pongs = bus.control(&queue).within(within).ping().await;
+        let pongs = pongs.map_err(refused(&queue))?;
+        if output.json {
+            let pongs: Vec<Value> = pongs
+                .iter()
+                .map(|pong| json!({ "instance": pong.instance, "took_ms": millis(pong.took) }))
+                .collect();
+            output.json(&pongs)?;
+        } else if !pongs.is_empty() {
+            let mut table = Table::new(&["INSTANCE", "TOOK"]);
+            for pong in &pongs {
+                table.row([&pong.instance, &duration(pong.took)]);
+            }
+            table.print(output)?;
+        }
+        somebody(&queue, pongs.len())
+    })
+    .await
+}
+
+/// Milliseconds with their parts.
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn somebody(queue: &str, answers: usize) -> Result<(), Failure> {
+    match answers {
+        0 => Err(Failure::Said(format!(
+            "{queue}: nobody answers; `replybus services {queue}` tells who should"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) async fn stats(
+    servers: &ServerArgs,
+    args: StatsArgs,
+    output: &Output,
+) -> Result<(), Failure> {
+    let Asked { queue, within } = args.asked;
+    with_bus(servers, async |bus| {
+        let stats = bus.control(&queue).within(within).stats().await;
+        let stats = stats.map_err(refused(&queue))?;
+        if output.json {
+            let stats: Vec<Value> = stats
+                .iter()
+                .map(|of| {
+                    json!({
+                        "instance": of.instance,
+                        "since": clock(of.since),
+                        "in_flight": of.in_flight,
+                        "methods": of.methods,
+                    })
+                })
+                .collect();
+            output.json(&stats)?;
+            return somebody(&queue, stats.len());
+        }
+        somebody(&queue, stats.len())?;
+        let mut table = Table::new(&[
+            "INSTANCE",
+            "METHOD",
+            "SERVED",
+            "FAILED",
+            "IN FLIGHT",
+            "SINCE",
+        ]);
+        let mut sums: BTreeMap<&str, MethodStats> = BTreeMap::new();
+        for of in &stats {
+            for (method, counts) in &of.methods {
+                let sum = sums.entry(method).or_default();
+                sum.served = sum.served.saturating_add(counts.served);
+                sum.failed = sum.failed.saturating_add(counts.failed);
+                let (served, failed) = (counts.served, counts.failed);
+                table.row([
+                    &of.instance,
+                    method,
+                    &served,
+                    &failed,
+                    &of.in_flight,
+                    &clock(of.since),
+                ]);
+            }
+            if of.methods.is_empty() {
+                table.row([&of.instance, &"-", &0, &0, &of.in_flight, &clock(of.since)]);
+            }
+        }
+        if stats.len() > 1 {
+            for (method, sum) in sums {
+                table.row([&"all", &method, &sum.served, &sum.failed, &"-", &"-"]);
+            }
+        }
+        table.print(output)
+    })
+    .await
+}
+
+pub(crate) async fn drain(
+    servers: &ServerArgs,
+    args: DrainArgs,
+    output: &Output,
+) -> Result<(), Failure> {
+    with_bus(servers, async |bus| {
+        let control = target(bus, &args).await?;
+        let drained = control.drain(args.within).await;
+        let drained = drained.map_err(refused(&args.target))?;
+        if output.json {
+            output.json(&drained)?;
+        } else if !drained.is_empty() {
+            let mut table = Table::new(&["INSTANCE", "OUTCOME"]);
+            for drain in &drained {
+                table.row([&drain.instance, &words(drain)]);
+            }
+            table.print(output)?;
+        }
+        somebody(&args.target, drained.len())?;
+        let is_drained =
+            |drain: &InstanceDrain| matches!(drain.outcome, DrainOutcome::Drained { .. });
+        if drained.iter().all(is_drained) {
+            Ok(())
+        } else {
+            Err(Failure::Found)
+        }
+    })
+    .await
+}
+
+fn words(drain: &InstanceDrain) -> String {
+    match drain.outcome {
+        DrainOutcome::Drained { given_back: 0 } => "drained".to_owned(),
+        DrainOutcome::Drained { given_back } => {
+            format!("drained; {given_back} went back to the queue, their time was up")
+        }
+        DrainOutcome::Draining => "takes no more, and is not done yet".to_owned(),
+        DrainOutcome::Refused => "refused: it was not served with allow_drain".to_owned(),
+        _ => "unknown".to_owned(),
+    }
+}
+
+async fn target(bus: &Bus, args: &DrainArgs) -> Result<Control, Failure> {
+    let target = &args.target;
+    let Ok(instance) = target.parse::<InstanceId>() else {
+        let instances = bus.instances(target).await;
+        let instances = instances
+            .map_err(|error| Failure::because(target, error))?
+            .len();
+        if !args.yes && instances > 0 {
+            confirm(&format!("drain all {instances} instances of {target}?"))?;
+        }
+        return Ok(bus.control(target));
+    };
+    let services = bus.services().await;
+    let services = services.map_err(|error| Failure::because("services are not known", error))?;
+    let of = services
+        .iter()
+        .find(|served| served.instances.iter().any(|known| known.id == instance));
+    let of = of.ok_or_else(|| {
+        Failure::Said(format!(
+            "{instance}: no such instance; `replybus services QUEUE` lists them"
+        ))
+    })?;
+    Ok(bus.control(&of.queue).instance(instance))
+}

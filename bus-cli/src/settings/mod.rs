@@ -1,0 +1,59 @@
+//! Which servers, and in which namespace.
+
+mod profile;
+mod secret_url;
+
+pub(crate) use secret_url::SecretUrl;
+
+use crate::failure::Failure;
+use clap::Args;
+use profile::Profile;
+use std::env;
+
+/// Without anything that says otherwise.
+const AMQP_URL: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
+const REDIS_URL: &str = "redis://127.0.0.1:6379/0";
+
+/// Which servers. Addresses hold passwords, so they come from the environment or a file: what is on
+/// a command line can be read by everybody on the machine.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Servers")]
+pub(crate) struct ServerArgs {
+    /// Take the servers of this profile, from $XDG_CONFIG_HOME/replybus/config.toml
+    #[arg(long, global = true, env = "REPLYBUS_PROFILE", value_name = "NAME")]
+    profile: Option<String>,
+
+    /// The namespace of the bus, instead of BUS_NAMESPACE or the profile's
+    #[arg(long, global = true, value_name = "NAME")]
+    namespace: Option<String>,
+}
+
+/// The servers, found.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    pub(crate) amqp: SecretUrl,
+    pub(crate) redis: SecretUrl,
+    pub(crate) namespace: String,
+    pub(crate) key_prefix: Option<String>,
+}
+
+impl ServerArgs {
+    /// The servers that these arguments, the profile and the environment name: in this order.
+    pub(crate) fn find(&self) -> Result<Servers, Failure> {
+        let named = match &self.profile {
+            Some(name) => Profile::read(name)?,
+            None => Profile::default(),
+        };
+        let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let or_variable = |value: Option<String>, name: &str| value.or_else(|| variable(name));
+        let amqp = or_variable(named.amqp_url, "AMQP_URL").unwrap_or_else(|| AMQP_URL.into());
+        let redis = or_variable(named.redis_url, "REDIS_URL").unwrap_or_else(|| REDIS_URL.into());
+        let namespace = self.namespace.clone().or(named.namespace);
+        Ok(Servers {
+            amqp: SecretUrl::new(amqp),
+            redis: SecretUrl::new(redis),
+            namespace: or_variable(namespace, "BUS_NAMESPACE").unwrap_or_default(),
+            key_prefix: named.key_prefix,
+        })
+    }
+}
