@@ -150,7 +150,8 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
     /// Declares a queue (and binds it), then consumes it until the stream is stopped.
     ///
-    /// Lost connections are the transport's business: it re-attaches, and declares again.
+    /// Lost connections are the transport's business: it re-attaches, and declares again. Not so if
+    /// the queue has a [single active consumer](QueueSpec::single_active): then the deliveries end.
     ///
     /// # Errors
     /// The queue exists with other arguments, the broker refuses, it can't be reached, or the queue
@@ -217,11 +218,13 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 #[async_trait]
 pub trait Deliveries: fmt::Debug + Send {
     /// The next delivery, if there is one; else the task is woken when there may be. Waits through
-    /// lost connections. `None` once stopped or closed.
+    /// lost connections, unless the queue has a [single active
+    /// consumer](QueueSpec::single_active). `None` once stopped or closed.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Delivery>>;
 
     /// Ends intake: prefetched deliveries that were not handed out go back to the queue, those
-    /// that were can still be settled. After it [`poll_next`](Self::poll_next) returns `None`.
+    /// that were can still be settled, unless the queue has a [single active
+    /// consumer](QueueSpec::single_active). After it [`poll_next`](Self::poll_next) returns `None`.
     async fn stop(&mut self);
 }
 

@@ -25,6 +25,10 @@ pub struct QueueSpec {
     pub returns_max: Option<u32>,
     /// A queue of that name which has other arguments is used as it is, and not refused.
     pub or_existing: bool,
+    /// One consumer at a time is sent its messages, the one that has consumed it for longest; when
+    /// that ends the next one is (`x-single-active-consumer`). [`Source`] says what that means for
+    /// deliveries.
+    pub single_active: bool,
 }
 
 impl QueueSpec {
@@ -39,6 +43,7 @@ impl QueueSpec {
             expires: None,
             returns_max: None,
             or_existing: false,
+            single_active: false,
         }
     }
 
@@ -77,6 +82,13 @@ impl QueueSpec {
         self
     }
 
+    /// Has its messages sent to one consumer at a time.
+    #[must_use]
+    pub fn single_active(mut self) -> Self {
+        self.single_active = true;
+        self
+    }
+
     /// Takes a queue of that name as it is, if there is one with other arguments.
     #[must_use]
     pub fn or_existing(mut self) -> Self {
@@ -86,6 +98,12 @@ impl QueueSpec {
 }
 
 /// A queue to consume, how many deliveries to hold, and the bindings of the queue.
+///
+/// The deliveries of a queue with a [single active consumer](QueueSpec::single_active) come in its
+/// order, and the next consumer is sent a message only after all before it are settled, or are back
+/// in their places. So they end as a whole: [stopped](super::Deliveries::stop) or dropped, they give
+/// back also what was handed out and is not settled; and when their connection or channel is lost
+/// there is no more to come of them. To go on is to consume again, behind all others who do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Source {

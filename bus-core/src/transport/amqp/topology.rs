@@ -237,6 +237,10 @@ fn arguments(queue: &QueueSpec) -> FieldTable {
             AMQPValue::LongLongInt(times.into()),
         );
     }
+    if queue.single_active {
+        let argument = AMQPValue::Boolean(true);
+        arguments.insert("x-single-active-consumer".into(), argument);
+    }
     if queue.length_max.is_some() || queue.bytes_max.is_some() {
         arguments.insert("x-overflow".into(), text("reject-publish"));
     }

@@ -36,6 +36,8 @@ struct State {
     consumers: Vec<Consumer>,
     /// The start of the search for a consumer with a free slot, so that all get their turn.
     turn: usize,
+    /// Only the consumer that was there first gets anything.
+    single_active: bool,
     last_position: u64,
     last_consumer: u64,
 }
@@ -66,9 +68,13 @@ struct Consumer {
 
 impl Queue {
     pub(super) fn new(spec: QueueSpec) -> Self {
+        let state = State {
+            single_active: spec.single_active,
+            ..State::default()
+        };
         Self {
             spec,
-            state: Mutex::default(),
+            state: Mutex::new(state),
         }
     }
 
@@ -174,8 +180,12 @@ impl Queue {
         drop(settled);
     }
 
-    /// Ends a consumer's intake: what it did not take goes back, what it holds can be settled.
+    /// Ends a consumer's intake: what it did not take goes back, what it holds can be settled. Of a
+    /// single active consumer all goes back, before the next is active.
     pub(super) fn stop(&self, consumer: u64) {
+        if self.spec.single_active {
+            return self.detach(consumer);
+        }
         let mut state = self.lock();
         let Some(consumer) = state.consumer(consumer) else {
             return;
@@ -248,11 +258,7 @@ impl State {
             if self.ready.is_empty() {
                 return;
             }
-            let count = self.consumers.len();
-            let next = (0..count)
-                .map(|step| (self.turn + step) % count)
-                .find(|index| self.consumers.get(*index).is_some_and(Consumer::has_slot));
-            let Some(index) = next else {
+            let Some(index) = self.next_in_turn() else {
                 return;
             };
             self.turn = index + 1;
@@ -263,6 +269,19 @@ impl State {
                 consumer.wake.wake();
             }
         }
+    }
+
+    /// The consumer that is to get the next message.
+    fn next_in_turn(&self) -> Option<usize> {
+        let has_slot = |index: &usize| self.consumers.get(*index).is_some_and(Consumer::has_slot);
+        if self.single_active {
+            let active = self.consumers.iter().position(|consumer| !consumer.stopped);
+            return active.filter(has_slot);
+        }
+        let count = self.consumers.len();
+        (0..count)
+            .map(|step| (self.turn + step) % count)
+            .find(has_slot)
     }
 
     /// Removes expired messages at the head. One behind a live message stays until it gets there.

@@ -133,8 +133,12 @@ impl Topology {
 /// The arguments of a queue in words.
 fn arguments(spec: &QueueSpec) -> String {
     let limit = |limit: Option<u64>| limit.map_or_else(|| "no".to_owned(), |max| max.to_string());
+    let consumers = match spec.single_active {
+        true => ", a single active consumer",
+        false => "",
+    };
     format!(
-        "type {}, a limit of {} messages and of {} bytes",
+        "type {}, a limit of {} messages and of {} bytes{consumers}",
         spec.queue_type.as_str(),
         limit(spec.length_max.map(u64::from)),
         limit(spec.bytes_max),

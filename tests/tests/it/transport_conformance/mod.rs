@@ -8,6 +8,7 @@ mod consuming;
 mod delays;
 mod lifecycle;
 mod publishing;
+mod single_active;
 mod topology;
 
 /// One test per promise, on the transport that the function of this name in [`bench`] opens.
@@ -34,6 +35,12 @@ macro_rules! suite {
             consuming::a_stopped_consumer_can_settle_what_it_took,
             consuming::a_dropped_consumer_gives_back_what_it_did_not_take,
             consuming::a_cancelled_next_loses_nothing,
+            single_active::one_consumer_gets_all_until_it_stops,
+            single_active::all_that_a_stopped_consumer_held_is_back_in_its_place,
+            single_active::a_dropped_consumer_is_followed_by_the_next_in_order,
+            single_active::who_consumes_again_is_the_last,
+            single_active::a_closed_connection_is_followed_by_the_next_in_order,
+            single_active::a_queue_with_a_single_active_consumer_is_declared_as_one,
             browsing::a_look_leaves_messages_in_their_order,
             browsing::a_look_removes_what_it_acked,
             browsing::a_dropped_look_gives_back_what_it_held,

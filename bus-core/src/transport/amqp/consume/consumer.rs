@@ -109,6 +109,10 @@ impl Consumer {
             self.generation.fetch_add(1, Ordering::Release);
             let queue = &self.source.queue.name;
             tracing::warn!(queue, reason, "lost a consumer");
+            if self.source.queue.single_active {
+                // Whoever has what it handed out must hear of it, and begin anew.
+                return;
+            }
             backoff.lost_after(attached_at.elapsed());
             let absence = self.consumers.absences.note(queue, &reason);
             attached = tokio::select! {
@@ -146,11 +150,12 @@ impl Consumer {
     /// long as the channel lives, which ends when all of it is.
     async fn pump(&self, mut attached: Attached) -> End {
         let (acknowledger, settled) = settle_orders();
-        self.consumers.tasks.spawn(acks::run(
+        let closing = self.consumers.closing.child_token();
+        let acking = self.consumers.tasks.spawn(acks::run(
             Arc::clone(&attached.channel),
             settled,
             self.source.prefetch,
-            self.consumers.closing.clone(),
+            closing.clone(),
         ));
         let generation = self.generation.load(Ordering::Acquire);
         loop {
@@ -174,7 +179,14 @@ impl Consumer {
                 sent = self.handed_over.send(handed_over) => if sent.is_err() { break },
             }
         }
-        cancel(&mut attached, &acknowledger).await;
+        if self.source.queue.single_active {
+            // With its channel a consumer ends, and all that it holds is back in its place, in one
+            // step. Cancelled, the next would be active before that.
+            closing.cancel();
+            let _ = acking.await;
+        } else {
+            cancel(&mut attached, &acknowledger).await;
+        }
         End::Stopped
     }
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{error::SetupError, limits::CONNECT_TIMEOUT, transport::Source};
 use std::{
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 use tokio::{
@@ -58,7 +58,20 @@ impl Consumers {
             generation: Arc::clone(&generation),
             stop: stop.clone(),
         };
-        let first = self.retried(|live, until| attach(live, &consumer.source, Some(until)));
+        let source = &consumer.source;
+        let absence = Mutex::new(None);
+        let first = self.retried(|live, until| {
+            let absence = &absence;
+            async move {
+                let attached = attach(live, source, Some(until)).await;
+                if let (Err(error), true) = (&attached, source.queue.single_active) {
+                    // It may have been consumed before: whoever did begins anew here.
+                    let noted = self.absences.note(&source.queue.name, &error.to_string());
+                    *absence.lock().unwrap_or_else(PoisonError::into_inner) = Some(noted);
+                }
+                attached
+            }
+        });
         let first = first.await?;
         let task = TaskTracker::new();
         task.spawn(self.tasks.track_future(consumer.run(first)));
