@@ -8,6 +8,7 @@ use crate::{
     },
     contract::check_name,
     control,
+    delayed::DelayedNotes,
     error::SetupError,
     layer::Everywhere,
     limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
@@ -86,6 +87,8 @@ pub(crate) struct BusInner {
     pub(crate) drops: Drops,
     /// The queues that services and groups of this bus take messages from.
     pub(crate) occupied: OccupiedQueues,
+    /// The list of what is delayed.
+    pub(crate) delayed: DelayedNotes,
     /// Calls wait for a service that is not there.
     pub(crate) waits_for_services: bool,
     /// What all clients are within, and all services.
@@ -98,6 +101,13 @@ impl BusInner {
     /// A delay, on the way that this namespace has for such.
     pub(crate) fn delay_until(&self, due: Instant) -> Delay {
         Delay::until(due, in_namespace(&self.namespace, "replybus.delay"))
+    }
+
+    /// A name on the broker as this bus has it, without the namespace.
+    pub(crate) fn name_within<'a>(&self, on_broker: &'a str) -> &'a str {
+        let within = on_broker.strip_prefix(&*self.namespace);
+        let within = within.and_then(|rest| rest.strip_prefix('.'));
+        within.unwrap_or(on_broker)
     }
 }
 
@@ -184,7 +194,9 @@ impl Bus {
             control: in_namespace(&builder.namespace, control::EXCHANGE).into(),
             runtime: Handle::try_current().ok(),
         });
+        let tasks = TaskTracker::new();
         Self(Arc::new(BusInner {
+            delayed: DelayedNotes::new(Arc::clone(&replies), tasks.clone(), app_id.clone()),
             bundler,
             transport,
             leases: Arc::new(LeaseWatch::new(Arc::clone(&replies))),
@@ -197,7 +209,7 @@ impl Bus {
             drops: Drops::new(closed.clone()),
             occupied: OccupiedQueues::default(),
             closed,
-            tasks: TaskTracker::new(),
+            tasks,
             waits_for_services: builder.wait_for_services,
             client_layers: builder.client_layers,
             server_layers: builder.server_layers,

@@ -75,6 +75,7 @@ pub mod context;
 pub mod contract;
 pub mod control;
 pub mod dead_letters;
+pub mod delayed;
 pub mod event;
 pub mod layer;
 pub mod message;

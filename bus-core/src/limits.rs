@@ -150,6 +150,17 @@ pub const SERVICES_LISTED_MAX: usize = 1000;
 /// Instances in such a list, of all queues: their records may take 320 MB, and take 5.
 pub const SERVICES_INSTANCES_MAX: usize = 10_000;
 
+/// Messages that wait for one queue and are [listed](crate::Bus::delayed); further ones are not noted
+/// until there is room. A list of them has 10 MB at most, and 2 as they are.
+pub const DELAYED_LISTED_MAX: usize = 10_000;
+
+/// Bytes of the note of one such message. What is larger is not written and not read.
+pub const DELAYED_RECORD_BYTES_MAX: usize = 1024;
+
+/// Notes of such messages that one process writes at a time; while Redis takes none further ones are
+/// left out.
+pub const DELAYED_NOTED_AT_ONCE: usize = 256;
+
 /// Contracts that one process [learns](crate::contract::LearnedContract): they are kept for as long as
 /// it lives, and each is a label of metrics.
 pub const LEARNED_CONTRACTS_MAX: usize = 1000;

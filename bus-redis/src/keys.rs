@@ -74,6 +74,12 @@ impl Keys {
         format!("{}instances:queues", self.scope)
     }
 
+    /// What waits on the broker for a queue, by when it is due; and the notes of it.
+    pub(crate) fn delayed(&self, place: &str) -> [String; 2] {
+        let of_place = format!("{}delayed:{{{place}}}", self.scope);
+        [format!("{of_place}:due"), of_place]
+    }
+
     /// The calls to a queue that were given up, by when their time is over.
     pub(crate) fn given_up(&self, queue: &str) -> String {
         format!("{}given-up:{{{queue}}}", self.scope)

@@ -21,6 +21,9 @@
 //! | `replybus:{namespace.}inbox:{<uuid>}` | stream, one per process | as long as its owner, and 60 s |
 //! | `{namespace.}response:<call id>` | string, a reply | [`REPLY_TTL`](replybus::limits::REPLY_TTL) |
 //! | `replybus:{namespace.}claim:<key>` | hash, a command's claim and outcome | its retention |
+//! | `replybus:{namespace.}instances:..` | sorted sets and a hash, who serves which queue | 6 s after the last word |
+//! | `replybus:{namespace.}given-up:..` | sorted set, calls that nobody is to start | their time |
+//! | `replybus:{namespace.}delayed:..` | sorted set and hash, what waits for a queue | until it is due |
 //!
 //! `replybus:` is the [prefix](RedisReplies::key_prefix), `{namespace.}` the bus's namespace and a
 //! dot, or nothing. The braces around the uuid are part of the key. Reply keys have no prefix, so
@@ -52,10 +55,11 @@
 //!   +hget +hset
 //! ```
 //!
-//! The records of serving instances, the list of their queues, and the calls that are given up because
-//! there is none, take
+//! The records of serving instances and the list of their queues, the calls that are given up because
+//! there is none, and the notes of what is delayed, take
 //! `+zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hdel +hstrlen +pttl` as well. That is not
-//! tried: without it a service says once that others do not see it, and serves.
+//! tried: without it a service says once that others do not see it, and serves, and nothing is
+//! listed.
 //!
 //! With a namespace the reply keys are `~namespace.response:*`.
 //!
@@ -82,6 +86,7 @@ mod claims;
 mod commands;
 mod config;
 mod connection;
+mod delayed;
 mod error;
 mod group;
 mod health;

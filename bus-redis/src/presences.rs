@@ -141,7 +141,7 @@ impl Presences {
     }
 }
 
-fn needing(keys: &Keys, error: impl Into<Failure>) -> Failure {
+pub(crate) fn needing(keys: &Keys, error: impl Into<Failure>) -> Failure {
     let failure: Failure = error.into();
     failure.needing(&format!("~{}", keys.all_in_scope()), NEEDED)
 }

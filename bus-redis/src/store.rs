@@ -3,6 +3,7 @@
 use crate::{
     claims::{Claims, Ended, Finished},
     commands::{Claiming, Finishing},
+    delayed::Delayed,
     error::Failure,
     health::Health,
     inbox::{self, Inbox},
@@ -20,8 +21,8 @@ use replybus::{
     message::Text,
     presence::InstanceId,
     reply::{
-        Cancel, Cancelled, Claim, Claimed, CommandRecord, Presence, Reply, ReplyStore, ReplyTarget,
-        StoreError, StoreHealth, Stored,
+        Cancel, Cancelled, Claim, Claimed, CommandRecord, DelayedNote, Presence, Reply, ReplyStore,
+        ReplyTarget, StoreError, StoreHealth, Stored,
     },
 };
 use std::{fmt, sync::Arc, time::Duration};
@@ -50,6 +51,7 @@ pub(crate) struct RedisStore {
     pub(crate) groups: Lanes<Replies>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) presences: Presences,
+    pub(crate) delayed: Delayed,
     pub(crate) claiming: Lanes<Claiming>,
     pub(crate) finishing: Lanes<Finishing>,
     pub(crate) health: Arc<Health>,
@@ -222,6 +224,33 @@ impl ReplyStore for RedisStore {
                 })
                 .await;
         calls.map_err(|failure| failure.store("list calls that were given up"))
+    }
+
+    async fn note_delayed(&self, note: &DelayedNote) -> Result<(), StoreError> {
+        let (delayed, keys) = (&self.delayed, &self.keys);
+        let noted = self
+            .writer
+            .read(|mut link| async move { delayed.note(&mut link, keys, note).await })
+            .await;
+        noted.map_err(|failure| failure.store("note what waits"))
+    }
+
+    async fn forget_delayed(&self, place: &str, id: CallId) -> Result<(), StoreError> {
+        let (delayed, keys) = (&self.delayed, &self.keys);
+        let forgotten = self
+            .writer
+            .read(|mut link| async move { delayed.forget(&mut link, keys, place, id).await })
+            .await;
+        forgotten.map_err(|failure| failure.store("forget what waited"))
+    }
+
+    async fn delayed(&self, place: &str) -> Result<Vec<Bytes>, StoreError> {
+        let (delayed, keys) = (&self.delayed, &self.keys);
+        let listed = self
+            .writer
+            .read(|mut link| async move { delayed.list(&mut link, keys, place).await })
+            .await;
+        listed.map_err(|failure| failure.store("list what waits"))
     }
 
     fn health(&self) -> StoreHealth {

@@ -4,6 +4,7 @@ use super::{
     ServiceClient, Ticket,
     cancel::{CancelHandle, CancelSlot, CancelTarget},
     copies::Copies,
+    later::note_delayed,
     request::{CallInfo, CallRequest, Verb},
     tally::Tally,
 };
@@ -456,6 +457,7 @@ impl<R: Outcome> Call<R> {
         let sent = async {
             let (client, request) = self.prepare(Verb::Send, when)?;
             client.run(&request).await?;
+            note_delayed(&client, &request);
             Ok(request.id())
         };
         let sent = sent.await;
@@ -506,6 +508,7 @@ impl<R: Outcome> Call<R> {
             let (client, request) = self.prepare(Verb::Submit, when)?;
             let ticket = Ticket::of(&request, client.queue_name());
             let response = client.run(&request).await?;
+            note_delayed(&client, &request);
             Ok(ticket.repeated(response.is_repeated()))
         };
         let submitted = submitted.await;
@@ -588,6 +591,7 @@ impl<R: Outcome> Call<R> {
                 idempotency_key: self.idempotency_key.clone(),
                 is_recorded: self.method.is_claimed(),
                 may_be_put_off: self.method.retry.is_some(),
+                is_delayed: due.is_some(),
                 awaited_until: (verb == Verb::Call).then_some(deadline),
                 startable_for: due.map_or(started, |due| due.at) + ttl - started,
             };

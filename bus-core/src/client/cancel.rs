@@ -73,6 +73,7 @@ pub(super) struct CancelTarget {
     /// Its handler may put it off: a run may have been, that the record knows nothing of.
     pub(super) may_be_put_off: bool,
     /// The reply is waited for in this process, by this moment.
+    pub(super) is_delayed: bool,
     pub(super) awaited_until: Option<Instant>,
     /// From now on, the time after which it can't be started any more.
     pub(super) startable_for: Duration,
@@ -203,6 +204,9 @@ impl CancelTarget {
             Cancelled::NeverStarted => {
                 // Whoever holds its message need not ask.
                 self.say(bus);
+                if self.is_delayed {
+                    inner.delayed.forget(&self.queue, self.info.id);
+                }
                 cancel.never_started
             }
         };

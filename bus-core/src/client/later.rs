@@ -1,7 +1,13 @@
 //! The verbs of a call that is to be made later.
 
-use super::{Call, Ticket};
-use crate::{call_id::CallId, contract::Outcome, error::CallFailure, schedule::When};
+use super::{Call, CallRequest, ServiceClient, Ticket};
+use crate::{
+    call_id::CallId,
+    contract::{Never, Outcome},
+    delayed::{Delayed, DelayedKind},
+    error::CallFailure,
+    schedule::When,
+};
 use std::time::{Duration, SystemTime};
 
 impl<R: Outcome> Call<R> {
@@ -145,4 +151,21 @@ impl<R: Outcome> Call<R> {
     ) -> Result<Ticket<R>, CallFailure> {
         self.submit_when(When::At(at.into())).await
     }
+}
+
+/// Has what the broker will bring later listed until then.
+pub(super) fn note_delayed(client: &ServiceClient, request: &CallRequest) {
+    let Some(due) = &request.due else {
+        return;
+    };
+    client.bus().inner().delayed.note(&Delayed {
+        id: request.id(),
+        kind: DelayedKind::Call,
+        place: client.queue_name(),
+        service: request.contract.name,
+        name: request.method.name,
+        due: due.named,
+        keyed: request.idempotency_key.is_some(),
+        ticket: Some(Ticket::<Result<(), Never>>::part(request)),
+    });
 }

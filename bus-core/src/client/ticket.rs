@@ -10,6 +10,7 @@ use crate::{
     bus::Bus,
     call_id::CallId,
     contract::{Outcome, unix_time},
+    delayed::TicketPart,
     error::{CallError, FailureKind},
     job::{ProgressUpdates, TicketStatus, Watch},
     limits::{DELAY_MAX, JOB_TIMEOUT_MAX, REPLY_TTL, SEND_TTL, WAIT_MAX},
@@ -74,6 +75,9 @@ pub struct Ticket<R> {
     put_off: bool,
     /// Milliseconds since the Unix epoch, by the submitter's clock.
     expires_at: u64,
+    /// It was to be started later: it is listed until then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    delayed: bool,
     /// More than one copy of the request may have reached the broker.
     #[serde(default)]
     repeated: bool,
@@ -83,20 +87,44 @@ pub struct Ticket<R> {
 
 impl<R: Outcome> Ticket<R> {
     pub(super) fn of(request: &CallRequest, queue: &str) -> Self {
+        let names = (request.contract.name, request.method.name, queue);
+        let key = request.idempotency_key.as_deref();
+        let ticket = Self::of_delayed(names, request.id(), key, Self::part(request));
+        let delayed = request.due.is_some();
+        Self { delayed, ..ticket }
+    }
+
+    /// What a ticket says beside names and key.
+    pub(super) fn part(request: &CallRequest) -> TicketPart {
         // It may start as late as its time to live allows, which begins when it is due, run as long
         // as a call may, and its reply is kept from then on.
         let life = request.ttl + request.method.longest() + REPLY_TTL;
         let due = request.due.as_ref().map_or_else(unix_time, |due| due.named);
         let expires_at = due + life;
-        Self {
-            service: request.contract.name.to_owned(),
-            method: request.method.name.to_owned(),
-            queue: queue.to_owned(),
-            idempotency_key: request.idempotency_key.clone(),
+        TicketPart {
+            expires_at: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
             recorded: request.method.is_claimed(),
             put_off: request.method.retry.is_some(),
-            call_id: request.id(),
-            expires_at: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The ticket of a call of these names: service, method and queue.
+    pub(crate) fn of_delayed(
+        (service, method, queue): (&str, &str, &str),
+        call_id: CallId,
+        idempotency_key: Option<&str>,
+        part: TicketPart,
+    ) -> Self {
+        Self {
+            service: service.to_owned(),
+            method: method.to_owned(),
+            queue: queue.to_owned(),
+            idempotency_key: idempotency_key.map(str::to_owned),
+            recorded: part.recorded,
+            put_off: part.put_off,
+            call_id,
+            expires_at: part.expires_at,
+            delayed: true,
             repeated: false,
             outcome: PhantomData,
         }
@@ -309,6 +337,7 @@ impl<R: Outcome> Ticket<R> {
             idempotency_key: self.idempotency_key.clone(),
             is_recorded: self.recorded,
             may_be_put_off: self.put_off,
+            is_delayed: self.delayed,
             awaited_until: None,
             startable_for: left.min(DELAY_MAX + SEND_TTL + JOB_TIMEOUT_MAX),
         }
@@ -336,6 +365,7 @@ impl<R> Clone for Ticket<R> {
             put_off: self.put_off,
             call_id: self.call_id,
             expires_at: self.expires_at,
+            delayed: self.delayed,
             repeated: self.repeated,
             outcome: PhantomData,
         }

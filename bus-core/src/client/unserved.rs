@@ -122,6 +122,7 @@ async fn give_up(bus: &BusInner, request: &CallRequest, left: Duration) -> Found
 async fn cancel(bus: &BusInner, request: &CallRequest, left: Duration) -> Found {
     let lanes = request.copies.lanes();
     let target = CancelTarget {
+        is_delayed: false,
         info: request.info(),
         queue: lanes.probe().name().clone(),
         idempotency_key: None,

@@ -1,6 +1,6 @@
 //! Emitting: a persistent message, confirmed by the broker.
 
-use super::Event;
+use super::{Event, later::note_delayed};
 use crate::{
     bus::Bus,
     call_id::CallId,
@@ -284,7 +284,12 @@ impl Emit {
                 };
                 match receipt.verdict().await {
                     // An event that nobody subscribed to is confirmed as well, unless it must.
-                    Verdict::Confirmed => return Ok(self.id),
+                    Verdict::Confirmed => {
+                        if let Some(due) = due {
+                            note_delayed(&bus, &event, self.id, due);
+                        }
+                        return Ok(self.id);
+                    }
                     Verdict::Unroutable if self.mandatory => {
                         return Err(EmitError::NoSubscriber { event });
                     }

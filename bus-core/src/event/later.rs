@@ -1,7 +1,12 @@
 //! Events that are to be emitted later.
 
 use super::{Emit, Event};
-use crate::{bus::Bus, schedule::When};
+use crate::{
+    bus::{Bus, BusInner},
+    call_id::CallId,
+    delayed::{Delayed, DelayedKind},
+    schedule::{Due, When},
+};
 use std::time::{Duration, SystemTime};
 
 impl Bus {
@@ -63,4 +68,18 @@ impl Emit {
     pub fn at(self, at: impl Into<SystemTime>) -> Self {
         self.when(When::At(at.into()))
     }
+}
+
+/// Has an event that the broker will bring later listed until then.
+pub(super) fn note_delayed(bus: &BusInner, event: &str, id: CallId, due: Due) {
+    bus.delayed.note(&Delayed {
+        id,
+        kind: DelayedKind::Event,
+        place: event,
+        service: "",
+        name: event,
+        due: due.named,
+        keyed: false,
+        ticket: None,
+    });
 }

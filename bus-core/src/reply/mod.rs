@@ -14,7 +14,7 @@
 //!     message::Text,
 //!     presence::InstanceId,
 //!     reply::{
-//!         Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Presence, Reply, ReplyBackend,
+//!         Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, DelayedNote, Presence, Reply, ReplyBackend,
 //!         ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
 //!     },
 //! };
@@ -104,6 +104,15 @@
 //! #    async fn given_up(&self, queue: &str) -> Result<Vec<(CallId, Duration)>, StoreError> {
 //! #        self.store.given_up(queue).await
 //! #    }
+//! #    async fn note_delayed(&self, note: &DelayedNote) -> Result<(), StoreError> {
+//! #        self.store.note_delayed(note).await
+//! #    }
+//! #    async fn forget_delayed(&self, place: &str, id: CallId) -> Result<(), StoreError> {
+//! #        self.store.forget_delayed(place, id).await
+//! #    }
+//! #    async fn delayed(&self, place: &str) -> Result<Vec<Bytes>, StoreError> {
+//! #        self.store.delayed(place).await
+//! #    }
 //! #    fn health(&self) -> StoreHealth {
 //! #        self.store.health()
 //! #    }
@@ -135,11 +144,13 @@
 //! ```
 
 mod claim;
+mod delayed;
 pub mod memory;
 mod presence;
 mod record;
 
 pub use claim::{Cancel, Cancelled, Claim, Claimed};
+pub use delayed::DelayedNote;
 pub use presence::Presence;
 pub use record::CommandRecord;
 
@@ -347,6 +358,38 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     async fn given_up(&self, queue: &str) -> Result<Vec<(CallId, Duration)>, StoreError> {
         let _ = queue;
         Ok(Vec::new())
+    }
+
+    /// Notes a message that waits on the broker, in place of an earlier note of it, until it is due;
+    /// up to [`DELAYED_LISTED_MAX`](crate::limits::DELAYED_LISTED_MAX) for one place. Nothing depends
+    /// on it: a store that does not say how notes none.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses.
+    async fn note_delayed(&self, note: &DelayedNote) -> Result<(), StoreError> {
+        let _ = note;
+        Ok(())
+    }
+
+    /// Forgets such a note, if there is one.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses.
+    async fn forget_delayed(&self, place: &str, id: CallId) -> Result<(), StoreError> {
+        let _ = (place, id);
+        Ok(())
+    }
+
+    /// The records of what waits for a place and is not due yet, none of them larger than
+    /// [`DELAYED_RECORD_BYTES_MAX`](crate::limits::DELAYED_RECORD_BYTES_MAX).
+    ///
+    /// # Errors
+    /// The store can't be reached, or keeps no such notes, which is all that it says if it does not
+    /// say how.
+    async fn delayed(&self, place: &str) -> Result<Vec<Bytes>, StoreError> {
+        let _ = place;
+        let reason = "this store keeps no notes of what is delayed";
+        Err(StoreError::new("list what waits", reason))
     }
 
     /// The state of the store: can replies be stored and heard right now.

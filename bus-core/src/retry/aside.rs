@@ -4,6 +4,8 @@ use super::Retries;
 use crate::{
     bus::BusInner,
     call_id::CallId,
+    contract::unix_time,
+    delayed::{Delayed, DelayedKind, DelayedNotes},
     limits::RETRY_ASIDE_WITHIN,
     message::{Message, Text},
     transport::{Delay, Outgoing, Transport, Verdict},
@@ -24,6 +26,9 @@ pub(crate) struct Aside {
     way: Text,
     /// On the broker.
     queue: Text,
+    /// The same without the namespace.
+    place: Text,
+    notes: DelayedNotes,
 }
 
 impl Aside {
@@ -33,6 +38,8 @@ impl Aside {
             transport: Arc::clone(&bus.transport),
             way: bus.delay_until(Instant::now()).way,
             queue: queue.into(),
+            place: bus.name_within(queue).into(),
+            notes: bus.delayed.clone(),
         }
     }
 
@@ -56,7 +63,10 @@ impl Aside {
         loop {
             let verdict = self.publish(&message, due, until).await;
             let away = match &verdict {
-                Verdict::Confirmed => return true,
+                Verdict::Confirmed => {
+                    self.note(&message, id, due);
+                    return true;
+                }
                 // A second copy is recognised by its claim.
                 Verdict::Lost | Verdict::NotWritten | Verdict::Busy => true,
                 _ => false,
@@ -67,6 +77,23 @@ impl Aside {
             }
             sleep(TRY_AGAIN).await;
         }
+    }
+
+    /// Has it listed until it is due.
+    fn note(&self, message: &Message, id: CallId, due: Instant) {
+        self.notes.note(&Delayed {
+            id,
+            kind: DelayedKind::Retry,
+            place: &self.place,
+            service: "",
+            name: message.properties.kind.as_deref().unwrap_or_default(),
+            due: unix_time() + due.saturating_duration_since(Instant::now()),
+            keyed: message
+                .properties
+                .header(headers::IDEMPOTENCY_KEY)
+                .is_some(),
+            ticket: None,
+        });
     }
 
     async fn publish(&self, message: &Message, due: Instant, until: Instant) -> Verdict {

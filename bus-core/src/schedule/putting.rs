@@ -7,12 +7,14 @@ use crate::{
     call_id::CallId,
     codec::{self, ContentType},
     contract::unix_time,
+    delayed::{Delayed, DelayedKind},
     limits::{CONFIRM_TIMEOUT, DELAY_MAX, REQUEST_BYTES_MAX, TICK_LATE_AFTER},
     message::{Message, Properties, Text},
     transport::{Outgoing, Verdict},
     wire::headers,
     work::{Pauses, word_on},
 };
+use sha2::{Digest as _, Sha256};
 use std::{sync::Weak, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -78,10 +80,33 @@ impl Putting {
             let delay = bus.delay_until(Instant::now() + left.min(DELAY_MAX));
             bus.transport.publish_at(outgoing, delay)
         };
+        let notes = (!left.is_zero()).then(|| (bus.delayed.clone(), bus.name_within(&self.queue)));
         drop(bus);
         match word_on(receipt).await {
-            Verdict::Confirmed => Ok(()),
+            Verdict::Confirmed => {
+                if let Some((notes, place)) = notes {
+                    notes.note(&self.delayed(place, second));
+                }
+                Ok(())
+            }
             refused => Err(format!("{refused:?}")),
+        }
+    }
+
+    /// A tick as it is listed, once for all processes that put it.
+    fn delayed<'a>(&self, place: &'a str, second: u64) -> Delayed<'a> {
+        let digest = Sha256::digest(format!("{}:{second}", self.queue));
+        let mut id = [0; 16];
+        id.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+        Delayed {
+            id: CallId::from_bytes(id),
+            kind: DelayedKind::Tick,
+            place,
+            service: "",
+            name: METHOD,
+            due: Duration::from_secs(second),
+            keyed: false,
+            ticket: None,
         }
     }
 

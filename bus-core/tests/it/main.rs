@@ -17,6 +17,7 @@ mod control;
 mod copies;
 mod dead_letters;
 mod deadlines;
+mod delayed_list;
 mod delays;
 mod errors;
 mod events;

@@ -3,14 +3,17 @@
 //! Nothing survives the process, and nothing is lost while it lives.
 
 mod claims;
+mod delayed;
 mod expiring;
 mod given_up;
 mod presences;
 
-use self::{claims::Claims, expiring::Expiring, given_up::GivenUp, presences::Presences};
+use self::{
+    claims::Claims, delayed::Delayed, expiring::Expiring, given_up::GivenUp, presences::Presences,
+};
 use super::{
-    Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Presence, Reply, ReplyBackend,
-    ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored,
+    Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, DelayedNote, Presence, Reply,
+    ReplyBackend, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored,
 };
 use crate::{call_id::CallId, error::SetupError, message::Text, presence::InstanceId};
 use async_trait::async_trait;
@@ -59,6 +62,7 @@ struct Namespace {
     claims: Mutex<Claims>,
     presences: Mutex<Presences>,
     given_up: Mutex<GivenUp>,
+    delayed: Mutex<Delayed>,
 }
 
 /// One bus's end of the store.
@@ -102,6 +106,7 @@ impl MemoryReplies {
                 claims: Mutex::default(),
                 presences: Mutex::default(),
                 given_up: Mutex::default(),
+                delayed: Mutex::default(),
             })
         });
         Arc::clone(namespace)
@@ -284,6 +289,23 @@ impl ReplyStore for MemoryStore {
     async fn given_up(&self, queue: &str) -> Result<Vec<(CallId, Duration)>, StoreError> {
         let namespace = self.open("list calls that were given up")?;
         Ok(lock(&namespace.given_up).of(queue))
+    }
+
+    async fn note_delayed(&self, note: &DelayedNote) -> Result<(), StoreError> {
+        let namespace = self.open("note what waits")?;
+        lock(&namespace.delayed).note(note);
+        Ok(())
+    }
+
+    async fn forget_delayed(&self, place: &str, id: CallId) -> Result<(), StoreError> {
+        let namespace = self.open("forget what waited")?;
+        lock(&namespace.delayed).forget(place, id);
+        Ok(())
+    }
+
+    async fn delayed(&self, place: &str) -> Result<Vec<Bytes>, StoreError> {
+        let namespace = self.open("list what waits")?;
+        Ok(lock(&namespace.delayed).of(place))
     }
 
     fn health(&self) -> StoreHealth {

@@ -4,6 +4,7 @@
 
 mod bench;
 mod claims;
+mod delayed;
 mod inboxes;
 mod instances;
 mod keys;
@@ -54,6 +55,8 @@ macro_rules! suite {
             instances::queues_that_are_served_are_listed_until_nobody_is_heard_of,
             instances::instances_of_other_namespaces_are_not_listed,
             instances::a_record_that_is_too_large_is_not_read,
+            delayed::what_waits_is_listed_until_it_is_due_or_forgotten,
+            delayed::a_note_that_is_too_large_is_not_read,
             instances::what_was_given_up_is_known_until_its_time_is_over,
         }
     };
