@@ -1,13 +1,18 @@
 //! What can be asked for.
 
 use crate::{
+    bench::BenchArgs,
     call::{CallArgs, TicketArgs},
+    check::CheckArgs,
     control::{DrainArgs, PingArgs, StatsArgs},
     events::{EmitArgs, ListenArgs},
     letters::LettersArgs,
+    manual::{CompletionsArgs, ManArgs},
     output::OutputArgs,
+    schedule::ScheduleArgs,
     services::ServicesArgs,
     settings::ServerArgs,
+    top::TopArgs,
 };
 use clap::{Parser, Subcommand};
 
@@ -42,10 +47,22 @@ pub(crate) enum Command {
     Listen(ListenArgs),
     /// List dead letters, put them back, or throw them away
     Dlq(LettersArgs),
+    /// List what waits until it is due, and cancel it
+    Schedule(ScheduleArgs),
     /// Ask the instances of a queue whether they are there
     Ping(PingArgs),
     /// Ask the instances of a queue what they have done
     Stats(StatsArgs),
     /// Have an instance, or all of a queue, take no more and end what they have
     Drain(DrainArgs),
+    /// Look whether servers, rights, clocks and queues are as they should be
+    Check(CheckArgs),
+    /// Call a method again and again, and say how fast it answers
+    Bench(BenchArgs),
+    /// Show all services at work
+    Top(TopArgs),
+    /// Print completions for a shell
+    Completions(CompletionsArgs),
+    /// Print manual pages
+    Man(ManArgs),
 }

@@ -4,15 +4,20 @@
 //! The binary `replybus` is [`run`]; this library is behind it for tests, and promises nothing else.
 
 mod args;
+mod bench;
 mod bus;
 mod call;
+mod check;
 mod control;
 mod events;
 mod failure;
 mod letters;
+mod manual;
 mod output;
+mod schedule;
 mod services;
 mod settings;
+mod top;
 
 use args::{Command, Program};
 use clap::Parser as _;
@@ -69,5 +74,11 @@ async fn command(program: Program, output: &Output) -> Result<(), Failure> {
         Command::Ping(asked) => control::ping(&servers, asked, output).await,
         Command::Stats(asked) => control::stats(&servers, asked, output).await,
         Command::Drain(asked) => control::drain(&servers, asked, output).await,
+        Command::Schedule(asked) => schedule::run(&servers, asked, output).await,
+        Command::Check(asked) => check::run(&servers, asked, output).await,
+        Command::Bench(asked) => bench::run(&servers, asked, output).await,
+        Command::Top(asked) => top::run(&servers, asked, output).await,
+        Command::Completions(asked) => manual::completions(&asked),
+        Command::Man(asked) => manual::man(&asked),
     }
 }

@@ -6,7 +6,7 @@ mod ticket;
 
 pub(crate) use args::{CallArgs, When, arguments, json, when};
 pub(crate) use request::{Wanted, answered, client, failed};
-pub(crate) use ticket::{TicketArgs, run as run_ticket};
+pub(crate) use ticket::{TicketArgs, cancelled, run as run_ticket};
 
 use crate::{bus::with_bus, failure::Failure, output::Output, settings::ServerArgs};
 use args::Way;

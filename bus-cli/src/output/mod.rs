@@ -97,6 +97,9 @@ impl Output {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Color {
     Bold = 1,
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
 }
 
 /// A text of somebody else, as a terminal may show it: what would move its cursor is left out.

@@ -4,7 +4,8 @@ use crate::program::{self, Ran};
 use replybus::{Amqp, Bus, Context, Never, queue_handler, stream::Items};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
-    live::{rabbitmq, redis, unique},
+    live::{rabbitmq, redis, require_or_skip, unique},
+    servers::PrivateRabbit,
     wait::eventually,
 };
 use serde::{Deserialize, Serialize};
@@ -104,21 +105,34 @@ pub(crate) struct Site {
     redis: String,
     pub(crate) namespace: String,
     pub(crate) bus: Bus,
+    /// If it is not shared.
+    broker: Option<PrivateRabbit>,
 }
 
 impl Site {
     pub(crate) async fn open(name: &str) -> Option<Self> {
-        let (amqp, redis) = (rabbitmq().await?, redis().await?);
+        Some(Self::on(name, rabbitmq().await?, None, redis().await?).await)
+    }
+
+    /// The same, with a broker of its own, which ends with it.
+    pub(crate) async fn open_private(name: &str) -> Option<Self> {
+        let redis = redis().await?;
+        let broker = require_or_skip(PrivateRabbit::start().await)?;
+        Some(Self::on(name, broker.url(), Some(broker), redis).await)
+    }
+
+    async fn on(name: &str, amqp: String, broker: Option<PrivateRabbit>, redis: String) -> Self {
         let namespace = unique(name);
         let bus = Bus::builder().namespace(&namespace);
         let bus = bus.connect(Amqp::new(&amqp), RedisReplies::new(&redis));
         let bus = bus.await.unwrap();
-        Some(Self {
+        Self {
             amqp,
             redis,
             namespace,
             bus,
-        })
+            broker,
+        }
     }
 
     pub(crate) fn environment(&self) -> [(&str, &str); 3] {
@@ -145,6 +159,9 @@ impl Site {
     /// Closes the bus and removes what it left on the broker.
     pub(crate) async fn close(self) {
         self.bus.close(Duration::from_secs(5)).await;
+        if self.broker.is_some() {
+            return;
+        }
         let transport = Amqp::new(&self.amqp).connect().await.unwrap();
         for queue in [QUEUE, "shop.requests.dead"] {
             let queue = format!("{}.{queue}", self.namespace);
