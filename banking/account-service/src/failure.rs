@@ -19,7 +19,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    fn passes(&self) -> bool {
+    /// `true` if a moment may mend it.
+    pub(crate) fn passes(&self) -> bool {
         matches!(self, Self::Database(error) if is_transient(error))
     }
 

@@ -3,15 +3,17 @@
 //! In reading order: the service (`service`) asks who calls, and makes an order (`order`) of what
 //! is to be posted. The books (`books`) post it in one transaction under its key, by the rules of
 //! the ledger (`ledger`), which are pure. While the database is away they are asked again
-//! (`failure`). With a deposit or withdrawal they write the event that tells of it into the outbox,
+//! (`failure`). Statements of `months` are made beside, by jobs. With a deposit or withdrawal they write the event that tells of it into the outbox,
 //! from where a relay brings it to the broker.
 //!
 //! What always holds: the two entries of a posting sum to zero; an account's balance is the sum of
 //! its entries and never negative; an order takes effect once for each key of its owner's.
 
 mod books;
+mod exports;
 mod failure;
 mod ledger;
+mod months;
 mod order;
 mod service;
 
@@ -20,11 +22,12 @@ pub use service::AccountService;
 
 use anyhow::Context as _;
 use chassis::{
-    Platform, Running,
+    Database, Platform, Running,
     identity::PROOFS,
     outbox::{Outbox, Relay},
 };
 use contracts::account::AccountsServer;
+use months::{Maker, MonthJobsServer, MonthTable, Sweep};
 use sqlx::migrate::Migrator;
 use std::ops::RangeInclusive;
 
@@ -35,6 +38,10 @@ const HANDLERS_PER_CONNECTION: u32 = 3;
 /// away would soon be all there are, and nobody would be told so.
 const HANDLERS: RangeInclusive<u32> = 32..=512;
 
+/// Statements of months that are made at once: each reads span after span, and keeps a connection to
+/// the database busy for most of the time.
+const STATEMENTS: u16 = 2;
+
 /// Starts the service.
 ///
 /// # Errors
@@ -43,9 +50,27 @@ const HANDLERS: RangeInclusive<u32> = 32..=512;
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
-    let platform = platform.of_issuer(NAME)?;
     let database = platform.database("account", &migrations()).await?;
-    let service = AccountService::new(platform.identity.clone(), database.clone());
+    start_on(platform, database).await
+}
+
+/// Starts the service on a database that is open, and up to date.
+///
+/// # Errors
+/// As [`start`].
+///
+/// # Cancel safety
+/// As [`start`].
+pub async fn start_on(platform: &Platform, database: Database) -> anyhow::Result<Running> {
+    let platform = platform.of_issuer(NAME)?;
+    let table = MonthTable::new(database.clone());
+    let making = platform
+        .bus
+        .serve(MonthJobsServer::new(Maker::new(table.clone())))
+        .concurrency(STATEMENTS)
+        .await
+        .context("can't serve the statements of months")?;
+    let service = AccountService::new(platform.identity.clone(), database.clone(), &platform.bus);
     let relay = Relay {
         outbox: Outbox::new(database),
         bus: platform.bus.clone(),
@@ -63,13 +88,21 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         .concurrency(u16::try_from(handlers)?)
         .await
         .context("can't serve the accounts")?;
+    let sweep = Sweep { table };
     Ok(Running::new()
         .serving(serving)
+        .serving(making)
+        .beside(|stop| sweep.run(stop))
         .beside(|stop| relay.run(stop)))
 }
 
 /// The migrations of its database.
 #[must_use]
 pub fn migrations() -> Migrator {
-    chassis::migrations!["0001_ledger", "0002_outbox", "0003_reference"]
+    chassis::migrations![
+        "0001_ledger",
+        "0002_outbox",
+        "0003_reference",
+        "0004_month_statements",
+    ]
 }

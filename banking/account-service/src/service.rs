@@ -2,6 +2,8 @@
 
 use crate::{
     books::{Books, Entries},
+    exports::{Exports, OF_USER_MAX, OpenExport},
+    months::{MonthTable, Months},
     order::Order,
 };
 use chassis::{Database, Identity};
@@ -12,27 +14,35 @@ use contracts::{
         AccountError, AccountTotals, Accounts, AdminUser, Balance, Holder, NewHolder, Parties,
         Posted, Profile, Recipient, StatementEntry, StatementFilter, TransferPosting,
     },
+    month_statement::{MonthOrder, MonthStatement},
     program::{ACCOUNT_SERVICE, AUTH_SERVICE, TRANSFER_SERVICE},
 };
 use futures_util::{TryStreamExt as _, stream};
-use replybus::{Never, stream::Items};
+use replybus::{Bus, Never, stream::Items};
 use std::sync::Arc;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 /// The account service, on its database.
 #[derive(Debug)]
 pub struct AccountService {
     identity: Identity,
     books: Books,
+    months: Months,
+    exports: Exports,
 }
 
 impl AccountService {
-    /// A service that knows who asks by `identity`, and keeps its books in `database`.
+    /// A service that knows who asks by `identity`, keeps its books in `database`, and has what
+    /// takes long done by jobs over `bus`.
     #[must_use]
-    pub fn new(identity: Identity, database: Database) -> Self {
+    pub fn new(identity: Identity, database: Database, bus: &Bus) -> Self {
+        let books = Books::new(database.clone());
         Self {
             identity,
-            books: Books::new(database),
+            months: Months::new(MonthTable::new(database), books.clone(), bus),
+            books,
+            exports: Exports::default(),
         }
     }
 
@@ -81,14 +91,42 @@ impl Accounts for AccountService {
         filter: StatementFilter,
     ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
         let user = self.identity.user().await?;
+        let export = self.export(user.id)?;
         let entries = self.books.entries(user.id, filter).await?;
-        let identity = self.identity.clone();
-        let spans = stream::try_unfold(entries, move |entries| {
-            let identity = identity.clone();
-            async move { next_span(&identity, entries).await }
-        });
-        let entries = spans.map_ok(|span| stream::iter(span.into_iter().map(Ok)));
-        Ok(Items::new(entries.try_flatten()))
+        Ok(self.stream(export, entries))
+    }
+
+    async fn begin_month_statement(
+        &self,
+        order: MonthOrder,
+    ) -> Result<MonthStatement, AccountError> {
+        let user = self.identity.user().await?;
+        self.months.begin(user.id, &order).await
+    }
+
+    async fn month_statements(&self) -> Result<Vec<MonthStatement>, AccountError> {
+        let user = self.identity.user().await?;
+        self.months.all(user.id).await
+    }
+
+    async fn month_statement(&self, id: Uuid) -> Result<MonthStatement, AccountError> {
+        let user = self.identity.user().await?;
+        self.months.one(user.id, id).await
+    }
+
+    async fn cancel_month_statement(&self, id: Uuid) -> Result<MonthStatement, AccountError> {
+        let user = self.identity.user().await?;
+        self.months.cancel(user.id, id).await
+    }
+
+    async fn month_statement_entries(
+        &self,
+        id: Uuid,
+    ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
+        let user = self.identity.user().await?;
+        let export = self.export(user.id)?;
+        let entries = self.months.entries(user.id, id).await?;
+        Ok(self.stream(export, entries))
     }
 
     async fn open(&self, holder: NewHolder) -> Result<Profile, AccountError> {
@@ -131,6 +169,25 @@ impl Accounts for AccountService {
 }
 
 impl AccountService {
+    /// Room for one more stream of a user's.
+    fn export(&self, user: UserId) -> Result<OpenExport, AccountError> {
+        let export = self.exports.open(user);
+        export.ok_or(AccountError::TooManyExports(OF_USER_MAX))
+    }
+
+    /// Entries as they are read, for as long as the session of who asks lasts.
+    fn stream(&self, export: OpenExport, entries: Entries) -> Items<StatementEntry, AccountError> {
+        let identity = self.identity.clone();
+        let spans = stream::try_unfold(entries, move |entries| {
+            // It is open for as long as this is.
+            let _ = &export;
+            let identity = identity.clone();
+            async move { next_span(&identity, entries).await }
+        });
+        let entries = spans.map_ok(|span| stream::iter(span.into_iter().map(Ok)));
+        Items::new(entries.try_flatten())
+    }
+
     /// Moves the user's money over the edge of the bank.
     async fn pay(
         &self,

@@ -19,6 +19,9 @@ use utoipa::ToSchema;
 /// by then, or soon.
 pub(crate) const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
+/// Seconds in which one of the statements that are being made or read is there, more often than not.
+const STATEMENT_SECONDS: u64 = 5;
+
 const NOT_IN_TIME: &str = "No answer in time; ask again, with the same Idempotency-Key if it moves \
                            money";
 const NOT_AVAILABLE: &str = "The service is not available, try again later";
@@ -204,7 +207,11 @@ impl From<AccountError> for Problem {
                 StatusCode::BAD_REQUEST
             }
             AccountError::NotFound(_) => StatusCode::NOT_FOUND,
-            AccountError::KeyConflict => StatusCode::CONFLICT,
+            AccountError::KeyConflict | AccountError::NotMade => StatusCode::CONFLICT,
+            AccountError::MonthAhead => StatusCode::BAD_REQUEST,
+            AccountError::TooManyStatements(_) | AccountError::TooManyExports(_) => {
+                return Self::too_many(error.to_string(), STATEMENT_SECONDS);
+            }
             AccountError::Refused(refused) => return (*refused).into(),
         };
         Self::new(status, error.to_string())

@@ -3,6 +3,7 @@
 use crate::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Reference, Refused,
     ServiceHealth, UserId,
+    month_statement::{MonthOrder, MonthStatement},
 };
 use jiff::Timestamp;
 use replybus::{Never, queue_handler, stream::Items};
@@ -52,6 +53,33 @@ pub trait Accounts {
     async fn entries(
         &self,
         filter: StatementFilter,
+    ) -> Result<Items<StatementEntry, AccountError>, AccountError>;
+
+    /// Has the statement of a month made, once for each key of the user's: asked again, it says how
+    /// far that one is.
+    #[command(own_record)]
+    async fn begin_month_statement(
+        &self,
+        order: MonthOrder,
+    ) -> Result<MonthStatement, AccountError>;
+
+    /// The statements of months that the user who asks has, newest first.
+    #[query]
+    async fn month_statements(&self) -> Result<Vec<MonthStatement>, AccountError>;
+
+    /// One of them.
+    #[query]
+    async fn month_statement(&self, id: Uuid) -> Result<MonthStatement, AccountError>;
+
+    /// Gives one up that is not made; says how far it is then.
+    #[command(own_record)]
+    async fn cancel_month_statement(&self, id: Uuid) -> Result<MonthStatement, AccountError>;
+
+    /// The entries of one that is made, newest first, however many.
+    #[stream]
+    async fn month_statement_entries(
+        &self,
+        id: Uuid,
     ) -> Result<Items<StatementEntry, AccountError>, AccountError>;
 
     /// Opens an account, or finds the one opened before. For the auth service.
@@ -267,6 +295,18 @@ pub enum AccountError {
     /// The key was used for another amount or kind of posting.
     #[error("Idempotency-Key was already used for another request")]
     KeyConflict,
+    /// The month is not begun yet.
+    #[error("month: it has not begun")]
+    MonthAhead,
+    /// So many statements of months are being made for the user already.
+    #[error("{0} statements are being made already; wait for one, or cancel it")]
+    TooManyStatements(u32),
+    /// So many streams of entries are being read for the user already.
+    #[error("{0} statements are being read already; wait until one has ended")]
+    TooManyExports(u32),
+    /// The statement has no entries to show, because it is not made.
+    #[error("The statement is not made")]
+    NotMade,
     /// A refusal that any service may give.
     #[error(transparent)]
     Refused(#[from] Refused),

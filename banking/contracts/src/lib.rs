@@ -6,11 +6,13 @@
 
 pub mod account;
 pub mod auth;
+pub mod month_statement;
 pub mod notification;
 pub mod program;
 pub mod transfer;
 
 mod amount;
+mod calendar;
 mod event;
 mod health;
 mod idempotency_key;
@@ -22,6 +24,7 @@ mod shown;
 mod username;
 
 pub use amount::{Amount, InvalidAmount};
+pub use calendar::{InvalidMonth, InvalidTimeZoneName, Month, TimeZoneName};
 pub use event::{Movement, Party, TransactionCompleted};
 pub use health::{PartHealth, ServiceHealth};
 pub use idempotency_key::{IdempotencyKey, InvalidIdempotencyKey};

@@ -42,6 +42,8 @@ pub(crate) struct Entries {
     patterns: Patterns,
     /// The highest number that was not looked at.
     newest: i64,
+    /// The lowest number to look at.
+    oldest: i64,
 }
 
 impl Books {
@@ -59,6 +61,7 @@ impl Books {
             books: self.clone(),
             user,
             newest: newest.min(filter.up_to.unwrap_or(newest)),
+            oldest: 1,
             patterns: patterns.unwrap_or_default(),
             filter,
         })
@@ -75,15 +78,23 @@ impl Books {
 }
 
 impl Entries {
+    /// The same, but for those with a lower number than this.
+    pub(crate) fn down_to(self, oldest: i64) -> Self {
+        Self {
+            oldest: oldest.max(1),
+            ..self
+        }
+    }
+
     /// Those among the next numbers, of which there may be none; `None` at the end.
     ///
     /// # Cancel safety
     /// Safe: they are the next ones again.
     pub(crate) async fn next_span(&mut self) -> Result<Option<Vec<StatementEntry>>, AccountError> {
-        if self.newest <= 0 {
+        if self.newest < self.oldest {
             return Ok(None);
         }
-        let below = self.newest.saturating_sub(SPAN);
+        let below = self.newest.saturating_sub(SPAN).max(self.oldest - 1);
         let rows = retry(|| self.read(below)).await?;
         self.newest = below;
         let entries = readable("entries", rows, entry).into_iter().flatten();

@@ -1,13 +1,12 @@
 //! An account service with customers.
 
 use crate::audit;
-use account_service::AccountService;
 use chassis::{Database, Platform, Running, identity::SESSION, settings::PlatformSettings};
 use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, UserId,
     account::{
-        AccountError, AccountsClient, AccountsServer, Balance, NewHolder, Posted, Profile,
-        StatementEntry, StatementFilter, TransferPosting,
+        AccountError, AccountsClient, Balance, NewHolder, Posted, Profile, StatementEntry,
+        StatementFilter, TransferPosting,
     },
 };
 use futures_util::FutureExt;
@@ -43,10 +42,8 @@ impl Branch {
         // It belongs to who opened it: the service and the audit share it.
         let migrations = account_service::migrations();
         let database = platform.database("account", &migrations).await.unwrap();
-        let identity = platform.of_program(account_service::NAME).identity;
-        let service = AccountService::new(identity, database.clone());
-        let serving = platform.bus.serve(AccountsServer::new(service));
-        let running = Running::new().serving(serving.await.unwrap());
+        let running = account_service::start_on(&platform, database.clone());
+        let running = running.await.unwrap();
         Self::new(platform, database, running).run(test).await;
     }
 

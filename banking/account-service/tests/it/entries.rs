@@ -97,7 +97,31 @@ async fn a_session_that_ends_reads_no_further(branch: &Branch) {
     }
 }
 
+async fn a_user_reads_so_many_at_once_and_others_theirs(branch: &Branch) {
+    let [ada, grace]: [Customer; 2] = branch.customers().await;
+    for customer in [&ada, &grace] {
+        let number = customer.number.as_str();
+        deposit_many(&branch.database, number, 5_000).await.unwrap();
+    }
+    let open = async |customer: &Customer| customer.entries(StatementFilter::default(), FEW).await;
+    let mut reading = Vec::new();
+    for _ in 0..4 {
+        reading.push(open(&ada).await.unwrap());
+    }
+    let refused = match open(&ada).await {
+        Err(CallError::Handler(error)) => error,
+        other => panic!("{:?}", other.map(drop)),
+    };
+    assert_eq!(refused, AccountError::TooManyExports(4));
+    drop(open(&grace).await.unwrap());
+    // One that is left makes room.
+    reading.pop();
+    let another = town::wait::eventually("there is room", async || open(&ada).await.ok());
+    drop(another.await);
+}
+
 on_each_database! {
+    a_user_reads_so_many_at_once_and_others_theirs,
     all_are_read_though_others_are_posted_meanwhile,
     what_is_rare_is_found_wherever_it_is,
     a_session_that_ends_reads_no_further,

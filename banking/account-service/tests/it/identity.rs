@@ -10,10 +10,11 @@ use chassis::{
     keys::Keys,
 };
 use contracts::{
-    PageRequest, Refused, UserId,
+    PageRequest, Refused, TimeZoneName, UserId,
     account::{
         AccountError, AccountsClient, NewHolder, Recipient, StatementFilter, TransferPosting,
     },
+    month_statement::MonthOrder,
 };
 use replybus::{Call, CallError, client::Outcome};
 use uuid::Uuid;
@@ -34,7 +35,7 @@ struct Shown {
     entry: Option<(&'static str, String)>,
 }
 
-const METHODS: [(&str, Who); 13] = [
+const METHODS: [(&str, Who); 18] = [
     ("me", Who::User),
     ("balance", Who::User),
     ("lookup", Who::User),
@@ -42,6 +43,11 @@ const METHODS: [(&str, Who); 13] = [
     ("withdraw", Who::User),
     ("statement", Who::User),
     ("entries", Who::User),
+    ("begin_month_statement", Who::User),
+    ("month_statements", Who::User),
+    ("month_statement", Who::User),
+    ("cancel_month_statement", Who::User),
+    ("month_statement_entries", Who::User),
     ("open", Who::AuthService),
     ("parties", Who::TransferService),
     ("post_transfer", Who::TransferService),
@@ -90,6 +96,24 @@ async fn ask(
                 entries = entries.metadata(*name, value);
             }
             entries.await.map(drop)
+        }
+        "begin_month_statement" => {
+            let order = MonthOrder {
+                month: "2026-01".parse().unwrap(),
+                time_zone: TimeZoneName::utc(),
+                key: key("month"),
+            };
+            call(accounts.begin_month_statement(order), shown).await
+        }
+        "month_statements" => call(accounts.month_statements(), shown).await,
+        "month_statement" => call(accounts.month_statement(Uuid::nil()), shown).await,
+        "cancel_month_statement" => call(accounts.cancel_month_statement(Uuid::nil()), shown).await,
+        "month_statement_entries" => {
+            let mut entries = accounts.month_statement_entries(Uuid::nil());
+            if let Some((name, value)) = &shown.entry {
+                entries = entries.metadata(*name, value);
+            }
+            entries.timeout(PATIENCE).await.map(drop)
         }
         "open" => {
             let holder = NewHolder {

@@ -19,5 +19,6 @@ mod identity;
 mod keys;
 mod killed;
 mod money;
+mod months;
 mod program;
 mod told;

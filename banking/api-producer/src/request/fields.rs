@@ -5,6 +5,7 @@ use super::json::Json;
 use crate::problem::Problem;
 use contracts::{AccountNumber, Amount, InvalidReference, Reference};
 use serde_json::{Map, Value};
+use std::str::FromStr;
 use uuid::Uuid;
 
 /// A value that can be read from a body.
@@ -99,6 +100,25 @@ impl Fields {
                 .map_err(|_| Problem::field(name, InvalidReference::ALLOWED))
         })
         .transpose()
+    }
+
+    /// A text that is read as something, if there is one; `allowed` is what it may be.
+    pub(crate) fn optional_parsed<T: FromStr>(
+        &self,
+        name: &str,
+        allowed: &str,
+    ) -> Result<Option<T>, Problem> {
+        let text = self.optional_text(name)?;
+        let parsed = text.map(|text| text.parse());
+        parsed
+            .transpose()
+            .map_err(|_| Problem::field(name, allowed))
+    }
+
+    /// The same, of one that must be there.
+    pub(crate) fn parsed<T: FromStr>(&self, name: &str, allowed: &str) -> Result<T, Problem> {
+        self.optional_parsed(name, allowed)?
+            .ok_or_else(|| Problem::field(name, "is required"))
     }
 
     /// A list of ids, if there is one.

@@ -17,6 +17,8 @@ pub(crate) use client::{Client, client_of};
 pub(crate) use fields::{Either, Fields, FromFields, account_number};
 pub(crate) use key::{Key, Keyed};
 pub use network::{InvalidNetwork, Network};
-pub(crate) use query::{AccountQuery, Filtering, OfAccount, OfUser, Paging, Searching, user_id};
+pub(crate) use query::{
+    AccountQuery, Filtering, OfAccount, OfUser, Paging, Searching, id_of, user_id,
+};
 pub(crate) use rate::{LoggingIn, LookingUp, Rates, Registering, WithinRate};
 pub(crate) use session::{Signed, session_of};

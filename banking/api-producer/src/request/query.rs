@@ -14,6 +14,7 @@ use contracts::{
 use jiff::Timestamp;
 use std::{collections::HashMap, sync::Arc};
 use utoipa::IntoParams;
+use uuid::Uuid;
 
 /// Which page of a list.
 #[derive(Debug, IntoParams)]
@@ -169,6 +170,12 @@ impl FromRequestParts<Arc<Gateway>> for OfAccount {
 pub(crate) fn user_id(name: &str, text: &str) -> Result<UserId, Problem> {
     text.parse()
         .map_err(|_| Problem::field(name, "a user's id (UUID) is needed"))
+}
+
+/// The id of something out of a path.
+pub(crate) fn id_of(name: &str, text: &str) -> Result<Uuid, Problem> {
+    text.parse()
+        .map_err(|_| Problem::field(name, "an id (UUID) is needed"))
 }
 
 /// The parameters as they came, each name once: of one that is there twice each program on the way

@@ -4,7 +4,7 @@
 //! what fails later cuts the body off before its last chunk, so that nobody takes what they have for
 //! all of it.
 
-use super::openapi::{Bad, Unauthenticated, Unavailable};
+use super::openapi::{Bad, Frequent, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::Problem,
@@ -20,7 +20,10 @@ use contracts::{
     account::{AccountError, EntryKind, StatementEntry},
 };
 use futures_util::{Stream, StreamExt as _, future::ready, stream};
-use replybus::{CallError, stream::Streaming};
+use replybus::{
+    CallError,
+    stream::{Items, StreamCall, Streaming},
+};
 use std::{error::Error, fmt::Write as _, sync::Arc};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -64,7 +67,7 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
     security(("session" = []), ("bearer" = [])),
     responses(
         (status = OK, body = String, content_type = "text/csv"),
-        Bad, Unauthenticated, Unavailable
+        Bad, Unauthenticated, Frequent, Unavailable
     )
 )]
 async fn statement_csv(
@@ -73,7 +76,14 @@ async fn statement_csv(
     version: Version,
     filtering: Filtering,
 ) -> Result<([(HeaderName, &'static str); 2], Body), Problem> {
-    let entries = gateway.accounts.entries(filtering.filter());
+    csv(gateway.accounts.entries(filtering.filter()), version).await
+}
+
+/// Entries as CSV, sent while they are read.
+pub(super) async fn csv(
+    entries: StreamCall<Result<Items<StatementEntry, AccountError>, AccountError>>,
+    version: Version,
+) -> Result<([(HeaderName, &'static str); 2], Body), Problem> {
     let mut entries = entries.window_bytes(AHEAD_BYTES_MAX).await?;
     let first = entries.next().await.transpose()?;
     let begin = format!("{COLUMNS}{}", rows(first.as_slice()));

@@ -6,6 +6,7 @@ mod auth;
 mod dashboard;
 mod export;
 mod health;
+mod month_statement;
 mod notifications;
 mod openapi;
 mod own;
@@ -29,6 +30,7 @@ fn described() -> (Router<Arc<Gateway>>, OpenApi) {
         .merge(auth::router())
         .merge(account::router())
         .merge(export::router())
+        .merge(month_statement::router())
         .merge(admin::router())
         .merge(transfer::router())
         .merge(notifications::router())

@@ -106,14 +106,17 @@ refusals! {
     /// Less often, please.
     Frequent: [(
         TOO_MANY_REQUESTS,
-        "Too many requests of one address; Retry-After says when the next is looked at"
+        "Too many requests of one address, or too much under way for the user; Retry-After says \
+         when the next is looked at"
     )];
     /// Not for this client.
     Forbidden: [(FORBIDDEN, "The secret is missing or wrong, or none was set")];
     /// No such thing.
-    Missing: [(NOT_FOUND, "There is no such account or user")];
+    Missing: [(NOT_FOUND, "There is no such account or user, or nothing of the user's with this id")];
     /// It is somebody's already.
     Conflict: [(CONFLICT, "The name, phone or Idempotency-Key is in use")];
+    /// It is not there yet.
+    Unfinished: [(CONFLICT, "It is not made, or was given up")];
     /// No answer of the service's.
     Unavailable: [
         (BAD_GATEWAY, "The service failed"),

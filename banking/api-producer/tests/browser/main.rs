@@ -16,6 +16,7 @@ mod page;
 
 mod looks;
 mod money;
+mod months;
 mod notices;
 mod requests;
 mod review;

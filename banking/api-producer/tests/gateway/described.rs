@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The routes that clients know.
-const ROUTES: [&str; 33] = [
+const ROUTES: [&str; 38] = [
     "post /api/auth/register",
     "post /api/auth/login",
     "post /api/auth/password",
@@ -21,6 +21,11 @@ const ROUTES: [&str; 33] = [
     "post /api/account/withdraw",
     "get /api/account/statement",
     "get /api/account/statement.csv",
+    "post /api/account/statements",
+    "get /api/account/statements",
+    "get /api/account/statements/{id}",
+    "post /api/account/statements/{id}/cancel",
+    "get /api/account/statements/{id}/entries.csv",
     "get /api/account/admin/stats",
     "get /api/account/admin/users",
     "get /api/account/admin/users/{id}",
@@ -172,7 +177,7 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
             let mut body = serde_json::json!({
                 "username": "eve", "password": "pa55 word", "to_username": "bob", "amount": 5,
                 "current_password": "pa55 word", "new_password": "another one",
-                "type": "deposit",
+                "type": "deposit", "month": "2026-01",
             });
             body.as_object_mut().unwrap().remove(field).unwrap();
             let request = bank.allowed(&method.to_uppercase(), &path).json(&body);
@@ -180,5 +185,5 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
             assert!(detail.contains(field), "{path} without {field}: {detail}");
         }
     }
-    assert_eq!(bodies, 8);
+    assert_eq!(bodies, 9);
 }

@@ -53,6 +53,39 @@ async fn it_is_of_any_length_and_what_passes_the_filter_is_up_to_the_service() {
 }
 
 #[tokio::test]
+async fn the_entries_of_a_month_are_the_same_file() {
+    let bank = bank().await;
+    let path = format!("/api/account/statements/{ID}/entries.csv");
+    let told = answer(bank.allowed("GET", &path)).await;
+    assert_eq!(told.status, StatusCode::OK);
+    let row = format!("2,{TIME},transfer,-0.05,999.95,bob,{NUMBER},\"'=Rent, March\",{ID}\r\n");
+    assert_eq!(told.text, format!("{COLUMNS}{row}"));
+    assert_eq!(bank.accounts.seen()[0].arguments, ID);
+    bank.accounts.follows(Script::Refuse(AccountError::NotMade));
+    let told = answer(bank.allowed("GET", &path)).await;
+    assert_eq!(told.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn no_statement_has_an_id_that_is_none() {
+    let bank = bank().await;
+    for (method, rest) in [("GET", ""), ("POST", "/cancel"), ("GET", "/entries.csv")] {
+        let path = format!("/api/account/statements/admin{rest}");
+        let told = answer(bank.allowed(method, &path)).await;
+        assert_eq!(told.status, StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(told.detail(), "id: an id (UUID) is needed");
+    }
+    assert!(bank.accounts.seen().is_empty());
+    bank.accounts
+        .follows(Script::Refuse(AccountError::TooManyStatements(3)));
+    let begin = bank.allowed("POST", "/api/account/statements");
+    let month = serde_json::json!({ "month": "2026-01" });
+    let told = answer(begin.json(&month)).await;
+    assert_eq!(told.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(told.header("retry-after"), Some("5"));
+}
+
+#[tokio::test]
 async fn who_may_not_read_it_gets_no_file() {
     let bank = bank().await;
     let told = answer(bank.request("GET", CSV)).await;

@@ -3,12 +3,13 @@
 use chassis::Identity;
 use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth,
-    UserId,
+    TimeZoneName, UserId,
     account::{
         AccountError, AccountTotals, Accounts, AdminUser, Balance, EntryKind, Holder, NewHolder,
         Parties, Posted, Profile, Recipient, StatementEntry, StatementFilter, TransferPosting,
     },
     auth::{Auth, AuthError, LoggedIn, Login, LoginName, PasswordChange, Registered, Registration},
+    month_statement::{MonthOrder, MonthResult, MonthState, MonthStatement},
     notification::{AdminNotification, MarkedRead, Notification, NotificationError, Notifications},
     transfer::{
         AdminTransfer, Direction, Transaction, TransferError, TransferOrder, TransferReceipt,
@@ -208,6 +209,29 @@ fn profile() -> Profile {
     }
 }
 
+fn month_statement(state: MonthState) -> MonthStatement {
+    let is_made = state == MonthState::Made;
+    MonthStatement {
+        id: uuid(),
+        month: "2026-01".parse().unwrap(),
+        time_zone: TimeZoneName::utc(),
+        state,
+        done: if is_made { 7 } else { 0 },
+        total: 7,
+        created_at: time(),
+        result: is_made.then(|| MonthResult {
+            from: time(),
+            to: time(),
+            is_whole: true,
+            opening_balance: 5,
+            paid_in: 3,
+            paid_out: 1,
+            closing_balance: 7,
+            entries: 2,
+        }),
+    }
+}
+
 pub(crate) struct FakeAuth(pub(crate) Arc<Scripted<AuthError>>);
 
 impl Auth for FakeAuth {
@@ -340,6 +364,42 @@ impl Accounts for FakeAccounts {
         Ok(Items::new(given.chain(last).inspect(move |_| {
             let _ = &ended;
         })))
+    }
+
+    async fn begin_month_statement(
+        &self,
+        order: MonthOrder,
+    ) -> Result<MonthStatement, AccountError> {
+        let MonthOrder {
+            month,
+            time_zone,
+            key,
+        } = order;
+        self.0.ask(format!("{month} {time_zone} {key}")).await?;
+        Ok(month_statement(MonthState::Waiting))
+    }
+
+    async fn month_statements(&self) -> Result<Vec<MonthStatement>, AccountError> {
+        self.0.ask(String::new()).await?;
+        Ok(vec![month_statement(MonthState::Made)])
+    }
+
+    async fn month_statement(&self, id: Uuid) -> Result<MonthStatement, AccountError> {
+        self.0.ask(id.to_string()).await?;
+        Ok(month_statement(MonthState::Made))
+    }
+
+    async fn cancel_month_statement(&self, id: Uuid) -> Result<MonthStatement, AccountError> {
+        self.0.ask(id.to_string()).await?;
+        Ok(month_statement(MonthState::Cancelled))
+    }
+
+    async fn month_statement_entries(
+        &self,
+        id: Uuid,
+    ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
+        self.0.ask(id.to_string()).await?;
+        Ok(Items::new(stream::iter([Ok(entry())])))
     }
 
     async fn open(&self, _: NewHolder) -> Result<Profile, AccountError> {

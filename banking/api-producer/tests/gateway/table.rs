@@ -149,6 +149,64 @@ fn of_accounts() -> Vec<Row> {
     ]
 }
 
+fn of_months() -> Vec<Row> {
+    let statement = |state: &str| {
+        json!({
+            "id": ID, "month": "2026-01", "time_zone": "UTC", "state": state, "done": 0, "total": 7,
+            "created_at": TIME, "result": null,
+        })
+    };
+    let mut made = statement("made");
+    made["done"] = json!(7);
+    made["result"] = json!({
+        "from": TIME, "to": TIME, "is_whole": true, "opening_balance": 5, "paid_in": 3,
+        "paid_out": 1, "closing_balance": 7, "entries": 2,
+    });
+    let path = "/api/account/statements";
+    vec![
+        (
+            "POST",
+            String::from(path),
+            Some(json!({ "month": "2026-01" })),
+            "begin_month_statement",
+            "2026-01 UTC a key".into(),
+            statement("waiting"),
+        ),
+        (
+            "POST",
+            String::from(path),
+            Some(json!({ "month": "2026-01", "time_zone": "Asia/Ho_Chi_Minh" })),
+            "begin_month_statement",
+            "2026-01 Asia/Ho_Chi_Minh a key".into(),
+            statement("waiting"),
+        ),
+        (
+            "GET",
+            String::from(path),
+            None,
+            "month_statements",
+            String::new(),
+            json!([made]),
+        ),
+        (
+            "GET",
+            format!("{path}/{ID}"),
+            None,
+            "month_statement",
+            ID.into(),
+            made,
+        ),
+        (
+            "POST",
+            format!("{path}/{ID}/cancel"),
+            None,
+            "cancel_month_statement",
+            ID.into(),
+            statement("cancelled"),
+        ),
+    ]
+}
+
 fn of_the_administrator() -> Vec<Row> {
     let user = json!({
         "id": ID, "username": "ada", "phone": null, "account_number": NUMBER, "balance": 1,
@@ -318,6 +376,7 @@ fn rows() -> impl Iterator<Item = Row> {
     let parts = [
         of_auth(),
         of_accounts(),
+        of_months(),
         of_the_administrator(),
         of_money(),
         of_notifications(),

@@ -8,6 +8,7 @@ use contracts::{
         OPENING_BALANCE, Parties, Posted, Profile, Recipient, StatementEntry, StatementFilter,
         TransferPosting,
     },
+    month_statement::{MonthOrder, MonthStatement},
 };
 use replybus::{Never, stream::Items};
 use std::{
@@ -15,6 +16,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tokio::sync::watch;
+use uuid::Uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {
@@ -119,6 +121,29 @@ impl Accounts for FakeAccounts {
     async fn entries(
         &self,
         _: StatementFilter,
+    ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn begin_month_statement(&self, _: MonthOrder) -> Result<MonthStatement, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn month_statements(&self) -> Result<Vec<MonthStatement>, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn month_statement(&self, _: Uuid) -> Result<MonthStatement, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn cancel_month_statement(&self, _: Uuid) -> Result<MonthStatement, AccountError> {
+        panic!("not asked for")
+    }
+
+    async fn month_statement_entries(
+        &self,
+        _: Uuid,
     ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
         panic!("not asked for")
     }

@@ -8,6 +8,7 @@ use contracts::{
         AccountError, AccountTotals, Accounts, AdminUser, Balance, Holder, NewHolder, Parties,
         Posted, Profile, Recipient, StatementEntry, StatementFilter, TransferPosting,
     },
+    month_statement::{MonthOrder, MonthStatement},
 };
 use jiff::Timestamp;
 use replybus::{Context, Never, stream::Items};
@@ -254,6 +255,29 @@ impl Accounts for ScriptedAccounts {
     async fn entries(
         &self,
         _: StatementFilter,
+    ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn begin_month_statement(&self, _: MonthOrder) -> Result<MonthStatement, AccountError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn month_statements(&self) -> Result<Vec<MonthStatement>, AccountError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn month_statement(&self, _: Uuid) -> Result<MonthStatement, AccountError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn cancel_month_statement(&self, _: Uuid) -> Result<MonthStatement, AccountError> {
+        Err(Refused::Forbidden.into())
+    }
+
+    async fn month_statement_entries(
+        &self,
+        _: Uuid,
     ) -> Result<Items<StatementEntry, AccountError>, AccountError> {
         Err(Refused::Forbidden.into())
     }

@@ -5,7 +5,9 @@ import { byId } from "./elements.js";
 import { ask } from "./http.js";
 import { tell } from "./language.js";
 import { line, list, timeOf } from "./lists.js";
+import { month } from "./month.js";
 import { groupDigits } from "./overview.js";
+import { save as saveFile } from "./save.js";
 import { beginningOf, momentOf } from "./time.js";
 
 /** After the last letter that was typed it is looked for. */
@@ -41,7 +43,8 @@ export function statement(place, showDetails) {
       open: () => showDetails(title, factsOf(entry), entry.id),
     });
   };
-  const entries = list(place, "/api/account/statement", row, { empty, query, tools: [form] });
+  const entries = list(place, "/api/account/statement", row, { empty, query, tools: [form, byId("month")] });
+  const ofMonth = month();
 
   function look() {
     clearTimeout(timer);
@@ -53,8 +56,7 @@ export function statement(place, showDetails) {
     try {
       const csv = await ask("GET", "/api/account/statement.csv", { query: query(), as: "text" });
       entries.complain(null);
-      // With its mark, for spreadsheets that would not take it for UTF-8.
-      download(new Blob(["\ufeff", csv], { type: "text/csv;charset=utf-8" }), tell("statement.file"));
+      saveFile(csv, tell("statement.file"));
     } catch (failure) {
       if (!failure.stale) entries.complain(failure.message);
     }
@@ -79,6 +81,7 @@ export function statement(place, showDetails) {
       for (const field of [search, from, to]) field.value = "";
       byId("search-clear").hidden = true;
       entries.enter();
+      ofMonth.enter();
     },
   };
 }
@@ -100,13 +103,4 @@ function factsOf({ number, kind, amount, balance, counterparty, counterparty_use
     ["details.balance", money.format(balance)],
     ["details.number", String(number)],
   ];
-}
-
-function download(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  // The browser has begun to read it by then.
-  setTimeout(() => URL.revokeObjectURL(link.href));
 }

@@ -61,7 +61,7 @@ pub(crate) async fn a_statement_is_a_file_for_other_programs(bank: &Bank) {
 }
 
 /// Posts so many deposits to an account, past the service.
-async fn deposit(database: &str, ada: &Customer, count: i64) {
+pub(super) async fn deposit(database: &str, ada: &Customer, count: i64) {
     let settings = PlatformSettings::with_database(database);
     let migrations = account_service::migrations();
     let database = Database::open(&settings, "account", &migrations).await;

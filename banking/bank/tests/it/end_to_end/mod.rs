@@ -10,6 +10,7 @@ mod expect;
 mod export;
 mod gateway;
 mod live;
+mod months;
 mod notification;
 mod outage;
 mod processes;
@@ -82,6 +83,8 @@ suite! {
         a_statement_lists_the_newest_first_by_pages;
     export:
         a_statement_is_a_file_for_other_programs;
+    months:
+        a_statement_of_a_month_is_made_for_its_user_alone;
     transfer:
         money_moves_by_name_and_by_number,
         the_same_key_moves_money_once_and_answers_the_same,
