@@ -79,6 +79,7 @@ pub mod delayed;
 pub mod event;
 pub mod layer;
 pub mod message;
+pub mod partition;
 pub mod presence;
 pub mod reply;
 #[cfg(feature = "schedules")]
@@ -112,6 +113,7 @@ pub use contract::Never;
 pub use error::{CallError, CallFailure, FailureKind, SetupError};
 pub use event::Event;
 pub use job::{Progress, ProgressUpdates, TicketStatus};
+pub use partition::PartitionKey;
 pub use retry::RetryLater;
 #[cfg(feature = "amqp")]
 pub use transport::amqp::Amqp;
@@ -148,6 +150,7 @@ pub use tokio::time::Instant;
 /// | `timeout = "2s"` | time given to a call that names none | [`limits::CALL_TIMEOUT`] |
 /// | `queue_type = "quorum"` | `classic` or `quorum` | `classic` |
 /// | `queue_length_max = 10000` | messages the queue holds before calls are refused | none |
+/// | `partitions = 16` | queues that calls are divided among by their [keys](partition), each call by the argument that is marked `#[key]` | none: one queue, and no order |
 /// | `bundles = false` | whether calls that wait at once may leave as one message, which one process gets | `true` |
 /// | `crate = ::path` | where replybus is, if not at `::replybus` | |
 ///

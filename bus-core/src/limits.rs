@@ -39,6 +39,20 @@ pub const PREFETCH: u16 = 128;
 /// Most handlers or deliveries one service may ask for.
 pub const PREFETCH_MAX: u16 = 4096;
 
+/// Partitions of one contract. Each is a queue on the broker, and a channel of each process that
+/// serves it, of which RabbitMQ allows a connection 2,047; a process holds a prefetch of each.
+pub const PARTITIONS_MAX: u16 = 256;
+
+/// The time between two looks at who serves a contract with partitions, by which its instances share
+/// them: as often as they say that they live. One read of the store for each.
+pub const MEMBERS_LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
+
+/// The time after which an instance may hand over the same partition again: longer than the views of
+/// two instances differ, so that a partition does not go back and forth between them.
+pub const HAND_OVER_EVERY: Duration = Duration::from_secs(5);
+
+const _: () = assert!(HAND_OVER_EVERY.as_secs() > 2 * MEMBERS_LOOKED_AT_EVERY.as_secs());
+
 /// Publishes that may wait or be unconfirmed in one process. Beyond it calls are refused as busy:
 /// lapin queues frames without a bound, so ours is the only one.
 pub const UNCONFIRMED_MAX: usize = 8192;

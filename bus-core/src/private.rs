@@ -8,6 +8,7 @@ pub use crate::{
         MethodContract, MethodKind, QueueType, RetryPolicy, ServeDefaults, ServiceContract,
     },
     event::Event,
+    partition::PartitionKey,
     server::{
         AnswerFuture, Payload, Service,
         service::{answer, no_such_method},

@@ -4,7 +4,8 @@
 use proc_macro2::{Group, TokenStream};
 use quote::{ToTokens, TokenStreamExt};
 use syn::{
-    Attribute, Generics, Ident, Signature, Token, TraitItem, TypeParamBound, Visibility, braced,
+    Attribute, FnArg, Generics, Ident, Signature, Token, TraitItem, TypeParamBound, Visibility,
+    braced,
     ext::IdentExt,
     parse::{Parse, ParseStream, discouraged::Speculative},
     punctuated::Punctuated,
@@ -31,8 +32,35 @@ pub(crate) enum Item {
 pub(crate) struct Method {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) sig: Signature,
+    /// The marks `#[key]` on its arguments, which are no part of the signature.
+    pub(crate) keys: Vec<KeyMark>,
     /// The braces of a default body.
     pub(crate) body: Option<Group>,
+}
+
+/// The mark `#[key]`, and the position of its argument.
+#[derive(Clone)]
+pub(crate) struct KeyMark {
+    pub(crate) mark: Attribute,
+    pub(crate) position: usize,
+}
+
+/// Takes the marks off the arguments.
+fn take_keys(sig: &mut Signature) -> Vec<KeyMark> {
+    let mut keys = Vec::new();
+    let arguments = sig.inputs.iter_mut().filter_map(|input| match input {
+        FnArg::Receiver(_) => None,
+        FnArg::Typed(argument) => Some(argument),
+    });
+    for (position, argument) in arguments.enumerate() {
+        for mark in std::mem::take(&mut argument.attrs) {
+            match mark.path().is_ident("key") {
+                true => keys.push(KeyMark { mark, position }),
+                false => argument.attrs.push(mark),
+            }
+        }
+    }
+    keys
 }
 
 /// True if the attribute is one that this macro consumes.
@@ -110,7 +138,8 @@ impl Parse for Item {
         if constant || verbatim || ahead.peek(Token![type]) || ahead.peek(Token![::]) {
             return input.parse().map(Box::new).map(Self::Other);
         }
-        let sig = ahead.parse()?;
+        let mut sig = ahead.parse()?;
+        let keys = take_keys(&mut sig);
         let body = if ahead.peek(token::Brace) {
             Some(ahead.parse()?)
         } else {
@@ -118,7 +147,12 @@ impl Parse for Item {
             None
         };
         input.advance_to(&ahead);
-        Ok(Self::Method(Box::new(Method { attrs, sig, body })))
+        Ok(Self::Method(Box::new(Method {
+            attrs,
+            sig,
+            keys,
+            body,
+        })))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     model::{Kind, QueueType},
     names::{self, CratePath},
     options::{self, Setting},
+    partitions,
     retry::{Retry, is_retry},
 };
 use proc_macro2::TokenStream;
@@ -28,6 +29,7 @@ pub(crate) struct ServiceOptions {
     pub(crate) queue_type: QueueType,
     pub(crate) queue_length_max: Option<u32>,
     pub(crate) bundles: Option<bool>,
+    pub(crate) partitions: Option<u16>,
     pub(crate) krate: CratePath,
 }
 
@@ -39,6 +41,7 @@ impl ServiceOptions {
         "queue_type",
         "queue_length_max",
         "bundles",
+        "partitions",
         "crate",
     ];
 
@@ -65,8 +68,18 @@ impl ServiceOptions {
                     this.queue_length_max = setting.integer(1..=u32::MAX, mistakes);
                 }
                 "bundles" => this.bundles = setting.boolean(mistakes),
+                "partitions" => {
+                    this.partitions = setting.integer(1..=partitions::MAX, mistakes);
+                }
                 _ => this.krate = setting.crate_path(mistakes),
             }
+        }
+        let bundles = settings.iter().find(|setting| setting.name() == "bundles");
+        if let Some(setting) = bundles
+            && this.partitions.is_some()
+            && this.bundles == Some(true)
+        {
+            mistakes.push(setting.value(), partitions::NO_BUNDLES);
         }
         let prefetch = settings.iter().find(|setting| setting.name() == "prefetch");
         if let Some(setting) = prefetch {

@@ -34,7 +34,7 @@ pub(crate) fn unparsed(item: TokenStream, mistakes: &Mistakes) -> TokenStream {
     quote!(#item #mistakes)
 }
 
-/// Leaves out `#[query]`, `#[stream]` and `#[command]`, of which the compiler knows nothing.
+/// Leaves out `#[query]`, `#[stream]`, `#[command]` and `#[key]`, of which the compiler knows nothing.
 fn without_marks(tokens: TokenStream) -> TokenStream {
     let mut kept = TokenStream::new();
     let mut tokens = tokens.into_iter().peekable();
@@ -43,7 +43,16 @@ fn without_marks(tokens: TokenStream) -> TokenStream {
         if hash && tokens.next_if(is_mark).is_some() {
             continue;
         }
-        kept.extend([token]);
+        kept.extend([match token {
+            // The arguments of a method.
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
+                let mut unmarked =
+                    Group::new(Delimiter::Parenthesis, without_marks(group.stream()));
+                unmarked.set_span(group.span());
+                TokenTree::Group(unmarked)
+            }
+            token => token,
+        }]);
     }
     kept
 }
@@ -53,5 +62,5 @@ fn is_mark(token: &TokenTree) -> bool {
         return false;
     };
     let first = group.stream().into_iter().next();
-    matches!(first, Some(TokenTree::Ident(name)) if name == "query" || name == "stream" || name == "command")
+    matches!(first, Some(TokenTree::Ident(name)) if name == "query" || name == "stream" || name == "command" || name == "key")
 }

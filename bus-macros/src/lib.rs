@@ -13,6 +13,7 @@ mod mistakes;
 mod model;
 mod names;
 mod options;
+mod partitions;
 mod retry;
 #[cfg(test)]
 mod snapshots;

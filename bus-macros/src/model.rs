@@ -24,6 +24,8 @@ pub(crate) struct Method<'a> {
     pub(crate) stream: bool,
     pub(crate) retry: Option<Retry>,
     pub(crate) arguments: Vec<Argument<'a>>,
+    /// The position of the argument that its calls are kept in order by.
+    pub(crate) key: Option<usize>,
     pub(crate) output: &'a Type,
 }
 

@@ -15,7 +15,7 @@ const DELAY_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// The pauses if nothing is said.
 const BASE: Millis = Millis(200);
-const DELAY: Millis = Millis(60 * 1000);
+pub(crate) const DELAY: Millis = Millis(60 * 1000);
 
 /// When a command that is put off is run again, as far as that is said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -63,6 +63,20 @@ fn every_option() {
 }
 
 #[test]
+fn partitions() {
+    let item = quote! {
+        pub trait Accounts {
+            async fn deposit(&self, #[key] account: AccountNumber, amount: u64) -> Result<u64, AccountError>;
+
+            #[stream]
+            async fn entries(&self, since: u64, #[key] account: AccountNumber) -> Result<Items<Entry, AccountError>, AccountError>;
+        }
+    };
+    let expansion = crate::service(quote!("account.requests", partitions = 16), item);
+    assert_snapshot("partitions.rs", expansion);
+}
+
+#[test]
 fn event() {
     let item = quote! {
         #[event("transaction.completed", exchange = "banking_events")]

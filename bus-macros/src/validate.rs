@@ -6,7 +6,7 @@ use crate::{
     expand,
     mistakes::Mistakes,
     model::{Argument, Method, Service},
-    names,
+    names, partitions,
 };
 use proc_macro2::{TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -31,7 +31,8 @@ pub(crate) fn service<'a>(
     for item in &ast.items {
         match item {
             Item::Method(method) => {
-                let model = check_method(method, &service.methods, mistakes);
+                let partitioned = service.options.partitions.is_some();
+                let model = check_method(method, &service.methods, partitioned, mistakes);
                 service.methods.extend(model);
             }
             Item::Other(other) => mistakes.push(
@@ -111,6 +112,7 @@ fn is_implied(bound: &TypeParamBound) -> bool {
 fn check_method<'a>(
     ast: &'a ast::Method,
     earlier: &[Method<'_>],
+    partitioned: bool,
     mistakes: &mut Mistakes,
 ) -> Option<Method<'a>> {
     // Mistakes of this method alone decide whether it is in the model.
@@ -125,6 +127,7 @@ fn check_method<'a>(
             "a method has no default body: a caller could not tell whether the service has its own",
         );
     }
+    let key = partitions::check(ast, &options, partitioned, &mut own);
     let arguments = ast.sig.inputs.iter().filter_map(|input| match input {
         FnArg::Receiver(_) => None,
         FnArg::Typed(argument) => Some(argument),
@@ -146,6 +149,7 @@ fn check_method<'a>(
         stream: options.stream,
         retry: options.retry,
         arguments,
+        key,
         output,
     })
 }
@@ -228,7 +232,10 @@ fn check_name(name: &Ident, earlier: &[Method<'_>], mistakes: &mut Mistakes) {
 
 fn check_argument<'a>(argument: &'a PatType, mistakes: &mut Mistakes) -> Option<Argument<'a>> {
     for attribute in &argument.attrs {
-        mistakes.push(attribute, "arguments have no attributes");
+        mistakes.push(
+            attribute,
+            "arguments have no attributes but `#[key]`, which one has in a contract with `partitions`",
+        );
     }
     check_type(
         &argument.ty,

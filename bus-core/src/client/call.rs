@@ -96,6 +96,9 @@ pub struct Call<R> {
     refused: Option<BoxError>,
     waits_for_service: bool,
     priority: Option<Priority>,
+    has_key: bool,
+    /// The hash of the key, if it has one.
+    key: u32,
     cancel: Option<CancelSlot>,
     outcome: PhantomData<fn() -> R>,
 }
@@ -119,9 +122,18 @@ impl<R> Call<R> {
             metadata: Metadata::new(),
             refused: None,
             priority: None,
+            has_key: false,
+            key: 0,
             cancel: None,
             outcome: PhantomData,
         }
+    }
+
+    /// The same call, by the key of this hash.
+    pub(super) fn by_key(mut self, key: u32) -> Self {
+        self.has_key = true;
+        self.key = key;
+        self
     }
 }
 
@@ -583,7 +595,8 @@ impl<R: Outcome> Call<R> {
         if let Some(key) = &self.idempotency_key {
             check_key(key).map_err(|error| not_sent(error.into()))?;
         }
-        let queue = self.client.queue().map_err(not_sent)?;
+        let key = self.has_key.then_some(self.key);
+        let (queue, lanes) = self.client.way(key).map_err(not_sent)?;
         if let Some(slot) = &self.cancel {
             let target = CancelTarget {
                 info: info.clone(),
@@ -615,6 +628,7 @@ impl<R: Outcome> Call<R> {
             priority: self.priority.unwrap_or(context.priority()),
             content_type: self.client.content_type(),
             window: 0,
+            key: self.key,
             body,
             started,
             deadline_at: wall_clock(deadline - started),
@@ -623,7 +637,7 @@ impl<R: Outcome> Call<R> {
             idempotency_key: self.idempotency_key,
             metadata,
             trace: context.trace().map(|trace| trace.child(id)),
-            copies: Copies::new(id, deadline, self.client.lanes(), verb == Verb::Call),
+            copies: Copies::new(id, deadline, lanes, verb == Verb::Call),
         };
         Ok((self.client, request))
     }

@@ -30,6 +30,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 #[error("the bus was closed")]
 pub(super) struct BusClosed;
 
+/// A call was lost with its connection, and is not sent again.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "it was lost with its connection, and sent again it would come behind a later call of its key"
+)]
+struct LostTurn;
+
 /// The transport's reason for having no connection.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -81,12 +88,16 @@ struct Attempts<'a> {
     confirmed: bool,
     /// It was noted as given up: whoever begins to serve the queue does not start it.
     given_up: bool,
+    /// Of a contract with partitions: its turn among the calls of its key.
+    turn: u32,
 }
 
 impl<'a> Attempts<'a> {
     fn first(bus: &'a BusInner, request: &'a CallRequest) -> Self {
+        let turns = request.copies.lanes().turns();
         Self {
             bus,
+            turn: turns.map_or(0, |turns| turns.take(request.key)),
             request,
             sending: send(bus, request),
             spent: false,
@@ -105,6 +116,18 @@ impl<'a> Attempts<'a> {
         self.take_back();
         metrics::counter!("replybus_republished_total").increment(1);
         self.sending = publish(self.bus, self.request);
+    }
+
+    /// `true` if it may be sent again: not if it would come behind a later call of its key.
+    fn keeps_its_turn(&self) -> bool {
+        let turns = self.request.copies.lanes().turns();
+        turns.is_none_or(|turns| turns.is_last(self.request.key, self.turn))
+    }
+
+    /// The failure of a call that is not sent again.
+    fn lost(&self) -> CallFailure {
+        let failure = self.request.failure(FailureKind::Disconnected);
+        failure.with_cause(LostTurn)
     }
 
     /// Withdraws the last copy; one that surely will not be run counts no longer.
@@ -219,8 +242,10 @@ impl Drop for Attempts<'_> {
 
 /// Sends a request, with others if it may be.
 fn send(bus: &BusInner, request: &CallRequest) -> Sending {
+    let contract = request.contract;
     let is_plain = request.window == 0 && request.priority == Priority::default();
-    if confirms(request) || !request.contract.defaults.bundles || !is_plain {
+    let alone = !contract.defaults.bundles || contract.partitions.is_some() || !is_plain;
+    if confirms(request) || alone {
         return publish(bus, request);
     }
     let repeated = request.copies.begin();
@@ -297,7 +322,8 @@ fn wait<'a>(
                 frame = waiter.reply() => break attempts.replied(&frame),
                 verdict = attempts.verdict(), if !attempts.confirmed => match verdict {
                     Verdict::Confirmed => attempts.confirmed = true,
-                    Verdict::Lost => attempts.again(),
+                    Verdict::Lost if attempts.keeps_its_turn() => attempts.again(),
+                    Verdict::Lost => break Err(attempts.lost()),
                     refused => break Err(attempts.refused(refused)),
                 },
                 () = attempts.bus.closed.cancelled() => break Err(attempts.bus_closed()),
@@ -362,7 +388,8 @@ async fn hand_over(bus: &BusInner, request: &CallRequest) -> Result<CallResponse
                 Verdict::Confirmed => {
                     return Ok(CallResponse::accepted().of_copies(attempts.repeated()));
                 }
-                Verdict::Lost => attempts.again(),
+                Verdict::Lost if attempts.keeps_its_turn() => attempts.again(),
+                Verdict::Lost => return Err(attempts.lost()),
                 refused => return Err(attempts.refused(refused)),
             },
             () = &mut deadline => return Err(attempts.timed_out()),

@@ -27,8 +27,10 @@ pub(crate) struct ConsumerProbe {
     replies: Arc<dyn ReplyStore>,
     /// Its name on the broker.
     queue: Text,
-    /// The same without the namespace.
+    /// What those who serve it are known by, without the namespace.
     name: Text,
+    /// How many partitions it is one of, if it is one.
+    partitions: Option<u16>,
     created: Instant,
     /// When the last reply came, in nanoseconds since then.
     heard: AtomicU64,
@@ -54,26 +56,27 @@ pub(super) enum Look {
 }
 
 impl ConsumerProbe {
-    /// Of the queue of this name on the broker, which begins with `namespace`.
+    /// Of the queue of this name on the broker, whose instances say that they serve `name`.
     pub(super) fn new(
         transport: Arc<dyn Transport>,
         replies: Arc<dyn ReplyStore>,
         queue: Text,
-        namespace: &str,
+        name: Text,
+        partitions: Option<u16>,
     ) -> Self {
-        let name = queue.strip_prefix(namespace).unwrap_or(&queue).into();
         Self {
             transport,
             replies,
             queue,
             name,
+            partitions,
             created: Instant::now(),
             heard: AtomicU64::default(),
             state: Mutex::default(),
         }
     }
 
-    /// The queue's name without the namespace.
+    /// What those who serve the queue are known by, without the namespace.
     pub(super) fn name(&self) -> &Text {
         &self.name
     }
@@ -132,15 +135,18 @@ impl ConsumerProbe {
     fn begin(&self) -> impl Future<Output = bool> + Send + 'static {
         let (transport, replies) = (Arc::clone(&self.transport), Arc::clone(&self.replies));
         let (queue, name) = (self.queue.clone(), self.name.clone());
+        let partitions = self.partitions;
         async move {
             match transport.inspect(&queue).await {
                 Ok(Some(state)) if state.consumers == 0 => {}
                 _ => return true,
             }
             match replies.present(&name).await {
+                // One that divides its calls otherwise does not consume this queue.
                 Ok(records) => records
                     .iter()
-                    .any(|record| Instance::read(record).is_some()),
+                    .filter_map(|record| Instance::read(record))
+                    .any(|instance| instance.partitions == partitions),
                 Err(_) => true,
             }
         }

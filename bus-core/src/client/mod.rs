@@ -42,6 +42,7 @@ use crate::{
     limits::REQUEST_BYTES_MAX,
     message::Text,
     method_metrics::MethodMetrics,
+    partition::{self, PartitionKey, Ways},
     stream::StreamCall,
 };
 use bundle::QueueLanes;
@@ -51,6 +52,9 @@ use serde::Serialize;
 use std::{fmt, sync::Arc};
 use tower::ServiceExt;
 use tracing::Instrument;
+
+/// Why a call was not sent.
+const NO_KEY: &str = "a contract with partitions: its calls are made by a key";
 
 /// Bytes of a routing key: an AMQP short string.
 const ADDRESS_BYTES_MAX: usize = 255;
@@ -111,6 +115,8 @@ struct Shared {
     /// The same without the namespace.
     queue_name: Text,
     lanes: Arc<QueueLanes>,
+    /// Of a contract with partitions: where its calls go.
+    partitions: Option<Arc<Ways>>,
     /// The reason why the queue can't be one, if it can't.
     misnamed: Option<Arc<str>>,
     content_type: ContentType,
@@ -129,6 +135,7 @@ impl ServiceClient {
         Self(Arc::new(Shared {
             contract,
             lanes: bus.inner().bundler.lanes(&queue),
+            partitions: ways(bus, contract, contract.queue),
             queue,
             queue_name: Text::from_static(contract.queue),
             misnamed: misnamed(bus, contract.queue),
@@ -175,6 +182,7 @@ impl ServiceClient {
         let queue = queue.into();
         let shared = Arc::make_mut(&mut self.0);
         shared.misnamed = misnamed(&shared.bus, &queue);
+        shared.partitions = ways(&shared.bus, shared.contract, &queue);
         shared.queue = shared.bus.name(&queue).into();
         shared.queue_name = queue.into();
         shared.lanes = shared.bus.inner().bundler.lanes(&shared.queue);
@@ -229,6 +237,68 @@ impl ServiceClient {
         StreamCall::new(self.call(method, arguments))
     }
 
+    /// Prepares a call of a contract with [partitions](ServiceContract::partitions), which is run
+    /// after all calls of this key that the broker had before it.
+    ///
+    /// ```
+    /// use replybus::{
+    ///     Bus, Never,
+    ///     client::ServiceClient,
+    ///     contract::{MethodContract, MethodKind, ServiceContract},
+    ///     queue_handler,
+    /// };
+    /// use std::collections::BTreeMap;
+    ///
+    /// # #[queue_handler("greeter.requests", partitions = 4)]
+    /// # pub trait Greeter {
+    /// #     #[query]
+    /// #     async fn greet(&self, #[key] name: String) -> Result<String, Never>;
+    /// # }
+    /// # struct English;
+    /// # impl Greeter for English {
+    /// #     async fn greet(&self, name: String) -> Result<String, Never> {
+    /// #         Ok(format!("Hello, {name}!"))
+    /// #     }
+    /// # }
+    /// static GREETER: ServiceContract = ServiceContract::new(
+    ///     "Greeter",
+    ///     "greeter.requests",
+    ///     &[MethodContract::new("greet", MethodKind::Query)],
+    /// )
+    /// .partitions(4);
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(GreeterServer::new(English)).await?;
+    /// let client = ServiceClient::new(&bus, &GREETER);
+    /// let (name, arguments) = ("Ada", BTreeMap::from([("name", "Ada")]));
+    /// let call = client.call_by_key::<_, Result<String, Never>, _>(0, &arguments, name);
+    /// assert_eq!(call.await?, "Hello, Ada!");
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call_by_key<A: Serialize, R, K: PartitionKey + ?Sized>(
+        &self,
+        method: usize,
+        arguments: &A,
+        key: &K,
+    ) -> Call<R> {
+        self.call(method, arguments).by_key(partition::hash(key))
+    }
+
+    /// The same of a method whose answer is a stream: it is opened in this order, and its items
+    /// travel beside what comes after.
+    pub fn stream_by_key<A: Serialize, R, K: PartitionKey + ?Sized>(
+        &self,
+        method: usize,
+        arguments: &A,
+        key: &K,
+    ) -> StreamCall<R> {
+        StreamCall::new(self.call_by_key(method, arguments, key))
+    }
+
     pub(crate) fn contract(&self) -> &'static ServiceContract {
         self.0.contract
     }
@@ -238,10 +308,16 @@ impl ServiceClient {
         self.0.metrics.get(position)
     }
 
-    pub(crate) fn queue(&self) -> Result<Text, BoxError> {
-        match &self.0.misnamed {
-            Some(reason) => Err(reason.as_ref().into()),
-            None => Ok(self.0.queue.clone()),
+    /// The queue of a call, by the hash of its key if it has one, and what calls to it share.
+    pub(crate) fn way(&self, key: Option<u32>) -> Result<(Text, Arc<QueueLanes>), BoxError> {
+        if let Some(reason) = &self.0.misnamed {
+            return Err(reason.as_ref().into());
+        }
+        match (&self.0.partitions, key) {
+            (None, None) => Ok((self.0.queue.clone(), Arc::clone(&self.0.lanes))),
+            (Some(ways), Some(key)) => ways.of(key).cloned().ok_or_else(|| NO_KEY.into()),
+            (Some(_), None) => Err(NO_KEY.into()),
+            (None, Some(_)) => Err("a call by a key: the contract has no partitions".into()),
         }
     }
 
@@ -252,10 +328,6 @@ impl ServiceClient {
 
     pub(crate) fn bus(&self) -> &Bus {
         &self.0.bus
-    }
-
-    pub(crate) fn lanes(&self) -> Arc<QueueLanes> {
-        Arc::clone(&self.0.lanes)
     }
 
     pub(crate) fn content_type(&self) -> ContentType {
@@ -290,6 +362,12 @@ fn misnamed(bus: &Bus, queue: &str) -> Option<Arc<str>> {
     (bytes > ADDRESS_BYTES_MAX).then(|| {
         format!("queue: {bytes} bytes with its namespace, {ADDRESS_BYTES_MAX} are allowed").into()
     })
+}
+
+/// The ways to the partitions of a queue, if its contract has such.
+fn ways(bus: &Bus, contract: &ServiceContract, queue: &str) -> Option<Arc<Ways>> {
+    let partitions = contract.partitions?;
+    Some(Arc::new(Ways::to(bus, queue, partitions)))
 }
 
 /// The failure that an error out of the layers stands for: our own as it is, tower's own by what

@@ -8,6 +8,7 @@ use crate::{
     contract::{MethodContract, MethodKind, Priority, ServiceContract, unix_time},
     error::{CallFailure, FailedCall, FailureKind, Fault},
     message::{Message, Properties, Text},
+    partition::Place,
     schedule::Due,
     wire::headers,
 };
@@ -67,6 +68,8 @@ pub struct CallRequest {
     pub(crate) content_type: ContentType,
     /// Bytes that the producer of its stream may be ahead; 0 of a call without one.
     pub(crate) window: u32,
+    /// The hash of its key; 0 if its contract has no partitions.
+    pub(crate) key: u32,
     pub(crate) body: Bytes,
     pub(crate) started: Instant,
     /// The deadline by the clock on the wall, in milliseconds since the Unix epoch: one for all copies,
@@ -205,7 +208,7 @@ impl CallRequest {
                 kind: Some(Text::from_static(self.method.name)),
                 content_type: (!awaited || self.content_type != ContentType::default())
                     .then(|| Text::from_static(self.content_type.as_str())),
-                priority: self.priority.to_wire(),
+                priority: self.priority_on_the_wire(),
                 expiration: None,
                 timestamp: (!awaited).then(|| unix_time().as_secs()),
                 app_id: Some(app_id.clone()),
@@ -218,6 +221,14 @@ impl CallRequest {
         }
     }
 
+    /// Nothing may overtake another call of its key, as what is above 4 does in a quorum queue of
+    /// RabbitMQ 4.
+    fn priority_on_the_wire(&self) -> Option<u8> {
+        let is_ordered = self.contract.partitions.is_some();
+        let level = self.priority.to_wire()?;
+        (level <= 4 || !is_ordered).then_some(level)
+    }
+
     /// Its headers, with its deadline or without.
     pub(super) fn headers(&self, deadline: bool, repeated: bool) -> Vec<(Text, Text)> {
         let of_trace: usize = self.trace.iter().map(|_| TraceContext::HEADERS_MAX).sum();
@@ -226,6 +237,7 @@ impl CallRequest {
             repeated,
             self.idempotency_key.is_some(),
             self.window > 0,
+            self.contract.partitions.is_some(),
         ];
         let own: usize = set.into_iter().map(usize::from).sum();
         let mut headers = Vec::with_capacity(own + self.metadata.len() + of_trace);
@@ -246,6 +258,13 @@ impl CallRequest {
         }
         if self.window > 0 {
             set(headers::STREAM, Text::shown(self.window));
+        }
+        if let Some(partitions) = self.contract.partitions {
+            let place = Place {
+                key: self.key,
+                partitions,
+            };
+            set(headers::PARTITION, place.header());
         }
         if repeated {
             set(headers::REPEATED, Text::from_static(headers::TRUE));

@@ -9,6 +9,7 @@
 ///
 /// It changes nothing about the order in which a queue is worked off, with one exception that the
 /// broker makes: quorum queues of RabbitMQ 4 deliver two messages of high priority for each other one.
+/// Calls to a contract with partitions, which keep their order, are of normal priority instead of high.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum Priority {

@@ -1,7 +1,10 @@
 //! One service as both sides know it: its queue, its methods, and the defaults of each.
 
 use super::{QueueType, RetryPolicy};
-use crate::limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, JOB_TIMEOUT_MAX};
+use crate::{
+    limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, JOB_TIMEOUT_MAX, PARTITIONS_MAX},
+    partition::partition_queue,
+};
 use std::time::Duration;
 
 /// One annotated trait: its name, its queue and its methods.
@@ -38,6 +41,9 @@ pub struct ServiceContract {
     pub defaults: ServeDefaults,
     /// The methods in the order of the trait.
     pub methods: &'static [MethodContract],
+    /// The queues that its calls are divided among, by their keys; see
+    /// [`partitions`](Self::partitions).
+    pub partitions: Option<u16>,
 }
 
 impl ServiceContract {
@@ -53,7 +59,43 @@ impl ServiceContract {
             queue,
             defaults: ServeDefaults::new(),
             methods,
+            partitions: None,
         }
+    }
+
+    /// `partitions = 16`: each call has a key, and calls of one key are run one after the other, in
+    /// the order in which the broker has them; see [`partition`](crate::partition). Between 1 and
+    /// [`PARTITIONS_MAX`]. Calls of such a contract are made by
+    /// [`ServiceClient::call_by_key`](crate::client::ServiceClient::call_by_key).
+    #[must_use]
+    pub const fn partitions(mut self, partitions: u16) -> Self {
+        self.partitions = match partitions {
+            0 => Some(1),
+            1..=PARTITIONS_MAX => Some(partitions),
+            _ => Some(PARTITIONS_MAX),
+        };
+        self
+    }
+
+    /// The queues that its calls travel through, before any namespace of the bus: the one, or those
+    /// of its partitions.
+    ///
+    /// ```
+    /// use replybus::contract::ServiceContract;
+    ///
+    /// let contract = ServiceContract::new("Accounts", "account.requests", &[]);
+    /// assert_eq!(contract.queues().collect::<Vec<_>>(), ["account.requests"]);
+    ///
+    /// let queues = contract.partitions(2);
+    /// let queues = queues.queues().collect::<Vec<_>>();
+    /// assert_eq!(queues, ["account.requests.0", "account.requests.1"]);
+    /// ```
+    pub fn queues(&self) -> impl Iterator<Item = String> + use<> {
+        let (queue, partitions) = (self.queue, self.partitions);
+        (0..partitions.unwrap_or(1)).map(move |partition| match partitions {
+            Some(_) => partition_queue(queue, partition),
+            None => queue.to_owned(),
+        })
     }
 
     /// Sets the defaults of the serving side.

@@ -7,6 +7,7 @@ use crate::{
     contract::unix_time,
     limits::WAIT_MAX,
     message::{Message, Text},
+    partition::{Place, partition_queue},
     transport::{Outgoing, Settled, Settler, Transport, Verdict},
     wire::headers,
     work::{once_more, word_on},
@@ -248,7 +249,13 @@ impl Rules {
             self.within.map(|within| now + within),
         ];
         // What expires would be dropped by the broker; what is late is refused, and kept again.
-        let mut message = once_more(letter.message().clone(), queue);
+        let message = letter.message().clone();
+        // That of its partition, if it came by one.
+        let partition = Place::of(&message.properties)
+            .map(|place| partition_queue(queue, place.partition()))
+            .filter(|of| message.properties.header(headers::DEAD_QUEUE) == Some(of));
+        let queue = partition.map_or_else(|| queue.clone(), Text::from);
+        let mut message = once_more(message, &queue);
         let properties = &mut message.properties;
         let is_set_anew = |name: &str| {
             // It is due at once, and its deadline is one again.

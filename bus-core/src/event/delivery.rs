@@ -138,6 +138,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
                 known_until: known,
                 attempts: run.attempts(),
                 malformed: false,
+                partition: None,
             };
             self.dead_letters.keep(message, &cause).await;
         }
@@ -234,6 +235,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
                 known_until: Some(Duration::ZERO),
                 attempts: None,
                 malformed: false,
+                partition: None,
             };
             self.dead_letters.keep(message, &cause).await;
         }
@@ -249,6 +251,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             known_until: None,
             attempts: None,
             malformed: true,
+            partition: None,
         };
         self.dead_letters.keep(message, &cause).await;
     }

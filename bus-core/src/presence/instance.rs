@@ -32,6 +32,9 @@ pub struct Instance {
     /// written in the trait: where two instances differ, one is of another contract. A contract
     /// that was written by hand says no more than the kind.
     pub methods: BTreeMap<String, String>,
+    /// The [partitions](crate::partition) of its contract, if it has such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<u16>,
     /// When it was served, by the clock of its machine.
     #[serde(with = "millis")]
     pub started_at: SystemTime,
@@ -111,6 +114,7 @@ mod tests {
             host: "vienna-1".into(),
             process: 17,
             methods: [("balance".to_owned(), "0011223344556677".to_owned())].into(),
+            partitions: None,
             started_at: UNIX_EPOCH + Duration::from_millis(1_234),
             in_flight: 3,
             draining: false,
@@ -119,9 +123,10 @@ mod tests {
 
     #[test]
     fn reads_back_what_it_says() {
-        let (plain, mut released) = (instance(), instance());
+        let (plain, mut released, mut divided) = (instance(), instance(), instance());
         released.version = Some("1.2.3".into());
-        for instance in [plain, released] {
+        divided.partitions = Some(16);
+        for instance in [plain, released, divided] {
             assert_eq!(Instance::read(&instance.record()), Some(instance));
         }
     }

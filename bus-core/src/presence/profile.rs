@@ -38,6 +38,7 @@ impl Profile {
             methods: methods
                 .map(|method| (shown(method.name), fingerprint(method)))
                 .collect::<BTreeMap<_, _>>(),
+            partitions: contract.partitions,
             started_at: SystemTime::now(),
             in_flight: 0,
             draining: false,

@@ -106,6 +106,8 @@ impl RequestProcessor {
                 known_until: self.known_until(&message, envelope),
                 attempts: None,
                 malformed: false,
+                // Jobs have none.
+                partition: None,
             };
             self.dead_letters.keep(message, &cause).await;
         }

@@ -11,15 +11,18 @@ use super::{
 use crate::{
     contract::{MethodContract, ServiceContract},
     control::ControlLine,
+    error::Fault,
     job::WaitingRoom,
     message::Message,
     method_metrics::MethodMetrics,
+    partition,
     reply::{ReplyStore, ReplyTarget},
     retry::{Aside, Next, Retries},
     transport::{Delivery, Settled, Settler},
+    wire::headers,
     work::{
         Answer, AnswerClass, Begun, Cause, DeadLetters, DeliveryKind, Envelope, FinishedRun,
-        Redeliveries, Run, RunEnd, RunState, is_repeated, unreadable,
+        Redeliveries, Run, RunEnd, RunState, command_key, is_repeated, unreadable,
     },
 };
 use futures_util::{FutureExt, future::Either};
@@ -98,6 +101,7 @@ impl RequestProcessor {
             received,
             malformed,
             bundled,
+            partition,
             settler,
         } = delivery;
         async move {
@@ -106,6 +110,8 @@ impl RequestProcessor {
             if let Some(reason) = &malformed {
                 envelope.refuse(unreadable(reason));
             } else if let Some(refusal) = job.as_ref().and_then(|job| job.refusal()) {
+                envelope.refuse(refusal);
+            } else if let Some(refusal) = self.misplaced(&message, partition) {
                 envelope.refuse(refusal);
             }
             if let Some(named) = &envelope.foreign_inbox {
@@ -174,6 +180,12 @@ impl RequestProcessor {
                 seen_before,
                 has_run,
             };
+            let elsewhere = match end {
+                RunEnd::Elsewhere if partition.is_some() => {
+                    Some(self.claim_key(&message, &envelope))
+                }
+                _ => None,
+            };
             let mut conclusion = Conclusion::of(answer, end, seen, kind);
             self.count(&message, &conclusion.answer, &envelope);
             if !self
@@ -212,15 +224,32 @@ impl RequestProcessor {
                     known_until: self.known_until(&message, &envelope),
                     attempts,
                     malformed: malformed.is_some(),
+                    partition,
                 };
                 Box::pin(self.dead_letters.keep(message, &cause)).await;
             }
             if begun.is_counted() {
                 Box::pin(begun.end()).await;
             }
+            if let Some(key) = elsewhere {
+                // What comes after it waits for the run that goes on.
+                Box::pin(partition::ended_elsewhere(self.store.as_ref(), &key)).await;
+            }
             settler.settle(Settled::Ack);
             None
         }
+    }
+
+    /// What the claim of a command is found under.
+    fn claim_key(&self, message: &Message, envelope: &Envelope) -> String {
+        let name = message.properties.kind.as_deref().unwrap_or_default();
+        let key = message.properties.header(headers::IDEMPOTENCY_KEY);
+        command_key(&self.queue, name, key, envelope.id)
+    }
+
+    /// Why a message is not to be run where it came, if it came by a partition.
+    fn misplaced(&self, message: &Message, partition: Option<u16>) -> Option<Fault> {
+        partition::refusal(message, partition?, self.contract.partitions?)
     }
 
     /// Puts a command aside whose handler put it off. Returns whether that was done, or could not

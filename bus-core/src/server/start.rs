@@ -17,6 +17,7 @@ use crate::{
     error::SetupError,
     job::WaitingRoom,
     limits::{INSTANCE_TEXT_MAX, PREFETCH_MAX},
+    partition::{self, Plan},
     presence::{Heartbeat, InstanceId, Profile},
     retry::Aside,
     transport::{QueueSpec, Source},
@@ -81,11 +82,28 @@ impl Serve {
             prefetch: self.prefetch,
             bindings: Vec::new(),
         };
-        let occupant = Occupant::Service(contract);
-        let opening = Intake::open(&bus, &occupant, source, self.drain_within);
-        let (intake, dead_letters) = opening.await?;
-        // Also of callers that were told otherwise: by another process, or before.
-        let mut intake = intake.take_bundles();
+        let id = InstanceId::new();
+        let (mut intake, dead_letters) = match contract.partitions {
+            None => {
+                let occupant = Occupant::Service(contract);
+                let opening = Intake::open(&bus, &occupant, source, self.drain_within);
+                let (intake, dead_letters) = opening.await?;
+                // Also of callers that were told otherwise: by another process, or before.
+                (intake.take_bundles(), dead_letters)
+            }
+            Some(partitions) => {
+                let plan = Plan {
+                    contract,
+                    partitions,
+                    queue: source.queue,
+                    name: self.queue.clone(),
+                    me: id,
+                    prefetch: source.prefetch,
+                    drain_within: self.drain_within,
+                };
+                Box::pin(partition::open(&bus, plan)).await?
+            }
+        };
         if let Some(jobs) = &jobs {
             let jobs = Arc::clone(jobs);
             intake = intake.put_off(move |delivery| {
@@ -93,7 +111,7 @@ impl Serve {
                 async move { jobs.put_off(delivery).await }
             });
         }
-        let control = self.announce(&bus, intake.lifetime()).await;
+        let control = self.announce(&bus, id, intake.lifetime()).await;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
         let mut pipeline = ServerService::new(Dispatch {
             service: self.service,
@@ -122,7 +140,7 @@ impl Serve {
             queue: self.queue,
             cancel: intake.cancel(),
             metrics: metrics_of(contract),
-            takes_bundles: self.bundles,
+            takes_bundles: self.bundles && contract.partitions.is_none(),
             queue_age: QueueAge::new(contract),
             control: Arc::new(control),
             jobs,
@@ -138,11 +156,12 @@ impl Serve {
     fn announce(
         &self,
         bus: &Arc<BusInner>,
+        id: InstanceId,
         lifetime: Lifetime,
     ) -> impl Future<Output = ControlLine> + Send + use<> {
         let contract = self.service.contract();
         let profile = Arc::new(Profile::new(
-            InstanceId::new(),
+            id,
             contract,
             self.version.clone(),
             &bus.app_id,

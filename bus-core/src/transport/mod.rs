@@ -281,6 +281,8 @@ pub struct Delivery {
     pub malformed: Option<String>,
     /// It came in one message with others. A caller that sends such reads replies in groups, too.
     pub bundled: bool,
+    /// The partition it came by, if its contract has such.
+    pub(crate) partition: Option<u16>,
     /// Settles it exactly once; dropped unsettled, it gives the message back to the queue.
     pub settler: Settler,
 }
@@ -295,6 +297,7 @@ impl Delivery {
             received: Instant::now(),
             malformed: None,
             bundled: false,
+            partition: None,
             settler,
         }
     }

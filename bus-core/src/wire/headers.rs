@@ -17,6 +17,9 @@ pub(crate) const STREAM: &str = "x-replybus-stream";
 pub(crate) const RETRIES: &str = "x-replybus-retries";
 /// The same, of what each run failed: with the number of the run behind it.
 const RETRY_ERROR: &str = "x-replybus-retry-error-";
+/// On a call of a contract with partitions: the hash of its key, and by how many partitions it is
+/// divided. Named as [`DUE`] is.
+pub(crate) const PARTITION: &str = "x-replybus-partition";
 /// Names the effect, so that it happens once.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// W3C Trace Context, section 3.2.

@@ -8,7 +8,7 @@ use crate::{
     bus::BusInner,
     error::{BoxError, SetupError},
     limits::{JOB_LOOKED_AT_EVERY, SLOT_AWAITED_FOR},
-    transport::{Delivery, Source},
+    transport::{Deliveries, Delivery, Source},
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use std::{future::Future, time::Duration};
@@ -23,8 +23,8 @@ pub(crate) struct Intake {
     /// The service or group, for errors and logs.
     name: String,
     queue: String,
-    /// Keeps others off the queue.
-    occupancy: Occupancy,
+    /// Keeps others off the queue, or off its partitions.
+    occupancies: Vec<Occupancy>,
     deliveries: TakenApart,
     lifetime: Lifetime,
     /// Says that it has ended.
@@ -56,22 +56,43 @@ impl Intake {
     ) -> Result<(Self, DeadLetters), SetupError> {
         let occupancy = bus.occupied.occupy(&source.queue.name, occupant)?;
         let dead_letters = DeadLetters::declare(bus, &source.queue).await?;
+        let queue = source.queue.name.clone();
+        let deliveries = bus.transport.consume(source).await?;
+        let intake = Self::of(
+            bus,
+            occupant,
+            queue,
+            vec![occupancy],
+            deliveries,
+            drain_within,
+        );
+        Ok((intake, dead_letters))
+    }
+
+    /// That of a queue which is consumed already, in the name of a service or group.
+    pub(crate) fn of(
+        bus: &BusInner,
+        occupant: &Occupant,
+        queue: String,
+        occupancies: Vec<Occupancy>,
+        deliveries: Box<dyn Deliveries>,
+        drain_within: Duration,
+    ) -> Self {
         let (lifetime, end) = Lifetime::new();
-        let intake = Self {
+        Self {
             lifetime,
             end,
             name: occupant.name(),
-            queue: source.queue.name.clone(),
-            occupancy,
-            deliveries: TakenApart::none_of(bus.transport.consume(source).await?),
+            queue,
+            occupancies,
+            deliveries: TakenApart::none_of(deliveries),
             cancel: CancellationToken::new(),
             drain_within,
             stopping: bus.stopping.clone(),
             abandoned: bus.abandoned.clone(),
             tasks: bus.tasks.clone(),
             put_off: None,
-        };
-        Ok((intake, dead_letters))
+        }
     }
 
     /// Takes apart what comes as one message and is several requests.
@@ -192,7 +213,9 @@ impl Intake {
             reason,
             "takes no more messages"
         );
-        self.occupancy.leave((!is_asked).then_some(reason));
+        for occupancy in self.occupancies {
+            occupancy.leave((!is_asked).then(|| reason.clone()));
+        }
         tracker.close();
         let drained = tokio::select! {
             drained = timeout(self.drain_within, tracker.wait()) => drained.is_ok(),
@@ -250,7 +273,7 @@ mod tests {
     use super::*;
     use crate::{
         message::Message,
-        transport::{Deliveries, Settler, settle_orders},
+        transport::{Settler, settle_orders},
     };
     use async_trait::async_trait;
     use std::{

@@ -107,7 +107,9 @@ impl Occupant {
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Service(one), Self::Service(other)) => {
-                one.name == other.name && one.methods == other.methods
+                one.name == other.name
+                    && one.methods == other.methods
+                    && one.partitions == other.partitions
             }
             (Self::Group { event: one, .. }, Self::Group { event: other, .. }) => one == other,
             _ => false,

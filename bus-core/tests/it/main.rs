@@ -37,6 +37,7 @@ mod occupied;
 mod overload;
 mod own_record;
 mod paced;
+mod partitions;
 mod presence;
 mod public_api;
 mod repeated;

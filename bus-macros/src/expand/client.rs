@@ -100,11 +100,16 @@ fn method(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStre
         .iter()
         .map(|Argument { name, ty }| quote!(#name: #ty));
     let krate_there = krate.at(output.span());
-    let (call, make) = match method.stream {
-        true => (quote!(StreamCall), quote!(stream)),
-        false => (quote!(Call), quote!(call)),
+    let key = method.key.and_then(|key| method.arguments.get(key));
+    let (call, make) = match (method.stream, key) {
+        (true, None) => (quote!(StreamCall), quote!(stream)),
+        (true, Some(_)) => (quote!(StreamCall), quote!(stream_by_key)),
+        (false, None) => (quote!(Call), quote!(call)),
+        (false, Some(_)) => (quote!(Call), quote!(call_by_key)),
     };
     let call = quote_spanned!(output.span()=> #krate_there::#call<#output>);
+    let key_type = key.map(|Argument { ty, .. }| quote_spanned!(ty.span()=> , #ty));
+    let key = key.map(|Argument { name, .. }| quote!(, &#name));
     let borrowed: Vec<_> = method
         .arguments
         .iter()
@@ -118,7 +123,7 @@ fn method(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStre
         #(#carried)*
         #vis fn #name(&self, #(#inputs),*) -> #call {
             #encoded
-            self.inner.#make::<#types, #output>(#index, &#values)
+            self.inner.#make::<#types, #output #key_type>(#index, &#values #key)
         }
     }
 }
@@ -140,9 +145,10 @@ fn contract(service: &Service<'_>) -> TokenStream {
         .methods
         .iter()
         .map(|method| method_contract(krate, method));
+    let partitions = setter("partitions", service.options.partitions);
     let defaults = defaults(&service.options);
     quote! {
-        #krate::ServiceContract::new(#name, #queue, &[#(#methods),*]) #defaults
+        #krate::ServiceContract::new(#name, #queue, &[#(#methods),*]) #partitions #defaults
     }
 }
 

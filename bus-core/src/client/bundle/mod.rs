@@ -20,6 +20,7 @@ use crate::{
     contract::MethodKind,
     control::Cancels,
     message::Text,
+    partition::Turns,
     reply::ReplyStore,
     transport::{Outgoing, Transport},
 };
@@ -60,6 +61,8 @@ pub(crate) struct QueueLanes {
     lanes: [Arc<Lane>; 4],
     cancels: Arc<Cancels>,
     probe: ConsumerProbe,
+    /// Of a partition: the last calls of its keys.
+    turns: Option<Turns>,
 }
 
 impl Bundler {
@@ -72,6 +75,21 @@ impl Bundler {
 
     /// The lanes to the queue of this name on the broker.
     pub(crate) fn lanes(&self, queue: &Text) -> Arc<QueueLanes> {
+        self.lanes_of(queue, queue, None)
+    }
+
+    /// The lanes to the queue of one of so many partitions of `of`.
+    pub(crate) fn partition_lanes(
+        &self,
+        queue: &Text,
+        of: &Text,
+        partitions: u16,
+    ) -> Arc<QueueLanes> {
+        self.lanes_of(queue, of, Some(partitions))
+    }
+
+    /// The lanes to a queue, which is known to those who serve it by the name `of`.
+    fn lanes_of(&self, queue: &Text, of: &Text, partitions: Option<u16>) -> Arc<QueueLanes> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lanes) = queues.get(queue.as_str()).and_then(Weak::upgrade) {
             return lanes;
@@ -102,14 +120,16 @@ impl Bundler {
                 Arc::clone(&self.post.transport),
                 Arc::clone(&self.post.replies),
                 queue.clone(),
-                &self.post.namespace,
+                of.strip_prefix(&*self.post.namespace).unwrap_or(of).into(),
+                partitions,
             ),
             cancels: Cancels::new(
                 Arc::clone(&self.post.transport),
                 self.post.control.clone(),
-                queue.clone(),
+                of.clone(),
                 self.post.runtime.clone(),
             ),
+            turns: partitions.map(|_| Turns::default()),
         });
         queues.insert(queue.clone(), Arc::downgrade(&lanes));
         lanes
@@ -125,6 +145,11 @@ impl QueueLanes {
     /// Whether anybody serves the queue.
     pub(super) fn probe(&self) -> &ConsumerProbe {
         &self.probe
+    }
+
+    /// The last calls of the keys of a partition.
+    pub(super) fn turns(&self) -> Option<&Turns> {
+        self.turns.as_ref()
     }
 
     /// The calls to the queue that are cancelled.

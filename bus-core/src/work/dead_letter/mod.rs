@@ -19,6 +19,7 @@ use crate::{
         DEAD_LETTERS_MAX,
     },
     message::Message,
+    partition::partition_queue,
     transport::{Outgoing, QueueSpec, Transport, TransportHealth, Verdict, Withdrawn},
 };
 use std::{sync::Arc, time::Duration};
@@ -47,6 +48,8 @@ pub(crate) struct Cause<'a> {
     pub(crate) attempts: Option<u32>,
     /// Parts of it can't be read.
     pub(crate) malformed: bool,
+    /// The partition it came by, if it came by one.
+    pub(crate) partition: Option<u16>,
 }
 
 /// The dead letters of one queue.
@@ -98,7 +101,10 @@ impl DeadLetters {
     /// Dropped, the message may have been kept; its delivery is not acknowledged yet.
     pub(crate) async fn keep(&self, message: Message, cause: &Cause<'_>) {
         let mut letter = Letter::new(message, &self.queue.name, &self.secret);
-        let reason = letter.give_reason(cause, &self.of);
+        let reason = match cause.partition {
+            Some(partition) => letter.give_reason(cause, &partition_queue(&self.of, partition)),
+            None => letter.give_reason(cause, &self.of),
+        };
         let mut tried = Duration::ZERO;
         let why = loop {
             let since = Instant::now();
