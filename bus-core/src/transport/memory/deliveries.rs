@@ -9,7 +9,11 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use tokio::{sync::mpsc, task::coop::poll_proceed};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, coop::poll_proceed},
+};
+use tokio_util::sync::CancellationToken;
 
 /// Settlements taken from the channel at a time.
 const SETTLE_BATCH: usize = 64;
@@ -20,6 +24,9 @@ pub(super) struct MemoryDeliveries {
     consumer: u64,
     wake: Arc<AtomicWaker>,
     acknowledger: Arc<dyn Acknowledger>,
+    /// Ends the consumer, with all that it holds.
+    end: CancellationToken,
+    settling: JoinHandle<()>,
 }
 
 impl MemoryDeliveries {
@@ -32,12 +39,14 @@ impl MemoryDeliveries {
             queue: Arc::clone(&queue),
             consumer,
         };
-        tokio::spawn(attached.settle(settled));
+        let end = CancellationToken::new();
         Self {
             queue,
             consumer,
             wake,
             acknowledger,
+            settling: tokio::spawn(attached.settle(settled, end.clone())),
+            end,
         }
     }
 }
@@ -55,7 +64,12 @@ impl Deliveries for MemoryDeliveries {
     }
 
     async fn stop(&mut self) {
-        self.queue.stop(self.consumer);
+        if self.queue.spec.single_active {
+            self.end.cancel();
+            let _ = (&mut self.settling).await;
+        } else {
+            self.queue.stop(self.consumer);
+        }
     }
 }
 
@@ -82,7 +96,11 @@ impl MemoryDeliveries {
 
 impl Drop for MemoryDeliveries {
     fn drop(&mut self) {
-        self.queue.stop(self.consumer);
+        if self.queue.spec.single_active {
+            self.end.cancel();
+        } else {
+            self.queue.stop(self.consumer);
+        }
     }
 }
 
@@ -103,10 +121,23 @@ struct Attached {
 }
 
 impl Attached {
-    /// Runs until the deliveries and every settler are gone.
-    async fn settle(self, mut orders: mpsc::UnboundedReceiver<SettleOrder>) {
+    /// Runs until the deliveries and every settler are gone, or the consumer is to end: then all that
+    /// was settled before is, and the rest goes back in one step.
+    async fn settle(
+        self,
+        mut orders: mpsc::UnboundedReceiver<SettleOrder>,
+        end: CancellationToken,
+    ) {
         let mut batch = Vec::with_capacity(SETTLE_BATCH);
-        while orders.recv_many(&mut batch, SETTLE_BATCH).await > 0 {
+        loop {
+            let count = tokio::select! {
+                biased;
+                count = orders.recv_many(&mut batch, SETTLE_BATCH) => count,
+                () = end.cancelled() => 0,
+            };
+            if count == 0 {
+                return;
+            }
             for order in batch.drain(..) {
                 self.queue.settle(self.consumer, order);
             }

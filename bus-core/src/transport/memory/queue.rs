@@ -180,12 +180,8 @@ impl Queue {
         drop(settled);
     }
 
-    /// Ends a consumer's intake: what it did not take goes back, what it holds can be settled. Of a
-    /// single active consumer all goes back, before the next is active.
+    /// Ends a consumer's intake: what it did not take goes back, what it holds can be settled.
     pub(super) fn stop(&self, consumer: u64) {
-        if self.spec.single_active {
-            return self.detach(consumer);
-        }
         let mut state = self.lock();
         let Some(consumer) = state.consumer(consumer) else {
             return;
