@@ -1,4 +1,4 @@
-//! What tests across crates share: a service that writes down what it did.
+//! What tests across crates share: services that write down what they did.
 
 #![allow(
     clippy::panic,
@@ -7,3 +7,4 @@
 )]
 
 pub mod ledger;
+pub mod sequence;

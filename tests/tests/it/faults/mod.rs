@@ -18,6 +18,7 @@ mod jobs;
 mod links;
 mod nemesis;
 mod overload;
+mod partitions;
 mod presence;
 mod queues;
 mod retries;
