@@ -138,9 +138,8 @@ impl Acknowledger for Line {
         let mut is_ready = false;
         if settled == Settled::Ack {
             settler.settle(Settled::Ack);
-            let next = key.map(|key| (key, state.waiting.get_mut(&key)));
-            match next {
-                Some((key, Some(waiting))) => match waiting.pop_front() {
+            if let Some(key) = key {
+                match state.waiting.get_mut(&key).and_then(VecDeque::pop_front) {
                     Some(delivery) => {
                         state.ready.push_back((Some(key), delivery));
                         is_ready = true;
@@ -148,8 +147,7 @@ impl Acknowledger for Line {
                     None => {
                         state.waiting.remove(&key);
                     }
-                },
-                Some((_, None)) | None => {}
+                }
             }
         } else {
             state.back.push(settler);

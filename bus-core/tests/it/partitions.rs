@@ -183,7 +183,7 @@ impl World {
         let journal = self.journal.lock().unwrap();
         assert_eq!(journal.overlaps, 0);
         for key in 0..keys {
-            let entered = &journal.entries[&key.to_string()];
+            let entered = journal.entries.get(&key.to_string()).unwrap();
             assert!(entered.iter().copied().eq(0..numbers), "{key}: {entered:?}");
         }
     }
