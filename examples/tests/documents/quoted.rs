@@ -215,6 +215,20 @@ mod guide {
         Ok(())
     }
 
+    #[rustfmt::skip]
+    mod in_order {
+        use super::Overdrawn;
+
+        use replybus::queue_handler;
+
+        #[queue_handler("ledger.requests", partitions = 16)]
+        pub trait Ledgers {
+            async fn post(&self, #[key] account: String, amount: i64) -> Result<i64, Overdrawn>;
+            #[query]
+            async fn balance(&self, #[key] account: String) -> Result<i64, Overdrawn>;
+        }
+    }
+
     mod passing {
         use serde::{Deserialize, Serialize};
 
