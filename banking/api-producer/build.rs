@@ -19,9 +19,9 @@ use std::{
 const PAGE: &str = "src/page";
 
 /// In the order in which one has its way over another.
-const STYLES: [&str; 13] = [
-    "theme", "layout", "controls", "notices", "door", "hall", "activity", "month", "details",
-    "toasts", "phone", "motion", "media",
+const STYLES: [&str; 14] = [
+    "theme", "layout", "controls", "notices", "door", "hall", "activity", "month", "standing",
+    "details", "toasts", "phone", "motion", "media",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

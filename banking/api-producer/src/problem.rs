@@ -224,7 +224,12 @@ impl From<TransferError> for Problem {
             TransferError::InsufficientBalance
             | TransferError::BalanceTooLarge
             | TransferError::ToYourself => StatusCode::BAD_REQUEST,
-            TransferError::UnknownRecipient => StatusCode::NOT_FOUND,
+            TransferError::UnknownRecipient | TransferError::NoStandingOrder => {
+                StatusCode::NOT_FOUND
+            }
+            TransferError::NoSuchTime(_) => StatusCode::BAD_REQUEST,
+            // Time does not help: one has to be cancelled.
+            TransferError::TooManyStandingOrders(_) => StatusCode::CONFLICT,
             TransferError::KeyConflict => StatusCode::CONFLICT,
             TransferError::Pending => StatusCode::GATEWAY_TIMEOUT,
             TransferError::Refused(refused) => return (*refused).into(),

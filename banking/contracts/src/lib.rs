@@ -9,6 +9,7 @@ pub mod auth;
 pub mod month_statement;
 pub mod notification;
 pub mod program;
+pub mod standing_order;
 pub mod transfer;
 
 mod amount;

@@ -2,7 +2,9 @@
 
 use crate::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Reference, Refused, ServiceHealth,
-    UserId, account::Recipient,
+    UserId,
+    account::Recipient,
+    standing_order::{NewStandingOrder, StandingOrder},
 };
 use jiff::Timestamp;
 use replybus::{Never, queue_handler};
@@ -21,6 +23,23 @@ pub trait Transfers {
     /// Transfers that the user who asks made or was sent, newest first.
     #[query]
     async fn transactions(&self, page: PageRequest) -> Result<Page<Transaction>, TransferError>;
+
+    /// Orders a transfer that is made again and again, once for each key of the user's: asked again,
+    /// it says what came of that order.
+    #[command(own_record)]
+    async fn order_standing(&self, order: NewStandingOrder)
+    -> Result<StandingOrder, TransferError>;
+
+    /// The standing orders of the user who asks, newest first.
+    #[query]
+    async fn standing_orders(
+        &self,
+        page: PageRequest,
+    ) -> Result<Page<StandingOrder>, TransferError>;
+
+    /// Ends a standing order of the user who asks; says what came of it.
+    #[command(own_record)]
+    async fn cancel_standing_order(&self, id: Uuid) -> Result<StandingOrder, TransferError>;
 
     /// Totals of all transfers. For the administrator.
     #[query]
@@ -176,6 +195,17 @@ pub enum TransferError {
     /// without being asked for again; asked again with the same key, the answer tells which.
     #[error("The transfer is being processed; ask again with the same Idempotency-Key")]
     Pending,
+    /// A standing order can't begin or end then.
+    #[error(
+        "{0}: a moment from now on, within ten years, is needed, and an end after the beginning"
+    )]
+    NoSuchTime(String),
+    /// So many standing orders of the user's go on already.
+    #[error("{0} standing orders go on already; cancel one first")]
+    TooManyStandingOrders(u32),
+    /// The user has no standing order with this id.
+    #[error("Standing order not found")]
+    NoStandingOrder,
     /// A refusal that any service may give.
     #[error(transparent)]
     Refused(#[from] Refused),

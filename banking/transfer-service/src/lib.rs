@@ -4,7 +4,7 @@
 //! `service` asks who it is and has the order recorded; `record` is what a row holds, `store`
 //! writes rows, those of a `group` together, and `history` reads them; `accounts` asks the account service, and what is `known` once; `driver` takes a row
 //! from pending to the ledger's verdict, and `recovery` has it do so with what a crash left behind.
-//! With the verdict `store` writes the event that tells of it into the outbox, from where a relay
+//! Transfers of `standing` orders are made when their time comes. With the verdict `store` writes the event that tells of it into the outbox, from where a relay
 //! brings it to the broker.
 
 mod accounts;
@@ -15,6 +15,7 @@ mod known;
 mod record;
 mod recovery;
 mod service;
+mod standing;
 mod store;
 
 pub use contracts::program::TRANSFER_SERVICE as NAME;
@@ -32,6 +33,7 @@ use history::History;
 use recovery::Recovery;
 use service::{PERMITS, TransferService};
 use sqlx::migrate::Migrator;
+use standing::{Alarm, Execution, Orders, Overdue, StandingJobsServer, StandingTable, Waking};
 use std::sync::Arc;
 use store::TransferStore;
 use tokio::sync::{Notify, Semaphore};
@@ -40,6 +42,10 @@ use tokio_util::sync::CancellationToken;
 /// Calls served at once. Most of them wait for the account service and hold no connection to the
 /// database meanwhile; there are more than [`PERMITS`] for those.
 const CONCURRENCY: u16 = 128;
+
+/// Standing orders that are made at once: on the first of a month there are many, and users go
+/// first.
+const STANDING: u16 = 8;
 
 /// Starts the service.
 ///
@@ -55,6 +61,33 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
     let store = TransferStore::new(database.clone());
     let accounts = AccountService::new(&platform.bus, platform.identity.clone());
     let driver = Driver::new(store.clone(), accounts.clone(), Arc::clone(&completed));
+    let table = StandingTable::new(database.clone());
+    let alarm = Alarm::new(&platform.bus);
+    let execution = Execution {
+        table: table.clone(),
+        accounts: accounts.clone(),
+        store: store.clone(),
+        driver: driver.clone(),
+        alarm: alarm.clone(),
+    };
+    let waking = Waking {
+        execution: execution.clone(),
+    };
+    let waking = platform
+        .bus
+        .serve(StandingJobsServer::new(waking))
+        .concurrency(STANDING)
+        .await
+        .context("standing orders can't be served")?;
+    let overdue = Overdue {
+        table: table.clone(),
+        execution,
+    };
+    let orders = Orders {
+        table,
+        accounts: accounts.clone(),
+        alarm,
+    };
     let recovery = Recovery {
         store: store.clone(),
         driver: driver.clone(),
@@ -72,6 +105,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         store,
         accounts,
         driver,
+        orders,
         permits: Semaphore::new(PERMITS),
     };
     let serving = platform
@@ -81,11 +115,12 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         .concurrency(CONCURRENCY)
         .await
         .context("transfers can't be served")?;
-    Ok(Running::new().serving(serving).beside(|stop| async move {
-        // What recovery completes at the end is still told of.
+    let running = Running::new().serving(serving).serving(waking);
+    Ok(running.beside(|stop| async move {
+        // What is completed at the end is still told of.
         let recovered = CancellationToken::new();
         let recovering = async {
-            recovery.run(stop).await;
+            tokio::join!(recovery.run(stop.clone()), overdue.run(stop));
             recovered.cancel();
         };
         tokio::join!(recovering, relay.run(recovered.clone()));
@@ -102,5 +137,6 @@ pub fn migrations() -> Migrator {
         "0004_counting_sqlite",
         "0005_reference",
         "0006_counting_together_postgres",
+        "0007_standing_orders",
     ]
 }

@@ -235,7 +235,7 @@ fn unreadable(error: impl Into<sqlx::error::BoxDynError>) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
 }
 
-fn as_asked(recipient: &Recipient) -> String {
+pub(crate) fn as_asked(recipient: &Recipient) -> String {
     match recipient {
         Recipient::Username(name) => format!("username {name}"),
         Recipient::AccountNumber(number) => format!("account {number}"),

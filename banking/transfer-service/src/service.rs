@@ -2,12 +2,13 @@
 
 use crate::{
     accounts::AccountService, driver::Driver, history::History, record::Transfer, recovery,
-    store::TransferStore,
+    standing::Orders, store::TransferStore,
 };
 use chassis::{Database, Identity, User};
 use contracts::{
     Page, PageRequest, Refused, ServiceHealth, UserId,
     program::TRANSFER_SERVICE,
+    standing_order::{NewStandingOrder, StandingOrder},
     transfer::{
         AdminTransfer, Transaction, TransferError, TransferOrder, TransferReceipt, TransferTotals,
         Transfers,
@@ -19,6 +20,7 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit},
     time::timeout,
 };
+use uuid::Uuid;
 
 /// Transfers that may wait for the account service at once. While it is silent each waits for
 /// seconds, and the handlers that are left are for those who ask for something else.
@@ -35,6 +37,7 @@ pub(crate) struct TransferService {
     pub(crate) history: History,
     pub(crate) accounts: AccountService,
     pub(crate) driver: Driver,
+    pub(crate) orders: Orders,
     pub(crate) permits: Semaphore,
 }
 
@@ -47,6 +50,27 @@ impl Transfers for TransferService {
         let user = self.identity.user().await?;
         let page = self.history.of_user(user.id, page).await;
         page.map_err(|error| unavailable(&error))
+    }
+
+    async fn order_standing(
+        &self,
+        order: NewStandingOrder,
+    ) -> Result<StandingOrder, TransferError> {
+        let user = self.identity.user().await?;
+        self.orders.order(user.id, &order).await
+    }
+
+    async fn standing_orders(
+        &self,
+        page: PageRequest,
+    ) -> Result<Page<StandingOrder>, TransferError> {
+        let user = self.identity.user().await?;
+        self.orders.all(user.id, page).await
+    }
+
+    async fn cancel_standing_order(&self, id: Uuid) -> Result<StandingOrder, TransferError> {
+        let user = self.identity.user().await?;
+        self.orders.cancel(user.id, id).await
     }
 
     async fn admin_totals(&self) -> Result<TransferTotals, TransferError> {

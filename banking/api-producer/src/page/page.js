@@ -19,6 +19,7 @@ import { overview } from "./modules/overview.js";
 import { passwordChange, reveals } from "./modules/password.js";
 import { send } from "./modules/send.js";
 import { current, end, onSessionOfAnotherTab } from "./modules/session.js";
+import { standing } from "./modules/standing.js";
 import { statement } from "./modules/statement.js";
 import { tabs } from "./modules/tabs.js";
 import { forgetToasts, toast } from "./modules/toasts.js";
@@ -35,7 +36,7 @@ reveals();
 
 const showDetails = details();
 const lists = [statement(byId("statement"), showDetails), transfers(byId("transfers"), showDetails)];
-const shown = [overview(), chart(), ...lists, notices(byId("notices"))];
+const shown = [overview(), chart(), ...lists, notices(byId("notices")), standing()];
 const refresh = coalesced(async () => {
   if (current()) await Promise.all([...shown, sending].map((part) => part.refresh()));
 });

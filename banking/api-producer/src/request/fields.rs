@@ -121,6 +121,18 @@ impl Fields {
             .ok_or_else(|| Problem::field(name, "is required"))
     }
 
+    /// A number that counts something, if there is one.
+    pub(crate) fn optional_count(&self, name: &str) -> Result<Option<u32>, Problem> {
+        let Some(value) = self.given(name) else {
+            return Ok(None);
+        };
+        let count = value.as_u64().and_then(|count| u32::try_from(count).ok());
+        let count = count.filter(|count| *count >= 1);
+        count
+            .map(Some)
+            .ok_or_else(|| Problem::field(name, "an integer from 1 is needed"))
+    }
+
     /// A list of ids, if there is one.
     pub(crate) fn optional_ids(&self, name: &str) -> Result<Option<Vec<Uuid>>, Problem> {
         let Some(value) = self.given(name) else {

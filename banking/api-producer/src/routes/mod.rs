@@ -11,6 +11,7 @@ mod notifications;
 mod openapi;
 mod own;
 mod short;
+mod standing_order;
 mod transfer;
 
 use crate::gateway::Gateway;
@@ -33,6 +34,7 @@ fn described() -> (Router<Arc<Gateway>>, OpenApi) {
         .merge(month_statement::router())
         .merge(admin::router())
         .merge(transfer::router())
+        .merge(standing_order::router())
         .merge(notifications::router())
         .merge(dashboard::router())
         .merge(short::router())

@@ -21,6 +21,7 @@ mod notices;
 mod requests;
 mod review;
 mod sessions;
+mod standing;
 mod statement;
 mod transfers;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The routes that clients know.
-const ROUTES: [&str; 38] = [
+const ROUTES: [&str; 41] = [
     "post /api/auth/register",
     "post /api/auth/login",
     "post /api/auth/password",
@@ -33,6 +33,9 @@ const ROUTES: [&str; 38] = [
     "get /api/account/admin/notifications",
     "post /api/transfer/transfer",
     "get /api/transfer/transactions",
+    "post /api/transfer/standing-orders",
+    "get /api/transfer/standing-orders",
+    "post /api/transfer/standing-orders/{id}/cancel",
     "get /api/notifications/notifications",
     "post /api/notifications/read",
     "get /api/transactions",
@@ -177,7 +180,8 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
             let mut body = serde_json::json!({
                 "username": "eve", "password": "pa55 word", "to_username": "bob", "amount": 5,
                 "current_password": "pa55 word", "new_password": "another one",
-                "type": "deposit", "month": "2026-01",
+                "type": "deposit", "month": "2026-01", "every": "month",
+                "first_at": "2026-01-01T00:00:00Z",
             });
             body.as_object_mut().unwrap().remove(field).unwrap();
             let request = bank.allowed(&method.to_uppercase(), &path).json(&body);
@@ -185,5 +189,5 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
             assert!(detail.contains(field), "{path} without {field}: {detail}");
         }
     }
-    assert_eq!(bodies, 9);
+    assert_eq!(bodies, 10);
 }

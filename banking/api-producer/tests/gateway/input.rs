@@ -98,6 +98,46 @@ fn bodies() -> Vec<Accepted> {
             ],
         ),
         (
+            "/api/transfer/standing-orders",
+            json!({
+                "to_username": "bob", "amount": 5, "every": "month",
+                "first_at": "2026-01-31T00:00:00Z",
+            }),
+            vec![
+                ("to_username", required_text()),
+                ("amount", no_amount()),
+                ("every", [required_text(), vec![json!("year")]].concat()),
+                (
+                    "first_at",
+                    [
+                        required_text(),
+                        vec![json!("tomorrow"), json!("2026-01-31")],
+                    ]
+                    .concat(),
+                ),
+                ("until", [no_text(), vec![json!("later")]].concat()),
+                (
+                    "time_zone",
+                    [no_text(), vec![json!("Mars/Olympus")]].concat(),
+                ),
+                (
+                    "count",
+                    vec![
+                        json!(0),
+                        json!(367),
+                        json!(-1),
+                        json!(1.5),
+                        json!("2"),
+                        json!(70_000),
+                    ],
+                ),
+                (
+                    "times",
+                    vec![json!(0), json!(-1), json!("2"), json!(4_294_967_296_i64)],
+                ),
+            ],
+        ),
+        (
             "/api/notifications/read",
             json!({ "ids": [] }),
             vec![("ids", vec![json!("x"), json!(["x"]), json!([5]), json!({})])],

@@ -11,6 +11,7 @@ use contracts::{
     auth::{Auth, AuthError, LoggedIn, Login, LoginName, PasswordChange, Registered, Registration},
     month_statement::{MonthOrder, MonthResult, MonthState, MonthStatement},
     notification::{AdminNotification, MarkedRead, Notification, NotificationError, Notifications},
+    standing_order::{CalendarUnit, NewStandingOrder, StandingOrder, StandingState},
     transfer::{
         AdminTransfer, Direction, Transaction, TransferError, TransferOrder, TransferReceipt,
         TransferStatus, TransferTotals, Transfers,
@@ -206,6 +207,27 @@ fn profile() -> Profile {
         username: "ada".to_owned(),
         account_number: number(),
         balance: 100_000,
+    }
+}
+
+fn standing_order() -> StandingOrder {
+    StandingOrder {
+        id: uuid(),
+        to: "bob".to_owned(),
+        to_account_number: number(),
+        amount: Amount::new(5).unwrap(),
+        reference: None,
+        first_at: time(),
+        every: CalendarUnit::Month,
+        count: 1,
+        time_zone: TimeZoneName::utc(),
+        until: None,
+        times: None,
+        state: StandingState::Active,
+        next_at: Some(time()),
+        occurrences: 0,
+        last: None,
+        created_at: time(),
     }
 }
 
@@ -511,6 +533,42 @@ impl Transfers for FakeTransfers {
             to_account_number: number(),
             amount,
         })
+    }
+
+    async fn order_standing(
+        &self,
+        order: NewStandingOrder,
+    ) -> Result<StandingOrder, TransferError> {
+        let NewStandingOrder {
+            to,
+            amount,
+            first_at,
+            every,
+            time_zone,
+            until,
+            times,
+            key,
+            ..
+        } = order;
+        let every = format!("{} {}", every.count(), every.unit().word());
+        let until = until.map(|until| until.to_string());
+        let asked =
+            format!("{to:?} {amount} {first_at} {every} {time_zone} {until:?} {times:?} {key}");
+        self.0.ask(asked).await?;
+        Ok(standing_order())
+    }
+
+    async fn standing_orders(
+        &self,
+        page: PageRequest,
+    ) -> Result<Page<StandingOrder>, TransferError> {
+        self.0.ask(paging(page)).await?;
+        Ok(page.of(1, vec![standing_order()]))
+    }
+
+    async fn cancel_standing_order(&self, id: Uuid) -> Result<StandingOrder, TransferError> {
+        self.0.ask(id.to_string()).await?;
+        Ok(standing_order())
     }
 
     async fn transactions(&self, page: PageRequest) -> Result<Page<Transaction>, TransferError> {

@@ -321,6 +321,56 @@ fn of_money() -> Vec<Row> {
     ]
 }
 
+fn of_standing_orders() -> Vec<Row> {
+    let order = json!({
+        "id": ID, "to": "bob", "to_account_number": NUMBER, "amount": 5, "reference": null,
+        "first_at": TIME, "every": "month", "count": 1, "time_zone": "UTC", "until": null,
+        "times": null, "state": "active", "next_at": TIME, "occurrences": 0, "last": null,
+        "created_at": TIME,
+    });
+    let path = "/api/transfer/standing-orders";
+    vec![
+        (
+            "POST",
+            String::from(path),
+            Some(json!({ "to_username": "bob", "amount": 5, "first_at": TIME, "every": "month" })),
+            "order_standing",
+            format!("Username(\"bob\") 5 {TIME} 1 month UTC None None a key"),
+            order.clone(),
+        ),
+        (
+            "POST",
+            String::from(path),
+            Some(json!({
+                "to_account_number": NUMBER, "amount": 5, "first_at": TIME, "every": "day",
+                "count": 366, "time_zone": "Europe/Berlin", "until": TIME, "times": 12,
+            })),
+            "order_standing",
+            format!(
+                "AccountNumber(AccountNumber(\"{NUMBER}\")) 5 {TIME} 366 day Europe/Berlin \
+                 Some(\"{TIME}\") Some(12) a key"
+            ),
+            order.clone(),
+        ),
+        (
+            "GET",
+            format!("{path}?size=2"),
+            None,
+            "standing_orders",
+            "2 from 0".into(),
+            page(json!([order]), 1, 1, 2, 1),
+        ),
+        (
+            "POST",
+            format!("{path}/{ID}/cancel"),
+            None,
+            "cancel_standing_order",
+            ID.into(),
+            order,
+        ),
+    ]
+}
+
 fn of_notifications() -> Vec<Row> {
     let notification =
         json!({ "id": ID, "message": "You got 5", "is_read": false, "created_at": TIME });
@@ -379,6 +429,7 @@ fn rows() -> impl Iterator<Item = Row> {
         of_months(),
         of_the_administrator(),
         of_money(),
+        of_standing_orders(),
         of_notifications(),
     ];
     parts.into_iter().flatten()

@@ -21,6 +21,7 @@ mod load;
 mod orders;
 mod recovery;
 mod relay;
+mod standing;
 
 /// Runs each scenario twice: on SQLite, and on PostgreSQL if it is there.
 macro_rules! on_both_databases {

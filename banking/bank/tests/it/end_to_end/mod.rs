@@ -14,6 +14,7 @@ mod months;
 mod notification;
 mod outage;
 mod processes;
+mod standing;
 mod transfer;
 mod trust;
 
@@ -94,6 +95,8 @@ suite! {
         an_order_that_makes_no_sense_is_400,
         both_sides_see_a_transfer,
         crossing_transfers_all_get_through;
+    standing:
+        a_standing_order_moves_money_when_its_time_comes;
     notification:
         both_sides_are_told_once,
         a_deposit_and_a_withdrawal_are_told_once_and_live,

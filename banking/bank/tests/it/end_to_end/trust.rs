@@ -26,6 +26,18 @@ fn routes(client: &Client) -> Vec<(&'static str, Request)> {
             json!({}),
         ),
         post("/api/transfer/transfer", transfer),
+        post(
+            "/api/transfer/standing-orders",
+            json!({
+                "to_username": "somebody", "amount": 1, "every": "day",
+                "first_at": "2026-01-01T00:00:00Z",
+            }),
+        ),
+        get("/api/transfer/standing-orders"),
+        post(
+            "/api/transfer/standing-orders/0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b/cancel",
+            json!({}),
+        ),
         get("/api/transfer/transactions"),
         get("/api/notifications/notifications"),
         post("/api/notifications/read", json!({})),

@@ -1,0 +1,121 @@
+//! Making the transfer of a standing order whose time has come.
+//!
+//! It is a transfer like any other, under a key made of the order and of the number of that time. So
+//! however many are at it, and however often, the money moves once: the key is free once, the ledger
+//! gives one transfer one verdict, and the number goes up once.
+//!
+//! Times that were missed are all made, late and one after the other: each of them is owed.
+
+use super::{
+    record::{Standing, reason},
+    table::StandingTable,
+    wake::Alarm,
+};
+use crate::{
+    accounts::{AccountService, NoAnswer},
+    driver::{Driver, Undecided},
+    record::{State, Transfer},
+    store::TransferStore,
+};
+use contracts::{
+    Refused, account::Recipient, standing_order::StandingOutcome, transfer::TransferError,
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+/// Makes what is due.
+#[derive(Debug, Clone)]
+pub(crate) struct Execution {
+    pub(crate) table: StandingTable,
+    pub(crate) accounts: AccountService,
+    pub(crate) store: TransferStore,
+    pub(crate) driver: Driver,
+    pub(crate) alarm: Alarm,
+}
+
+/// It is as due as before.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Undone {
+    #[error("the database has no answer")]
+    Database(#[from] sqlx::Error),
+    #[error("its recipient can't be asked for")]
+    Parties(#[from] NoAnswer),
+    #[error("its transfer is not decided")]
+    Undecided(#[from] Undecided),
+    #[error("its transfer has no key")]
+    Key,
+}
+
+impl Execution {
+    /// Makes what is due of an order, if something is, and sets the alarm for the next time.
+    pub(crate) async fn of(&self, id: Uuid) -> Result<(), Undone> {
+        loop {
+            let Some(order) = self.table.one(id).await? else {
+                return Ok(());
+            };
+            match order.next_at {
+                Some(due_at) if due_at <= Timestamp::now() => self.once(&order, due_at).await?,
+                // It was woken early, or for what was made; or goes on later.
+                Some(_) => {
+                    self.alarm.set(&order).await;
+                    return Ok(());
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn once(&self, order: &Standing, due_at: Timestamp) -> Result<(), Undone> {
+        let failed = self.transfer(order).await?;
+        let outcome = StandingOutcome {
+            due_at,
+            made: failed.is_none(),
+            reason: reason(failed.as_ref()),
+        };
+        let result = if outcome.made { "made" } else { "failed" };
+        if self
+            .table
+            .advance(order, &outcome, order.after_next())
+            .await?
+        {
+            metrics::counter!("bank_standing_orders_total", "outcome" => result).increment(1);
+        }
+        Ok(())
+    }
+
+    /// The transfer of the next time, to its verdict; `None` if the money was moved.
+    async fn transfer(&self, order: &Standing) -> Result<Option<TransferError>, Undone> {
+        let ordered = order.transfer().ok_or(Undone::Key)?;
+        let mut transfer = match self.store.find(order.user, &ordered.key).await? {
+            Some(known) => known,
+            None => {
+                let to = Recipient::AccountNumber(order.to_account.clone());
+                let parties = match self.accounts.known(order.user, &to) {
+                    Some(parties) => parties,
+                    None => match self.accounts.parties(order.user, &to).await {
+                        Ok(Some(parties)) => parties,
+                        Ok(None) => return Ok(Some(TransferError::UnknownRecipient)),
+                        Err(error) if error.is_transient() => return Err(error.into()),
+                        // Its user has no account any more.
+                        Err(_) => return Ok(Some(Refused::Forbidden.into())),
+                    },
+                };
+                let transfer = Transfer::new(&ordered, parties);
+                if self.store.record(&transfer).await? {
+                    transfer
+                } else {
+                    let known = self.store.find(order.user, &ordered.key).await?;
+                    known.ok_or(Undone::Key)?
+                }
+            }
+        };
+        if !transfer.is_for(&ordered) {
+            // Its own user took the key for something else.
+            return Ok(Some(TransferError::KeyConflict));
+        }
+        if transfer.state == State::Pending {
+            transfer.state = self.driver.drive(&transfer).await?;
+        }
+        Ok(transfer.answer().err())
+    }
+}
