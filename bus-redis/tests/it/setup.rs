@@ -6,8 +6,9 @@ use crate::{
 };
 use deadpool_redis::redis;
 use replybus::{
-    SetupError,
-    reply::{ReplyBackend, StoreHealth},
+    Bytes, CallId, SetupError,
+    presence::InstanceId,
+    reply::{DelayedNote, Presence, ReplyBackend, StoreHealth},
 };
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
@@ -15,7 +16,10 @@ use replybus_testkit::{
     servers::{PrivateRedis, ReservedPort},
     wait::{bounded, eventually},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 pub(crate) async fn refused(replies: RedisReplies, namespace: &str) -> SetupError {
     match Box::new(replies)
@@ -128,6 +132,44 @@ async fn the_rights_it_needs_are_those_it_documents() {
         &server, &replies,
     ))
     .await;
+}
+
+/// What is documented beside that for what is only looked at.
+const RIGHTS_TO_LIST: &str = "bus +zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hdel \
+                              +hstrlen +pttl";
+
+#[tokio::test]
+async fn what_is_listed_takes_the_rights_that_are_documented_for_it() {
+    let Some(server) = private().await else {
+        return;
+    };
+    allow(&server, RIGHTS).await;
+    let replies = RedisReplies::new(format!("redis://bus:pw@127.0.0.1:{}", server.port()));
+    let (store, _) = open(&replies).await;
+    let id = CallId::new();
+    let instance = InstanceId::from_bytes(*id.as_bytes());
+    let presence = Presence::new("q", instance, Bytes::from_static(b"record"));
+    let due = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(60);
+    let note = DelayedNote::new("q", id, due, Bytes::from_static(b"note"));
+    for refused in [
+        store.announce(&presence).await,
+        store.note_delayed(&note).await,
+    ] {
+        let text = format!("{:?}", refused.unwrap_err());
+        assert!(text.contains("+zadd"), "{text}");
+    }
+    allow(&server, RIGHTS_TO_LIST).await;
+    let minute = Duration::from_secs(60);
+    store.announce(&presence).await.unwrap();
+    assert_eq!(store.present_queues().await.unwrap(), ["q"]);
+    assert_eq!(store.present("q").await.unwrap(), ["record"]);
+    store.withdraw("q", instance).await.unwrap();
+    assert!(store.give_up("q", id, minute).await.unwrap());
+    assert_eq!(store.given_up("q").await.unwrap().len(), 1);
+    store.note_delayed(&note).await.unwrap();
+    assert_eq!(store.delayed("q").await.unwrap(), ["note"]);
+    store.forget_delayed("q", id).await.unwrap();
+    assert!(store.delayed("q").await.unwrap().is_empty());
 }
 
 #[tokio::test]
