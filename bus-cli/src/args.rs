@@ -35,34 +35,19 @@ pub(crate) struct Program {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show what is served, and by whom
     Services(ServicesArgs),
-    /// Call a method and print its answer
     Call(CallArgs),
-    /// Wait for a call that was submitted, look at it, or cancel it
     Ticket(TicketArgs),
-    /// Emit an event
     Emit(EmitArgs),
-    /// Print events as they pass
     Listen(ListenArgs),
-    /// List dead letters, put them back, or throw them away
     Dlq(LettersArgs),
-    /// List what waits until it is due, and cancel it
     Schedule(ScheduleArgs),
-    /// Ask the instances of a queue whether they are there
     Ping(PingArgs),
-    /// Ask the instances of a queue what they have done
     Stats(StatsArgs),
-    /// Have an instance, or all of a queue, take no more and end what they have
     Drain(DrainArgs),
-    /// Look whether servers, rights, clocks and queues are as they should be
     Check(CheckArgs),
-    /// Call a method again and again, and say how fast it answers
     Bench(BenchArgs),
-    /// Show all services at work
     Top(TopArgs),
-    /// Print completions for a shell
     Completions(CompletionsArgs),
-    /// Print manual pages
     Man(ManArgs),
 }

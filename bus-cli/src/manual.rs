@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Print completions for a shell
+///
 /// For example: replybus completions bash > /etc/bash_completion.d/replybus
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
@@ -15,6 +17,8 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
+/// Print manual pages
+///
 /// One page for the program and one for each of its commands.
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {

@@ -14,6 +14,8 @@ use replybus::{
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
+/// Show what is served, and by whom
+///
 /// By their records in Redis, where each instance says what it is. One that was killed is among
 /// them for 6 seconds; groups of events are not.
 #[derive(Debug, Args)]

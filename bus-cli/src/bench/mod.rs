@@ -19,6 +19,8 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+/// Call a method again and again, and say how fast it answers
+///
 /// Calls are made for real, as fast as they are answered, by so many callers at once.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \

@@ -14,6 +14,8 @@ use std::{
 /// Bytes that are read from stdin: more are no request that is sent.
 const STDIN_BYTES_MAX: u64 = replybus::limits::REQUEST_BYTES_MAX as u64;
 
+/// Call a method and print its answer
+///
 /// The service is asked in JSON and answers in it, whatever it is written in.
 ///
 /// The answer is printed as JSON. An error of the service's own is printed as {"error": ..}, with

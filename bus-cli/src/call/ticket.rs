@@ -12,6 +12,8 @@ use replybus::{CancelOutcome, Ticket, TicketStatus};
 use serde_json::json;
 use std::time::Duration;
 
+/// Wait for a call that was submitted, look at it, or cancel it
+///
 /// The ticket is what `replybus call --submit` printed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \

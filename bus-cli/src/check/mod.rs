@@ -20,6 +20,8 @@ use std::time::Duration;
 /// The time in which each server must let go.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
+/// Look whether servers, rights, clocks and queues are as they should be
+///
 /// The servers, the rights that this user has there, their settings and clocks, and every queue that
 /// is served. Each line says ok, or what to do. Exit code 1 if anything is wrong; what is only worth
 /// a look is a note.

@@ -15,6 +15,8 @@ use replybus::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
+/// Ask the instances of a queue whether they are there
+///
 /// Who answers, and how soon.
 #[derive(Debug, Args)]
 pub(crate) struct PingArgs {
@@ -22,6 +24,8 @@ pub(crate) struct PingArgs {
     asked: Asked,
 }
 
+/// Ask the instances of a queue what they have done
+///
 /// What each instance has done since it was started. Instances that do not hear are left out.
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
@@ -39,6 +43,8 @@ struct Asked {
     within: Duration,
 }
 
+/// Have an instance, or all of a queue, take no more and end what they have
+///
 /// They take no more, and end what they have; then their programs may be stopped. Only instances
 /// that were served with allow_drain do so.
 #[derive(Debug, Args)]

@@ -15,6 +15,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+/// Emit an event
+///
 /// Prints the event's id once the broker has it.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
@@ -44,6 +46,8 @@ pub(crate) struct EmitArgs {
     at: Option<SystemTime>,
 }
 
+/// Print events as they pass
+///
 /// Prints each event that is emitted from now on as a line of JSON, until it is interrupted. Groups
 /// get theirs all the same, and nothing is left behind. Who reads too slowly misses events, and is
 /// told how many.

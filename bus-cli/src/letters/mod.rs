@@ -12,6 +12,8 @@ use replybus::dead_letters::{DeadLetter, DeadLetterError, DeadLetterQueue};
 /// Letters of a page that is looked at.
 const PAGE: u64 = 200;
 
+/// List dead letters, put them back, or throw them away
+///
 /// What services and groups could not handle, with the reason.
 #[derive(Debug, Args)]
 pub(crate) struct LettersArgs {

@@ -15,6 +15,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 /// How to print.
 #[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// Print JSON, for programs
     #[arg(long, global = true)]

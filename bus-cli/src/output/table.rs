@@ -6,6 +6,9 @@ use crate::failure::Failure;
 /// Between two columns.
 const GAP: &str = "  ";
 
+/// What is longer is an id or a moment.
+const NUMBER_CHARS: usize = 21;
+
 /// A table: a header, and rows of as many cells.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -35,14 +38,17 @@ impl Table {
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..self.header.len()).map(width).collect();
-        let is_number: Vec<bool> = (0..self.header.len())
-            .map(|column| {
-                let mut cells = self.rows.iter().filter_map(|row| row.get(column));
-                cells.clone().next().is_some()
-                    && cells
-                        .all(|cell| cell.starts_with(|c: char| c.is_ascii_digit()) || cell == "-")
-            })
-            .collect();
+        let is_number = |column: usize| {
+            let mut cells = self
+                .rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .peekable();
+            let of_number = |c: char| c.is_ascii_digit() || c == '.' || c == '-';
+            cells.peek().is_some()
+                && cells.all(|cell| cell.len() < NUMBER_CHARS && cell.chars().all(of_number))
+        };
+        let is_number: Vec<bool> = (0..self.header.len()).map(is_number).collect();
         let line = |row: &Vec<String>| {
             let cells = row.iter().zip(&widths).zip(&is_number);
             let cells: Vec<String> = cells

@@ -15,6 +15,8 @@ use replybus::{
 use serde_json::{Value, json};
 use std::time::SystemTime;
 
+/// List what waits until it is due, and cancel it
+///
 /// Calls and events for later, the next ticks of schedules, and what handlers put off. It is the
 /// word of those who delayed them, in Redis: the broker itself can't be asked.
 #[derive(Debug, Args)]

@@ -17,6 +17,8 @@ use std::{
     time::Duration,
 };
 
+/// Show all services at work
+///
 /// Calls and failures a second by the counts of the instances, and what waits by the broker. On a
 /// terminal it fills the screen: q ends it, and n c f i w d sort. Elsewhere a table is printed once.
 #[derive(Debug, Args)]

@@ -1,5 +1,12 @@
 //! The program as its user runs it, on real servers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects, in its functions too"
+)]
+
 mod calls;
 mod control;
 mod events;
