@@ -222,7 +222,7 @@ async fn target(bus: &Bus, args: &DrainArgs) -> Result<Control, Failure> {
             .map_err(|error| Failure::because(target, error))?
             .len();
         if !args.yes && instances > 0 {
-            confirm(&format!("drain all {instances} instances of {target}?"))?;
+            confirm(&format!("drain all {instances} instances of {target}?")).await?;
         }
         return Ok(bus.control(target));
     };

@@ -90,7 +90,7 @@ pub(super) async fn purge(
 ) -> Dealt {
     if !yes {
         let found = pick(letters, &picked, limit).await?;
-        if let Err(refused) = ask(&found) {
+        if let Err(refused) = ask(&found).await {
             return Ok(Err(refused));
         }
     }
@@ -111,9 +111,9 @@ pub(super) async fn purge(
 }
 
 /// Whether they are meant, of who sits at the terminal.
-fn ask(found: &Found) -> Result<(), Failure> {
+async fn ask(found: &Found) -> Result<(), Failure> {
     let count = found.letters.len();
-    crate::output::confirm(&format!("throw {count} letters away? they are lost then"))
+    crate::output::confirm(&format!("throw {count} letters away? they are lost then")).await
 }
 
 /// How far it is, on a terminal only.
