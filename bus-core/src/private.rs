@@ -1,6 +1,7 @@
 //! The names that generated code uses, all of them. Not public API: it changes with the macros.
 
 pub use crate::{
+    Stream,
     bus::Bus,
     client::{Call, ClientLayer, ServiceClient},
     codec::ContentType,
@@ -13,6 +14,8 @@ pub use crate::{
         AnswerFuture, Payload, Service,
         service::{answer, no_such_method},
     },
-    stream::{StreamCall, items::answer_stream},
+    stream::{
+        FeedCall, StreamArgument, StreamCall, feed::argument::answer_fed, items::answer_stream,
+    },
 };
 pub use serde;

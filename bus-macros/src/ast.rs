@@ -1,6 +1,7 @@
 //! The syntax of an annotated trait. Signatures are parsed; bodies stay tokens, so that a
 //! half-typed one costs nobody the rest of the trait in an editor.
 
+use crate::feed;
 use proc_macro2::{Group, TokenStream};
 use quote::{ToTokens, TokenStreamExt};
 use syn::{
@@ -186,7 +187,7 @@ impl ToTokens for Item {
 impl ToTokens for Method {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         tokens.append_all(self.attrs_kept());
-        self.sig.to_tokens(tokens);
+        feed::unmarked(&self.sig).to_tokens(tokens);
         match &self.body {
             Some(body) => body.to_tokens(tokens),
             None => <Token![;]>::default().to_tokens(tokens),

@@ -44,10 +44,9 @@ fn without_marks(tokens: TokenStream) -> TokenStream {
             continue;
         }
         kept.extend([match token {
-            // The arguments of a method.
+            // Arguments have marks as well.
             TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => {
-                let mut unmarked =
-                    Group::new(Delimiter::Parenthesis, without_marks(group.stream()));
+                let mut unmarked = Group::new(group.delimiter(), without_marks(group.stream()));
                 unmarked.set_span(group.span());
                 TokenTree::Group(unmarked)
             }

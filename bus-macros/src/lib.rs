@@ -9,6 +9,7 @@ mod duration;
 mod event;
 mod expand;
 mod fallback;
+mod feed;
 mod mistakes;
 mod model;
 mod names;

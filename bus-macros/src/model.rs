@@ -32,6 +32,8 @@ pub(crate) struct Method<'a> {
 pub(crate) struct Argument<'a> {
     pub(crate) name: &'a Ident,
     pub(crate) ty: &'a Type,
+    /// A stream of items, which its caller sends beside the request.
+    pub(crate) is_stream: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -67,6 +69,7 @@ impl<'a> Argument<'a> {
                 Some(Self {
                     name: &pat.ident,
                     ty: &syntax.ty,
+                    is_stream: false,
                 })
             }
             _ => None,

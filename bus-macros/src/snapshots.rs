@@ -57,6 +57,12 @@ fn every_option() {
 
             #[command(job = "4h")]
             async fn recount(&self) -> Result<u64, RatesError>;
+
+            async fn load(
+                &self,
+                #[stream] rates: Items<Rate>,
+                day: u32,
+            ) -> Result<u64, RatesError>;
         }
     };
     assert_snapshot("every_option.rs", crate::service(attribute, item));

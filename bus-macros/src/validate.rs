@@ -3,7 +3,7 @@
 use crate::{
     ast::{self, Item},
     attr::{MethodOptions, ServiceOptions},
-    expand,
+    expand, feed,
     mistakes::Mistakes,
     model::{Argument, Method, Service},
     names, partitions,
@@ -134,7 +134,8 @@ fn check_method<'a>(
     });
     let arguments = arguments
         .filter_map(|argument| check_argument(argument, &mut own))
-        .collect();
+        .collect::<Vec<_>>();
+    feed::check(&arguments, &options, partitioned, &mut own);
     let output = check_output(&ast.sig, &mut own);
     let sound = own.is_empty();
     mistakes.append(own);
@@ -231,12 +232,13 @@ fn check_name(name: &Ident, earlier: &[Method<'_>], mistakes: &mut Mistakes) {
 }
 
 fn check_argument<'a>(argument: &'a PatType, mistakes: &mut Mistakes) -> Option<Argument<'a>> {
-    for attribute in &argument.attrs {
+    for attribute in argument.attrs.iter().filter(|mark| !feed::is_mark(mark)) {
         mistakes.push(
             attribute,
-            "arguments have no attributes but `#[key]`, which one has in a contract with `partitions`",
+            "arguments have no attributes but `#[stream]`, and `#[key]`, which one has in a contract with `partitions`",
         );
     }
+    let is_stream = feed::read(argument, mistakes);
     check_type(
         &argument.ty,
         "arguments are owned types, such as `String` for `&str`: they come off the wire",
@@ -249,7 +251,7 @@ fn check_argument<'a>(argument: &'a PatType, mistakes: &mut Mistakes) -> Option<
             "an argument is a plain name: it names the argument on the wire",
         );
     }
-    read
+    read.map(|read| Argument { is_stream, ..read })
 }
 
 fn check_output<'a>(sig: &'a Signature, mistakes: &mut Mistakes) -> Option<&'a Type> {

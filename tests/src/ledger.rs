@@ -31,6 +31,10 @@ pub trait Ledger {
     #[stream]
     async fn count(&self, from: u64) -> Result<Items<u64, Never>, Never>;
 
+    /// Reads numbers, which are to begin with 0, enters `name` at the end, and returns how many there
+    /// were.
+    async fn take(&self, name: String, #[stream] numbers: Items<u64>) -> Result<u64, String>;
+
     /// Waits at the gate, enters `name`, and returns which run of the command this was. `until` is
     /// when its caller gives up, in milliseconds since the Unix epoch.
     async fn enter(&self, name: String, until: Option<u64>) -> Result<u32, Never>;
@@ -112,6 +116,21 @@ impl Ledger for Books {
 
     async fn count(&self, from: u64) -> Result<Items<u64, Never>, Never> {
         Ok(Items::new(stream::iter((from..).map(Ok))))
+    }
+
+    async fn take(&self, name: String, mut numbers: Items<u64>) -> Result<u64, String> {
+        let attempt = Context::current().attempt();
+        self.journal.note(&name, Event::Began, attempt);
+        let mut next = 0;
+        while let Some(number) = numbers.next().await {
+            let number = number.map_err(|failure| failure.to_string())?;
+            if number != next {
+                return Err(format!("{number} came for {next}"));
+            }
+            next += 1;
+        }
+        self.journal.note(&name, Event::Done, attempt);
+        Ok(next)
     }
 
     async fn enter(&self, name: String, until: Option<u64>) -> Result<u32, Never> {

@@ -43,10 +43,11 @@ use crate::{
     message::Text,
     method_metrics::MethodMetrics,
     partition::{self, PartitionKey, Ways},
-    stream::StreamCall,
+    stream::{FeedCall, StreamCall},
 };
 use bundle::QueueLanes;
 use caller::Caller;
+use futures_util::Stream;
 use request::CallInfo;
 use serde::Serialize;
 use std::{fmt, sync::Arc};
@@ -299,6 +300,21 @@ impl ServiceClient {
         StreamCall::new(self.call_by_key(method, arguments, key))
     }
 
+    /// Prepares a call of the method at `method` in the contract, an argument of which is a stream of
+    /// `items`.
+    pub fn feed<A: Serialize, T, R>(
+        &self,
+        method: usize,
+        arguments: &A,
+        items: impl Stream<Item = T> + Send + 'static,
+    ) -> FeedCall<R>
+    where
+        T: Serialize + Send + 'static,
+        R: Outcome,
+    {
+        FeedCall::new(self.call(method, arguments), items)
+    }
+
     pub(crate) fn contract(&self) -> &'static ServiceContract {
         self.0.contract
     }
@@ -409,6 +425,7 @@ static NO_METHOD: MethodContract = MethodContract {
     job: None,
     signature: "",
     stream: false,
+    feed: false,
     retry: None,
 };
 

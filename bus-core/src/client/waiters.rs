@@ -5,8 +5,8 @@ use crate::{
     call_id::CallId,
     limits::{GATHERINGS_MAX, INSTANCES_LISTED_MAX, STREAMS_MAX, WAITING_MAX},
     reply::Arrivals,
-    stream::StreamInbox,
-    wire::stream,
+    stream::{FeedLine, StreamInbox},
+    wire::{feed::FeedCredit, stream},
 };
 use bytes::Bytes;
 use std::{
@@ -33,6 +33,8 @@ struct Slots {
     gatherings: HashMap<CallId, mpsc::Sender<Bytes>>,
     /// The streams that are read.
     streams: HashMap<CallId, Arc<StreamInbox>>,
+    /// The streams that are sent, by their calls.
+    feeds: HashMap<CallId, Arc<FeedLine>>,
 }
 
 /// The answers of several to one question. Dropped, further ones are passed over.
@@ -119,6 +121,22 @@ impl Waiters {
         drop(forgotten);
     }
 
+    /// Takes in what is said by those who would read the stream of a call, from before it is made.
+    /// `false` when [`STREAMS_MAX`] are sent.
+    pub(crate) fn register_feed(&self, id: CallId, line: &Arc<FeedLine>) -> bool {
+        let mut slots = self.slots();
+        let has_room = slots.feeds.len() < STREAMS_MAX;
+        if has_room {
+            slots.feeds.insert(id, Arc::clone(line));
+        }
+        has_room
+    }
+
+    pub(crate) fn forget_feed(&self, id: CallId) {
+        let forgotten = self.slots().feeds.remove(&id);
+        drop(forgotten);
+    }
+
     fn slots(&self) -> MutexGuard<'_, Slots> {
         // Nothing in a critical section can panic half-way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -128,6 +146,14 @@ impl Waiters {
 impl Arrivals for Waiters {
     fn arrived(&self, id: CallId, frame: Bytes) {
         let mut slots = self.slots();
+        if FeedCredit::is_one(&frame) {
+            let line = slots.feeds.get(&id).cloned();
+            drop(slots);
+            if let Some(line) = line {
+                line.arrived(&frame);
+            }
+            return;
+        }
         if frame.first() == Some(&stream::MARK) {
             let inbox = slots.streams.get(&id).cloned();
             drop(slots);

@@ -145,6 +145,8 @@ pub struct MethodContract {
     pub signature: &'static str,
     /// Its answer is a stream of items; see [`stream`](Self::stream).
     pub stream: bool,
+    /// One of its arguments is a stream of items; see [`feed`](Self::feed).
+    pub feed: bool,
     /// Of a command: when it is run again, if its handler puts it off
     /// ([`RetryLater`](crate::RetryLater)).
     pub retry: Option<RetryPolicy>,
@@ -162,6 +164,7 @@ impl MethodContract {
             job: None,
             signature: "",
             stream: false,
+            feed: false,
             retry: None,
         }
     }
@@ -211,6 +214,15 @@ impl MethodContract {
     #[must_use]
     pub const fn stream(mut self) -> Self {
         self.stream = true;
+        self
+    }
+
+    /// `#[stream]` on an argument: that is a stream of items, which its caller sends while the handler
+    /// runs and reads them. It is called by a [`FeedCall`](crate::stream::FeedCall), and refuses any
+    /// other call. It is no job and has no retries: a stream can't be sent a second time.
+    #[must_use]
+    pub const fn feed(mut self) -> Self {
+        self.feed = true;
         self
     }
 

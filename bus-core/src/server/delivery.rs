@@ -9,6 +9,7 @@ use super::{
     running::span,
 };
 use crate::{
+    bus::BusInner,
     contract::{MethodContract, ServiceContract},
     control::ControlLine,
     error::Fault,
@@ -32,6 +33,7 @@ use tracing::Instrument;
 
 /// Takes the deliveries of one service to their end.
 pub(super) struct RequestProcessor {
+    pub(super) bus: Arc<BusInner>,
     pub(super) contract: &'static ServiceContract,
     /// Without the namespace.
     pub(super) queue: String,

@@ -4,12 +4,12 @@ use super::{
     delivery::RequestProcessor, queue_age::RequestTime, request::Request, service::Payload,
 };
 use crate::{
-    contract::{MethodKind, Priority},
+    contract::{MethodContract, MethodKind, Priority},
     error::{Fault, FaultCode},
     message::Message,
     reply::ReplyTarget,
     retry::Retries,
-    stream::Opening,
+    stream::{Asked, Invitation, Opening},
     work::{Begun, Envelope, Run, cancelled, expired},
 };
 use std::sync::Arc;
@@ -56,15 +56,9 @@ impl RequestProcessor {
         {
             return Err(fault);
         }
-        let stream = match method.stream {
-            true => Some(Opening::read(
-                &self.control,
-                envelope.id,
-                &envelope.target,
-                &message.properties,
-                &self.cancel,
-            )?),
-            false => None,
+        let stream = match (method.stream, method.feed) {
+            (false, false) => None,
+            _ => Some(Arc::new(self.asked(method, envelope, message)?)),
         };
         // Nobody sends bundles who waits elsewhere.
         let tells = self.takes_bundles && matches!(envelope.target, ReplyTarget::Inbox(_));
@@ -111,5 +105,23 @@ impl RequestProcessor {
             begun: Begun::default(),
             retries,
         })
+    }
+
+    /// What a request says of the stream that its method has.
+    fn asked(
+        &self,
+        method: &MethodContract,
+        envelope: &Envelope,
+        message: &Message,
+    ) -> Result<Asked, Fault> {
+        let (id, target) = (envelope.id, &envelope.target);
+        let properties = &message.properties;
+        if method.feed {
+            let is_claimed = method.is_claimed();
+            let invited = Invitation::read(&self.bus, id, target, properties, is_claimed);
+            return invited.map(Asked::Argument);
+        }
+        let opening = Opening::read(&self.control, id, target, properties, &self.cancel);
+        opening.map(Asked::Answer)
     }
 }

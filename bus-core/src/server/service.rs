@@ -4,7 +4,7 @@ use crate::{
     codec::{self, ContentType},
     contract::{Outcome, ServiceContract},
     error::FaultCode,
-    stream::Opening,
+    stream::Asked,
     work::{Answer, AnswerFuture},
 };
 use bytes::Bytes;
@@ -86,8 +86,8 @@ pub struct Payload {
     /// When its run began, if its caller is to be told how long that took: only callers of a
     /// service that takes bundles are.
     pub(crate) begun: Option<Instant>,
-    /// Of a method whose answer is a stream.
-    pub(crate) stream: Option<Arc<Opening>>,
+    /// Of a method whose answer, or one of whose arguments is a stream.
+    pub(crate) stream: Option<Arc<Asked>>,
 }
 
 impl Payload {

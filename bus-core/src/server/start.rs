@@ -128,6 +128,7 @@ impl Serve {
         }
         let admission = Admission::new(pipeline, self.concurrency, self.shed_load);
         let processor = Arc::new(RequestProcessor {
+            bus: Arc::clone(&bus),
             contract,
             store: Arc::clone(&bus.replies),
             missed_inboxes: MissedInboxes::new(contract.name, Arc::clone(&bus.replies)),

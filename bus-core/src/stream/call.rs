@@ -1,11 +1,11 @@
 //! The call that opens a stream.
 
-use super::{Opened, StreamOutcome, Streaming, streaming::Slot};
+use super::{Opened, StreamOutcome, Streaming, keeper::Towards, streaming::Slot, window_of};
 use crate::{
     client::{Call, Verb, call::answered},
     contract::Never,
     error::CallError,
-    limits::{STREAM_WINDOW_BYTES, STREAM_WINDOW_BYTES_MAX},
+    limits::STREAM_WINDOW_BYTES,
     schedule::When,
 };
 use std::{
@@ -65,10 +65,10 @@ impl<R> StreamCall<R> {
     }
 
     /// Sets the encoded bytes of items that the producer may be ahead of the reader, at most one
-    /// item more: from 1, which is an item at a time, to [`STREAM_WINDOW_BYTES_MAX`]; what is beyond
-    /// counts as that. [`STREAM_WINDOW_BYTES`] unless set. Both ends keep as much.
+    /// item more: from 1, which is an item at a time, to [`STREAM_WINDOW_BYTES_MAX`](crate::limits::STREAM_WINDOW_BYTES_MAX);
+    /// what is beyond counts as that. [`STREAM_WINDOW_BYTES`] unless set. Both ends keep as much.
     pub fn window_bytes(mut self, bytes: u32) -> Self {
-        self.window = bytes.clamp(1, STREAM_WINDOW_BYTES_MAX);
+        self.window = window_of(bytes);
         self
     }
 }
@@ -85,11 +85,11 @@ impl<R: StreamOutcome> StreamCall<R> {
         let (client, mut request) = self.call.prepare(Verb::Call, When::Now)?;
         request.window = self.window;
         let bus = client.bus().inner();
-        let slot = Slot::take(bus, request.info(), self.window)?;
+        let slot = Slot::take(bus, request.id(), request.info(), self.window)?;
         let (content_type, copies) = (request.content_type, request.copies.clone());
         let Opened { queue, producer } = answered::<Opens<R>>(client, request).await?;
         copies.opened();
-        Ok(slot.open(content_type, queue.into(), producer))
+        Ok(slot.open(content_type, producer, Towards::Service(queue.into())))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
 use bytes::Bytes;
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -40,6 +41,8 @@ struct State {
     /// What was taken and not told.
     untold: Untold,
     ended: Option<Ended>,
+    /// Its producer has begun.
+    begun: bool,
     /// Something is missing.
     again: bool,
     /// When the producer was heard last.
@@ -96,6 +99,7 @@ impl StreamInbox {
                 taken: 0,
                 untold: Untold::default(),
                 ended: None,
+                begun: false,
                 again: false,
                 heard_at: Instant::now(),
                 closed: false,
@@ -121,6 +125,14 @@ impl StreamInbox {
             return;
         }
         state.heard_at = Instant::now();
+        if frame.content == Content::Wait {
+            return;
+        }
+        if !mem::replace(&mut state.begun, true)
+            && let Some(waker) = state.waker.take()
+        {
+            waker.wake();
+        }
         let is_next = frame.first == state.expected;
         if frame.first > state.expected {
             state.again = true;
@@ -151,6 +163,24 @@ impl StreamInbox {
         }
     }
 
+    /// Waits until its producer begins.
+    pub(super) async fn begun(&self) -> Result<(), Ended> {
+        poll_fn(|cx| self.poll_begun(cx)).await
+    }
+
+    fn poll_begun(&self, cx: &Context<'_>) -> Poll<Result<(), Ended>> {
+        let mut state = self.state();
+        match &state.ended {
+            None | Some(Ended::Said(End::Complete)) if state.begun => Poll::Ready(Ok(())),
+            Some(_) if state.expected > 0 => Poll::Ready(Ok(())),
+            Some(ended) => Poll::Ready(Err(ended.clone())),
+            None => {
+                state.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
     /// The items of the next frame, after the reader is done with `done` bytes of one.
     pub(super) fn poll_frame(
         &self,
@@ -170,10 +200,7 @@ impl StreamInbox {
         if let Some(ended) = &state.ended {
             return Poll::Ready(Err(ended.clone()));
         }
-        match &mut state.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            waker => *waker = Some(cx.waker().clone()),
-        }
+        state.wait(cx);
         Poll::Pending
     }
 
@@ -229,11 +256,18 @@ impl StreamInbox {
 }
 
 impl State {
+    fn wait(&mut self, cx: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            waker => *waker = Some(cx.waker().clone()),
+        }
+    }
+
     /// Takes in what comes next; `false` if there is nothing in it, or no room for it, which there
     /// is for all that a producer sends.
     fn take_in(&mut self, content: Content, window: usize) -> bool {
         match content {
-            Content::Items { count: 0, .. } => false,
+            Content::Items { count: 0, .. } | Content::Wait => false,
             Content::Items { count, items } => {
                 let room = window.saturating_add(2 * REPLY_BYTES_MAX);
                 if self.closed || self.held.saturating_add(items.len()) > room {

@@ -1,8 +1,9 @@
 //! The items of a handler, from values to bytes.
 
+use super::Asked;
 use crate::{
     codec::{self, ContentType},
-    error::{Fault, FaultCode},
+    error::{CallFailure, Fault, FaultCode},
     limits::{REPLY_BYTES_MAX, STREAM_FRAME_BYTES},
     server::Payload,
     wire::{
@@ -11,7 +12,7 @@ use crate::{
     },
     work::{Answer, AnswerFuture},
 };
-use futures_util::{Stream, stream::BoxStream};
+use futures_util::{Stream, StreamExt, stream::BoxStream};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fmt,
@@ -21,10 +22,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// What a handler of a `#[stream]` method returns: a stream of results, of which an error is the
-/// last.
+/// What a handler of a `#[stream]` method returns, and what it gets for an argument that is marked
+/// `#[stream]`: a stream of results, of which an error is the last.
 ///
-/// It is taken from when its reader has room for more, in a task of its own, within the
+/// That of an argument is read by the handler at its own pace; see [`FeedCall`](super::FeedCall).
+/// For a test of a handler it is made as any other.
+///
+/// That of an answer is taken from when its reader has room for more, in a task of its own, within the
 /// [`Context`](crate::Context) of the call, which has no deadline there. It is dropped when its
 /// reader is gone, and when the service has drained; a panic in it ends it as
 /// [panicked](crate::FailureKind::Panicked).
@@ -43,12 +47,25 @@ use std::{
 /// # assert_eq!(lines("a\nb").count().await, 2);
 /// # }
 /// ```
-pub struct Items<T, E>(BoxStream<'static, Result<T, E>>);
+pub struct Items<T, E = CallFailure>(BoxStream<'static, Result<T, E>>);
 
 impl<T, E> Items<T, E> {
     /// The items of a stream.
     pub fn new(items: impl Stream<Item = Result<T, E>> + Send + 'static) -> Self {
         Self(Box::pin(items))
+    }
+
+    /// Waits for the next item; `None` once all were taken.
+    ///
+    /// # Errors
+    /// That of the stream it was made of. Of an argument a failure of the call that is served: its
+    /// caller [has left](crate::FailureKind::Interrupted), or an item
+    /// [can't be read](crate::FailureKind::BadRequest). It is the last item.
+    ///
+    /// # Cancel safety
+    /// As that of the stream it was made of. Of an argument it is safe: an item is never lost.
+    pub async fn next(&mut self) -> Option<Result<T, E>> {
+        StreamExt::next(&mut self.0).await
     }
 }
 
@@ -117,7 +134,7 @@ where
             begun,
             stream,
         } = payload;
-        let Some(opening) = stream else {
+        let Some(Asked::Answer(opening)) = stream.as_deref() else {
             return Answer::fault(FaultCode::BadRequest, "nothing says how to stream to it");
         };
         let arguments = match codec::decode::<A>(content_type, &body) {
@@ -166,9 +183,10 @@ pub(super) struct Filled {
     pub(super) end: Option<End>,
 }
 
-struct EncodedItems<T, E> {
-    items: Items<T, E>,
-    content_type: ContentType,
+/// Items, and how they are encoded.
+pub(super) struct EncodedItems<T, E> {
+    pub(super) items: Items<T, E>,
+    pub(super) content_type: ContentType,
 }
 
 impl<T: Serialize, E: Serialize> EncodedItems<T, E> {
@@ -238,7 +256,7 @@ impl<T: Serialize + Send, E: Serialize + Send> ItemSource for EncodedItems<T, E>
                 Ok(Poll::Pending) => break,
                 Err(_) => {
                     frame.truncate(start);
-                    let text = "the handler's stream panicked";
+                    let text = "the stream panicked";
                     end = Some(self.fault(&Fault::new(FaultCode::Panicked, text)));
                 }
             }

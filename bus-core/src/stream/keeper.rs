@@ -8,9 +8,9 @@ use crate::{
     error::FailureKind,
     limits::{CONFIRM_TIMEOUT, STREAM_ASK_AFTER, STREAM_CREDIT_EVERY, STREAM_SILENCE_MAX},
     message::Text,
-    reply::StoreHealth,
+    reply::{StoreHealth, Stored},
     transport::{Outgoing, TransportHealth, Verdict},
-    wire::stream::Credit,
+    wire::{feed::FeedCredit, stream::Credit},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
@@ -21,16 +21,33 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Keeper {
     pub(super) bus: Arc<BusInner>,
     pub(super) inbox: Arc<StreamInbox>,
+    /// The id that frames are under.
     pub(super) id: CallId,
     pub(super) producer: u32,
-    /// The control queue of the producer's service.
-    pub(super) queue: Text,
+    pub(super) towards: Towards,
+}
+
+/// The way to the producer.
+pub(super) enum Towards {
+    /// The control queue of its service.
+    Service(Text),
+    /// The inbox of the caller, who knows of the stream by its call.
+    Caller {
+        inbox: Text,
+        call: CallId,
+        /// Whoever read for that call before has the claim no more.
+        holds_claim: bool,
+    },
 }
 
 impl Keeper {
     /// Keeps the stream until it has ended, or its reader is gone.
     pub(super) async fn keep(self) {
-        let mut said_at = Instant::now();
+        // A caller knows of nobody before it is told.
+        let mut say_at = match self.towards {
+            Towards::Service(_) => Instant::now() + STREAM_CREDIT_EVERY,
+            Towards::Caller { .. } => Instant::now(),
+        };
         // Until then nothing is asked for a second time.
         let mut asks_from = Instant::now();
         loop {
@@ -42,8 +59,7 @@ impl Keeper {
             let due = self.inbox.due();
             let is_missing = due.again || quiet >= STREAM_ASK_AFTER;
             let asks = is_missing && now >= asks_from;
-            if due.now || asks || now >= said_at + STREAM_CREDIT_EVERY {
-                said_at = now;
+            if due.now || asks || now >= say_at {
                 if asks {
                     asks_from = now + AGAIN_AFTER;
                 }
@@ -52,18 +68,18 @@ impl Keeper {
                 if due.gone {
                     return;
                 }
-                if !was_said {
-                    // As if it had been said so long ago that it is said again in a moment.
-                    let moment = now + AGAIN_AFTER;
-                    said_at = moment.checked_sub(STREAM_CREDIT_EVERY).unwrap_or(now);
-                }
+                say_at = now
+                    + match was_said {
+                        true => STREAM_CREDIT_EVERY,
+                        false => AGAIN_AFTER,
+                    };
                 continue;
             }
             let asks_at = match is_missing {
                 true => asks_from,
                 false => self.inbox.heard_at() + STREAM_ASK_AFTER,
             };
-            let wake_at = asks_at.min(said_at + STREAM_CREDIT_EVERY);
+            let wake_at = asks_at.min(say_at);
             tokio::select! {
                 biased;
                 () = self.bus.closed.cancelled() => {
@@ -98,8 +114,27 @@ impl Keeper {
             again: asks,
             gone: due.gone,
         };
+        match &self.towards {
+            Towards::Service(queue) => self.publish(credit, queue).await,
+            Towards::Caller {
+                inbox,
+                call,
+                holds_claim,
+            } => {
+                let said = FeedCredit {
+                    credit,
+                    holds_claim: *holds_claim,
+                    inbox: self.bus.inbox.clone(),
+                };
+                let added = self.bus.replies.append(inbox, *call, said.frame());
+                matches!(added.await, Ok(Stored::AsAsked))
+            }
+        }
+    }
+
+    async fn publish(&self, credit: Credit, queue: &Text) -> bool {
         let outgoing =
-            Outgoing::new(credit.message(&self.queue)).deadline(Instant::now() + CONFIRM_TIMEOUT);
+            Outgoing::new(credit.message(queue)).deadline(Instant::now() + CONFIRM_TIMEOUT);
         match self.bus.transport.publish(outgoing).verdict().await {
             Verdict::Confirmed => true,
             Verdict::Unroutable => {

@@ -54,22 +54,60 @@
 //! ```
 
 mod call;
+pub(crate) mod feed;
+mod heard;
 mod inbox;
 pub(crate) mod items;
 mod keeper;
 mod producer;
 mod producers;
 mod streaming;
+mod tally;
 mod unacknowledged;
 
 pub use call::StreamCall;
+pub use feed::{FeedCall, StreamArgument};
 pub use items::{Items, StreamOutcome};
 pub use streaming::Streaming;
 
+pub(crate) use feed::{FeedLine, Invitation};
 pub(crate) use inbox::StreamInbox;
 pub(crate) use producers::{Opening, Producers};
 
+use crate::{call_id::CallId, limits::STREAM_WINDOW_BYTES_MAX};
 use serde::{Deserialize, Serialize};
+use std::ptr;
+
+/// What a request says of the stream that its method has.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// The answer is one.
+    Answer(Opening),
+    /// An argument is one.
+    Argument(Invitation),
+}
+
+impl PartialEq for Asked {
+    fn eq(&self, other: &Self) -> bool {
+        ptr::eq(self, other)
+    }
+}
+
+impl Eq for Asked {}
+
+/// A number that tells two streams of one call apart.
+fn any_number() -> u32 {
+    let id = CallId::new();
+    id.as_bytes()
+        .last_chunk()
+        .copied()
+        .map_or(0, u32::from_be_bytes)
+}
+
+/// The window that is meant by so many bytes.
+fn window_of(bytes: u32) -> u32 {
+    bytes.clamp(1, STREAM_WINDOW_BYTES_MAX)
+}
 
 /// The reply that opens a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

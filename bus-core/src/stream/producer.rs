@@ -2,15 +2,17 @@
 //! the reader has it.
 
 use super::{
+    heard::Heard,
     items::{Filled, ItemSource},
-    producers::Place,
+    tally::StreamTally,
     unacknowledged::Unacknowledged,
 };
 use crate::{
+    call_id::CallId,
     error::{Fault, FaultCode},
     limits::{STREAM_FRAMES_MAX, STREAM_READER_SILENCE_MAX, STREAM_SIGN_EVERY},
     message::Text,
-    reply::{ReplyStore, StoreError, Stored},
+    reply::{ReplyStore, StoreError, StoreHealth, Stored},
     wire::stream::{self, End},
     work::Pauses,
 };
@@ -29,20 +31,48 @@ use tokio_util::sync::CancellationToken;
 const WRITE_AGAIN_MIN: Duration = Duration::from_millis(20);
 const WRITE_AGAIN_MAX: Duration = Duration::from_secs(1);
 
-/// The time that a service which has drained gives to the last frames of its streams.
+/// The time that is given to the last frames of a stream that is stopped.
 const LAST_WITHIN: Duration = Duration::from_secs(3);
 
 pub(super) struct Producer {
-    /// The handler's stream; `None` once it has ended.
+    /// The stream; `None` once it has ended.
     source: Option<Box<dyn ItemSource>>,
-    store: Arc<dyn ReplyStore>,
-    inbox: Text,
-    stop: CancellationToken,
-    place: Place,
+    way: Way,
+    /// What its reader is told if it is stopped.
+    why_stopped: &'static str,
+    /// Its reader is heard through the store, and so not while that is away.
+    hears_by_store: bool,
     sent: Unacknowledged,
-    /// When something was written last.
-    wrote_at: Instant,
+    /// When it is to say that it lives, if it has nothing else to say until then.
+    sign_at: Instant,
     pauses: Pauses,
+    tally: StreamTally,
+    /// It would go on, and has no room before its reader takes something.
+    waits: bool,
+}
+
+/// Where frames go, in which name, and from where their reader is heard.
+pub(super) struct Way {
+    pub(super) store: Arc<dyn ReplyStore>,
+    pub(super) inbox: Text,
+    /// The id that frames are under.
+    pub(super) id: CallId,
+    pub(super) producer: u32,
+    pub(super) window: usize,
+    pub(super) heard: Arc<Heard>,
+    /// Fired when it is to come to an end.
+    pub(super) stop: CancellationToken,
+}
+
+/// What a producer's work came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The reader has all of it, or was told why it has not.
+    Told,
+    /// The reader wants no more.
+    Gone,
+    /// The reader was not heard for too long.
+    Silent,
 }
 
 /// What came next.
@@ -52,43 +82,52 @@ enum Next {
     Heard,
     Quiet,
     Stopped,
-    Gone,
+    Over(Over),
 }
 
 impl Producer {
+    /// A producer on a way, which tells its reader why it is stopped, if it is.
     pub(super) fn new(
         source: Box<dyn ItemSource>,
-        store: Arc<dyn ReplyStore>,
-        inbox: Text,
-        window: usize,
-        stop: CancellationToken,
-        place: Place,
+        way: Way,
+        why_stopped: &'static str,
+        tally: StreamTally,
     ) -> Self {
         Self {
             source: Some(source),
-            store,
-            inbox,
-            stop,
-            place,
-            sent: Unacknowledged::new(window, STREAM_FRAMES_MAX),
-            wrote_at: Instant::now(),
+            sent: Unacknowledged::new(way.window, STREAM_FRAMES_MAX),
+            way,
+            why_stopped,
+            hears_by_store: false,
+            sign_at: Instant::now() + STREAM_SIGN_EVERY,
             pauses: pauses(),
+            tally,
+            waits: false,
         }
     }
 
+    /// Says at once that it is there, and hears its reader through the store.
+    pub(super) fn of_a_call(mut self) -> Self {
+        self.sign_at = Instant::now();
+        self.hears_by_store = true;
+        self
+    }
+
     /// Produces until the reader has all of it, or is gone.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self) -> Over {
         let mut stopped_at: Option<Instant> = None;
         loop {
-            let heard = self.place.heard.take();
+            let heard = self.way.heard.take();
             self.sent.acknowledge(heard.taken);
             if heard.again {
                 self.sent.again();
             }
-            if stopped_at.is_none() && self.stop.is_cancelled() {
+            if stopped_at.is_none() && self.way.stop.is_cancelled() {
                 stopped_at = Some(Instant::now());
-                let text = "its service stops";
-                self.end_with_fault(&Fault::new(FaultCode::Interrupted, text));
+                if self.source.is_some() {
+                    self.end_with_fault(&Fault::new(FaultCode::Interrupted, self.why_stopped));
+                    self.tally.ended("stopped");
+                }
             }
             let is_over = match stopped_at {
                 // Nobody waits for the reader of a service that stops.
@@ -96,43 +135,58 @@ impl Producer {
                 None => self.source.is_none() && self.sent.is_empty(),
             };
             if is_over {
-                return;
+                return Over::Told;
             }
             let silent_from = heard.at + STREAM_READER_SILENCE_MAX;
             match self.next(silent_from, stopped_at.is_some()).await {
                 Next::Written(Ok(Stored::AsAsked)) => {
                     self.sent.wrote();
-                    self.wrote_at = Instant::now();
+                    self.sign_at = Instant::now() + STREAM_SIGN_EVERY;
                     self.pauses = pauses();
                 }
                 Next::Written(written) => self.pause(written, stopped_at.is_some()).await,
                 Next::Filled(frame, filled) => self.filled(frame, filled),
                 Next::Heard | Next::Stopped => {}
                 Next::Quiet => self.give_sign().await,
-                Next::Gone => {
-                    tracing::debug!(call = %self.place.id(), "a stream has no reader any more");
-                    return;
+                Next::Over(Over::Silent) if self.is_deaf() => self.way.heard.forgive_silence(),
+                Next::Over(over) => {
+                    if over == Over::Silent {
+                        self.tally.ended("silent");
+                    }
+                    tracing::debug!(id = %self.way.id, "a stream has no reader any more");
+                    return over;
                 }
             }
         }
     }
 
+    /// `true` if its reader could not be heard.
+    fn is_deaf(&self) -> bool {
+        self.hears_by_store && self.way.store.health() != StoreHealth::Up
+    }
+
     async fn next(&mut self, silent_from: Instant, is_stopped: bool) -> Next {
-        let heard = &self.place.heard;
+        let heard = &self.way.heard;
         if let Some(frame) = self.sent.unwritten() {
-            let written = self
-                .store
-                .append(&self.inbox, self.place.id(), frame.clone());
+            let Way {
+                store, inbox, id, ..
+            } = &self.way;
+            let written = store.append(inbox, *id, frame.clone());
             // Whatever is heard meanwhile, a write that is under way is waited for.
             return tokio::select! {
                 biased;
-                () = heard.gone.cancelled() => Next::Gone,
+                () = heard.gone.cancelled() => Next::Over(Over::Gone),
                 written = written => Next::Written(written),
-                () = sleep_until(silent_from) => Next::Gone,
+                () = sleep_until(silent_from) => Next::Over(Over::Silent),
             };
         }
         let (first, room) = (self.sent.next(), self.sent.room());
-        let producer = self.place.producer();
+        let waits = room == 0 && self.source.is_some();
+        if waits && !mem::replace(&mut self.waits, waits) {
+            self.tally.waits();
+        }
+        self.waits = waits;
+        let producer = self.way.producer;
         let filled = async {
             match &mut self.source {
                 Some(source) if room > 0 => fill(source.as_mut(), producer, first, room).await,
@@ -141,17 +195,19 @@ impl Producer {
         };
         tokio::select! {
             biased;
-            () = heard.gone.cancelled() => Next::Gone,
-            () = self.stop.cancelled(), if !is_stopped => Next::Stopped,
+            () = heard.gone.cancelled() => Next::Over(Over::Gone),
+            () = self.way.stop.cancelled(), if !is_stopped => Next::Stopped,
             () = heard.changed.notified() => Next::Heard,
             (frame, filled) = filled => Next::Filled(frame, filled),
-            () = sleep_until(self.wrote_at + STREAM_SIGN_EVERY) => Next::Quiet,
-            () = sleep_until(silent_from) => Next::Gone,
+            () = sleep_until(self.sign_at) => Next::Quiet,
+            () = sleep_until(silent_from) => Next::Over(Over::Silent),
         }
     }
 
     fn filled(&mut self, frame: Bytes, Filled { count, end }: Filled) {
         if count > 0 {
+            let bytes = frame.len().saturating_sub(stream::HEAD_BYTES);
+            self.tally.carried(count, bytes);
             self.sent.push(frame, count);
         }
         if let Some(end) = end {
@@ -168,32 +224,38 @@ impl Producer {
 
     fn end(&mut self, end: &End) {
         self.source = None;
-        let frame = stream::end(self.place.producer(), self.sent.next(), end);
+        self.tally.ended(match end {
+            End::Complete => "complete",
+            End::Handler(_) => "handler",
+            End::Fault(_) => "failed",
+        });
+        let frame = stream::end(self.way.producer, self.sent.next(), end);
         self.sent.push(frame, 1);
     }
 
     /// Says that it lives, and by the number of its next item what was sent.
     async fn give_sign(&mut self) {
         let mut frame = Vec::new();
-        stream::begin_items(self.place.producer(), self.sent.next(), &mut frame);
-        let given = self
-            .store
-            .append(&self.inbox, self.place.id(), frame.into());
+        stream::begin_items(self.way.producer, self.sent.next(), &mut frame);
+        let Way {
+            store, inbox, id, ..
+        } = &self.way;
+        let given = store.append(inbox, *id, frame.into());
         // One that is lost is given again.
         let _ = given.await;
-        self.wrote_at = Instant::now();
+        self.sign_at = Instant::now() + STREAM_SIGN_EVERY;
     }
 
     /// Waits a little: for the store, or for the reader to make its inbox again.
     async fn pause(&mut self, written: Result<Stored, StoreError>, is_stopped: bool) {
         if let Err(error) = written {
-            tracing::debug!(call = %self.place.id(), %error, "a frame of a stream was not stored");
+            tracing::debug!(id = %self.way.id, %error, "a frame of a stream was not stored");
             metrics::counter!("replybus_store_failures_total").increment(1);
         }
         tokio::select! {
-            () = self.place.heard.gone.cancelled() => {}
-            () = self.stop.cancelled(), if !is_stopped => {}
-            () = self.place.heard.changed.notified() => {}
+            () = self.way.heard.gone.cancelled() => {}
+            () = self.way.stop.cancelled(), if !is_stopped => {}
+            () = self.way.heard.changed.notified() => {}
             () = sleep(self.pauses.next()) => {}
         }
     }

@@ -1,13 +1,19 @@
 //! The streams that one service produces, found by their calls when their readers say something.
 
-use super::{Opened, items::ItemSource, producer::Producer};
+use super::{
+    Opened,
+    heard::Heard,
+    items::ItemSource,
+    producer::{Producer, Way},
+    tally::{End, StreamTally},
+};
 use crate::{
     bus::Bus,
     call_id::CallId,
     context::Context,
     control::ControlLine,
     error::{Fault, FaultCode},
-    limits::{STREAM_WINDOW_BYTES_MAX, STREAMS_SERVED_MAX},
+    limits::STREAMS_SERVED_MAX,
     message::{Properties, Text},
     reply::{ReplyStore, ReplyTarget},
     wire::{headers, stream::Credit},
@@ -17,7 +23,6 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The producers of one service.
@@ -34,24 +39,6 @@ struct Held {
     /// Of the copies of a call each has one.
     of_call: HashMap<CallId, Vec<(u32, Arc<Heard>)>>,
     count: usize,
-}
-
-/// What a producer has heard from its reader.
-#[derive(Debug)]
-pub(super) struct Heard {
-    state: Mutex<HeardState>,
-    pub(super) changed: Notify,
-    /// Fired when there is no reader any more.
-    pub(super) gone: CancellationToken,
-}
-
-/// The sum of what was said.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct HeardState {
-    pub(super) taken: u64,
-    pub(super) again: bool,
-    /// When it was heard last.
-    pub(super) at: Instant,
 }
 
 /// A place among the producers, which is free again when this is dropped.
@@ -109,33 +96,6 @@ impl Producers {
     }
 }
 
-impl Heard {
-    fn hear(&self, credit: Credit) {
-        let mut state = self.state();
-        // Not the most that was ever said, which anybody can say: the reader says it again.
-        state.taken = credit.taken;
-        state.again |= credit.again;
-        state.at = Instant::now();
-        drop(state);
-        if credit.gone {
-            self.gone.cancel();
-        }
-        self.changed.notify_one();
-    }
-
-    /// What was said since it was looked at last.
-    pub(super) fn take(&self) -> HeardState {
-        let mut state = self.state();
-        let taken = *state;
-        state.again = false;
-        taken
-    }
-
-    fn state(&self) -> MutexGuard<'_, HeardState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Opening {
     /// What the request of a stream says of it.
     pub(crate) fn read(
@@ -144,7 +104,7 @@ impl Opening {
         target: &ReplyTarget,
         properties: &Properties,
         stop: &CancellationToken,
-    ) -> Result<Arc<Self>, Fault> {
+    ) -> Result<Self, Fault> {
         let bad = |text: &str| Fault::new(FaultCode::BadRequest, text);
         let ReplyTarget::Inbox(inbox) = target else {
             return Err(bad("the answer is a stream, which needs an inbox"));
@@ -162,14 +122,14 @@ impl Opening {
         if producers.held().count >= STREAMS_SERVED_MAX {
             return Err(too_many());
         }
-        let window = window.clamp(1, STREAM_WINDOW_BYTES_MAX);
-        Ok(Arc::new(Self {
+        let window = super::window_of(window);
+        Ok(Self {
             control: Arc::clone(control),
             id,
             inbox: inbox.clone(),
             window: usize::try_from(window).unwrap_or(usize::MAX),
             stop: stop.clone(),
-        }))
+        })
     }
 
     /// Begins to produce, in a task of its own.
@@ -181,29 +141,28 @@ impl Opening {
             producer: place.producer,
         };
         let context = Context::current().of_stream(place.heard.gone.clone());
-        let producer = Producer::new(
-            source,
-            Arc::clone(&producers.store),
-            self.inbox.clone(),
-            self.window,
-            self.stop.clone(),
-            place,
-        );
-        producers.tasks.spawn(context.scope(producer.run()));
+        let (service, method) = (context.service(), context.method());
+        let tally = StreamTally::begin(service, method, End::Producer);
+        let way = Way {
+            store: Arc::clone(&producers.store),
+            inbox: self.inbox.clone(),
+            id: self.id,
+            producer: place.producer,
+            window: self.window,
+            heard: Arc::clone(&place.heard),
+            stop: self.stop.clone(),
+        };
+        let producer = Producer::new(source, way, "its service stops", tally);
+        producers.tasks.spawn(context.scope(async move {
+            producer.run().await;
+            drop(place);
+        }));
         Ok(opened)
     }
 
     fn place(&self) -> Result<Place, Fault> {
-        let heard = Arc::new(Heard {
-            state: Mutex::new(HeardState {
-                taken: 0,
-                again: false,
-                at: Instant::now(),
-            }),
-            changed: Notify::new(),
-            gone: CancellationToken::new(),
-        });
-        let producer = random();
+        let heard = Arc::new(Heard::new());
+        let producer = super::any_number();
         let mut held = self.control.producers().held();
         if held.count >= STREAMS_SERVED_MAX {
             return Err(too_many());
@@ -220,28 +179,9 @@ impl Opening {
     }
 }
 
-/// The random end of an id.
-fn random() -> u32 {
-    let id = CallId::new();
-    id.as_bytes()
-        .last_chunk()
-        .copied()
-        .map_or(0, u32::from_be_bytes)
-}
-
 fn too_many() -> Fault {
     let text = format!("{STREAMS_SERVED_MAX} streams are being produced");
     Fault::new(FaultCode::Overloaded, text)
-}
-
-impl Place {
-    pub(super) fn id(&self) -> CallId {
-        self.id
-    }
-
-    pub(super) fn producer(&self) -> u32 {
-        self.producer
-    }
 }
 
 impl Drop for Place {
@@ -256,14 +196,6 @@ impl Drop for Place {
         }
     }
 }
-
-impl PartialEq for Opening {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other)
-    }
-}
-
-impl Eq for Opening {}
 
 impl fmt::Debug for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

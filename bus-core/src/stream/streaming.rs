@@ -2,14 +2,15 @@
 
 use super::{
     inbox::{Ended, StreamInbox},
-    keeper::Keeper,
+    keeper::{Keeper, Towards},
+    tally::{End as Side, StreamTally},
 };
 use crate::{
     bus::BusInner,
+    call_id::CallId,
     client::request::CallInfo,
     codec::{self, ContentType},
     error::{CallError, CallFailure, FailureKind},
-    message::Text,
     wire::{
         ReplyFrame,
         stream::{End, split_item},
@@ -46,12 +47,17 @@ pub struct Streaming<T, E> {
     items: Bytes,
     frame: Option<(usize, u64)>,
     is_over: bool,
+    tally: StreamTally,
+    /// What it is that can't be read, if that is so of an item.
+    unreadable: FailureKind,
     types: PhantomData<fn() -> (T, E)>,
 }
 
 /// A place among the streams that the bus reads, which is free again when this is dropped.
 pub(super) struct Slot {
     bus: Arc<BusInner>,
+    /// The id that its frames are under.
+    id: CallId,
     info: CallInfo,
     inbox: Arc<StreamInbox>,
 }
@@ -60,40 +66,55 @@ impl Slot {
     /// Takes a place before the stream is asked for, so that no frame can come too early.
     pub(super) fn take(
         bus: Arc<BusInner>,
+        id: CallId,
         info: CallInfo,
         window: u32,
     ) -> Result<Self, CallFailure> {
         let inbox = Arc::new(StreamInbox::new(window));
-        if !bus.waiters.register_stream(info.id, &inbox) {
+        if !bus.waiters.register_stream(id, &inbox) {
             let failure = info.failure(FailureKind::Overloaded);
             return Err(failure.with_cause("too many streams are being read"));
         }
-        Ok(Self { bus, info, inbox })
+        Ok(Self {
+            bus,
+            id,
+            info,
+            inbox,
+        })
     }
 
-    /// Reads what the producer that is named sends.
+    /// Reads what the producer that is named sends, who is told how far that is.
     pub(super) fn open<T, E>(
         self,
         content_type: ContentType,
-        queue: Text,
         producer: u32,
+        towards: Towards,
     ) -> Streaming<T, E> {
         self.inbox.open(producer);
+        let unreadable = match &towards {
+            Towards::Service(_) => FailureKind::BadReply,
+            Towards::Caller { .. } => FailureKind::BadRequest,
+        };
         let keeper = Keeper {
             bus: Arc::clone(&self.bus),
             inbox: Arc::clone(&self.inbox),
-            id: self.info.id,
+            id: self.id,
             producer,
-            queue,
+            towards,
         };
         tokio::spawn(keeper.keep());
+        let CallInfo {
+            service, method, ..
+        } = &self.info;
         Streaming {
+            tally: StreamTally::begin(service.clone(), method.clone(), Side::Reader),
             info: self.info.clone(),
             slot: self,
             content_type,
             items: Bytes::new(),
             frame: None,
             is_over: false,
+            unreadable,
             types: PhantomData,
         }
     }
@@ -101,7 +122,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.bus.waiters.forget_stream(self.info.id);
+        self.bus.waiters.forget_stream(self.id);
         self.inbox.close();
     }
 }
@@ -118,9 +139,14 @@ impl<T: DeserializeOwned, E: DeserializeOwned> Streaming<T, E> {
         StreamExt::next(self).await
     }
 
+    /// Waits until its producer begins.
+    pub(super) async fn begun(&self) -> Result<(), Ended> {
+        self.slot.inbox.begun().await
+    }
+
     fn read(&self, item: &[u8]) -> Result<T, CallError<E>> {
         let read = codec::decode(self.content_type, item);
-        read.map_err(|error| self.failure(FailureKind::BadReply, error).into())
+        read.map_err(|error| self.failure(self.unreadable, error).into())
     }
 
     fn last(&self, ended: Ended) -> Option<CallError<E>> {
@@ -157,17 +183,27 @@ impl<T: DeserializeOwned, E: DeserializeOwned> Stream for Streaming<T, E> {
         loop {
             if let Some(item) = split_item(&mut this.items) {
                 let read = this.read(&item);
-                this.is_over = read.is_err();
+                if read.is_err() {
+                    this.is_over = true;
+                    this.tally.ended(this.unreadable.as_str());
+                }
                 return Poll::Ready(Some(read));
             }
             match ready!(this.slot.inbox.poll_frame(this.frame.take(), cx)) {
                 Ok((items, count)) => {
+                    this.tally.carried(count, items.len());
                     this.frame = Some((items.len(), count));
                     this.items = items;
                 }
                 Err(ended) => {
                     this.is_over = true;
-                    return Poll::Ready(this.last(ended).map(Err));
+                    let last = this.last(ended);
+                    this.tally.ended(match &last {
+                        None => "complete",
+                        Some(CallError::Handler(_)) => "handler",
+                        Some(CallError::Bus(failure)) => failure.kind().as_str(),
+                    });
+                    return Poll::Ready(last.map(Err));
                 }
             }
         }

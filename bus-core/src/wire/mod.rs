@@ -3,6 +3,7 @@
 //! `docs/wire-protocol.md`.
 
 pub(crate) mod bundle;
+pub(crate) mod feed;
 pub(crate) mod headers;
 mod reply_frame;
 pub(crate) mod stream;

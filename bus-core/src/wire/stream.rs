@@ -21,6 +21,8 @@ const ITEMS: u8 = 0;
 const END: u8 = 1;
 const HANDLER: u8 = 2;
 const FAULT: u8 = 3;
+// 4 is what a reader says; see `feed`.
+const WAIT: u8 = 5;
 
 /// A frame of a stream, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub(crate) enum Content {
     Items { count: u64, items: Bytes },
     /// There are no more.
     End(End),
+    /// Of a stream of arguments: another has it, and for as long as that may be so this one waits.
+    Wait,
 }
 
 /// How a stream ended.
@@ -75,6 +79,13 @@ pub(crate) fn end(producer: u32, number: u64, end: &End) -> Bytes {
         End::Complete => {}
         End::Handler(body) | End::Fault(body) => frame.extend_from_slice(body),
     }
+    frame.into()
+}
+
+/// The frame for one who does not have the stream, yet.
+pub(crate) fn wait(producer: u32) -> Bytes {
+    let mut frame = Vec::with_capacity(HEAD_BYTES);
+    head(WAIT, producer, 0, &mut frame);
     frame.into()
 }
 
@@ -122,6 +133,7 @@ impl StreamFrame {
             END => Content::End(End::Complete),
             HANDLER => Content::End(End::Handler(body)),
             FAULT => Content::End(End::Fault(body)),
+            WAIT => Content::Wait,
             _ => return None,
         };
         Some(Self {
@@ -153,8 +165,8 @@ const CREDIT_BYTES: usize = 16 + 4 + 8 + 1;
 /// Credits that are read of one message.
 const CREDITS_READ_MAX: usize = 1_000;
 
-const AGAIN: u8 = 1;
-const GONE: u8 = 2;
+pub(super) const AGAIN: u8 = 1;
+pub(super) const GONE: u8 = 2;
 
 /// What a reader says to the producer of one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

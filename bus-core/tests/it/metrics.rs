@@ -1,7 +1,10 @@
 //! What callers count.
 
 use crate::bank::bank;
+use futures_util::{StreamExt, stream};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use replybus::{Bus, Never, queue_handler, stream::Items};
+use replybus_testkit::wait::eventually;
 use std::{
     collections::BTreeMap,
     future::IntoFuture,
@@ -11,10 +14,11 @@ use std::{
     },
 };
 
-/// Counts by name and labels, and how often each histogram was written to.
+/// Counts and gauges by name and labels, and how often each histogram was written to.
 #[derive(Default)]
 struct Counts {
     counters: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
+    gauges: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
     records: Mutex<BTreeMap<String, Arc<Records>>>,
 }
 
@@ -45,8 +49,9 @@ impl Recorder for Counts {
         Counter::from_arc(Arc::clone(counters.entry(spelled(key)).or_default()))
     }
 
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        let mut gauges = self.gauges.lock().unwrap();
+        Gauge::from_arc(Arc::clone(gauges.entry(spelled(key)).or_default()))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
@@ -65,6 +70,116 @@ impl Counts {
         });
         calls.collect()
     }
+
+    /// What is counted of streams of the service Flows.
+    fn streams(&self) -> BTreeMap<String, u64> {
+        let counters = self.counters.lock().unwrap();
+        let streams = counters.iter().filter_map(|(name, count)| {
+            let name = name.strip_prefix("replybus_stream")?;
+            let name = name
+                .replace("service=Flows method=", "")
+                .replace("end=", "");
+            Some((name, count.load(Ordering::SeqCst)))
+        });
+        streams.collect()
+    }
+
+    /// The streams that are open.
+    fn open(&self) -> f64 {
+        let gauges = self.gauges.lock().unwrap();
+        gauges
+            .values()
+            .map(|gauge| f64::from_bits(gauge.load(Ordering::SeqCst)))
+            .sum()
+    }
+}
+
+#[queue_handler("flows.requests")]
+trait Flows {
+    #[stream]
+    async fn down(&self, count: u64) -> Result<Items<u64, String>, String>;
+
+    async fn up(&self, #[stream] numbers: Items<u64>) -> Result<u64, Never>;
+}
+
+struct Flow;
+
+impl Flows for Flow {
+    async fn down(&self, count: u64) -> Result<Items<u64, String>, String> {
+        let numbers = stream::iter((0..count).map(|number| Ok(number % 100)));
+        Ok(Items::new(match count {
+            7 => numbers
+                .chain(stream::iter([Err("no more".to_owned())]))
+                .boxed(),
+            _ => numbers.boxed(),
+        }))
+    }
+
+    async fn up(&self, mut numbers: Items<u64>) -> Result<u64, Never> {
+        let mut count = 0;
+        while let Some(Ok(number)) = numbers.next().await {
+            count += 1;
+            if number == 50 {
+                break;
+            }
+        }
+        Ok(count)
+    }
+}
+
+#[tokio::test]
+async fn both_ends_count_their_streams_by_what_they_carried_and_how_they_ended() {
+    let counts = Counts::default();
+    let _here = metrics::set_default_local_recorder(&counts);
+    let bus = Bus::in_memory();
+    let serving = bus.serve(FlowsServer::new(Flow)).await.unwrap();
+    let client = FlowsClient::new(&bus);
+    for count in [5, 7] {
+        let mut numbers = client.down(count).await.unwrap();
+        assert_eq!(counts.open(), 2.0);
+        while numbers.next().await.is_some() {}
+    }
+    // Room for one at a time.
+    let mut slow = client.down(3).window_bytes(1).await.unwrap();
+    while slow.next().await.is_some() {}
+    drop(slow);
+    let mut left = client.down(60).window_bytes(1).await.unwrap();
+    left.next().await.unwrap().unwrap();
+    drop(left);
+    assert_eq!(client.up(stream::iter(0..9)).await, Ok(9));
+    let endless = stream::iter([50]).chain(stream::pending());
+    assert_eq!(client.up(endless).await, Ok(1));
+    serving.shutdown().await.unwrap();
+    eventually("all have ended", || async { counts.open() == 0.0 }).await;
+    let counted = counts.streams();
+    for (name, count) in [
+        ("s_total down reader outcome=complete", 2),
+        ("s_total down reader outcome=handler", 1),
+        ("s_total down reader outcome=dropped", 1),
+        ("s_total down producer outcome=complete", 2),
+        ("s_total down producer outcome=handler", 1),
+        ("s_total down producer outcome=dropped", 1),
+        ("s_total up reader outcome=complete", 1),
+        ("s_total up reader outcome=dropped", 1),
+        ("s_total up producer outcome=complete", 1),
+        ("_items_total down reader", 16),
+        ("_items_total up reader", 10),
+        ("_items_total up producer", 10),
+        ("_bytes_total up producer", 50),
+    ] {
+        assert_eq!(counted.get(name), Some(&count), "{name}: {counted:#?}");
+    }
+    // Its reader left, or its call was answered: whichever it heard first.
+    let left = ["dropped", "stopped"].map(|outcome| {
+        let name = format!("s_total up producer outcome={outcome}");
+        counted.get(&name).copied().unwrap_or_default()
+    });
+    assert_eq!(left.iter().sum::<u64>(), 1, "{counted:#?}");
+    assert!(counted["_waits_total down producer"] >= 3, "{counted:#?}");
+    assert!(
+        !counted.contains_key("_waits_total up producer"),
+        "{counted:#?}"
+    );
 }
 
 #[tokio::test]

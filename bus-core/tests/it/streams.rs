@@ -1,5 +1,6 @@
 //! Answers that are streams of items.
 
+use super::lossy::{Appended, lossy};
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use replybus::{
@@ -8,10 +9,7 @@ use replybus::{
     limits,
     message::{Message, Properties, Text},
     queue_handler,
-    reply::{
-        Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyBackend,
-        ReplyStore, StoreError, StoreHealth, Stored, memory::MemoryReplies,
-    },
+    reply::{Arrivals, ReplyBackend, memory::MemoryReplies},
     server::Serving,
     stream::{Items, Streaming},
     transport::{
@@ -348,127 +346,6 @@ async fn a_plain_call_of_a_stream_is_refused() {
         "{refused}"
     );
     assert_eq!(files.taken(), 0);
-}
-
-/// Streams still work where frames are lost, come twice and out of turn, or are refused: what becomes
-/// of each is told by a number.
-struct Lossy<B> {
-    replies: B,
-    fate: Fate,
-}
-
-type Fate = Arc<dyn Fn(u64) -> Appended + Send + Sync>;
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Appended {
-    Well,
-    Lost,
-    Twice,
-    Refused,
-    RefusedButThere,
-    Absent,
-}
-
-struct LossyStore {
-    store: Arc<dyn ReplyStore>,
-    fate: Fate,
-    count: AtomicU64,
-}
-
-impl std::fmt::Debug for LossyStore {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LossyStore")
-    }
-}
-
-#[async_trait]
-impl<B: ReplyBackend> ReplyBackend for Lossy<B> {
-    async fn open(
-        self: Box<Self>,
-        namespace: &str,
-        arrivals: Arc<dyn Arrivals>,
-    ) -> Result<Arc<dyn ReplyStore>, SetupError> {
-        let store = Box::new(self.replies).open(namespace, arrivals).await?;
-        Ok(Arc::new(LossyStore {
-            store,
-            fate: self.fate,
-            count: AtomicU64::new(0),
-        }))
-    }
-}
-
-#[async_trait]
-impl ReplyStore for LossyStore {
-    async fn append(&self, inbox: &Text, id: CallId, frame: Bytes) -> Result<Stored, StoreError> {
-        let refused = || Err(StoreError::new("add to a stream", "on purpose"));
-        let add = || self.store.append(inbox, id, frame.clone());
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        match (self.fate)(self.count.fetch_add(1, Ordering::SeqCst)) {
-            Appended::Well => add().await,
-            Appended::Lost => Ok(Stored::AsAsked),
-            Appended::Twice => {
-                add().await?;
-                add().await
-            }
-            Appended::Refused => refused(),
-            Appended::RefusedButThere => {
-                add().await?;
-                refused()
-            }
-            Appended::Absent => Ok(Stored::InboxAbsent),
-        }
-    }
-
-    fn inbox(&self) -> &str {
-        self.store.inbox()
-    }
-    fn is_inbox(&self, reply_to: &str) -> bool {
-        self.store.is_inbox(reply_to)
-    }
-    async fn store(&self, reply: Reply) -> Result<Stored, StoreError> {
-        self.store.store(reply).await
-    }
-    async fn fetch(&self, id: CallId) -> Result<Option<Bytes>, StoreError> {
-        self.store.fetch(id).await
-    }
-    async fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
-        self.store.claim(claim).await
-    }
-    async fn renew(&self, claim: &Claim) -> Result<bool, StoreError> {
-        self.store.renew(claim).await
-    }
-    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.store.release(claim).await
-    }
-    async fn lapse(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.store.lapse(claim).await
-    }
-    async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError> {
-        self.store.cancel(cancel).await
-    }
-
-    async fn note(&self, claim: &Claim, progress: Bytes) -> Result<(), StoreError> {
-        self.store.note(claim, progress).await
-    }
-
-    async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError> {
-        self.store.record(key).await
-    }
-    fn health(&self) -> StoreHealth {
-        self.store.health()
-    }
-    async fn close(&self) {
-        self.store.close().await;
-    }
-}
-
-async fn lossy(fate: impl Fn(u64) -> Appended + Send + Sync + 'static) -> Bus {
-    let replies = Lossy {
-        replies: MemoryReplies::new(),
-        fate: Arc::new(fate),
-    };
-    let transport = Arc::new(MemoryBroker::new().connect());
-    Bus::connect(transport, replies).await.unwrap()
 }
 
 #[tokio::test(start_paused = true)]

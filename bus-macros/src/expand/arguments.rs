@@ -37,8 +37,8 @@ pub(super) fn decoded(krate: &CratePath, method: &Method<'_>) -> TokenStream {
 
 fn declared(method: &Method<'_>) -> TokenStream {
     let name = name(Span::call_site());
-    let fields = method.arguments.iter().map(|argument| argument.name);
-    let parameters: Vec<_> = (0..method.arguments.len())
+    let fields = method.sent().map(|argument| argument.name);
+    let parameters: Vec<_> = (0..method.sent().count())
         .map(|index| format_ident!("T{index}"))
         .collect();
     quote! {
@@ -54,16 +54,16 @@ pub(super) fn of_types(method: &Method<'_>, types: &[TokenStream]) -> TokenStrea
     let span = |argument: Option<&Argument<'_>>| {
         argument.map_or_else(Span::call_site, |argument| argument.ty.span())
     };
-    let name = name(span(method.arguments.first()));
-    let end = quote_spanned!(span(method.arguments.last())=> >);
+    let name = name(span(method.sent().next()));
+    let end = quote_spanned!(span(method.sent().last())=> >);
     quote!(#name<#(#types),* #end)
 }
 
 /// The struct with the values in the variables named like the method's arguments, borrowed.
 pub(super) fn of_values(method: &Method<'_>) -> TokenStream {
     let name = name(Span::call_site());
-    let fields = method.arguments.iter().map(|argument| argument.name);
-    let values = fields.clone();
+    let fields = method.sent().map(|argument| argument.name);
+    let values = method.sent().map(|argument| argument.name);
     quote!(#name { #(#fields: &#values),* })
 }
 

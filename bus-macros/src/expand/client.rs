@@ -98,21 +98,23 @@ fn method(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStre
     let inputs = method
         .arguments
         .iter()
-        .map(|Argument { name, ty }| quote!(#name: #ty));
+        .map(|argument| input(krate, argument));
     let krate_there = krate.at(output.span());
     let key = method.key.and_then(|key| method.arguments.get(key));
     let (call, make) = match (method.stream, key) {
         (true, None) => (quote!(StreamCall), quote!(stream)),
         (true, Some(_)) => (quote!(StreamCall), quote!(stream_by_key)),
+        (false, _) if method.fed().is_some() => (quote!(FeedCall), quote!(feed)),
         (false, None) => (quote!(Call), quote!(call)),
         (false, Some(_)) => (quote!(Call), quote!(call_by_key)),
     };
+    let items = method.fed().map(|Argument { name, .. }| name).into_iter();
+    let item = items.clone().map(|_| quote!(_,));
     let call = quote_spanned!(output.span()=> #krate_there::#call<#output>);
     let key_type = key.map(|Argument { ty, .. }| quote_spanned!(ty.span()=> , #ty));
     let key = key.map(|Argument { name, .. }| quote!(, &#name));
     let borrowed: Vec<_> = method
-        .arguments
-        .iter()
+        .sent()
         .map(|Argument { ty, .. }| quote_spanned!(ty.span()=> &#ty))
         .collect();
     let encoded = arguments::encoded(krate, method);
@@ -123,8 +125,21 @@ fn method(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStre
         #(#carried)*
         #vis fn #name(&self, #(#inputs),*) -> #call {
             #encoded
-            self.inner.#make::<#types, #output #key_type>(#index, &#values #key)
+            self.inner.#make::<#types, #(#item)* #output #key_type>(#index, &#values #key #(, #items)*)
         }
+    }
+}
+
+/// An argument of the client's method: of a stream whatever has its items.
+fn input(krate: &CratePath, argument: &Argument<'_>) -> TokenStream {
+    let Argument { name, ty, .. } = argument;
+    if !argument.is_stream {
+        return quote!(#name: #ty);
+    }
+    let krate_there = krate.at(ty.span());
+    let item = quote_spanned!(ty.span()=> <#ty as #krate_there::StreamArgument>::Item);
+    quote! {
+        #name: impl #krate::Stream<Item = #item> + ::core::marker::Send + 'static
     }
 }
 
@@ -181,18 +196,23 @@ fn method_contract(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     let own_record = method.own_record.then(|| quote!(.own_record()));
     let job = setter("job", method.job.map(duration));
     let stream = method.stream.then(|| quote!(.stream()));
+    let feed = method.fed().map(|_| quote!(.feed()));
     let retry = setter("retry", method.retry.map(|retry| policy(krate, retry)));
     let signature = signature(method);
     quote! {
         #krate::MethodContract::new(#name, #krate::MethodKind::#kind)
-            #timeout #own_record #job #retry #stream .signature(#signature)
+            #timeout #own_record #job #retry #stream #feed .signature(#signature)
     }
 }
 
 /// Arguments and result as they are written, without blanks: those differ between compilers.
 fn signature(method: &Method<'_>) -> String {
     let arguments = method.arguments.iter();
-    let arguments = arguments.map(|Argument { name, ty }| quote!(#name: #ty));
+    let arguments = arguments.map(|argument| {
+        let Argument { name, ty, .. } = argument;
+        let mark = argument.is_stream.then(|| quote!(#[stream]));
+        quote!(#mark #name: #ty)
+    });
     let output = method.output;
     let mut signature = quote!((#(#arguments),*) -> #output).to_string();
     signature.retain(|character| !character.is_whitespace());

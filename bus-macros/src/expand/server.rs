@@ -86,29 +86,37 @@ fn arm(service: &Service<'_>, index: usize, method: &Method<'_>) -> TokenStream 
     let krate = &service.options.krate;
     let (trait_name, name, output) = (&service.ast.ident, &method.ast.sig.ident, method.output);
     let owned: Vec<_> = method
-        .arguments
-        .iter()
+        .sent()
         .map(|argument| argument.ty.to_token_stream())
         .collect();
     let decoded = arguments::decoded(krate, method);
     let types = arguments::of_types(method, &owned);
-    let names = method.arguments.iter().map(|argument| argument.name);
-    let bound = if method.arguments.is_empty() {
+    let values = method.arguments.iter().map(|argument| {
+        let name = argument.name;
+        match argument.is_stream {
+            true => quote!(items),
+            false => quote!(arguments.#name),
+        }
+    });
+    let bound = if owned.is_empty() {
         quote!(_)
     } else {
         quote!(arguments)
     };
     let answer = match method.stream {
         true => quote!(answer_stream),
+        false if method.fed().is_some() => quote!(answer_fed),
         false => quote!(answer),
     };
+    let fed = method.fed().map(|argument| argument.ty).into_iter();
+    let items = fed.clone().map(|_| quote!(, items));
     quote! {
         #index => {
             #decoded
-            #krate::#answer::<#types, #output, _, _>(
+            #krate::#answer::<#types, #(#fed,)* #output, _, _>(
                 payload,
-                move |#bound| async move {
-                    <__S as #trait_name>::#name(&service, #(arguments.#names),*).await
+                move |#bound #(#items)*| async move {
+                    <__S as #trait_name>::#name(&service, #(#values),*).await
                 },
             )
         }

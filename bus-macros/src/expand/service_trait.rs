@@ -3,6 +3,7 @@
 
 use crate::{
     ast::{self, Item},
+    feed,
     model::{Argument, Method, Service},
 };
 use proc_macro2::TokenStream;
@@ -33,7 +34,7 @@ pub(super) fn expand(service: &Service<'_>) -> TokenStream {
 
 fn sendable(method: &Method<'_>) -> TokenStream {
     let attrs = method.ast.attrs_kept();
-    let sig = &method.ast.sig;
+    let sig = feed::unmarked(&method.ast.sig);
     let (fn_token, name, inputs) = (&sig.fn_token, &sig.ident, &sig.inputs);
     let output = method.output;
     quote! {

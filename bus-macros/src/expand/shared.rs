@@ -32,7 +32,7 @@ fn method(service: &Service<'_>, method: &Method<'_>) -> TokenStream {
     let inputs = method
         .arguments
         .iter()
-        .map(|Argument { name, ty }| quote!(#name: #ty));
+        .map(|Argument { name, ty, .. }| quote!(#name: #ty));
     let names = method.arguments.iter().map(|argument| argument.name);
     quote! {
         fn #name(&self, #(#inputs),*)

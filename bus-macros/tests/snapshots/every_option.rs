@@ -22,6 +22,13 @@ pub(crate) trait Rates: Send + ::core::marker::Send + ::core::marker::Sync + 'st
     ) -> impl ::core::future::Future<
         Output = Result<u64, RatesError>,
     > + ::core::marker::Send;
+    fn load(
+        &self,
+        rates: Items<Rate>,
+        day: u32,
+    ) -> impl ::core::future::Future<
+        Output = Result<u64, RatesError>,
+    > + ::core::marker::Send;
 }
 #[allow(deprecated)]
 impl<__S: Rates> Rates for ::std::sync::Arc<__S> {
@@ -54,6 +61,15 @@ impl<__S: Rates> Rates for ::std::sync::Arc<__S> {
         Output = Result<u64, RatesError>,
     > + ::core::marker::Send {
         <__S as Rates>::recount(self)
+    }
+    fn load(
+        &self,
+        rates: Items<Rate>,
+        day: u32,
+    ) -> impl ::core::future::Future<
+        Output = Result<u64, RatesError>,
+    > + ::core::marker::Send {
+        <__S as Rates>::load(self, rates, day)
     }
 }
 /// Calls [`Rates`] through the queue `rates`. Cheap to clone.
@@ -105,6 +121,14 @@ impl RatesClient {
                     )
                     .job(::core::time::Duration::from_millis(14400000u64))
                     .signature("()->Result<u64,RatesError>"),
+                ::bus::__private::MethodContract::new(
+                        "load",
+                        ::bus::__private::MethodKind::Command,
+                    )
+                    .feed()
+                    .signature(
+                        "(#[stream]rates:Items<Rate>,day:u32)->Result<u64,RatesError>",
+                    ),
             ],
         )
         .defaults(
@@ -200,6 +224,26 @@ impl RatesClient {
         #[serde(crate = "::bus::__private::serde")]
         struct __Arguments {}
         self.inner.call::<__Arguments, Result<u64, RatesError>>(3usize, &__Arguments {})
+    }
+    /// Calls [`Rates::load`].
+    pub(crate) fn load(
+        &self,
+        rates: impl ::bus::__private::Stream<
+            Item = <Items<Rate> as ::bus::__private::StreamArgument>::Item,
+        > + ::core::marker::Send + 'static,
+        day: u32,
+    ) -> ::bus::__private::FeedCall<Result<u64, RatesError>> {
+        #[derive(::bus::__private::serde::Serialize)]
+        #[serde(crate = "::bus::__private::serde")]
+        struct __Arguments<T0> {
+            day: T0,
+        }
+        self.inner
+            .feed::<
+                __Arguments<&u32>,
+                _,
+                Result<u64, RatesError>,
+            >(4usize, &__Arguments { day: &day }, rates)
     }
 }
 /// Serves an implementation of [`Rates`] from the queue `rates`. Cheap to clone.
@@ -317,6 +361,28 @@ impl<__S: Rates> ::bus::__private::Service for RatesServer<__S> {
                 >(
                     payload,
                     move |_| async move { <__S as Rates>::recount(&service).await },
+                )
+            }
+            4usize => {
+                #[derive(::bus::__private::serde::Deserialize)]
+                #[serde(
+                    crate = "::bus::__private::serde",
+                    expecting = "the arguments of `load`"
+                )]
+                struct __Arguments<T0> {
+                    day: T0,
+                }
+                ::bus::__private::answer_fed::<
+                    __Arguments<u32>,
+                    Items<Rate>,
+                    Result<u64, RatesError>,
+                    _,
+                    _,
+                >(
+                    payload,
+                    move |arguments, items| async move {
+                        <__S as Rates>::load(&service, items, arguments.day).await
+                    },
                 )
             }
             _ => ::bus::__private::no_such_method(),

@@ -445,4 +445,44 @@ mod guide {
         }
         Ok(())
     }
+
+    #[rustfmt::skip]
+    #[expect(clippy::print_stdout, reason = "as in the guide")]
+    async fn importing(bus: &replybus::Bus, lines: Vec<String>) -> Result<(), Box<dyn Error>> {
+        use futures_util::stream;
+        use replybus::{queue_handler, stream::Items};
+        use serde::{Deserialize, Serialize};
+
+        #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+        #[error("its sender left after {lines} lines")]
+        pub struct Incomplete { pub lines: u64 }
+
+        #[queue_handler("imports.requests", timeout = "5m")]
+        pub trait Imports {
+            /// Adds lines to an account, and says how many.
+            async fn import(&self, account: String, #[stream] lines: Items<String>) -> Result<u64, Incomplete>;
+        }
+
+        struct Ledger;
+
+        impl Imports for Ledger {
+            async fn import(&self, account: String, mut lines: Items<String>) -> Result<u64, Incomplete> {
+                let mut count = 0;
+                while let Some(line) = lines.next().await {
+                    let Ok(line) = line else {
+                        return Err(Incomplete { lines: count });
+                    };
+                    println!("{account}: {line}");
+                    count += 1;
+                }
+                Ok(count)
+            }
+        }
+
+        let _serving = bus.serve(ImportsServer::new(Ledger)).await?;
+        let imports = ImportsClient::new(bus);
+        let count = imports.import("ada".to_owned(), stream::iter(lines)).await?;
+        println!("{count}");
+        Ok(())
+    }
 }

@@ -14,6 +14,7 @@ mod bundles;
 mod cancel;
 mod channels;
 mod delays;
+mod feeds;
 mod jobs;
 mod links;
 mod nemesis;
