@@ -3,7 +3,7 @@
 //! A [`path::Path`] is one way for a call to travel: the framework's, or a hand-written reference.
 //! [`rounds`] gives each its turn, round by round, and [`report`] says what came of it. [`bank`] is
 //! another harness: a whole application, under the same [`load`]. `streams` is a third, for what comes
-//! item by item.
+//! item by item, and [`partitions`] a fourth, for calls in the order of their keys.
 
 pub mod arguments;
 #[cfg(feature = "bank")]
@@ -13,6 +13,7 @@ pub mod echo;
 pub mod handler;
 pub mod load;
 pub mod page;
+pub mod partitions;
 pub mod path;
 pub mod paths;
 pub mod plan;

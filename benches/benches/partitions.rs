@@ -1,0 +1,79 @@
+//! Measures calls of contracts with partitions; see the README beside it.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the figures go to standard output, all else to standard error"
+)]
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use replybus_benches::{handler::Handler, partitions, path::Site, worker};
+use std::{env, process::ExitCode, time::Duration};
+use uuid::Uuid;
+
+/// Measures how many calls a second are answered by 1, 4 and 16 partitions
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Callers, each of which calls again when it has its answer, of a key of its own
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..=4096))]
+    callers: u32,
+    /// Processes that serve
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
+    workers: u32,
+    /// Rounds, in each of which every number of partitions has its turn
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Seconds of a turn
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+
+    /// Given by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// `worker` in the process that serves `path`
+    #[arg(long, hide = true)]
+    role: Option<String>,
+    #[arg(long, hide = true)]
+    path: Option<String>,
+    #[arg(long, hide = true, default_value_t = Uuid::new_v4().simple().to_string())]
+    run: String,
+    #[arg(long, hide = true)]
+    handler_us: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    // `cargo bench` says `--bench`; test runners, which only want to see that it starts, don't.
+    let given: Vec<String> = env::args().collect();
+    if !given.iter().any(|given| given == "--bench") || given.iter().any(|given| given == "--test")
+    {
+        eprintln!("nothing measured: run it with `cargo bench`");
+        return ExitCode::SUCCESS;
+    }
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(arguments: &Arguments) -> Result<()> {
+    let site = Site::of_environment(arguments.run.clone(), Handler(Duration::ZERO))?;
+    if arguments.role.is_some() {
+        let is_ours = arguments.path.as_deref() == Some(partitions::WORKER);
+        ensure!(is_ours, "there is no such worker");
+        return worker::serve_as(partitions::WORKER, |ready| partitions::serve(&site, ready)).await;
+    }
+    let wanted = partitions::Wanted {
+        callers: arguments.callers,
+        workers: arguments.workers,
+        rounds: arguments.rounds,
+        seconds: Duration::from_secs(arguments.seconds),
+    };
+    for row in partitions::measure(&site, wanted).await? {
+        println!("{}", serde_json::to_string(&row)?);
+    }
+    Ok(())
+}
