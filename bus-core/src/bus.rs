@@ -175,12 +175,22 @@ impl Bus {
         BusBuilder::default()
     }
 
+    /// Begins to count what should not happen, so that the first time is an increase.
+    fn begin_counters() {
+        metrics::counter!("replybus_store_failures_total").increment(0);
+        metrics::counter!("replybus_republished_total").increment(0);
+        metrics::counter!("replybus_late_replies_total").increment(0);
+        metrics::counter!("replybus_leases_late_total").increment(0);
+        metrics::counter!("replybus_leases_lost_total").increment(0);
+    }
+
     fn from_parts(
         builder: BusBuilder,
         transport: Arc<dyn Transport>,
         replies: Arc<dyn ReplyStore>,
         waiters: Arc<Waiters>,
     ) -> Self {
+        Self::begin_counters();
         let closed = CancellationToken::new();
         let app_id: Text = builder.app_id.into();
         let inbox: Text = replies.inbox().into();

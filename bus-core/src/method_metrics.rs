@@ -47,10 +47,7 @@ impl MethodMetrics {
         service: &'static str,
         method: &'static str,
     ) -> Self {
-        let labels = [
-            Label::from_static_parts("service", service),
-            Label::from_static_parts("method", method),
-        ];
+        let labels = labels(service, method);
         Self {
             total,
             ok: with_outcome(total, &labels, OK),
@@ -73,6 +70,29 @@ impl MethodMetrics {
             histogram.record(took);
         });
     }
+}
+
+/// A histogram of times of one method.
+#[derive(Debug)]
+pub(crate) struct MethodHistogram(Key);
+
+impl MethodHistogram {
+    pub(crate) fn new(name: &'static str, service: &'static str, method: &'static str) -> Self {
+        Self(Key::from_parts(name, labels(service, method).to_vec()))
+    }
+
+    pub(crate) fn record(&self, time: Duration) {
+        metrics::with_recorder(|recorder| {
+            recorder.register_histogram(&self.0, &METADATA).record(time);
+        });
+    }
+}
+
+fn labels(service: &'static str, method: &'static str) -> [Label; 2] {
+    [
+        Label::from_static_parts("service", service),
+        Label::from_static_parts("method", method),
+    ]
 }
 
 fn with_outcome(name: &'static str, labels: &[Label; 2], outcome: &'static str) -> Key {

@@ -81,7 +81,10 @@ impl Heartbeat {
     }
 
     async fn announce(&mut self, ttl: Duration) {
-        let record = self.profile.instance().record();
+        let instance = self.profile.instance();
+        metrics::gauge!("replybus_in_flight", "queue" => self.queue.clone())
+            .set(instance.in_flight as f64);
+        let record = instance.record();
         let presence = Presence::new(self.queue.as_str(), self.profile.id(), record);
         let presence = presence.ttl(ttl);
         let announced = self.store.announce(&presence).await;

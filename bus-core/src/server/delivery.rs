@@ -27,6 +27,7 @@ use crate::{
     },
 };
 use futures_util::{FutureExt, future::Either};
+use metrics::Counter;
 use std::{future::Future, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -81,6 +82,10 @@ impl RequestProcessor {
         }
     }
 
+    pub(super) fn redelivered(&self) -> Counter {
+        metrics::counter!("replybus_redeliveries_total", "service" => self.contract.name)
+    }
+
     /// The method of a message, if it is a job, and where messages of jobs wait.
     fn job_of(&self, message: &Message) -> Option<(Arc<WaitingRoom>, &'static MethodContract)> {
         let jobs = self.jobs.as_ref()?;
@@ -118,6 +123,9 @@ impl RequestProcessor {
             }
             if let Some(named) = &envelope.foreign_inbox {
                 self.missed_inboxes.is_foreign(envelope.id, named);
+            }
+            if redelivered {
+                self.redelivered().increment(1);
             }
             let seen_before = redelivered || is_repeated(&message);
             let request = self.request(&mut envelope, &message, seen_before);

@@ -2,6 +2,7 @@
 //! the service can see why: so it says so, now and then.
 
 use crate::{call_id::CallId, reply::ReplyStore};
+use metrics::Counter;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
@@ -27,6 +28,9 @@ pub(super) struct MissedInboxes {
 
 impl MissedInboxes {
     pub(super) fn new(service: &'static str, store: Arc<dyn ReplyStore>) -> Self {
+        // So that the first one is an increase.
+        counter(service, "foreign").increment(0);
+        counter(service, "absent").increment(0);
         Self {
             service,
             store,
@@ -37,7 +41,7 @@ impl MissedInboxes {
 
     /// A caller named an inbox that is none of this bus.
     pub(super) fn is_foreign(&self, id: CallId, named: &str) {
-        count(self.service, "foreign");
+        counter(self.service, "foreign").increment(1);
         if let Some(untold) = self.foreign.take_turn() {
             tracing::warn!(
                 service = self.service,
@@ -53,7 +57,7 @@ impl MissedInboxes {
 
     /// The inbox of a caller that still waits is not in the store.
     pub(super) fn is_absent(&self, id: CallId, named: &str) {
-        count(self.service, "absent");
+        counter(self.service, "absent").increment(1);
         if let Some(untold) = self.absent.take_turn() {
             tracing::warn!(
                 service = self.service,
@@ -69,9 +73,8 @@ impl MissedInboxes {
     }
 }
 
-fn count(service: &'static str, why: &'static str) {
+fn counter(service: &'static str, why: &'static str) -> Counter {
     metrics::counter!("replybus_missed_inboxes_total", "service" => service, "why" => why)
-        .increment(1);
 }
 
 fn shown(named: &str) -> String {

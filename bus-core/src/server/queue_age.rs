@@ -13,6 +13,7 @@ use crate::{
     error::{Fault, FaultCode},
     limits::{CLOCK_ALLOWANCE, QUEUE_AGE_INTERVAL, QUEUE_AGE_TARGET, RETRY_AFTER_MAX},
     message::Message,
+    method_metrics::MethodHistogram,
     work::Envelope,
 };
 use std::{
@@ -35,6 +36,8 @@ pub(super) struct QueueAge {
     state: Mutex<State>,
     /// How long the handlers of each method take, in microseconds.
     takes: Box<[AtomicU64]>,
+    /// How long requests for each method waited.
+    waited: Box<[MethodHistogram]>,
 }
 
 #[derive(Debug)]
@@ -88,6 +91,13 @@ impl QueueAge {
                 behind: None,
             }),
             takes: contract.methods.iter().map(|_| AtomicU64::new(0)).collect(),
+            waited: contract
+                .methods
+                .iter()
+                .map(|method| {
+                    MethodHistogram::new("replybus_queue_seconds", contract.name, method.name)
+                })
+                .collect(),
         }
     }
 
@@ -114,6 +124,9 @@ impl QueueAge {
         time: RequestTime,
         priority: Priority,
     ) -> Option<Fault> {
+        if let Some(waited) = self.waited.get(position) {
+            waited.record(time.age);
+        }
         let behind = self.state().note(time.age, Instant::now())?;
         let takes = self.takes.get(position)?.load(Ordering::Relaxed);
         let takes = Duration::from_micros(takes);

@@ -147,6 +147,8 @@ impl Serve {
             jobs,
             aside,
         });
+        // So that the first one is an increase.
+        processor.redelivered().increment(0);
         Ok(intake.start(
             move || admission.clone().slot(),
             move |slot, delivery| Arc::clone(&processor).process(slot, delivery),

@@ -166,6 +166,7 @@ impl WatchedRun {
         let asked = Instant::now();
         match store.renew(&self.claim).await {
             Ok(true) => {
+                metrics::counter!("replybus_leases_late_total").increment(1);
                 if !self.was_late.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
                         id = %self.id,
@@ -186,6 +187,7 @@ impl WatchedRun {
     /// where that is safe, and the record stays the successor's.
     fn lost(&self) {
         if self.renewed().take().is_some() {
+            metrics::counter!("replybus_leases_lost_total").increment(1);
             tracing::error!(id = %self.id, "another worker took this command over");
         }
         self.cancel.cancel();

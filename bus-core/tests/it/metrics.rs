@@ -220,3 +220,37 @@ async fn a_caller_counts_its_calls_by_what_came_of_them() {
     let posts = &records["replybus_call_seconds service=Accounts method=post"];
     assert_eq!(posts.0.load(Ordering::SeqCst), 7);
 }
+
+#[tokio::test]
+async fn what_should_not_happen_is_there_before_it_happens() {
+    let counts = Counts::default();
+    let _here = metrics::set_default_local_recorder(&counts);
+    let (_bus, _ledger, _client, _serving) = bank().await;
+    let counters = counts.counters.lock().unwrap();
+    for name in [
+        "replybus_dead_letters_total queue=account.requests",
+        "replybus_dead_letters_dropped_total queue=account.requests",
+        "replybus_missed_inboxes_total service=Accounts why=absent",
+        "replybus_missed_inboxes_total service=Accounts why=foreign",
+        "replybus_redeliveries_total service=Accounts",
+        "replybus_store_failures_total ",
+        "replybus_republished_total ",
+        "replybus_late_replies_total ",
+        "replybus_leases_late_total ",
+        "replybus_leases_lost_total ",
+    ] {
+        let count = counters.get(name).map(|count| count.load(Ordering::SeqCst));
+        assert_eq!(count, Some(0), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn how_long_a_request_waited_is_recorded() {
+    let counts = Counts::default();
+    let _here = metrics::set_default_local_recorder(&counts);
+    let (_bus, _ledger, client, _serving) = bank().await;
+    client.post(1).await.unwrap();
+    let records = counts.records.lock().unwrap();
+    let waited = &records["replybus_queue_seconds service=Accounts method=post"];
+    assert_eq!(waited.0.load(Ordering::SeqCst), 1);
+}

@@ -54,13 +54,16 @@ impl Drop for Observed {
         let seconds = self.started.elapsed().as_secs_f64();
         let status = self.status.as_ref().map_or("dropped", StatusCode::as_str);
         let (method, route) = (self.method, self.route.clone());
+        // The route by two names: dashboards for other gateways call it the endpoint.
         metrics::histogram!(
-            "http_request_duration_seconds", "method" => method, "route" => route.clone()
+            "http_request_duration_seconds",
+            "method" => method, "route" => route.clone(), "endpoint" => route.clone()
         )
         .record(seconds);
         metrics::counter!(
             "http_requests_total",
-            "method" => method, "route" => route, "status" => status.to_owned()
+            "method" => method, "route" => route.clone(), "endpoint" => route,
+            "status" => status.to_owned()
         )
         .increment(1);
         let correlation = self.correlation.as_ref();

@@ -43,6 +43,7 @@ async fn requests_are_counted_by_route_and_never_by_what_a_client_makes_up() {
             "http_requests_total",
             "method=\"GET\"",
             route,
+            "endpoint=\"/api/account/admin/users/{id}\"",
             "status=\"200\""
         ]),
         "{counted}"

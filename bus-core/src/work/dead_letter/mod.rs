@@ -22,6 +22,7 @@ use crate::{
     partition::partition_queue,
     transport::{Outgoing, QueueSpec, Transport, TransportHealth, Verdict, Withdrawn},
 };
+use metrics::Counter;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -74,13 +75,25 @@ impl DeadLetters {
             .returns_max(DEAD_LETTER_RETURNS_MAX)
             .or_existing();
         bus.transport.declare(queue.clone()).await?;
-        Ok(Self {
+        let letters = Self {
             transport: Arc::clone(&bus.transport),
             drops: bus.drops.clone(),
             queue,
             of: of.name.clone(),
             secret: Arc::default(),
-        })
+        };
+        // So that the first letter is an increase.
+        letters.kept().increment(0);
+        letters.dropped().increment(0);
+        Ok(letters)
+    }
+
+    fn kept(&self) -> Counter {
+        metrics::counter!("replybus_dead_letters_total", "queue" => self.of.clone())
+    }
+
+    fn dropped(&self) -> Counter {
+        metrics::counter!("replybus_dead_letters_dropped_total", "queue" => self.of.clone())
     }
 
     /// Leaves out headers: a letter is kept for long, and read by others than its receiver.
@@ -112,8 +125,7 @@ impl DeadLetters {
             match &verdict {
                 Verdict::Confirmed => {
                     self.drops.end(&self.queue.name);
-                    metrics::counter!("replybus_dead_letters_total", "queue" => self.of.clone())
-                        .increment(1);
+                    self.kept().increment(1);
                     return;
                 }
                 Verdict::Refused | Verdict::Unacceptable(_) if letter.shorten() => continue,
@@ -142,8 +154,7 @@ impl DeadLetters {
         let id = letter.id();
         let queue = &self.queue.name;
         tracing::error!(queue, id, reason, why, "a dead letter was dropped");
-        metrics::counter!("replybus_dead_letters_dropped_total", "queue" => self.of.clone())
-            .increment(1);
+        self.dropped().increment(1);
         self.drops.note(&self.transport, queue, why);
     }
 

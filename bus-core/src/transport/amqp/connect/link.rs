@@ -133,6 +133,9 @@ async fn keep_up(
         address = opened.address,
         "connected to RabbitMQ"
     );
+    let reconnects = || metrics::counter!("replybus_reconnects_total", "connection" => role);
+    // So that the first one is an increase.
+    reconnects().increment(0);
     let mut backoff = Backoff::new();
     loop {
         let up_since = Instant::now();
@@ -162,7 +165,7 @@ async fn keep_up(
                 return;
             }
         };
-        metrics::counter!("replybus_reconnects_total", "connection" => role).increment(1);
+        reconnects().increment(1);
         tracing::info!(
             connection = role,
             address = opened.address,

@@ -16,6 +16,7 @@ use lapin::{
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::{FieldTable, ShortString},
 };
+use metrics::Counter;
 use std::{
     sync::{
         Arc,
@@ -98,6 +99,8 @@ enum End {
 
 impl Consumer {
     pub(super) async fn run(self, first: Attached) {
+        // So that the first one is an increase.
+        self.malformed().increment(0);
         let mut attached = first;
         let mut backoff = Backoff::new();
         loop {
@@ -200,9 +203,14 @@ impl Consumer {
         if let Some(reason) = &delivery.malformed {
             let queue = &self.source.queue.name;
             tracing::error!(queue, reason, "a message can't be read");
-            metrics::counter!("replybus_malformed_total", "queue" => queue.clone()).increment(1);
+            self.malformed().increment(1);
         }
         delivery
+    }
+
+    fn malformed(&self) -> Counter {
+        let queue = self.source.queue.name.clone();
+        metrics::counter!("replybus_malformed_total", "queue" => queue)
     }
 }
 
