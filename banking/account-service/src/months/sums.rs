@@ -81,21 +81,16 @@ mod tests {
     fn sums(entries: &[(i64, i64)]) -> Result<Sums, TooMuch> {
         let bounds = (at(100), at(200));
         let numbered = (1..).zip(entries);
-        numbered.fold(
-            Ok(Sums::default()),
-            |sums: Result<Sums, _>, (number, entry)| {
-                let (second, amount) = *entry;
-                let posted_at = at(second);
-                sums?.with(
-                    Added {
-                        number,
-                        amount,
-                        posted_at,
-                    },
-                    bounds,
-                )
-            },
-        )
+        let mut sums = Sums::default();
+        for (number, &(second, amount)) in numbered {
+            let entry = Added {
+                number,
+                amount,
+                posted_at: at(second),
+            };
+            sums = sums.with(entry, bounds)?;
+        }
+        Ok(sums)
     }
 
     #[test]

@@ -150,18 +150,17 @@ fn of_accounts() -> Vec<Row> {
 }
 
 fn of_months() -> Vec<Row> {
-    let statement = |state: &str| {
+    let statement = |state: &str, done: i64, result: Value| {
         json!({
-            "id": ID, "month": "2026-01", "time_zone": "UTC", "state": state, "done": 0, "total": 7,
-            "created_at": TIME, "result": null,
+            "id": ID, "month": "2026-01", "time_zone": "UTC", "state": state, "done": done,
+            "total": 7, "created_at": TIME, "result": result,
         })
     };
-    let mut made = statement("made");
-    made["done"] = json!(7);
-    made["result"] = json!({
+    let result = json!({
         "from": TIME, "to": TIME, "is_whole": true, "opening_balance": 5, "paid_in": 3,
         "paid_out": 1, "closing_balance": 7, "entries": 2,
     });
+    let made = statement("made", 7, result);
     let path = "/api/account/statements";
     vec![
         (
@@ -170,7 +169,7 @@ fn of_months() -> Vec<Row> {
             Some(json!({ "month": "2026-01" })),
             "begin_month_statement",
             "2026-01 UTC a key".into(),
-            statement("waiting"),
+            statement("waiting", 0, Value::Null),
         ),
         (
             "POST",
@@ -178,7 +177,7 @@ fn of_months() -> Vec<Row> {
             Some(json!({ "month": "2026-01", "time_zone": "Asia/Ho_Chi_Minh" })),
             "begin_month_statement",
             "2026-01 Asia/Ho_Chi_Minh a key".into(),
-            statement("waiting"),
+            statement("waiting", 0, Value::Null),
         ),
         (
             "GET",
@@ -202,7 +201,7 @@ fn of_months() -> Vec<Row> {
             None,
             "cancel_month_statement",
             ID.into(),
-            statement("cancelled"),
+            statement("cancelled", 0, Value::Null),
         ),
     ]
 }

@@ -316,9 +316,10 @@ async fn an_order_is_its_users_alone(bank: Arc<Bank>) {
         ),
         "{refused:?}"
     );
-    assert_eq!(all(&bank, &ada).await, [ordered.clone()]);
+    let id = ordered.id;
+    assert_eq!(all(&bank, &ada).await, [ordered]);
     let unsigned: TransferError = Refused::Unauthenticated.into();
-    let nobody = bank.transfers().cancel_standing_order(ordered.id).await;
+    let nobody = bank.transfers().cancel_standing_order(id).await;
     assert!(matches!(nobody, Err(CallError::Handler(error)) if error == unsigned));
     let nobody = bank
         .transfers()
