@@ -155,7 +155,8 @@ pub use tokio::time::Instant;
 /// | `crate = ::path` | where replybus is, if not at `::replybus` | |
 ///
 /// A method is a command unless it is marked `#[query]`, or `#[stream]`, which is a query whose answer
-/// is a [stream of items](stream); each mark takes a timeout of its own. A command whose handler writes its key and its outcome in the transaction of its effect is marked
+/// is a [stream of items](stream); each mark takes a timeout of its own. An argument that is marked
+/// `#[stream]` is a stream which the caller sends, by a [`FeedCall`](stream::FeedCall). A command whose handler writes its key and its outcome in the transaction of its effect is marked
 /// `#[command(own_record)]`, and saves the claim:
 /// [`MethodContract::own_record`](contract::MethodContract::own_record) says what it must do. One
 /// that takes minutes or hours is a job, `#[command(job = "4h")]`:

@@ -223,7 +223,8 @@ pub const STREAM_FRAME_BYTES: usize = 64 * 1024;
 /// the inbox is half full, and the other half is for the replies to [`WAITING_MAX`] calls.
 pub const STREAM_FRAMES_MAX: usize = 64;
 
-/// Streams that one process reads at a time.
+/// Streams that one process reads at a time, answers and arguments together; and as many that its calls
+/// send.
 pub const STREAMS_MAX: usize = 512;
 
 // None of them is trimmed unread: a store keeps twice as many replies as calls may wait.

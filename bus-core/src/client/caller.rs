@@ -142,6 +142,12 @@ impl<'a> Attempts<'a> {
         self.request.copies.are_several()
     }
 
+    /// `true` of a call whose stream is being read: it is served.
+    fn is_fed(&self) -> bool {
+        let request = self.request;
+        request.window > 0 && self.bus.waiters.is_fed(request.id())
+    }
+
     /// Reads the reply, once for everybody: for the caller, for the layers between, and to know
     /// whether this copy ran. A fault is a failure like any other, for all of them.
     fn replied(&mut self, frame: &Bytes) -> Result<CallResponse, CallFailure> {
@@ -328,6 +334,11 @@ fn wait<'a>(
                 },
                 () = attempts.bus.closed.cancelled() => break Err(attempts.bus_closed()),
                 found = poll_fn(|cx| look.poll(cx)) => match found {
+                    // Its worker is there, and may be finding its way back to the queue.
+                    Some(Found::Unserved { .. }) if attempts.is_fed() => {
+                        look.under_way = None;
+                        look.timer.as_mut().reset(attempts.request.deadline());
+                    }
                     Some(Found::Unserved { surely_not_executed }) => {
                         break Err(attempts.unserved(surely_not_executed));
                     }
@@ -344,7 +355,7 @@ fn wait<'a>(
                         look.timer.as_mut().reset(attempts.request.deadline());
                         // One that was sent again waits: its service may be finding its way back
                         // as well.
-                        if !attempts.repeated() {
+                        if !attempts.repeated() && !attempts.is_fed() {
                             let (bus, request) = (attempts.bus, attempts.request);
                             look.under_way = Some(Box::pin(unserved::look(bus, request)));
                         }

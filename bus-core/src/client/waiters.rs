@@ -132,6 +132,12 @@ impl Waiters {
         has_room
     }
 
+    /// `true` once the stream of a call is read.
+    pub(super) fn is_fed(&self, id: CallId) -> bool {
+        let line = self.slots().feeds.get(&id).cloned();
+        line.is_some_and(|line| line.has_begun())
+    }
+
     pub(crate) fn forget_feed(&self, id: CallId) {
         let forgotten = self.slots().feeds.remove(&id);
         drop(forgotten);

@@ -1,4 +1,5 @@
-//! Answers that are streams of items. In the order they travel:
+//! Answers, and arguments, that are streams of items; of arguments at [`FeedCall`]. Answers in the
+//! order they travel:
 //!
 //! A [`StreamCall`] opens one: a query like any other, whose handler returns [`Items`] and whose
 //! reply says where the producer is. From then on the producer takes items from the handler's stream

@@ -283,3 +283,21 @@ async fn forged_credits_do_no_harm() {
     };
     timeout(Duration::from_secs(3), told).await.unwrap();
 }
+
+/// Its worker may be finding its way back to the queue.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_stream_is_read_is_served_though_its_queue_has_no_consumer() {
+    let mut service = ByHand::start().await;
+    let client = ImportsClient::new(&service.bus);
+    let call = tokio::spawn(client.ask(stream::pending()).into_future());
+    let asked = service.asked().await;
+    let stream = CallId::new();
+    service.say(&asked, service.credit(stream, 7, 0, 0)).await;
+    service.requests.stop().await;
+    for _ in 0..6 {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        service.say(&asked, service.credit(stream, 7, 0, 0)).await;
+    }
+    assert!(!call.is_finished());
+    call.abort();
+}

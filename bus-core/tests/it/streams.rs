@@ -633,6 +633,14 @@ async fn a_call_that_is_dropped_before_its_stream_is_open_is_cancelled() {
     .await;
 }
 
+#[tokio::test]
+async fn a_reader_that_is_dropped_before_it_reads_ends_the_producer() {
+    let bus = Bus::in_memory();
+    let (files, client, _serving) = serve(&bus).await;
+    drop(client.endless(10).await.unwrap());
+    files.drops_one().await;
+}
+
 /// Each copy of its call has a producer, of which one is read.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_was_asked_for_twice_is_read_to_its_end() {

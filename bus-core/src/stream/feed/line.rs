@@ -126,7 +126,7 @@ impl FeedLine {
     }
 
     /// `true` once there is a reader: a handler may have been called.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.state().reader.is_some()
     }
 
