@@ -13,11 +13,11 @@ use replybus_testkit::{
 };
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-async fn start() -> Option<Vec<PrivateRedis>> {
+pub(crate) async fn start() -> Option<Vec<PrivateRedis>> {
     require_or_skip(PrivateRedis::cluster(3).await)
 }
 
-fn by_url(nodes: &[PrivateRedis]) -> RedisReplies {
+pub(crate) fn by_url(nodes: &[PrivateRedis]) -> RedisReplies {
     let hosts: Vec<_> = nodes
         .iter()
         .map(|node| node.address().to_string())

@@ -13,6 +13,8 @@ mod batches;
 mod claims;
 #[cfg(feature = "cluster")]
 mod cluster;
+#[cfg(feature = "cluster")]
+mod cluster_calls;
 mod faults;
 mod groups;
 mod opened;
