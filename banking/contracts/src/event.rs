@@ -6,7 +6,8 @@ use replybus::Event;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Money was moved: between two users, or over the edge of the bank. Emitted at least once, under
+/// Money was moved: between two users, or over the edge of the bank; or it was to be, by a standing
+/// order, and could not. Emitted at least once, under
 /// the id of the transaction.
 ///
 /// It is checked where it is read: names, numbers and amounts are such, and there is what its kind
@@ -35,6 +36,13 @@ pub enum Movement {
         /// The user whose money it was.
         from: Party,
         /// The user whose it is now.
+        to: Party,
+    },
+    /// From one user to another by a standing order, and there was too little to move.
+    NotMade {
+        /// The user whose money it is.
+        from: Party,
+        /// The user whose it was to be.
         to: Party,
     },
     /// A user paid in.
@@ -91,6 +99,8 @@ struct Travelling {
 enum Kind {
     #[default]
     Transfer,
+    #[serde(rename = "not_made")]
+    NotMade,
     Deposit,
     Withdraw,
 }
@@ -108,6 +118,9 @@ impl TryFrom<Travelling> for TransactionCompleted {
         let movement = match (read.kind, read.from, read.to, balance) {
             (Kind::Transfer, Some(from), Some(to), None) if from.user_id != to.user_id => {
                 Movement::Transfer { from, to }
+            }
+            (Kind::NotMade, Some(from), Some(to), None) if from.user_id != to.user_id => {
+                Movement::NotMade { from, to }
             }
             (Kind::Deposit, None, Some(to), Some(new_balance)) => {
                 Movement::Deposit { to, new_balance }
@@ -131,6 +144,7 @@ impl From<TransactionCompleted> for Travelling {
     fn from(event: TransactionCompleted) -> Self {
         let (kind, from, to, new_balance) = match event.movement {
             Movement::Transfer { from, to } => (Kind::Transfer, Some(from), Some(to), None),
+            Movement::NotMade { from, to } => (Kind::NotMade, Some(from), Some(to), None),
             Movement::Deposit { to, new_balance } => {
                 (Kind::Deposit, None, Some(to), Some(new_balance))
             }
@@ -202,6 +216,21 @@ mod tests {
             let read: TransactionCompleted = serde_json::from_value(written).unwrap();
             assert_eq!(read, event);
         }
+    }
+
+    #[test]
+    fn what_was_not_made_is_no_transfer_to_anybody() {
+        let (from, to) = (party("ada"), party("bob"));
+        let event = transaction(Movement::NotMade { from, to });
+        let written = serde_json::to_value(&event).unwrap();
+        assert_eq!(written["type"], "not_made");
+        // A version that reads what has no type as a transfer finds no name of one.
+        assert!(written.get("transfer").is_none());
+        let read: TransactionCompleted = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(read, event);
+        let mut to_herself = written;
+        to_herself["to"] = to_herself["from"].clone();
+        assert!(serde_json::from_value::<TransactionCompleted>(to_herself).is_err());
     }
 
     #[test]

@@ -28,6 +28,11 @@ pub(crate) fn notifications_of(event: &TransactionCompleted) -> sqlx::Result<Vec
             notification(from, format!("You sent {amount} to {}", to.username)),
             notification(to, format!("You received {amount} from {}", from.username)),
         ],
+        Movement::NotMade { from, to } => {
+            let to = &to.username;
+            let message = format!("Standing order of {amount} to {to} not made: too little money");
+            vec![notification(from, message)]
+        }
         Movement::Deposit { to, new_balance } => {
             vec![notification(to, over_the_edge("Deposit", *new_balance))]
         }
@@ -110,6 +115,17 @@ mod tests {
         };
         let text = "Withdrawal of 1,000.00 completed. New balance: 0.00";
         assert_eq!(told(paid_out, 100_000), [(from, text.to_owned())]);
+        let not_made = Movement::NotMade {
+            from: alice.clone(),
+            to: bob.clone(),
+        };
+        assert_eq!(
+            told(not_made, 5),
+            [(
+                from,
+                "Standing order of 0.05 to bob not made: too little money".to_owned()
+            )]
+        );
         let transfer = Movement::Transfer {
             from: alice,
             to: bob,

@@ -69,6 +69,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         store: store.clone(),
         driver: driver.clone(),
         alarm: alarm.clone(),
+        told: Arc::clone(&completed),
     };
     let waking = Waking {
         execution: execution.clone(),

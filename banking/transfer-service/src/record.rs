@@ -140,6 +140,20 @@ impl Transfer {
         }
     }
 
+    /// The event that tells its payer that there was too little money for it.
+    pub(crate) fn not_made(&self) -> TransactionCompleted {
+        TransactionCompleted {
+            id: self.id,
+            movement: Movement::NotMade {
+                from: self.from.clone(),
+                to: self.to.clone(),
+            },
+            amount: self.amount,
+            completed_at: Timestamp::now(),
+            proof: None,
+        }
+    }
+
     /// The transfer as one of its sides sees it.
     pub(crate) fn into_transaction(self, user: UserId) -> Transaction {
         let direction = if self.from.user_id == user {

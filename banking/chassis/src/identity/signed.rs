@@ -106,7 +106,7 @@ impl Signatures {
         let (program, claims) = verified.map_err(|source| Unproved::Forged { source })?;
         let signed = claims.event;
         let business = match signed.movement {
-            Movement::Transfer { .. } => TRANSFER_SERVICE,
+            Movement::Transfer { .. } | Movement::NotMade { .. } => TRANSFER_SERVICE,
             Movement::Deposit { .. } | Movement::Withdrawal { .. } => ACCOUNT_SERVICE,
         };
         if program == business {

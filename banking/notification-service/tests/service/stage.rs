@@ -48,7 +48,7 @@ impl Replica {
     /// bus knows nothing.
     pub(crate) async fn emit(&self, event: &TransactionCompleted) {
         let program = match event.movement {
-            Movement::Transfer { .. } => "transfer-service",
+            Movement::Transfer { .. } | Movement::NotMade { .. } => "transfer-service",
             Movement::Deposit { .. } | Movement::Withdrawal { .. } => "account-service",
         };
         self.emit_as(program, event).await;

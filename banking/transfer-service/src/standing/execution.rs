@@ -18,9 +18,12 @@ use crate::{
     store::TransferStore,
 };
 use contracts::{
-    Refused, account::Recipient, standing_order::StandingOutcome, transfer::TransferError,
+    Refused, TransactionCompleted, account::Recipient, standing_order::StandingOutcome,
+    transfer::TransferError,
 };
 use jiff::Timestamp;
+use std::sync::Arc;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// Makes what is due.
@@ -31,7 +34,12 @@ pub(crate) struct Execution {
     pub(crate) store: TransferStore,
     pub(crate) driver: Driver,
     pub(crate) alarm: Alarm,
+    /// Told when there may be an event to emit.
+    pub(crate) told: Arc<Notify>,
 }
+
+/// Why the money was not moved, and what to tell of that.
+type Came = (Option<TransferError>, Option<TransactionCompleted>);
 
 /// It is as due as before.
 #[derive(Debug, thiserror::Error)]
@@ -66,25 +74,28 @@ impl Execution {
     }
 
     async fn once(&self, order: &Standing, due_at: Timestamp) -> Result<(), Undone> {
-        let failed = self.transfer(order).await?;
+        let (failed, tells) = self.transfer(order).await?;
         let outcome = StandingOutcome {
             due_at,
             made: failed.is_none(),
             reason: reason(failed.as_ref()),
         };
+        let next_at = order.after_next();
         let result = if outcome.made { "made" } else { "failed" };
         if self
             .table
-            .advance(order, &outcome, order.after_next())
+            .advance(order, &outcome, next_at, tells.as_ref())
             .await?
         {
+            self.told.notify_one();
             metrics::counter!("bank_standing_orders_total", "outcome" => result).increment(1);
         }
         Ok(())
     }
 
-    /// The transfer of the next time, to its verdict; `None` if the money was moved.
-    async fn transfer(&self, order: &Standing) -> Result<Option<TransferError>, Undone> {
+    /// The transfer of the next time, to its verdict: why the money was not moved, and what its
+    /// payer is told of that.
+    async fn transfer(&self, order: &Standing) -> Result<Came, Undone> {
         let ordered = order.transfer().ok_or(Undone::Key)?;
         let mut transfer = match self.store.find(order.user, &ordered.key).await? {
             Some(known) => known,
@@ -94,10 +105,10 @@ impl Execution {
                     Some(parties) => parties,
                     None => match self.accounts.parties(order.user, &to).await {
                         Ok(Some(parties)) => parties,
-                        Ok(None) => return Ok(Some(TransferError::UnknownRecipient)),
+                        Ok(None) => return Ok((Some(TransferError::UnknownRecipient), None)),
                         Err(error) if error.is_transient() => return Err(error.into()),
                         // Its user has no account any more.
-                        Err(_) => return Ok(Some(Refused::Forbidden.into())),
+                        Err(_) => return Ok((Some(Refused::Forbidden.into()), None)),
                     },
                 };
                 let transfer = Transfer::new(&ordered, parties);
@@ -111,11 +122,14 @@ impl Execution {
         };
         if !transfer.is_for(&ordered) {
             // Its own user took the key for something else.
-            return Ok(Some(TransferError::KeyConflict));
+            return Ok((Some(TransferError::KeyConflict), None));
         }
         if transfer.state == State::Pending {
             transfer.state = self.driver.drive(&transfer).await?;
         }
-        Ok(transfer.answer().err())
+        let failed = transfer.answer().err();
+        let tells = matches!(failed, Some(TransferError::InsufficientBalance));
+        let tells = tells.then(|| transfer.not_made());
+        Ok((failed, tells))
     }
 }

@@ -6,9 +6,10 @@ use crate::record::as_asked;
 use chassis::{
     Database,
     database::{Transaction, count, now, patiently, readable},
+    outbox::Outbox,
 };
 use contracts::{
-    IdempotencyKey, Page, PageRequest, Party, Reference, UserId,
+    IdempotencyKey, Page, PageRequest, Party, Reference, TransactionCompleted, UserId,
     standing_order::{NewStandingOrder, StandingOrder, StandingOutcome, StandingState},
 };
 use jiff::Timestamp;
@@ -186,34 +187,20 @@ impl StandingTable {
     }
 
     /// Writes down what came of the time that `order` was read at, and when the next one is; nothing
-    /// if somebody did before. One that was cancelled meanwhile stays so.
+    /// if somebody did before. One that was cancelled meanwhile stays so. The event that tells of it
+    /// is written with it, so that nobody is told twice.
     pub(super) async fn advance(
         &self,
         order: &Standing,
         outcome: &StandingOutcome,
         next_at: Option<Timestamp>,
+        tells: Option<&TransactionCompleted>,
     ) -> sqlx::Result<bool> {
-        const ADVANCE: &str = "UPDATE standing_orders SET occurrence = occurrence + 1,
-                state = CASE WHEN state = 'active' THEN $3 ELSE state END,
-                next_at = CASE WHEN state = 'active' THEN CAST($4 AS BIGINT) ELSE NULL END,
-                last_due_at = $5, last_made = $6, last_reason = $7
-            WHERE id = $1 AND occurrence = $2";
-        let state = match next_at {
-            Some(_) => StandingState::Active,
-            None => StandingState::Ended,
-        };
-        let advanced = patiently(|| {
-            sqlx::query(ADVANCE)
-                .bind(order.id.to_string())
-                .bind(i64::from(order.occurrence))
-                .bind(word(state))
-                .bind(next_at.map(Timestamp::as_microsecond))
-                .bind(outcome.due_at.as_microsecond())
-                .bind(i64::from(outcome.made))
-                .bind(outcome.reason.as_deref())
-                .execute(self.database.pool())
-        });
-        Ok(advanced.await?.rows_affected() == 1)
+        patiently(|| {
+            let advance = |writing| advance_in(writing, order, outcome, next_at, tells);
+            self.database.transaction::<_, sqlx::Error, _>(advance)
+        })
+        .await
     }
 
     /// Orders whose time has come before this moment, those that wait longest first.
@@ -229,4 +216,41 @@ impl StandingTable {
             .await?;
         Ok(readable("overdue standing orders", &rows, Standing::read))
     }
+}
+
+async fn advance_in(
+    mut writing: Transaction,
+    order: &Standing,
+    outcome: &StandingOutcome,
+    next_at: Option<Timestamp>,
+    tells: Option<&TransactionCompleted>,
+) -> sqlx::Result<bool> {
+    const ADVANCE: &str = "UPDATE standing_orders SET occurrence = occurrence + 1,
+            state = CASE WHEN state = 'active' THEN $3 ELSE state END,
+            next_at = CASE WHEN state = 'active' THEN CAST($4 AS BIGINT) ELSE NULL END,
+            last_due_at = $5, last_made = $6, last_reason = $7
+        WHERE id = $1 AND occurrence = $2";
+    let state = match next_at {
+        Some(_) => StandingState::Active,
+        None => StandingState::Ended,
+    };
+    let advanced = sqlx::query(ADVANCE)
+        .bind(order.id.to_string())
+        .bind(i64::from(order.occurrence))
+        .bind(word(state))
+        .bind(next_at.map(Timestamp::as_microsecond))
+        .bind(outcome.due_at.as_microsecond())
+        .bind(i64::from(outcome.made))
+        .bind(outcome.reason.as_deref())
+        .execute(&mut *writing)
+        .await?;
+    if advanced.rows_affected() == 0 {
+        writing.rollback().await?;
+        return Ok(false);
+    }
+    if let Some(event) = tells {
+        Outbox::put(&mut writing, event).await?;
+    }
+    writing.commit().await?;
+    Ok(true)
 }

@@ -192,7 +192,11 @@ async fn who_has_too_little_is_told_so_and_the_next_time_goes_on(bank: Arc<Bank>
     assert_eq!(last.reason.as_deref(), Some("Insufficient balance"));
     assert_eq!(failed.state, StandingState::Active);
     assert_eq!(bank.accounts.balance(&bob.party.account_number), 0);
-    assert_eq!(ada.transactions().await[0].status, TransferStatus::Rejected);
+    let rejected = ada.transactions().await;
+    assert_eq!(rejected[0].status, TransferStatus::Rejected);
+    // Its payer is told, once, under the transfer's id.
+    bank.outbox_is_empty().await;
+    assert_eq!(bank.broker.taken(), [rejected[0].id.to_string()]);
     // With money there is a next time.
     let _rich = bank.customer("carol", 1_000).await;
     let carol = _rich;

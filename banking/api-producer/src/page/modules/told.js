@@ -11,6 +11,7 @@ const AMOUNT = "(\\d{1,3}(?:,\\d{3})*\\.\\d{2})";
 const SENTENCES = [
   ["sent", `You sent ${AMOUNT} to (\\S+)`, ["amount", "name"]],
   ["received", `You received ${AMOUNT} from (\\S+)`, ["amount", "name"]],
+  ["notMade", `Standing order of ${AMOUNT} to (\\S+) not made: too little money`, ["amount", "name"]],
   ["deposit", `Deposit of ${AMOUNT} completed\\. New balance: ${AMOUNT}`, ["amount", "balance"]],
   ["withdrawal", `Withdrawal of ${AMOUNT} completed\\. New balance: ${AMOUNT}`, ["amount", "balance"]],
 ].map(([kind, pattern, names]) => ({ kind, pattern: new RegExp(`^${pattern}$`), names }));
