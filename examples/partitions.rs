@@ -118,12 +118,12 @@ async fn main() -> anyhow::Result<()> {
         let entries = entries?;
         ensure!(entries.iter().copied().eq(0..30), "{account}: {entries:?}");
     }
-    let members = books.lock().unwrap_or_else(PoisonError::into_inner);
-    println!(
-        "{ACCOUNTS} accounts have their 30 entries in order, by {:?}",
-        members.members
-    );
-    drop(members);
+    let members = books
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .members
+        .clone();
+    println!("{ACCOUNTS} accounts have their 30 entries in order, by {members:?}");
     second.shutdown().await?;
     third.shutdown().await?;
     let queues: Vec<_> = PostingsClient::CONTRACT.queues().collect();

@@ -82,8 +82,9 @@ impl Heartbeat {
 
     async fn announce(&mut self, ttl: Duration) {
         let instance = self.profile.instance();
+        let in_flight = u32::try_from(instance.in_flight).unwrap_or(u32::MAX);
         metrics::gauge!("replybus_in_flight", "queue" => self.queue.clone())
-            .set(instance.in_flight as f64);
+            .set(f64::from(in_flight));
         let record = instance.record();
         let presence = Presence::new(self.queue.as_str(), self.profile.id(), record);
         let presence = presence.ttl(ttl);

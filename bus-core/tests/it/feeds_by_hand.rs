@@ -105,7 +105,8 @@ impl ByHand {
     async fn frame(&mut self) -> (CallId, Bytes) {
         loop {
             let (id, frame) = self.frames.recv().await.unwrap();
-            if frame.len() > 14 || ![0, 5].contains(&frame[1]) {
+            let is_sign = frame.get(1).is_some_and(|kind| [0, 5].contains(kind));
+            if frame.len() > 14 || !is_sign {
                 return (id, frame);
             }
         }

@@ -5,6 +5,7 @@ use crate::{
     opened::{open, to_inbox},
     promises,
 };
+use replybus::{Bus, transport::memory::MemoryBroker};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
     live::require_or_skip,
@@ -80,4 +81,42 @@ async fn a_single_address_of_a_cluster_is_refused_with_advice() {
         }
     }
     assert!(advice.is_some_and(|advice| advice.contains("redis+cluster://")));
+}
+
+#[replybus::queue_handler("shared.requests", partitions = 16)]
+trait SharedWork {
+    /// The member that has this key.
+    async fn owner(&self, #[key] key: u32) -> Result<u32, replybus::Never>;
+}
+
+struct Member(u32);
+
+impl SharedWork for Member {
+    async fn owner(&self, _: u32) -> Result<u32, replybus::Never> {
+        Ok(self.0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_of_a_contract_with_partitions_share_them() {
+    let Some(nodes) = start().await else {
+        return;
+    };
+    let broker = MemoryBroker::new();
+    let bus = async || Bus::connect(broker.clone(), by_url(&nodes)).await.unwrap();
+    let (one, other) = (bus().await, bus().await);
+    let first = one.serve(SharedWorkServer::new(Member(1))).await.unwrap();
+    let second = other.serve(SharedWorkServer::new(Member(2))).await.unwrap();
+    let client = SharedWorkClient::new(&one);
+    let owners = async || {
+        let owners = replybus::join((0..200).map(|key| client.owner(key))).await;
+        owners
+            .into_iter()
+            .map(Result::unwrap)
+            .collect::<HashSet<_>>()
+    };
+    eventually("each has a part", || async { owners().await.len() == 2 }).await;
+    first.shutdown().await.unwrap();
+    assert_eq!(owners().await, HashSet::from([2]));
+    second.shutdown().await.unwrap();
 }

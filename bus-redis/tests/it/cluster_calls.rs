@@ -71,7 +71,8 @@ async fn read(client: TownClient, end: u64) {
 
 fn both_ways(clients: &[TownClient], end: u64) -> JoinSet<()> {
     let mut calls = JoinSet::new();
-    for client in clients.iter().cloned() {
+    for client in clients {
+        let client = client.clone();
         calls.spawn(read(client.clone(), end));
         calls.spawn(async move {
             assert_eq!(client.take(stream::iter(0..end)).await, Ok(end));

@@ -274,6 +274,7 @@ mod guide {
     }
 
     #[rustfmt::skip]
+    #[expect(clippy::print_stdout, reason = "as in the guide")]
     fn in_layers() {
         use replybus::{Bus, client::BreakerLayer, error::{BoxError, FaultCode}, layer::{Next, from_fn}};
         use replybus::server::{Answer, Request, ServerService};
