@@ -2,8 +2,7 @@
 
 use super::{
     ServiceClient, Ticket,
-    cancel::{CancelHandle, CancelSlot, CancelTarget},
-    copies::Copies,
+    cancel::{CancelHandle, CancelSlot},
     later::note_delayed,
     request::{CallInfo, CallRequest, Verb},
     tally::Tally,
@@ -11,10 +10,9 @@ use super::{
 use crate::{
     call_id::CallId,
     codec::{self, CodecError, ContentType},
-    context::{Context, Metadata},
-    contract::{MethodContract, Outcome, Priority, check_key, unix_time},
+    context::Metadata,
+    contract::{MethodContract, Outcome, Priority},
     error::{BoxError, CallError, CallFailure, FailureKind},
-    limits::{CALL_TIMEOUT_MAX, SEND_TTL},
     schedule::When,
     wire::ReplyFrame,
 };
@@ -72,7 +70,7 @@ use tokio::time::Instant;
 /// | verb | the caller waits for | at most for | the request is started within |
 /// |---|---|---|---|
 /// | `.await` | the reply | [`timeout`](Self::timeout), or else the method's | the same time |
-/// | [`send`](Self::send), [`submit`](Self::submit) | the broker's word | the method's timeout | [`timeout`](Self::timeout), or else [`SEND_TTL`] |
+/// | [`send`](Self::send), [`submit`](Self::submit) | the broker's word | the method's timeout | [`timeout`](Self::timeout), or else [`SEND_TTL`](crate::limits::SEND_TTL) |
 ///
 /// Of a call that is due later ([`send_after`](Self::send_after),
 /// [`submit_after`](Self::submit_after) and the like) the second clock starts when it is due.
@@ -84,23 +82,23 @@ use tokio::time::Instant;
 /// besides.
 #[must_use = "a call does nothing until it is awaited, sent or submitted"]
 pub struct Call<R> {
-    client: ServiceClient,
+    pub(super) client: ServiceClient,
     /// Of the method, in the contract.
-    position: usize,
-    method: &'static MethodContract,
-    body: Result<Bytes, CodecError>,
-    timeout: Option<Duration>,
-    deadline: Option<Instant>,
-    idempotency_key: Option<String>,
-    metadata: Metadata,
-    refused: Option<BoxError>,
-    waits_for_service: bool,
-    priority: Option<Priority>,
-    has_key: bool,
+    pub(super) position: usize,
+    pub(super) method: &'static MethodContract,
+    pub(super) body: Result<Bytes, CodecError>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) deadline: Option<Instant>,
+    pub(super) idempotency_key: Option<String>,
+    pub(super) metadata: Metadata,
+    pub(super) refused: Option<BoxError>,
+    pub(super) waits_for_service: bool,
+    pub(super) priority: Option<Priority>,
+    pub(super) has_key: bool,
     /// The hash of the key, if it has one.
-    key: u32,
-    cancel: Option<CancelSlot>,
-    outcome: PhantomData<fn() -> R>,
+    pub(super) key: u32,
+    pub(super) cancel: Option<CancelSlot>,
+    pub(super) outcome: PhantomData<fn() -> R>,
 }
 
 impl<R> Call<R> {
@@ -139,12 +137,13 @@ impl<R> Call<R> {
 
 impl<R: Outcome> Call<R> {
     /// Sets the time given to this call instead of the method's: for its reply, and so for its
-    /// handler to start, up to [`CALL_TIMEOUT_MAX`], or the time of a [job](MethodContract::job).
+    /// handler to start, up to [`CALL_TIMEOUT_MAX`](crate::limits::CALL_TIMEOUT_MAX), or the time of
+    /// a [job](MethodContract::job).
     ///
     /// Of a call that is sent or submitted nobody waits for the reply here. Then it is the time the
-    /// request may wait in the queue until it is started, up to [`SEND_TTL`], and the wait for the
-    /// broker's word is the method's timeout as ever. [Both in a table](Self#time). More than is
-    /// allowed makes the verb fail.
+    /// request may wait in the queue until it is started, up to
+    /// [`SEND_TTL`](crate::limits::SEND_TTL), and the wait for the broker's word is the method's
+    /// timeout as ever. [Both in a table](Self#time). More than is allowed makes the verb fail.
     ///
     /// ```
     /// use replybus::{Bus, FailureKind, Never, queue_handler};
@@ -255,12 +254,13 @@ impl<R: Outcome> Call<R> {
 
     /// Names the effect of this call: of a command with this key one run goes on at a time, and
     /// once it has ended a repeated call gets its reply. It runs again if its worker died before
-    /// the record: *at least once, under a claim*, see [`Context::attempt`]. 1 to
+    /// the record: *at least once, under a claim*, see
+    /// [`Context::attempt`](crate::Context::attempt). 1 to
     /// [`IDEMPOTENCY_KEY_BYTES_MAX`](crate::limits::IDEMPOTENCY_KEY_BYTES_MAX) bytes without
     /// control characters; remembered for
     /// [`KEYED_RETENTION`](crate::limits::KEYED_RETENTION), on this queue. What is remembered is
     /// the handler's answer, its own error included unless the handler
-    /// [releases](Context::release_key) the key. The same request is one with the same encoded
+    /// [releases](crate::Context::release_key) the key. The same request is one with the same encoded
     /// arguments: a `HashMap` among them has no fixed order, a `BTreeMap` has.
     ///
     /// ```
@@ -541,106 +541,6 @@ impl<R: Outcome> Call<R> {
         };
         called.inspect(move |called| tally.count_answered(called))
     }
-
-    pub(crate) fn prepare(
-        self,
-        verb: Verb,
-        when: When,
-    ) -> Result<(ServiceClient, CallRequest), CallFailure> {
-        let id = CallId::new();
-        let started = Instant::now();
-        let contract = self.client.contract();
-        let context = Context::current();
-        let method_timeout = contract.timeout(self.method).min(CALL_TIMEOUT_MAX);
-        let longest = match verb {
-            Verb::Call => self.method.longest(),
-            Verb::Send | Verb::Submit => SEND_TTL,
-        };
-        let (wait, ttl) = match verb {
-            Verb::Call => {
-                // Whoever awaits a job has the time for it.
-                let of_method = match self.method.timeout {
-                    None if self.method.job.is_some() => longest,
-                    _ => method_timeout,
-                };
-                let timeout = self.timeout.unwrap_or(of_method).min(longest);
-                (timeout, timeout)
-            }
-            Verb::Send | Verb::Submit => (
-                method_timeout,
-                self.timeout.unwrap_or(SEND_TTL).min(longest),
-            ),
-        };
-        let deadline = [self.deadline, context.deadline()]
-            .into_iter()
-            .flatten()
-            .fold(started + wait, Instant::min)
-            // A deadline in the past leaves no time, not less than none.
-            .max(started);
-        let info = CallInfo {
-            service: contract.name.into(),
-            method: self.method.name.into(),
-            id,
-            started,
-            timeout: deadline - started,
-        };
-        let not_sent = |source: BoxError| info.failure(FailureKind::NotSent).with_cause(source);
-        if let Some(error) = self.refused {
-            return Err(not_sent(error));
-        }
-        if let Some(given) = self.timeout.filter(|given| *given > longest) {
-            return Err(not_sent(TimeoutTooLong { given, longest }.into()));
-        }
-        let due = when.due().map_err(|error| not_sent(error.into()))?;
-        if let Some(key) = &self.idempotency_key {
-            check_key(key).map_err(|error| not_sent(error.into()))?;
-        }
-        let key = self.has_key.then_some(self.key);
-        let (queue, lanes) = self.client.way(key).map_err(not_sent)?;
-        if let Some(slot) = &self.cancel {
-            let target = CancelTarget {
-                info: info.clone(),
-                queue: self.client.queue_name().clone(),
-                idempotency_key: self.idempotency_key.clone(),
-                is_recorded: self.method.is_claimed(),
-                may_be_put_off: self.method.retry.is_some(),
-                is_delayed: due.is_some(),
-                awaited_until: (verb == Verb::Call).then_some(deadline),
-                startable_for: due.map_or(started, |due| due.at) + ttl - started,
-            };
-            if !slot.make(target) {
-                return Err(info.failure(FailureKind::Cancelled));
-            }
-        }
-        let body = self.body.map_err(|error| not_sent(error.into()))?;
-        let mut metadata = context.metadata().clone();
-        for (name, value) in self.metadata {
-            metadata
-                .insert(name, value)
-                .map_err(|error| not_sent(error.into()))?;
-        }
-        let request = CallRequest {
-            contract,
-            method: self.method,
-            queue,
-            verb,
-            waits_for_service: self.waits_for_service,
-            priority: self.priority.unwrap_or(context.priority()),
-            content_type: self.client.content_type(),
-            window: 0,
-            key: self.key,
-            body,
-            started,
-            deadline_at: wall_clock(deadline - started),
-            ttl,
-            due: due.map(Box::new),
-            idempotency_key: self.idempotency_key,
-            metadata,
-            trace: context.trace().map(|trace| trace.child(id)),
-            copies: Copies::new(id, deadline, lanes, verb == Verb::Call),
-        };
-        Ok((self.client, request))
-    }
 }
 
 // Not an `async fn`, which would keep room for its arguments a second time.
@@ -660,20 +560,6 @@ pub(crate) fn answered<R: Outcome>(
                 .into()),
         }
     }
-}
-
-/// The moment so long from now, in milliseconds since the Unix epoch.
-fn wall_clock(from_now: Duration) -> u64 {
-    let at = unix_time() + from_now;
-    u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// A timeout of which only a part could be given.
-#[derive(Debug, thiserror::Error)]
-#[error("timeout: {given:?}, up to {longest:?} is allowed")]
-struct TimeoutTooLong {
-    given: Duration,
-    longest: Duration,
 }
 
 /// The result of a method out of the reply to it; a failure has the name and time of the call.
@@ -702,7 +588,8 @@ impl<R: Outcome> IntoFuture for Call<R> {
     ///
     /// Dropped, it cancels the call: a request that was not written is withdrawn, one that was not
     /// started is not started, a query that runs is dropped, and a command that runs is told
-    /// ([`Context::cancelled`]) and ends by itself. That is said to the service, and may be lost.
+    /// ([`Context::cancelled`](crate::Context::cancelled)) and ends by itself. That is said to the
+    /// service, and may be lost.
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(ready(self).then(Self::call))
     }

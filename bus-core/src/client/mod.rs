@@ -12,6 +12,7 @@ mod join;
 mod later;
 pub(crate) mod layer;
 mod outcome;
+mod prepare;
 mod progress;
 pub(crate) mod request;
 mod response;
