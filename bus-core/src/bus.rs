@@ -83,6 +83,8 @@ pub(crate) struct BusInner {
     pub(crate) closed: CancellationToken,
     /// The loops of services and subscriptions.
     pub(crate) tasks: TaskTracker,
+    /// What says that calls are cancelled.
+    saying: TaskTracker,
     /// The dead letters that could not be kept.
     pub(crate) drops: Drops,
     /// The queues that services and groups of this bus take messages from.
@@ -194,6 +196,7 @@ impl Bus {
         let closed = CancellationToken::new();
         let app_id: Text = builder.app_id.into();
         let inbox: Text = replies.inbox().into();
+        let saying = TaskTracker::new();
         let bundler = Bundler::new(Post {
             transport: Arc::clone(&transport),
             replies: Arc::clone(&replies),
@@ -203,9 +206,11 @@ impl Bus {
             inbox: inbox.clone(),
             control: in_namespace(&builder.namespace, control::EXCHANGE).into(),
             runtime: Handle::try_current().ok(),
+            saying: saying.clone(),
         });
         let tasks = TaskTracker::new();
         Self(Arc::new(BusInner {
+            saying,
             delayed: DelayedNotes::new(Arc::clone(&replies), tasks.clone(), app_id.clone()),
             bundler,
             transport,
@@ -348,6 +353,9 @@ impl Bus {
         }
         self.0.closed.cancel();
         self.0.leases.stop();
+        // Calls that were dropped a moment ago, or end with the bus, are still to be cancelled.
+        self.0.saying.close();
+        let _ = timeout(GIVE_BACK_WITHIN, self.0.saying.wait()).await;
         let left = until.saturating_duration_since(Instant::now());
         self.0.transport.close(left).await;
         self.0.replies.close().await;

@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::{runtime::Handle, task::yield_now, time::Instant};
+use tokio_util::task::TaskTracker;
 
 /// The cancelled calls to one queue. Those that are dropped together leave as one message.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Cancels {
     exchange: Text,
     queue: Text,
     runtime: Option<Handle>,
+    /// What says them, which a bus that is closed waits for.
+    saying: TaskTracker,
     state: Mutex<State>,
 }
 
@@ -33,18 +36,21 @@ struct State {
 }
 
 impl Cancels {
-    /// Those of calls to `queue`, which are published from tasks of `runtime`, if there is one.
+    /// Those of calls to `queue`, which are published from tasks of `runtime`, if there is one, and
+    /// among those of `saying`.
     pub(crate) fn new(
         transport: Arc<dyn Transport>,
         exchange: Text,
         queue: Text,
         runtime: Option<Handle>,
+        saying: TaskTracker,
     ) -> Arc<Self> {
         Arc::new(Self {
             transport,
             exchange,
             queue,
             runtime,
+            saying,
             state: Mutex::default(),
         })
     }
@@ -62,7 +68,7 @@ impl Cancels {
         state.waiting.push(Cancelled { id, deadline });
         if !mem::replace(&mut state.sending, true) {
             drop(state);
-            runtime.spawn(Arc::clone(self).send());
+            self.saying.spawn_on(Arc::clone(self).send(), runtime);
         }
     }
 

@@ -588,3 +588,19 @@ async fn a_ticket_that_names_no_queue_waits_and_cancels_nothing() {
     site.workshop.gate.add_permits(1);
     assert_eq!(old.wait(&site.bus).await.unwrap(), "done");
 }
+
+#[tokio::test]
+async fn a_call_that_is_dropped_before_its_bus_is_closed_is_cancelled_all_the_same() {
+    let site = Site::open(1).await;
+    let watched = site.jobs.watch().timeout(Duration::from_secs(600));
+    let mut call = Box::pin(watched.into_future());
+    let began = site.log().comes_to(&["began"]);
+    tokio::select! {
+        _ = &mut call => panic!("it never ends by itself"),
+        () = began => {}
+    }
+    // In one breath, as a program does that is told to end.
+    drop(call);
+    site.bus.close(Duration::from_secs(5)).await;
+    site.log().comes_to(&["began", "dropped"]).await;
+}

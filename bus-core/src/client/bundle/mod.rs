@@ -29,6 +29,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 /// What it takes to publish for the calls of one bus.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) struct Post {
     /// Where what waits is written. There is none under a bus in memory that was made without one,
     /// and then nothing waits.
     pub(crate) runtime: Option<Handle>,
+    /// What says that calls are cancelled.
+    pub(crate) saying: TaskTracker,
 }
 
 /// The queues that clients of one bus call through.
@@ -128,6 +131,7 @@ impl Bundler {
                 self.post.control.clone(),
                 of.clone(),
                 self.post.runtime.clone(),
+                self.post.saying.clone(),
             ),
             turns: partitions.map(|_| Turns::default()),
         });
