@@ -40,21 +40,26 @@ struct Feeder {
 /// ```
 /// use futures_util::stream;
 /// use replybus::{Bus, CallFailure, queue_handler, stream::Items};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+/// #[error("the entries broke off")]
+/// pub struct BrokenOff;
 ///
 /// #[queue_handler("ledger.requests", timeout = "1m")]
 /// pub trait Ledger {
 ///     /// Adds entries, and says how many there were and what they come to.
 ///     async fn import(&self, account: u32, #[stream] entries: Items<i64>)
-///         -> Result<(u64, i64), String>;
+///         -> Result<(u64, i64), BrokenOff>;
 /// }
 ///
 /// struct Book;
 ///
 /// impl Ledger for Book {
-///     async fn import(&self, _: u32, mut entries: Items<i64>) -> Result<(u64, i64), String> {
+///     async fn import(&self, _: u32, mut entries: Items<i64>) -> Result<(u64, i64), BrokenOff> {
 ///         let (mut count, mut sum) = (0, 0);
 ///         while let Some(entry) = entries.next().await {
-///             sum += entry.map_err(|failure: CallFailure| failure.to_string())?;
+///             sum += entry.map_err(|_: CallFailure| BrokenOff)?;
 ///             count += 1;
 ///         }
 ///         Ok((count, sum))
