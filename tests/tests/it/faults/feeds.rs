@@ -121,8 +121,8 @@ async fn items_are_read_once_and_in_order_through_every_fault() {
         };
         counter.reads(begin()).await;
         for (number, link) in links.iter().enumerate() {
-            // In the middle of what is on its way, and for a moment. A call that is delivered six
-            // times, as each cut of a link to the broker has it, is given up: those for once.
+            // In the middle of what is on its way, and for a moment. Those to the broker for a moment
+            // only: a call that is delivered too often without an end is given up.
             if number % 2 == 1 {
                 let end = begin();
                 link.set(Mode::Cut);
