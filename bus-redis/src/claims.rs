@@ -75,6 +75,7 @@ impl Claims {
         let mut asked = self.claim.prepare_invoke();
         for claim in claims {
             add_running(&mut asked, keys, claim);
+            asked.arg(u8::from(claim.waiting));
         }
         let answers: Vec<Vec<Value>> = asked.invoke_async(link).await?;
         answers.into_iter().map(parse_claimed).collect()

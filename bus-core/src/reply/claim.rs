@@ -27,6 +27,10 @@ pub struct Claim {
     pub lease: Duration,
     /// The time the outcome is remembered.
     pub retention: Duration,
+    /// Another had it when this one asked before. If a store has forgotten that meanwhile, so that
+    /// it knows of nobody, it takes the claim as held, by whoever renews it next, until its lease is
+    /// over: who has it may still run.
+    pub waiting: bool,
     /// The moment until which the record is kept at least, and from which on the claim is not given
     /// to anybody unless there is a record of it. By the clock of the store.
     pub until: Option<SystemTime>,
@@ -43,6 +47,7 @@ impl Claim {
             owner: owner.into(),
             lease: CLAIM_LEASE,
             retention: UNKEYED_RETENTION,
+            waiting: false,
             until: None,
         }
     }
@@ -57,6 +62,13 @@ impl Claim {
     #[must_use]
     pub fn retention(self, retention: Duration) -> Self {
         Self { retention, ..self }
+    }
+
+    /// Says that another had it when this one asked before.
+    #[must_use]
+    pub fn waiting(self) -> Self {
+        let waiting = true;
+        Self { waiting, ..self }
     }
 
     /// Sets the moment until which the record is kept at least, and from which on the claim is not
@@ -77,6 +89,7 @@ impl fmt::Debug for Claim {
             .field("owner", &self.owner)
             .field("lease", &self.lease)
             .field("retention", &self.retention)
+            .field("waiting", &self.waiting)
             .field("until", &self.until)
             .finish_non_exhaustive()
     }

@@ -165,6 +165,7 @@ fn claim(key: impl Into<Text>, fingerprint: [u8; 16], retention: Duration) -> Cl
         owner: CallId::new().to_text(),
         lease: CLAIM_LEASE,
         retention,
+        waiting: false,
         until: None,
     }
 }

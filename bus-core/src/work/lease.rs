@@ -8,7 +8,7 @@ use crate::{
     limits::CLAIM_LEASE,
     reply::{Claim, Claimed, ReplyStore, StoreError},
 };
-use std::{convert::Infallible, time::Duration};
+use std::{borrow::Cow, convert::Infallible, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// First and longest pause before a claim is asked for again.
@@ -44,10 +44,11 @@ impl Lease<'_> {
         };
         let mut pauses = Pauses::new(ASK_AGAIN_MIN, ASK_AGAIN_MAX);
         let mut running = false;
+        let mut claim = Cow::Borrowed(self.claim);
         let since = Instant::now();
         loop {
             let asked = std::time::Instant::now();
-            match self.store.claim(self.claim).await {
+            match self.store.claim(&claim).await {
                 Ok(Claimed::Run { attempt }) => {
                     self.watched.holds_since(asked);
                     return Ok(attempt);
@@ -73,7 +74,10 @@ impl Lease<'_> {
                     let text = "its time had passed long before it was started";
                     return Err(refused(FaultCode::Expired, text, RunEnd::Unknown));
                 }
-                Ok(Claimed::Running) => running = true,
+                Ok(Claimed::Running) => {
+                    running = true;
+                    claim.to_mut().waiting = true;
+                }
                 Err(error) => {
                     tracing::warn!(id = %self.id, %error, "asking for the claim again");
                 }

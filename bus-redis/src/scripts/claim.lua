@@ -1,8 +1,10 @@
 -- Asks for the right to run commands, each by itself.
 -- KEYS: claims. ARGV, for each: owner, fingerprint, lease ms, life of the record ms, the moment until
--- which it lives at least, and from which on a claim without a record is not given (ms; 0 for none).
+-- which it lives at least, and from which on a claim without a record is not given (ms; 0 for none),
+-- 1 if another had it when this one asked before.
 -- A record is a hash: owner, fingerprint, state (running; told, of a cancel while it ran; done),
--- attempt, lease_until, contested, frame (of what is told: the outcome if its worker dies).
+-- attempt, lease_until, contested, frame (of what is told: the outcome if its worker dies). What is
+-- left of one that was released has nothing but released.
 --
 -- Numbers are given to commands as they are: Redis writes them out in full, and cheaper.
 local call = redis.call
@@ -26,9 +28,10 @@ end
 for number = 1, #KEYS do
   local key, by, asked = KEYS[number], ARGV[at + 1], ARGV[at + 2]
   local lease, life, till = ARGV[at + 3] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0
-  at = at + 5
+  local waited = ARGV[at + 6] == '1'
+  at = at + 6
   local held = call('HMGET', key, 'fingerprint', 'state', 'owner', 'attempt', 'lease_until',
-    'contested')
+    'contested', 'released')
   local fingerprint, is_ours, lapses = held[1], held[3] == by, tonumber(held[5]) or 0
   if fingerprint and fingerprint ~= asked then
     answers[number] = {'conflict'}
@@ -36,6 +39,12 @@ for number = 1, #KEYS do
     answers[number] = {'done', call('HGET', key, 'frame')}
   elseif not fingerprint and till > 0 and till <= now then
     answers[number] = {'expired'}
+  elseif not fingerprint and waited and not held[7] then
+    -- Redis forgot who has it. They renew it, and have it again, or it lapses.
+    call('HSET', key, 'fingerprint', asked, 'state', 'running', 'attempt', 1,
+      'lease_until', now + lease)
+    call('PEXPIRE', key, math.max(life, till - now))
+    answers[number] = {'running'}
   elseif not is_ours and is_held(key, lapses, tonumber(held[6]) or 0, lease / 2) then
     answers[number] = {'running'}
   elseif held[2] == 'told' and not is_ours then

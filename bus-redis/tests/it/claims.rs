@@ -106,6 +106,64 @@ async fn a_lapsed_claim_is_taken_over_and_counted() {
 }
 
 #[tokio::test]
+async fn a_claim_that_redis_forgot_is_still_its_holders() {
+    let Some(url) = redis().await else { return };
+    let (store, _) = open(&RedisReplies::new(&url)).await;
+    let mut forgets = raw(&url).await;
+    let key = unique("forgotten");
+    let mine = claim(&key, "mine");
+    let yours = claim(&key, "yours");
+    assert_eq!(store.claim(&mine).await.unwrap(), RUN(1));
+    assert_eq!(store.claim(&yours).await.unwrap(), Claimed::Running);
+    let yours = yours.waiting();
+    let mut del = redis_command("DEL");
+    del.arg(format!("replybus:claim:{key}"));
+    let forgotten: u8 = del.query_async(&mut forgets).await.unwrap();
+    assert_eq!(forgotten, 1);
+    // Both ask after that, and in this order.
+    assert_eq!(store.claim(&yours).await.unwrap(), Claimed::Running);
+    assert!(store.renew(&mine).await.unwrap());
+    assert_eq!(store.claim(&yours).await.unwrap(), Claimed::Running);
+
+    // Nor is an outcome shut out by who asks.
+    let _: u8 = del.query_async(&mut forgets).await.unwrap();
+    assert_eq!(store.claim(&yours).await.unwrap(), Claimed::Running);
+    let mut outcome = reply(ReplyTarget::None, "outcome");
+    outcome.record = Some(mine);
+    store.store(outcome).await.unwrap();
+    let done = Claimed::Done("outcome".into());
+    assert_eq!(store.claim(&yours).await.unwrap(), done);
+}
+
+#[tokio::test]
+async fn a_claim_that_redis_forgot_is_given_when_nobody_renews_it() {
+    let Some(url) = redis().await else { return };
+    let (store, _) = open(&RedisReplies::new(url)).await;
+    let heir = claim(&unique("forgotten"), "heir")
+        .lease(Duration::from_millis(30))
+        .waiting();
+    assert_eq!(store.claim(&heir).await.unwrap(), Claimed::Running);
+    eventually("the lease lapses", || async {
+        store.claim(&heir).await.unwrap() == RUN(2)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_claim_is_given_it_as_soon_as_it_is_released() {
+    let Some(url) = redis().await else { return };
+    let (store, _) = open(&RedisReplies::new(url)).await;
+    let key = unique("released");
+    let mine = claim(&key, "mine");
+    assert_eq!(store.claim(&mine).await.unwrap(), RUN(1));
+    store.release(&mine).await.unwrap();
+    assert_eq!(
+        store.claim(&claim(&key, "yours").waiting()).await.unwrap(),
+        RUN(1)
+    );
+}
+
+#[tokio::test]
 async fn renewing_keeps_a_claim_from_lapsing() {
     let Some(url) = redis().await else { return };
     let (store, _) = open(&RedisReplies::new(url)).await;

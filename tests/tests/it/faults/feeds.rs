@@ -30,6 +30,9 @@ type Numbered = (u64, String);
 trait Sums {
     #[query]
     async fn count(&self, #[stream] numbers: Items<Numbered>) -> Result<u64, String>;
+
+    /// The same, under a claim.
+    async fn count_once(&self, #[stream] numbers: Items<Numbered>) -> Result<u64, String>;
 }
 
 /// Counts the numbers that were read, and the calls that were begun.
@@ -55,6 +58,10 @@ impl Sums for Counter {
             self.read.store(next, Ordering::SeqCst);
         }
         Ok(next)
+    }
+
+    async fn count_once(&self, numbers: Items<Numbered>) -> Result<u64, String> {
+        self.count(numbers).await
     }
 }
 
@@ -86,7 +93,7 @@ const STEP: u64 = 10_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn items_are_read_once_and_in_order_through_every_fault() {
-    for persistence in [Persistence::AppendOnly, Persistence::None] {
+    for (persistence, once) in [(Persistence::AppendOnly, false), (Persistence::None, true)] {
         let Some(mut rig) = Rig::start(persistence).await else {
             return;
         };
@@ -108,7 +115,11 @@ async fn items_are_read_once_and_in_order_through_every_fault() {
         let serving = serving.await.unwrap();
         let client = SumsClient::new(&caller);
         let (go, let_to) = watch::channel(0);
-        let call = client.count(numbers(let_to, 100)).into_future();
+        let numbers = numbers(let_to, 100);
+        let call = match once {
+            false => client.count(numbers).into_future(),
+            true => client.count_once(numbers).into_future(),
+        };
         // Told before what it did to its handler.
         let call = tokio::spawn(call.inspect(|outcome| {
             assert!(outcome.is_ok(), "{outcome:?}");
