@@ -88,6 +88,7 @@ pub mod schedule;
 mod schedule;
 pub mod server;
 pub mod stream;
+pub mod trace;
 pub mod transport;
 pub mod wire;
 

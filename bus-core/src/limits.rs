@@ -445,6 +445,12 @@ pub const STEADY_AFTER: Duration = Duration::from_secs(5);
 /// after 30 s.
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(20);
 
+/// Members of the baggage of one message, as W3C Baggage has it (section 3.3.2).
+pub const BAGGAGE_MEMBERS_MAX: usize = 64;
+
+/// Bytes of the baggage of one message, likewise.
+pub const BAGGAGE_BYTES_MAX: usize = 8192;
+
 /// Headers of user metadata on one call.
 pub const METADATA_ENTRIES_MAX: usize = 32;
 

@@ -102,6 +102,7 @@ enum Header {
     Deadline,
     Key,
     Trace,
+    Baggage,
     Other(String),
 }
 
@@ -111,6 +112,7 @@ impl Header {
             Self::Deadline => "deadline".to_owned(),
             Self::Key => "idempotency-key".to_owned(),
             Self::Trace => "traceparent".to_owned(),
+            Self::Baggage => "baggage".to_owned(),
             Self::Other(name) => name,
         }
     }

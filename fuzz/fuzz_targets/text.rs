@@ -3,7 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use replybus::{CallId, Metadata, context::TraceContext};
+use replybus::{
+    CallId, Metadata,
+    context::{Baggage, TraceContext},
+};
 
 fuzz_target!(|texts: (&str, &str)| {
     let (first, second) = texts;
@@ -13,6 +16,14 @@ fuzz_target!(|texts: (&str, &str)| {
     if let Some(trace) = TraceContext::parse(first, Some(second)) {
         let again = TraceContext::parse(&trace.to_string(), trace.state());
         assert_eq!(again, Some(trace));
+    }
+    if let Some(baggage) = Baggage::parse(first) {
+        assert_eq!(Baggage::parse(&baggage.to_header()), Some(baggage));
+    }
+    let mut baggage = Baggage::new();
+    if baggage.insert(first, second).is_ok() {
+        assert_eq!(baggage.get(first).as_deref(), Some(second));
+        assert_eq!(Baggage::parse(&baggage.to_header()), Some(baggage));
     }
     let mut metadata = Metadata::new();
     if metadata.insert(first, second).is_ok() {

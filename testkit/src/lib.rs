@@ -6,10 +6,13 @@
 //! - [`live`]: the servers that all tests share, and what to do without them;
 //! - [`proxy`]: a proxy that breaks connections the way networks do;
 //! - [`publisher`]: a publisher whose messages are any bytes;
+//! - [`collector`] (feature `collector`): takes traces and keeps them to be looked at;
 //! - [`wait`]: waiting for a state, with a bound.
 
 #[cfg(feature = "live")]
 mod bound;
+#[cfg(feature = "collector")]
+pub mod collector;
 #[cfg(feature = "live")]
 pub mod live;
 #[cfg(feature = "live")]

@@ -45,6 +45,7 @@ use crate::{
     method_metrics::MethodMetrics,
     partition::{self, PartitionKey, Ways},
     stream::{FeedCall, StreamCall},
+    trace,
 };
 use bundle::QueueLanes;
 use caller::Caller;
@@ -359,14 +360,24 @@ impl ServiceClient {
             call_id = %request.id(),
         );
         match self.0.service.as_plain() {
-            Some(caller) => caller.make(request).instrument(span).await,
+            Some(caller) if !trace::is_on() => caller.make(request).instrument(span).await,
+            // Boxed: what a call without layers waits with has no room for it.
+            _ => Box::pin(self.run_traced(request).instrument(span)).await,
+        }
+    }
+
+    async fn run_traced(&self, request: &CallRequest) -> Result<CallResponse, CallFailure> {
+        let mut span = trace::calling(request);
+        let outcome = match self.0.service.as_plain() {
+            Some(caller) => caller.make(request).await,
             None => {
-                // Boxed: what a call without layers waits with has no room for it.
                 let called = self.0.service.clone().oneshot(request.clone());
-                let called = Box::pin(called.instrument(span)).await;
+                let called = called.await;
                 called.map_err(|error| failure_of(error, &request.info()))
             }
-        }
+        };
+        trace::answered(&mut span, &outcome);
+        outcome
     }
 }
 

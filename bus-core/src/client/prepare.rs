@@ -14,6 +14,7 @@ use crate::{
     error::{BoxError, CallFailure, FailureKind},
     limits::{CALL_TIMEOUT_MAX, SEND_TTL},
     schedule::When,
+    trace::Carried,
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -94,7 +95,7 @@ impl<R: Outcome> Call<R> {
             due: due.map(Box::new),
             idempotency_key: self.idempotency_key,
             metadata,
-            trace: context.trace().map(|trace| trace.child(id)),
+            carried: Carried::from(&context, id),
             copies: Copies::new(id, deadline, lanes, verb == Verb::Call),
         };
         Ok((self.client, request))

@@ -4,12 +4,13 @@ use super::copies::Copies;
 use crate::{
     call_id::CallId,
     codec::ContentType,
-    context::{Metadata, TraceContext},
+    context::Metadata,
     contract::{MethodContract, MethodKind, Priority, ServiceContract, unix_time},
     error::{CallFailure, FailedCall, FailureKind, Fault},
     message::{Message, Properties, Text},
     partition::Place,
     schedule::Due,
+    trace::Carried,
     wire::headers,
 };
 use bytes::Bytes;
@@ -81,8 +82,8 @@ pub struct CallRequest {
     pub(crate) due: Option<Box<Due>>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) metadata: Metadata,
-    /// The trace it continues, if it does.
-    pub(crate) trace: Option<TraceContext>,
+    /// Its trace, if it continues one, and baggage.
+    pub(crate) carried: Option<Box<Carried>>,
     pub(crate) copies: Copies,
 }
 
@@ -231,7 +232,7 @@ impl CallRequest {
 
     /// Its headers, with its deadline or without.
     pub(super) fn headers(&self, deadline: bool, repeated: bool) -> Vec<(Text, Text)> {
-        let of_trace: usize = self.trace.iter().map(|_| TraceContext::HEADERS_MAX).sum();
+        let carried = self.carried.as_deref();
         let set = [
             deadline,
             repeated,
@@ -240,9 +241,10 @@ impl CallRequest {
             self.contract.partitions.is_some(),
         ];
         let own: usize = set.into_iter().map(usize::from).sum();
-        let mut headers = Vec::with_capacity(own + self.metadata.len() + of_trace);
+        let mut headers =
+            Vec::with_capacity(own + self.metadata.len() + Carried::most_headers(carried));
         // A trace that begins here is named after the call: the service derives it from the id.
-        headers.extend(self.trace.iter().flat_map(TraceContext::headers));
+        headers.extend(carried.into_iter().flat_map(Carried::headers));
         let mut set =
             |name: &'static str, value: Text| headers.push((Text::from_static(name), value));
         if deadline {

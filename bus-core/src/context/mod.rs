@@ -1,8 +1,10 @@
 //! The context of a handler: the call it serves, and what its own calls inherit.
 
+mod baggage;
 pub mod metadata;
 mod trace;
 
+pub use baggage::{Baggage, InvalidBaggage};
 pub use metadata::{InvalidMetadata, Metadata};
 pub use trace::TraceContext;
 
@@ -10,7 +12,7 @@ use crate::{
     call_id::CallId,
     contract::Priority,
     job::{Progress, Reporter},
-    message::Text,
+    message::{Properties, Text},
 };
 use std::{
     future::{Future, IntoFuture},
@@ -29,6 +31,9 @@ tokio::task_local! {
 
 /// The context outside of any call.
 static EMPTY: LazyLock<Context> = LazyLock::new(Context::default);
+
+/// The baggage of a context that has none.
+static NO_BAGGAGE: Baggage = Baggage::new();
 
 /// The call that is being served. Ambient: [`Context::current`] finds it in a handler without an
 /// argument that could be forgotten, and calls made by the handler inherit deadline, metadata and
@@ -84,6 +89,7 @@ struct Inner {
     idempotency_key: Option<String>,
     metadata: Metadata,
     trace: Option<TraceContext>,
+    baggage: Option<Arc<Baggage>>,
     /// Nothing but its deadline ends a context without one.
     cancelled: Option<CancellationToken>,
     /// Shared by the clones of a context: the handler sets it, its command's task reads it.
@@ -92,6 +98,15 @@ struct Inner {
     put_off: Flag,
     /// Of a job.
     reporter: Option<Reporter>,
+    /// The context that this is a part of, which is of the same run.
+    within: Option<Arc<Inner>>,
+}
+
+impl Inner {
+    /// This context and those that it is a part of.
+    fn of_one_run(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |inner| inner.within.as_deref())
+    }
 }
 
 /// A flag that can be set; of a copy of it by itself.
@@ -305,6 +320,62 @@ impl Context {
         self.0.trace.as_ref()
     }
 
+    /// The baggage that goes along with the trace; calls and events that the handler makes inherit
+    /// it.
+    #[must_use]
+    pub fn baggage(&self) -> &Baggage {
+        self.0.baggage.as_deref().unwrap_or(&NO_BAGGAGE)
+    }
+
+    /// The same context with other baggage, to [run](Self::scope) what is to take it along.
+    #[must_use]
+    pub fn with_baggage(self, baggage: Baggage) -> Self {
+        let baggage = Some(baggage).filter(|baggage| !baggage.is_empty());
+        Self(Arc::new(Inner {
+            baggage: baggage.map(Arc::new),
+            ..self.within()
+        }))
+    }
+
+    pub(crate) fn shared_baggage(&self) -> Option<&Arc<Baggage>> {
+        self.0.baggage.as_ref()
+    }
+
+    /// Says in a span of the log which call this is, and of which trace: both ends of a call, and
+    /// all it leads to, are found by them.
+    pub(crate) fn name_in(&self, span: &tracing::Span) {
+        if span.is_disabled() {
+            return;
+        }
+        if let Some(id) = self.0.call_id {
+            span.record("call_id", tracing::field::display(id));
+        }
+        if let Some(trace) = &self.0.trace {
+            span.record("trace_id", format!("{:032x}", trace.trace_id()));
+        }
+    }
+
+    /// The same context at another place of its trace, for a part of its run.
+    pub(crate) fn with_trace(self, trace: TraceContext) -> Self {
+        Self(Arc::new(Inner {
+            trace: Some(trace),
+            ..self.within()
+        }))
+    }
+
+    /// Puts a context that nobody has yet at another place of its trace.
+    pub(crate) fn set_trace(&mut self, trace: TraceContext) {
+        Arc::make_mut(&mut self.0).trace = Some(trace);
+    }
+
+    /// That of a part of this run, whose marks are marks of the run.
+    fn within(self) -> Inner {
+        Inner {
+            within: Some(Arc::clone(&self.0)),
+            ..Inner::clone(&self.0)
+        }
+    }
+
     /// True if the work is no longer wanted: the deadline has passed, the service is shut down and
     /// its time to drain is up, or another worker has taken the command over. A command is not
     /// stopped by it; it may stop itself where that is safe. One that stops before it did anything
@@ -415,7 +486,9 @@ impl Context {
     /// # }
     /// ```
     pub fn release_key(&self) {
-        self.0.key_released.0.store(true, Ordering::Release);
+        for inner in self.0.of_one_run() {
+            inner.key_released.0.store(true, Ordering::Release);
+        }
     }
 
     /// True if the handler has said that its run did nothing.
@@ -425,7 +498,9 @@ impl Context {
 
     /// Says that this run did nothing, and that another may do better.
     pub(crate) fn put_off(&self) {
-        self.0.put_off.0.store(true, Ordering::Release);
+        for inner in self.0.of_one_run() {
+            inner.put_off.0.store(true, Ordering::Release);
+        }
         self.release_key();
     }
 
@@ -499,6 +574,7 @@ impl Context {
             attempt,
             key_released: Flag::default(),
             put_off: Flag::default(),
+            within: None,
             ..Inner::clone(&self.0)
         }))
     }
@@ -549,6 +625,20 @@ impl ContextBuilder {
     /// Sets the trace.
     pub fn trace(mut self, trace: TraceContext) -> Self {
         self.0.trace = Some(trace);
+        self
+    }
+
+    /// Sets the baggage.
+    pub fn baggage(mut self, baggage: Baggage) -> Self {
+        self.0.baggage = Some(baggage)
+            .filter(|baggage| !baggage.is_empty())
+            .map(Arc::new);
+        self
+    }
+
+    pub(crate) fn carried_by(mut self, properties: &Properties, id: CallId) -> Self {
+        self.0.trace = Some(TraceContext::of(properties, id));
+        self.0.baggage = Baggage::of(properties);
         self
     }
 

@@ -33,6 +33,9 @@ pub struct TraceContext {
     state: Option<Text>,
 }
 
+/// The flag of a trace that is recorded.
+const SAMPLED: u8 = 1;
+
 impl TraceContext {
     /// The start of a new trace, marked as sampled. Its id is the call's, so that logs and traces
     /// find each other.
@@ -42,7 +45,7 @@ impl TraceContext {
             // A zero is no id (section 3.2.2.3); a caller in another language can send one.
             trace_id: u128::from_be_bytes(*call.as_bytes()).max(1),
             parent_id: span_of(call),
-            flags: 1,
+            flags: SAMPLED,
             state: None,
         }
     }
@@ -54,6 +57,13 @@ impl TraceContext {
             parent_id: span_of(call),
             ..self.clone()
         }
+    }
+
+    /// The same place, marked as sampled or not.
+    pub(crate) fn sampled(self, is_sampled: bool) -> Self {
+        let others = self.flags & !SAMPLED;
+        let flags = others | if is_sampled { SAMPLED } else { 0 };
+        Self { flags, ..self }
     }
 
     /// The trace a message is part of: the one its headers name, or one that begins with it and is
@@ -121,6 +131,18 @@ impl TraceContext {
     #[must_use]
     pub const fn trace_id(&self) -> u128 {
         self.trace_id
+    }
+
+    /// The id of the span at this place: what the header names as the parent.
+    #[must_use]
+    pub const fn span_id(&self) -> u64 {
+        self.parent_id
+    }
+
+    /// `true` if the trace is recorded, as far as its sender knows (section 3.2.2.5.1).
+    #[must_use]
+    pub const fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
     }
 
     /// The header `tracestate`, handed on as it came.

@@ -7,13 +7,14 @@ use super::{
 use crate::{
     call_id::CallId,
     codec::ContentType,
-    context::{Context, TraceContext},
+    context::Context,
     contract::RetryPolicy,
     error::FaultCode,
     limits::CALL_TIMEOUT_MAX,
     message::Message,
     reply::{Reply, ReplyStore, ReplyTarget},
     retry::{Aside, Next, Retries},
+    trace::{self, Span},
     transport::{Delivery, Settled},
     work::{
         Answer, AnswerClass, AnswerFuture, Begun, Cause, Command, DeadLetters, DeliveryKind,
@@ -40,6 +41,19 @@ fn name_of(message: &Message) -> Option<&str> {
 fn count<E: Event>(outcome: &'static str) {
     metrics::counter!("replybus_events_total", "event" => E::ROUTING_KEY, "outcome" => outcome)
         .increment(1);
+}
+
+/// The span of the log that an event is handled in, with what finds both ends of its way.
+fn log_span<E: Event>(group: &str, context: &Context) -> tracing::Span {
+    let span = tracing::info_span!(
+        "handle",
+        event = E::ROUTING_KEY,
+        group,
+        call_id = tracing::field::Empty,
+        trace_id = tracing::field::Empty,
+    );
+    context.name_in(&span);
+    span
 }
 
 /// Takes the deliveries of one group to their end.
@@ -84,6 +98,8 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         let mut command = self.command(&message, redelivered || is_repeated(&message));
         let id = command.id;
         let token = command.context.token();
+        let log = log_span::<E>(&self.group, &command.context);
+        let mut span = trace::handling(&message, &self.group, E::ROUTING_KEY, &mut command.context);
         let counted = if redelivered && name_of(&message).is_none() {
             self.begin(&mut command, &message).await
         } else {
@@ -91,7 +107,8 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         };
         let (answer, begun) = match counted {
             Ok(begun) => {
-                let handled = command.start(run.clone(), self.run(&message));
+                // Its task is part of the span that is current when it begins.
+                let handled = log.in_scope(|| command.start(run.clone(), self.run(&message)));
                 (begun.during(handled).await, begun)
             }
             Err(FinishedRun { answer, end }) => {
@@ -115,8 +132,10 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             // back: it waits for that run's outcome.
             return;
         }
+        trace::concluded(&mut span, &answer);
         let mut message = message;
         if settlement.dead_letter && Box::pin(self.put_aside(&mut message, id, &answer)).await {
+            span.set("replybus.outcome", "put_off");
             count::<E>("put_off");
             begun.end().await;
             settler.settle(Settled::Ack);
@@ -125,7 +144,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         let outcome = answer.label();
         count::<E>(outcome);
         if let RunState::Ended(RunEnd::Ran(held)) = run.take()
-            && !self.record(id, &answer, held).await
+            && !self.record(id, &answer, held, &span).await
         {
             return;
         }
@@ -140,7 +159,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
                 malformed: false,
                 partition: None,
             };
-            self.dead_letters.keep(message, &cause).await;
+            span.within(self.dead_letters.keep(message, &cause)).await;
         }
         begun.end().await;
         settler.settle(Settled::Ack);
@@ -176,7 +195,8 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
     }
 
     /// Records that the event was handled; `false` if it must go back.
-    async fn record(&self, id: CallId, answer: &Answer, held: HeldClaim) -> bool {
+    async fn record(&self, id: CallId, answer: &Answer, held: HeldClaim, span: &Span) -> bool {
+        let _storing = trace::storing(span, &ReplyTarget::None, Some(&held.claim));
         let reply = Reply {
             id,
             target: ReplyTarget::None,
@@ -270,7 +290,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             .caller(properties.app_id.clone())
             .serving("event", E::ROUTING_KEY)
             .cancelled_by(self.cancel.child_token())
-            .trace(TraceContext::of(properties, id));
+            .carried_by(properties, id);
         Command {
             store: Arc::clone(&self.store),
             leases: Arc::clone(&self.leases),

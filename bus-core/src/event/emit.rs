@@ -5,12 +5,13 @@ use crate::{
     bus::Bus,
     call_id::CallId,
     codec::{self, CodecError, ContentType},
-    context::{Context, TraceContext},
+    context::Context,
     contract::unix_time,
     error::{BoxError, SetupError},
     limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, REQUEST_BYTES_MAX},
     message::{Message, Properties, Text},
     schedule::{DelayTooLong, Due, When},
+    trace::{self, Carried},
     transport::{Outgoing, TransportHealth, Verdict},
 };
 use bytes::Bytes;
@@ -48,7 +49,7 @@ impl Bus {
 
 /// An event about to be emitted: set options, then await it for the broker's word.
 ///
-/// It carries the trace of the call that is being served, and nothing else of it: an event is a
+/// It carries the trace and the baggage of the call that is being served, and nothing else of it: an event is a
 /// fact for anyone, metadata is for those a call is made to.
 #[must_use = "an event is not emitted until it is awaited"]
 pub struct Emit {
@@ -151,6 +152,23 @@ pub enum EmitError {
         /// The time that was given.
         timeout: Duration,
     },
+}
+
+impl EmitError {
+    /// The error in one word of few.
+    const fn as_word(&self) -> &'static str {
+        match self {
+            Self::Misnamed { .. } => "misnamed",
+            Self::Codec { .. } => "codec",
+            Self::NoExchange { .. } => "no_exchange",
+            Self::Delay { .. } => "delay",
+            Self::NoSubscriber { .. } => "no_subscriber",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Refused { .. } => "refused",
+            Self::Disconnected { .. } => "disconnected",
+            Self::Unconfirmed { .. } => "unconfirmed",
+        }
+    }
 }
 
 impl Emit {
@@ -269,7 +287,11 @@ impl Emit {
                 "mandatory: who subscribes when it is due is not known before".into(),
             ));
         }
-        let message = message(&self.bus, &self.exchange, event.clone(), self.id, body);
+        let (id, body_bytes) = (self.id, body.len());
+        let carried = Carried::from(&Context::current(), id);
+        let carried = carried.as_deref();
+        let message = message(&self.bus, &self.exchange, event.clone(), id, carried, body);
+        let mut span = trace::emitting(carried, id, &message.exchange, &event, body_bytes);
         let emitting = async {
             let event = event.clone();
             loop {
@@ -312,9 +334,13 @@ impl Emit {
                 }
             }
         };
-        timeout_at(deadline, emitting)
+        let emitted = timeout_at(deadline, emitting)
             .await
-            .unwrap_or(Err(EmitError::Unconfirmed { event, timeout }))
+            .unwrap_or(Err(EmitError::Unconfirmed { event, timeout }));
+        if let Err(error) = &emitted {
+            span.fail(error.as_word());
+        }
+        emitted
     }
 }
 
@@ -328,10 +354,14 @@ fn not_written(bus: &Bus, event: Text, timeout: Duration, deadline: Instant) -> 
     }
 }
 
-fn message(bus: &Bus, exchange: &str, routing_key: Text, id: CallId, body: Bytes) -> Message {
-    let context = Context::current();
-    // A trace that begins here is named after the event: subscribers derive it from the id.
-    let trace = context.trace().map(|trace| trace.child(id));
+fn message(
+    bus: &Bus,
+    exchange: &str,
+    routing_key: Text,
+    id: CallId,
+    carried: Option<&Carried>,
+    body: Bytes,
+) -> Message {
     Message {
         exchange: bus.name(exchange).into(),
         routing_key: routing_key.clone(),
@@ -342,7 +372,8 @@ fn message(bus: &Bus, exchange: &str, routing_key: Text, id: CallId, body: Bytes
             timestamp: Some(unix_time().as_secs()),
             app_id: Some(bus.inner().app_id.clone()),
             persistent: true,
-            headers: trace.iter().flat_map(TraceContext::headers).collect(),
+            // A trace that begins here is named after the event: subscribers derive it from the id.
+            headers: carried.into_iter().flat_map(Carried::headers).collect(),
             ..Properties::default()
         },
         body,

@@ -8,6 +8,7 @@ use crate::{
     limits::{CALL_TIMEOUT_MAX, REPLY_TTL},
     message::Message,
     reply::{Reply, ReplyTarget, Stored},
+    trace::{self, Span},
     transport::{Settled, Settler},
     work::{Answer, Cause, Envelope, RunEnd, command_known_until, store_until},
 };
@@ -23,12 +24,15 @@ impl RequestProcessor {
         conclusion: &mut Conclusion,
         envelope: &Envelope,
         target: ReplyTarget,
+        span: &Span,
     ) -> bool {
         let held = conclusion.held.take();
         let replies = conclusion.settlement.reply && target != ReplyTarget::None;
         if !replies && held.is_none() {
             return true;
         }
+        let record = held.as_ref().map(|held| &held.claim);
+        let _storing = trace::storing(span, &target, record);
         let reply = Reply {
             id: envelope.id,
             target,

@@ -19,6 +19,7 @@ use crate::{
     partition,
     reply::{ReplyStore, ReplyTarget},
     retry::{Aside, Next, Retries},
+    trace,
     transport::{Delivery, Settled, Settler},
     wire::headers,
     work::{
@@ -128,7 +129,9 @@ impl RequestProcessor {
                 self.redelivered().increment(1);
             }
             let seen_before = redelivered || is_repeated(&message);
-            let request = self.request(&mut envelope, &message, seen_before);
+            let mut request = self.request(&mut envelope, &message, seen_before);
+            let mut traced =
+                trace::processing(&message, &envelope, &self.queue, request.as_mut().ok());
             let run = request
                 .as_ref()
                 .map_or_else(|_| Run::default(), |request| request.run.clone());
@@ -146,7 +149,7 @@ impl RequestProcessor {
                     Box::pin(self.run_again(slot, request, &envelope, &message)).await
                 }
                 Ok(request) => {
-                    let span = span(&request, &envelope);
+                    let span = span(&request);
                     let running = self.run_in(slot, request, &envelope);
                     let (answer, permit) = running.instrument(span).await;
                     (answer, permit, Begun::default())
@@ -172,6 +175,7 @@ impl RequestProcessor {
             {
                 match Box::pin(self.put_aside(&message, &envelope, retries)).await {
                     Some(true) => {
+                        traced.set("replybus.outcome", "put_off");
                         if begun.is_counted() {
                             Box::pin(begun.end()).await;
                         }
@@ -196,10 +200,11 @@ impl RequestProcessor {
                 }
                 _ => None,
             };
+            trace::concluded(&mut traced, &answer);
             let mut conclusion = Conclusion::of(answer, end, seen, kind);
             self.count(&message, &conclusion.answer, &envelope);
             if !self
-                .answer(&mut conclusion, &envelope, envelope.target.clone())
+                .answer(&mut conclusion, &envelope, envelope.target.clone(), &traced)
                 .await
             {
                 // Dropping the settler gives the message back: another worker may reach the store.
@@ -215,7 +220,9 @@ impl RequestProcessor {
                 };
                 drop(permit);
                 conclusion = Conclusion::of(answer, end, seen, kind);
-                if !Box::pin(self.answer(&mut conclusion, &envelope, ReplyTarget::None)).await {
+                if !Box::pin(self.answer(&mut conclusion, &envelope, ReplyTarget::None, &traced))
+                    .await
+                {
                     return None;
                 }
             }
@@ -236,7 +243,7 @@ impl RequestProcessor {
                     malformed: malformed.is_some(),
                     partition,
                 };
-                Box::pin(self.dead_letters.keep(message, &cause)).await;
+                Box::pin(traced.within(self.dead_letters.keep(message, &cause))).await;
             }
             if begun.is_counted() {
                 Box::pin(begun.end()).await;

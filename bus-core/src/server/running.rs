@@ -35,7 +35,7 @@ impl RequestProcessor {
             return (answer, None, Begun::default());
         }
         let begun = request.begun.clone();
-        let span = span(&request, envelope);
+        let span = span(&request);
         let running = self.run_in(slot, request, envelope).instrument(span);
         let (answer, permit) = begun.during(running).await;
         (answer, permit, begun)
@@ -123,19 +123,16 @@ impl RequestProcessor {
     }
 }
 
-/// The span a call is served in. Its trace is the caller's, by which both ends are found.
-pub(super) fn span(request: &Request, envelope: &Envelope) -> tracing::Span {
+/// The span of the log that a call is served in. Its trace is the caller's, by which both ends are
+/// found.
+pub(super) fn span(request: &Request) -> tracing::Span {
     let span = tracing::info_span!(
         "serve",
         service = request.contract.name,
         method = request.method.name,
-        call_id = %envelope.id,
+        call_id = tracing::field::Empty,
         trace_id = tracing::field::Empty,
     );
-    if !span.is_disabled()
-        && let Some(trace) = request.context.trace()
-    {
-        span.record("trace_id", format!("{:032x}", trace.trace_id()));
-    }
+    request.context.name_in(&span);
     span
 }

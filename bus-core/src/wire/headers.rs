@@ -26,6 +26,8 @@ pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(crate) const TRACEPARENT: &str = "traceparent";
 /// W3C Trace Context, section 3.3.
 pub(crate) const TRACESTATE: &str = "tracestate";
+/// W3C Baggage, section 3.2.
+pub(crate) const BAGGAGE: &str = "baggage";
 /// On a request that is sent again under the same id, while an earlier copy may have reached the
 /// broker: the boolean [`TRUE`].
 pub(crate) const REPEATED: &str = "repeated";
@@ -94,7 +96,14 @@ pub(crate) fn is_of_the_letter(name: &str) -> bool {
 pub(crate) fn has_meaning(name: &str) -> bool {
     matches!(
         name,
-        DEADLINE | DUE | IDEMPOTENCY_KEY | JOB_STARTED | TRACEPARENT | TRACESTATE | REPEATED
+        DEADLINE
+            | DUE
+            | IDEMPOTENCY_KEY
+            | JOB_STARTED
+            | TRACEPARENT
+            | TRACESTATE
+            | BAGGAGE
+            | REPEATED
     )
 }
 

@@ -13,6 +13,7 @@ use crate::{
     job::{Reporter, Reports},
     limits::{ATTEMPTS_MAX, CALL_TIMEOUT_MAX, CLAIM_LEASE},
     reply::{Claim, Reply, ReplyStore, ReplyTarget},
+    trace,
 };
 use futures_util::{FutureExt, future::Either};
 use std::{
@@ -89,9 +90,17 @@ impl Command {
             .unwrap_or_else(|| Instant::now() + CALL_TIMEOUT_MAX);
         let lease = self.lease();
         let patience = self.job.as_ref().map_or(Duration::MAX, |_| JOB_ASKED_FOR);
-        let attempt = match lease.take(until, patience, || done.is_closed()).await {
-            Ok(attempt) => attempt,
+        let mut asking = trace::claiming(&self.context);
+        let taken = lease.take(until, patience, || done.is_closed()).await;
+        let attempt = match taken {
+            Ok(attempt) => {
+                asking.set("replybus.attempt", attempt);
+                drop(asking);
+                attempt
+            }
             Err(finished) => {
+                asking.set("replybus.outcome", finished.answer.label());
+                drop(asking);
                 let _ = done.send(finished);
                 return;
             }

@@ -3,7 +3,7 @@
 use crate::{
     call_id::CallId,
     codec::ContentType,
-    context::{Context, ContextBuilder, Metadata, TraceContext},
+    context::{Context, ContextBuilder, Metadata},
     contract::{Priority, check_key, unix_time},
     error::{Fault, FaultCode},
     limits::{CLOCK_ALLOWANCE, REQUEST_BYTES_MAX},
@@ -248,7 +248,7 @@ impl Envelope {
             check_key(key).map_err(|error| Fault::new(FaultCode::BadRequest, error.to_string()))?;
             context = context.idempotency_key(key);
         }
-        Ok(context.trace(TraceContext::of(properties, self.id)))
+        Ok(context.carried_by(properties, self.id))
     }
 }
 

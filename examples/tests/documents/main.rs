@@ -14,13 +14,14 @@ use std::{
 };
 
 /// Where documents are, from the root.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
     "",
     "docs",
     "banking",
     "benches",
     "bus-core",
     "bus-macros",
+    "bus-otel",
     "bus-redis",
     "examples",
 ];

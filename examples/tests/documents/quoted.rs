@@ -487,3 +487,40 @@ mod guide {
         Ok(())
     }
 }
+
+/// Traces, in the guide and in the README of `replybus-otel`.
+pub(crate) mod traces {
+    async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+        Ok(())
+    }
+
+    #[tokio::main]
+    async fn main() -> Result<(), Box<dyn std::error::Error>> {
+        let telemetry = replybus_otel::Otlp::from_env("account-service")?.install()?;
+        serve().await?;
+        telemetry.shutdown().await; // what is left is exported, for 5 s at most
+        Ok(())
+    }
+
+    async fn select() -> u64 {
+        0
+    }
+
+    #[rustfmt::skip]
+    #[expect(clippy::let_and_return, reason = "as in the guide")]
+    async fn own_span() -> u64 {
+        use replybus::trace::{Span, SpanKind};
+
+        let mut span = Span::begin(SpanKind::Client, "SELECT accounts");
+        span.set("db.system.name", "postgresql");
+        let accounts = span.within(select()).await;
+        accounts
+    }
+
+    async fn shown() -> Result<(), Box<dyn std::error::Error>> {
+        let telemetry = replybus_otel::Otlp::from_env("account-service")?.install()?;
+        // ..
+        telemetry.shutdown().await;
+        Ok(())
+    }
+}

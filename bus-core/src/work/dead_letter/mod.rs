@@ -20,6 +20,7 @@ use crate::{
     },
     message::Message,
     partition::partition_queue,
+    trace,
     transport::{Outgoing, QueueSpec, Transport, TransportHealth, Verdict, Withdrawn},
 };
 use metrics::Counter;
@@ -118,6 +119,7 @@ impl DeadLetters {
             Some(partition) => letter.give_reason(cause, &partition_queue(&self.of, partition)),
             None => letter.give_reason(cause, &self.of),
         };
+        let mut span = trace::keeping(&self.queue.name, reason);
         let mut tried = Duration::ZERO;
         let why = loop {
             let since = Instant::now();
@@ -155,6 +157,7 @@ impl DeadLetters {
         let queue = &self.queue.name;
         tracing::error!(queue, id, reason, why, "a dead letter was dropped");
         self.dropped().increment(1);
+        span.fail("dropped");
         self.drops.note(&self.transport, queue, why);
     }
 

@@ -1,0 +1,11 @@
+//! The spans of a bus, as a tracer gets them: a program of its own, for a process has one tracer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests say what they expect"
+)]
+
+#[path = "../it/hops.rs"]
+mod hops;
+mod recorded;
+mod spans;
