@@ -7,6 +7,7 @@ use contracts::{
     account::{EntryKind, TransferPosting},
 };
 use jiff::Timestamp;
+use replybus::{Context, context::TraceContext};
 use uuid::Uuid;
 
 /// Owns the openings, each under the id of its user. No user's id is such a word.
@@ -36,6 +37,8 @@ pub(crate) struct Order {
     /// The user who is told of it when it is posted, if this service tells anybody: of a transfer
     /// the transfer service does, and an account is opened with its user looking on.
     pub(crate) tells: Option<Party>,
+    /// The trace of the call that it comes of.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl Order {
@@ -51,6 +54,7 @@ impl Order {
             amount,
             reference: None,
             tells: None,
+            trace: trace(),
         }
     }
 
@@ -66,6 +70,7 @@ impl Order {
             amount,
             reference: None,
             tells: Some(holder),
+            trace: trace(),
         }
     }
 
@@ -91,6 +96,7 @@ impl Order {
             amount: posting.amount,
             reference: posting.reference,
             tells: None,
+            trace: trace(),
         }
     }
 
@@ -120,6 +126,11 @@ impl Order {
             proof: None,
         })
     }
+}
+
+/// The trace of the call that is being served.
+fn trace() -> Option<TraceContext> {
+    Context::current().trace().cloned()
 }
 
 /// The outcome of a posting, for good.

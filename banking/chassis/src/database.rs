@@ -15,6 +15,7 @@ mod migration;
 mod rest;
 mod retry;
 mod rows;
+mod spans;
 mod stored;
 
 pub use connections::{Connections, Transaction};
@@ -147,8 +148,10 @@ impl Database {
         E: From<sqlx::Error>,
         F: Future<Output = Result<T, E>>,
     {
-        let begun = self.connections.begin().await?;
-        self.connections.bounded(work(begun)).await
+        let mut span = spans::transaction(self.kind);
+        let begun = self.connections.begin().await;
+        spans::ended(&mut span, &begun);
+        self.connections.bounded(work(begun?)).await
     }
 
     /// The end of a `SELECT` whose rows nobody else may change until this transaction ends. With

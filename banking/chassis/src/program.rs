@@ -7,6 +7,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
+use replybus_otel::Otlp;
 use std::{fmt::Write as _, process::ExitCode, time::Duration};
 use tokio::{
     net::TcpListener,
@@ -62,7 +63,7 @@ pub fn refuse(name: &str, format: LogFormat, reason: &anyhow::Error) -> ExitCode
 }
 
 /// Runs the program `name` until it is told to stop (SIGTERM or SIGINT), and drains. A second
-/// signal ends it at once.
+/// signal ends it at once. Traces are exported if `OTEL_EXPORTER_OTLP_ENDPOINT` says where to.
 ///
 /// # Cancel safety
 /// Not to be dropped before it is ready: what `start` began would go on.
@@ -73,7 +74,13 @@ pub async fn run(
 ) -> ExitCode {
     let format = settings.log_format;
     telemetry::init(format);
-    match run_to_the_end(name, settings, start).await {
+    let traces = match Otlp::from_env(name).and_then(Otlp::install) {
+        Ok(traces) => traces,
+        Err(error) => return refuse(name, format, &error.into()),
+    };
+    let ended = run_to_the_end(name, settings, start).await;
+    traces.shutdown().await;
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => refuse(name, format, &error),
     }

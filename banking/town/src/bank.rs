@@ -62,6 +62,20 @@ impl Bank {
         Self::alone(program, vec![("DATABASE_URL", database.to_owned())]).await
     }
 
+    /// A bank in one process, with its defaults but for these variables of its environment.
+    ///
+    /// # Errors
+    /// It does not start.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the process is killed.
+    pub async fn embedded_with(
+        program: Program,
+        environment: Vec<(&'static str, String)>,
+    ) -> Result<Self> {
+        Self::alone(program, environment).await
+    }
+
     async fn alone(program: Program, mut environment: Vec<(&'static str, String)>) -> Result<Self> {
         environment.push(("HTTP_ADDR", "127.0.0.1:0".to_owned()));
         environment.push(("ADMIN_SECRET", ADMIN_SECRET.to_owned()));

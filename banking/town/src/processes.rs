@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Settings that a process must not inherit from whoever runs it.
-const SETTINGS: [&str; 23] = [
+const SETTINGS: [&str; 25] = [
     "RABBITMQ_URL",
     "REDIS_URL",
     "DATABASE_URL",
@@ -35,6 +35,8 @@ const SETTINGS: [&str; 23] = [
     "LOGINS_PER_MINUTE",
     "LOOKUPS_PER_MINUTE",
     "TRUSTED_PROXIES",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 ];
 
 /// The program that serves: `{path} {arguments} serve {service}`.

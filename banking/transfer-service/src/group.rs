@@ -5,9 +5,9 @@ use crate::record::Transfer;
 use chassis::{
     Database,
     database::{Column, Transaction, after, rows},
-    outbox::{Given, Outbox},
+    outbox::{Given, Outbox, Told},
 };
-use contracts::{Reference, TransactionCompleted};
+use contracts::Reference;
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -56,14 +56,14 @@ impl Groups {
     /// Completes transfers, and writes the events that tell so; of each, whether it was pending.
     pub(crate) async fn complete(
         self: Arc<Self>,
-        events: Vec<TransactionCompleted>,
+        events: Vec<Told>,
     ) -> sqlx::Result<Vec<Option<bool>>> {
         let mut seen = HashSet::new();
         let different: Vec<_> = events
             .iter()
-            .filter(|event| seen.insert(event.id))
+            .filter(|told| seen.insert(told.event.id))
             .collect();
-        let given = different.iter().map(|event| GivenCompletion::of(event));
+        let given = different.iter().map(|told| GivenCompletion::of(told));
         let given = rows(&given.collect::<sqlx::Result<Vec<_>>>()?)?;
         let completed: Vec<(String,)> = if self.database.changes_tables_at_once() {
             let complete = sqlx::query_as(safe(&self.complete)).bind(given);
@@ -75,7 +75,7 @@ impl Groups {
         let completed: HashSet<String> = completed.into_iter().map(|(id,)| id).collect();
         // Whoever is there twice is told once.
         let mut told = HashSet::new();
-        let is_first = |event: &TransactionCompleted| {
+        let is_first = |Told { event, .. }: &Told| {
             let is_first = told.insert(event.id) && completed.contains(&event.id.to_string());
             Some(is_first)
         };
@@ -86,14 +86,14 @@ impl Groups {
         &self,
         mut writing: Transaction,
         given: &str,
-        events: &[&TransactionCompleted],
+        events: &[&Told],
     ) -> sqlx::Result<Vec<(String,)>> {
         let completed: Vec<(String,)> = sqlx::query_as(safe(&self.complete))
             .bind(given)
             .fetch_all(&mut *writing)
             .await?;
-        let is_completed = |event: &&&TransactionCompleted| {
-            let id = event.id.to_string();
+        let is_completed = |told: &&&Told| {
+            let id = told.event.id.to_string();
             completed.iter().any(|(completed,)| *completed == id)
         };
         let events = events.iter().filter(is_completed);
@@ -204,10 +204,10 @@ struct GivenCompletion {
 }
 
 impl GivenCompletion {
-    fn of(event: &TransactionCompleted) -> sqlx::Result<Self> {
+    fn of(told: &Told) -> sqlx::Result<Self> {
         Ok(Self {
-            event: Given::of(event)?,
-            settled_at: event.completed_at.as_microsecond(),
+            event: Given::of(told)?,
+            settled_at: told.event.completed_at.as_microsecond(),
         })
     }
 }

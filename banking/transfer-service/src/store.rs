@@ -10,7 +10,7 @@ use crate::{
 use chassis::{
     Database,
     database::{Joined, Lane, Transaction, after, now, patiently, readable},
-    outbox::Outbox,
+    outbox::{Outbox, Told},
 };
 use contracts::{IdempotencyKey, Reference, TransactionCompleted, UserId};
 use jiff::Timestamp;
@@ -31,7 +31,7 @@ pub(crate) struct TransferStore {
     database: Database,
     /// What waits to be recorded is recorded together, and so is what waits to be completed.
     recording: Lane<Transfer, bool>,
-    completing: Lane<TransactionCompleted, bool>,
+    completing: Lane<Told, bool>,
 }
 
 impl TransferStore {
@@ -125,7 +125,7 @@ impl TransferStore {
         posted_at: Timestamp,
     ) -> sqlx::Result<bool> {
         let event = transfer.completed(posted_at);
-        match self.completing.join(event.clone()).await {
+        match self.completing.join(Told::now(event.clone())).await {
             Joined::Done(is_first) => Ok(is_first),
             Joined::NotReached => Err(sqlx::Error::PoolTimedOut),
             Joined::Alone => {

@@ -12,7 +12,7 @@ use crate::{
 use chassis::{
     Database,
     database::{Column, Transaction, moment, now, rows},
-    outbox::Outbox,
+    outbox::{Outbox, Told},
 };
 use contracts::{AccountNumber, Reference};
 use jiff::Timestamp;
@@ -184,7 +184,7 @@ impl Groups {
 struct Written {
     entries: Vec<GivenEntry>,
     rejected: Vec<GivenVerdict>,
-    events: Vec<contracts::TransactionCompleted>,
+    events: Vec<Told>,
 }
 
 impl Written {
@@ -208,8 +208,9 @@ impl Written {
         let given = entries.iter().map(|entry| GivenEntry::of(&id, entry));
         self.entries.extend(given);
         let receipt = Receipt::of(posted_at, &entries)?;
-        self.events
-            .extend(order.completed(posted_at, receipt.balance));
+        let completed = order.completed(posted_at, receipt.balance);
+        let told = completed.map(|event| Told::of(event, order.trace.clone()));
+        self.events.extend(told);
         Ok(Ok(receipt))
     }
 }

@@ -1,6 +1,7 @@
 //! What is counted and written of every request. Neither a query nor a header is: they hold
 //! sessions.
 
+use super::answering::TraceName;
 use crate::correlation::X_CORRELATION_ID;
 use axum::{
     extract::{MatchedPath, Request},
@@ -26,6 +27,7 @@ struct Observed {
     started: Instant,
     status: Option<StatusCode>,
     correlation: Option<HeaderValue>,
+    trace: Option<TraceName>,
 }
 
 impl Observed {
@@ -40,12 +42,14 @@ impl Observed {
             started: Instant::now(),
             status: None,
             correlation: None,
+            trace: None,
         }
     }
 
     fn end(&mut self, response: &Response) {
         self.status = Some(response.status());
         self.correlation = response.headers().get(X_CORRELATION_ID).cloned();
+        self.trace = response.extensions().get().cloned();
     }
 }
 
@@ -74,12 +78,14 @@ impl Drop for Observed {
             status,
             seconds,
             correlation,
+            trace_id = self.trace.as_ref().map(|trace| trace.0.as_str()),
             "http"
         );
     }
 }
 
-fn known(method: &Method) -> &'static str {
+/// The method, if it is one of those that have a meaning here.
+pub(super) fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",

@@ -14,6 +14,7 @@ mod end_to_end;
 mod letters;
 mod money;
 mod outages;
+mod traces;
 
 /// The program that is tested.
 fn program() -> town::Program {

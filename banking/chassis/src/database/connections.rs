@@ -9,6 +9,7 @@
 use super::{
     Kind,
     rest::{AtRest, Place, Rest},
+    spans,
 };
 use futures_util::{
     FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _,
@@ -126,13 +127,19 @@ impl<'c> Executor<'c> for &Connections {
         let connections = self.clone();
         // Read to the end first: who is slow with the rows keeps no connection.
         let fetched = async move {
-            let mut lent = connections.lend().await?;
-            let fetching = async {
-                let fetched = lent.fetch_many(query).try_collect::<Vec<_>>().await;
-                lent.rest_after(&fetched);
-                fetched
+            let mut span = spans::statement(connections.kind);
+            let fetched = async {
+                let mut lent = connections.lend().await?;
+                let fetching = async {
+                    let fetched = lent.fetch_many(query).try_collect::<Vec<_>>().await;
+                    lent.rest_after(&fetched);
+                    fetched
+                };
+                connections.bounded(fetching).await
             };
-            connections.bounded(fetching).await
+            let fetched = fetched.await;
+            spans::ended(&mut span, &fetched);
+            fetched
         };
         let rows = fetched.map_ok(|rows| stream::iter(rows.into_iter().map(Ok)));
         rows.try_flatten_stream().boxed()

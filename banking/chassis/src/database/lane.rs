@@ -5,6 +5,11 @@
 //! and its round trips are shared by those who would else have paid each.
 
 use futures_util::future::BoxFuture;
+use replybus::{
+    Context,
+    context::TraceContext,
+    trace::{Span, SpanKind},
+};
 use std::{
     collections::VecDeque,
     fmt,
@@ -62,6 +67,8 @@ struct State<T, R> {
 
 struct Waiting<T, R> {
     item: T,
+    /// Where its wait is in a trace, if that is recorded.
+    trace: Option<TraceContext>,
     outcome: oneshot::Sender<Joined<R>>,
 }
 
@@ -108,9 +115,15 @@ impl<T: Send + 'static, R: Send + 'static> Lane<T, R> {
     /// Dropped before it is ready, the item is done all the same.
     pub async fn join(&self, item: T) -> Joined<R> {
         let (outcome, awaited) = oneshot::channel();
+        let span = Span::inner(SpanKind::Internal, self.0.name);
+        let trace = span.trace().cloned();
         let turn = {
             let mut state = self.0.state();
-            state.waiting.push_back(Waiting { item, outcome });
+            state.waiting.push_back(Waiting {
+                item,
+                trace,
+                outcome,
+            });
             let is_free = !mem::replace(&mut state.is_taken, true);
             is_free.then(|| Turn(Arc::clone(&self.0)))
         };
@@ -180,6 +193,8 @@ impl<T: Send + 'static, R: Send + 'static> Drop for Turn<T, R> {
 impl<T: Send + 'static, R: Send + 'static> Turn<T, R> {
     async fn take(self, group: Vec<Waiting<T, R>>) {
         let lane = Arc::clone(&self.0);
+        // What a group asks the database is told in the trace of its first.
+        let trace = group.iter().find_map(|waiting| waiting.trace.clone());
         let (items, outcomes): (Vec<_>, Vec<_>) = group
             .into_iter()
             .map(|waiting| (waiting.item, waiting.outcome))
@@ -187,7 +202,13 @@ impl<T: Send + 'static, R: Send + 'static> Turn<T, R> {
         let count = u64::try_from(items.len()).unwrap_or(u64::MAX);
         metrics::counter!("bank_groups_total", "lane" => lane.name).increment(1);
         metrics::counter!("bank_grouped_total", "lane" => lane.name).increment(count);
-        let mut work = pin!((lane.work)(items));
+        let work = (lane.work)(items);
+        let mut work = pin!(async {
+            match trace {
+                Some(trace) => Context::builder().trace(trace).build().scope(work).await,
+                None => work.await,
+            }
+        });
         let (done, turn) = match timeout(SLOW_AFTER, &mut work).await {
             Ok(done) => (done, Some(self)),
             Err(_) => match lane.slow.try_acquire() {

@@ -8,4 +8,4 @@ mod relay;
 mod table;
 
 pub use relay::Relay;
-pub use table::{Given, Outbox};
+pub use table::{Given, Outbox, Told};

@@ -9,7 +9,7 @@ use crate::{Identity, identity::CanNotSign};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use contracts::TransactionCompleted;
 use futures_util::future::join_all;
-use replybus::{Bus, CallId, InvalidCallId, event::EmitError};
+use replybus::{Bus, CallId, Context, InvalidCallId, event::EmitError};
 use std::{error::Error, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -156,7 +156,12 @@ impl Relay {
         // Before the notification service first subscribed nobody would get it: it is kept till
         // then.
         let emit = self.bus.emit(&event).id(id).mandatory();
-        emit.timeout(CONFIRM_WITHIN).await?;
+        let emit = emit.timeout(CONFIRM_WITHIN);
+        match stored.trace() {
+            // It is told in the trace of what it tells of.
+            Some(trace) => Context::builder().trace(trace).build().scope(emit).await?,
+            None => emit.await?,
+        };
         metrics::counter!("bank_events_emitted_total").increment(1);
         Ok(())
     }

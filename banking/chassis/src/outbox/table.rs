@@ -6,7 +6,8 @@ use crate::{
     database::{Column, after, now, parsed, readable, rows},
 };
 use contracts::TransactionCompleted;
-use serde::Serialize;
+use replybus::{Context, context::TraceContext};
+use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::time::Duration;
 use uuid::Uuid;
@@ -39,6 +40,66 @@ pub(super) struct Stored {
     pub(super) event: String,
 }
 
+/// An event, and the trace of what it tells of: it is emitted in that, by whoever brings it.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The event.
+    pub event: TransactionCompleted,
+    /// The trace, if it is known.
+    trace: Option<TraceContext>,
+}
+
+impl Told {
+    /// An event that tells of the call that is being served.
+    #[must_use]
+    pub fn now(event: TransactionCompleted) -> Self {
+        Self::of(event, Context::current().trace().cloned())
+    }
+
+    /// An event that tells of what is done in this trace.
+    #[must_use]
+    pub fn of(event: TransactionCompleted, trace: Option<TraceContext>) -> Self {
+        Self { event, trace }
+    }
+
+    /// The text that is stored: what reads the event passes over the rest.
+    fn text(&self) -> sqlx::Result<String> {
+        let (event, trace) = (&self.event, self.trace.as_ref());
+        let stored = StoredTold {
+            event,
+            traced: Traced {
+                traceparent: trace.map(ToString::to_string),
+                tracestate: trace.and_then(|trace| Some(trace.state()?.to_owned())),
+            },
+        };
+        serde_json::to_string(&stored).map_err(|error| sqlx::Error::Encode(error.into()))
+    }
+}
+
+#[derive(Serialize)]
+struct StoredTold<'a> {
+    #[serde(flatten)]
+    event: &'a TransactionCompleted,
+    #[serde(flatten)]
+    traced: Traced,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Traced {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tracestate: Option<String>,
+}
+
+impl Stored {
+    /// The trace that it was stored with.
+    pub(super) fn trace(&self) -> Option<TraceContext> {
+        let traced: Traced = serde_json::from_str(&self.event).ok()?;
+        TraceContext::parse(&traced.traceparent?, traced.tracestate.as_deref())
+    }
+}
+
 /// An event as a row of those that a statement is given: `id` and `event`, of text.
 #[derive(Debug, Serialize)]
 pub struct Given {
@@ -51,11 +112,10 @@ impl Given {
     ///
     /// # Errors
     /// It can't be written as JSON.
-    pub fn of(event: &TransactionCompleted) -> sqlx::Result<Self> {
+    pub fn of(told: &Told) -> sqlx::Result<Self> {
         Ok(Self {
-            id: event.id.to_string(),
-            event: serde_json::to_string(event)
-                .map_err(|error| sqlx::Error::Encode(error.into()))?,
+            id: told.event.id.to_string(),
+            event: told.text()?,
         })
     }
 }
@@ -67,7 +127,8 @@ impl Outbox {
         Self { database }
     }
 
-    /// Puts an event in, within the transaction that does what it tells of.
+    /// Puts an event in, within the transaction that does what it tells of, which is that of the call
+    /// that is being served.
     ///
     /// # Errors
     /// Those of the database; there is an event of this id.
@@ -79,8 +140,7 @@ impl Outbox {
         event: &TransactionCompleted,
     ) -> sqlx::Result<()> {
         const PUT: &str = "INSERT INTO outbox (id, event, leased_until) VALUES ($1, $2, 0)";
-        let text =
-            serde_json::to_string(event).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let text = Told::now(event.clone()).text()?;
         sqlx::query(PUT)
             .bind(event.id.to_string())
             .bind(text)
@@ -99,7 +159,7 @@ impl Outbox {
     pub async fn put_all(
         database: &Database,
         writing: &mut AnyConnection,
-        events: impl IntoIterator<Item = &TransactionCompleted>,
+        events: impl IntoIterator<Item = &Told>,
     ) -> sqlx::Result<()> {
         let given: sqlx::Result<Vec<_>> = events.into_iter().map(Given::of).collect();
         let given = given?;
