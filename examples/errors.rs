@@ -62,11 +62,11 @@ enum Next {
 }
 
 fn next<E>(error: &CallError<E>) -> Next {
-    use FailureKind::{BadRequest, KeyConflict, NotSent, UnknownMethod};
+    use FailureKind::{BadRequest, ContractMismatch, KeyConflict, NotSent, UnknownMethod};
     match error {
         CallError::Handler(_) => Next::TellTheUser,
         CallError::Bus(failure) => match failure.kind() {
-            NotSent | BadRequest | UnknownMethod | KeyConflict => Next::Repair,
+            NotSent | BadRequest | ContractMismatch | UnknownMethod | KeyConflict => Next::Repair,
             _ if failure.may_have_executed() => Next::RepeatUnderTheSameKey,
             _ => Next::Repeat,
         },

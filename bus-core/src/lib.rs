@@ -62,6 +62,7 @@
 //!
 //! - `amqp` (default): requests and events over RabbitMQ. Without it a bus lives in one process.
 //! - `schedules`: work that is due again and again, by cron's patterns.
+//! - `schema`: contracts as data, with the JSON Schema of all that travels.
 //! - `tls`: `amqps://`, with rustls and the platform's certificates.
 //!
 //! Replies through Redis are in the crate `replybus-redis`.
@@ -86,6 +87,8 @@ pub mod reply;
 pub mod schedule;
 #[cfg(not(feature = "schedules"))]
 mod schedule;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod server;
 pub mod stream;
 pub mod trace;

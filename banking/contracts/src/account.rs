@@ -118,6 +118,7 @@ pub trait Accounts {
 
 /// A user's account, as they see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Profile {
     /// The user's id.
     pub id: UserId,
@@ -133,6 +134,7 @@ pub struct Profile {
 
 /// What is on an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Balance {
     /// In minor units; never negative.
     pub balance: i64,
@@ -140,6 +142,7 @@ pub struct Balance {
 
 /// Who holds an account, as everybody may know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Holder {
     /// The account.
     pub account_number: AccountNumber,
@@ -149,6 +152,7 @@ pub struct Holder {
 
 /// For whom to open an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NewHolder {
     /// The user; one account each.
     pub user_id: UserId,
@@ -160,6 +164,7 @@ pub struct NewHolder {
 
 /// To whom money goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Recipient {
     /// The account of the user with this name, whatever its case.
@@ -170,6 +175,7 @@ pub enum Recipient {
 
 /// The two sides of a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Parties {
     /// The user whose money it is.
     pub from: Party,
@@ -179,6 +185,7 @@ pub struct Parties {
 
 /// A transfer to post.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferPosting {
     /// The transfer.
     pub transfer: Uuid,
@@ -195,6 +202,7 @@ pub struct TransferPosting {
 
 /// A transfer is in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Posted {
     /// Since when.
     pub posted_at: Timestamp,
@@ -202,6 +210,7 @@ pub struct Posted {
 
 /// Which entries of a statement to read. The default is all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct StatementFilter {
     /// Part of the other side's name or account number, or of the reference.
@@ -216,6 +225,7 @@ pub struct StatementFilter {
 
 /// An entry of the ledger, as the holder of the account sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatementEntry {
     /// The posting it is part of; of a transfer, the transfer.
     #[schema(value_type = String, format = Uuid)]
@@ -241,6 +251,7 @@ pub struct StatementEntry {
 
 /// What moved the money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum EntryKind {
     /// A new account's first deposit.
@@ -255,6 +266,7 @@ pub enum EntryKind {
 
 /// Totals of all accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AccountTotals {
     /// Users with an account.
     pub users: u64,
@@ -264,6 +276,7 @@ pub struct AccountTotals {
 
 /// A user, as the administrator sees them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AdminUser {
     /// The user's id.
     pub id: UserId,
@@ -282,6 +295,7 @@ pub struct AdminUser {
 
 /// The reason why nothing was answered or moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AccountError {
     /// There is less on the account than is to leave it.
     #[error("Insufficient balance")]

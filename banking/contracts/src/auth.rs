@@ -41,6 +41,7 @@ pub trait Auth {
 
 /// Whom to register.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Registration {
     /// 3 to 32 letters, digits, `_`, `-` and `.`, beginning with a letter or digit; names that
     /// differ only by case are the same.
@@ -57,6 +58,7 @@ pub struct Registration {
 
 /// Credentials for a session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Login {
     /// The name or phone they registered with.
     pub who: LoginName,
@@ -66,6 +68,7 @@ pub struct Login {
 
 /// Another password for a user.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PasswordChange {
     /// The one they have.
     pub current: Password,
@@ -75,6 +78,7 @@ pub struct PasswordChange {
 
 /// The name of a user at login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LoginName {
     /// By name.
@@ -85,6 +89,7 @@ pub enum LoginName {
 
 /// A password on its way. It is not shown by `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Password(String);
 
@@ -110,6 +115,7 @@ impl fmt::Debug for Password {
 
 /// A new user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Registered {
     /// The user's id.
     pub id: UserId,
@@ -125,6 +131,7 @@ pub struct Registered {
 
 /// A new session.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LoggedIn {
     /// The token that carries the session; a secret.
     pub session: String,
@@ -149,6 +156,7 @@ impl fmt::Debug for LoggedIn {
 
 /// The reason why there is no user or no session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum AuthError {
     /// Another user has the name.
     #[error("Username already taken")]

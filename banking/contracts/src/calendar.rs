@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 /// The name of a time zone that this machine knows, such as `Asia/Ho_Chi_Minh` or `UTC`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, max_length = 64, example = "Asia/Ho_Chi_Minh")]
 pub struct TimeZoneName(String);
@@ -79,6 +80,7 @@ impl InvalidTimeZoneName {
 
 /// A month of a year, from 1970 to 9998: `2026-03`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, pattern = "^[0-9]{4}-[0-9]{2}$", example = "2026-03")]
 pub struct Month(Date);

@@ -13,6 +13,7 @@ use uuid::Uuid;
 /// It is checked where it is read: names, numbers and amounts are such, and there is what its kind
 /// of movement has. Who emitted it is told by its [`proof`](Self::proof) alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Event)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[event("transaction.completed", exchange = "banking_events")]
 #[serde(try_from = "Travelling", into = "Travelling")]
 pub struct TransactionCompleted {
@@ -63,6 +64,7 @@ pub enum Movement {
 
 /// One side of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Party {
     /// The user.
     pub user_id: UserId,
@@ -74,6 +76,7 @@ pub struct Party {
 
 /// An event as it travels and is stored.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Travelling {
     /// Those that say nothing of it, from versions before there were others, are transfers.
     #[serde(rename = "type", default)]
@@ -95,6 +98,7 @@ struct Travelling {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     #[default]

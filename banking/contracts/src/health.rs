@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 /// How a service is, by its own account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ServiceHealth {
     /// `up` if all its parts are.
     pub status: PartHealth,
@@ -18,6 +19,7 @@ pub struct ServiceHealth {
 
 /// Whether something can be used right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PartHealth {
     /// It answered.

@@ -6,6 +6,7 @@ use std::fmt;
 /// A caller's name for one effect: 1 to 128 printable ASCII characters. It belongs to the user who
 /// sent it; another user's same key is another effect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct IdempotencyKey(String);
 

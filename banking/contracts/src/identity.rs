@@ -9,6 +9,7 @@ use uuid::Uuid;
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 #[schema(value_type = String, format = Uuid)]
 pub struct UserId(Uuid);
@@ -39,6 +40,7 @@ impl FromStr for UserId {
 /// The number of an account: 6 to 20 digits. The bank gives out 12, the last of which is a Luhn
 /// check digit (ISO/IEC 7812-1, annex B), so that one mistyped digit never names another account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, example = "400012345675")]
 pub struct AccountNumber(String);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 /// A statement of a month that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MonthOrder {
     /// Which month.
     pub month: Month,
@@ -19,6 +20,7 @@ pub struct MonthOrder {
 
 /// The statement of a month, and how far it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MonthStatement {
     /// Its id.
     #[schema(value_type = String, format = Uuid)]
@@ -42,6 +44,7 @@ pub struct MonthStatement {
 
 /// How far the statement of a month is. The last three are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum MonthState {
     /// Nobody has begun it.
@@ -58,6 +61,7 @@ pub enum MonthState {
 
 /// What a month came to: `opening_balance + paid_in - paid_out` is `closing_balance`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MonthResult {
     /// The moment with which the month begins.
     #[schema(value_type = String, format = DateTime)]

@@ -43,6 +43,7 @@ pub trait Notifications {
 
 /// Something a user is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Notification {
     /// The notification.
     #[schema(value_type = String, format = Uuid)]
@@ -58,6 +59,7 @@ pub struct Notification {
 
 /// How many notifications were marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MarkedRead {
     /// Those that were not read before.
     pub marked: u64,
@@ -65,6 +67,7 @@ pub struct MarkedRead {
 
 /// A notification, as the administrator sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AdminNotification {
     /// The notification.
     #[schema(value_type = String, format = Uuid)]
@@ -82,6 +85,7 @@ pub struct AdminNotification {
 
 /// The reason why nothing was answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum NotificationError {
     /// At most this many can be marked at once.
     #[error("ids: at most {0} are allowed")]

@@ -9,6 +9,7 @@ pub const SEARCH_CHARS_MAX: usize = 100;
 /// A page to read: `page` counts from 1, `size` is 1 to [`PageRequest::SIZE_MAX`]. What is out of
 /// bounds is brought into them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(from = "Numbers")]
 pub struct PageRequest {
     page: u32,
@@ -17,6 +18,7 @@ pub struct PageRequest {
 
 /// As they come.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Numbers {
     page: u32,
     size: u32,
@@ -80,6 +82,7 @@ impl Default for PageRequest {
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 /// A text that the sender of a transfer gives it, for both sides to see: 1 to 140 characters on one
 /// line, none of which is there to hide or turn others around.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, min_length = 1, max_length = 140, example = "Rent, March")]
 pub struct Reference(String);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A service did not do what it was asked, for a reason that has nothing to do with what that was.
 /// Part of every service's own error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Refused {
     /// The session is missing, forged, expired or was logged out.
     #[error("Not authenticated")]

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 /// The time from one transfer to the next: so many days, weeks or months.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "Interval", into = "Interval")]
 pub struct Every {
     unit: CalendarUnit,
@@ -16,6 +17,7 @@ pub struct Every {
 
 /// As it travels.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Interval {
     unit: CalendarUnit,
     count: u16,
@@ -23,6 +25,7 @@ struct Interval {
 
 /// A unit of the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum CalendarUnit {
     /// Days.
@@ -122,6 +125,7 @@ pub struct InvalidEvery;
 
 /// A standing order that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NewStandingOrder {
     /// To whom.
     pub to: Recipient,
@@ -145,6 +149,7 @@ pub struct NewStandingOrder {
 
 /// A standing order, and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StandingOrder {
     /// Its id.
     #[schema(value_type = String, format = Uuid)]
@@ -187,6 +192,7 @@ pub struct StandingOrder {
 
 /// Whether a standing order goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum StandingState {
     /// There is a next time.
@@ -199,6 +205,7 @@ pub enum StandingState {
 
 /// What came of a standing order when its time had come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StandingOutcome {
     /// When that time was.
     #[schema(value_type = String, format = DateTime)]

@@ -61,6 +61,7 @@ pub trait Transfers {
 
 /// A transfer that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferOrder {
     /// To whom.
     pub to: Recipient,
@@ -75,6 +76,7 @@ pub struct TransferOrder {
 
 /// A transfer that was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferReceipt {
     /// Always true; what was not made is an error.
     pub ok: bool,
@@ -90,6 +92,7 @@ pub struct TransferReceipt {
 
 /// A transfer, as one of its sides sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Transaction {
     /// The transfer.
     #[schema(value_type = String, format = Uuid)]
@@ -118,6 +121,7 @@ pub struct Transaction {
 
 /// Which way money went, as one side sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// To the other side.
@@ -128,6 +132,7 @@ pub enum Direction {
 
 /// How far a transfer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TransferStatus {
     /// Recorded; the ledger's verdict is not known yet.
@@ -140,6 +145,7 @@ pub enum TransferStatus {
 
 /// Totals of all transfers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TransferTotals {
     /// Transfers completed.
     pub transfers: u64,
@@ -149,6 +155,7 @@ pub struct TransferTotals {
 
 /// A transfer, as the administrator sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AdminTransfer {
     /// The transfer.
     #[schema(value_type = String, format = Uuid)]
@@ -175,6 +182,7 @@ pub struct AdminTransfer {
 
 /// The reason why no money was moved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum TransferError {
     /// There is less on the account than is to leave it.
     #[error("Insufficient balance")]

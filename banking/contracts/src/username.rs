@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 /// Nobody can hold one that is not allowed: it is checked where it is made, and again where it is
 /// read from a message. So it can be shown anywhere, and every database takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 #[schema(value_type = String, min_length = 3, max_length = 32)]
 pub struct Username(String);

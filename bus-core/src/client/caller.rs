@@ -163,7 +163,7 @@ impl<'a> Attempts<'a> {
             }
             (_, ReplyFrame::Fault(fault), _) => {
                 self.spent |= !repeated && !fault.may_have_executed;
-                Err(self.request.info().fault(fault).of_one_copy(repeated))
+                Err(self.request.fault(fault).of_one_copy(repeated))
             }
             (content_type, frame, micros) => {
                 let pace = self.request.copies.lanes().pace();

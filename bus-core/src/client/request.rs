@@ -186,6 +186,16 @@ impl CallRequest {
         }
     }
 
+    /// The failure that a fault in its reply stands for.
+    pub(crate) fn fault(&self, fault: Fault) -> CallFailure {
+        let service = fault.contract;
+        let failure = self.info().fault(fault);
+        match (self.contract.stated_fingerprint(self.method), service) {
+            (Some(caller), Some(service)) => failure.between(caller, service),
+            _ => failure,
+        }
+    }
+
     /// A failure of this call, at this moment.
     pub(crate) fn failure(&self, kind: FailureKind) -> CallFailure {
         self.info().failure(kind)

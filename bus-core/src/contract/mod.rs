@@ -5,6 +5,8 @@
 //! program; nothing here is read from the network.
 
 mod clock;
+mod described;
+mod fingerprint;
 mod learned;
 mod names;
 mod outcome;
@@ -13,12 +15,16 @@ mod queue;
 mod retry;
 mod service;
 
+pub use fingerprint::{Fingerprint, FingerprintKind, InvalidFingerprint};
 pub use learned::LearnedContract;
 pub use outcome::{Never, Outcome};
 pub use priority::Priority;
 pub use queue::QueueType;
 pub use retry::RetryPolicy;
 pub use service::{MethodContract, MethodKind, ServeDefaults, ServiceContract};
+
+#[doc(hidden)]
+pub use described::Described;
 
 pub(crate) use clock::unix_time;
 pub(crate) use names::{check_key, check_name};

@@ -1,6 +1,6 @@
 //! One service as both sides know it: its queue, its methods, and the defaults of each.
 
-use super::{QueueType, RetryPolicy};
+use super::{Described, QueueType, RetryPolicy};
 use crate::{
     limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, JOB_TIMEOUT_MAX, PARTITIONS_MAX},
     partition::partition_queue,
@@ -44,6 +44,7 @@ pub struct ServiceContract {
     /// The queues that its calls are divided among, by their keys; see
     /// [`partitions`](Self::partitions).
     pub partitions: Option<u16>,
+    pub(crate) described: Described,
 }
 
 impl ServiceContract {
@@ -60,7 +61,16 @@ impl ServiceContract {
             defaults: ServeDefaults::new(),
             methods,
             partitions: None,
+            described: Described::NOTHING,
         }
+    }
+
+    /// What generated code says of its types.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn described(mut self, described: Described) -> Self {
+        self.described = described;
+        self
     }
 
     /// `partitions = 16`: each call has a key, and calls of one key are run one after the other, in
@@ -140,8 +150,8 @@ pub struct MethodContract {
     /// Of a command that takes long: the time it may take; see [`job`](Self::job).
     pub job: Option<Duration>,
     /// Its arguments and its result, as they are written in the trait, without blanks; empty of a
-    /// contract that was written by hand. Told from others by
-    /// [`Instance::methods`](crate::presence::Instance::methods).
+    /// contract that was written by hand. Told from others by a
+    /// [fingerprint](ServiceContract::fingerprint).
     pub signature: &'static str,
     /// Its answer is a stream of items; see [`stream`](Self::stream).
     pub stream: bool,

@@ -2,7 +2,7 @@
 //! same.
 
 use super::{BoxError, FailureKind, Fault};
-use crate::call_id::CallId;
+use crate::{call_id::CallId, contract::Fingerprint};
 use std::{borrow::Cow, fmt, time::Duration};
 
 /// The failure of a call that got no answer of the handler's: what happened, to which call, after
@@ -41,6 +41,18 @@ struct Inner {
     retry_after: Option<Duration>,
     call: FailedCall,
     cause: Option<BoxError>,
+    mismatch: Option<ContractMismatch>,
+}
+
+/// Two contracts of one method, where a call failed of that; see
+/// [`CallFailure::contract_mismatch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ContractMismatch {
+    /// That of the caller.
+    pub caller: Fingerprint,
+    /// That of the service.
+    pub service: Fingerprint,
 }
 
 /// The call that failed, as a failure names it.
@@ -62,6 +74,7 @@ impl CallFailure {
             retry_after: None,
             call,
             cause: None,
+            mismatch: None,
         }))
     }
 
@@ -71,6 +84,16 @@ impl CallFailure {
         failure.0.may_have_executed = fault.may_have_executed;
         failure.0.retry_after = fault.retry_after;
         failure.with_cause(ServerSaid(fault.message))
+    }
+
+    /// Says that arguments were not read by a service whose fingerprint of the method is this. It has
+    /// another contract only if both are of one kind and differ.
+    pub(crate) fn between(mut self, caller: Fingerprint, service: Fingerprint) -> Self {
+        if self.0.kind == FailureKind::BadRequest && caller.differs_from(&service) {
+            self.0.kind = FailureKind::ContractMismatch;
+            self.0.mismatch = Some(ContractMismatch { caller, service });
+        }
+        self
     }
 
     /// Says that, against what the kind suggests, the work was surely not done.
@@ -125,6 +148,52 @@ impl CallFailure {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Both contracts of the method, of a call whose arguments the service could not read because
+    /// they [differ](FailureKind::ContractMismatch).
+    ///
+    /// ```
+    /// use replybus::{Bus, CallError, FailureKind, Never, queue_handler};
+    ///
+    /// mod old {
+    ///     # use super::*;
+    ///     #[queue_handler("greeter.requests")]
+    ///     pub trait Greeter {
+    ///         #[query]
+    ///         async fn greet(&self, name: String) -> Result<String, Never>;
+    ///     }
+    /// }
+    ///
+    /// mod new {
+    ///     # use super::*;
+    ///     #[queue_handler("greeter.requests")]
+    ///     pub trait Greeter {
+    ///         #[query]
+    ///         async fn greet(&self, name: String, language: String) -> Result<String, Never>;
+    ///     }
+    /// }
+    /// # struct Greeting;
+    /// # impl new::Greeter for Greeting {
+    /// #     async fn greet(&self, name: String, _: String) -> Result<String, Never> { Ok(name) }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// let serving = bus.serve(new::GreeterServer::new(Greeting)).await?;
+    /// let greeter = old::GreeterClient::new(&bus);
+    /// let Err(CallError::Bus(failure)) = greeter.greet("Ada".to_owned()).await else { panic!() };
+    /// assert_eq!(failure.kind(), FailureKind::ContractMismatch);
+    /// let contracts = failure.contract_mismatch().ok_or("both are known")?;
+    /// assert!(contracts.caller.differs_from(&contracts.service));
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn contract_mismatch(&self) -> Option<ContractMismatch> {
+        self.0.mismatch
     }
 
     /// The cause: an option that makes no sense, the service's words, the error of a layer.
@@ -204,8 +273,14 @@ impl fmt::Display for CallFailure {
         let reason = self.0.kind.reason();
         write!(f, ": {reason}")?;
         match self.0.cause.as_ref().map(ToString::to_string) {
-            Some(cause) if cause != reason => write!(f, ": {cause}"),
-            _ => Ok(()),
+            Some(cause) if cause != reason => write!(f, ": {cause}")?,
+            _ => {}
+        }
+        match self.0.mismatch {
+            Some(ContractMismatch { caller, service }) => {
+                write!(f, " (the service has {service}, the caller {caller})")
+            }
+            None => Ok(()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The report of a server, on the wire, when the handler did not answer.
 
+use crate::contract::Fingerprint;
 use std::fmt;
 
 /// A failure as it travels in a reply: a code for programs, a sentence for people.
@@ -23,6 +24,9 @@ pub struct Fault {
     pub may_have_executed: bool,
     /// Of a refusal for load: after what time it is worth trying again.
     pub retry_after: Option<std::time::Duration>,
+    /// Of arguments that can't be read: the fingerprint of the method, by which a caller finds out
+    /// that its contract is another.
+    pub contract: Option<Fingerprint>,
 }
 
 impl Fault {
@@ -33,7 +37,15 @@ impl Fault {
             message: message.into(),
             may_have_executed: code.may_have_executed(),
             retry_after: None,
+            contract: None,
         }
+    }
+
+    /// Says which contract of the method it is that the arguments are not of.
+    #[must_use]
+    pub fn contract(mut self, fingerprint: Fingerprint) -> Self {
+        self.contract = Some(fingerprint);
+        self
     }
 
     /// Says after what time it is worth trying again. It travels in whole milliseconds.

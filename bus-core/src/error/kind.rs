@@ -49,6 +49,10 @@ pub enum FailureKind {
     UnknownMethod,
     /// The service could not read the request.
     BadRequest,
+    /// The service could not read the arguments, and has another contract of the method:
+    /// [`contract_mismatch`](crate::CallFailure::contract_mismatch) says which. Deploy the one or the
+    /// other; it is not worth trying again before.
+    ContractMismatch,
     /// The reply can't be sent or read.
     BadReply,
     /// The handler panicked.
@@ -91,6 +95,7 @@ impl FailureKind {
             Self::Overloaded => "overloaded",
             Self::UnknownMethod => "unknown_method",
             Self::BadRequest => "bad_request",
+            Self::ContractMismatch => "contract_mismatch",
             Self::BadReply => "bad_reply",
             Self::Panicked => "panicked",
             Self::Disconnected => "disconnected",
@@ -115,6 +120,7 @@ impl FailureKind {
             Self::Overloaded => "refused for load",
             Self::UnknownMethod => "the service has no such method",
             Self::BadRequest => "the service could not read the request",
+            Self::ContractMismatch => "the service has another contract",
             Self::BadReply => "the reply can't be sent or read",
             Self::Panicked => "the handler panicked",
             Self::Disconnected => "no connection to the broker",
@@ -137,6 +143,7 @@ impl FailureKind {
             | Self::Overloaded
             | Self::UnknownMethod
             | Self::BadRequest
+            | Self::ContractMismatch
             | Self::Denied
             | Self::KeyConflict
             | Self::Cancelled

@@ -7,8 +7,8 @@ mod kind;
 mod setup;
 
 pub use call::CallError;
-pub use failure::CallFailure;
 pub(crate) use failure::FailedCall;
+pub use failure::{CallFailure, ContractMismatch};
 pub use fault::{Fault, FaultCode};
 pub use kind::FailureKind;
 pub use setup::SetupError;

@@ -28,9 +28,8 @@ pub struct Instance {
     pub host: String,
     /// The number of its process there.
     pub process: u32,
-    /// Its methods, each with a fingerprint of its kind, its arguments and its result, as they are
-    /// written in the trait: where two instances differ, one is of another contract. A contract
-    /// that was written by hand says no more than the kind.
+    /// Its methods, each with its [fingerprint](crate::contract::Fingerprint), as text: where two
+    /// instances differ in one of the same kind, one is of another contract.
     pub methods: BTreeMap<String, String>,
     /// The [partitions](crate::partition) of its contract, if it has such.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,12 +2,11 @@
 
 use super::{Instance, InstanceId};
 use crate::{
-    contract::{MethodContract, MethodKind, ServiceContract},
+    contract::ServiceContract,
     limits::{INSTANCE_METHODS_MAX, INSTANCE_TEXT_MAX},
     work::Lifetime,
 };
-use sha2::{Digest, Sha256};
-use std::{collections::BTreeMap, fmt::Write as _, fs, process, time::SystemTime};
+use std::{collections::BTreeMap, fs, process, time::SystemTime};
 
 /// Where Linux keeps the name of the machine, or of the container.
 const HOSTNAME: &str = "/proc/sys/kernel/hostname";
@@ -36,7 +35,7 @@ impl Profile {
             host: host(),
             process: process::id(),
             methods: methods
-                .map(|method| (shown(method.name), fingerprint(method)))
+                .map(|method| (shown(method.name), contract.fingerprint(method).to_string()))
                 .collect::<BTreeMap<_, _>>(),
             partitions: contract.partitions,
             started_at: SystemTime::now(),
@@ -62,23 +61,6 @@ impl Profile {
     pub(crate) fn lifetime(&self) -> &Lifetime {
         &self.lifetime
     }
-}
-
-/// Tells methods of one name apart that are not the same.
-fn fingerprint(method: &MethodContract) -> String {
-    let mut hash = Sha256::new();
-    hash.update(match method.kind {
-        MethodKind::Query => "query",
-        MethodKind::Command => "command",
-    });
-    hash.update([0]);
-    hash.update(method.signature);
-    let digest = hash.finalize();
-    digest.iter().take(8).fold(String::new(), |mut text, byte| {
-        // A string takes all that is written.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn host() -> String {

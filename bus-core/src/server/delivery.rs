@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     bus::BusInner,
-    contract::{MethodContract, ServiceContract},
+    contract::{Fingerprint, MethodContract, ServiceContract},
     control::ControlLine,
     error::Fault,
     job::WaitingRoom,
@@ -37,6 +37,8 @@ use tracing::Instrument;
 pub(super) struct RequestProcessor {
     pub(super) bus: Arc<BusInner>,
     pub(super) contract: &'static ServiceContract,
+    /// Those of its methods.
+    pub(super) fingerprints: Box<[Option<Fingerprint>]>,
     /// Without the namespace.
     pub(super) queue: String,
     pub(super) store: Arc<dyn ReplyStore>,

@@ -94,6 +94,7 @@ impl RequestProcessor {
                 body: message.body.clone(),
                 begun: tells.then(Instant::now),
                 stream,
+                fingerprint: self.fingerprints.get(position).copied().flatten(),
             },
             deadline_named: envelope.deadline_named,
             start_by: envelope.start_by,

@@ -1,9 +1,9 @@
 //! The interface of a generated server: from a method's position and bytes to an answer.
 
 use crate::{
-    codec::{self, ContentType},
-    contract::{Outcome, ServiceContract},
-    error::FaultCode,
+    codec::{self, CodecError, ContentType},
+    contract::{Fingerprint, Outcome, ServiceContract},
+    error::{Fault, FaultCode},
     stream::Asked,
     work::{Answer, AnswerFuture},
 };
@@ -88,6 +88,8 @@ pub struct Payload {
     pub(crate) begun: Option<Instant>,
     /// Of a method whose answer, or one of whose arguments is a stream.
     pub(crate) stream: Option<Arc<Asked>>,
+    /// That of the method, which a caller is told whose arguments can't be read.
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
 
 impl Payload {
@@ -127,6 +129,7 @@ where
             body,
             begun,
             stream: _,
+            fingerprint,
         } = payload;
         match codec::decode::<A>(content_type, &body) {
             Ok(arguments) => {
@@ -134,9 +137,18 @@ where
                 let outcome = handler(arguments).await;
                 Answer::timed(content_type, outcome, begun.map(|begun| begun.elapsed()))
             }
-            Err(error) => Answer::fault(FaultCode::BadRequest, format!("arguments: {error}")),
+            Err(error) => unreadable(&error, fingerprint),
         }
     })
+}
+
+/// The answer to arguments that can't be read.
+pub(crate) fn unreadable(error: &CodecError, fingerprint: Option<Fingerprint>) -> Answer {
+    let fault = Fault::new(FaultCode::BadRequest, format!("arguments: {error}"));
+    match fingerprint {
+        Some(fingerprint) => fault.contract(fingerprint).into(),
+        None => fault.into(),
+    }
 }
 
 /// The answer to a position that the contract does not have.

@@ -130,6 +130,7 @@ impl Serve {
         let processor = Arc::new(RequestProcessor {
             bus: Arc::clone(&bus),
             contract,
+            fingerprints: contract.stated_fingerprints(),
             store: Arc::clone(&bus.replies),
             missed_inboxes: MissedInboxes::new(contract.name, Arc::clone(&bus.replies)),
             dead_letters: dead_letters.without(self.secret_metadata),

@@ -5,7 +5,7 @@ use crate::{
     codec::{self, ContentType},
     error::{CallFailure, Fault, FaultCode},
     limits::{REPLY_BYTES_MAX, STREAM_FRAME_BYTES},
-    server::Payload,
+    server::{Payload, service::unreadable},
     wire::{
         ReplyFrame,
         stream::{End, ITEM_HEAD_BYTES, close_item},
@@ -133,15 +133,14 @@ where
             body,
             begun,
             stream,
+            fingerprint,
         } = payload;
         let Some(Asked::Answer(opening)) = stream.as_deref() else {
             return Answer::fault(FaultCode::BadRequest, "nothing says how to stream to it");
         };
         let arguments = match codec::decode::<A>(content_type, &body) {
             Ok(arguments) => arguments,
-            Err(error) => {
-                return Answer::fault(FaultCode::BadRequest, format!("arguments: {error}"));
-            }
+            Err(error) => return unreadable(&error, fingerprint),
         };
         drop(body);
         let outcome = match handler(arguments).await.into_result() {

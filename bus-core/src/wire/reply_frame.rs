@@ -4,6 +4,7 @@
 
 use crate::{
     codec::{self, CodecError, ContentType},
+    contract::Fingerprint,
     error::{Fault, FaultCode},
 };
 use bytes::Bytes;
@@ -115,6 +116,8 @@ impl ReplyFrame {
             may_have_executed: bool,
             #[serde(skip_serializing_if = "Option::is_none")]
             retry_after_ms: Option<u64>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            contract: Option<String>,
         }
         let error = Error {
             status: "error",
@@ -122,6 +125,7 @@ impl ReplyFrame {
             message: &fault.message,
             may_have_executed: fault.may_have_executed,
             retry_after_ms: fault.retry_after.map(millis),
+            contract: fault.contract.map(|contract| contract.to_string()),
         };
         let mut frame = Vec::with_capacity(160);
         // Three strings and a flag into a growing buffer: neither encoder has a way to fail.
@@ -215,6 +219,8 @@ fn decode_json(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError> {
         us: Option<&'a RawValue>,
         #[serde(borrow)]
         retry_after_ms: Option<&'a RawValue>,
+        #[serde(borrow)]
+        contract: Option<&'a RawValue>,
     }
     fn present<'de, D: serde::Deserializer<'de>>(
         deserializer: D,
@@ -233,6 +239,9 @@ fn decode_json(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError> {
         retry_after: json
             .retry_after_ms
             .and_then(|raw| Some(Duration::from_millis(raw.get().parse().ok()?))),
+        contract: json
+            .contract
+            .and_then(|raw| serde_json::from_str::<&str>(raw.get()).ok()?.parse().ok()),
         body,
     };
     Ok((parts.frame()?, micros))
@@ -262,6 +271,14 @@ fn decode_msgpack(frame: &Bytes) -> Result<(ReplyFrame, Option<u32>), FrameError
                 rest = after;
                 continue;
             }
+        }
+        if key == "contract"
+            && let Ok((text, after)) = rmp::decode::read_str_from_slice(rest)
+        {
+            // What is no fingerprint is an entry that is not known.
+            parts.contract = text.parse().ok();
+            rest = after;
+            continue;
         }
         match key {
             "status" => parts.status = read_str(&mut rest)?,
@@ -315,6 +332,7 @@ struct Parts<'a> {
     message: Option<&'a str>,
     may_have_executed: Option<bool>,
     retry_after: Option<Duration>,
+    contract: Option<Fingerprint>,
     body: Option<Bytes>,
 }
 
@@ -333,6 +351,7 @@ impl Parts<'_> {
                     // Not every service says it: then the code decides.
                     may_have_executed: ran.unwrap_or(code.may_have_executed()),
                     retry_after: self.retry_after,
+                    contract: self.contract,
                 }))
             }
             ("error", None) => Err(FrameError::new("an error without a code")),
@@ -467,6 +486,35 @@ mod tests {
         let frame = br#"{"status":"error","code":"overloaded","retry_after_ms":"soon"}"#;
         let (_, read) = ReplyFrame::decode(&Bytes::from_static(frame)).unwrap();
         assert!(matches!(read, ReplyFrame::Fault(fault) if fault.retry_after.is_none()));
+    }
+
+    #[test]
+    fn arguments_that_can_not_be_read_may_say_of_which_contract_they_are_not() {
+        for content_type in BOTH {
+            for contract in ["0011223344556677", "schema:0011223344556677"] {
+                let fault = Fault::new(FaultCode::BadRequest, "arguments: missing field `a`");
+                let fault = fault.contract(contract.parse().unwrap());
+                let frame = ReplyFrame::encode_fault(content_type, &fault);
+                let read = ReplyFrame::decode(&frame);
+                assert_eq!(read, Ok((content_type, ReplyFrame::Fault(fault))));
+            }
+        }
+        for none in [
+            "7",
+            "\"later:0011223344556677\"",
+            "[\"0011223344556677\"]",
+            "1122334455667788",
+        ] {
+            let frame = format!(r#"{{"status":"error","code":"bad_request","contract":{none}}}"#);
+            let (_, read) = ReplyFrame::decode(&frame.into()).unwrap();
+            assert!(
+                matches!(read, ReplyFrame::Fault(fault) if fault.contract.is_none()),
+                "{none}"
+            );
+        }
+        let frame = b"\x83\xa6status\xa5error\xa4code\xabbad_request\xa8contract\x07";
+        let (_, read) = ReplyFrame::decode(&Bytes::from_static(frame)).unwrap();
+        assert!(matches!(read, ReplyFrame::Fault(fault) if fault.contract.is_none()));
     }
 
     #[test]

@@ -13,6 +13,9 @@ mod bundles;
 mod cancel;
 mod commands;
 mod context;
+#[cfg(feature = "schema")]
+mod contract_changes;
+mod contract_mismatch;
 mod control;
 mod copies;
 mod dead_letters;
@@ -52,6 +55,8 @@ mod retries;
 mod round_trip;
 #[cfg(feature = "schedules")]
 mod schedules;
+#[cfg(feature = "schema")]
+mod schema;
 mod seen_before;
 mod shutdown;
 mod streams;

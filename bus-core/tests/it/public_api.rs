@@ -9,8 +9,11 @@ use replybus::{
     },
     codec::CodecError,
     context::{ContextBuilder, InvalidMetadata, TraceContext, metadata},
-    contract::{MethodContract, MethodKind, QueueType, ServeDefaults, ServiceContract},
-    error::{BoxError, Fault, FaultCode},
+    contract::{
+        Fingerprint, FingerprintKind, InvalidFingerprint, MethodContract, MethodKind, QueueType,
+        ServeDefaults, ServiceContract,
+    },
+    error::{BoxError, ContractMismatch, Fault, FaultCode},
     event::{Emit, EmitError, RemoveGroup, RemoveGroupError, Subscribe},
     message::{Message, OtherHeaders, Properties},
     reply::{
@@ -51,6 +54,7 @@ fn what_a_caller_meets_is_sent_shared_and_shown() {
     value::<metadata::Iter<'static>>();
     value::<metadata::IntoIter>();
     value::<FailureKind>();
+    value::<ContractMismatch>();
     value::<ServiceClient>();
     value::<ClientService>();
     value::<CallRequest>();
@@ -71,6 +75,8 @@ fn what_a_handler_meets_is_sent_shared_and_shown() {
     value::<ServiceContract>();
     value::<MethodContract>();
     value::<MethodKind>();
+    value::<Fingerprint>();
+    value::<FingerprintKind>();
     value::<ServeDefaults>();
     value::<QueueType>();
     value::<ServerService>();
@@ -85,6 +91,21 @@ fn what_a_handler_meets_is_sent_shared_and_shown() {
     sent::<Serve>();
     fn future<T: Future<Output = Answer> + Send>() {}
     future::<AnswerFuture>();
+}
+
+#[cfg(feature = "schema")]
+#[test]
+fn contracts_as_data_are_sent_shared_and_shown() {
+    use replybus::schema::{
+        Change, Contracts, ContractsBuilder, Impact, InvalidContracts, LockError, SchemaError,
+    };
+    value::<Contracts>();
+    value::<ContractsBuilder>();
+    value::<Change>();
+    value::<Impact>();
+    error::<InvalidContracts>();
+    error::<LockError>();
+    error::<SchemaError>();
 }
 
 #[test]
@@ -135,6 +156,7 @@ fn errors_go_wherever_errors_go() {
     error::<FrameError>();
     error::<StoreError>();
     error::<InvalidCallId>();
+    error::<InvalidFingerprint>();
     error::<InvalidMetadata>();
     error::<ServingError>();
     error::<InspectError>();

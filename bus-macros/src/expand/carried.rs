@@ -3,7 +3,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Attribute, Meta, Token, parse::Parser, punctuated::Punctuated};
+use syn::{Attribute, Expr, Meta, Token, parse::Parser, punctuated::Punctuated};
 
 /// Documentation, deprecation and levels of lints, also where they depend on `cfg`.
 pub(super) fn carried(attributes: &[Attribute]) -> Vec<TokenStream> {
@@ -12,6 +12,16 @@ pub(super) fn carried(attributes: &[Attribute]) -> Vec<TokenStream> {
         .filter_map(|attribute| meta(&attribute.meta))
         .map(|meta| quote!(#[#meta]))
         .collect()
+}
+
+/// The texts of the documentation, but for those that depend on `cfg`.
+pub(super) fn docs(attributes: &[Attribute]) -> impl Iterator<Item = &Expr> {
+    attributes
+        .iter()
+        .filter_map(|attribute| match &attribute.meta {
+            Meta::NameValue(meta) if meta.path.is_ident("doc") => Some(&meta.value),
+            _ => None,
+        })
 }
 
 /// True if an attribute deprecates what it stands on, if only with some `cfg`.

@@ -3,7 +3,7 @@
 use crate::{
     attr::ServiceOptions,
     duration::Millis,
-    expand::{allow_deprecated, arguments, carried::carried},
+    expand::{allow_deprecated, arguments, carried::carried, description},
     model::{Argument, Kind, Method, QueueType, Service},
     names::{self, CratePath},
     retry::Retry,
@@ -162,8 +162,10 @@ fn contract(service: &Service<'_>) -> TokenStream {
         .map(|method| method_contract(krate, method));
     let partitions = setter("partitions", service.options.partitions);
     let defaults = defaults(&service.options);
+    let description = description::expand(service);
     quote! {
         #krate::ServiceContract::new(#name, #queue, &[#(#methods),*]) #partitions #defaults
+            .described(#description)
     }
 }
 
@@ -207,11 +209,12 @@ fn method_contract(krate: &CratePath, method: &Method<'_>) -> TokenStream {
 
 /// Arguments and result as they are written, without blanks: those differ between compilers.
 fn signature(method: &Method<'_>) -> String {
-    let arguments = method.arguments.iter();
-    let arguments = arguments.map(|argument| {
+    let arguments = method.arguments.iter().enumerate();
+    let arguments = arguments.map(|(position, argument)| {
         let Argument { name, ty, .. } = argument;
-        let mark = argument.is_stream.then(|| quote!(#[stream]));
-        quote!(#mark #name: #ty)
+        let stream = argument.is_stream.then(|| quote!(#[stream]));
+        let key = (method.key == Some(position)).then(|| quote!(#[key]));
+        quote!(#key #stream #name: #ty)
     });
     let output = method.output;
     let mut signature = quote!((#(#arguments),*) -> #output).to_string();

@@ -3,6 +3,7 @@
 mod arguments;
 mod carried;
 mod client;
+mod description;
 mod server;
 mod service_trait;
 mod shared;

@@ -147,7 +147,8 @@ async fn arguments_of_another_type_are_refused() {
         let CallError::Bus(failure) = error else {
             panic!("the handler ran");
         };
-        assert_eq!(failure.kind(), FailureKind::BadRequest);
+        assert_eq!(failure.kind(), FailureKind::ContractMismatch);
+        assert!(failure.contract_mismatch().is_some());
         assert!(!failure.may_have_executed());
     }
 }

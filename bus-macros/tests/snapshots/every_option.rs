@@ -139,6 +139,47 @@ impl RatesClient {
                 .queue_type(::bus::__private::QueueType::Quorum)
                 .queue_length_max(10000u32)
                 .bundles(false),
+        )
+        .described(
+            ::bus::__private::described! {
+                | of | { #[allow(unused_imports)] use ::bus::__private:: { KnownType as
+                _, UnknownType as _ }; of.method(::bus::__private::MethodParts { docs : &
+                [], key : ::core::option::Option::None, arguments : & [], fed :
+                ::core::option::Option::None, reply : (& ::bus::__private::TypeOf:: < <
+                Result < Vec < Rate >, RatesError > as ::bus::__private::Outcome > ::Ok >
+                ::NEW).part(), error : (& ::bus::__private::TypeOf:: < < Result < Vec <
+                Rate >, RatesError > as ::bus::__private::Outcome > ::Err > ::NEW)
+                .part(), }); of.method(::bus::__private::MethodParts { docs : & [], key :
+                ::core::option::Option::None, arguments : & [("since", (&
+                ::bus::__private::TypeOf:: < Option < u64 > > ::NEW).part())], fed :
+                ::core::option::Option::None, reply : (& ::bus::__private::TypeOf:: < <
+                Result < Items < Rate, RatesError >, RatesError > as
+                ::bus::__private::StreamOutcome > ::Item > ::NEW).part(), error : (&
+                ::bus::__private::TypeOf:: < < Result < Items < Rate, RatesError >,
+                RatesError > as ::bus::__private::StreamOutcome > ::Err > ::NEW).part(),
+                }); of.method(::bus::__private::MethodParts { docs : & [], key :
+                ::core::option::Option::None, arguments : & [("type", (&
+                ::bus::__private::TypeOf:: < RateType > ::NEW).part())], fed :
+                ::core::option::Option::None, reply : (& ::bus::__private::TypeOf:: < <
+                Result < (), RatesError > as ::bus::__private::Outcome > ::Ok > ::NEW)
+                .part(), error : (& ::bus::__private::TypeOf:: < < Result < (),
+                RatesError > as ::bus::__private::Outcome > ::Err > ::NEW).part(), }); of
+                .method(::bus::__private::MethodParts { docs : & [], key :
+                ::core::option::Option::None, arguments : & [], fed :
+                ::core::option::Option::None, reply : (& ::bus::__private::TypeOf:: < <
+                Result < u64, RatesError > as ::bus::__private::Outcome > ::Ok > ::NEW)
+                .part(), error : (& ::bus::__private::TypeOf:: < < Result < u64,
+                RatesError > as ::bus::__private::Outcome > ::Err > ::NEW).part(), }); of
+                .method(::bus::__private::MethodParts { docs : & [], key :
+                ::core::option::Option::None, arguments : & [("day", (&
+                ::bus::__private::TypeOf:: < u32 > ::NEW).part())], fed :
+                ::core::option::Option::Some(("rates", (& ::bus::__private::TypeOf:: < <
+                Items < Rate > as ::bus::__private::StreamArgument > ::Item > ::NEW)
+                .part())), reply : (& ::bus::__private::TypeOf:: < < Result < u64,
+                RatesError > as ::bus::__private::Outcome > ::Ok > ::NEW).part(), error :
+                (& ::bus::__private::TypeOf:: < < Result < u64, RatesError > as
+                ::bus::__private::Outcome > ::Err > ::NEW).part(), }); }
+            },
         );
     /// A client whose calls travel over `bus`.
     #[must_use]

@@ -52,7 +52,7 @@ impl AccountsClient {
                         ::replybus::__private::MethodKind::Command,
                     )
                     .signature(
-                        "(account:AccountNumber,amount:u64)->Result<u64,AccountError>",
+                        "(#[key]account:AccountNumber,amount:u64)->Result<u64,AccountError>",
                     ),
                 ::replybus::__private::MethodContract::new(
                         "entries",
@@ -60,11 +60,35 @@ impl AccountsClient {
                     )
                     .stream()
                     .signature(
-                        "(since:u64,account:AccountNumber)->Result<Items<Entry,AccountError>,AccountError>",
+                        "(since:u64,#[key]account:AccountNumber)->Result<Items<Entry,AccountError>,AccountError>",
                     ),
             ],
         )
-        .partitions(16u16);
+        .partitions(16u16)
+        .described(
+            ::replybus::__private::described! {
+                | of | { #[allow(unused_imports)] use ::replybus::__private:: { KnownType
+                as _, UnknownType as _ }; of.method(::replybus::__private::MethodParts {
+                docs : & [], key : ::core::option::Option::Some("account"), arguments : &
+                [("account", (& ::replybus::__private::TypeOf:: < AccountNumber > ::NEW)
+                .part()), ("amount", (& ::replybus::__private::TypeOf:: < u64 > ::NEW)
+                .part())], fed : ::core::option::Option::None, reply : (&
+                ::replybus::__private::TypeOf:: < < Result < u64, AccountError > as
+                ::replybus::__private::Outcome > ::Ok > ::NEW).part(), error : (&
+                ::replybus::__private::TypeOf:: < < Result < u64, AccountError > as
+                ::replybus::__private::Outcome > ::Err > ::NEW).part(), }); of
+                .method(::replybus::__private::MethodParts { docs : & [], key :
+                ::core::option::Option::Some("account"), arguments : & [("since", (&
+                ::replybus::__private::TypeOf:: < u64 > ::NEW).part()), ("account", (&
+                ::replybus::__private::TypeOf:: < AccountNumber > ::NEW).part())], fed :
+                ::core::option::Option::None, reply : (& ::replybus::__private::TypeOf::
+                < < Result < Items < Entry, AccountError >, AccountError > as
+                ::replybus::__private::StreamOutcome > ::Item > ::NEW).part(), error : (&
+                ::replybus::__private::TypeOf:: < < Result < Items < Entry, AccountError
+                >, AccountError > as ::replybus::__private::StreamOutcome > ::Err >
+                ::NEW).part(), }); }
+            },
+        );
     /// A client whose calls travel over `bus`.
     #[must_use]
     pub fn new(bus: &::replybus::__private::Bus) -> Self {

@@ -45,23 +45,45 @@ pub struct AccountServiceClient {
 impl AccountServiceClient {
     /// The queue, the methods and their defaults.
     pub const CONTRACT: &'static ::replybus::__private::ServiceContract = &::replybus::__private::ServiceContract::new(
-        "AccountService",
-        "account.requests",
-        &[
-            ::replybus::__private::MethodContract::new(
-                    "balance",
-                    ::replybus::__private::MethodKind::Query,
-                )
-                .signature("(account:AccountNumber)->Result<Balance,AccountError>"),
-            ::replybus::__private::MethodContract::new(
-                    "post",
-                    ::replybus::__private::MethodKind::Command,
-                )
-                .signature(
-                    "(entry:Entry,note:Option<String>)->Result<Posted,AccountError>",
-                ),
-        ],
-    );
+            "AccountService",
+            "account.requests",
+            &[
+                ::replybus::__private::MethodContract::new(
+                        "balance",
+                        ::replybus::__private::MethodKind::Query,
+                    )
+                    .signature("(account:AccountNumber)->Result<Balance,AccountError>"),
+                ::replybus::__private::MethodContract::new(
+                        "post",
+                        ::replybus::__private::MethodKind::Command,
+                    )
+                    .signature(
+                        "(entry:Entry,note:Option<String>)->Result<Posted,AccountError>",
+                    ),
+            ],
+        )
+        .described(
+            ::replybus::__private::described! {
+                | of | { #[allow(unused_imports)] use ::replybus::__private:: { KnownType
+                as _, UnknownType as _ }; of.method(::replybus::__private::MethodParts {
+                docs : & [r" Balance in minor units."], key :
+                ::core::option::Option::None, arguments : & [("account", (&
+                ::replybus::__private::TypeOf:: < AccountNumber > ::NEW).part())], fed :
+                ::core::option::Option::None, reply : (& ::replybus::__private::TypeOf::
+                < < Result < Balance, AccountError > as ::replybus::__private::Outcome >
+                ::Ok > ::NEW).part(), error : (& ::replybus::__private::TypeOf:: < <
+                Result < Balance, AccountError > as ::replybus::__private::Outcome >
+                ::Err > ::NEW).part(), }); of.method(::replybus::__private::MethodParts {
+                docs : & [r" Posts one entry."], key : ::core::option::Option::None,
+                arguments : & [("entry", (& ::replybus::__private::TypeOf:: < Entry >
+                ::NEW).part()), ("note", (& ::replybus::__private::TypeOf:: < Option <
+                String > > ::NEW).part())], fed : ::core::option::Option::None, reply :
+                (& ::replybus::__private::TypeOf:: < < Result < Posted, AccountError > as
+                ::replybus::__private::Outcome > ::Ok > ::NEW).part(), error : (&
+                ::replybus::__private::TypeOf:: < < Result < Posted, AccountError > as
+                ::replybus::__private::Outcome > ::Err > ::NEW).part(), }); }
+            },
+        );
     /// A client whose calls travel over `bus`.
     #[must_use]
     pub fn new(bus: &::replybus::__private::Bus) -> Self {

@@ -324,6 +324,44 @@ mod guide {
         }
     }
 
+    #[cfg(feature = "schema")]
+    mod changing {
+        use replybus::{
+            Event, Never, queue_handler,
+            schema::{JsonSchema, schemars},
+        };
+        use serde::{Deserialize, Serialize};
+
+        #[derive(Event, Serialize, Deserialize, JsonSchema)]
+        #[event("rate.changed")]
+        pub struct RateChanged {
+            currency: String,
+        }
+
+        #[queue_handler("rates.requests")]
+        pub trait Rates {
+            #[query]
+            async fn rate(&self, currency: String) -> Result<u64, Never>;
+        }
+
+        #[rustfmt::skip]
+        mod held {
+            use super::*;
+            use replybus::schema::Contracts;
+
+            #[test]
+            fn the_contracts_are_those_that_callers_have() {
+                let contracts = Contracts::builder()
+                    .service(RatesClient::CONTRACT)
+                    .event::<RateChanged>()
+                    .build()
+                    .unwrap();
+                let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/contracts.lock");
+                contracts.check_lock(lock).unwrap_or_else(|error| panic!("{error}"));
+            }
+        }
+    }
+
     #[rustfmt::skip]
     #[expect(clippy::print_stdout, reason = "as in the guide")]
     async fn who_serves(bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {

@@ -246,6 +246,7 @@ fn tells(outcome: CallOutcome) -> Option<bool> {
             // The service was there, and said so.
             FailureKind::UnknownMethod
             | FailureKind::BadRequest
+            | FailureKind::ContractMismatch
             | FailureKind::KeyConflict
             | FailureKind::Denied => Some(true),
             FailureKind::NotSent | FailureKind::Cancelled | FailureKind::CircuitOpen => None,

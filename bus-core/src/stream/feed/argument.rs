@@ -5,7 +5,7 @@ use crate::{
     codec,
     contract::Outcome,
     error::{CallFailure, FaultCode},
-    server::Payload,
+    server::{Payload, service::unreadable},
     stream::Items,
     work::{Answer, AnswerFuture},
 };
@@ -53,15 +53,14 @@ where
             body,
             begun: _,
             stream,
+            fingerprint,
         } = payload;
         let Some(Asked::Argument(invitation)) = stream.as_deref() else {
             return Answer::fault(FaultCode::BadRequest, "nothing says how its stream is sent");
         };
         let arguments = match codec::decode::<A>(content_type, &body) {
             Ok(arguments) => arguments,
-            Err(error) => {
-                return Answer::fault(FaultCode::BadRequest, format!("arguments: {error}"));
-            }
+            Err(error) => return unreadable(&error, fingerprint),
         };
         drop(body);
         let items = match invitation.accept(content_type).await {
