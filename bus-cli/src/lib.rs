@@ -8,9 +8,11 @@ mod bench;
 mod bus;
 mod call;
 mod check;
+mod contracts;
 mod control;
 mod events;
 mod failure;
+mod init;
 mod letters;
 mod manual;
 mod output;
@@ -76,6 +78,8 @@ async fn command(program: Program, output: &Output) -> Result<(), Failure> {
         Command::Drain(asked) => control::drain(&servers, asked, output).await,
         Command::Schedule(asked) => schedule::run(&servers, asked, output).await,
         Command::Check(asked) => check::run(&servers, asked, output).await,
+        Command::Contracts(asked) => contracts::run(&asked, output),
+        Command::Init(asked) => init::run(&asked, output),
         Command::Bench(asked) => bench::run(&servers, asked, output).await,
         Command::Top(asked) => top::run(&servers, asked, output).await,
         Command::Completions(asked) => manual::completions(&asked),

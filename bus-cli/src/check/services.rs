@@ -4,10 +4,11 @@ use super::Findings;
 use crate::failure::chain;
 use replybus::{
     Bus,
+    contract::Fingerprint,
     presence::{Instance, ServedQueue},
 };
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
 };
 
@@ -66,7 +67,10 @@ async fn queue(bus: &Bus, served: &ServedQueue, findings: &mut Findings) {
 fn contracts(name: &str, instances: &[Instance], findings: &mut Findings) {
     let contracts: BTreeSet<_> = instances.iter().map(|instance| &instance.methods).collect();
     let versions: BTreeSet<_> = instances.iter().map(|instance| &instance.version).collect();
-    if contracts.len() > 1 {
+    let mut pairs = contracts
+        .iter()
+        .flat_map(|one| contracts.iter().map(move |other| (one, other)));
+    if pairs.any(|(one, other)| differ(one, other)) {
         let text = format!(
             "{} contracts in {} versions: right while a new one is rolled out; `replybus services \
              {name}` shows which methods differ",
@@ -75,6 +79,21 @@ fn contracts(name: &str, instances: &[Instance], findings: &mut Findings) {
         );
         findings.note(name, text);
     }
+}
+
+/// `true` if two instances have different contracts for sure: fingerprints of two kinds say nothing of
+/// each other.
+fn differ(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> bool {
+    let is_other = |(name, print): (&String, &String)| {
+        let Some(other) = other.get(name) else {
+            return true;
+        };
+        match (print.parse::<Fingerprint>(), other.parse()) {
+            (Ok(one), Ok(other)) => one.differs_from(&other),
+            _ => print != other,
+        }
+    };
+    one.len() != other.len() || one.iter().any(is_other)
 }
 
 fn clocks(name: &str, instances: &[Instance], findings: &mut Findings) {
@@ -108,5 +127,25 @@ async fn letters(bus: &Bus, name: &str, findings: &mut Findings) {
             "there is no queue for dead letters: restart an instance",
         ),
         Err(error) => findings.wrong(dead, chain(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::differ;
+
+    #[test]
+    fn contracts_differ_only_by_fingerprints_of_one_kind() {
+        let of = |print: &str| [("pay".to_owned(), print.to_owned())].into();
+        let schema = of("schema:0011223344556677");
+        assert!(differ(&schema, &of("schema:0011223344556678")));
+        assert!(!differ(&schema, &schema));
+        assert!(!differ(&schema, &of("0011223344556678")));
+        assert!(differ(&of("from the future"), &of("another")));
+        assert!(differ(&schema, &[].into()));
+        assert!(differ(
+            &schema,
+            &[("take".to_owned(), String::new())].into()
+        ));
     }
 }

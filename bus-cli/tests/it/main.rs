@@ -8,8 +8,11 @@
 )]
 
 mod calls;
+mod clients;
+mod contracts;
 mod control;
 mod events;
+mod init;
 mod letters;
 mod looks;
 mod program;
