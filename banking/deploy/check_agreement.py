@@ -42,11 +42,10 @@ class Code:
         sources = sorted((root / "banking").glob("*/src/**/*.rs"))
         text = "\n".join(source.read_text(encoding="utf-8") for source in sources)
         self.settings = set(re.findall(r'\benv = "([A-Z_]+)"', text))
-        # Tests beside the sources have contracts of their own.
-        contracts = sorted((root / "banking/contracts/src").glob("*.rs"))
-        contracts = "\n".join(source.read_text(encoding="utf-8") for source in contracts)
-        self.queues = set(re.findall(r'#\[queue_handler\(\s*"([^"]+)"', contracts))
-        self.queues |= set(re.findall(r'const GROUP: &str = "([^"]+)"', text))
+        # Those that a test of the gateway holds against what is served; tests beside the sources
+        # have contracts of their own.
+        programs = (root / "banking/contracts/src/program.rs").read_text(encoding="utf-8")
+        self.queues = set(re.findall(r'\bof\("([^"]+)", [A-Z_]+\)', programs))
         (issuers,) = re.findall(r"const ISSUERS: .*? = \[([A-Z_,\s]+)\];", text)
         self.issuers = {name.lower().replace("_", "-") for name in re.findall(r"\w+", issuers)}
         manifests = (root / "banking").glob("*/Cargo.toml")
@@ -67,7 +66,7 @@ def check_dockerfile(code, text):
     yield from (f"Dockerfile: {name} is no setting" for name in variables - code.settings)
 
 
-def check_compose(code, compose, example, kong):
+def check_compose(code, compose, beside, example, kong):
     services = compose["services"]
     for name in PROGRAMS:
         service = services[name]
@@ -83,7 +82,10 @@ def check_compose(code, compose, example, kong):
     for name in set(services) - PROGRAMS - {"keys"}:
         if "healthcheck" not in services[name]:
             yield f"compose.yaml: {name} has no healthcheck"
-    text = yaml.dump(compose)
+    for name, service in beside["services"].items():
+        if "healthcheck" not in service:
+            yield f"monitoring/compose.yaml: {name} has no healthcheck"
+    text = yaml.dump(compose) + yaml.dump(beside)
     used = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", text)) | {"ADMIN_SECRET"}
     known = set(re.findall(r"^#?([A-Z_]+)=", example, re.M))
     if used != known:
@@ -162,9 +164,10 @@ def main(root, manifests):
     code = Code(root)
     (kong,) = read(here / "kong.yaml")
     (compose,) = read(here / "compose.yaml")
+    (beside,) = read(here / "monitoring/compose.yaml")
     example = (here / ".env.example").read_text(encoding="utf-8")
     found = list(check_dockerfile(code, (here / "Dockerfile").read_text(encoding="utf-8")))
-    found += check_compose(code, compose, example, kong)
+    found += check_compose(code, compose, beside, example, kong)
     readme = (here / "README.md").read_text(encoding="utf-8")
     found += check_keys(readme, code.issuers)
     for name in ("base", "overlays-small", "overlays-production"):

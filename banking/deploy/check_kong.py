@@ -32,6 +32,13 @@ PATHS = {
     "/page-0123456789abcdef.js": "page",
     "/favicon-0123456789abcdef.svg": "page",
     "/openapi.json": "page",
+    "/services/status": "admin",
+    "/services/status/live": "watching",
+    "/circuit-breakers": "admin",
+    "/circuit-breakers/reset": "admin",
+    "/dead-letters": "admin",
+    "/dead-letters/purge": "admin",
+    "/delayed-messages": "admin",
     "/api/auth/login": "credentials",
     "/api/auth/password": "credentials",
     "/api/auth/logout": "api",
@@ -46,6 +53,7 @@ PATHS = {
     "/ws": "live",
     "/metrics": None,
     "/health": None,
+    "/info": None,
 }
 HEADERS = {"X-Session", "X-Correlation-Id", "Idempotency-Key", "Content-Type", "Authorization"}
 
@@ -120,9 +128,10 @@ def check(config):
             found.append(f"{path} goes to {taken}, not to {expected}")
     for route in routes:
         # Kong keeps an answer that is longer than its buffers on its disk, as fast as it comes.
-        if route["name"] == "exports" and route.get("response_buffering") is not False:
-            found.append("exports are buffered")
-    admin = [route for route in routes if route["name"] == "admin"]
+        is_streamed = route["name"] in ("exports", "watching")
+        if is_streamed and route.get("response_buffering") is not False:
+            found.append(f"{route['name']} are buffered")
+    admin = [route for route in routes if route["name"] in ("admin", "watching")]
     for route in admin:
         allowed = [each["config"].get("allow") for each in route["plugins"] if each["name"] == "ip-restriction"]
         if not any(allowed) or "0.0.0.0/0" in str(allowed):

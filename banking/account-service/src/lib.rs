@@ -50,8 +50,11 @@ const STATEMENTS: u16 = 2;
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
-    let database = platform.database("account", &migrations()).await?;
-    start_on(platform, database).await
+    Running::start(NAME, async |life| {
+        let database = platform.database("account", &migrations()).await?;
+        begin(life, platform, database).await
+    })
+    .await
 }
 
 /// Starts the service on a database that is open, and up to date.
@@ -62,12 +65,17 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
 /// # Cancel safety
 /// As [`start`].
 pub async fn start_on(platform: &Platform, database: Database) -> anyhow::Result<Running> {
+    Running::start(NAME, async |life| begin(life, platform, database).await).await
+}
+
+async fn begin(life: Running, platform: &Platform, database: Database) -> anyhow::Result<Running> {
     let platform = platform.of_issuer(NAME)?;
     let table = MonthTable::new(database.clone());
     let making = platform
         .bus
         .serve(MonthJobsServer::new(Maker::new(table.clone())))
         .concurrency(STATEMENTS)
+        .version(env!("CARGO_PKG_VERSION"))
         .await
         .context("can't serve the statements of months")?;
     let service = AccountService::new(platform.identity.clone(), database.clone(), &platform.bus);
@@ -86,10 +94,11 @@ pub async fn start_on(platform: &Platform, database: Database) -> anyhow::Result
         .serve(AccountsServer::new(service))
         .secret_metadata(PROOFS)
         .concurrency(u16::try_from(handlers)?)
+        .version(env!("CARGO_PKG_VERSION"))
         .await
         .context("can't serve the accounts")?;
     let sweep = Sweep { table };
-    Ok(Running::new()
+    Ok(life
         .serving(serving)
         .serving(making)
         .beside(|stop| sweep.run(stop))

@@ -3,6 +3,7 @@
 use crate::{
     correlation::noting,
     limits::Limits,
+    operating::{Breakers, Looks, Watchers},
     request::{ADMIN_GUESSES, Network, Rates},
     settings::HttpSettings,
     unserved::watching,
@@ -12,7 +13,6 @@ use contracts::{
     account::AccountsClient, auth::AuthClient, notification::NotificationsClient,
     transfer::TransfersClient,
 };
-use replybus::Bus;
 
 /// The services, as the gateway calls them, and who it is.
 #[derive(Debug)]
@@ -21,8 +21,11 @@ pub(crate) struct Gateway {
     pub(crate) accounts: AccountsClient,
     pub(crate) transfers: TransfersClient,
     pub(crate) notifications: NotificationsClient,
-    pub(crate) bus: Bus,
+    pub(crate) platform: Platform,
     pub(crate) identity: Identity,
+    pub(crate) breakers: Breakers,
+    pub(crate) looks: Looks,
+    pub(crate) watchers: Watchers,
     pub(crate) admin_secret: Option<Secret>,
     pub(crate) admin_guesses: Guesses,
     pub(crate) limits: Limits,
@@ -36,20 +39,28 @@ pub(crate) struct Gateway {
 impl Gateway {
     pub(crate) fn new(platform: &Platform, settings: &HttpSettings, limits: Limits) -> Self {
         let bus = &platform.bus;
+        let breakers = Breakers::new(settings);
         Self {
             auth: AuthClient::new(bus)
+                .layer(breakers.guarding())
                 .layer(watching(bus, AuthClient::CONTRACT.queue))
                 .layer(noting()),
             accounts: AccountsClient::new(bus)
+                .layer(breakers.guarding())
                 .layer(watching(bus, AccountsClient::CONTRACT.queue))
                 .layer(noting()),
             transfers: TransfersClient::new(bus)
+                .layer(breakers.guarding())
                 .layer(watching(bus, TransfersClient::CONTRACT.queue))
                 .layer(noting()),
             notifications: NotificationsClient::new(bus)
+                .layer(breakers.guarding())
                 .layer(watching(bus, NotificationsClient::CONTRACT.queue))
                 .layer(noting()),
-            bus: bus.clone(),
+            platform: platform.clone(),
+            breakers,
+            looks: Looks::default(),
+            watchers: Watchers::new(),
             identity: platform.identity.clone(),
             admin_secret: settings.admin_secret.clone(),
             admin_guesses: platform.guesses("admin-secret", ADMIN_GUESSES),

@@ -3,8 +3,8 @@
 //! In reading order, as a request travels: the `edge` gives it
 //! a name, a budget and a context that its calls inherit, `request` reads what it brings, one of
 //! the `routes` asks a service through the `gateway`'s clients, which note the call's id in its
-//! `correlation` and look whether it is `unserved`, and what goes wrong becomes a `problem`. The
-//! `page` is for people.
+//! `correlation` and look whether it is `unserved`, and what goes wrong becomes a `problem`. Those who
+//! run the bank look after it by what is in `operating`. The `page` is for people.
 //!
 //! The gateway decides nothing: the services verify each session themselves, and their databases
 //! say what an idempotency key has done.
@@ -13,6 +13,7 @@ mod correlation;
 mod edge;
 mod gateway;
 mod limits;
+mod operating;
 mod page;
 mod problem;
 mod request;
@@ -66,7 +67,9 @@ pub async fn start_within(
         None => platform.of_program(NAME),
     };
     let limits = limits.with(settings);
-    let app = app(&platform, settings, feed, limits);
+    let gateway = Arc::new(Gateway::new(&platform, settings, limits));
+    let watchers = gateway.watchers.clone();
+    let app = app(&platform, settings, feed, gateway);
     let address = settings.http_addr;
     let listener = TcpListener::bind(address)
         .await
@@ -76,20 +79,23 @@ pub async fn start_within(
         tracing::info!("the admin routes are off: no admin secret is set");
     }
     let feed = feed.clone();
-    let running = Running::new().beside(|stop| async move {
-        let serving = http::serve(listener, app, limits.connections, stop.clone());
-        let closing = async {
-            stop.cancelled().await;
-            feed.close().await;
-        };
-        tokio::join!(serving, closing);
+    let running = Running::start(NAME, async |life| {
+        Ok(life
+            .on_draining(async move { watchers.close() })
+            .beside(|stop| async move {
+                let serving = http::serve(listener, app, limits.connections, stop.clone());
+                let closing = async {
+                    stop.cancelled().await;
+                    feed.close().await;
+                };
+                tokio::join!(serving, closing);
+            }))
     });
-    Ok((running, address))
+    Ok((running.await?, address))
 }
 
 /// Everything that is served.
-fn app(platform: &Platform, settings: &HttpSettings, feed: &Feed, limits: Limits) -> Router {
-    let gateway = Arc::new(Gateway::new(platform, settings, limits));
+fn app(platform: &Platform, settings: &HttpSettings, feed: &Feed, gateway: Arc<Gateway>) -> Router {
     let routes = routes::router(Arc::clone(&gateway))
         .merge(ws::router(
             platform.identity.clone(),

@@ -12,7 +12,7 @@ use contracts::{
 };
 use replybus::{CallError, CallFailure, FailureKind, Never};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, error::Error};
+use std::{borrow::Cow, error::Error, time::Duration};
 use utoipa::ToSchema;
 
 /// Seconds after which asking again makes sense: a broker or a service that was restarted is back
@@ -74,6 +74,18 @@ impl Problem {
     /// Nobody is there to answer.
     pub(crate) fn not_available() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, NOT_AVAILABLE)
+    }
+
+    /// Nobody is asked before that time has passed.
+    fn not_available_for(left: Option<Duration>) -> Self {
+        let seconds = left.map(|left| left.as_secs() + u64::from(left.subsec_nanos() > 0));
+        let seconds = seconds
+            .filter(|seconds| *seconds > 1)
+            .map(HeaderValue::from);
+        Self {
+            retry_after: Some(seconds.unwrap_or(RETRY_AFTER_SECONDS)),
+            ..Self::not_available()
+        }
     }
 
     /// A service gave no answer, for a reason that does not matter to who asked.
@@ -138,6 +150,7 @@ impl From<CallFailure> for Problem {
         let problem = match kind {
             FailureKind::TimedOut | FailureKind::Expired => Self::not_in_time(),
             _ if unserved::is_why(&failure) => Self::not_available(),
+            FailureKind::CircuitOpen => Self::not_available_for(failure.retry_after()),
             FailureKind::Unroutable
             | FailureKind::NoConsumer
             | FailureKind::Disconnected

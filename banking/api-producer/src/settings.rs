@@ -12,6 +12,13 @@ use std::net::SocketAddr;
 /// A shorter secret is guessed.
 const ADMIN_SECRET_BYTES_MIN: usize = 16;
 
+/// Failures in a row after which a method's calls are refused, unless it is set: one or two happen
+/// when a service is restarted.
+const BREAKER_FAILURES: u32 = 5;
+/// Seconds for which they are, unless it is set. Whoever waits for a service that was killed and is
+/// back waits for as long, and each try costs a caller its patience, so it is neither long nor nothing.
+const BREAKER_OPEN_SECONDS: u32 = 2;
+
 /// Settings of the gateway.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -35,6 +42,10 @@ pub struct HttpSettings {
     pub lookups_per_minute: Option<u32>,
     /// Proxies that are believed who asked them, by `X-Forwarded-For`.
     pub trusted_proxies: Vec<Network>,
+    /// Calls of one method that fail in a row before the next are refused at once.
+    pub breaker_failures: u32,
+    /// For how long they are, before one is let through to try.
+    pub breaker_open_seconds: u32,
 }
 
 impl HttpSettings {
@@ -51,6 +62,8 @@ impl HttpSettings {
             logins_per_minute: None,
             lookups_per_minute: None,
             trusted_proxies: Vec::new(),
+            breaker_failures: BREAKER_FAILURES,
+            breaker_open_seconds: BREAKER_OPEN_SECONDS,
         }
     }
 }
@@ -139,6 +152,27 @@ struct Given {
         value_delimiter = ','
     )]
     trusted_proxies: Vec<Network>,
+
+    /// Calls of one method of a service that fail in a row before the next are refused at once
+    #[arg(
+        long,
+        env = "BREAKER_FAILURES",
+        value_name = "N",
+        default_value_t = BREAKER_FAILURES,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
+    breaker_failures: u32,
+
+    /// For how many seconds they are refused, before one is let through to try. A service that is
+    /// back is noticed after so long
+    #[arg(
+        long,
+        env = "BREAKER_OPEN_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = BREAKER_OPEN_SECONDS,
+        value_parser = clap::value_parser!(u32).range(1..=3600)
+    )]
+    breaker_open_seconds: u32,
 }
 
 impl From<Given> for HttpSettings {
@@ -153,6 +187,8 @@ impl From<Given> for HttpSettings {
             logins_per_minute: given.logins_per_minute,
             lookups_per_minute: given.lookups_per_minute,
             trusted_proxies: given.trusted_proxies,
+            breaker_failures: given.breaker_failures,
+            breaker_open_seconds: given.breaker_open_seconds,
         }
     }
 }

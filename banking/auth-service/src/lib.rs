@@ -53,6 +53,14 @@ const CONCURRENCY: u16 = 128;
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result<Running> {
+    Running::start(NAME, async |life| begin(life, platform, session_ttl).await).await
+}
+
+async fn begin(
+    life: Running,
+    platform: &Platform,
+    session_ttl: Duration,
+) -> anyhow::Result<Running> {
     let platform = platform.of_issuer(NAME)?;
     ensure!(
         platform.identity.can_begin_sessions(),
@@ -74,14 +82,12 @@ pub async fn start(platform: &Platform, session_ttl: Duration) -> anyhow::Result
     let service = AuthService::new(authenticator, tasks.clone());
     let serving = platform.bus.serve(AuthServer::new(service));
     let serving = serving.concurrency(CONCURRENCY).secret_metadata(PROOFS);
-    let serving = serving.await?;
+    let serving = serving.version(env!("CARGO_PKG_VERSION")).await?;
     // What a caller no longer waits for is still brought to its end.
-    let running = Running::new().beside(|stop| async move {
-        stop.cancelled().await;
+    Ok(life.serving(serving).on_stopped(async move {
         tasks.close();
         tasks.wait().await;
-    });
-    Ok(running.serving(serving))
+    }))
 }
 
 /// The migrations of its database.

@@ -2,7 +2,8 @@
 //! answer to the question who asks.
 //!
 //! In reading order: [`settings`] are read, a [`Platform`] is made of them, a service is started on
-//! it and is [`Running`], and a program [`run`]s it until it is told to stop.
+//! it and is [`Running`] until its end, and a program [`run`]s it until it is told to stop, and tells
+//! meanwhile how it is.
 
 pub mod database;
 pub mod guesses;
@@ -15,12 +16,14 @@ pub mod settings;
 pub mod telemetry;
 
 mod digest;
+mod health;
 mod platform;
 mod probe;
 mod program;
 mod redis_connection;
 mod replicas;
 mod running;
+mod vitals;
 
 pub use database::Database;
 pub use identity::{Identity, User};

@@ -3,12 +3,14 @@
 use crate::{
     database::Database,
     guesses::{self, Guesses},
+    health::Databases,
     identity::{Identity, SessionStore},
     keys::{self, Keys},
     rates::RateLimit,
     redis_connection::{redis_client, redis_manager},
     replicas::Replicas,
     settings::PlatformSettings,
+    vitals,
 };
 use anyhow::Context as _;
 use redis::aio::ConnectionManager;
@@ -24,6 +26,8 @@ pub struct Platform {
     pub bus: Bus,
     /// The identity of this program, and of who asks it.
     pub identity: Identity,
+    pub(crate) name: String,
+    pub(crate) databases: Databases,
     settings: PlatformSettings,
     /// For what the replicas of a program count together.
     counting: Option<ConnectionManager>,
@@ -32,6 +36,7 @@ pub struct Platform {
 impl fmt::Debug for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Platform")
+            .field("name", &self.name)
             .field("bus", &self.bus)
             .field("identity", &self.identity)
             .field("settings", &self.settings)
@@ -48,6 +53,8 @@ impl Platform {
     /// # Cancel safety
     /// Dropped before it is ready, it leaves nothing behind.
     pub async fn connect(name: &str, settings: PlatformSettings) -> anyhow::Result<Self> {
+        // From here on it counts how long it runs.
+        vitals::began();
         let keys = match &settings.keys_dir {
             Some(directory) => Keys::load(directory)?,
             None => Keys::draw()?,
@@ -83,6 +90,8 @@ impl Platform {
         Ok(Self {
             bus: bus.context("can't connect to the bus")?,
             identity,
+            name: name.to_owned(),
+            databases: Databases::default(),
             settings,
             counting,
         })
@@ -93,6 +102,7 @@ impl Platform {
     pub fn of_program(&self, name: &str) -> Self {
         Self {
             identity: self.identity.of_program(name),
+            name: name.to_owned(),
             ..self.clone()
         }
     }
@@ -124,7 +134,9 @@ impl Platform {
         schema: &'static str,
         migrations: &Migrator,
     ) -> anyhow::Result<Database> {
-        Database::open(&self.settings, schema, migrations).await
+        let database = Database::open(&self.settings, schema, migrations).await?;
+        self.databases.opened(schema, database.clone());
+        Ok(database)
     }
 
     /// Guesses that the replicas of this program count together under `what`, if Redis is set; else

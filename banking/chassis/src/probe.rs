@@ -1,6 +1,9 @@
-//! The probes of an orchestrator: does a program live, can it work, what does it count.
+//! The probes of an orchestrator: does a program live, can it work, how is it, what is it, and what
+//! does it count.
 
-use axum::{Router, http::StatusCode, routing::get};
+use crate::Platform;
+use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
+use contracts::{HealthStatus, ProgramHealth, ProgramInfo};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use replybus::Bus;
 use std::{future::Future, sync::OnceLock, time::Duration};
@@ -39,34 +42,87 @@ pub(crate) async fn upkeep() {
     }
 }
 
-/// Serves the probes until `stop` is ready. It can work once it has `started` and its bus is up.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    bus: Bus,
+/// The stage of its life that a program is at.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stage {
     started: CancellationToken,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let ready = move || {
-        let why_not = if !started.is_cancelled() {
+    draining: CancellationToken,
+}
+
+impl Stage {
+    /// It is ready.
+    pub(crate) fn start(&self) {
+        self.started.cancel();
+    }
+
+    /// It was told to stop.
+    pub(crate) fn drain(&self) {
+        self.draining.cancel();
+    }
+
+    /// Why it does not work at this stage, if it does not.
+    fn why_not(&self) -> Option<&'static str> {
+        if self.draining.is_cancelled() {
+            Some("it is stopping\n")
+        } else if !self.started.is_cancelled() {
             Some("it is starting\n")
-        } else if !bus.health().is_up() {
-            Some("the bus is down\n")
         } else {
             None
-        };
-        let answer = match why_not {
-            None => (StatusCode::OK, ready_text(&bus)),
-            Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned()),
-        };
-        std::future::ready(answer)
-    };
+        }
+    }
+}
+
+/// Serves the probes until `stop` is ready. It can work once it has started, if its bus and its
+/// database are up.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    platform: Platform,
+    stage: Stage,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     let probes = Router::new()
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
-        .route("/metrics", get(|| async { metrics_text() }));
+        .route("/health", get(health))
+        .route("/info", get(info))
+        .route("/metrics", get(|| async { metrics_text() }))
+        .with_state((platform, stage));
     axum::serve(listener, probes)
         .with_graceful_shutdown(stop)
         .await
+}
+
+type Probed = State<(Platform, Stage)>;
+
+async fn ready(State((platform, stage)): Probed) -> (StatusCode, String) {
+    let unavailable = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
+    if let Some(why) = stage.why_not() {
+        return unavailable(why);
+    }
+    if !platform.bus.health().is_up() {
+        return unavailable("the bus is down\n");
+    }
+    if platform.databases.are_up().await == Some(false) {
+        return unavailable("the database is down\n");
+    }
+    (StatusCode::OK, ready_text(&platform.bus))
+}
+
+/// A program that starts or stops does no work, however its parts are.
+async fn health(State((platform, stage)): Probed) -> (StatusCode, Json<ProgramHealth>) {
+    let mut health = platform.health().await;
+    if stage.why_not().is_some() {
+        health.status = HealthStatus::Unhealthy;
+    }
+    let status = match health.status {
+        HealthStatus::Healthy | HealthStatus::Degraded => StatusCode::OK,
+        HealthStatus::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(health))
+}
+
+async fn info(State((platform, _)): Probed) -> Json<ProgramInfo> {
+    Json(platform.info())
 }
 
 /// What a program that is ready says: it is also that when it loses dead letters.
@@ -81,6 +137,7 @@ fn ready_text(bus: &Bus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::PlatformSettings;
     use replybus::{
         queue_handler,
         reply::memory::MemoryReplies,
@@ -93,16 +150,14 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn it_lives_before_it_is_ready() {
+    async fn it_lives_before_it_is_ready_and_while_it_stops() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (started, stop) = (CancellationToken::new(), CancellationToken::new());
-        let serving = serve(
-            listener,
-            Bus::in_memory(),
-            started.clone(),
-            stop.clone().cancelled_owned(),
-        );
+        let platform = Platform::connect("teller", PlatformSettings::default());
+        let platform = platform.await.unwrap();
+        let (stage, stop) = (Stage::default(), CancellationToken::new());
+        let stopped = stop.clone().cancelled_owned();
+        let serving = serve(listener, platform.clone(), stage.clone(), stopped);
         let serving = tokio::spawn(serving);
         let get = async |path: &str| {
             let mut connection = TcpStream::connect(address).await.unwrap();
@@ -112,11 +167,28 @@ mod tests {
             connection.read_to_string(&mut answer).await.unwrap();
             answer
         };
-        assert!(get("/livez").await.starts_with("HTTP/1.0 200"));
-        let starting = get("/readyz").await;
-        assert!(starting.starts_with("HTTP/1.0 503") && starting.ends_with("it is starting\n"));
-        started.cancel();
+        let unwell = async |why: &str| {
+            let (ready, health) = (get("/readyz").await, get("/health").await);
+            assert!(
+                ready.starts_with("HTTP/1.0 503") && ready.ends_with(why),
+                "{ready}"
+            );
+            assert!(health.starts_with("HTTP/1.0 503"), "{health}");
+            assert!(health.contains("\"status\":\"unhealthy\""), "{health}");
+            assert!(get("/livez").await.starts_with("HTTP/1.0 200"));
+        };
+        unwell("it is starting\n").await;
+        stage.start();
         assert!(get("/readyz").await.starts_with("HTTP/1.0 200"));
+        let health = get("/health").await;
+        assert!(health.starts_with("HTTP/1.0 200"), "{health}");
+        assert!(health.contains("\"status\":\"healthy\""), "{health}");
+        let info = get("/info").await;
+        assert!(info.contains("\"service\":\"teller\""), "{info}");
+        platform.bus.close(Duration::from_secs(1)).await;
+        unwell("the bus is down\n").await;
+        stage.drain();
+        unwell("it is stopping\n").await;
         stop.cancel();
         serving.await.unwrap().unwrap();
     }

@@ -14,7 +14,6 @@ use tokio::{
     runtime::Runtime,
     signal::unix::{SignalKind, signal},
 };
-use tokio_util::sync::CancellationToken;
 
 /// At the end, time for what was published to be confirmed and for what is waited for to be
 /// answered.
@@ -102,22 +101,23 @@ async fn run_to_the_end(
         None => None,
     };
     let platform = Platform::connect(name, settings).await?;
-    let (mut running, started) = (Running::new(), CancellationToken::new());
+    let (mut running, stage) = (Running::new(), probe::Stage::default());
     if let Some(listener) = probes {
-        let (bus, started) = (platform.bus.clone(), started.clone());
+        let (platform, stage) = (platform.clone(), stage.clone());
         running = running.beside(|stop| async move {
-            let served = probe::serve(listener, bus, started, stop.cancelled_owned()).await;
+            let served = probe::serve(listener, platform, stage, stop.cancelled_owned()).await;
             if let Err(error) = served {
                 tracing::error!(%error, "there are no probes any longer");
             }
         });
     }
     running = running.with(start(&platform).await?);
-    started.cancel();
+    stage.start();
     tracing::info!("{name} is serving");
     shutdown_signal()
         .await
         .context("can't listen for signals")?;
+    stage.drain();
     tracing::info!("{name} is stopping; once more to end it at once");
     tokio::select! {
         () = async {

@@ -48,7 +48,7 @@ pub struct PlatformSettings {
     /// Prefix of all queues, exchanges and keys, so that several banks can share servers
     pub namespace: String,
 
-    /// Address for probes: /livez, /readyz and /metrics; without it there is none
+    /// Address for probes: /livez, /readyz, /health, /info and /metrics; without it there is none
     pub probe_addr: Option<SocketAddr>,
 
     /// How log lines are written

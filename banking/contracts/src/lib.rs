@@ -27,7 +27,9 @@ mod username;
 pub use amount::{Amount, InvalidAmount};
 pub use calendar::{InvalidMonth, InvalidTimeZoneName, Month, TimeZoneName};
 pub use event::{Movement, Party, TransactionCompleted};
-pub use health::{PartHealth, ServiceHealth};
+pub use health::{
+    CpuUse, HealthStatus, MemoryUse, PartHealth, ProgramHealth, ProgramInfo, ServiceHealth,
+};
 pub use idempotency_key::{IdempotencyKey, InvalidIdempotencyKey};
 pub use identity::{AccountNumber, InvalidAccountNumber, UserId};
 pub use page::{Page, PageRequest, SEARCH_CHARS_MAX};

@@ -10,3 +10,27 @@ pub const TRANSFER_SERVICE: &str = "transfer-service";
 pub const NOTIFICATION_SERVICE: &str = "notification-service";
 /// The HTTP gateway.
 pub const API_PRODUCER: &str = "api-producer";
+
+/// Whose a queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueOf {
+    /// The queue, without the namespace.
+    pub queue: &'static str,
+    /// The program that takes its messages.
+    pub program: &'static str,
+}
+
+/// Every queue of the bank that a program takes messages from.
+pub const QUEUES: [QueueOf; 7] = [
+    of("auth.requests", AUTH_SERVICE),
+    of("account.requests", ACCOUNT_SERVICE),
+    of("account.months", ACCOUNT_SERVICE),
+    of("transfer.requests", TRANSFER_SERVICE),
+    of("transfer.standing", TRANSFER_SERVICE),
+    of("notification.requests", NOTIFICATION_SERVICE),
+    of("notifications", NOTIFICATION_SERVICE),
+];
+
+const fn of(queue: &'static str, program: &'static str) -> QueueOf {
+    QueueOf { queue, program }
+}

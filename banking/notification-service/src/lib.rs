@@ -67,6 +67,10 @@ pub async fn start_with_sockets(
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> {
+    Running::start(NAME, async |life| begin(life, platform, feed).await).await
+}
+
+async fn begin(life: Running, platform: &Platform, feed: &Feed) -> anyhow::Result<Running> {
     let platform = platform.of_program(NAME);
     let database = platform.database("notification", &migrations()).await?;
     let store = Store::new(database.clone());
@@ -95,13 +99,11 @@ pub async fn start(platform: &Platform, feed: &Feed) -> anyhow::Result<Running> 
         .bus
         .serve(NotificationsServer::new(service))
         .secret_metadata(PROOFS)
+        .version(env!("CARGO_PKG_VERSION"))
         .await
         .context("can't serve")?;
-    let running = Running::new().serving(subscribed).serving(served);
-    Ok(running.beside(|stop| async move {
-        stop.cancelled().await;
-        database.close().await;
-    }))
+    let running = life.serving(subscribed).serving(served);
+    Ok(running.on_stopped(async move { database.close().await }))
 }
 
 /// The migrations of its database.

@@ -55,6 +55,10 @@ const STANDING: u16 = 8;
 /// # Cancel safety
 /// Not to be dropped before it is ready.
 pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
+    Running::start(NAME, async |life| begin(life, platform).await).await
+}
+
+async fn begin(life: Running, platform: &Platform) -> anyhow::Result<Running> {
     let platform = platform.of_issuer(NAME)?;
     let database = platform.database("transfer", &migrations()).await?;
     let completed = Arc::new(Notify::new());
@@ -78,6 +82,7 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         .bus
         .serve(StandingJobsServer::new(waking))
         .concurrency(STANDING)
+        .version(env!("CARGO_PKG_VERSION"))
         .await
         .context("standing orders can't be served")?;
     let overdue = Overdue {
@@ -114,9 +119,10 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
         .serve(TransfersServer::new(service))
         .secret_metadata(PROOFS)
         .concurrency(CONCURRENCY)
+        .version(env!("CARGO_PKG_VERSION"))
         .await
         .context("transfers can't be served")?;
-    let running = Running::new().serving(serving).serving(waking);
+    let running = life.serving(serving).serving(waking);
     Ok(running.beside(|stop| async move {
         // What is completed at the end is still told of.
         let recovered = CancellationToken::new();

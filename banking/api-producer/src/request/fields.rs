@@ -133,6 +133,16 @@ impl Fields {
             .ok_or_else(|| Problem::field(name, "an integer from 1 is needed"))
     }
 
+    /// True or false, if it is said.
+    pub(crate) fn optional_flag(&self, name: &str) -> Result<Option<bool>, Problem> {
+        let flag = self.given(name).map(|value| {
+            value
+                .as_bool()
+                .ok_or_else(|| Problem::field(name, "true or false is needed"))
+        });
+        flag.transpose()
+    }
+
     /// A list of ids, if there is one.
     pub(crate) fn optional_ids(&self, name: &str) -> Result<Option<Vec<Uuid>>, Problem> {
         let Some(value) = self.given(name) else {

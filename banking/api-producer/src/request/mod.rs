@@ -18,7 +18,7 @@ pub(crate) use fields::{Either, Fields, FromFields, account_number};
 pub(crate) use key::{Key, Keyed};
 pub use network::{InvalidNetwork, Network};
 pub(crate) use query::{
-    AccountQuery, Filtering, OfAccount, OfUser, Paging, Searching, id_of, user_id,
+    AccountQuery, Filtering, OfAccount, OfQueue, OfUser, Paging, Searching, id_of, user_id,
 };
 pub(crate) use rate::{LoggingIn, LookingUp, Rates, Registering, WithinRate};
 pub(crate) use session::{Signed, session_of};

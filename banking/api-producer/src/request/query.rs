@@ -73,6 +73,15 @@ pub(crate) struct OfUser {
     pub(crate) user_id: Option<UserId>,
 }
 
+/// Which queue.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OfQueue {
+    /// A queue of the bank's, or its group of events.
+    #[param(example = "account.requests")]
+    pub(crate) queue: String,
+}
+
 /// Whose account is asked for: one of the two.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -141,6 +150,19 @@ impl FromRequestParts<Arc<Gateway>> for OfUser {
         let id = parameters.given("user_id");
         Ok(Self {
             user_id: id.map(|id| user_id("user_id", id)).transpose()?,
+        })
+    }
+}
+
+impl FromRequestParts<Arc<Gateway>> for OfQueue {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Gateway>) -> Result<Self, Problem> {
+        let parameters = Parameters::of(parts)?;
+        let queue = parameters.given("queue");
+        let queue = queue.ok_or_else(|| Problem::field("queue", "is required"))?;
+        Ok(Self {
+            queue: queue.to_owned(),
         })
     }
 }

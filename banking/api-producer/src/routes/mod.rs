@@ -8,13 +8,13 @@ mod export;
 mod health;
 mod month_statement;
 mod notifications;
-mod openapi;
+pub(crate) mod openapi;
 mod own;
 mod short;
 mod standing_order;
 mod transfer;
 
-use crate::gateway::Gateway;
+use crate::{gateway::Gateway, operating};
 use axum::{Json, Router, routing::get};
 use std::{future::ready, sync::Arc};
 use utoipa::openapi::OpenApi;
@@ -40,6 +40,7 @@ fn described() -> (Router<Arc<Gateway>>, OpenApi) {
         .merge(short::router())
         .merge(health::router())
         .merge(own::router())
+        .merge(operating::router())
         .split_for_parts();
     (router, openapi::finish(api))
 }

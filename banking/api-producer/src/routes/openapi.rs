@@ -77,7 +77,7 @@ macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident: [$(($status:ident, $about:literal)),+];)+) => {
         $(
             $(#[$doc])*
-            pub(super) struct $name;
+            pub(crate) struct $name;
 
             impl IntoResponses for $name {
                 fn responses() -> BTreeMap<String, RefOr<Response>> {

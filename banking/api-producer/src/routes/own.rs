@@ -1,4 +1,4 @@
-//! `/health` and `/metrics`: the gateway's own.
+//! `/health`, `/info` and `/metrics`: the gateway's own.
 
 use crate::{
     gateway::Gateway,
@@ -10,56 +10,50 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use contracts::{PartHealth, program::API_PRODUCER};
-use replybus::{reply::StoreHealth, transport::TransportHealth};
-use serde::Serialize;
+use contracts::{HealthStatus, ProgramHealth, ProgramInfo};
 use std::sync::Arc;
-use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::default()
         .routes(routes!(health))
+        .routes(routes!(info))
         .routes(routes!(metrics))
 }
 
-/// The health of the gateway.
-#[derive(Serialize, ToSchema)]
-struct GatewayHealth {
-    /// `up` if all its parts are.
-    status: PartHealth,
-    /// Its name.
-    service: &'static str,
-    /// The way of requests.
-    broker: PartHealth,
-    /// The way of replies.
-    replies: PartHealth,
-}
-
-/// `up` if the gateway can pass requests on.
+/// How the gateway is. It is healthy if it can pass requests on; degraded if it refuses some because
+/// their service fails, or dead letters are lost; unhealthy if it can't.
 #[utoipa::path(
     get,
     path = "/health",
     tag = "health",
     responses(
-        (status = OK, body = GatewayHealth),
-        (status = SERVICE_UNAVAILABLE, body = GatewayHealth, description = "A part is down")
+        (status = OK, body = ProgramHealth),
+        (status = SERVICE_UNAVAILABLE, body = ProgramHealth, description = "It is unhealthy")
     )
 )]
 async fn health(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
-    let health = gateway.bus.health();
-    let status = if health.is_up() {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    let health = GatewayHealth {
-        status: PartHealth::of(health.is_up()),
-        service: API_PRODUCER,
-        broker: PartHealth::of(health.transport == TransportHealth::Up),
-        replies: PartHealth::of(health.replies == StoreHealth::Up),
+    let mut health = gateway.platform.health().await;
+    health.circuits_open = gateway.breakers.open().into_iter().collect();
+    if health.status == HealthStatus::Healthy && !health.circuits_open.is_empty() {
+        health.status = HealthStatus::Degraded;
+    }
+    let status = match health.status {
+        HealthStatus::Healthy | HealthStatus::Degraded => StatusCode::OK,
+        HealthStatus::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
     };
     (status, Json(health))
+}
+
+/// What the gateway is.
+#[utoipa::path(
+    get,
+    path = "/info",
+    tag = "health",
+    responses((status = OK, body = ProgramInfo))
+)]
+async fn info(State(gateway): State<Arc<Gateway>>) -> Json<ProgramInfo> {
+    Json(gateway.platform.info())
 }
 
 /// The metrics of this process, in Prometheus' text format.

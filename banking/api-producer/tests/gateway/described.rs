@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The routes that clients know.
-const ROUTES: [&str; 41] = [
+const ROUTES: [&str; 50] = [
     "post /api/auth/register",
     "post /api/auth/login",
     "post /api/auth/password",
@@ -47,6 +47,15 @@ const ROUTES: [&str; 41] = [
     "get /api/transfer/health",
     "get /api/notifications/health",
     "get /health",
+    "get /info",
+    "get /services/status",
+    "get /services/status/live",
+    "get /circuit-breakers",
+    "post /circuit-breakers/reset",
+    "get /dead-letters",
+    "post /dead-letters/redrive",
+    "post /dead-letters/purge",
+    "get /delayed-messages",
     "get /metrics",
     "get /openapi.json",
     "get /ws",
@@ -181,7 +190,7 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
                 "username": "eve", "password": "pa55 word", "to_username": "bob", "amount": 5,
                 "current_password": "pa55 word", "new_password": "another one",
                 "type": "deposit", "month": "2026-01", "every": "month",
-                "first_at": "2026-01-01T00:00:00Z",
+                "first_at": "2026-01-01T00:00:00Z", "queue": "auth.requests", "all": true,
             });
             body.as_object_mut().unwrap().remove(field).unwrap();
             let request = bank.allowed(&method.to_uppercase(), &path).json(&body);
@@ -189,5 +198,5 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
             assert!(detail.contains(field), "{path} without {field}: {detail}");
         }
     }
-    assert_eq!(bodies, 10);
+    assert_eq!(bodies, 13);
 }

@@ -14,6 +14,8 @@ mod export;
 mod failures;
 mod input;
 mod metadata;
+mod monitoring;
+mod operating;
 mod own;
 mod program;
 mod rates;

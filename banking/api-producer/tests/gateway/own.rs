@@ -5,17 +5,49 @@ use api_producer::{HttpSettings, start};
 use live_feed::Feed;
 use reqwest::StatusCode;
 use serde_json::json;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 #[tokio::test]
 async fn it_tells_how_it_is() {
     let bank = bank().await;
     let told = answer(bank.request("GET", "/health")).await;
     assert_eq!(told.status, StatusCode::OK);
-    let expected = json!({
-        "status": "up", "service": "api-producer", "broker": "up", "replies": "up",
-    });
-    assert_eq!(told.json(), expected);
+    let told = told.json();
+    for (part, expected) in [
+        ("status", json!("healthy")),
+        ("service", json!("api-producer")),
+        ("version", json!(env!("CARGO_PKG_VERSION"))),
+        ("broker", json!("up")),
+        ("replies", json!("up")),
+        ("not_consumed", json!([])),
+        ("dead_letters_full", json!([])),
+    ] {
+        assert_eq!(told[part], expected, "{part}");
+    }
+    assert!(told["timestamp"].as_str().unwrap().ends_with('Z'), "{told}");
+    assert!(told["uptime"].as_f64().unwrap() >= 0.0, "{told}");
+    let memory = &told["memory"];
+    let used = memory["used"].as_u64().unwrap();
+    assert!(
+        used > 0 && used <= memory["total"].as_u64().unwrap(),
+        "{told}"
+    );
+    for share in [&memory["percentage"], &told["cpu"]["usage"]] {
+        assert!((0.0..=100.0).contains(&share.as_f64().unwrap()), "{told}");
+    }
+    let info = answer(bank.request("GET", "/info")).await;
+    assert_eq!(info.status, StatusCode::OK);
+    assert_eq!(info.json()["service"], "api-producer");
+    assert!(info.json()["started_at"].is_string());
+}
+
+#[tokio::test]
+async fn without_a_bus_it_is_unhealthy() {
+    let bank = bank().await;
+    bank.platform.bus.close(Duration::from_secs(1)).await;
+    let told = answer(bank.request("GET", "/health")).await;
+    assert_eq!(told.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(told.json()["status"], "unhealthy");
 }
 
 #[tokio::test]

@@ -137,9 +137,15 @@ impl Started {
 
 pub(crate) async fn answer(request: RequestBuilder) -> Answer {
     let response: Response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    // Events have no end that anybody would wait for.
+    let text = match headers.get("content-type") {
+        Some(kind) if kind == "text/event-stream" => String::new(),
+        _ => response.text().await.unwrap(),
+    };
     Answer {
-        status: response.status(),
-        headers: response.headers().clone(),
-        text: response.text().await.unwrap(),
+        status,
+        headers,
+        text,
     }
 }

@@ -94,7 +94,7 @@ struct Given {
     #[arg(long, env = "BUS_NAMESPACE", value_name = "NAME", default_value = "")]
     namespace: String,
 
-    /// Address for probes: /livez, /readyz and /metrics; without it there is none
+    /// Address for probes: /livez, /readyz, /health, /info and /metrics; without it there is none
     #[arg(long, env = "PROBE_ADDR", value_name = "ADDR")]
     probe_addr: Option<SocketAddr>,
 
