@@ -5,7 +5,8 @@
 //! queues says who serves them and how far behind they are; two of them say what happens
 //! ([`services`]), beside what the gateway counts of itself ([`latency`]). [`live`] tells it as it
 //! changes. [`letters`] are what services gave up, with nothing in them that is secret ([`shown`]),
-//! and [`delayed`] is what waits until it is due.
+//! and [`delayed`] is what waits until it is due. The page that shows all this is among the others
+//! (`page`).
 
 mod breakers;
 mod delayed;

@@ -1,8 +1,9 @@
-//! The web page: its files are bundled when the program is built (`build.rs`), and served as they
-//! are.
+//! The web pages, that of customers and that of the administrator (`../status_page`): their files are
+//! bundled when the program is built (`build.rs`), and served as they are.
 //!
 //! Nothing is inline and nothing comes from elsewhere, so the browser is told to run and load only
-//! what this server serves. `page.js` is where reading begins.
+//! what this server serves. `page.js` and `status.js` are where reading begins. Nobody needs a right to
+//! load a page: there is nothing of the bank in it.
 
 use axum::{
     Router,
@@ -49,7 +50,7 @@ macro_rules! made {
     };
 }
 
-static FILES: [File; 4] = [
+static FILES: [File; 7] = [
     File {
         path: "/",
         kind: HTML,
@@ -69,6 +70,24 @@ static FILES: [File; 4] = [
         body: made!("page.js"),
     },
     File {
+        path: "/status",
+        kind: HTML,
+        kept: ASKED_EACH_TIME,
+        body: made!("status.html"),
+    },
+    File {
+        path: env!("PATH_OF_STATUS_CSS"),
+        kind: CSS,
+        kept: KEPT,
+        body: made!("status.css"),
+    },
+    File {
+        path: env!("PATH_OF_STATUS_JS"),
+        kind: SCRIPT,
+        kept: KEPT,
+        body: made!("status.js"),
+    },
+    File {
         path: env!("PATH_OF_FAVICON_SVG"),
         kind: SVG,
         kept: KEPT,
@@ -76,7 +95,7 @@ static FILES: [File; 4] = [
     },
 ];
 
-/// Serves the page at `/`, and its files.
+/// Serves the pages at `/` and `/status`, and their files.
 pub(crate) fn router() -> Router {
     FILES.iter().fold(Router::new(), |router, file| {
         let tag = file.tag();

@@ -36,7 +36,7 @@ async fn every_file_is_served_as_what_it_is() {
         assert_eq!(headers[CACHE_CONTROL], file.kept, "{}", file.path);
         assert_eq!(body, file.body, "{}", file.path);
     }
-    for gone in ["/page.js", "/page.css", "/modules/money.js"] {
+    for gone in ["/page.js", "/page.css", "/status.js", "/modules/money.js"] {
         let (status, ..) = get_file(gone, None).await;
         assert_eq!(status, StatusCode::NOT_FOUND, "{gone}");
     }
@@ -58,30 +58,34 @@ async fn a_file_that_the_browser_has_is_not_sent_again() {
 
 #[tokio::test]
 async fn only_its_own_scripts_run_and_its_own_styles_count() {
-    let (_, headers, html) = get_file("/", None).await;
-    let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
-    assert!(policy.contains("script-src 'self';"));
-    assert!(policy.contains("style-src 'self';"));
-    assert!(!policy.contains("unsafe"));
-    for forbidden in ["<style", "style=", "onclick=", "onload=", "http:", "https:"] {
-        assert!(!html.contains(forbidden), "{forbidden}");
+    for page in ["/", "/status"] {
+        let (_, headers, html) = get_file(page, None).await;
+        let policy = headers[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.contains("script-src 'self';"));
+        assert!(policy.contains("style-src 'self';"));
+        assert!(!policy.contains("unsafe"));
+        for forbidden in ["<style", "style=", "onclick=", "onload=", "http:", "https:"] {
+            assert!(!html.contains(forbidden), "{page}: {forbidden}");
+        }
+        assert_eq!(between(&html, "<script", ">").len(), 1);
+        assert_eq!(between(&html, "<script", ">")[0].matches("src=").count(), 1);
     }
-    assert_eq!(between(&html, "<script", ">").len(), 1);
-    assert_eq!(between(&html, "<script", ">")[0].matches("src=").count(), 1);
 }
 
 #[test]
 fn all_but_the_document_is_kept_under_a_name_that_its_contents_give_it() {
-    let html = FILES.iter().find(|file| file.kind == HTML).unwrap().body;
-    let mut asked = between(html, "src=\"", "\"");
-    let links = between(html, "href=\"", "\"");
-    asked.extend(links.iter().filter(|path| path.starts_with('/')));
+    let mut asked = Vec::new();
+    for page in FILES.iter().filter(|file| file.kind == HTML) {
+        asked.extend(between(page.body, "src=\"", "\""));
+        let links = between(page.body, "href=\"", "\"");
+        asked.extend(links.iter().filter(|path| path.starts_with('/')));
+    }
     let kept: Vec<&str> = FILES
         .iter()
         .filter(|file| file.kept == KEPT)
         .map(|file| file.path)
         .collect();
-    assert_eq!(kept.len(), FILES.len() - 1);
+    assert_eq!(kept.len(), FILES.len() - 2);
     for path in &asked {
         assert!(
             kept.contains(path),
@@ -110,9 +114,28 @@ fn texts(folder: &Path) -> Vec<(PathBuf, String)> {
     texts
 }
 
+/// The folder of a page.
+fn folder(page: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(page)
+}
+
 #[test]
 fn all_that_the_page_says_it_says_in_every_language() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page");
+    let built = [
+        "amount.", "entry.", "live.", "notices.", "order.", "status.",
+    ];
+    assert!(said_in_every_language("page", &built) > 100);
+}
+
+#[test]
+fn all_that_the_status_page_says_it_says_in_every_language() {
+    let built = ["breaker.", "delayed.", "letters.", "live.", "status."];
+    assert!(said_in_every_language("status_page", &built) > 30);
+}
+
+/// How often a page says something. What it puts together is named by its beginning.
+fn said_in_every_language(page: &str, built: &[&str]) -> usize {
+    let page = folder(page);
     let words = |language: &str| -> BTreeMap<String, String> {
         let path = page.join(format!("modules/words/{language}.json"));
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -144,11 +167,7 @@ fn all_that_the_page_says_it_says_in_every_language() {
             }
         }
     }
-    assert!(said > 100, "{said}");
-    // And nothing is kept that nobody says; what is put together is named by its beginning.
-    let built = [
-        "amount.", "entry.", "live.", "notices.", "order.", "status.",
-    ];
+    // And nothing is kept that nobody says.
     for key in english
         .keys()
         .filter(|key| !built.iter().any(|part| key.starts_with(part)))
@@ -159,16 +178,21 @@ fn all_that_the_page_says_it_says_in_every_language() {
         };
         assert!(all.iter().any(is_said), "nobody says {key}");
     }
+    said
 }
 
 #[test]
 fn every_module_and_style_sheet_is_part_of_the_page() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page");
-    for (path, text) in texts(&page) {
+    let of = |page: &'static str, name: &'static str| {
+        let texts = texts(&folder(page)).into_iter();
+        texts.map(move |(path, text)| (name, path, text))
+    };
+    for (name, path, text) in of("page", "/page-").chain(of("status_page", "/status-")) {
         let kind = path.extension().unwrap_or_default();
+        let end = format!(".{}", kind.display());
         let whole = FILES
             .iter()
-            .find(|file| file.path.ends_with(&format!(".{}", kind.display())));
+            .find(|file| file.path.starts_with(name) && file.path.ends_with(&end));
         let Some(whole) = whole.filter(|_| kind == "js" || kind == "css") else {
             continue;
         };

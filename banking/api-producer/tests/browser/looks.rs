@@ -16,7 +16,7 @@ async fn furnished(visit: &Visit) -> [Page; 2] {
 }
 
 /// What can be used and has no name, as a screen reader would find it.
-async fn nameless(page: &Page) -> Vec<Value> {
+pub(crate) async fn nameless(page: &Page) -> Vec<Value> {
     let tree = page
         .chromium("Accessibility.getFullAXTree", json!({}))
         .await;

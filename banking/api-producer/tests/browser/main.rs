@@ -23,6 +23,7 @@ mod review;
 mod sessions;
 mod standing;
 mod statement;
+mod status;
 mod transfers;
 
 use bank::Bank;
