@@ -33,10 +33,10 @@ const NEVER_REFUSED: &str = "health";
 
 /// The contracts that the gateway calls by.
 const CONTRACTS: [&ServiceContract; 4] = [
-    &AuthClient::CONTRACT,
-    &AccountsClient::CONTRACT,
-    &TransfersClient::CONTRACT,
-    &NotificationsClient::CONTRACT,
+    AuthClient::CONTRACT,
+    AccountsClient::CONTRACT,
+    TransfersClient::CONTRACT,
+    NotificationsClient::CONTRACT,
 ];
 
 /// The breakers of all calls of one gateway. Clones are the same ones.

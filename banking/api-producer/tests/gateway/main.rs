@@ -1,5 +1,10 @@
 //! The gateway in front of services that say what the tests tell them to.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 mod services;
 mod started;
