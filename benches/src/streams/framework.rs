@@ -1,6 +1,6 @@
 //! Streams through the framework, as its users write them.
 
-use super::{Reading, Turn, Wanted, texts};
+use super::{Counted, Reading, Turn, Wanted, texts};
 use crate::{
     path::Site,
     paths::{amqp, redis_connection},
@@ -10,12 +10,18 @@ use anyhow::{Context, Result};
 use futures_util::stream;
 use replybus::{Amqp, Bus, Never, queue_handler, stream::Items};
 use replybus_redis::RedisReplies;
-use std::future::pending;
+use std::{future::pending, time::Duration};
+
+/// More than a stream of any length that anybody waits for.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 #[queue_handler("texts.requests")]
 trait Texts {
     #[stream]
     async fn texts(&self, items: u64, bytes: u32) -> Result<Items<String, Never>, Never>;
+
+    #[query]
+    async fn count(&self, #[stream] texts: Items<String>) -> Result<Counted, Never>;
 }
 
 struct Answers;
@@ -23,6 +29,14 @@ struct Answers;
 impl Texts for Answers {
     async fn texts(&self, items: u64, bytes: u32) -> Result<Items<String, Never>, Never> {
         Ok(Items::new(stream::iter(texts(items, bytes).map(Ok))))
+    }
+
+    async fn count(&self, mut texts: Items<String>) -> Result<Counted, Never> {
+        let mut counted = Counted::default();
+        while let Some(Ok(text)) = texts.next().await {
+            counted.add(&text);
+        }
+        Ok(counted)
     }
 }
 
@@ -58,6 +72,13 @@ pub(super) async fn read(Client(client): &Client, wanted: Wanted) -> Result<Turn
         reading.read(&text?)?;
     }
     reading.end()
+}
+
+pub(super) async fn send(Client(client): &Client, wanted: Wanted) -> Result<Turn> {
+    let sending = Reading::begin(wanted);
+    let texts = stream::iter(texts(wanted.items, wanted.bytes));
+    let counted = client.count(texts).timeout(PATIENCE).await?;
+    sending.sent(counted)
 }
 
 pub(super) async fn remove(site: &Site) -> Result<()> {

@@ -1,5 +1,5 @@
-//! Streams of items, from a worker in a process of its own to this one: how many are read in a
-//! second, through the framework and through gRPC.
+//! Streams of items, from a worker in a process of its own to this one and the other way: how many
+//! arrive in a second, through the framework and through gRPC.
 
 mod framework;
 mod tonic;
@@ -10,7 +10,7 @@ use crate::{
     worker::{Ready, Worker},
 };
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// A way for a stream to travel.
@@ -33,23 +33,50 @@ pub struct Wanted {
     pub rounds: u32,
 }
 
-/// What was measured of one source.
+/// Where a stream goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Direction {
+    /// To the caller: it is the answer.
+    Answer,
+    /// From the caller: it is an argument, and the answer is what was counted of it.
+    Argument,
+}
+
+/// What was measured of one source, in one direction.
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     path: &'static str,
+    direction: Direction,
     items: u64,
     item_bytes: u32,
-    /// From the call until the last item was read: the median over the rounds.
+    /// From the call until the last item was read, or until all was answered: the median over the
+    /// rounds.
     items_per_s: f64,
-    /// From the call until the first item was read, likewise.
-    first_item_us: f64,
+    /// From the call until the first item was read, likewise; only its caller can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_item_us: Option<f64>,
 }
 
-/// One stream that was read.
+/// One stream that arrived.
 #[derive(Debug, Clone, Copy)]
 struct Turn {
-    first: Duration,
+    first: Option<Duration>,
     all: Duration,
+}
+
+/// What a worker was sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Counted {
+    items: u64,
+    bytes: u64,
+}
+
+impl Counted {
+    fn add(&mut self, text: &str) {
+        self.items += 1;
+        self.bytes += text.len() as u64;
+    }
 }
 
 impl Source {
@@ -87,24 +114,26 @@ impl Source {
     }
 }
 
-/// Reads a stream of each source in each round.
+/// Reads a stream of each source in each round, and sends one to each.
 ///
 /// # Errors
-/// A worker or a server can't be reached, or an item is not what was asked for.
+/// A worker or a server can't be reached, or what arrives is not what was asked for.
 pub async fn measure(site: &Site, wanted: Wanted) -> Result<Vec<Row>> {
     let replybus = Worker::start(Source::Replybus.name(), site).await?;
     let tonic = Worker::start(Source::Tonic.name(), site).await?;
     let ours = framework::connect(site).await?;
     let theirs = tonic::connect(&tonic).await?;
-    let mut turns = [Vec::new(), Vec::new()];
+    let mut turns: [Vec<Turn>; 4] = Default::default();
     // The first warms up.
     for round in 0..=wanted.rounds {
-        let read = [
+        let round_of_turns = [
             framework::read(&ours, wanted).await?,
             tonic::read(&theirs, wanted).await?,
+            framework::send(&ours, wanted).await?,
+            tonic::send(&theirs, wanted).await?,
         ];
         if round > 0 {
-            for (turns, turn) in turns.iter_mut().zip(read) {
+            for (turns, turn) in turns.iter_mut().zip(round_of_turns) {
                 turns.push(turn);
             }
         }
@@ -113,19 +142,30 @@ pub async fn measure(site: &Site, wanted: Wanted) -> Result<Vec<Row>> {
         worker.stop().await?;
     }
     framework::remove(site).await?;
-    let items = f64::from(u32::try_from(wanted.items).context("so many items take too long")?);
-    let rows = Source::ALL.into_iter().zip(turns).map(|(source, turns)| {
+    let ways = [Direction::Answer, Direction::Argument]
+        .into_iter()
+        .flat_map(|direction| Source::ALL.map(|source| (source, direction)));
+    let rows = ways.zip(&turns);
+    rows.map(|((source, direction), turns)| Row::of(source, direction, wanted, turns))
+        .collect()
+}
+
+impl Row {
+    fn of(source: Source, direction: Direction, wanted: Wanted, turns: &[Turn]) -> Result<Self> {
+        let items = f64::from(u32::try_from(wanted.items).context("so many items take too long")?);
         let rates = turns.iter().map(|turn| items / turn.all.as_secs_f64());
-        let firsts = turns.iter().map(|turn| turn.first.as_secs_f64() * 1e6);
-        Row {
+        let firsts: Vec<_> = turns.iter().filter_map(|turn| turn.first).collect();
+        let firsts_us = firsts.iter().map(|first| first.as_secs_f64() * 1e6);
+        Ok(Self {
             path: source.name(),
+            direction,
             items: wanted.items,
             item_bytes: wanted.bytes,
             items_per_s: stats::round(stats::median(rates), 1.0),
-            first_item_us: stats::round(stats::median(firsts), 1.0),
-        }
-    });
-    Ok(rows.collect())
+            first_item_us: (!firsts.is_empty())
+                .then(|| stats::round(stats::median(firsts_us), 1.0)),
+        })
+    }
 }
 
 /// Notes when the first of the items came, and that all did.
@@ -158,13 +198,27 @@ impl Reading {
         let (read, items) = (self.read, self.wanted.items);
         ensure!(read == items, "{read} items of {items} were read");
         Ok(Turn {
-            first: self.first.unwrap_or_default(),
+            first: self.first,
+            all: self.begun.elapsed(),
+        })
+    }
+
+    /// The end of a stream that was sent.
+    fn sent(self, counted: Counted) -> Result<Turn> {
+        let Wanted { items, bytes, .. } = self.wanted;
+        let sent = Counted {
+            items,
+            bytes: items * u64::from(bytes),
+        };
+        ensure!(counted == sent, "{counted:?} arrived of {sent:?}");
+        Ok(Turn {
+            first: None,
             all: self.begun.elapsed(),
         })
     }
 }
 
-/// The items of a worker.
+/// The items of a stream.
 fn texts(items: u64, bytes: u32) -> impl Iterator<Item = String> + Send + 'static {
     let text = "x".repeat(usize::try_from(bytes).unwrap_or_default());
     (0..items).map(move |_| text.clone())

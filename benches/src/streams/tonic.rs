@@ -1,10 +1,13 @@
-//! Streams over gRPC, without a broker: what tonic's generator would write for one method of server
-//! streaming.
+//! Streams over gRPC, without a broker: what tonic's generator would write for a method of server
+//! streaming and one of client streaming.
 
-use super::{Reading, Turn, Wanted, texts};
+use super::{Counted, Reading, Turn, Wanted, texts};
 use crate::worker::{Ready, Worker};
 use anyhow::{Context, Result};
-use futures_util::stream::{self, BoxStream};
+use futures_util::{
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
 use std::{
     convert::Infallible,
     future::{Future, Ready as ReadyFuture, ready},
@@ -13,16 +16,17 @@ use std::{
 };
 use tokio::net::TcpListener;
 use tonic::{
-    Request, Response, Status,
+    Request, Response, Status, Streaming,
     body::Body,
     client::Grpc as ClientGrpc,
     codegen::{Service, http, http::uri::PathAndQuery},
-    server::{Grpc as ServerGrpc, NamedService, ServerStreamingService},
+    server::{ClientStreamingService, Grpc as ServerGrpc, NamedService, ServerStreamingService},
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 use tonic_prost::ProstCodec;
 
-const METHOD: &str = "/bench.Texts/Texts";
+const TEXTS: &str = "/bench.Texts/Texts";
+const COUNT: &str = "/bench.Texts/Count";
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 struct Asked {
@@ -36,6 +40,14 @@ struct Asked {
 struct Text {
     #[prost(string, tag = "1")]
     text: String,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+struct Count {
+    #[prost(uint64, tag = "1")]
+    items: u64,
+    #[prost(uint64, tag = "2")]
+    bytes: u64,
 }
 
 pub(super) async fn serve(ready: Ready) -> Result<()> {
@@ -60,7 +72,7 @@ pub(super) async fn read(client: &ClientGrpc<Channel>, wanted: Wanted) -> Result
     client.ready().await?;
     let Wanted { items, bytes, .. } = wanted;
     let codec = ProstCodec::<Asked, Text>::default();
-    let method = PathAndQuery::from_static(METHOD);
+    let method = PathAndQuery::from_static(TEXTS);
     let asked = Request::new(Asked { items, bytes });
     let mut texts = client
         .server_streaming(asked, method, codec)
@@ -70,6 +82,19 @@ pub(super) async fn read(client: &ClientGrpc<Channel>, wanted: Wanted) -> Result
         reading.read(&text)?;
     }
     reading.end()
+}
+
+pub(super) async fn send(client: &ClientGrpc<Channel>, wanted: Wanted) -> Result<Turn> {
+    let sending = Reading::begin(wanted);
+    let mut client = client.clone();
+    client.ready().await?;
+    let texts = texts(wanted.items, wanted.bytes).map(|text| Text { text });
+    let codec = ProstCodec::<Text, Count>::default();
+    let method = PathAndQuery::from_static(COUNT);
+    let sent = Request::new(stream::iter(texts));
+    let counted = client.client_streaming(sent, method, codec).await?;
+    let Count { items, bytes } = counted.into_inner();
+    sending.sent(Counted { items, bytes })
 }
 
 #[derive(Clone)]
@@ -90,11 +115,18 @@ impl Service<http::Request<Body>> for Answers {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         Box::pin(async move {
-            if request.uri().path() != METHOD {
-                return Ok(Status::unimplemented("there is no such method").into_http());
-            }
-            let mut grpc = ServerGrpc::new(ProstCodec::<Text, Asked>::default());
-            Ok(grpc.server_streaming(Stream, request).await)
+            let response = match request.uri().path() {
+                TEXTS => {
+                    let mut grpc = ServerGrpc::new(ProstCodec::<Text, Asked>::default());
+                    grpc.server_streaming(Stream, request).await
+                }
+                COUNT => {
+                    let mut grpc = ServerGrpc::new(ProstCodec::<Count, Text>::default());
+                    grpc.client_streaming(Counting, request).await
+                }
+                _ => Status::unimplemented("there is no such method").into_http(),
+            };
+            Ok(response)
         })
     }
 }
@@ -112,5 +144,24 @@ impl ServerStreamingService<Asked> for Stream {
         let Asked { items, bytes } = request.into_inner();
         let texts = texts(items, bytes).map(|text| Ok(Text { text }));
         ready(Ok(Response::new(Box::pin(stream::iter(texts)))))
+    }
+}
+
+struct Counting;
+
+impl ClientStreamingService<Text> for Counting {
+    type Response = Count;
+    type Future = BoxFuture<'static, Result<Response<Count>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<Text>>) -> Self::Future {
+        Box::pin(async move {
+            let mut texts = request.into_inner();
+            let mut counted = Counted::default();
+            while let Some(Text { text }) = texts.message().await? {
+                counted.add(&text);
+            }
+            let Counted { items, bytes } = counted;
+            Ok(Response::new(Count { items, bytes }))
+        })
     }
 }
