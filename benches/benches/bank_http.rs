@@ -9,33 +9,24 @@ use anyhow::Result;
 use clap::Parser;
 use replybus_benches::{
     bank::{self, Arguments, report, service},
-    page,
+    entry, page,
 };
 use std::{env, process::ExitCode};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let given: Vec<String> = env::args().collect();
+fn main() -> ExitCode {
     // As a process of the bank, which this program is started as by itself.
-    if given.get(1).is_some_and(|word| word == "serve") {
-        let service = service::Service::parse_from(given.into_iter().skip(1));
-        return service::run(service).await;
+    if env::args().nth(1).is_some_and(|word| word == "serve") {
+        return serve();
     }
-    // `cargo bench` says `--bench`; test runners, which only want to see that it starts, don't.
-    if !given.iter().any(|given| given == "--bench") || given.iter().any(|given| given == "--test")
-    {
-        eprintln!("nothing measured: run it with `cargo bench`");
-        return ExitCode::SUCCESS;
-    }
-    match measure(&Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    entry::run(measure)
 }
 
+#[tokio::main]
+async fn serve() -> ExitCode {
+    service::run(service::Service::parse_from(env::args().skip(1))).await
+}
+
+#[tokio::main]
 async fn measure(arguments: &Arguments) -> Result<()> {
     let load = page::machine::load();
     eprintln!("{}", report::heading());

@@ -1,14 +1,10 @@
 //! Measures calls of contracts with partitions; see the README beside it.
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the figures go to standard output, all else to standard error"
-)]
+#![allow(clippy::print_stdout, reason = "the figures go there")]
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use replybus_benches::{handler::Handler, partitions, path::Site, worker};
-use std::{env, process::ExitCode, time::Duration};
+use replybus_benches::{entry, handler::Handler, partitions, path::Site, worker};
+use std::{process::ExitCode, time::Duration};
 use uuid::Uuid;
 
 /// Measures how many calls a second are answered by 1, 4 and 16 partitions
@@ -42,20 +38,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    // `cargo bench` says `--bench`; test runners, which only want to see that it starts, don't.
-    let given: Vec<String> = env::args().collect();
-    if !given.iter().any(|given| given == "--bench") || given.iter().any(|given| given == "--test")
-    {
-        eprintln!("nothing measured: run it with `cargo bench`");
-        return ExitCode::SUCCESS;
-    }
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    entry::run(run)
 }
 
 #[tokio::main]

@@ -6,33 +6,19 @@
 )]
 
 use anyhow::{Context, Result};
-use clap::Parser;
 use replybus_benches::{
     arguments::{Arguments, Role},
-    page,
+    entry, page,
     path::Site,
     paths,
     report::Table,
     rounds::{self, Rounds},
     servers, worker,
 };
-use std::{env, process::ExitCode};
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // `cargo bench` says `--bench`; test runners, which only want to see that it starts, don't.
-    let given: Vec<String> = env::args().collect();
-    if !given.iter().any(|given| given == "--bench") || given.iter().any(|given| given == "--test")
-    {
-        eprintln!("nothing measured: run it with `cargo bench`");
-        return ExitCode::SUCCESS;
-    }
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    entry::run(run)
 }
 
 #[tokio::main]

@@ -9,7 +9,7 @@
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use replybus_benches::{
-    page,
+    entry, page,
     waiting::{self, Of, Row, crowd, spread},
 };
 use std::{
@@ -58,20 +58,7 @@ const NUMBERS: [(Of, u32); 11] = [
 ];
 
 fn main() -> ExitCode {
-    // `cargo bench` says `--bench`; test runners, which only want to see that it starts, don't.
-    let given: Vec<String> = env::args().collect();
-    if !given.iter().any(|given| given == "--bench") || given.iter().any(|given| given == "--test")
-    {
-        eprintln!("nothing measured: run it with `cargo bench`");
-        return ExitCode::SUCCESS;
-    }
-    match measure(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    entry::run(measure)
 }
 
 // One thread, so that time per call is work per call.

@@ -10,6 +10,7 @@ pub mod arguments;
 pub mod bank;
 pub mod cpu;
 pub mod echo;
+pub mod entry;
 pub mod handler;
 pub mod load;
 pub mod page;
