@@ -1,6 +1,7 @@
 //! The bus: a broker, a reply store, and the calls that wait.
 
 use crate::{
+    cache::Cache,
     client::{
         ClientLayer, ClientService,
         bundle::{Bundler, Post},
@@ -93,6 +94,8 @@ pub(crate) struct BusInner {
     pub(crate) delayed: DelayedNotes,
     /// Calls wait for a service that is not there.
     pub(crate) waits_for_services: bool,
+    /// What calls share that look for kept answers.
+    pub(crate) cache: Cache,
     /// What all clients are within, and all services.
     pub(crate) client_layers: Everywhere<ClientService>,
     pub(crate) server_layers: Everywhere<ServerService>,
@@ -226,6 +229,7 @@ impl Bus {
             closed,
             tasks,
             waits_for_services: builder.wait_for_services,
+            cache: Cache::default(),
             client_layers: builder.client_layers,
             server_layers: builder.server_layers,
             namespace: builder.namespace,

@@ -102,6 +102,7 @@ pub mod limits;
 #[path = "private.rs"]
 pub mod __private;
 mod bus;
+mod cache;
 mod call_id;
 mod job;
 mod method_metrics;
@@ -167,7 +168,10 @@ pub use tokio::time::Instant;
 /// [`MethodContract::job`](contract::MethodContract::job). One that is marked
 /// `#[command(retry(max = 5, base = "200ms", max_delay = "1m", jitter))]`, or `#[command(retry)]` for
 /// these pauses without jitter, is run again when its handler says that its error will pass:
-/// [`RetryLater`], [`RetryPolicy`](contract::RetryPolicy).
+/// [`RetryLater`], [`RetryPolicy`](contract::RetryPolicy). The answers of a query that is marked
+/// `#[query(cache = "300s", tags("product:{id}"), vary("tenant"))]` are kept for all who ask the same,
+/// until a command that is marked `#[invalidates("product:{id}")]` makes them untrue:
+/// [`CachePolicy`](contract::CachePolicy).
 /// Arguments travel by name, so that an `Option` can be added on either side first. What is said of
 /// a method by `#[doc]`, `#[deprecated]` and the levels of lints holds for the client's method as
 /// well, also in a `#[cfg_attr(..)]`.

@@ -395,6 +395,34 @@ pub const CIRCUIT_SUCCESSES: u32 = 1;
 /// with ten methods. Those beyond are not watched, and their calls pass.
 pub const CIRCUITS_MAX: usize = 10_000;
 
+/// The longest time for which an answer is kept for others: what is true for longer than a day is not
+/// asked for often enough to matter.
+pub const CACHE_TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes of an answer that is kept for others: as many as a request has. Larger ones are sent, and
+/// not kept.
+pub const CACHE_ANSWER_BYTES_MAX: usize = REQUEST_BYTES_MAX;
+
+/// Tags of a method's answers, and of what a command invalidates: each is looked at with the answer.
+pub const CACHE_TAGS_MAX: usize = 16;
+
+/// The time after which the turn to compute an answer goes to the next who waits for it, if whoever
+/// has it is not heard of: it holds on to it three times in it.
+pub const CACHE_LEASE: Duration = Duration::from_secs(1);
+
+/// The time for which a query waits for the store before it goes on as if there were no cache. Redis
+/// answers within a millisecond.
+pub const CACHE_WITHIN: Duration = Duration::from_millis(250);
+
+/// The time for which queries don't look for kept answers once the store did not answer or refused.
+pub const CACHE_PAUSED_FOR: Duration = Duration::from_secs(1);
+
+/// Pauses between two looks for an answer that another process computes: the first, about what a
+/// query takes, and the longest.
+pub const CACHE_LOOK_MIN: Duration = Duration::from_millis(5);
+/// See [`CACHE_LOOK_MIN`].
+pub const CACHE_LOOK_MAX: Duration = Duration::from_millis(200);
+
 /// Further attempts that calls within a [`RetryLayer`](crate::client::RetryLayer) may have together,
 /// for every hundred of them. So callers make an overloaded service a tenth more work, and not four
 /// times as much. Set by [`RetryBudget::with_percent`](crate::client::RetryBudget::with_percent).

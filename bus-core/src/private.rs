@@ -9,8 +9,8 @@ pub use crate::{
     client::{Call, ClientLayer, ServiceClient},
     codec::ContentType,
     contract::{
-        Described, MethodContract, MethodKind, Outcome, QueueType, RetryPolicy, ServeDefaults,
-        ServiceContract,
+        CachePolicy, Described, MethodContract, MethodKind, Outcome, QueueType, RetryPolicy,
+        ServeDefaults, ServiceContract,
     },
     event::Event,
     partition::PartitionKey,

@@ -1,7 +1,7 @@
 //! The syntax of an annotated trait. Signatures are parsed; bodies stay tokens, so that a
 //! half-typed one costs nobody the rest of the trait in an editor.
 
-use crate::feed;
+use crate::{cache, feed};
 use proc_macro2::{Group, TokenStream};
 use quote::{ToTokens, TokenStreamExt};
 use syn::{
@@ -75,7 +75,11 @@ pub(crate) fn is_mark(attribute: &Attribute) -> bool {
 impl Method {
     /// The attributes that stay on the method.
     pub(crate) fn attrs_kept(&self) -> impl Iterator<Item = &Attribute> {
-        self.attrs.iter().filter(|attribute| !is_mark(attribute))
+        let is_ours =
+            |attribute: &&Attribute| is_mark(attribute) || cache::is_invalidates(attribute);
+        self.attrs
+            .iter()
+            .filter(move |attribute| !is_ours(attribute))
     }
 }
 

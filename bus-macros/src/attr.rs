@@ -2,6 +2,7 @@
 
 use crate::{
     ast,
+    cache::{CacheOptions, is_list},
     duration::Millis,
     mistakes::Mistakes,
     model::{Kind, QueueType},
@@ -120,6 +121,7 @@ pub(crate) struct MethodOptions {
     /// A query whose answer is a stream of items.
     pub(crate) stream: bool,
     pub(crate) retry: Option<Retry>,
+    pub(crate) cache: CacheOptions,
 }
 
 /// An option that stands alone.
@@ -178,11 +180,15 @@ impl MethodOptions {
                 this.retry = Some(Retry::read(retry, mistakes));
             }
         }
-        for setting in Setting::read_all(settings, &["timeout", "job"], mistakes) {
-            if setting.name() == "timeout" {
-                this.timeout = setting.duration(mistakes);
-            } else {
-                this.job = this.read_job(&setting, mistakes);
+        let (lists, settings): (Vec<_>, Vec<_>) = settings.into_iter().partition(is_list);
+        for list in lists {
+            this.cache.read_list(list, mistakes);
+        }
+        for setting in Setting::read_all(settings, &["timeout", "job", "cache"], mistakes) {
+            match setting.name().as_str() {
+                "timeout" => this.timeout = setting.duration(mistakes),
+                "cache" => this.cache.read_ttl(&setting, mistakes),
+                _ => this.job = this.read_job(&setting, mistakes),
             }
         }
         this

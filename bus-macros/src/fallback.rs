@@ -34,7 +34,7 @@ pub(crate) fn unparsed(item: TokenStream, mistakes: &Mistakes) -> TokenStream {
     quote!(#item #mistakes)
 }
 
-/// Leaves out `#[query]`, `#[stream]`, `#[command]` and `#[key]`, of which the compiler knows nothing.
+/// Leaves out `#[query]`, `#[stream]`, `#[command]`, `#[invalidates]` and `#[key]`, of which the compiler knows nothing.
 fn without_marks(tokens: TokenStream) -> TokenStream {
     let mut kept = TokenStream::new();
     let mut tokens = tokens.into_iter().peekable();
@@ -61,5 +61,6 @@ fn is_mark(token: &TokenTree) -> bool {
         return false;
     };
     let first = group.stream().into_iter().next();
-    matches!(first, Some(TokenTree::Ident(name)) if name == "query" || name == "stream" || name == "command" || name == "key")
+    let marks = ["query", "stream", "command", "invalidates", "key"];
+    matches!(first, Some(TokenTree::Ident(name)) if marks.iter().any(|mark| name == mark))
 }

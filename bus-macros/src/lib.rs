@@ -5,6 +5,7 @@
 
 mod ast;
 mod attr;
+mod cache;
 mod duration;
 mod event;
 mod expand;

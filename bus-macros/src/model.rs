@@ -1,8 +1,8 @@
 //! The model of a service, with all that expansion needs to know of it, each part with the syntax
 //! it came from.
 
-use crate::{ast, attr::ServiceOptions, duration::Millis, retry::Retry};
-use syn::{Ident, Pat, PatType, Type};
+use crate::{ast, attr::ServiceOptions, cache::Cache, duration::Millis, retry::Retry};
+use syn::{Ident, LitStr, Pat, PatType, Type};
 
 pub(crate) struct Service<'a> {
     pub(crate) ast: &'a ast::Trait,
@@ -23,6 +23,10 @@ pub(crate) struct Method<'a> {
     /// Its answer is a stream of items.
     pub(crate) stream: bool,
     pub(crate) retry: Option<Retry>,
+    /// How its answers are kept.
+    pub(crate) cache: Option<Cache>,
+    /// The tags of the answers that it makes untrue.
+    pub(crate) invalidates: Vec<LitStr>,
     pub(crate) arguments: Vec<Argument<'a>>,
     /// The position of the argument that its calls are kept in order by.
     pub(crate) key: Option<usize>,

@@ -52,6 +52,10 @@ fn every_option() {
             #[stream(timeout = "1s")]
             async fn each(&self, since: Option<u64>) -> Result<Items<Rate, RatesError>, RatesError>;
 
+            #[query(cache = "300s", tags("rate:{of}", "rates"), vary("tenant"))]
+            async fn rate(&self, of: String) -> Result<Rate, RatesError>;
+
+            #[invalidates("rate:{type}", "rates")]
             #[command(own_record, timeout = "1m", retry(max = 7, base = "1s", max_delay = "2h", jitter))]
             async fn set(&self, r#type: RateType) -> Result<(), RatesError>;
 

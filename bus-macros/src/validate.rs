@@ -3,7 +3,7 @@
 use crate::{
     ast::{self, Item},
     attr::{MethodOptions, ServiceOptions},
-    expand, feed,
+    cache, expand, feed,
     mistakes::Mistakes,
     model::{Argument, Method, Service},
     names, partitions,
@@ -78,10 +78,10 @@ fn check_trait(ast: &ast::Trait, mistakes: &mut Mistakes) -> bool {
                 "put `#[cfg]` before `#[queue_handler]`, so that it covers client and server too",
             );
         }
-        if ast::is_mark(attribute) {
+        if ast::is_mark(attribute) || cache::is_invalidates(attribute) {
             mistakes.push(
                 attribute,
-                "`#[query]`, `#[stream]` and `#[command]` go on the methods",
+                "`#[query]`, `#[stream]`, `#[command]` and `#[invalidates]` go on the methods",
             );
         }
     }
@@ -136,6 +136,9 @@ fn check_method<'a>(
         .filter_map(|argument| check_argument(argument, &mut own))
         .collect::<Vec<_>>();
     feed::check(&arguments, &options, partitioned, &mut own);
+    let invalidates = cache::invalidates(ast, options.kind, &arguments, &mut own);
+    let caching = options.cache;
+    let cache = caching.of_method(options.kind, options.stream, &arguments, &mut own);
     let output = check_output(&ast.sig, &mut own);
     let sound = own.is_empty();
     mistakes.append(own);
@@ -149,6 +152,8 @@ fn check_method<'a>(
         job: options.job,
         stream: options.stream,
         retry: options.retry,
+        cache,
+        invalidates,
         arguments,
         key,
         output,
@@ -170,7 +175,8 @@ fn check_attributes(attributes: &[Attribute], mistakes: &mut Mistakes) {
                 "a method can't depend on `cfg`: callers and services built with other features would disagree about the contract",
             );
         }
-        if depends("query") || depends("stream") || depends("command") {
+        let marks = ["query", "stream", "command", "invalidates"];
+        if marks.into_iter().any(depends) {
             mistakes.push(
                 attribute,
                 "the kind of a method can't depend on `cfg`: callers and services built with other features would disagree about it",

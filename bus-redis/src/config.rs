@@ -1,6 +1,7 @@
 //! The settings of the store: where Redis is, how to reach it, and how long to wait for it.
 
 use crate::{
+    cache::Cache,
     claims::Claims,
     commands::{Claiming, Finishing},
     connection::{Link, Pool},
@@ -250,6 +251,7 @@ impl ReplyBackend for RedisReplies {
             claims,
             presences: Presences::new(),
             delayed: Delayed::new(),
+            cache: Cache::new(),
             health,
             _stop_on_drop: stop.clone().drop_guard(),
             stop,

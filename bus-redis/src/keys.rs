@@ -85,6 +85,16 @@ impl Keys {
         format!("{}given-up:{{{queue}}}", self.scope)
     }
 
+    /// An answer that is kept for others, and the turn to compute it.
+    pub(crate) fn cached(&self, queue: &str, name: &str) -> [String; 2] {
+        ["answer", "turn"].map(|kind| format!("{}cache:{{{queue}}}:{kind}:{name}", self.scope))
+    }
+
+    /// The version of a tag of such answers.
+    pub(crate) fn cache_tag(&self, queue: &str, tag: &str) -> String {
+        format!("{}cache:{{{queue}}}:tag:{tag}", self.scope)
+    }
+
     /// The claim on one command.
     pub(crate) fn claim(&self, key: &str) -> String {
         format!("{}claim:{key}", self.scope)
@@ -158,6 +168,14 @@ mod tests {
             keys.instances("a.b"),
             ["x:eu.instances:{a.b}:until", "x:eu.instances:{a.b}"]
         );
+        assert_eq!(
+            keys.cached("a.b", "get:0f"),
+            [
+                "x:eu.cache:{a.b}:answer:get:0f",
+                "x:eu.cache:{a.b}:turn:get:0f"
+            ]
+        );
+        assert_eq!(keys.cache_tag("a.b", "1c"), "x:eu.cache:{a.b}:tag:1c");
     }
 
     #[test]

@@ -24,6 +24,7 @@
 //! | `replybus:{namespace.}instances:..` | sorted sets and a hash, who serves which queue | 6 s after the last word |
 //! | `replybus:{namespace.}given-up:..` | sorted set, calls that nobody is to start | their time |
 //! | `replybus:{namespace.}delayed:..` | sorted set and hash, what waits for a queue | until it is due |
+//! | `replybus:{namespace.}cache:..` | hashes and strings, answers kept for others | the time in their contract |
 //!
 //! `replybus:` is the [prefix](RedisReplies::key_prefix), `{namespace.}` the bus's namespace and a
 //! dot, or nothing. The braces around the uuid are part of the key. Reply keys have no prefix, so
@@ -34,7 +35,9 @@
 //! If the inbox is gone, or the caller has none, it goes under the call's own key (`SET NX`). The
 //! owner of an inbox trims what it has read, so that Redis holds little more than what is under way.
 //!
-//! All of it must survive until it is read: run Redis with `maxmemory-policy noeviction`.
+//! All of it but what is kept for others must survive until it is read: run Redis with
+//! `maxmemory-policy noeviction`. How large the cache may grow follows from its contracts: an answer is
+//! up to 256 KiB, and goes when its time is over.
 //!
 //! # Features
 //!
@@ -82,6 +85,7 @@
 // Read them in the order a reply travels: `config` opens (with `url`, `connection`, `trial`),
 // `store` takes a reply (with `commands`, `claims`, `replies` and what waits in `lanes`), `writer` carries it to
 // the caller's `inbox` (with others as a `group`), where `listener` hears it.
+mod cache;
 mod claims;
 mod commands;
 mod config;

@@ -1,6 +1,7 @@
 //! Replies and claims in Redis.
 
 use crate::{
+    cache::Cache,
     claims::{Claims, Ended, Finished},
     commands::{Claiming, Finishing},
     delayed::Delayed,
@@ -21,8 +22,8 @@ use replybus::{
     message::Text,
     presence::InstanceId,
     reply::{
-        Cancel, Cancelled, Claim, Claimed, CommandRecord, DelayedNote, Presence, Reply, ReplyStore,
-        ReplyTarget, StoreError, StoreHealth, Stored,
+        CacheEntry, CacheFound, CacheLookup, Cancel, Cancelled, Claim, Claimed, CommandRecord,
+        DelayedNote, Presence, Reply, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored,
     },
 };
 use std::{fmt, sync::Arc, time::Duration};
@@ -52,6 +53,7 @@ pub(crate) struct RedisStore {
     pub(crate) claims: Arc<Claims>,
     pub(crate) presences: Presences,
     pub(crate) delayed: Delayed,
+    pub(crate) cache: Cache,
     pub(crate) claiming: Lanes<Claiming>,
     pub(crate) finishing: Lanes<Finishing>,
     pub(crate) health: Arc<Health>,
@@ -251,6 +253,43 @@ impl ReplyStore for RedisStore {
             .read(|mut link| async move { delayed.list(&mut link, keys, place).await })
             .await;
         listed.map_err(|failure| failure.store("list what waits"))
+    }
+
+    // Whether replies can be stored is another question than what is kept for others.
+    async fn look_up(&self, lookup: &CacheLookup) -> Result<CacheFound, StoreError> {
+        let (cache, keys) = (&self.cache, &self.keys);
+        let found = self
+            .writer
+            .read(|mut link| async move { cache.look_up(&mut link, keys, lookup).await })
+            .await;
+        found.map_err(|failure| failure.store("look for an answer"))
+    }
+
+    async fn hold_turn(&self, lookup: &CacheLookup) -> Result<(), StoreError> {
+        let (cache, keys) = (&self.cache, &self.keys);
+        let held = self
+            .writer
+            .read(|mut link| async move { cache.hold_turn(&mut link, keys, lookup).await })
+            .await;
+        held.map_err(|failure| failure.store("hold a turn"))
+    }
+
+    async fn end_turn(&self, entry: &CacheEntry) -> Result<bool, StoreError> {
+        let (cache, keys) = (&self.cache, &self.keys);
+        let ended = self
+            .writer
+            .read(|mut link| async move { cache.end_turn(&mut link, keys, entry).await })
+            .await;
+        ended.map_err(|failure| failure.store("keep an answer"))
+    }
+
+    async fn invalidate(&self, queue: &str, tags: &[Text]) -> Result<(), StoreError> {
+        let (cache, keys) = (&self.cache, &self.keys);
+        let invalidated = self
+            .writer
+            .read(|mut link| async move { cache.invalidate(&mut link, keys, queue, tags).await })
+            .await;
+        invalidated.map_err(|failure| failure.store("invalidate answers"))
     }
 
     fn health(&self) -> StoreHealth {

@@ -2,12 +2,14 @@
 
 use super::{
     ServiceClient, Ticket,
+    cached::{Told, ask_anew},
     cancel::{CancelHandle, CancelSlot},
     later::note_delayed,
     request::{CallInfo, CallRequest, Verb},
     tally::Tally,
 };
 use crate::{
+    cache::CacheStatus,
     call_id::CallId,
     codec::{self, CodecError, ContentType},
     context::Metadata,
@@ -93,6 +95,7 @@ pub struct Call<R> {
     pub(super) metadata: Metadata,
     pub(super) refused: Option<BoxError>,
     pub(super) waits_for_service: bool,
+    pub(super) anew: bool,
     pub(super) priority: Option<Priority>,
     pub(super) has_key: bool,
     /// The hash of the key, if it has one.
@@ -119,6 +122,7 @@ impl<R> Call<R> {
             idempotency_key: None,
             metadata: Metadata::new(),
             refused: None,
+            anew: false,
             priority: None,
             has_key: false,
             key: 0,
@@ -536,28 +540,51 @@ impl<R: Outcome> Call<R> {
     fn call(self) -> impl Future<Output = Result<R::Ok, CallError<R::Err>>> + Send {
         let mut tally = self.tally();
         let called = match self.prepare(Verb::Call, When::Now) {
-            Ok((client, request)) => answered::<R>(client, request).left_future(),
+            Ok((client, request)) => told::<R>(client, request).left_future(),
             Err(failure) => ready(Err(failure.into())).right_future(),
         };
-        called.inspect(move |called| tally.count_answered(called))
+        called.map(move |told| {
+            let called = told.map(|(value, _)| value);
+            tally.count_answered(&called);
+            called
+        })
     }
 }
 
-// Not an `async fn`, which would keep room for its arguments a second time.
-#[expect(clippy::manual_async_fn, reason = "see above")]
 pub(crate) fn answered<R: Outcome>(
     client: ServiceClient,
     request: CallRequest,
 ) -> impl Future<Output = Result<R::Ok, CallError<R::Err>>> + Send {
+    told::<R>(client, request).map(|told| told.map(|(value, _)| value))
+}
+
+/// The same, and where the answer came from if it may have been kept.
+// Not an `async fn`, which would keep room for its arguments a second time.
+#[expect(clippy::manual_async_fn, reason = "see above")]
+pub(super) fn told<R: Outcome>(
+    client: ServiceClient,
+    request: CallRequest,
+) -> impl Future<Output = Result<Told<R>, CallError<R::Err>>> + Send {
     async move {
         let response = client.run(&request).await?;
-        let repeated = response.is_repeated();
-        match response.into_reply() {
+        let (repeated, cache) = (response.is_repeated(), response.cache());
+        let read = match response.into_reply() {
             Some(reply) => read_reply::<R>(reply, &request.info(), repeated),
             None => Err(request
                 .failure(FailureKind::BadReply)
                 .with_cause("a layer answered a call without a reply")
                 .into()),
+        };
+        match read {
+            Err(CallError::Bus(failure))
+                if failure.kind() == FailureKind::BadReply
+                    && cache.is_some_and(CacheStatus::is_reused) =>
+            {
+                let anew: Pin<Box<dyn Future<Output = _> + Send>> =
+                    Box::pin(ask_anew::<R>(client, request));
+                anew.await
+            }
+            read => read.map(|value| (value, cache)),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     bus::BusInner,
+    cache,
     contract::Priority,
     error::{BoxError, CallFailure, FailureKind},
     limits::CONSUMER_LOOK_AFTER,
@@ -70,7 +71,14 @@ impl Caller {
     /// Makes a call, where no layer stands before it.
     pub(super) async fn make(&self, request: &CallRequest) -> Result<CallResponse, CallFailure> {
         match request.verb {
-            Verb::Call => call(&self.0, request).await,
+            Verb::Call => match request.cache_policy() {
+                None => call(&self.0, request).await,
+                // Boxed: what all other calls wait with has no room for it.
+                Some(policy) => {
+                    let make = || call(&self.0, request);
+                    Box::pin(cache::ask(&self.0, request, policy, make)).await
+                }
+            },
             Verb::Send | Verb::Submit => hand_over(&self.0, request).await,
         }
     }

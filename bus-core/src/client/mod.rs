@@ -3,6 +3,7 @@
 
 mod breaker;
 pub(crate) mod bundle;
+mod cached;
 pub(crate) mod call;
 mod caller;
 mod cancel;
@@ -22,7 +23,10 @@ mod ticket;
 mod unserved;
 pub(crate) mod waiters;
 
-pub use crate::contract::{Never, Outcome};
+pub use crate::{
+    cache::CacheStatus,
+    contract::{Never, Outcome},
+};
 pub use breaker::{BreakerLayer, BreakerService, CircuitReport, CircuitState};
 pub use call::Call;
 pub use cancel::{CancelHandle, CancelOutcome};
@@ -439,6 +443,8 @@ static NO_METHOD: MethodContract = MethodContract {
     stream: false,
     feed: false,
     retry: None,
+    cache: None,
+    invalidates: &[],
 };
 
 impl fmt::Debug for ServiceClient {

@@ -84,6 +84,7 @@ impl<R: Outcome> Call<R> {
             queue,
             verb,
             waits_for_service: self.waits_for_service,
+            anew: self.anew,
             priority: self.priority.unwrap_or(context.priority()),
             content_type: self.client.content_type(),
             window: 0,

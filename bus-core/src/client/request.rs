@@ -5,7 +5,7 @@ use crate::{
     call_id::CallId,
     codec::ContentType,
     context::Metadata,
-    contract::{MethodContract, MethodKind, Priority, ServiceContract, unix_time},
+    contract::{CachePolicy, MethodContract, MethodKind, Priority, ServiceContract, unix_time},
     error::{CallFailure, FailedCall, FailureKind, Fault},
     message::{Message, Properties, Text},
     partition::Place,
@@ -65,6 +65,8 @@ pub struct CallRequest {
     pub(crate) verb: Verb,
     /// It waits for its service, where nobody serves it.
     pub(crate) waits_for_service: bool,
+    /// No kept answer is good enough.
+    pub(crate) anew: bool,
     pub(crate) priority: Priority,
     pub(crate) content_type: ContentType,
     /// Bytes that the producer of its stream may be ahead; 0 of a call without one.
@@ -199,6 +201,20 @@ impl CallRequest {
     /// A failure of this call, at this moment.
     pub(crate) fn failure(&self, kind: FailureKind) -> CallFailure {
         self.info().failure(kind)
+    }
+
+    /// The failure of a call whose time was over before it was sent: another had its answer computed.
+    pub(crate) fn never_sent(&self) -> CallFailure {
+        let failure = self.failure(FailureKind::TimedOut).surely_not_executed();
+        failure.of_one_copy(self.copies.are_any())
+    }
+
+    /// How its answer is kept for others, if it is.
+    pub(super) fn cache_policy(&self) -> Option<&'static CachePolicy> {
+        let policy = self.method.cache.as_ref()?;
+        let has_stream = self.window > 0 || self.method.stream || self.method.feed;
+        let is_kept = self.method.kind == MethodKind::Query && !policy.ttl.is_zero();
+        (is_kept && !has_stream).then_some(policy)
     }
 
     /// The message: the same for each copy, but for what the publisher adds and for the mark of

@@ -1,6 +1,6 @@
 //! The response to a request, on its way back through the client's layers.
 
-use crate::{codec::ContentType, wire::ReplyFrame};
+use crate::{cache::CacheStatus, codec::ContentType, wire::ReplyFrame};
 
 /// The response to a [`CallRequest`](super::CallRequest): the reply of the handler, its value or
 /// its own error, or the broker's word that it has the request. Everything else that can come of a
@@ -41,6 +41,7 @@ use crate::{codec::ContentType, wire::ReplyFrame};
 pub struct CallResponse {
     reply: Option<(ContentType, ReplyFrame)>,
     repeated: bool,
+    cache: Option<CacheStatus>,
 }
 
 impl CallResponse {
@@ -50,6 +51,7 @@ impl CallResponse {
         Self {
             reply: Some(reply),
             repeated: false,
+            cache: None,
         }
     }
 
@@ -59,11 +61,24 @@ impl CallResponse {
         Self {
             reply: None,
             repeated: false,
+            cache: None,
         }
     }
 
     pub(super) fn of_copies(self, repeated: bool) -> Self {
         Self { repeated, ..self }
+    }
+
+    pub(crate) fn cached(self, status: CacheStatus) -> Self {
+        let cache = Some(status);
+        Self { cache, ..self }
+    }
+
+    /// Where the answer came from, if it is one of a query with a
+    /// [cache](crate::contract::CachePolicy).
+    #[must_use]
+    pub fn cache(&self) -> Option<CacheStatus> {
+        self.cache
     }
 
     /// The reply and its encoding; `None` if the request was only accepted.

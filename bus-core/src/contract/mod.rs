@@ -4,6 +4,7 @@
 //! `#[queue_handler]` writes a contract as a constant, and a [`LearnedContract`] is put together by a
 //! program; nothing here is read from the network.
 
+mod cache;
 mod clock;
 mod described;
 mod fingerprint;
@@ -15,6 +16,7 @@ mod queue;
 mod retry;
 mod service;
 
+pub use cache::CachePolicy;
 pub use fingerprint::{Fingerprint, FingerprintKind, InvalidFingerprint};
 pub use learned::LearnedContract;
 pub use outcome::{Never, Outcome};

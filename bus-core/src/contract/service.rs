@@ -1,6 +1,6 @@
 //! One service as both sides know it: its queue, its methods, and the defaults of each.
 
-use super::{Described, QueueType, RetryPolicy};
+use super::{CachePolicy, Described, QueueType, RetryPolicy};
 use crate::{
     limits::{CALL_TIMEOUT, CALL_TIMEOUT_MAX, JOB_TIMEOUT_MAX, PARTITIONS_MAX},
     partition::partition_queue,
@@ -160,6 +160,11 @@ pub struct MethodContract {
     /// Of a command: when it is run again, if its handler puts it off
     /// ([`RetryLater`](crate::RetryLater)).
     pub retry: Option<RetryPolicy>,
+    /// Of a query: how its answers are kept; see [`cache`](Self::cache).
+    pub cache: Option<CachePolicy>,
+    /// Of a command: the tags of the answers that it makes untrue; see
+    /// [`invalidates`](Self::invalidates).
+    pub invalidates: &'static [&'static str],
 }
 
 impl MethodContract {
@@ -176,6 +181,8 @@ impl MethodContract {
             stream: false,
             feed: false,
             retry: None,
+            cache: None,
+            invalidates: &[],
         }
     }
 
@@ -247,6 +254,28 @@ impl MethodContract {
     #[must_use]
     pub const fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = Some(policy);
+        self
+    }
+
+    /// `#[query(cache = "300s", ..)]`: the caller's side keeps answers of this query in the reply
+    /// store, and looks there before it asks the service; see [`CachePolicy`]. Of a command, of a stream
+    /// and of a call with a streamed argument this is not heeded.
+    #[must_use]
+    pub const fn cache(mut self, policy: CachePolicy) -> Self {
+        self.cache = Some(policy);
+        self
+    }
+
+    /// `#[invalidates("product:{id}", "products")]`: once this command has done its work, answers of
+    /// this service's queries that were kept under one of these [tags](CachePolicy::tags) are given
+    /// to nobody any more. That is done before its caller is answered, who so reads what it wrote;
+    /// and while the reply store is away it waits for it, as the answer does.
+    ///
+    /// It has done its work if its handler returned a value, or may have, if it panicked; not if it
+    /// returned an error. A command whose arguments make no tag is refused.
+    #[must_use]
+    pub const fn invalidates(mut self, tags: &'static [&'static str]) -> Self {
+        self.invalidates = tags;
         self
     }
 

@@ -14,8 +14,8 @@
 //!     message::Text,
 //!     presence::InstanceId,
 //!     reply::{
-//!         Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, DelayedNote, Presence, Reply, ReplyBackend,
-//!         ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
+//!         Arrivals, CacheEntry, CacheFound, CacheLookup, Cancel, Cancelled, Claim, Claimed, CommandRecord,
+//!         DelayedNote, Presence, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
 //!     },
 //! };
 //! use std::{
@@ -113,6 +113,18 @@
 //! #    async fn delayed(&self, place: &str) -> Result<Vec<Bytes>, StoreError> {
 //! #        self.store.delayed(place).await
 //! #    }
+//! #    async fn look_up(&self, lookup: &CacheLookup) -> Result<CacheFound, StoreError> {
+//! #        self.store.look_up(lookup).await
+//! #    }
+//! #    async fn hold_turn(&self, lookup: &CacheLookup) -> Result<(), StoreError> {
+//! #        self.store.hold_turn(lookup).await
+//! #    }
+//! #    async fn end_turn(&self, entry: &CacheEntry) -> Result<bool, StoreError> {
+//! #        self.store.end_turn(entry).await
+//! #    }
+//! #    async fn invalidate(&self, queue: &str, tags: &[Text]) -> Result<(), StoreError> {
+//! #        self.store.invalidate(queue, tags).await
+//! #    }
 //! #    fn health(&self) -> StoreHealth {
 //! #        self.store.health()
 //! #    }
@@ -143,12 +155,14 @@
 //! # }
 //! ```
 
+mod cache;
 mod claim;
 mod delayed;
 pub mod memory;
 mod presence;
 mod record;
 
+pub use cache::{CacheEntry, CacheFound, CacheKey, CacheLookup};
 pub use claim::{Cancel, Cancelled, Claim, Claimed};
 pub use delayed::DelayedNote;
 pub use presence::Presence;
@@ -390,6 +404,52 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
         let _ = place;
         let reason = "this store keeps no notes of what is delayed";
         Err(StoreError::new("list what waits", reason))
+    }
+
+    /// Looks for an answer that was kept for others. Where there is none one of those who ask gets the
+    /// turn to compute it: of many at once one, until it [ends](Self::end_turn) its turn or its lease
+    /// is over. A store that does not say how keeps none: [`CacheFound::Unsupported`].
+    ///
+    /// The answer is one that was [kept](Self::end_turn), and none of whose tags was
+    /// [invalidated](Self::invalidate) since it was looked for, whoever keeps what and when. So a tag
+    /// of which the store knows nothing, because its time is over or the store lost it, makes an
+    /// answer untrue, and never true again.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses; the turn may or may not have been taken, and the same
+    /// owner asking again gets it.
+    async fn look_up(&self, lookup: &CacheLookup) -> Result<CacheFound, StoreError> {
+        let _ = lookup;
+        Ok(CacheFound::Unsupported)
+    }
+
+    /// Keeps the turn of this owner, if it has it, for another lease.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses; the turn goes to the next who asks.
+    async fn hold_turn(&self, lookup: &CacheLookup) -> Result<(), StoreError> {
+        let _ = lookup;
+        Ok(())
+    }
+
+    /// Ends the turn of this owner, if it has it, and keeps its answer, if it has one. Returns whether
+    /// its tags still have the versions that they had when it was looked for; if not, nothing is kept.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses; the answer may or may not be kept.
+    async fn end_turn(&self, entry: &CacheEntry) -> Result<bool, StoreError> {
+        let _ = entry;
+        Ok(false)
+    }
+
+    /// Has no answer of the service of `queue` given to anybody that has one of these tags, and was
+    /// looked for before this returns. A store that keeps none has nothing to do.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses; it may or may not be done, and doing it again is safe.
+    async fn invalidate(&self, queue: &str, tags: &[Text]) -> Result<(), StoreError> {
+        let _ = (queue, tags);
+        Ok(())
     }
 
     /// The state of the store: can replies be stored and heard right now.

@@ -6,8 +6,9 @@ use super::{
     service::{Payload, Service},
 };
 use crate::{
+    cache::Outdates,
     call_id::CallId,
-    contract::MethodKind,
+    contract::{MethodContract, MethodKind},
     error::FaultCode,
     limits::CALL_TIMEOUT_MAX,
     reply::ReplyStore,
@@ -73,6 +74,7 @@ impl Dispatch {
     /// A command whose handler keeps the record.
     fn unclaimed(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
         let service = Arc::clone(&self.service);
+        let outdates = self.outdates(request.method);
         let Request {
             context,
             position,
@@ -83,7 +85,24 @@ impl Dispatch {
             ..
         } = request;
         let command = UnclaimedCommand { context, start_by };
-        command.start(run, move || handle(service, position, payload, retries))
+        command.start(run, move || match outdates {
+            None => handle(service, position, payload, retries),
+            Some(outdates) => outdates.after(payload, move |payload| {
+                handle(service, position, payload, retries)
+            }),
+        })
+    }
+
+    /// The command, if answers that are kept are untrue after it.
+    fn outdates(&self, method: &'static MethodContract) -> Option<Box<Outdates>> {
+        (!method.invalidates.is_empty()).then(|| {
+            Box::new(Outdates {
+                store: Arc::clone(&self.store),
+                queue: Arc::clone(&self.queue),
+                service: self.service.contract().name,
+                method,
+            })
+        })
     }
 
     fn command(&self, request: Request) -> impl Future<Output = Answer> + Send + use<> {
@@ -101,6 +120,7 @@ impl Dispatch {
             retries,
             ..
         } = request;
+        let outdates = self.outdates(method);
         let claim = command_claim(
             &self.queue,
             method.name,
@@ -130,7 +150,12 @@ impl Dispatch {
         let layers = payload.begun.map(|begun| begun.elapsed());
         command.start(run, move || {
             payload.begun = layers.and_then(|layers| Instant::now().checked_sub(layers));
-            handle(service, position, payload, retries)
+            match outdates {
+                None => handle(service, position, payload, retries),
+                Some(outdates) => outdates.after(payload, move |payload| {
+                    handle(service, position, payload, retries)
+                }),
+            }
         })
     }
 }

@@ -4,9 +4,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use replybus::{
     CallId, SetupError,
+    message::Text,
     reply::{
-        Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyBackend,
-        ReplyStore, StoreError, StoreHealth, Stored, memory::MemoryReplies,
+        Arrivals, CacheEntry, CacheFound, CacheLookup, Cancel, Cancelled, Claim, Claimed,
+        CommandRecord, Reply, ReplyBackend, ReplyStore, StoreError, StoreHealth, Stored,
+        memory::MemoryReplies,
     },
 };
 use std::sync::{
@@ -23,6 +25,12 @@ pub(crate) struct Faults {
     pub(crate) no_replies: AtomicBool,
     /// Of every claim it says that another has it by now.
     pub(crate) taken_over: AtomicBool,
+    /// Kept answers can't be looked for.
+    pub(crate) no_cache: AtomicBool,
+    /// Kept answers can't be invalidated.
+    pub(crate) no_invalidation: AtomicBool,
+    /// The looks for kept answers.
+    pub(crate) looks: AtomicU32,
     /// It hears nothing more of the process that uses it: that is dead.
     pub(crate) silent: AtomicBool,
     /// The claims that were asked for.
@@ -128,6 +136,27 @@ impl ReplyStore for FaultyStore {
     async fn lapse(&self, claim: &Claim) -> Result<(), StoreError> {
         self.faults.alive().await;
         self.store.lapse(claim).await
+    }
+
+    async fn look_up(&self, lookup: &CacheLookup) -> Result<CacheFound, StoreError> {
+        self.faults.looks.fetch_add(1, Ordering::SeqCst);
+        check(&self.faults.no_cache)?;
+        self.store.look_up(lookup).await
+    }
+
+    async fn hold_turn(&self, lookup: &CacheLookup) -> Result<(), StoreError> {
+        check(&self.faults.no_cache)?;
+        self.store.hold_turn(lookup).await
+    }
+
+    async fn end_turn(&self, entry: &CacheEntry) -> Result<bool, StoreError> {
+        check(&self.faults.no_cache)?;
+        self.store.end_turn(entry).await
+    }
+
+    async fn invalidate(&self, queue: &str, tags: &[Text]) -> Result<(), StoreError> {
+        check(&self.faults.no_invalidation)?;
+        self.store.invalidate(queue, tags).await
     }
 
     async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError> {

@@ -10,6 +10,7 @@ mod bad_input;
 mod bank;
 mod breaker;
 mod bundles;
+mod cache;
 mod cancel;
 mod commands;
 mod context;

@@ -254,3 +254,55 @@ async fn how_long_a_request_waited_is_recorded() {
     let waited = &records["replybus_queue_seconds service=Accounts method=post"];
     assert_eq!(waited.0.load(Ordering::SeqCst), 1);
 }
+
+#[queue_handler("shelf.requests")]
+trait Shelf {
+    #[query(cache = "1m", tags("shelf"))]
+    async fn look(&self) -> Result<u32, Never>;
+
+    #[invalidates("shelf")]
+    async fn fill(&self) -> Result<(), Never>;
+}
+
+struct Wood;
+
+impl Shelf for Wood {
+    async fn look(&self) -> Result<u32, Never> {
+        Ok(1)
+    }
+
+    async fn fill(&self) -> Result<(), Never> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn kept_answers_are_counted_by_where_they_came_from() {
+    let counts = Counts::default();
+    let _here = metrics::set_default_local_recorder(&counts);
+    let bus = Bus::in_memory();
+    let serving = bus.serve(ShelfServer::new(Wood)).await.unwrap();
+    let client = ShelfClient::new(&bus);
+    for _ in 0..2 {
+        client.look().await.unwrap();
+    }
+    client.look().uncached().await.unwrap();
+    client.fill().await.unwrap();
+    client.look().await.unwrap();
+    serving.shutdown().await.unwrap();
+    let counters = counts.counters.lock().unwrap();
+    let of_cache = counters.iter().filter_map(|(name, count)| {
+        let name = name.strip_prefix("replybus_cache_")?;
+        let name = name.replace("service=Shelf method=", "");
+        Some((name, count.load(Ordering::SeqCst)))
+    });
+    let expected = [
+        ("invalidations_total fill", 1),
+        ("kept_total look", 3),
+        ("lookups_total look status=hit", 1),
+        ("lookups_total look status=miss", 2),
+        ("lookups_total look status=refreshed", 1),
+    ];
+    let expected = expected.map(|(name, count)| (name.to_owned(), count));
+    assert_eq!(of_cache.collect::<BTreeMap<_, _>>(), expected.into());
+}

@@ -2,6 +2,7 @@
 
 use crate::{
     attr::ServiceOptions,
+    cache::Cache,
     duration::Millis,
     expand::{allow_deprecated, arguments, carried::carried, description},
     model::{Argument, Kind, Method, QueueType, Service},
@@ -10,7 +11,7 @@ use crate::{
 };
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::{Attribute, spanned::Spanned};
+use syn::{Attribute, LitStr, spanned::Spanned};
 
 pub(super) fn expand(service: &Service<'_>) -> TokenStream {
     let krate = &service.options.krate;
@@ -200,10 +201,15 @@ fn method_contract(krate: &CratePath, method: &Method<'_>) -> TokenStream {
     let stream = method.stream.then(|| quote!(.stream()));
     let feed = method.fed().map(|_| quote!(.feed()));
     let retry = setter("retry", method.retry.map(|retry| policy(krate, retry)));
+    let cache = setter(
+        "cache",
+        method.cache.as_ref().map(|cache| caching(krate, cache)),
+    );
+    let invalidates = texts("invalidates", &method.invalidates);
     let signature = signature(method);
     quote! {
         #krate::MethodContract::new(#name, #krate::MethodKind::#kind)
-            #timeout #own_record #job #retry #stream #feed .signature(#signature)
+            #timeout #own_record #job #retry #stream #feed #cache #invalidates .signature(#signature)
     }
 }
 
@@ -228,6 +234,18 @@ fn policy(krate: &CratePath, retry: Retry) -> TokenStream {
     let max_delay = setter("max_delay", retry.max_delay.map(duration));
     let jitter = retry.jitter.then(|| quote!(.jitter()));
     quote!(#krate::RetryPolicy::new() #max #base #max_delay #jitter)
+}
+
+fn caching(krate: &CratePath, cache: &Cache) -> TokenStream {
+    let ttl = duration(cache.ttl);
+    let tags = texts("tags", &cache.tags);
+    let vary = texts("vary", &cache.vary);
+    quote!(#krate::CachePolicy::new(#ttl) #tags #vary)
+}
+
+/// The setter of a list that has texts.
+fn texts(name: &str, texts: &[LitStr]) -> Option<TokenStream> {
+    setter(name, (!texts.is_empty()).then(|| quote!(&[#(#texts),*])))
 }
 
 fn setter(name: &str, value: Option<impl ToTokens>) -> Option<TokenStream> {

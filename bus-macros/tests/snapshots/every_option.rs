@@ -11,6 +11,12 @@ pub(crate) trait Rates: Send + ::core::marker::Send + ::core::marker::Sync + 'st
     ) -> impl ::core::future::Future<
         Output = Result<Items<Rate, RatesError>, RatesError>,
     > + ::core::marker::Send;
+    fn rate(
+        &self,
+        of: String,
+    ) -> impl ::core::future::Future<
+        Output = Result<Rate, RatesError>,
+    > + ::core::marker::Send;
     fn set(
         &self,
         r#type: RateType,
@@ -46,6 +52,14 @@ impl<__S: Rates> Rates for ::std::sync::Arc<__S> {
         Output = Result<Items<Rate, RatesError>, RatesError>,
     > + ::core::marker::Send {
         <__S as Rates>::each(self, since)
+    }
+    fn rate(
+        &self,
+        of: String,
+    ) -> impl ::core::future::Future<
+        Output = Result<Rate, RatesError>,
+    > + ::core::marker::Send {
+        <__S as Rates>::rate(self, of)
     }
     fn set(
         &self,
@@ -102,6 +116,18 @@ impl RatesClient {
                         "(since:Option<u64>)->Result<Items<Rate,RatesError>,RatesError>",
                     ),
                 ::bus::__private::MethodContract::new(
+                        "rate",
+                        ::bus::__private::MethodKind::Query,
+                    )
+                    .cache(
+                        ::bus::__private::CachePolicy::new(
+                                ::core::time::Duration::from_millis(300000u64),
+                            )
+                            .tags(&["rate:{of}", "rates"])
+                            .vary(&["tenant"]),
+                    )
+                    .signature("(of:String)->Result<Rate,RatesError>"),
+                ::bus::__private::MethodContract::new(
                         "set",
                         ::bus::__private::MethodKind::Command,
                     )
@@ -114,6 +140,7 @@ impl RatesClient {
                             .max_delay(::core::time::Duration::from_millis(7200000u64))
                             .jitter(),
                     )
+                    .invalidates(&["rate:{type}", "rates"])
                     .signature("(r#type:RateType)->Result<(),RatesError>"),
                 ::bus::__private::MethodContract::new(
                         "recount",
@@ -243,6 +270,22 @@ impl RatesClient {
                 Result<Items<Rate, RatesError>, RatesError>,
             >(1usize, &__Arguments { since: &since })
     }
+    /// Calls [`Rates::rate`].
+    pub(crate) fn rate(
+        &self,
+        of: String,
+    ) -> ::bus::__private::Call<Result<Rate, RatesError>> {
+        #[derive(::bus::__private::serde::Serialize)]
+        #[serde(crate = "::bus::__private::serde")]
+        struct __Arguments<T0> {
+            of: T0,
+        }
+        self.inner
+            .call::<
+                __Arguments<&String>,
+                Result<Rate, RatesError>,
+            >(2usize, &__Arguments { of: &of })
+    }
     /// Calls [`Rates::set`].
     pub(crate) fn set(
         &self,
@@ -257,14 +300,14 @@ impl RatesClient {
             .call::<
                 __Arguments<&RateType>,
                 Result<(), RatesError>,
-            >(2usize, &__Arguments { r#type: &r#type })
+            >(3usize, &__Arguments { r#type: &r#type })
     }
     /// Calls [`Rates::recount`].
     pub(crate) fn recount(&self) -> ::bus::__private::Call<Result<u64, RatesError>> {
         #[derive(::bus::__private::serde::Serialize)]
         #[serde(crate = "::bus::__private::serde")]
         struct __Arguments {}
-        self.inner.call::<__Arguments, Result<u64, RatesError>>(3usize, &__Arguments {})
+        self.inner.call::<__Arguments, Result<u64, RatesError>>(4usize, &__Arguments {})
     }
     /// Calls [`Rates::load`].
     pub(crate) fn load(
@@ -284,7 +327,7 @@ impl RatesClient {
                 __Arguments<&u32>,
                 _,
                 Result<u64, RatesError>,
-            >(4usize, &__Arguments { day: &day }, rates)
+            >(5usize, &__Arguments { day: &day }, rates)
     }
 }
 /// Serves an implementation of [`Rates`] from the queue `rates`. Cheap to clone.
@@ -370,6 +413,27 @@ impl<__S: Rates> ::bus::__private::Service for RatesServer<__S> {
                 #[derive(::bus::__private::serde::Deserialize)]
                 #[serde(
                     crate = "::bus::__private::serde",
+                    expecting = "the arguments of `rate`"
+                )]
+                struct __Arguments<T0> {
+                    of: T0,
+                }
+                ::bus::__private::answer::<
+                    __Arguments<String>,
+                    Result<Rate, RatesError>,
+                    _,
+                    _,
+                >(
+                    payload,
+                    move |arguments| async move {
+                        <__S as Rates>::rate(&service, arguments.of).await
+                    },
+                )
+            }
+            3usize => {
+                #[derive(::bus::__private::serde::Deserialize)]
+                #[serde(
+                    crate = "::bus::__private::serde",
                     expecting = "the arguments of `set`"
                 )]
                 struct __Arguments<T0> {
@@ -387,7 +451,7 @@ impl<__S: Rates> ::bus::__private::Service for RatesServer<__S> {
                     },
                 )
             }
-            3usize => {
+            4usize => {
                 #[derive(::bus::__private::serde::Deserialize)]
                 #[serde(
                     crate = "::bus::__private::serde",
@@ -404,7 +468,7 @@ impl<__S: Rates> ::bus::__private::Service for RatesServer<__S> {
                     move |_| async move { <__S as Rates>::recount(&service).await },
                 )
             }
-            4usize => {
+            5usize => {
                 #[derive(::bus::__private::serde::Deserialize)]
                 #[serde(
                     crate = "::bus::__private::serde",

@@ -10,6 +10,7 @@
 )]
 
 mod batches;
+mod cache;
 mod claims;
 #[cfg(feature = "cluster")]
 mod cluster;

@@ -128,6 +128,7 @@ async fn the_rights_it_needs_are_those_it_documents() {
     allow(&server, RIGHTS).await;
     let replies = RedisReplies::new(format!("redis://bus:pw@127.0.0.1:{}", server.port()));
     bounded(crate::claims::table(&replies)).await;
+    bounded(crate::cache::kept_and_invalidated(&replies)).await;
     bounded(crate::faults::finds_what_was_stored_without_inbox(
         &server, &replies,
     ))

@@ -297,6 +297,32 @@ mod guide {
         drop(builder);
     }
 
+    mod kept {
+        use replybus::{Never, queue_handler};
+
+        #[queue_handler("product.requests")]
+        pub trait Products {
+            #[query(cache = "300s", tags("product:{id}"))]
+            async fn product(&self, id: u32) -> Result<String, Never>;
+
+            #[query(cache = "1m", tags("products"), vary("tenant"))]
+            async fn all(&self) -> Result<Vec<u32>, Never>;
+
+            #[invalidates("product:{id}", "products")]
+            async fn rename(&self, id: u32, name: String) -> Result<(), Never>;
+        }
+
+        #[expect(clippy::print_stdout, reason = "as in the guide")]
+        async fn shown(products: ProductsClient) -> Result<(), Box<dyn std::error::Error>> {
+            let (product, status) = products.product(7).with_cache_status().await?;
+            if let Some(status) = status {
+                println!("x-cache: {status}"); // hit, shared, miss, refreshed or bypassed
+            }
+            drop(product);
+            Ok(())
+        }
+    }
+
     #[cfg(feature = "schedules")]
     mod again {
         use replybus::{Bus, Never, queue_handler};

@@ -2,6 +2,7 @@
 //!
 //! Nothing survives the process, and nothing is lost while it lives.
 
+mod cache;
 mod claims;
 mod delayed;
 mod expiring;
@@ -9,11 +10,13 @@ mod given_up;
 mod presences;
 
 use self::{
-    claims::Claims, delayed::Delayed, expiring::Expiring, given_up::GivenUp, presences::Presences,
+    cache::Cache, claims::Claims, delayed::Delayed, expiring::Expiring, given_up::GivenUp,
+    presences::Presences,
 };
 use super::{
-    Arrivals, Cancel, Cancelled, Claim, Claimed, CommandRecord, DelayedNote, Presence, Reply,
-    ReplyBackend, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored,
+    Arrivals, CacheEntry, CacheFound, CacheLookup, Cancel, Cancelled, Claim, Claimed,
+    CommandRecord, DelayedNote, Presence, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError,
+    StoreHealth, Stored,
 };
 use crate::{call_id::CallId, error::SetupError, message::Text, presence::InstanceId};
 use async_trait::async_trait;
@@ -63,6 +66,7 @@ struct Namespace {
     presences: Mutex<Presences>,
     given_up: Mutex<GivenUp>,
     delayed: Mutex<Delayed>,
+    cache: Mutex<Cache>,
 }
 
 /// One bus's end of the store.
@@ -107,6 +111,7 @@ impl MemoryReplies {
                 presences: Mutex::default(),
                 given_up: Mutex::default(),
                 delayed: Mutex::default(),
+                cache: Mutex::default(),
             })
         });
         Arc::clone(namespace)
@@ -306,6 +311,28 @@ impl ReplyStore for MemoryStore {
     async fn delayed(&self, place: &str) -> Result<Vec<Bytes>, StoreError> {
         let namespace = self.open("list what waits")?;
         Ok(lock(&namespace.delayed).of(place))
+    }
+
+    async fn look_up(&self, lookup: &CacheLookup) -> Result<CacheFound, StoreError> {
+        let namespace = self.open("look for an answer")?;
+        Ok(lock(&namespace.cache).look_up(lookup))
+    }
+
+    async fn hold_turn(&self, lookup: &CacheLookup) -> Result<(), StoreError> {
+        let namespace = self.open("hold a turn")?;
+        lock(&namespace.cache).hold_turn(lookup);
+        Ok(())
+    }
+
+    async fn end_turn(&self, entry: &CacheEntry) -> Result<bool, StoreError> {
+        let namespace = self.open("keep an answer")?;
+        Ok(lock(&namespace.cache).end_turn(entry))
+    }
+
+    async fn invalidate(&self, queue: &str, tags: &[Text]) -> Result<(), StoreError> {
+        let namespace = self.open("invalidate answers")?;
+        lock(&namespace.cache).invalidate(queue, tags);
+        Ok(())
     }
 
     fn health(&self) -> StoreHealth {

@@ -11,6 +11,7 @@ mod rig;
 mod alarm;
 mod broker;
 mod bundles;
+mod cache;
 mod cancel;
 mod channels;
 mod delays;

@@ -3,6 +3,7 @@
 //! A store is added by a function that opens it and one line at the end of this file.
 
 mod bench;
+mod cache;
 mod claims;
 mod delayed;
 mod inboxes;
@@ -58,6 +59,12 @@ macro_rules! suite {
             delayed::what_waits_is_listed_until_it_is_due_or_forgotten,
             delayed::a_note_that_is_too_large_is_not_read,
             instances::what_was_given_up_is_known_until_its_time_is_over,
+            cache::an_answer_is_kept_until_a_tag_of_it_is_invalidated,
+            cache::an_answer_that_was_overtaken_is_never_given,
+            cache::one_of_many_who_look_has_the_turn,
+            cache::a_turn_that_is_not_held_on_to_goes_to_the_next,
+            cache::an_answer_goes_when_its_time_is_over,
+            cache::an_answer_is_given_as_it_was_kept,
         }
     };
     ($store:ident: $($topic:ident::$promise:ident,)*) => {

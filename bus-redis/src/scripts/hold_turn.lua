@@ -1,0 +1,4 @@
+-- Keeps a turn for another lease.
+-- KEYS: turn. ARGV: owner, lease ms.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
