@@ -185,6 +185,13 @@ impl RatesClient {
                 ::bus::__private::TypeOf:: < < Result < Items < Rate, RatesError >,
                 RatesError > as ::bus::__private::StreamOutcome > ::Err > ::NEW).part(),
                 }); of.method(::bus::__private::MethodParts { docs : & [], key :
+                ::core::option::Option::None, arguments : & [("of", (&
+                ::bus::__private::TypeOf:: < String > ::NEW).part())], fed :
+                ::core::option::Option::None, reply : (& ::bus::__private::TypeOf:: < <
+                Result < Rate, RatesError > as ::bus::__private::Outcome > ::Ok > ::NEW)
+                .part(), error : (& ::bus::__private::TypeOf:: < < Result < Rate,
+                RatesError > as ::bus::__private::Outcome > ::Err > ::NEW).part(), }); of
+                .method(::bus::__private::MethodParts { docs : & [], key :
                 ::core::option::Option::None, arguments : & [("type", (&
                 ::bus::__private::TypeOf:: < RateType > ::NEW).part())], fed :
                 ::core::option::Option::None, reply : (& ::bus::__private::TypeOf:: < <
