@@ -156,9 +156,14 @@ async fn a_destination_that_takes_nothing_holds_up_no_other_and_loses_nothing() 
     let other = QueueSpec::new("delays.other");
     let send = async |queue: &QueueSpec, count: u64| {
         amqp.declare(queue.clone()).await.unwrap();
-        for number in 0..count {
-            let delay = Delay::until(Instant::now() + SECOND, "delays.way");
-            let mut receipt = amqp.publish_at(to(&queue.name, number), delay);
+        // Later than it takes to publish all, and to take their queue away.
+        let due = Instant::now() + 5 * SECOND;
+        let publish = |number| {
+            let delay = Delay::until(due, "delays.way");
+            amqp.publish_at(to(&queue.name, number), delay)
+        };
+        let receipts: Vec<_> = (0..count).map(publish).collect();
+        for mut receipt in receipts {
             assert_eq!(bounded(receipt.verdict()).await, Verdict::Confirmed);
         }
     };
