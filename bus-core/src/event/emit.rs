@@ -49,8 +49,8 @@ impl Bus {
 
 /// An event about to be emitted: set options, then await it for the broker's word.
 ///
-/// It carries the trace and the baggage of the call that is being served, and nothing else of it: an event is a
-/// fact for anyone, metadata is for those a call is made to.
+/// It carries the trace and the baggage of the call that is being served, and nothing else of it: an
+/// event is a fact for anyone, metadata is for those a call is made to.
 #[must_use = "an event is not emitted until it is awaited"]
 pub struct Emit {
     bus: Bus,

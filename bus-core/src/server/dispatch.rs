@@ -85,11 +85,8 @@ impl Dispatch {
             ..
         } = request;
         let command = UnclaimedCommand { context, start_by };
-        command.start(run, move || match outdates {
-            None => handle(service, position, payload, retries),
-            Some(outdates) => outdates.after(payload, move |payload| {
-                handle(service, position, payload, retries)
-            }),
+        command.start(run, move || {
+            handle(service, position, payload, retries, outdates)
         })
     }
 
@@ -150,25 +147,30 @@ impl Dispatch {
         let layers = payload.begun.map(|begun| begun.elapsed());
         command.start(run, move || {
             payload.begun = layers.and_then(|layers| Instant::now().checked_sub(layers));
-            match outdates {
-                None => handle(service, position, payload, retries),
-                Some(outdates) => outdates.after(payload, move |payload| {
-                    handle(service, position, payload, retries)
-                }),
-            }
+            handle(service, position, payload, retries, outdates)
         })
     }
 }
 
-/// Calls the handler of a command, more than once if it may be put off.
+/// Calls the handler of a command, more than once if it may be put off, and says then which kept
+/// answers are untrue after it.
 fn handle(
     service: Arc<dyn Service>,
     position: usize,
     payload: Payload,
     retries: Option<Arc<Retries>>,
+    outdates: Option<Box<Outdates>>,
 ) -> AnswerFuture {
-    match retries {
-        None => service.dispatch(position, payload),
-        Some(retries) => Box::pin(retries.run(move || service.dispatch(position, payload.clone()))),
+    let run = move |payload: Payload| -> AnswerFuture {
+        match retries {
+            None => service.dispatch(position, payload),
+            Some(retries) => {
+                Box::pin(retries.run(move || service.dispatch(position, payload.clone())))
+            }
+        }
+    };
+    match outdates {
+        None => run(payload),
+        Some(outdates) => outdates.after(payload, run),
     }
 }
