@@ -275,23 +275,31 @@ fn came(number: u64, outcome: Result<u64, CallError<Odd>>) -> Came {
             assert_eq!(odd, number);
             Came::Odd
         }
-        // All handlers were busy with those that take long.
-        Err(error) if error.is_timeout() => Came::TimedOut,
+        Err(error) if had_no_time(error.kind()) => Came::TimedOut,
         other => panic!("{number} came to {other:?}"),
     }
 }
 
 fn late(outcome: Result<u64, CallError<Odd>>) -> Came {
-    assert!(outcome.unwrap_err().is_timeout());
+    assert!(had_no_time(outcome.unwrap_err().kind()));
     Came::TimedOut
 }
 
 fn panicked(outcome: Result<u64, CallError<Never>>) -> Came {
     match outcome.unwrap_err().kind() {
         Some(FailureKind::Panicked) => Came::Panicked,
-        Some(FailureKind::TimedOut | FailureKind::Expired) => Came::TimedOut,
+        kind if had_no_time(kind) => Came::TimedOut,
         other => panic!("a panic came to {other:?}"),
     }
+}
+
+/// True if all handlers were busy with those that take long: its time ran out, or it was refused
+/// because it would have.
+fn had_no_time(kind: Option<FailureKind>) -> bool {
+    matches!(
+        kind,
+        Some(FailureKind::TimedOut | FailureKind::Expired | FailureKind::Overloaded)
+    )
 }
 
 /// A generator of numbers that look random (SplitMix64).
