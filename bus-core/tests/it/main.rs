@@ -6,6 +6,7 @@
 )]
 
 mod asked_again;
+mod audit;
 mod bad_input;
 mod bank;
 mod breaker;
@@ -50,6 +51,7 @@ mod partitions;
 mod presence;
 mod propagation;
 mod public_api;
+mod rate_limit;
 mod repeated;
 mod replies;
 mod retries;

@@ -274,26 +274,27 @@ mod guide {
     }
 
     #[rustfmt::skip]
-    #[expect(clippy::print_stdout, reason = "as in the guide")]
     fn in_layers() {
-        use replybus::{Bus, client::BreakerLayer, error::{BoxError, FaultCode}, layer::{Next, from_fn}};
+        use replybus::{Bus, client::BreakerLayer, error::{BoxError, FaultCode}};
+        use replybus::layer::{AuditLayer, Next, RateLimitLayer, from_fn};
         use replybus::server::{Answer, Request, ServerService};
+        use std::time::Duration;
 
-        async fn audited(request: Request, next: Next<ServerService>) -> Result<Answer, BoxError> {
-            let name = format!("{}.{}", request.service(), request.method());
-            let user = request.context().metadata().get("user").map(str::to_owned);
-            let Some(user) = user else {
+        async fn checked(request: Request, next: Next<ServerService>) -> Result<Answer, BoxError> {
+            if request.context().metadata().get("user").is_none() {
                 return Ok(Answer::fault(FaultCode::Denied, "who is asking?"));
-            };
-            let answered = next.run(request).await;
-            println!("{user}: {name}, {}", if answered.is_ok() { "answered" } else { "failed" });
-            answered
+            }
+            next.run(request).await
         }
 
         let breaker = BreakerLayer::new();
         let builder = Bus::builder()
-            .server_layer(from_fn(audited))   // around all services of this bus
-            .client_layer(breaker.clone());   // around all of its clients
+            // Around all services of this bus, the last one outermost.
+            .server_layer(RateLimitLayer::new(500, Duration::from_secs(1)))
+            .server_layer(from_fn(checked))
+            .server_layer(AuditLayer::new().metadata("user"))
+            // Around all of its clients.
+            .client_layer(breaker.clone());
         drop(builder);
     }
 
