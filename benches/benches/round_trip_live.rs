@@ -8,7 +8,7 @@
 use anyhow::{Context, Result};
 use replybus_benches::{
     arguments::{Arguments, Role},
-    entry, page,
+    entry, observed, page,
     path::Site,
     paths,
     report::Table,
@@ -23,7 +23,13 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<()> {
-    let site = Site::of_environment(arguments.run.clone(), arguments.handler())?;
+    let mut site = Site::of_environment(arguments.run.clone(), arguments.handler())?;
+    if arguments.observed {
+        site.collector = Some(observed::collect()?);
+    }
+    let collector = site.collector.as_ref().or(arguments.collector.as_ref());
+    let exporting = collector.map(|url| observed::export("bench", url));
+    let _exporting = exporting.transpose()?;
     match arguments.role {
         Role::Worker => {
             let path = arguments.paths.first().context("a worker needs a path")?;

@@ -37,6 +37,11 @@ pub struct Arguments {
     #[arg(long = "path", value_delimiter = ',')]
     pub paths: Vec<String>,
 
+    /// Exports traces and counts metrics at both ends of the framework's paths, as programs do in
+    /// production; the collector is a thread of this process
+    #[arg(long, conflicts_with = "report")]
+    pub observed: bool,
+
     /// Writes what was measured into docs/performance.md and its folder, as tables and charts
     #[arg(long)]
     pub report: bool,
@@ -47,6 +52,9 @@ pub struct Arguments {
     /// What this process does.
     #[arg(long, hide = true, value_enum, default_value_t = Role::Measure)]
     pub role: Role,
+    /// Where a worker's traces go, if it is observed.
+    #[arg(long, hide = true)]
+    pub collector: Option<String>,
     /// Keeps the names of this run apart from those of others.
     #[arg(long, hide = true, default_value_t = Uuid::new_v4().simple().to_string())]
     pub run: String,

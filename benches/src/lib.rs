@@ -13,6 +13,7 @@ pub mod echo;
 pub mod entry;
 pub mod handler;
 pub mod load;
+pub mod observed;
 pub mod page;
 pub mod partitions;
 pub mod path;

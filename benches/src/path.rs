@@ -131,6 +131,8 @@ pub struct Site {
     pub run: String,
     /// What a handler does.
     pub handler: Handler,
+    /// Where traces of both ends go, if they are observed.
+    pub collector: Option<String>,
 }
 
 impl Site {
@@ -144,6 +146,7 @@ impl Site {
         Ok(Self {
             nats_url: (!nats_url.is_empty()).then_some(nats_url),
             handler,
+            collector: None,
             amqp_url: variable("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2f")?,
             redis_url: variable("REDIS_URL", "redis://127.0.0.1:6379/0")?,
             run,

@@ -77,6 +77,7 @@ impl Worker {
         let mut child = Command::new(program)
             .args(["--bench", "--role", "worker", "--path", path])
             .args(["--run", &site.run, "--handler-us", &handler_us])
+            .args(site.collector.iter().flat_map(|url| ["--collector", url]))
             .envs(site.nats_url.as_ref().map(|url| ("NATS_URL", url)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
