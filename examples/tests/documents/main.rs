@@ -3,9 +3,11 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test says what it expects, in its functions too"
 )]
 
+mod guarantees;
 mod quoted;
 
 use std::{
