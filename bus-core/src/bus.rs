@@ -11,6 +11,7 @@ use crate::{
     control,
     delayed::DelayedNotes,
     error::SetupError,
+    flight::{FlightRecord, Flights},
     layer::Everywhere,
     limits::{NAME_BYTES_MAX, NAMESPACE_BYTES_MAX, WAIT_MAX},
     message::Text,
@@ -84,7 +85,7 @@ pub(crate) struct BusInner {
     pub(crate) closed: CancellationToken,
     /// The loops of services and subscriptions.
     pub(crate) tasks: TaskTracker,
-    /// What says that calls are cancelled.
+    /// What says that calls are cancelled, and what became of them.
     saying: TaskTracker,
     /// The dead letters that could not be kept.
     pub(crate) drops: Drops,
@@ -92,6 +93,8 @@ pub(crate) struct BusInner {
     pub(crate) occupied: OccupiedQueues,
     /// The list of what is delayed.
     pub(crate) delayed: DelayedNotes,
+    /// What becomes of calls, if that is recorded.
+    pub(crate) flights: Flights,
     /// Calls wait for a service that is not there.
     pub(crate) waits_for_services: bool,
     /// What calls share that look for kept answers.
@@ -212,8 +215,15 @@ impl Bus {
             saying: saying.clone(),
         });
         let tasks = TaskTracker::new();
+        let flights = builder
+            .flight_record
+            .map_or_else(Flights::default, |record| {
+                let store = Arc::clone(&replies);
+                Flights::start(&record, store, app_id.clone(), &saying, closed.clone())
+            });
         Self(Arc::new(BusInner {
             saying,
+            flights,
             delayed: DelayedNotes::new(Arc::clone(&replies), tasks.clone(), app_id.clone()),
             bundler,
             transport,
@@ -357,7 +367,8 @@ impl Bus {
         }
         self.0.closed.cancel();
         self.0.leases.stop();
-        // Calls that were dropped a moment ago, or end with the bus, are still to be cancelled.
+        // Calls that were dropped a moment ago, or end with the bus, are still to be cancelled, and
+        // what was recorded of others is still to be written.
         self.0.saying.close();
         let _ = timeout(GIVE_BACK_WITHIN, self.0.saying.wait()).await;
         let left = until.saturating_duration_since(Instant::now());
@@ -390,6 +401,7 @@ pub struct BusBuilder {
     namespace: String,
     app_id: String,
     wait_for_services: bool,
+    flight_record: Option<FlightRecord>,
     client_layers: Everywhere<ClientService>,
     server_layers: Everywhere<ServerService>,
 }
@@ -400,6 +412,7 @@ impl Default for BusBuilder {
             namespace: String::new(),
             app_id: program_name(),
             wait_for_services: false,
+            flight_record: None,
             client_layers: Everywhere::default(),
             server_layers: Everywhere::default(),
         }
@@ -452,6 +465,30 @@ impl BusBuilder {
     /// ```
     pub fn wait_for_services(mut self) -> Self {
         self.wait_for_services = true;
+        self
+    }
+
+    /// Records what becomes of calls, in the reply store, beside those of all other programs of this
+    /// namespace that do: when each was made, taken, claimed, begun and answered, and by whom; nothing
+    /// of what it was about. [`Bus::flight`] reads it, and so does `replybus explain`; see
+    /// [`flight`](crate::flight). Off unless set, and then it costs nothing.
+    ///
+    /// ```
+    /// use replybus::{
+    ///     Bus, flight::FlightRecord, reply::memory::MemoryReplies,
+    ///     transport::memory::MemoryBroker,
+    /// };
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), replybus::SetupError> {
+    /// let builder = Bus::builder().flight_record(FlightRecord::new());
+    /// let bus = builder.connect(MemoryBroker::new(), MemoryReplies::new()).await?;
+    /// # drop(bus);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn flight_record(mut self, record: FlightRecord) -> Self {
+        self.flight_record = Some(record);
         self
     }
 
@@ -565,6 +602,9 @@ impl BusBuilder {
                 let reason = format!("{bytes} bytes, up to {NAMESPACE_BYTES_MAX} are allowed");
                 return Err(SetupError::setting("namespace", reason));
             }
+        }
+        if let Some(record) = &self.flight_record {
+            record.check()?;
         }
         let bytes = self.app_id.len();
         if bytes == 0 || bytes > NAME_BYTES_MAX {

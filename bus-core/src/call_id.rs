@@ -2,7 +2,7 @@
 
 use crate::message::Text;
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 use uuid::Uuid;
 
 /// The name of one call, from its first attempt to its reply. A UUIDv7 (RFC 9562, section 5.7), so
@@ -51,6 +51,13 @@ impl CallId {
     pub(crate) fn to_text(self) -> Text {
         let mut text = Uuid::encode_buffer();
         Text::from(&*self.0.as_hyphenated().encode_lower(&mut text))
+    }
+
+    /// When it was made, since the Unix epoch; `None` of an id in another form than ours.
+    pub(crate) fn made_at(self) -> Option<Duration> {
+        let is_ours = self.0.get_version_num() == 7;
+        let (seconds, nanos) = self.0.get_timestamp().filter(|_| is_ours)?.to_unix();
+        Some(Duration::new(seconds, nanos))
     }
 
     /// The half of the id that is random.

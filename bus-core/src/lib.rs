@@ -78,6 +78,7 @@ pub mod control;
 pub mod dead_letters;
 pub mod delayed;
 pub mod event;
+pub mod flight;
 pub mod layer;
 pub mod message;
 pub mod partition;

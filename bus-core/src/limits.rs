@@ -548,3 +548,44 @@ pub const DEAD_LETTER_BODY_MAX: usize = REQUEST_BYTES_MAX;
 /// than because the queue is full. Long enough for a quorum queue to elect a leader and for a
 /// confirm to be missed ([`CONFIRM_TIMEOUT`]); for the second half without what is large in it.
 pub const DEAD_LETTER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Events of calls that the flight record keeps: of a thousand calls a second some fourteen seconds,
+/// about 25 MB in Redis. Set by [`FlightRecord::keep`](crate::flight::FlightRecord::keep).
+pub const FLIGHT_EVENTS_KEPT: usize = 100_000;
+
+/// The most that can be set: whoever looks for a call reads all that is there.
+pub const FLIGHT_EVENTS_KEPT_MAX: usize = 500_000;
+
+/// Bytes of one event as it is written down. Names of the usual length make about 250; those of the
+/// greatest fit, so what is not recorded for its size was forged.
+pub const FLIGHT_EVENT_BYTES_MAX: usize = 2048;
+
+/// Events that wait in one process to be written: what 10,000 calls a second make while the store is
+/// away for a tenth of a second. Further ones are dropped, and counted as
+/// `replybus_flight_events_dropped_total`.
+pub const FLIGHT_EVENTS_WAITING_MAX: usize = 8192;
+
+/// Events that are written at once, with one command for each: more would keep others off the
+/// connection.
+pub const FLIGHT_BATCH_EVENTS_MAX: usize = 256;
+
+/// The pause between two writes, in which events gather: short for a person who looks for a call.
+pub const FLIGHT_BATCH_EVERY: Duration = Duration::from_millis(50);
+
+/// The time the store may take for one write; then its events are dropped, and counted.
+pub const FLIGHT_WRITTEN_WITHIN: Duration = Duration::from_secs(1);
+
+/// The time after the last event at which the whole record is gone: that it was forgotten to be
+/// switched off costs nothing for long.
+pub const FLIGHT_TTL: Duration = Duration::from_secs(60 * 60);
+
+/// Events that are read from the store at once.
+pub const FLIGHT_PAGE_EVENTS_MAX: usize = 1000;
+
+/// The difference between the clocks of callers and of the store at which the beginning of a call is
+/// still found in the record.
+pub const FLIGHT_CLOCK_ALLOWANCE: Duration = Duration::from_secs(60);
+
+/// Calls within calls that are shown of one call; a handler that calls a service which calls it has
+/// no end.
+pub const FLIGHT_DEPTH_MAX: usize = 32;

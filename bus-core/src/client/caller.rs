@@ -10,9 +10,12 @@ use super::{
 use crate::{
     bus::BusInner,
     cache,
+    context::Context as CallContext,
     contract::Priority,
     error::{BoxError, CallFailure, FailureKind},
+    flight::FlightStep,
     limits::CONSUMER_LOOK_AFTER,
+    message::Text,
     transport::{Outgoing, TransportHealth, Verdict, Withdrawn},
     wire::ReplyFrame,
 };
@@ -96,6 +99,8 @@ struct Attempts<'a> {
     confirmed: bool,
     /// It was noted as given up: whoever begins to serve the queue does not start it.
     given_up: bool,
+    /// It is recorded what came of them.
+    is_noted: bool,
     /// Of a contract with partitions: its turn among the calls of its key.
     turn: u32,
 }
@@ -111,6 +116,21 @@ impl<'a> Attempts<'a> {
             spent: false,
             confirmed: false,
             given_up: false,
+            is_noted: false,
+        }
+    }
+
+    /// Records what came of the call for its caller.
+    fn note(&mut self, step: impl FnOnce() -> FlightStep) {
+        self.is_noted = true;
+        self.bus.flights.note(self.request.id(), step);
+    }
+
+    /// The same, of a call that has ended, unless it was recorded with its reply.
+    fn note_end(&mut self, ended: &Result<CallResponse, CallFailure>) {
+        if let (Err(failure), false) = (ended, self.is_noted) {
+            let reason = Text::from_static(failure.kind().as_str());
+            self.note(|| FlightStep::Failed { reason });
         }
     }
 
@@ -165,6 +185,9 @@ impl<'a> Attempts<'a> {
             let failure = self.request.failure(FailureKind::BadReply);
             failure.with_cause(error)
         })?;
+        self.note(|| FlightStep::Answered {
+            outcome: Text::from_static(reply.1.label()),
+        });
         match reply {
             (_, ReplyFrame::Fault(fault), _) if self.given_up && fault.says_never_started() => {
                 Err(self.unserved(self.request.method.retry.is_none()))
@@ -250,8 +273,32 @@ impl<'a> Attempts<'a> {
 
 impl Drop for Attempts<'_> {
     fn drop(&mut self) {
+        if !self.is_noted {
+            self.note(|| FlightStep::Abandoned);
+        }
         self.take_back();
     }
+}
+
+/// Records that a call is published.
+fn note_published(bus: &BusInner, request: &CallRequest, repeated: bool) {
+    bus.flights.note(request.id(), || {
+        let trace = request
+            .carried
+            .as_ref()
+            .and_then(|carried| carried.trace_id());
+        let own = u128::from_be_bytes(*request.id().as_bytes());
+        let trace = trace.filter(|trace| *trace != own);
+        FlightStep::Published {
+            service: Text::from_static(request.contract.name),
+            method: Text::from_static(request.method.name),
+            queue: request.queue_name().clone(),
+            awaited: request.verb == Verb::Call,
+            repeated,
+            parent: CallContext::current().call_id(),
+            trace: trace.map(|trace| Text::shown(format_args!("{trace:032x}"))),
+        }
+    });
 }
 
 /// Sends a request, with others if it may be.
@@ -263,6 +310,7 @@ fn send(bus: &BusInner, request: &CallRequest) -> Sending {
         return publish(bus, request);
     }
     let repeated = request.copies.begin();
+    note_published(bus, request, repeated);
     let alone = || outgoing(bus, request, repeated);
     request.copies.lanes().send(request, repeated, alone)
 }
@@ -270,6 +318,7 @@ fn send(bus: &BusInner, request: &CallRequest) -> Sending {
 /// Sends a request in a message of its own.
 fn publish(bus: &BusInner, request: &CallRequest) -> Sending {
     let repeated = request.copies.begin();
+    note_published(bus, request, repeated);
     let outgoing = outgoing(bus, request, repeated);
     Sending::Alone(match &request.due {
         None => bus.transport.publish(outgoing),
@@ -373,6 +422,7 @@ fn wait<'a>(
         };
         // The service knows the deadline as well.
         attempts.request.copies.end();
+        attempts.note_end(&ended);
         ended
     }
 }
@@ -400,18 +450,21 @@ async fn hand_over(bus: &BusInner, request: &CallRequest) -> Result<CallResponse
     let mut attempts = Attempts::first(bus, request);
     let deadline = sleep_until(request.deadline());
     tokio::pin!(deadline);
-    loop {
+    let handed_over = loop {
         tokio::select! {
             biased;
             verdict = attempts.verdict() => match verdict {
                 Verdict::Confirmed => {
-                    return Ok(CallResponse::accepted().of_copies(attempts.repeated()));
+                    attempts.note(|| FlightStep::Confirmed);
+                    break Ok(CallResponse::accepted().of_copies(attempts.repeated()));
                 }
                 Verdict::Lost if attempts.keeps_its_turn() => attempts.again(),
-                Verdict::Lost => return Err(attempts.lost()),
-                refused => return Err(attempts.refused(refused)),
+                Verdict::Lost => break Err(attempts.lost()),
+                refused => break Err(attempts.refused(refused)),
             },
-            () = &mut deadline => return Err(attempts.timed_out()),
+            () = &mut deadline => break Err(attempts.timed_out()),
         }
-    }
+    };
+    attempts.note_end(&handed_over);
+    handed_over
 }

@@ -10,6 +10,7 @@ use crate::{
     context::Context,
     contract::RetryPolicy,
     error::FaultCode,
+    flight::Flights,
     limits::CALL_TIMEOUT_MAX,
     message::Message,
     reply::{Reply, ReplyStore, ReplyTarget},
@@ -292,6 +293,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             .cancelled_by(self.cancel.child_token())
             .carried_by(properties, id);
         Command {
+            flights: Flights::default(),
             store: Arc::clone(&self.store),
             leases: Arc::clone(&self.leases),
             claim: event_claim(&self.group, &name),

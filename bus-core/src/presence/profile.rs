@@ -63,7 +63,7 @@ impl Profile {
     }
 }
 
-fn host() -> String {
+pub(crate) fn host() -> String {
     let host = fs::read_to_string(HOSTNAME).ok();
     let host = host.or_else(|| std::env::var("HOSTNAME").ok());
     let host = host.or_else(|| std::env::var("COMPUTERNAME").ok());

@@ -15,7 +15,7 @@
 //!     presence::InstanceId,
 //!     reply::{
 //!         Arrivals, CacheEntry, CacheFound, CacheLookup, Cancel, Cancelled, Claim, Claimed, CommandRecord,
-//!         DelayedNote, Presence, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
+//!         DelayedNote, FlightBatch, FlightCursor, FlightPage, Presence, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
 //!     },
 //! };
 //! use std::{
@@ -113,6 +113,12 @@
 //! #    async fn delayed(&self, place: &str) -> Result<Vec<Bytes>, StoreError> {
 //! #        self.store.delayed(place).await
 //! #    }
+//! #    async fn record_flight(&self, batch: &FlightBatch) -> Result<(), StoreError> {
+//! #        self.store.record_flight(batch).await
+//! #    }
+//! #    async fn flight_page(&self, from: &FlightCursor) -> Result<FlightPage, StoreError> {
+//! #        self.store.flight_page(from).await
+//! #    }
 //! #    async fn look_up(&self, lookup: &CacheLookup) -> Result<CacheFound, StoreError> {
 //! #        self.store.look_up(lookup).await
 //! #    }
@@ -158,6 +164,7 @@
 mod cache;
 mod claim;
 mod delayed;
+mod flight;
 pub mod memory;
 mod presence;
 mod record;
@@ -165,6 +172,7 @@ mod record;
 pub use cache::{CacheEntry, CacheFound, CacheKey, CacheLookup};
 pub use claim::{Cancel, Cancelled, Claim, Claimed};
 pub use delayed::DelayedNote;
+pub use flight::{FlightBatch, FlightCursor, FlightPage};
 pub use presence::Presence;
 pub use record::CommandRecord;
 
@@ -406,6 +414,27 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
         Err(StoreError::new("list what waits", reason))
     }
 
+    /// Adds events to the [flight record](crate::flight) of the namespace, behind all that is there.
+    /// Nothing depends on it. What can't be added is dropped and not tried again.
+    ///
+    /// # Errors
+    /// The store can't be reached or refuses, or keeps no such record, which is all that it says if
+    /// it does not say how; some of them may have been added.
+    async fn record_flight(&self, batch: &FlightBatch) -> Result<(), StoreError> {
+        let _ = batch;
+        Err(StoreError::new("record events of calls", NoFlightRecord))
+    }
+
+    /// The events of the flight record from a place on, with the place of those that follow. Whoever
+    /// reads it to the end has all that was there when the reading began and was not dropped since.
+    ///
+    /// # Errors
+    /// As of [`record_flight`](Self::record_flight).
+    async fn flight_page(&self, from: &FlightCursor) -> Result<FlightPage, StoreError> {
+        let _ = from;
+        Err(StoreError::new("read the flight record", NoFlightRecord))
+    }
+
     /// Looks for an answer that was kept for others. Where there is none one of those who ask gets the
     /// turn to compute it: of many at once one, until it [ends](Self::end_turn) its turn or its lease
     /// is over. A store that does not say how keeps none: [`CacheFound::Unsupported`].
@@ -458,6 +487,11 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// Stops listening and ends the connections.
     async fn close(&self);
 }
+
+/// The reason of a store that has no flight record.
+#[derive(Debug, thiserror::Error)]
+#[error("this store keeps no flight record")]
+struct NoFlightRecord;
 
 /// A reply on its way to a caller.
 #[derive(Clone, PartialEq, Eq)]

@@ -5,8 +5,10 @@ use super::{
     delivery::RequestProcessor,
 };
 use crate::{
+    call_id::CallId,
+    flight::FlightStep,
     limits::{CALL_TIMEOUT_MAX, REPLY_TTL},
-    message::Message,
+    message::{Message, Text},
     reply::{Reply, ReplyTarget, Stored},
     trace::{self, Span},
     transport::{Settled, Settler},
@@ -41,7 +43,8 @@ impl RequestProcessor {
             record: held.as_ref().map(|held| held.claim.clone()),
             groupable: envelope.reads_groups,
         };
-        let stored = self.store(reply, envelope).await;
+        let outcome = conclusion.answer.label();
+        let stored = self.store(reply, outcome, envelope).await;
         if let Some(held) = held
             && stored
         {
@@ -51,7 +54,7 @@ impl RequestProcessor {
     }
 
     /// Stores a reply; `false` if the message must go back to the queue.
-    async fn store(&self, reply: Reply, envelope: &Envelope) -> bool {
+    async fn store(&self, reply: Reply, outcome: &'static str, envelope: &Envelope) -> bool {
         let wanted_later = reply.record.is_some() || reply.target == ReplyTarget::Key;
         let until = match envelope.deadline {
             Some(deadline) if !wanted_later => deadline,
@@ -62,12 +65,36 @@ impl RequestProcessor {
             ReplyTarget::Key | ReplyTarget::None => None,
         };
         let stored = store_until(self.store.as_ref(), reply, until).await;
+        self.note_stored(envelope.id, stored, outcome);
         // One that has run out of time may have ended as it should.
         let waits = envelope.deadline.is_none_or(|end| end > Instant::now());
         if let (Some(Stored::InboxAbsent), Some(inbox), true) = (stored, inbox, waits) {
             self.missed_inboxes.is_absent(envelope.id, &inbox);
         }
         stored.is_some() || !wanted_later
+    }
+
+    /// Records what became of an answer.
+    fn note_stored(&self, call: CallId, stored: Option<Stored>, outcome: &'static str) {
+        self.flights.note(call, || match stored {
+            Some(stored) => FlightStep::ReplyStored {
+                outcome: Text::from_static(outcome),
+                inbox_absent: stored == Stored::InboxAbsent,
+            },
+            None => FlightStep::ReplyNotStored,
+        });
+    }
+
+    /// Keeps a dead letter, or drops it, and records which.
+    pub(super) async fn keep_letter(&self, call: CallId, message: Message, cause: &Cause<'_>) {
+        let is_kept = self.dead_letters.keep(message, cause).await;
+        self.flights.note(call, || {
+            let reason = Text::from_static(cause.answer.label());
+            match is_kept {
+                true => FlightStep::DeadLettered { reason },
+                false => FlightStep::LetterDropped { reason },
+            }
+        });
     }
 
     /// Until when a copy of a request is recognised, if it has to be.
@@ -97,12 +124,12 @@ impl RequestProcessor {
             ..Reply::new(envelope.id, envelope.target.clone(), frame)
         };
         let until = Instant::now() + CALL_TIMEOUT_MAX;
-        if conclusion.settlement.reply
-            && store_until(self.store.as_ref(), reply, until)
-                .await
-                .is_none()
-        {
-            return;
+        if conclusion.settlement.reply {
+            let stored = store_until(self.store.as_ref(), reply, until).await;
+            self.note_stored(envelope.id, stored, conclusion.answer.label());
+            if stored.is_none() {
+                return;
+            }
         }
         if conclusion.settlement.dead_letter {
             let cause = Cause {
@@ -113,7 +140,7 @@ impl RequestProcessor {
                 // Jobs have none.
                 partition: None,
             };
-            self.dead_letters.keep(message, &cause).await;
+            self.keep_letter(envelope.id, message, &cause).await;
         }
         settler.settle(Settled::Ack);
     }

@@ -13,8 +13,9 @@ use crate::{
     contract::{Fingerprint, MethodContract, ServiceContract},
     control::ControlLine,
     error::Fault,
+    flight::{FlightStep, Flights},
     job::WaitingRoom,
-    message::Message,
+    message::{Message, Text},
     method_metrics::MethodMetrics,
     partition,
     reply::{ReplyStore, ReplyTarget},
@@ -56,6 +57,8 @@ pub(super) struct RequestProcessor {
     pub(super) jobs: Option<Arc<WaitingRoom>>,
     /// Where commands wait that were put off, if any may be.
     pub(super) aside: Option<Aside>,
+    /// Where what becomes of calls is recorded.
+    pub(super) flights: Flights,
 }
 
 /// The label of all methods that the contract does not have.
@@ -131,6 +134,7 @@ impl RequestProcessor {
                 self.redelivered().increment(1);
             }
             let seen_before = redelivered || is_repeated(&message);
+            self.note_taken(&message, &envelope, seen_before);
             let mut request = self.request(&mut envelope, &message, seen_before);
             let mut traced =
                 trace::processing(&message, &envelope, &self.queue, request.as_mut().ok());
@@ -178,6 +182,9 @@ impl RequestProcessor {
                 match Box::pin(self.put_aside(&message, &envelope, retries)).await {
                     Some(true) => {
                         traced.set("replybus.outcome", "put_off");
+                        self.flights.note(envelope.id, || FlightStep::PutOff {
+                            runs: retries.runs(),
+                        });
                         if begun.is_counted() {
                             Box::pin(begun.end()).await;
                         }
@@ -245,7 +252,7 @@ impl RequestProcessor {
                     malformed: malformed.is_some(),
                     partition,
                 };
-                Box::pin(traced.within(self.dead_letters.keep(message, &cause))).await;
+                Box::pin(traced.within(self.keep_letter(envelope.id, message, &cause))).await;
             }
             if begun.is_counted() {
                 Box::pin(begun.end()).await;
@@ -257,6 +264,20 @@ impl RequestProcessor {
             settler.settle(Settled::Ack);
             None
         }
+    }
+
+    /// Records that a message was taken.
+    fn note_taken(&self, message: &Message, envelope: &Envelope, redelivered: bool) {
+        self.flights.note(envelope.id, || {
+            let name = message.properties.kind.as_deref().unwrap_or_default();
+            let method = self.contract.method(name);
+            FlightStep::Taken {
+                service: Text::from_static(self.contract.name),
+                method: Text::from_static(method.map_or(UNKNOWN, |(_, method)| method.name)),
+                queue: self.queue.as_str().into(),
+                redelivered,
+            }
+        });
     }
 
     /// What the claim of a command is found under.

@@ -10,6 +10,7 @@ use crate::{
     call_id::CallId,
     contract::{MethodContract, MethodKind},
     error::FaultCode,
+    flight::Flights,
     limits::CALL_TIMEOUT_MAX,
     reply::ReplyStore,
     retry::Retries,
@@ -30,6 +31,7 @@ pub(super) struct Dispatch {
     pub(super) queue: Arc<str>,
     pub(super) store: Arc<dyn ReplyStore>,
     pub(super) leases: Arc<LeaseWatch>,
+    pub(super) flights: Flights,
     /// Fired when deliveries are given back.
     pub(super) leaving: CancellationToken,
 }
@@ -136,6 +138,7 @@ impl Dispatch {
             start_by,
             errors_count: true,
             begun,
+            flights: self.flights.clone(),
             job: method.job.map(|_| {
                 Box::new(Job {
                     time: method.longest(),

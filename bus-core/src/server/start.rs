@@ -113,8 +113,10 @@ impl Serve {
         }
         let control = self.announce(&bus, id, intake.lifetime()).await;
         tracing::info!(service = contract.name, queue = self.queue, "serving");
+        let flights = bus.flights.of_instance(id);
         let mut pipeline = ServerService::new(Dispatch {
-            service: self.service,
+            service: flights.around(self.service),
+            flights: flights.clone(),
             queue: self.queue.as_str().into(),
             store: Arc::clone(&bus.replies),
             leases: Arc::clone(&bus.leases),
@@ -147,6 +149,7 @@ impl Serve {
             control: Arc::new(control),
             jobs,
             aside,
+            flights,
         });
         // So that the first one is an increase.
         processor.redelivered().increment(0);

@@ -48,6 +48,11 @@ impl Carried {
         }))
     }
 
+    /// The trace that it belongs to, if that is not its own.
+    pub(crate) fn trace_id(&self) -> Option<u128> {
+        self.trace.as_ref().map(TraceContext::trace_id)
+    }
+
     /// The headers that say so.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (Text, Text)> {
         let trace = self.trace.iter().flat_map(TraceContext::headers);

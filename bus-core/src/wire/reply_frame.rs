@@ -57,6 +57,15 @@ impl FrameError {
 }
 
 impl ReplyFrame {
+    /// One word for it, as of the [`Answer`](crate::server::Answer) that it was.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Ok(_) => "ok",
+            Self::Handler(_) => "handler",
+            Self::Fault(fault) => fault.code.as_str(),
+        }
+    }
+
     /// The frame of a handler's value.
     ///
     /// # Errors

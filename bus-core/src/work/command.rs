@@ -10,8 +10,10 @@ use crate::{
     codec::ContentType,
     context::Context,
     error::{Fault, FaultCode},
+    flight::{FlightStep, Flights},
     job::{Reporter, Reports},
     limits::{ATTEMPTS_MAX, CALL_TIMEOUT_MAX, CLAIM_LEASE},
+    message::Text,
     reply::{Claim, Reply, ReplyStore, ReplyTarget},
     trace,
 };
@@ -40,6 +42,8 @@ pub(crate) struct Command {
     pub(crate) errors_count: bool,
     /// Its delivery, as far as that is counted.
     pub(crate) begun: Begun,
+    /// Where what becomes of it is recorded.
+    pub(crate) flights: Flights,
     pub(crate) job: Option<Box<Job>>,
 }
 
@@ -71,6 +75,7 @@ impl Command {
             store: self.store.as_ref(),
             claim: &self.claim,
             id: self.id,
+            flights: &self.flights,
             watched: self
                 .leases
                 .place(&self.claim, self.id, &self.context.token()),
@@ -96,11 +101,17 @@ impl Command {
             Ok(attempt) => {
                 asking.set("replybus.attempt", attempt);
                 drop(asking);
+                self.flights
+                    .note(self.id, || FlightStep::Claimed { attempt });
                 attempt
             }
             Err(finished) => {
-                asking.set("replybus.outcome", finished.answer.label());
+                let outcome = finished.answer.label();
+                asking.set("replybus.outcome", outcome);
                 drop(asking);
+                self.flights.note(self.id, || FlightStep::NotClaimed {
+                    outcome: Text::from_static(outcome),
+                });
                 let _ = done.send(finished);
                 return;
             }

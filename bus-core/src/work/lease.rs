@@ -5,6 +5,7 @@ use super::{Answer, FinishedRun, Pauses, RunEnd, lease_watch::Watched};
 use crate::{
     call_id::CallId,
     error::FaultCode,
+    flight::{FlightStep, Flights},
     limits::CLAIM_LEASE,
     reply::{Claim, Claimed, ReplyStore, StoreError},
 };
@@ -24,6 +25,8 @@ pub(super) struct Lease<'a> {
     pub(super) claim: &'a Claim,
     /// The call, for the log.
     pub(super) id: CallId,
+    /// Where it is recorded that another has the claim.
+    pub(super) flights: &'a Flights,
     /// Its place among those that are looked after in case they don't get to it themselves.
     pub(super) watched: Watched,
 }
@@ -75,6 +78,9 @@ impl Lease<'_> {
                     return Err(refused(FaultCode::Expired, text, RunEnd::Unknown));
                 }
                 Ok(Claimed::Running) => {
+                    if !running {
+                        self.flights.note(self.id, || FlightStep::WaitsForRun);
+                    }
                     running = true;
                     claim.to_mut().waiting = true;
                 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     call_id::CallId,
     error::FaultCode,
+    flight::Flights,
     limits::ATTEMPTS_MAX,
     message::Message,
     reply::{Claim, ReplyStore},
@@ -154,6 +155,8 @@ impl Hold {
             store: self.store.as_ref(),
             claim: &self.claim,
             id: self.id,
+            // It counts, and is no claim on a command.
+            flights: Flights::OFF,
             watched: self.watched.clone(),
         }
     }

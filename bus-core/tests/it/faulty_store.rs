@@ -7,8 +7,8 @@ use replybus::{
     message::Text,
     reply::{
         Arrivals, CacheEntry, CacheFound, CacheLookup, Cancel, Cancelled, Claim, Claimed,
-        CommandRecord, Reply, ReplyBackend, ReplyStore, StoreError, StoreHealth, Stored,
-        memory::MemoryReplies,
+        CommandRecord, FlightBatch, FlightCursor, FlightPage, Reply, ReplyBackend, ReplyStore,
+        StoreError, StoreHealth, Stored, memory::MemoryReplies,
     },
 };
 use std::sync::{
@@ -31,6 +31,10 @@ pub(crate) struct Faults {
     pub(crate) no_invalidation: AtomicBool,
     /// The looks for kept answers.
     pub(crate) looks: AtomicU32,
+    /// What is recorded of calls does not come back.
+    pub(crate) flights_hang: AtomicBool,
+    /// Nor does it want it.
+    pub(crate) no_flights: AtomicBool,
     /// It hears nothing more of the process that uses it: that is dead.
     pub(crate) silent: AtomicBool,
     /// The claims that were asked for.
@@ -157,6 +161,18 @@ impl ReplyStore for FaultyStore {
     async fn invalidate(&self, queue: &str, tags: &[Text]) -> Result<(), StoreError> {
         check(&self.faults.no_invalidation)?;
         self.store.invalidate(queue, tags).await
+    }
+
+    async fn record_flight(&self, batch: &FlightBatch) -> Result<(), StoreError> {
+        if self.faults.flights_hang.load(Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
+        check(&self.faults.no_flights)?;
+        self.store.record_flight(batch).await
+    }
+
+    async fn flight_page(&self, from: &FlightCursor) -> Result<FlightPage, StoreError> {
+        self.store.flight_page(from).await
     }
 
     async fn cancel(&self, cancel: &Cancel) -> Result<Cancelled, StoreError> {

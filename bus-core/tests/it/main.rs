@@ -30,6 +30,7 @@ mod events_given_back;
 mod faulty_store;
 mod feeds;
 mod feeds_by_hand;
+mod flight;
 mod forged;
 mod hops;
 mod jobs;

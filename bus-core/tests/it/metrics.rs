@@ -16,7 +16,7 @@ use std::{
 
 /// Counts and gauges by name and labels, and how often each histogram was written to.
 #[derive(Default)]
-struct Counts {
+pub(crate) struct Counts {
     counters: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
     gauges: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
     records: Mutex<BTreeMap<String, Arc<Records>>>,
@@ -61,6 +61,13 @@ impl Recorder for Counts {
 }
 
 impl Counts {
+    /// What is counted under a name without labels.
+    pub(crate) fn of(&self, name: &str) -> u64 {
+        let counters = self.counters.lock().unwrap();
+        let counted = counters.get(&format!("{name} "));
+        counted.map_or(0, |count| count.load(Ordering::SeqCst))
+    }
+
     /// The calls of Accounts by method and outcome.
     fn calls(&self) -> BTreeMap<String, u64> {
         let counters = self.counters.lock().unwrap();

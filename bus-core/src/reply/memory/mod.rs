@@ -6,17 +6,18 @@ mod cache;
 mod claims;
 mod delayed;
 mod expiring;
+mod flight;
 mod given_up;
 mod presences;
 
 use self::{
-    cache::Cache, claims::Claims, delayed::Delayed, expiring::Expiring, given_up::GivenUp,
-    presences::Presences,
+    cache::Cache, claims::Claims, delayed::Delayed, expiring::Expiring, flight::Flight,
+    given_up::GivenUp, presences::Presences,
 };
 use super::{
     Arrivals, CacheEntry, CacheFound, CacheLookup, Cancel, Cancelled, Claim, Claimed,
-    CommandRecord, DelayedNote, Presence, Reply, ReplyBackend, ReplyStore, ReplyTarget, StoreError,
-    StoreHealth, Stored,
+    CommandRecord, DelayedNote, FlightBatch, FlightCursor, FlightPage, Presence, Reply,
+    ReplyBackend, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored,
 };
 use crate::{call_id::CallId, error::SetupError, message::Text, presence::InstanceId};
 use async_trait::async_trait;
@@ -67,6 +68,7 @@ struct Namespace {
     given_up: Mutex<GivenUp>,
     delayed: Mutex<Delayed>,
     cache: Mutex<Cache>,
+    flight: Mutex<Flight>,
 }
 
 /// One bus's end of the store.
@@ -112,6 +114,7 @@ impl MemoryReplies {
                 given_up: Mutex::default(),
                 delayed: Mutex::default(),
                 cache: Mutex::default(),
+                flight: Mutex::default(),
             })
         });
         Arc::clone(namespace)
@@ -311,6 +314,17 @@ impl ReplyStore for MemoryStore {
     async fn delayed(&self, place: &str) -> Result<Vec<Bytes>, StoreError> {
         let namespace = self.open("list what waits")?;
         Ok(lock(&namespace.delayed).of(place))
+    }
+
+    async fn record_flight(&self, batch: &FlightBatch) -> Result<(), StoreError> {
+        let namespace = self.open("record events of calls")?;
+        lock(&namespace.flight).add(batch);
+        Ok(())
+    }
+
+    async fn flight_page(&self, from: &FlightCursor) -> Result<FlightPage, StoreError> {
+        let namespace = self.open("read the flight record")?;
+        Ok(lock(&namespace.flight).page(from))
     }
 
     async fn look_up(&self, lookup: &CacheLookup) -> Result<CacheFound, StoreError> {

@@ -103,7 +103,7 @@ impl DeadLetters {
         self
     }
 
-    /// Keeps a message, or drops it if that can't be done.
+    /// Keeps a message, or drops it if that can't be done. Returns whether it is kept.
     ///
     /// Given back to its queue the message would be run again, and what is kept may have been half
     /// done; held for ever it would take a place from those that can be handled. So a letter that a
@@ -113,7 +113,7 @@ impl DeadLetters {
     ///
     /// # Cancel safety
     /// Dropped, the message may have been kept; its delivery is not acknowledged yet.
-    pub(crate) async fn keep(&self, message: Message, cause: &Cause<'_>) {
+    pub(crate) async fn keep(&self, message: Message, cause: &Cause<'_>) -> bool {
         let mut letter = Letter::new(message, &self.queue.name, &self.secret);
         let reason = match cause.partition {
             Some(partition) => letter.give_reason(cause, &partition_queue(&self.of, partition)),
@@ -128,7 +128,7 @@ impl DeadLetters {
                 Verdict::Confirmed => {
                     self.drops.end(&self.queue.name);
                     self.kept().increment(1);
-                    return;
+                    return true;
                 }
                 Verdict::Refused | Verdict::Unacceptable(_) if letter.shorten() => continue,
                 Verdict::Refused => break "the queue is full",
@@ -159,6 +159,7 @@ impl DeadLetters {
         self.dropped().increment(1);
         span.fail("dropped");
         self.drops.note(&self.transport, queue, why);
+        false
     }
 
     /// Publishes a letter.

@@ -1,0 +1,496 @@
+//! The events of calls put in order: one call with those within it, and the slowest of many.
+
+use super::{FlightEvent, FlightStep};
+use crate::{call_id::CallId, limits::FLIGHT_DEPTH_MAX, message::Text};
+use serde::Serialize;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// What is recorded of one call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Flight {
+    /// The call.
+    pub call: CallId,
+    /// The call whose handler made it, if one did and its caller records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<CallId>,
+    /// The trace that it belongs to, if it did not begin one: 32 hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Text>,
+    /// The trait that is called; empty if that was not recorded.
+    pub service: Text,
+    /// The method, likewise.
+    pub method: Text,
+    /// The queue without the namespace, likewise.
+    pub queue: Text,
+    /// What happened to it, in the order of the clocks of where it did.
+    pub events: Vec<FlightEvent>,
+    /// The calls that its handler made, in the order in which they were made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub nested: Vec<Self>,
+}
+
+/// Where the time of a call went, as far as it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct FlightTimes {
+    /// From when it was published until it was first taken from its queue: on its way, and waiting.
+    pub queued: Option<Duration>,
+    /// That its handler ran, all runs together.
+    pub ran: Option<Duration>,
+    /// From when its last run ended until its caller had the reply.
+    pub answering: Option<Duration>,
+}
+
+impl Flight {
+    fn of(call: CallId, mut events: Vec<FlightEvent>) -> Self {
+        // Those of one moment stay in the order in which they came into the record.
+        events.sort_by_key(|event| event.at);
+        // A write that was not answered was made again.
+        events.dedup();
+        let mut flight = Self {
+            call,
+            parent: None,
+            trace: None,
+            service: Text::default(),
+            method: Text::default(),
+            queue: Text::default(),
+            events: Vec::new(),
+            nested: Vec::new(),
+        };
+        for event in &events {
+            match &event.step {
+                FlightStep::Published { parent, trace, .. } => {
+                    (flight.parent, flight.trace) = (*parent, trace.clone());
+                }
+                FlightStep::Taken { .. } if flight.service.is_empty() => {}
+                _ => continue,
+            }
+            if let FlightStep::Published {
+                service,
+                method,
+                queue,
+                ..
+            }
+            | FlightStep::Taken {
+                service,
+                method,
+                queue,
+                ..
+            } = &event.step
+            {
+                flight.service = service.clone();
+                flight.method = method.clone();
+                flight.queue = queue.clone();
+            }
+        }
+        Self { events, ..flight }
+    }
+
+    /// The moment of its first event.
+    #[must_use]
+    pub fn began_at(&self) -> SystemTime {
+        self.events.first().map_or(UNIX_EPOCH, |event| event.at)
+    }
+
+    /// From its first event until its caller had its end, or, of one that nobody waits for, until its
+    /// last event; `None` of one whose end is not recorded.
+    #[must_use]
+    pub fn took(&self) -> Option<Duration> {
+        let end = match self.is_awaited() {
+            true => self.events.iter().rfind(|e| e.step.ends_the_call()),
+            false => self.events.last(),
+        };
+        end.map(|end| between(self.began_at(), end.at))
+    }
+
+    /// What it came to for its caller, or else for its handler, in one word; `None` if that is not
+    /// recorded.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&str> {
+        let steps = || self.events.iter().rev().map(|event| &event.step);
+        let of_caller = steps().find_map(|step| match step {
+            FlightStep::Answered { outcome } => Some(outcome.as_str()),
+            FlightStep::Failed { reason } => Some(reason.as_str()),
+            FlightStep::Abandoned => Some("abandoned"),
+            _ => None,
+        });
+        of_caller.or_else(|| {
+            steps().find_map(|step| match step {
+                FlightStep::ReplyStored { outcome, .. }
+                | FlightStep::NotClaimed { outcome }
+                | FlightStep::Ended { outcome } => Some(outcome.as_str()),
+                _ => None,
+            })
+        })
+    }
+
+    /// Where its time went.
+    #[must_use]
+    pub fn times(&self) -> FlightTimes {
+        let mut times = FlightTimes::default();
+        let (mut published, mut running, mut ended) = (None, BTreeMap::new(), None);
+        for FlightEvent {
+            at, step, instance, ..
+        } in &self.events
+        {
+            match step {
+                FlightStep::Published { .. } => published = published.or(Some(*at)),
+                FlightStep::Taken { .. } if times.queued.is_none() => {
+                    times.queued = published.map(|published| between(published, *at));
+                }
+                FlightStep::Began { .. } => {
+                    running.insert(*instance, *at);
+                }
+                FlightStep::Ended { .. } => {
+                    ended = Some(*at);
+                    if let Some(began) = running.remove(instance) {
+                        let ran = times.ran.unwrap_or_default() + between(began, *at);
+                        times.ran = Some(ran);
+                    }
+                }
+                FlightStep::Answered { .. } => {
+                    times.answering = ended.map(|ended| between(ended, *at));
+                }
+                _ => {}
+            }
+        }
+        times
+    }
+
+    fn is_awaited(&self) -> bool {
+        let steps = self.events.iter().map(|event| &event.step);
+        steps
+            .filter_map(|step| match step {
+                FlightStep::Published { awaited, .. } => Some(*awaited),
+                _ => None,
+            })
+            .any(|awaited| awaited)
+    }
+}
+
+/// Clocks differ: what seems to come before its cause came at once.
+fn between(from: SystemTime, until: SystemTime) -> Duration {
+    until.duration_since(from).unwrap_or_default()
+}
+
+/// The events that were read, by their calls.
+#[derive(Debug, Default)]
+pub(super) struct Recorded {
+    calls: BTreeMap<CallId, Vec<FlightEvent>>,
+    /// The calls that handlers made, by theirs.
+    nested: BTreeMap<CallId, BTreeSet<CallId>>,
+    events: usize,
+}
+
+impl Recorded {
+    pub(super) fn add(&mut self, events: impl Iterator<Item = FlightEvent>) {
+        for event in events {
+            if let FlightStep::Published {
+                parent: Some(parent),
+                ..
+            } = &event.step
+            {
+                self.nested.entry(*parent).or_default().insert(event.call);
+            }
+            self.events += 1;
+            self.calls.entry(event.call).or_default().push(event);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.events
+    }
+
+    /// What is recorded of a call. Each call within it is shown once: that two are within each other
+    /// is forged.
+    pub(super) fn flight(mut self, call: CallId) -> Option<Flight> {
+        let flight = self.take(call, FLIGHT_DEPTH_MAX);
+        let is_recorded = !flight.events.is_empty() || !flight.nested.is_empty();
+        is_recorded.then_some(flight)
+    }
+
+    /// What is recorded of the calls of a trace, but for those within one of them.
+    pub(super) fn flights_of_trace(mut self, trace_id: u128) -> Vec<Flight> {
+        let name = format!("{trace_id:032x}");
+        // It may be named after a call.
+        let first = CallId::from_bytes(trace_id.to_be_bytes());
+        let is_of_it = |event: &FlightEvent| matches!(&event.step, FlightStep::Published { trace: Some(trace), .. } if *trace == *name);
+        let calls = self.calls.iter();
+        let mut of_it: BTreeSet<CallId> = calls
+            .filter(|(call, events)| **call == first || events.iter().any(is_of_it))
+            .map(|(call, _)| *call)
+            .collect();
+        let mut within: BTreeSet<CallId> = BTreeSet::new();
+        for nested in of_it.iter().filter_map(|call| self.nested.get(call)) {
+            within.extend(nested);
+        }
+        of_it.retain(|call| !within.contains(call));
+        let flights = of_it.into_iter();
+        let mut flights: Vec<_> = flights
+            .map(|call| self.take(call, FLIGHT_DEPTH_MAX))
+            .collect();
+        flights.sort_by_key(Flight::began_at);
+        flights
+    }
+
+    fn take(&mut self, call: CallId, depth: usize) -> Flight {
+        let events = self.calls.remove(&call).unwrap_or_default();
+        let mut flight = Flight::of(call, events);
+        if depth > 0 {
+            let nested = self.nested.remove(&call).unwrap_or_default();
+            let nested = nested.into_iter().filter(|within| *within != call);
+            let shown = nested.map(|within| self.take(within, depth - 1));
+            flight.nested = shown.filter(|within| !within.events.is_empty()).collect();
+            flight.nested.sort_by_key(Flight::began_at);
+        }
+        flight
+    }
+
+    /// Those of a queue, or of all, that were made since then and took longest.
+    pub(super) fn slowest(self, queue: Option<&str>, since: Duration, count: usize) -> Vec<Flight> {
+        let now = SystemTime::now();
+        let flights = self.calls.into_iter();
+        let flights = flights.map(|(call, events)| Flight::of(call, events));
+        let mut flights: Vec<_> = flights
+            .filter(|flight| flight.is_published_since(since))
+            .filter(|flight| queue.is_none_or(|queue| flight.queue == *queue))
+            .map(|flight| {
+                let took = flight.took();
+                let took = took.unwrap_or_else(|| between(flight.began_at(), now));
+                (Reverse(took), flight)
+            })
+            .collect();
+        flights.sort_by_key(|(took, _)| *took);
+        flights.truncate(count);
+        flights.into_iter().map(|(_, flight)| flight).collect()
+    }
+}
+
+impl Flight {
+    /// `true` if its record has a beginning, at or after this moment.
+    fn is_published_since(&self, since: Duration) -> bool {
+        let first = self.events.first();
+        first.is_some_and(|event| {
+            matches!(event.step, FlightStep::Published { .. })
+                && between(UNIX_EPOCH, event.at) >= since
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::presence::InstanceId;
+
+    const CALLER: u8 = 1;
+    const WORKER: u8 = 2;
+    const OTHER: u8 = 3;
+
+    fn id(number: u8) -> CallId {
+        CallId::from_bytes([number; 16])
+    }
+
+    fn event(call: u8, by: u8, at_ms: u64, step: FlightStep) -> FlightEvent {
+        FlightEvent {
+            call: id(call),
+            at: UNIX_EPOCH + Duration::from_millis(at_ms),
+            step,
+            instance: InstanceId::from_bytes([by; 16]),
+            program: "bank".into(),
+            host: "vienna-1".into(),
+        }
+    }
+
+    fn published(awaited: bool, parent: Option<u8>) -> FlightStep {
+        FlightStep::Published {
+            service: "Accounts".into(),
+            method: "post".into(),
+            queue: "account.requests".into(),
+            awaited,
+            repeated: false,
+            parent: parent.map(id),
+            trace: None,
+        }
+    }
+
+    fn taken() -> FlightStep {
+        FlightStep::Taken {
+            service: "Accounts".into(),
+            method: "post".into(),
+            queue: "account.requests".into(),
+            redelivered: false,
+        }
+    }
+
+    fn ok() -> Text {
+        "ok".into()
+    }
+
+    fn recorded(events: Vec<FlightEvent>) -> Recorded {
+        let mut recorded = Recorded::default();
+        recorded.add(events.into_iter());
+        recorded
+    }
+
+    #[test]
+    fn the_time_of_a_call_is_told_apart() {
+        let milliseconds = |ms| Some(Duration::from_millis(ms));
+        let flight = recorded(vec![
+            // Came into the record before what caused it.
+            event(9, WORKER, 30, FlightStep::Began { attempt: 1 }),
+            event(9, WORKER, 25, taken()),
+            event(9, CALLER, 5, published(true, None)),
+            // Its worker stood still, and another ran it meanwhile.
+            event(9, OTHER, 100, taken()),
+            event(9, OTHER, 110, FlightStep::Began { attempt: 2 }),
+            event(9, OTHER, 150, FlightStep::Ended { outcome: ok() }),
+            event(9, WORKER, 160, FlightStep::Ended { outcome: ok() }),
+            event(9, CALLER, 165, FlightStep::Answered { outcome: ok() }),
+            event(
+                9,
+                OTHER,
+                170,
+                FlightStep::ReplyStored {
+                    outcome: ok(),
+                    inbox_absent: false,
+                },
+            ),
+        ])
+        .flight(id(9))
+        .unwrap();
+        assert_eq!(flight.took(), milliseconds(160));
+        assert_eq!(flight.outcome(), Some("ok"));
+        assert_eq!((&*flight.service, &*flight.method), ("Accounts", "post"));
+        let times = flight.times();
+        assert_eq!(times.queued, milliseconds(20));
+        assert_eq!(times.ran, milliseconds(130 + 40));
+        assert_eq!(times.answering, milliseconds(5));
+    }
+
+    #[test]
+    fn calls_within_a_call_are_found_by_who_made_them() {
+        let events = vec![
+            event(1, CALLER, 0, published(true, None)),
+            event(3, WORKER, 20, published(false, Some(1))),
+            event(2, WORKER, 10, published(true, Some(1))),
+            event(4, OTHER, 15, published(true, Some(2))),
+            event(7, CALLER, 5, published(true, None)),
+        ];
+        let flight = recorded(events.clone()).flight(id(1)).unwrap();
+        let nested: Vec<_> = flight.nested.iter().map(|within| within.call).collect();
+        assert_eq!(nested, [id(2), id(3)]);
+        assert_eq!(flight.nested[0].nested[0].call, id(4));
+        let of_within = recorded(events).flight(id(4)).unwrap();
+        assert_eq!((of_within.parent, of_within.nested.len()), (Some(id(2)), 0));
+    }
+
+    #[test]
+    fn the_calls_of_a_trace_are_found_with_those_within_them() {
+        let trace = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c;
+        let of_trace = |parent| match published(true, parent) {
+            FlightStep::Published {
+                service,
+                method,
+                queue,
+                awaited,
+                repeated,
+                parent,
+                ..
+            } => FlightStep::Published {
+                service,
+                method,
+                queue,
+                awaited,
+                repeated,
+                parent,
+                trace: Some(format!("{trace:032x}").into()),
+            },
+            other => other,
+        };
+        let events = vec![
+            event(3, CALLER, 20, of_trace(None)),
+            event(1, CALLER, 0, of_trace(None)),
+            event(2, WORKER, 10, of_trace(Some(1))),
+            event(4, CALLER, 30, published(true, None)),
+        ];
+        let calls = |trace| {
+            let flights = recorded(events.clone()).flights_of_trace(trace);
+            flights
+                .into_iter()
+                .map(|flight| flight.call)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(calls(trace), [1, 3].map(id));
+        // The trace that begins with a call is named after it.
+        assert_eq!(calls(u128::from_be_bytes([4; 16])), [id(4)]);
+        assert_eq!(calls(1), []);
+    }
+
+    #[test]
+    fn forged_circles_and_endless_depths_end() {
+        let circle = vec![
+            event(1, CALLER, 0, published(true, Some(2))),
+            event(2, CALLER, 0, published(true, Some(1))),
+            event(3, CALLER, 0, published(true, Some(3))),
+        ];
+        assert_eq!(
+            recorded(circle.clone()).flight(id(1)).unwrap().nested.len(),
+            1
+        );
+        assert_eq!(recorded(circle).flight(id(3)).unwrap().nested.len(), 0);
+        let chain = (1..=200).map(|n| event(n, CALLER, 0, published(true, Some(n - 1))));
+        let mut flight = recorded(chain.collect()).flight(id(0)).unwrap();
+        let mut depth = 0;
+        while let Some(within) = flight.nested.pop() {
+            (flight, depth) = (within, depth + 1);
+        }
+        assert_eq!(depth, FLIGHT_DEPTH_MAX);
+    }
+
+    #[test]
+    fn of_what_was_not_recorded_there_is_nothing() {
+        assert_eq!(recorded(Vec::new()).flight(id(1)), None);
+        // An event's handler makes calls, and the event itself is not recorded.
+        let within = vec![event(2, WORKER, 10, published(true, Some(1)))];
+        let flight = recorded(within).flight(id(1)).unwrap();
+        assert_eq!((flight.events.len(), flight.nested.len()), (0, 1));
+        assert_eq!((flight.took(), flight.outcome()), (None, None));
+    }
+
+    #[test]
+    fn the_slowest_come_first_and_those_without_an_end_count() {
+        let answered = |call, at| event(call, CALLER, at, FlightStep::Answered { outcome: ok() });
+        let events = vec![
+            event(1, CALLER, 1_000, published(true, None)),
+            answered(1, 1_010),
+            event(2, CALLER, 1_000, published(true, None)),
+            answered(2, 1_500),
+            // Under way for fifty years.
+            event(3, CALLER, 1_000, published(true, None)),
+            event(3, WORKER, 1_001, taken()),
+            // Nobody waits: over with its last event.
+            event(4, CALLER, 1_000, published(false, None)),
+            event(4, WORKER, 1_200, FlightStep::Ended { outcome: ok() }),
+            // Too early, and without a beginning.
+            event(5, CALLER, 900, published(true, None)),
+            answered(5, 9_000),
+            answered(6, 9_000),
+        ];
+        let slowest = |queue, count| {
+            let since = Duration::from_millis(950);
+            let flights = recorded(events.clone()).slowest(queue, since, count);
+            flights
+                .into_iter()
+                .map(|flight| flight.call)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(slowest(None, 10), [3, 2, 4, 1].map(id));
+        assert_eq!(slowest(Some("account.requests"), 2), [3, 2].map(id));
+        assert_eq!(slowest(Some("other.requests"), 2), []);
+    }
+}
