@@ -95,6 +95,11 @@ impl Keys {
         format!("{}cache:{{{queue}}}:tag:{tag}", self.scope)
     }
 
+    /// What becomes of the calls of this namespace, if that is recorded.
+    pub(crate) fn flight(&self) -> String {
+        format!("{}flight", self.scope)
+    }
+
     /// The claim on one command.
     pub(crate) fn claim(&self, key: &str) -> String {
         format!("{}claim:{key}", self.scope)
@@ -175,6 +180,7 @@ mod tests {
                 "x:eu.cache:{a.b}:turn:get:0f"
             ]
         );
+        assert_eq!(keys.flight(), "x:eu.flight");
         assert_eq!(keys.cache_tag("a.b", "1c"), "x:eu.cache:{a.b}:tag:1c");
     }
 

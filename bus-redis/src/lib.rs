@@ -64,6 +64,8 @@
 //! tried: without it a service says once that others do not see it, and serves, and nothing is
 //! listed.
 //!
+//! Nor is `+xrange`, which who reads the flight record needs; to write it takes what is above.
+//!
 //! With a namespace the reply keys are `~namespace.response:*`.
 //!
 //! # Why nobody waits on the pool
@@ -92,6 +94,7 @@ mod config;
 mod connection;
 mod delayed;
 mod error;
+mod flight;
 mod group;
 mod health;
 mod inbox;

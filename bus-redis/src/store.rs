@@ -6,6 +6,7 @@ use crate::{
     commands::{Claiming, Finishing},
     delayed::Delayed,
     error::Failure,
+    flight,
     health::Health,
     inbox::{self, Inbox},
     keys::Keys,
@@ -23,7 +24,8 @@ use replybus::{
     presence::InstanceId,
     reply::{
         CacheEntry, CacheFound, CacheLookup, Cancel, Cancelled, Claim, Claimed, CommandRecord,
-        DelayedNote, Presence, Reply, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored,
+        DelayedNote, FlightBatch, FlightCursor, FlightPage, Presence, Reply, ReplyStore,
+        ReplyTarget, StoreError, StoreHealth, Stored,
     },
 };
 use std::{fmt, sync::Arc, time::Duration};
@@ -255,7 +257,26 @@ impl ReplyStore for RedisStore {
         listed.map_err(|failure| failure.store("list what waits"))
     }
 
-    // Whether replies can be stored is another question than what is kept for others.
+    // Whether replies can be stored is another question than what is recorded of calls, and what is
+    // kept for others.
+    async fn record_flight(&self, batch: &FlightBatch) -> Result<(), StoreError> {
+        let keys = &self.keys;
+        let recorded = self
+            .writer
+            .read(|mut link| async move { flight::record(&mut link, keys, batch).await })
+            .await;
+        recorded.map_err(|failure| failure.store("record events of calls"))
+    }
+
+    async fn flight_page(&self, from: &FlightCursor) -> Result<FlightPage, StoreError> {
+        let keys = &self.keys;
+        let page = self
+            .writer
+            .read(|mut link| async move { flight::page(&mut link, keys, from).await })
+            .await;
+        page.map_err(|failure| failure.store("read the flight record"))
+    }
+
     async fn look_up(&self, lookup: &CacheLookup) -> Result<CacheFound, StoreError> {
         let (cache, keys) = (&self.cache, &self.keys);
         let found = self

@@ -6,6 +6,7 @@ mod bench;
 mod cache;
 mod claims;
 mod delayed;
+mod flight;
 mod inboxes;
 mod instances;
 mod keys;
@@ -59,6 +60,8 @@ macro_rules! suite {
             delayed::what_waits_is_listed_until_it_is_due_or_forgotten,
             delayed::a_note_that_is_too_large_is_not_read,
             instances::what_was_given_up_is_known_until_its_time_is_over,
+            flight::events_are_read_in_the_order_in_which_they_came,
+            flight::of_more_events_than_are_kept_the_latest_are,
             cache::an_answer_is_kept_until_a_tag_of_it_is_invalidated,
             cache::an_answer_that_was_overtaken_is_never_given,
             cache::one_of_many_who_look_has_the_turn,
