@@ -4,7 +4,7 @@ use crate::{
     failure::{Failure, chain},
     settings::{ServerArgs, Servers},
 };
-use replybus::{Amqp, Bus, reply::memory::MemoryReplies};
+use replybus::{Amqp, Bus, reply::memory::MemoryReplies, transport::memory::MemoryBroker};
 use replybus_redis::RedisReplies;
 use std::time::Duration;
 
@@ -20,11 +20,17 @@ pub(crate) async fn with_bus(
     command: impl AsyncFnOnce(&Bus) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let servers = servers.find()?;
-    let mut replies = RedisReplies::new(servers.redis.expose()).connect_within(CONNECT_WITHIN);
-    if let Some(prefix) = &servers.key_prefix {
-        replies = replies.key_prefix(prefix);
-    }
-    let connecting = builder(&servers).connect(amqp(&servers), replies);
+    let connecting = builder(&servers).connect(amqp(&servers), redis(&servers));
+    on(connecting.await, command).await
+}
+
+/// Runs a command on Redis alone: RabbitMQ may be what is looked for.
+pub(crate) async fn with_store(
+    servers: &ServerArgs,
+    command: impl AsyncFnOnce(&Bus) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let servers = servers.find()?;
+    let connecting = builder(&servers).connect(MemoryBroker::new(), redis(&servers));
     on(connecting.await, command).await
 }
 
@@ -42,6 +48,14 @@ pub(crate) fn builder(servers: &Servers) -> replybus::BusBuilder {
     Bus::builder()
         .namespace(&servers.namespace)
         .app_id("replybus")
+}
+
+fn redis(servers: &Servers) -> RedisReplies {
+    let replies = RedisReplies::new(servers.redis.expose()).connect_within(CONNECT_WITHIN);
+    match &servers.key_prefix {
+        Some(prefix) => replies.key_prefix(prefix),
+        None => replies,
+    }
 }
 
 pub(crate) fn amqp(servers: &Servers) -> Amqp {

@@ -11,6 +11,7 @@ mod check;
 mod contracts;
 mod control;
 mod events;
+mod explain;
 mod failure;
 mod init;
 mod letters;
@@ -77,6 +78,7 @@ async fn command(program: Program, output: &Output) -> Result<(), Failure> {
         Command::Stats(asked) => control::stats(&servers, asked, output).await,
         Command::Drain(asked) => control::drain(&servers, asked, output).await,
         Command::Schedule(asked) => schedule::run(&servers, asked, output).await,
+        Command::Explain(asked) => explain::run(&servers, asked, output).await,
         Command::Check(asked) => check::run(&servers, asked, output).await,
         Command::Contracts(asked) => contracts::run(&asked, output),
         Command::Init(asked) => init::run(&asked, output),

@@ -12,6 +12,7 @@ mod clients;
 mod contracts;
 mod control;
 mod events;
+mod explain;
 mod init;
 mod letters;
 mod looks;

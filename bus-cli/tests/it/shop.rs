@@ -1,7 +1,9 @@
 //! A service to look at, in a namespace of its own.
 
 use crate::program::{self, Ran};
-use replybus::{Amqp, Bus, Context, Never, queue_handler, stream::Items};
+use replybus::{
+    Amqp, Bus, BusBuilder, Context, Never, flight::FlightRecord, queue_handler, stream::Items,
+};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
     live::{rabbitmq, redis, require_or_skip, unique},
@@ -111,19 +113,33 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) async fn open(name: &str) -> Option<Self> {
-        Some(Self::on(name, rabbitmq().await?, None, redis().await?).await)
+        let builder = Bus::builder();
+        Some(Self::on(name, rabbitmq().await?, None, redis().await?, builder).await)
+    }
+
+    /// The same, which records what becomes of calls.
+    pub(crate) async fn recording(name: &str, record: FlightRecord) -> Option<Self> {
+        let builder = Bus::builder().flight_record(record);
+        Some(Self::on(name, rabbitmq().await?, None, redis().await?, builder).await)
     }
 
     /// The same, with a broker of its own, which ends with it.
     pub(crate) async fn open_private(name: &str) -> Option<Self> {
         let redis = redis().await?;
         let broker = require_or_skip(PrivateRabbit::start().await)?;
-        Some(Self::on(name, broker.url(), Some(broker), redis).await)
+        let builder = Bus::builder();
+        Some(Self::on(name, broker.url(), Some(broker), redis, builder).await)
     }
 
-    async fn on(name: &str, amqp: String, broker: Option<PrivateRabbit>, redis: String) -> Self {
+    async fn on(
+        name: &str,
+        amqp: String,
+        broker: Option<PrivateRabbit>,
+        redis: String,
+        builder: BusBuilder,
+    ) -> Self {
         let namespace = unique(name);
-        let bus = Bus::builder().namespace(&namespace);
+        let bus = builder.namespace(&namespace);
         let bus = bus.connect(Amqp::new(&amqp), RedisReplies::new(&redis));
         let bus = bus.await.unwrap();
         Self {
