@@ -14,7 +14,9 @@ use crate::{
 };
 use anyhow::Context as _;
 use redis::aio::ConnectionManager;
-use replybus::{Amqp, Bus, reply::memory::MemoryReplies, transport::memory::MemoryBroker};
+use replybus::{
+    Amqp, Bus, flight::FlightRecord, reply::memory::MemoryReplies, transport::memory::MemoryBroker,
+};
 use replybus_redis::RedisReplies;
 use sqlx::migrate::Migrator;
 use std::fmt;
@@ -65,10 +67,13 @@ impl Platform {
         };
         let identity = Identity::new(name, &keys, store);
         // Services restart one at a time: a call that takes seconds is better than one that fails.
-        let bus = Bus::builder()
+        let mut bus = Bus::builder()
             .namespace(&settings.namespace)
             .app_id(name)
             .wait_for_services();
+        if settings.flight_record {
+            bus = bus.flight_record(FlightRecord::new());
+        }
         let amqp = settings
             .amqp_url
             .as_ref()

@@ -53,6 +53,9 @@ pub struct PlatformSettings {
 
     /// How log lines are written
     pub log_format: LogFormat,
+
+    /// Whether it is recorded in Redis what becomes of calls, for `replybus explain`
+    pub flight_record: bool,
 }
 
 impl Default for PlatformSettings {
@@ -67,6 +70,7 @@ impl Default for PlatformSettings {
             namespace: String::new(),
             probe_addr: None,
             log_format: LogFormat::Text,
+            flight_record: false,
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use crate::{
     services::Script,
-    started::{answer, bank},
+    started::{Started, answer, bank},
     table::seen,
 };
+use chassis::settings::PlatformSettings;
 use replybus::CallId;
+use replybus_testkit::wait::eventually;
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -77,4 +79,25 @@ async fn the_calls_of_one_request_are_one_trace() {
         .collect();
     assert_eq!((seen.len(), traces.len()), (3, 1));
     assert!(seen.iter().any(|seen| seen.call_id == told.correlation()));
+}
+
+#[tokio::test]
+async fn what_became_of_a_request_is_recorded_under_it_and_under_its_trace() {
+    let settings = PlatformSettings {
+        flight_record: true,
+        ..PlatformSettings::default()
+    };
+    let bank = Started::on(settings, |_| {}, true, None).await;
+    let told = answer(bank.signed("GET", "/api/dashboard")).await;
+    let trace = seen(&bank)[0].trace[3..35].to_owned();
+    let trace_id = u128::from_str_radix(&trace, 16).unwrap();
+    let bus = &bank.platform.bus;
+    eventually("its three calls are recorded", || async {
+        let flights = bus.flights_of_trace(trace_id).await.unwrap();
+        flights.len() == 3 && flights.iter().all(|flight| flight.outcome() == Some("ok"))
+    })
+    .await;
+    let call: CallId = told.correlation().parse().unwrap();
+    let flight = bus.flight(call).await.unwrap().unwrap();
+    assert_eq!(flight.trace.as_deref(), Some(&*trace));
 }

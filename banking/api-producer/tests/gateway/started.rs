@@ -74,8 +74,16 @@ impl Started {
         services: bool,
         admin_secret: Option<&str>,
     ) -> Self {
-        let platform = Platform::connect("test", PlatformSettings::default());
-        let platform = platform.await.unwrap();
+        Self::on(PlatformSettings::default(), change, services, admin_secret).await
+    }
+
+    pub(crate) async fn on(
+        settings: PlatformSettings,
+        change: impl FnOnce(&mut Limits),
+        services: bool,
+        admin_secret: Option<&str>,
+    ) -> Self {
+        let platform = Platform::connect("test", settings).await.unwrap();
         let identity = &platform.identity;
         let (auth, accounts) = (
             Scripted::new(identity.clone()),

@@ -106,6 +106,16 @@ struct Given {
         default_value = "text"
     )]
     log_format: LogFormat,
+
+    /// Whether it is recorded in Redis what becomes of calls, for `replybus explain`
+    #[arg(
+        long,
+        env = "FLIGHT_RECORD",
+        value_name = "BOOL",
+        default_value_t = false,
+        action = clap::ArgAction::Set
+    )]
+    flight_record: bool,
 }
 
 impl From<Given> for PlatformSettings {
@@ -119,6 +129,7 @@ impl From<Given> for PlatformSettings {
             namespace: given.namespace,
             probe_addr: given.probe_addr,
             log_format: given.log_format,
+            flight_record: given.flight_record,
         }
     }
 }
