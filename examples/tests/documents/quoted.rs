@@ -10,6 +10,21 @@
 use replybus::{Bus, SetupError};
 use std::error::Error;
 
+/// A bus that keeps a flight record.
+pub(crate) mod flight {
+    use replybus::{Amqp, SetupError};
+    use replybus_redis::RedisReplies;
+
+    async fn connect(amqp: Amqp, redis: RedisReplies) -> Result<(), SetupError> {
+        use replybus::{Bus, flight::FlightRecord};
+
+        let builder = Bus::builder().flight_record(FlightRecord::new());
+        let bus = builder.connect(amqp, redis).await?;
+        drop(bus);
+        Ok(())
+    }
+}
+
 /// The first program: `Hello` in README.md.
 pub(crate) mod hello {
     use replybus::{Bus, Never, queue_handler};
