@@ -15,9 +15,11 @@ use replybus::{
     },
     error::{BoxError, ContractMismatch, Fault, FaultCode},
     event::{Emit, EmitError, RemoveGroup, RemoveGroupError, Subscribe},
+    flight::{Flight, FlightEvent, FlightRecord, FlightStep, FlightTimes},
     message::{Message, OtherHeaders, Properties},
     reply::{
-        Claim, Claimed, Reply, ReplyTarget, StoreError, StoreHealth, Stored, memory::MemoryReplies,
+        Claim, Claimed, FlightBatch, FlightCursor, FlightPage, Reply, ReplyTarget, StoreError,
+        StoreHealth, Stored, memory::MemoryReplies,
     },
     server::{
         Answer, AnswerFuture, Drained, Payload, Request, Serve, ServerService, Serving,
@@ -109,6 +111,15 @@ fn contracts_as_data_are_sent_shared_and_shown() {
 }
 
 #[test]
+fn what_became_of_calls_is_sent_shared_and_shown() {
+    value::<FlightRecord>();
+    value::<Flight>();
+    value::<FlightEvent>();
+    value::<FlightStep>();
+    value::<FlightTimes>();
+}
+
+#[test]
 fn what_a_transport_meets_is_sent_shared_and_shown() {
     value::<MemoryBroker>();
     value::<Source>();
@@ -137,6 +148,9 @@ fn what_a_transport_meets_is_sent_shared_and_shown() {
 fn what_a_store_meets_is_sent_shared_and_shown() {
     value::<Reply>();
     value::<ReplyTarget>();
+    value::<FlightBatch>();
+    value::<FlightCursor>();
+    value::<FlightPage>();
     value::<Claim>();
     value::<Claimed>();
     value::<Stored>();

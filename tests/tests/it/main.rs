@@ -15,6 +15,7 @@ mod blocking;
 mod dead_letters;
 mod events;
 mod faults;
+mod flights;
 mod flood;
 mod joined;
 mod malformed;
