@@ -550,13 +550,13 @@ pub const DEAD_LETTER_BODY_MAX: usize = REQUEST_BYTES_MAX;
 pub const DEAD_LETTER_WITHIN: Duration = Duration::from_secs(20);
 
 /// Events of calls that the flight record keeps: of a thousand calls a second some fourteen seconds,
-/// about 25 MB in Redis. Set by [`FlightRecord::keep`](crate::flight::FlightRecord::keep).
+/// about 30 MB in Redis. Set by [`FlightRecord::keep`](crate::flight::FlightRecord::keep).
 pub const FLIGHT_EVENTS_KEPT: usize = 100_000;
 
 /// The most that can be set: whoever looks for a call reads all that is there.
 pub const FLIGHT_EVENTS_KEPT_MAX: usize = 500_000;
 
-/// Bytes of one event as it is written down. Names of the usual length make about 250; those of the
+/// Bytes of one event as it is written down. Names of the usual length make about 270; those of the
 /// greatest fit, so what is not recorded for its size was forged.
 pub const FLIGHT_EVENT_BYTES_MAX: usize = 2048;
 

@@ -48,15 +48,15 @@ pub(crate) struct ExplainArgs {
     slowest: bool,
 
     /// With --slowest: only calls to this queue
-    #[arg(long, requires = "slowest")]
+    #[arg(long, conflicts_with = "of")]
     queue: Option<String>,
 
     /// With --slowest: of the last so long
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "5m", requires = "slowest")]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "5m", conflicts_with = "of")]
     within: Duration,
 
     /// With --slowest: how many, at most
-    #[arg(long, value_name = "N", default_value_t = 20, requires = "slowest")]
+    #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "of")]
     limit: usize,
 }
 

@@ -37,7 +37,7 @@ pub(super) fn print(flight: &Flight, output: &Output) -> Result<(), Failure> {
     if let Some(spent) = spent(flight) {
         output.line(&spent)?;
     }
-    let mut table = Table::new(&["AT", "WHAT", "BY"]);
+    let mut table = Table::new(&["AT", "BY", "WHAT"]);
     add(&mut table, flight, first(flight), "");
     table.print(output)
 }
@@ -88,8 +88,8 @@ fn add(table: &mut Table, flight: &Flight, begin: SystemTime, indent: &str) {
         }
         table.row([
             &at(event.at, begin),
-            &format!("{indent}{}", what(&event.step)),
             &by(event),
+            &format!("{indent}{}", what(&event.step)),
         ]);
     }
     for within in nested {
@@ -107,8 +107,8 @@ fn add_nested(table: &mut Table, flight: &Flight, begin: SystemTime, indent: &st
     );
     table.row([
         &at(flight.began_at(), begin),
-        &format!("{indent}{INDENT}{title}"),
         &"",
+        &format!("{indent}{INDENT}{title}"),
     ]);
     add(table, flight, begin, &format!("{indent}{INDENT}{INDENT}"));
 }

@@ -219,7 +219,7 @@ mod tests {
     use super::*;
     use std::time::{Duration, UNIX_EPOCH};
 
-    pub(crate) fn event(step: FlightStep) -> FlightEvent {
+    fn event(step: FlightStep) -> FlightEvent {
         FlightEvent {
             call: CallId::from_bytes([7; 16]),
             at: UNIX_EPOCH + Duration::from_micros(1_234_567),

@@ -29,7 +29,7 @@ impl FlightRecord {
     }
 
     /// Sets how many events are kept, of all programs of this namespace together; a call has about
-    /// seven, and one takes some 250 bytes in Redis. The oldest go first. Programs that keep different
+    /// seven, and one takes some 300 bytes in Redis. The oldest go first. Programs that keep different
     /// numbers share one record: what one of them adds leaves as many as that one keeps.
     ///
     /// At least 1 and at most [`FLIGHT_EVENTS_KEPT_MAX`], or the bus does not connect.
