@@ -3,13 +3,16 @@
 use crate::{
     bus::with_bus,
     failure::Failure,
-    output::{Output, Table, clock, confirm, duration, parse_duration},
+    output::{Output, Table, clock, confirm, duration, measured, millis, parse_duration},
     settings::ServerArgs,
 };
 use clap::Args;
 use replybus::{
     Bus,
-    control::{Control, ControlError, DrainOutcome, InstanceDrain, MethodStats},
+    control::{
+        Control, ControlError, DrainOutcome, DurationHistogram, InstanceDrain, InstanceStats,
+        MethodStats,
+    },
     presence::InstanceId,
 };
 use serde_json::{Value, json};
@@ -26,7 +29,9 @@ pub(crate) struct PingArgs {
 
 /// Ask the instances of a queue what they have done
 ///
-/// What each instance has done since it was started. Instances that do not hear are left out.
+/// What each instance has done since it was started: what it served, the service's own errors among
+/// that, and what failed otherwise; how long it took there, and what it had waited in the queue before,
+/// up to an eighth too large. A dash is not known. Instances that do not hear are left out.
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
     #[command(flatten)]
@@ -95,12 +100,8 @@ pub(crate) async fn ping(
     .await
 }
 
-/// Milliseconds with their parts.
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
-fn somebody(queue: &str, answers: usize) -> Result<(), Failure> {
+/// Fails if nobody of a queue answered.
+pub(crate) fn somebody(queue: &str, answers: usize) -> Result<(), Failure> {
     match answers {
         0 => Err(Failure::Said(format!(
             "{queue}: nobody answers; `replybus services {queue}` tells who should"
@@ -126,7 +127,7 @@ pub(crate) async fn stats(
                         "instance": of.instance,
                         "since": clock(of.since),
                         "in_flight": of.in_flight,
-                        "methods": of.methods,
+                        "methods": methods_json(of),
                     })
                 })
                 .collect();
@@ -134,42 +135,83 @@ pub(crate) async fn stats(
             return somebody(&queue, stats.len());
         }
         somebody(&queue, stats.len())?;
-        let mut table = Table::new(&[
-            "INSTANCE",
-            "METHOD",
-            "SERVED",
-            "FAILED",
-            "IN FLIGHT",
-            "SINCE",
-        ]);
-        let mut sums: BTreeMap<&str, MethodStats> = BTreeMap::new();
-        for of in &stats {
-            for (method, counts) in &of.methods {
-                let sum = sums.entry(method).or_default();
-                sum.served = sum.served.saturating_add(counts.served);
-                sum.failed = sum.failed.saturating_add(counts.failed);
-                let (served, failed) = (counts.served, counts.failed);
-                table.row([
-                    &of.instance,
-                    method,
-                    &served,
-                    &failed,
-                    &of.in_flight,
-                    &clock(of.since),
-                ]);
-            }
-            if of.methods.is_empty() {
-                table.row([&of.instance, &"-", &0, &0, &of.in_flight, &clock(of.since)]);
-            }
-        }
-        if stats.len() > 1 {
-            for (method, sum) in sums {
-                table.row([&"all", &method, &sum.served, &sum.failed, &"-", &"-"]);
-            }
-        }
-        table.print(output)
+        stats_table(&stats).print(output)
     })
     .await
+}
+
+/// By instance and method, and of several instances by method for all of them.
+fn stats_table(stats: &[InstanceStats]) -> Table {
+    let mut table = Table::new(&[
+        "INSTANCE",
+        "METHOD",
+        "SERVED",
+        "ERRORS",
+        "FAILED",
+        "P50",
+        "P99",
+        "WAITED P99",
+        "IN FLIGHT",
+        "SINCE",
+    ]);
+    let mut row = |of: &dyn ToString,
+                   method: &str,
+                   counts: &MethodStats,
+                   in_flight: &dyn ToString,
+                   since: &str| {
+        table.row([
+            of,
+            &method,
+            &counts.served,
+            &counts.errors,
+            &counts.failed,
+            &measured(counts.took.quantile(0.5)),
+            &measured(counts.took.quantile(0.99)),
+            &measured(counts.waited.quantile(0.99)),
+            in_flight,
+            &since,
+        ]);
+    };
+    let mut sums: BTreeMap<&str, MethodStats> = BTreeMap::new();
+    for of in stats {
+        let since = clock(of.since);
+        for (method, counts) in &of.methods {
+            let sum = sums.entry(method).or_default();
+            sum.served = sum.served.saturating_add(counts.served);
+            sum.errors = sum.errors.saturating_add(counts.errors);
+            sum.failed = sum.failed.saturating_add(counts.failed);
+            sum.took.merge(&counts.took);
+            sum.waited.merge(&counts.waited);
+            row(&of.instance, method, counts, &of.in_flight, &since);
+        }
+        if of.methods.is_empty() {
+            let none = MethodStats::default();
+            row(&of.instance, "-", &none, &of.in_flight, &since);
+        }
+    }
+    if stats.len() > 1 {
+        for (method, sum) in &sums {
+            row(&"all", method, sum, &"-", "-");
+        }
+    }
+    table
+}
+
+fn methods_json(of: &InstanceStats) -> Value {
+    let methods = of.methods.iter().map(|(name, counts)| {
+        let ms = |histogram: &DurationHistogram, part| histogram.quantile(part).map(millis);
+        let stats = json!({
+            "served": counts.served,
+            "errors": counts.errors,
+            "failed": counts.failed,
+            "p50_ms": ms(&counts.took, 0.5),
+            "p99_ms": ms(&counts.took, 0.99),
+            "waited_p50_ms": ms(&counts.waited, 0.5),
+            "waited_p99_ms": ms(&counts.waited, 0.99),
+        });
+        (name.clone(), stats)
+    });
+    Value::Object(methods.collect())
 }
 
 pub(crate) async fn drain(

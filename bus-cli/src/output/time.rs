@@ -33,6 +33,16 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
+/// The same, or "-" if it is not known.
+pub(crate) fn measured(time: Option<Duration>) -> String {
+    time.map_or_else(|| "-".to_owned(), duration)
+}
+
+/// Milliseconds with their parts.
+pub(crate) fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ mod screen;
 use crate::{
     bus::with_bus,
     failure::Failure,
-    output::{Output, Table, parse_duration},
+    output::{Output, Table, measured, millis, parse_duration},
     settings::ServerArgs,
 };
 use clap::{Args, ValueEnum};
@@ -19,8 +19,10 @@ use std::{
 
 /// Show all services at work
 ///
-/// Calls and failures a second by the counts of the instances, and what waits by the broker. On a
-/// terminal it fills the screen: q ends it, and n c f i w d sort. Elsewhere a table is printed once.
+/// Calls a second, the services' own errors and other failures among them, by the counts of the
+/// instances; how long the calls since the last look took there, and what they had waited before, up
+/// to an eighth too large; and what waits by the broker. A dash is not known. On a terminal it fills
+/// the screen: q ends it, and n c e f p i w d sort. Elsewhere a table is printed once.
 #[derive(Debug, Args)]
 pub(crate) struct TopArgs {
     /// Print a table once
@@ -43,8 +45,12 @@ enum Sort {
     Name,
     /// Calls a second
     Calls,
+    /// Errors of the service's own, a second
+    Errors,
     /// Failures a second
     Failures,
+    /// How long calls took
+    P99,
     /// What is worked on
     InFlight,
     /// What waits in the queue
@@ -54,10 +60,12 @@ enum Sort {
 }
 
 impl Sort {
-    const KEYS: [(char, Self); 6] = [
+    const KEYS: [(char, Self); 8] = [
         ('n', Self::Name),
         ('c', Self::Calls),
+        ('e', Self::Errors),
         ('f', Self::Failures),
+        ('p', Self::P99),
         ('i', Self::InFlight),
         ('w', Self::Waiting),
         ('d', Self::Dead),
@@ -68,6 +76,8 @@ impl Sort {
             let largest = match self {
                 Self::Name => std::cmp::Ordering::Equal,
                 Self::Calls => b.calls.total_cmp(&a.calls),
+                Self::Errors => b.errors.total_cmp(&a.errors),
+                Self::P99 => b.p99.cmp(&a.p99),
                 Self::Failures => b.failures.total_cmp(&a.failures),
                 Self::InFlight => b.in_flight.cmp(&a.in_flight),
                 Self::Waiting => b.waiting.cmp(&a.waiting),
@@ -123,7 +133,11 @@ fn table(rows: &[Row]) -> Table {
         "QUEUE",
         "INSTANCES",
         "CALLS/S",
+        "ERRORS/S",
         "FAILED/S",
+        "P50",
+        "P99",
+        "WAITED P99",
         "IN FLIGHT",
         "WAITING",
         "CONSUMERS",
@@ -134,7 +148,11 @@ fn table(rows: &[Row]) -> Table {
             &row.queue,
             &row.instances,
             &format!("{:.1}", row.calls),
+            &format!("{:.1}", row.errors),
             &format!("{:.1}", row.failures),
+            &measured(row.p50),
+            &measured(row.p99),
+            &measured(row.waited_p99),
             &row.in_flight,
             &row.waiting,
             &row.consumers,
@@ -155,7 +173,11 @@ fn print(rows: &[Row], output: &Output) -> Result<(), Failure> {
                 "queue": row.queue,
                 "instances": row.instances,
                 "calls_per_second": row.calls,
+                "errors_per_second": row.errors,
                 "failures_per_second": row.failures,
+                "p50_ms": row.p50.map(millis),
+                "p99_ms": row.p99.map(millis),
+                "waited_p99_ms": row.waited_p99.map(millis),
                 "in_flight": row.in_flight,
                 "waiting": row.waiting,
                 "consumers": row.consumers,

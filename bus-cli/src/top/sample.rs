@@ -2,7 +2,11 @@
 
 use crate::failure::Failure;
 use futures_util::{StreamExt as _, stream};
-use replybus::{Bus, presence::InstanceId};
+use replybus::{
+    Bus,
+    control::{DurationHistogram, InstanceStats},
+    presence::InstanceId,
+};
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
@@ -22,11 +26,22 @@ struct Queue {
     name: String,
     instances: usize,
     in_flight: u64,
-    /// By instance, served and failed since it was started.
-    counts: BTreeMap<InstanceId, (u64, u64)>,
+    /// By instance, since it was started.
+    counts: BTreeMap<InstanceId, Counts>,
     waiting: u64,
     consumers: u64,
     dead: u64,
+}
+
+/// What came of the requests of an instance, of all methods together.
+#[derive(Debug, Clone, Default)]
+struct Counts {
+    served: u64,
+    /// Those of them that were answered with an error of the handler's own.
+    errors: u64,
+    failed: u64,
+    took: DurationHistogram,
+    waited: DurationHistogram,
 }
 
 /// What is shown of a queue.
@@ -37,7 +52,14 @@ pub(super) struct Row {
     /// A second.
     pub(super) calls: f64,
     /// A second.
+    pub(super) errors: f64,
+    /// A second.
     pub(super) failures: f64,
+    /// How long calls took in their instance; `None` if there were none, or nobody measures.
+    pub(super) p50: Option<Duration>,
+    pub(super) p99: Option<Duration>,
+    /// How long they had waited in the queue.
+    pub(super) waited_p99: Option<Duration>,
     pub(super) in_flight: u64,
     pub(super) waiting: u64,
     pub(super) consumers: u64,
@@ -70,22 +92,23 @@ impl Sample {
                 .queues
                 .iter()
                 .find(|earlier| earlier.name == queue.name);
-            let (mut calls, mut failures) = (0, 0);
-            for (instance, (served, failed)) in &queue.counts {
+            let mut sum = Counts::default();
+            for (instance, counts) in &queue.counts {
                 // One that is new has done all of it since, as far as anybody saw.
                 let known = earlier.and_then(|earlier| earlier.counts.get(instance));
-                let (served_before, failed_before) = known.copied().unwrap_or_default();
-                let new = failed.saturating_sub(failed_before);
-                calls += served.saturating_sub(served_before) + new;
-                failures += new;
+                sum.add(&known.map_or_else(|| counts.clone(), |known| counts.since(known)));
             }
             #[expect(clippy::cast_precision_loss, reason = "rates for people")]
             let rate = |count: u64| count as f64 / seconds;
             Row {
                 queue: queue.name.clone(),
                 instances: queue.instances,
-                calls: rate(calls),
-                failures: rate(failures),
+                calls: rate(sum.served.saturating_add(sum.failed)),
+                errors: rate(sum.errors),
+                failures: rate(sum.failed),
+                p50: sum.took.quantile(0.5),
+                p99: sum.took.quantile(0.99),
+                waited_p99: sum.waited.quantile(0.99),
                 in_flight: queue.in_flight,
                 waiting: queue.waiting,
                 consumers: queue.consumers,
@@ -93,6 +116,38 @@ impl Sample {
             }
         });
         rows.collect()
+    }
+}
+
+impl Counts {
+    fn of(stats: &InstanceStats) -> Self {
+        let mut sum = Self::default();
+        for method in stats.methods.values() {
+            sum.served = sum.served.saturating_add(method.served);
+            sum.errors = sum.errors.saturating_add(method.errors);
+            sum.failed = sum.failed.saturating_add(method.failed);
+            sum.took.merge(&method.took);
+            sum.waited.merge(&method.waited);
+        }
+        sum
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            served: self.served.saturating_sub(before.served),
+            errors: self.errors.saturating_sub(before.errors),
+            failed: self.failed.saturating_sub(before.failed),
+            took: self.took.since(&before.took),
+            waited: self.waited.since(&before.waited),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.served = self.served.saturating_add(other.served);
+        self.errors = self.errors.saturating_add(other.errors);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.took.merge(&other.took);
+        self.waited.merge(&other.waited);
     }
 }
 
@@ -110,16 +165,7 @@ async fn look(bus: &Bus, name: String, instances: usize) -> Queue {
         in_flight: stats.iter().map(|of| of.in_flight).sum(),
         counts: stats
             .iter()
-            .map(|of| {
-                let methods = of.methods.values();
-                let sums = methods.fold((0_u64, 0_u64), |(served, failed), method| {
-                    (
-                        served.saturating_add(method.served),
-                        failed.saturating_add(method.failed),
-                    )
-                });
-                (of.instance, sums)
-            })
+            .map(|of| (of.instance, Counts::of(of)))
             .collect(),
         waiting: state.map_or(0, |state| state.waiting),
         consumers: state.map_or(0, |state| state.consumers),
@@ -131,10 +177,19 @@ async fn look(bus: &Bus, name: String, instances: usize) -> Queue {
 mod tests {
     use super::*;
 
-    fn sample(at: Instant, counts: &[(u8, u64, u64)]) -> Sample {
-        let of = |(id, served, failed): &(u8, u64, u64)| {
-            (InstanceId::from_bytes([*id; 16]), (*served, *failed))
-        };
+    /// Counts of an instance whose calls took what is said, in microseconds, each so often.
+    fn counts(served: u64, failed: u64, took: &str) -> Counts {
+        Counts {
+            served,
+            failed,
+            errors: served / 10,
+            took: serde_json::from_str(took).unwrap(),
+            waited: serde_json::from_str("[]").unwrap(),
+        }
+    }
+
+    fn sample(at: Instant, counts: &[(u8, Counts)]) -> Sample {
+        let of = |(id, counts): &(u8, Counts)| (InstanceId::from_bytes([*id; 16]), counts.clone());
         Sample {
             at,
             queues: vec![Queue {
@@ -152,17 +207,22 @@ mod tests {
     #[test]
     fn rates_are_of_what_each_instance_did_since_and_never_negative() {
         let at = Instant::now();
-        let before = sample(at, &[(1, 100, 10), (2, 50, 0)]);
+        let first = (1, counts(100, 10, "[[900,110]]"));
+        let before = sample(at, &[first, (2, counts(50, 0, "[[900,50]]"))]);
         let two_later = at + Duration::from_secs(2);
         // The first was restarted as the third.
-        let after = sample(two_later, &[(2, 60, 4), (3, 6, 0)]);
+        let second = (2, counts(60, 4, "[[100,7],[900,50],[2000,7]]"));
+        let after = sample(two_later, &[second, (3, counts(6, 0, "[[100,6]]"))]);
         let [row] = &after.since(&before)[..] else {
             panic!()
         };
-        assert_eq!((row.calls, row.failures), (10.0, 2.0));
+        assert_eq!((row.calls, row.errors, row.failures), (10.0, 0.5, 2.0));
+        let micros = |of: u64| Some(Duration::from_micros(of));
+        assert_eq!((row.p50, row.p99), (micros(100), micros(2_000)));
+        assert_eq!(row.waited_p99, None);
         let [row] = &before.since(&after)[..] else {
             panic!()
         };
-        assert!(row.calls >= 0.0 && row.failures >= 0.0);
+        assert!(row.calls >= 0.0 && row.errors >= 0.0 && row.failures >= 0.0);
     }
 }

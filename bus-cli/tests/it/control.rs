@@ -20,8 +20,13 @@ async fn instances_answer_say_what_they_did_and_drain_if_they_may() {
         .await
         .json();
     let stats = site.run(&["stats", QUEUE, "--json"]).await.json();
-    assert_eq!(stats[0]["methods"]["price"]["served"], 1, "{stats}");
-    assert!(site.run(&["stats", QUEUE]).await.text().contains("price"));
+    let price = &stats[0]["methods"]["price"];
+    assert_eq!((&price["served"], &price["errors"]), (&1.into(), &0.into()));
+    for time in ["p50_ms", "p99_ms", "waited_p99_ms"] {
+        assert!(price[time].is_f64(), "{time}: {stats}");
+    }
+    let table = site.run(&["stats", QUEUE]).await;
+    assert!(table.text().contains("price") && table.text().contains("WAITED P99"));
 
     let unasked = site.run(&["drain", QUEUE]).await;
     assert_eq!(unasked.code, 2, "{unasked:?}");

@@ -101,7 +101,13 @@ async fn a_method_is_measured_and_its_service_is_seen_at_work() {
         (&QUEUE.into(), &1.into())
     );
     assert_eq!(seen[0]["consumers"], 1);
-    assert!(site.run(&top).await.text().contains("CALLS/S"));
+    // Nothing was called between the two looks.
+    assert_eq!(seen[0]["errors_per_second"], 0.0);
+    assert!(seen[0]["p99_ms"].is_null(), "{seen}");
+    let table = site.run(&top).await;
+    for column in ["CALLS/S", "ERRORS/S", "P99"] {
+        assert!(table.text().contains(column), "{column}: {table:?}");
+    }
     serving.shutdown().await.unwrap();
     site.close().await;
 }

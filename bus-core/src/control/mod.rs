@@ -12,12 +12,14 @@ mod cancel;
 mod cancels;
 mod error;
 mod held;
+mod histogram;
 mod line;
 mod served;
 mod verb;
 
 pub use ask::Control;
 pub use error::ControlError;
+pub use histogram::DurationHistogram;
 pub use verb::{DrainOutcome, InstanceDrain, InstanceStats, MethodStats, Pong};
 
 pub(crate) use answers::{AnswerRate, Answers};

@@ -1,5 +1,6 @@
 //! What an instance can be asked, and the answers as they travel.
 
+use super::histogram::DurationHistogram;
 use crate::presence::{Instance, InstanceId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -83,13 +84,26 @@ pub struct InstanceStats {
 }
 
 /// What came of the requests for one method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MethodStats {
     /// Answered by the handler, its own errors included, or out of a record.
     pub served: u64,
+    /// Those of them whose answer was an error of the handler's own.
+    #[serde(default)]
+    pub errors: u64,
     /// Those that came to anything else.
     pub failed: u64,
+    /// How long all of these took: from when a request reached the instance until its answer was
+    /// known, its wait for a handler to be free included. Empty from an instance of a version that
+    /// does not measure.
+    #[serde(default)]
+    pub took: DurationHistogram,
+    /// How long those had waited that say when they were published, which awaited calls do: from then
+    /// until they reached the instance. The two moments are of two clocks, so it is as wrong as these
+    /// are apart.
+    #[serde(default)]
+    pub waited: DurationHistogram,
 }
 
 /// What came of draining one instance.
@@ -149,5 +163,23 @@ impl InstanceAnswer for InstanceStats {
 impl InstanceAnswer for InstanceDrain {
     fn instance(&self) -> InstanceId {
         self.instance
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stats_of_an_older_version_are_read() {
+        let instance = InstanceId::new();
+        let text = format!(
+            r#"{{"instance":"{instance}","since_ms":17,"in_flight":1,
+                "methods":{{"balance":{{"served":3,"failed":1}}}}}}"#
+        );
+        let read: InstanceStats = serde_json::from_str(&text).unwrap();
+        let stats = &read.methods["balance"];
+        assert_eq!((stats.served, stats.failed, stats.errors), (3, 1, 0));
+        assert_eq!(stats.took.quantile(0.99), None);
     }
 }

@@ -323,8 +323,9 @@ impl RequestProcessor {
         let outcome = answer.label();
         let (position, method) = self.count_as(message, outcome, envelope);
         let service = self.contract.name;
-        let is_served = answer.as_fault().is_none();
-        self.control.served().count(position, is_served);
+        let (took, waited) = (envelope.received.elapsed(), envelope.waited(message));
+        let served = self.control.served();
+        served.count(position, answer, took, waited);
         match answer.as_fault() {
             Some(fault) if fault.may_have_executed => {
                 tracing::warn!(service, method, id = %envelope.id, %fault, "a call failed");

@@ -196,6 +196,16 @@ impl Envelope {
         self.start_by.is_some_and(|by| by <= Instant::now())
     }
 
+    /// How long its message had waited when it was received, if it says when it was published: its
+    /// time to live counts from then, and its deadline says when that ends.
+    pub(crate) fn waited(&self, message: &Message) -> Option<Duration> {
+        let published = self
+            .deadline_named?
+            .checked_sub(message.properties.expiration?)?;
+        let received = unix_time().saturating_sub(self.received.elapsed());
+        Some(received.saturating_sub(published))
+    }
+
     /// The moment from which on no further run of it is planned: when its caller stops waiting, or it
     /// is no longer to be started, without the allowance for clocks.
     pub(crate) fn no_run_after(&self, message: &Message) -> Option<Instant> {
@@ -291,6 +301,28 @@ mod tests {
         let ahead = read(with_deadline(60_000, 2_000)).await;
         let left = ahead.deadline.unwrap() - ahead.received;
         assert_eq!(left, Duration::from_millis(2_000));
+    }
+
+    #[tokio::test]
+    async fn its_wait_is_the_time_between_its_publish_and_its_receipt() {
+        let waited = async |left, expiration| {
+            let message = Message {
+                properties: with_deadline(left, expiration),
+                ..Message::default()
+            };
+            let envelope = read(message.properties.clone()).await;
+            envelope.waited(&message).unwrap()
+        };
+        let long = waited(500, 2_000).await;
+        assert!(
+            long >= Duration::from_millis(1_499) && long < Duration::from_secs(60),
+            "{long:?}"
+        );
+        // Its publisher's clock is ahead of ours.
+        assert_eq!(waited(60_000, 2_000).await, Duration::ZERO);
+        let message = Message::default();
+        let says_nothing = read(Properties::default()).await;
+        assert_eq!(says_nothing.waited(&message), None);
     }
 
     #[tokio::test]

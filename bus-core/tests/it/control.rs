@@ -111,6 +111,16 @@ async fn all_who_serve_a_queue_are_asked_and_answer_at_once() {
         (sum("post"), sum("panics"), sum("balance")),
         ((4, 0), (0, 4), (1, 0))
     );
+    for (method, calls, errors) in [("post", 4, 0), ("panics", 4, 0), ("balance", 1, 1)] {
+        let of_all = stats.iter().filter_map(|stats| stats.methods.get(method));
+        let (mut took, mut waited, mut own) = (0, 0, 0);
+        for of_one in of_all {
+            took += of_one.took.count();
+            waited += of_one.waited.count();
+            own += of_one.errors;
+        }
+        assert_eq!((took, waited, own), (calls, calls, errors), "{method}");
+    }
     assert!(!stats[0].methods.contains_key("wait"));
     assert_eq!(asked.elapsed(), Duration::ZERO);
 
