@@ -16,6 +16,7 @@ use crate::{
     services::ServicesArgs,
     settings::ServerArgs,
     top::TopArgs,
+    watch::WatchArgs,
 };
 use clap::{Parser, Subcommand};
 
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     Init(InitArgs),
     Bench(BenchArgs),
     Top(TopArgs),
+    Watch(WatchArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
 }

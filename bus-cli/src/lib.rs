@@ -21,6 +21,7 @@ mod schedule;
 mod services;
 mod settings;
 mod top;
+mod watch;
 
 use args::{Command, Program};
 use clap::Parser as _;
@@ -84,6 +85,7 @@ async fn command(program: Program, output: &Output) -> Result<(), Failure> {
         Command::Init(asked) => init::run(&asked, output),
         Command::Bench(asked) => bench::run(&servers, asked, output).await,
         Command::Top(asked) => top::run(&servers, asked, output).await,
+        Command::Watch(asked) => watch::run(&servers, asked, output).await,
         Command::Completions(asked) => manual::completions(&asked),
         Command::Man(asked) => manual::man(&asked),
     }

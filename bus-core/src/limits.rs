@@ -126,8 +126,27 @@ pub const CONTROL_ANSWERS_PER_SECOND: u32 = 100;
 /// Questions that an instance is answering, those included that wait until it is drained.
 pub const CONTROL_ANSWERS_AT_ONCE: usize = 64;
 
-/// Questions that one bus gathers the answers of at a time.
+/// Questions that one bus gathers the answers of at a time, and queues that it watches.
 pub const GATHERINGS_MAX: usize = 64;
+
+/// The time for which an instance reports its calls to whoever [watches](crate::control::Control::watch)
+/// it without being asked again; asked it is three times as often. What a watcher costs that died.
+pub const WATCH_LEASE: Duration = Duration::from_secs(6);
+
+/// Watchers that an instance reports to at a time; further ones hear nothing of it. A call that one of
+/// them wants to know of costs the instance a lock and a copy of what is said of it.
+pub const WATCHES_MAX: usize = 8;
+
+/// Calls that an instance reports to one watcher in a second: more than anybody reads. Set by
+/// `.per_second(..)`.
+pub const WATCHED_PER_SECOND: u32 = 100;
+
+/// The most that this may be set to: five reports a second of [`WATCHED_IN_ONE_MAX`], for a program.
+pub const WATCHED_PER_SECOND_MAX: u32 = 1_000;
+
+/// Calls in one report, which are all that an instance keeps for a watcher: 50 KB, or 150 if callers
+/// have the longest names.
+pub const WATCHED_IN_ONE_MAX: usize = 250;
 
 /// The time after which a call without a reply has it looked whether anybody serves its queue. What
 /// is served is mostly answered by then, and pays nothing.

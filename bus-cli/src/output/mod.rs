@@ -6,7 +6,9 @@ mod time;
 
 pub(crate) use confirm::confirm;
 pub(crate) use table::Table;
-pub(crate) use time::{ago, clock, duration, measured, millis, parse_duration, parse_moment};
+pub(crate) use time::{
+    ago, clock, clock_millis, duration, measured, millis, parse_duration, parse_moment,
+};
 
 use crate::failure::Failure;
 use clap::{Args, ValueEnum};

@@ -5,8 +5,17 @@ use std::time::{Duration, SystemTime};
 
 /// A moment, in UTC to the second.
 pub(crate) fn clock(at: SystemTime) -> String {
+    written(at, "%Y-%m-%dT%H:%M:%SZ")
+}
+
+/// A moment, in UTC to the millisecond.
+pub(crate) fn clock_millis(at: SystemTime) -> String {
+    written(at, "%Y-%m-%dT%H:%M:%S.%3fZ")
+}
+
+fn written(at: SystemTime, format: &str) -> String {
     match Timestamp::try_from(at) {
-        Ok(at) => at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        Ok(at) => at.strftime(format).to_string(),
         Err(_) => "-".to_owned(),
     }
 }
@@ -84,5 +93,7 @@ mod tests {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
         assert_eq!(clock(UNIX_EPOCH), "1970-01-01T00:00:00Z");
+        let later = UNIX_EPOCH + Duration::from_millis(1_007);
+        assert_eq!(clock_millis(later), "1970-01-01T00:00:01.007Z");
     }
 }

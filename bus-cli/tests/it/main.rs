@@ -21,3 +21,4 @@ mod schedule;
 mod services;
 mod settings;
 mod shop;
+mod watch;

@@ -3,6 +3,7 @@
 use super::{
     served::ServedCalls,
     verb::{DrainOutcome, DrainRequest, InstanceDrain, InstanceStats, Pinged, Verb},
+    watch::{Reporter, WatchRequest, Watcher, Watches},
 };
 use crate::{
     call_id::CallId,
@@ -35,6 +36,7 @@ pub(crate) struct Answers {
     pub(crate) store: Arc<dyn ReplyStore>,
     pub(crate) profile: Arc<Profile>,
     pub(crate) served: Arc<ServedCalls>,
+    pub(crate) watches: Arc<Watches>,
     pub(crate) may_be_drained: bool,
     pub(crate) rate: AnswerRate,
 }
@@ -101,6 +103,36 @@ impl Answers {
             let _ = timeout(STORED_WITHIN, this.store.store(reply)).await;
             drop(place);
         });
+    }
+
+    /// Tells whoever asks of the calls that are taken, for a while.
+    pub(super) fn watch(&self, message: &Message) {
+        let Some(Asker {
+            id,
+            target: ReplyTarget::Inbox(inbox),
+            content_type: encoding,
+        }) = self.asker(message)
+        else {
+            return;
+        };
+        let Some(request) = WatchRequest::read(encoding, &message.body) else {
+            return;
+        };
+        let watcher = Watcher {
+            id,
+            inbox,
+            encoding,
+        };
+        if self.rate.allows_one() && self.watches.ask(watcher.clone(), request) {
+            let reporter = Reporter {
+                watches: Arc::clone(&self.watches),
+                watcher,
+                instance: self.profile.id(),
+                store: Arc::clone(&self.store),
+                lifetime: self.profile.lifetime().clone(),
+            };
+            self.profile.lifetime().spawn(reporter.report());
+        }
     }
 
     fn asker(&self, message: &Message) -> Option<Asker> {

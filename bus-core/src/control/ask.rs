@@ -184,17 +184,8 @@ impl Control {
         let id = CallId::new();
         let gathering = inner.waiters.gather(id);
         let mut gathering = gathering.ok_or(ControlError::Busy)?;
-        let outgoing = Outgoing::new(self.message(verb, id, body)).deadline(until);
-        match inner.transport.publish(outgoing).verdict().await {
-            Verdict::Confirmed | Verdict::Lost => {}
-            // There is no control queue: nobody serves it who could hear.
-            Verdict::Unroutable => return Ok(Vec::new()),
-            Verdict::Denied(reason) => return Err(ControlError::denied(&*reason)),
-            Verdict::Unacceptable(reason) => return Err(ControlError::not_sent(&*reason)),
-            Verdict::Refused | Verdict::Busy => return Err(ControlError::Busy),
-            Verdict::NotWritten => {
-                return Err(ControlError::not_sent("there was no connection in time"));
-            }
+        if !self.publish(verb.as_str(), id, body, until).await? {
+            return Ok(Vec::new());
         }
         let mut answers = BTreeMap::new();
         while !(knows_all && missing.is_empty()) && answers.len() < INSTANCES_LISTED_MAX {
@@ -211,8 +202,41 @@ impl Control {
         Ok(answers.into_values().collect())
     }
 
+    /// Publishes what is for them; `false` if nobody serves the queue who could hear it.
+    pub(super) async fn publish(
+        &self,
+        kind: &'static str,
+        id: CallId,
+        body: Bytes,
+        until: Instant,
+    ) -> Result<bool, ControlError> {
+        let outgoing = Outgoing::new(self.message(kind, id, body)).deadline(until);
+        match self.bus.inner().transport.publish(outgoing).verdict().await {
+            Verdict::Confirmed | Verdict::Lost => Ok(true),
+            // There is no control queue.
+            Verdict::Unroutable => Ok(false),
+            Verdict::Denied(reason) => Err(ControlError::denied(&*reason)),
+            Verdict::Unacceptable(reason) => Err(ControlError::not_sent(&*reason)),
+            Verdict::Refused | Verdict::Busy => Err(ControlError::Busy),
+            Verdict::NotWritten => Err(ControlError::not_sent("there was no connection in time")),
+        }
+    }
+
+    pub(super) fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    pub(super) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// How long answers are waited for.
+    pub(super) fn answers_within(&self) -> Duration {
+        self.within
+    }
+
     /// Those whose answers are waited for; empty if nobody knows who they are.
-    async fn expected(&self, until: Instant) -> BTreeSet<InstanceId> {
+    pub(super) async fn expected(&self, until: Instant) -> BTreeSet<InstanceId> {
         if let Some(instance) = self.instance {
             return BTreeSet::from([instance]);
         }
@@ -221,7 +245,7 @@ impl Control {
         known.into_iter().map(|instance| instance.id).collect()
     }
 
-    fn message(&self, verb: Verb, id: CallId, body: Bytes) -> Message {
+    fn message(&self, kind: &'static str, id: CallId, body: Bytes) -> Message {
         let inner = self.bus.inner();
         let (exchange, routing_key) = match self.instance {
             Some(instance) => (String::new(), self.bus.name(&control_queue(instance))),
@@ -231,7 +255,7 @@ impl Control {
             exchange: exchange.into(),
             routing_key: routing_key.into(),
             properties: Properties {
-                kind: Some(Text::from_static(verb.as_str())),
+                kind: Some(Text::from_static(kind)),
                 correlation_id: Some(Text::shown(id)),
                 reply_to: Some(inner.inbox.clone()),
                 app_id: Some(inner.app_id.clone()),

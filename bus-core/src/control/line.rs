@@ -1,6 +1,9 @@
 //! The service's end: a queue of its own, and what is done about what comes through it.
 
-use super::{Answers, EXCHANGE, ServedCalls, cancel, control_queue, held::HeldCalls, verb::Verb};
+use super::{
+    Answers, EXCHANGE, ServedCalls, Watches, cancel, control_queue, held::HeldCalls, verb::Verb,
+    watch,
+};
 use crate::{
     bus::Bus,
     limits::{CALL_TIMEOUT_MAX, CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
@@ -22,6 +25,7 @@ const GIVEN_UP_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct ControlLine {
     calls: Arc<HeldCalls>,
     served: Arc<ServedCalls>,
+    watches: Arc<Watches>,
     producers: Arc<Producers>,
     /// `None` if nothing is heard. Dropped, it ends the listener.
     stop: Option<DropGuard>,
@@ -59,6 +63,7 @@ impl ControlLine {
         let producers = Arc::new(Producers::new(bus, queue.as_str().into()));
         Self {
             served: Arc::clone(&answers.served),
+            watches: Arc::clone(&answers.watches),
             stop: Self::listen(bus, served, queue, &calls, &producers, answers).await,
             calls,
             producers,
@@ -83,6 +88,11 @@ impl ControlLine {
     /// What the instance has done.
     pub(crate) fn served(&self) -> &ServedCalls {
         &self.served
+    }
+
+    /// Those who watch what it does.
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     async fn listen(
@@ -155,6 +165,8 @@ impl Listener {
             for credit in Credit::read(message) {
                 self.producers.credit(credit);
             }
+        } else if kind == watch::KIND {
+            self.answers.watch(message);
         } else if let Some(verb) = Verb::of(kind) {
             self.answers.hear(verb, message);
         }

@@ -1,5 +1,6 @@
 //! The control line: what is said to those who serve a queue, beside the queue. That calls are
-//! cancelled; how far the readers of streams are; and questions: [`Bus::control`](crate::Bus::control).
+//! cancelled; how far the readers of streams are; questions, and that somebody watches:
+//! [`Bus::control`](crate::Bus::control).
 //!
 //! Every instance that serves a queue has a control queue of its own, bound to one exchange under
 //! the name of the served queue; whoever has something to say publishes there, and each of them
@@ -16,17 +17,20 @@ mod histogram;
 mod line;
 mod served;
 mod verb;
+mod watch;
 
 pub use ask::Control;
 pub use error::ControlError;
 pub use histogram::DurationHistogram;
 pub use verb::{DrainOutcome, InstanceDrain, InstanceStats, MethodStats, Pong};
+pub use watch::{CallWatch, WatchOptions, WatchedCall};
 
 pub(crate) use answers::{AnswerRate, Answers};
 pub(crate) use cancels::Cancels;
 pub(crate) use held::Entered;
 pub(crate) use line::ControlLine;
 pub(crate) use served::ServedCalls;
+pub(crate) use watch::{CallReport, Watches};
 
 use crate::presence::InstanceId;
 

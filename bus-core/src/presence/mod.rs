@@ -19,7 +19,7 @@ pub use services::ServedQueue;
 
 pub(crate) use heartbeat::Heartbeat;
 pub(crate) use instance::millis;
-pub(crate) use profile::{Profile, host};
+pub(crate) use profile::{Profile, host, shown};
 
 use crate::{bus::Bus, contract::check_name, reply::StoreError};
 use std::collections::BTreeMap;

@@ -71,7 +71,7 @@ pub(crate) fn host() -> String {
 }
 
 /// A text as a record may hold it.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::new();
     for character in text.replace(char::is_control, "?").chars() {
         if shown.len() + character.len_utf8() > INSTANCE_TEXT_MAX {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     bus::BusInner,
     contract::{Fingerprint, MethodContract, ServiceContract},
-    control::ControlLine,
+    control::{CallReport, ControlLine},
     error::Fault,
     flight::{FlightStep, Flights},
     job::WaitingRoom,
@@ -30,7 +30,7 @@ use crate::{
 };
 use futures_util::{FutureExt, future::Either};
 use metrics::Counter;
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::SystemTime};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -179,7 +179,7 @@ impl RequestProcessor {
                 && abandoned.is_none()
                 && matches!(AnswerClass::of(&answer), AnswerClass::HandlerError)
             {
-                match Box::pin(self.put_aside(&message, &envelope, retries)).await {
+                match Box::pin(self.put_aside(&message, &envelope, retries, &run)).await {
                     Some(true) => {
                         traced.set("replybus.outcome", "put_off");
                         self.flights.note(envelope.id, || FlightStep::PutOff {
@@ -211,7 +211,8 @@ impl RequestProcessor {
             };
             trace::concluded(&mut traced, &answer);
             let mut conclusion = Conclusion::of(answer, end, seen, kind);
-            self.count(&message, &conclusion.answer, &envelope);
+            let attempt = attempt(&run, retries.as_deref(), exhausted);
+            self.count(&message, &conclusion.answer, &envelope, attempt);
             if !self
                 .answer(&mut conclusion, &envelope, envelope.target.clone(), &traced)
                 .await
@@ -299,6 +300,7 @@ impl RequestProcessor {
         message: &Message,
         envelope: &Envelope,
         retries: &Retries,
+        run: &Run,
     ) -> Option<bool> {
         let due = match retries.next() {
             Next::Nothing => return None,
@@ -314,14 +316,15 @@ impl RequestProcessor {
             None => false,
         };
         if put {
-            self.count_as(message, "put_off", envelope);
+            let attempt = attempt(run, Some(retries), true);
+            self.count_as(message, "put_off", envelope, attempt);
         }
         Some(put)
     }
 
-    fn count(&self, message: &Message, answer: &Answer, envelope: &Envelope) {
+    fn count(&self, message: &Message, answer: &Answer, envelope: &Envelope, attempt: u32) {
         let outcome = answer.label();
-        let (position, method) = self.count_as(message, outcome, envelope);
+        let (position, method) = self.count_as(message, outcome, envelope, attempt);
         let service = self.contract.name;
         let (took, waited) = (envelope.received.elapsed(), envelope.waited(message));
         let served = self.control.served();
@@ -334,13 +337,14 @@ impl RequestProcessor {
         }
     }
 
-    /// Counts a delivery under its outcome in one word. Returns the position and the name of its
-    /// method.
+    /// Counts a delivery under its outcome in one word, and has those know of it who watch. Returns
+    /// the position and the name of its method.
     fn count_as(
         &self,
         message: &Message,
         outcome: &'static str,
         envelope: &Envelope,
+        attempt: u32,
     ) -> (usize, &'static str) {
         // Only names out of the contract become labels: a caller must not be able to make more.
         let name = message.properties.kind.as_deref().unwrap_or_default();
@@ -350,6 +354,29 @@ impl RequestProcessor {
         if let Some(metrics) = self.metrics.get(position) {
             metrics.count(outcome, envelope.received.elapsed());
         }
+        let watches = self.control.watches();
+        if watches.is_any() {
+            watches.note(&CallReport {
+                ended_at: SystemTime::now(),
+                id: envelope.id,
+                method,
+                caller: message.properties.app_id.clone(),
+                waited: envelope.waited(message),
+                took: envelope.received.elapsed(),
+                outcome,
+                attempt,
+            });
+        }
         (position, method)
     }
+}
+
+/// The number of a run, of which the last was put off or not.
+fn attempt(run: &Run, retries: Option<&Retries>, is_put_off: bool) -> u32 {
+    let begun = run.attempts().unwrap_or(1);
+    let of_retries = retries.map_or(1, |retries| match is_put_off {
+        true => retries.runs(),
+        false => retries.runs().saturating_add(1),
+    });
+    begun.max(of_retries)
 }

@@ -178,6 +178,7 @@ impl Serve {
             store: Arc::clone(&bus.replies),
             profile: Arc::clone(&profile),
             served: Arc::new(ServedCalls::new(contract)),
+            watches: Arc::default(),
             may_be_drained: self.allow_drain,
             rate: AnswerRate::default(),
         };

@@ -23,20 +23,20 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Buses of one broker and one store.
 #[derive(Clone)]
-struct Net {
-    broker: MemoryBroker,
-    replies: MemoryReplies,
+pub(crate) struct Net {
+    pub(crate) broker: MemoryBroker,
+    pub(crate) replies: MemoryReplies,
 }
 
 impl Net {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             broker: MemoryBroker::new(),
             replies: MemoryReplies::new(),
         }
     }
 
-    async fn bus(&self) -> Bus {
+    pub(crate) async fn bus(&self) -> Bus {
         let opened = Bus::connect(self.broker.clone(), self.replies.clone());
         opened.await.unwrap()
     }
@@ -44,11 +44,17 @@ impl Net {
 
 /// Takes replies as a process of its own.
 #[derive(Default)]
-struct Heard(Mutex<Vec<(CallId, Bytes)>>);
+pub(crate) struct Heard(Mutex<Vec<(CallId, Bytes)>>);
 
 impl Heard {
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.lock().unwrap().len()
+    }
+
+    /// The last of them, as text.
+    pub(crate) fn last(&self) -> String {
+        let heard = self.0.lock().unwrap();
+        String::from_utf8(heard.last().unwrap().1.to_vec()).unwrap()
     }
 }
 
@@ -223,7 +229,12 @@ async fn nobody_is_waited_for_where_nobody_serves_and_not_for_long_who_is_silent
 }
 
 /// A question as anybody could send it.
-fn question(kind: &str, id: Option<&str>, reply_to: Option<&str>, body: Vec<u8>) -> Message {
+pub(crate) fn question(
+    kind: &str,
+    id: Option<&str>,
+    reply_to: Option<&str>,
+    body: Vec<u8>,
+) -> Message {
     Message {
         exchange: "replybus.control".into(),
         routing_key: QUEUE.into(),

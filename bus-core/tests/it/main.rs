@@ -67,4 +67,5 @@ mod streams;
 mod tickets;
 mod unserved;
 mod unsure;
+mod watch;
 mod wire_format;
