@@ -17,6 +17,7 @@ mod init;
 mod letters;
 mod manual;
 mod output;
+mod rights;
 mod schedule;
 mod services;
 mod settings;
@@ -81,6 +82,7 @@ async fn command(program: Program, output: &Output) -> Result<(), Failure> {
         Command::Schedule(asked) => schedule::run(&servers, asked, output).await,
         Command::Explain(asked) => explain::run(&servers, asked, output).await,
         Command::Check(asked) => check::run(&servers, asked, output).await,
+        Command::Rights(asked) => rights::run(&servers, &asked, output),
         Command::Contracts(asked) => contracts::run(&asked, output),
         Command::Init(asked) => init::run(&asked, output),
         Command::Bench(asked) => bench::run(&servers, asked, output).await,

@@ -30,6 +30,9 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// The way of messages that are delayed, in the namespace of a bus.
+pub(crate) const DELAY_WAY: &str = "replybus.delay";
+
 /// The time a close allows for messages to be given back.
 const GIVE_BACK_WITHIN: Duration = Duration::from_secs(1);
 
@@ -108,7 +111,7 @@ pub(crate) struct BusInner {
 impl BusInner {
     /// A delay, on the way that this namespace has for such.
     pub(crate) fn delay_until(&self, due: Instant) -> Delay {
-        Delay::until(due, in_namespace(&self.namespace, "replybus.delay"))
+        Delay::until(due, in_namespace(&self.namespace, DELAY_WAY))
     }
 
     /// A name on the broker as this bus has it, without the namespace.
@@ -386,12 +389,26 @@ impl Bus {
     }
 }
 
-fn in_namespace(namespace: &str, name: &str) -> String {
+pub(crate) fn in_namespace(namespace: &str, name: &str) -> String {
     if namespace.is_empty() {
         name.to_owned()
     } else {
         format!("{namespace}.{name}")
     }
+}
+
+/// Refuses what can't be before names; nothing at all can.
+pub(crate) fn check_namespace(namespace: &str) -> Result<(), SetupError> {
+    if namespace.is_empty() {
+        return Ok(());
+    }
+    check_name("namespace", namespace)?;
+    let bytes = namespace.len();
+    if bytes > NAMESPACE_BYTES_MAX {
+        let reason = format!("{bytes} bytes, up to {NAMESPACE_BYTES_MAX} are allowed");
+        return Err(SetupError::setting("namespace", reason));
+    }
+    Ok(())
 }
 
 /// Builds a [`Bus`].
@@ -595,14 +612,7 @@ impl BusBuilder {
     }
 
     fn check(&self) -> Result<(), SetupError> {
-        if !self.namespace.is_empty() {
-            check_name("namespace", &self.namespace)?;
-            let bytes = self.namespace.len();
-            if bytes > NAMESPACE_BYTES_MAX {
-                let reason = format!("{bytes} bytes, up to {NAMESPACE_BYTES_MAX} are allowed");
-                return Err(SetupError::setting("namespace", reason));
-            }
-        }
+        check_namespace(&self.namespace)?;
         if let Some(record) = &self.flight_record {
             record.check()?;
         }

@@ -14,6 +14,7 @@ use crate::{
     listener::{self, Listener},
     presences::Presences,
     replies::Replies,
+    rights::RedisRights,
     store::RedisStore,
     trial::Trial,
     url::Target,
@@ -112,6 +113,15 @@ impl RedisReplies {
     pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.key_prefix = prefix.into();
         self
+    }
+
+    /// The rights that a user of the server needs in the namespace of a bus, to be named by what its
+    /// programs do there; see [`RedisRights`].
+    ///
+    /// # Errors
+    /// The key prefix or the namespace is none.
+    pub fn rights(&self, namespace: &str) -> Result<RedisRights, SetupError> {
+        RedisRights::new(&self.key_prefix, namespace)
     }
 
     /// Sets the number of connections to write on, 1 to 64; 2 by default. The inbox has one more of

@@ -54,12 +54,40 @@ impl Keys {
 
     /// All inboxes and claims, as a pattern of the server's access lists.
     pub(crate) fn all_in_scope(&self) -> String {
-        format!("{}*", self.scope)
+        format!("{}*", escaped(&self.scope))
     }
 
     /// All replies under keys of their own, as such a pattern.
     pub(crate) fn all_responses(&self) -> String {
-        format!("{}response:*", self.namespace)
+        format!("{}response:*", escaped(&self.namespace))
+    }
+
+    /// All inboxes, as such a pattern.
+    pub(crate) fn all_inboxes(&self) -> String {
+        format!("{}inbox:*", escaped(&self.scope))
+    }
+
+    /// All claims whose keys begin with this and a colon, as such a pattern.
+    pub(crate) fn claims_of(&self, of: &str) -> String {
+        format!("{}:*", escaped(&self.claim(of)))
+    }
+
+    /// All that is delayed, as such a pattern.
+    pub(crate) fn all_delayed(&self) -> String {
+        format!("{}delayed:*", escaped(&self.scope))
+    }
+
+    /// What is known of a queue: claims, instances, given-up calls and kept answers, as such patterns.
+    pub(crate) fn of_queue(&self, queue: &str) -> [String; 5] {
+        let [until, records] = self.instances(queue);
+        let cached = format!("{}cache:{{{queue}}}", self.scope);
+        [
+            self.claims_of(queue),
+            escaped(&until),
+            escaped(&records),
+            escaped(&self.given_up(queue)),
+            format!("{}:*", escaped(&cached)),
+        ]
     }
 
     /// The instances that serve a queue, by when they count as gone; and their records. The queue is
@@ -104,6 +132,18 @@ impl Keys {
     pub(crate) fn claim(&self, key: &str) -> String {
         format!("{}claim:{key}", self.scope)
     }
+}
+
+/// A key as a pattern of the server's access lists, which matches it alone.
+pub(crate) fn escaped(key: &str) -> String {
+    let mut pattern = String::with_capacity(key.len());
+    for character in key.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
 }
 
 fn is_lowercase_uuid(text: &str) -> bool {

@@ -66,7 +66,8 @@
 //!
 //! Nor is `+xrange`, which who reads the flight record needs; to write it takes what is above.
 //!
-//! With a namespace the reply keys are `~namespace.response:*`.
+//! With a namespace the reply keys are `~namespace.response:*`. Programs that are to be kept apart get
+//! less, by the queues that they serve and call: [`RedisReplies::rights`] and `replybus rights` spell it.
 //!
 //! # Why nobody waits on the pool
 //!
@@ -103,9 +104,11 @@ mod lanes;
 mod listener;
 mod presences;
 mod replies;
+mod rights;
 mod store;
 mod trial;
 mod url;
 mod writer;
 
 pub use config::RedisReplies;
+pub use rights::RedisRights;

@@ -22,9 +22,13 @@ const LIFE: Duration = Duration::from_secs(1);
 const BLOCK: Duration = Duration::from_millis(1);
 
 /// The commands of each step, as rules of the server's access lists.
-const ON_INBOXES: &str = "+xadd +xread +xtrim +xinfo|stream +pexpire +multi +exec";
-const ON_CLAIMS: &str = "+evalsha +script|load +time +hmget +hget +hset +pexpire +set +del";
-const ON_REPLIES: &str = "+set +get +mget";
+pub(crate) const ON_INBOXES: &str = "+xadd +xread +xtrim +xinfo|stream +pexpire +multi +exec";
+pub(crate) const ON_CLAIMS: &str =
+    "+evalsha +script|load +time +hmget +hget +hset +pexpire +set +del";
+pub(crate) const ON_REPLIES: &str = "+set +get +mget";
+
+/// What claims that are tried begin with.
+pub(crate) const TRIAL: &str = "trial";
 
 /// What is tried: on the process's own inbox, and on a claim and a reply that nobody else names.
 #[derive(Debug)]
@@ -89,7 +93,7 @@ impl Trial {
     /// Takes every way through the scripts.
     async fn try_claim(&self, link: &mut Link) -> Result<(), Failure> {
         let id = CallId::new();
-        let claim = Claim::new(format!("trial:{id}"), [0; 16], id.to_string())
+        let claim = Claim::new(format!("{TRIAL}:{id}"), [0; 16], id.to_string())
             .lease(LIFE)
             .retention(LIFE);
         let (claims, keys) = (&self.claims, &self.keys);

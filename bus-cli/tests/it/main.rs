@@ -17,6 +17,7 @@ mod init;
 mod letters;
 mod looks;
 mod program;
+mod rights;
 mod schedule;
 mod services;
 mod settings;

@@ -23,8 +23,11 @@ mod delay;
 mod headers;
 mod publish;
 mod removal;
+mod rights;
 mod topology;
 mod transport;
+
+pub use rights::AmqpRights;
 
 use self::{
     connect::{Address, Broker},
