@@ -78,7 +78,7 @@ async fn list(bus: &Bus, output: &Output) -> Result<(), Failure> {
             &of_each(|instance| instance.version.as_deref().unwrap_or("-")),
             &served.instances.len(),
             &in_flight,
-            &oldest.map_or_else(String::new, ago),
+            &oldest.map_or_else(|| "lost".to_owned(), ago),
         ]);
     }
     table.print(output)

@@ -170,6 +170,10 @@ pub const GIVEN_UP_MAX: usize = CANCELS_KEPT_MAX;
 /// reply store. In a store within one process, where none dies alone, it is a day.
 pub const PRESENCE_TTL: Duration = Duration::from_secs(6);
 
+/// The time for which a queue is listed after its last instance was lost without a word: until whoever
+/// looks after it is back at work.
+pub const SERVICE_REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Bytes of the record of an instance. What is larger is not read; methods that would make it larger
 /// are not written.
 pub const PRESENCE_RECORD_BYTES_MAX: usize = 32 * 1024;

@@ -1,13 +1,16 @@
 //! The records of serving instances: for each queue a sorted set of ids, by when they count as gone,
-//! and a hash of their records; the queues that have such; and the calls that were given up where nobody serves. Time is the
-//! server's.
+//! and a hash of their records; the queues that have such, or had until the last was lost; and the
+//! calls that were given up where nobody serves. Time is the server's.
 
 use crate::{connection::Link, error::Failure, inbox::millis, keys::Keys};
 use bytes::Bytes;
-use deadpool_redis::redis::Script;
+use deadpool_redis::redis::{Script, cmd};
 use replybus::{
     CallId,
-    limits::{GIVEN_UP_MAX, INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX, SERVICES_LISTED_MAX},
+    limits::{
+        GIVEN_UP_MAX, INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX, SERVICE_REMEMBERED,
+        SERVICES_LISTED_MAX,
+    },
     presence::InstanceId,
     reply::Presence,
 };
@@ -56,7 +59,8 @@ impl Presences {
         announced.map_err(|error| needing(keys, error))?;
         // A script of its own: in a cluster the key lives elsewhere.
         let mut asked = self.announce_queue.key(keys.served_queues());
-        asked.arg(&presence.queue).arg(millis(presence.ttl));
+        let remembered = presence.ttl.max(SERVICE_REMEMBERED);
+        asked.arg(&presence.queue).arg(millis(remembered));
         let noted = asked.invoke_async(link).await;
         noted.map_err(|error| needing(keys, error))
     }
@@ -87,8 +91,15 @@ impl Presences {
         let [until, records] = keys.instances(queue);
         let mut asked = self.withdraw.key(until);
         asked.key(records).arg(instance.to_string());
-        let withdrawn = asked.invoke_async(link).await;
-        withdrawn.map_err(|error| needing(keys, error))
+        let left: Result<u64, _> = asked.invoke_async(link).await;
+        if left.map_err(|error| needing(keys, error))? > 0 {
+            return Ok(());
+        }
+        // One that is announced just now says so again within seconds.
+        let mut forget = cmd("ZREM");
+        forget.arg(keys.served_queues()).arg(queue);
+        let forgotten: Result<(), _> = forget.query_async(link).await;
+        forgotten.map_err(|error| needing(keys, error))
     }
 
     pub(crate) async fn list(

@@ -35,6 +35,14 @@ pub(super) async fn look(bus: &Bus, findings: &mut Findings) {
 async fn queue(bus: &Bus, served: &ServedQueue, findings: &mut Findings) {
     let (name, instances) = (&served.queue, &served.instances);
     match bus.inspect(name).await {
+        Ok(Some(state)) if instances.is_empty() => findings.wrong(
+            name,
+            format!(
+                "its last instance was lost, {} consumers, {} messages wait: start one, and see \
+                 its log",
+                state.consumers, state.waiting
+            ),
+        ),
         Ok(Some(state)) if state.consumers == 0 => findings.wrong(
             name,
             format!(

@@ -1,4 +1,4 @@
-//! All that is served: the queues that have instances, and who they are.
+//! All that is served, or was until its last instance was lost: the queues, and who serves them.
 
 use super::Instance;
 use crate::{
@@ -19,14 +19,17 @@ const READ_AT_ONCE: usize = 16;
 pub struct ServedQueue {
     /// The queue, without the namespace.
     pub queue: String,
-    /// Its instances, in the order in which they were started; one at least.
+    /// Its instances, in the order in which they were started. None if the last one was lost: killed,
+    /// frozen, or out of touch with the reply store.
     pub instances: Vec<Instance>,
 }
 
 impl Bus {
     /// The queues of this bus that are served, in the order of their names, with the instances that
     /// [`instances`](Self::instances) gives for each: what a system consists of, for whoever looks at
-    /// it from outside. [`SERVICES_LISTED_MAX`] queues at most, and no more queues once there are
+    /// it from outside. A queue whose last instance was lost is listed for a day
+    /// ([`SERVICE_REMEMBERED`](crate::limits::SERVICE_REMEMBERED)) without any; one whose last instance
+    /// was shut down is not listed any more. [`SERVICES_LISTED_MAX`] queues at most, and no more queues once there are
     /// [`SERVICES_INSTANCES_MAX`] instances. Groups of events are not among them.
     ///
     /// ```
@@ -83,7 +86,6 @@ impl Bus {
                 listed += served.instances.len();
                 ready(Ok(has_room))
             })
-            .try_filter(|served| ready(!served.instances.is_empty()))
             .try_collect()
             .await
     }

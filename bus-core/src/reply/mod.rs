@@ -350,9 +350,10 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
         Err(StoreError::new("list instances", reason))
     }
 
-    /// The queues, without the namespace, that have records of instances; up to
-    /// [`SERVICES_LISTED_MAX`](crate::limits::SERVICES_LISTED_MAX). Those whose last record was
-    /// [withdrawn](Self::withdraw) or expired of late may be among them.
+    /// The queues, without the namespace, that have records of instances, or had until the last of
+    /// them expired, less than [`SERVICE_REMEMBERED`](crate::limits::SERVICE_REMEMBERED) ago; up to
+    /// [`SERVICES_LISTED_MAX`](crate::limits::SERVICES_LISTED_MAX). One whose last record was
+    /// [withdrawn](Self::withdraw) is not among them.
     ///
     /// # Errors
     /// As of [`present`](Self::present).

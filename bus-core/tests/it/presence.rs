@@ -226,5 +226,9 @@ async fn all_that_is_served_is_listed_by_queue_and_names_that_are_none_are_passe
         .iter()
         .map(|s| (&*s.queue, s.instances.len()))
         .collect();
-    assert_eq!(served, [("a.requests", 1), ("b.requests", 2)]);
+    let none_is_known = ("c.requests", 0);
+    assert_eq!(
+        served,
+        [("a.requests", 1), ("b.requests", 2), none_is_known]
+    );
 }

@@ -1,5 +1,5 @@
--- Notes for a time that a queue is served, and forgets those whose time is over.
--- KEYS: queues by when they count as not served. ARGV: queue, time to live ms.
+-- Notes that a queue is served, and forgets those that were not for long.
+-- KEYS: queues by when they are forgotten. ARGV: queue, time to live ms.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)

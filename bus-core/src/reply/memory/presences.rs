@@ -1,7 +1,9 @@
 //! The instances that serve, by the queue they serve.
 
 use crate::{
-    limits::{INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX, SERVICES_LISTED_MAX},
+    limits::{
+        INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX, SERVICE_REMEMBERED, SERVICES_LISTED_MAX,
+    },
     presence::InstanceId,
     reply::Presence,
 };
@@ -47,7 +49,7 @@ impl Presences {
         let now = Instant::now();
         let served = self.0.iter().filter(|(_, of_queue)| {
             let mut ends = of_queue.values().map(|(until, _)| until);
-            ends.any(|until| *until > now)
+            ends.any(|until| *until + SERVICE_REMEMBERED > now)
         });
         let mut queues: Vec<_> = served.map(|(queue, _)| queue.clone()).collect();
         queues.sort_unstable();

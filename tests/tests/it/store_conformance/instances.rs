@@ -58,7 +58,7 @@ pub(crate) async fn who_is_not_heard_of_any_more_is_gone(bench: Bench) {
     assert_eq!(left, ["alive"]);
 }
 
-pub(crate) async fn queues_that_are_served_are_listed_until_nobody_is_heard_of(bench: Bench) {
+pub(crate) async fn queues_are_listed_until_the_last_who_serves_one_withdraws(bench: Bench) {
     let end = bench.open().await;
     let theirs = bench.open_namespace(&bench.namespace("other")).await;
     let queues = async || {
@@ -67,14 +67,27 @@ pub(crate) async fn queues_that_are_served_are_listed_until_nobody_is_heard_of(b
         queues
     };
     assert!(queues().await.is_empty());
-    for (queue, ttl) in [("b.requests", SHORT), ("a.requests", LONG)] {
-        let presence = Presence::new(queue, id(), Bytes::from_static(b"record")).ttl(ttl);
+    let (lost, one, two) = (id(), id(), id());
+    for (queue, id, ttl) in [
+        ("b.requests", lost, SHORT),
+        ("a.requests", one, LONG),
+        ("a.requests", two, LONG),
+    ] {
+        let presence = Presence::new(queue, id, Bytes::from_static(b"record")).ttl(ttl);
         end.store.announce(&presence).await.unwrap();
     }
     let both = vec!["a.requests".to_owned(), "b.requests".to_owned()];
     assert_eq!(queues().await, both);
     assert!(theirs.store.present_queues().await.unwrap().is_empty());
-    assert_eq!(changed(both, queues).await, ["a.requests"]);
+    // Its last instance is not heard of any more, and it is not forgotten for that.
+    let record = vec![Bytes::from_static(b"record")];
+    let left = changed(record, || listed(&end, "b.requests")).await;
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(queues().await, both);
+    end.store.withdraw("a.requests", one).await.unwrap();
+    assert_eq!(queues().await, both);
+    end.store.withdraw("a.requests", two).await.unwrap();
+    assert_eq!(queues().await, ["b.requests"]);
 }
 
 pub(crate) async fn instances_of_other_namespaces_are_not_listed(bench: Bench) {

@@ -54,7 +54,7 @@ macro_rules! suite {
             claims::what_is_known_outlives_its_moment,
             instances::who_serves_a_queue_is_listed_until_withdrawn,
             instances::who_is_not_heard_of_any_more_is_gone,
-            instances::queues_that_are_served_are_listed_until_nobody_is_heard_of,
+            instances::queues_are_listed_until_the_last_who_serves_one_withdraws,
             instances::instances_of_other_namespaces_are_not_listed,
             instances::a_record_that_is_too_large_is_not_read,
             delayed::what_waits_is_listed_until_it_is_due_or_forgotten,
