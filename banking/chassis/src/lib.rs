@@ -29,5 +29,6 @@ pub use database::Database;
 pub use identity::{Identity, User};
 pub use platform::Platform;
 pub use probe::metrics_text;
+pub use redis_connection::redis_manager;
 pub use program::{refuse, report, run, run_standalone, shutdown_signal};
 pub use running::Running;

@@ -29,7 +29,10 @@ pub(crate) fn redis_client(url: &str) -> anyhow::Result<Client> {
 }
 
 /// A connection that is made when it is first used, and again when it was lost.
-pub(crate) fn redis_manager(url: &str) -> anyhow::Result<ConnectionManager> {
+///
+/// # Errors
+/// The address can't be read or used.
+pub fn redis_manager(url: &str) -> anyhow::Result<ConnectionManager> {
     let settings = ConnectionManagerConfig::new()
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
         .set_connection_timeout(Some(RESPONSE_TIMEOUT))

@@ -6,8 +6,7 @@ mod pair;
 
 use anyhow::{Context as _, ensure};
 use contracts::program::{ACCOUNT_SERVICE, API_PRODUCER, AUTH_SERVICE, TRANSFER_SERVICE};
-use pair::Pair;
-pub(crate) use pair::{SigningSide, VerifyingSide};
+pub use pair::{Pair, SigningSide, VerifyingSide};
 use std::{fmt, fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 /// The private key of sessions; only the auth service has it.

@@ -10,45 +10,64 @@ use ed25519_dalek::{
     },
 };
 use jsonwebtoken::{DecodingKey, EncodingKey};
+use std::fmt;
 
 /// A private key, which signs.
 #[derive(Clone)]
-pub(crate) struct SigningSide {
-    pub(crate) id: String,
-    pub(crate) key: EncodingKey,
+pub struct SigningSide {
+    /// Names the pair, in the header of what it signed (`kid`).
+    pub id: String,
+    /// The key, for `jsonwebtoken`.
+    pub key: EncodingKey,
 }
 
 /// A public key, which tells whether it was signed.
 #[derive(Clone)]
-pub(crate) struct VerifyingSide {
-    pub(crate) id: String,
-    pub(crate) key: DecodingKey,
+pub struct VerifyingSide {
+    /// Names the pair, as in [`SigningSide`].
+    pub id: String,
+    /// The key, for `jsonwebtoken`.
+    pub key: DecodingKey,
 }
 
 /// A new pair.
-pub(super) struct Pair(SigningKey);
+pub struct Pair(SigningKey);
 
 impl Pair {
-    pub(super) fn draw() -> Self {
+    /// Draws one.
+    #[must_use]
+    pub fn draw() -> Self {
         Self(SigningKey::from_bytes(&rand::random()))
     }
 
-    pub(super) fn signing(&self) -> anyhow::Result<SigningSide> {
+    /// The half that signs.
+    ///
+    /// # Errors
+    /// It can't be encoded.
+    pub fn signing(&self) -> anyhow::Result<SigningSide> {
         SigningSide::of(&self.0)
     }
 
-    pub(super) fn verifying(&self) -> VerifyingSide {
+    /// The half that verifies.
+    #[must_use]
+    pub fn verifying(&self) -> VerifyingSide {
         VerifyingSide::of(&self.0.verifying_key())
     }
 
-    /// As PEM (PKCS #8).
-    pub(super) fn private_pem(&self) -> anyhow::Result<String> {
+    /// The half that signs, as PEM (PKCS #8).
+    ///
+    /// # Errors
+    /// It can't be encoded.
+    pub fn private_pem(&self) -> anyhow::Result<String> {
         let pem = self.0.to_pkcs8_pem(LineEnding::LF);
         Ok(pem.context("can't encode the key")?.to_string())
     }
 
-    /// As PEM (SPKI).
-    pub(super) fn public_pem(&self) -> anyhow::Result<String> {
+    /// The half that verifies, as PEM (SPKI).
+    ///
+    /// # Errors
+    /// It can't be encoded.
+    pub fn public_pem(&self) -> anyhow::Result<String> {
         let pem = self.0.verifying_key().to_public_key_pem(LineEnding::LF);
         pem.context("can't encode the key")
     }
@@ -65,7 +84,10 @@ impl SigningSide {
     }
 
     /// Reads PEM (PKCS #8).
-    pub(super) fn read(pem: &str) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// It holds no such key.
+    pub fn read(pem: &str) -> anyhow::Result<Self> {
         let pair = SigningKey::from_pkcs8_pem(pem);
         Self::of(&pair.context("it holds no Ed25519 private key (PKCS #8)")?)
     }
@@ -81,7 +103,10 @@ impl VerifyingSide {
     }
 
     /// Reads public keys, one after the other, each with the text before it.
-    pub(super) fn read_all(text: &str) -> anyhow::Result<Vec<(&str, Self)>> {
+    ///
+    /// # Errors
+    /// It holds none, or something else.
+    pub fn read_all(text: &str) -> anyhow::Result<Vec<(&str, Self)>> {
         const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
         const END: &str = "-----END PUBLIC KEY-----";
         let mut keys = Vec::new();
@@ -96,6 +121,26 @@ impl VerifyingSide {
         }
         anyhow::ensure!(!keys.is_empty(), "it holds no key");
         Ok(keys)
+    }
+}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Pair").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SigningSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("SigningSide");
+        shown.field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for VerifyingSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("VerifyingSide");
+        shown.field("id", &self.id).finish_non_exhaustive()
     }
 }
 

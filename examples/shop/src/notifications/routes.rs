@@ -1,0 +1,77 @@
+//! `/notifications` and `/preferences`.
+
+use super::{
+    table::{Delivery, DeliveryTable, PreferenceTable, Preferences},
+    template::Language,
+};
+use crate::{
+    http::{Body, Page, Problem},
+    tokens::{Tokens, User},
+};
+use axum::{
+    Json, Router,
+    extract::{FromRef, State as Extract},
+    routing::get,
+};
+use lettre::Address;
+use serde::Deserialize;
+
+const EMAIL_BYTES_MAX: usize = 254;
+
+#[derive(Clone)]
+pub(super) struct State {
+    pub(super) tokens: Tokens,
+    pub(super) deliveries: DeliveryTable,
+    pub(super) preferences: PreferenceTable,
+}
+
+impl FromRef<State> for Tokens {
+    fn from_ref(state: &State) -> Self {
+        state.tokens.clone()
+    }
+}
+
+pub(super) fn routes(state: State) -> Router {
+    Router::new()
+        .route("/notifications", get(list))
+        .route("/preferences", get(read).put(change))
+        .with_state(state)
+}
+
+/// What is to be changed; the rest stays.
+#[derive(Deserialize)]
+struct Change {
+    language: Option<Language>,
+    enabled: Option<bool>,
+    email: Option<String>,
+}
+
+async fn list(
+    Extract(state): Extract<State>,
+    user: User,
+    page: Page,
+) -> Result<Json<Vec<Delivery>>, Problem> {
+    Ok(Json(state.deliveries.list(user.id, page).await?))
+}
+
+async fn read(Extract(state): Extract<State>, user: User) -> Result<Json<Preferences>, Problem> {
+    Ok(Json(state.preferences.find(user.id).await?))
+}
+
+async fn change(
+    Extract(state): Extract<State>,
+    user: User,
+    Body(change): Body<Change>,
+) -> Result<Json<Preferences>, Problem> {
+    let mut wanted = state.preferences.find(user.id).await?;
+    wanted.language = change.language.unwrap_or(wanted.language);
+    wanted.enabled = change.enabled.unwrap_or(wanted.enabled);
+    if let Some(email) = change.email {
+        if email.len() > EMAIL_BYTES_MAX || email.parse::<Address>().is_err() {
+            return Err(Problem::unprocessable("email is no address of mail"));
+        }
+        wanted.email = Some(email);
+    }
+    state.preferences.put(user.id, &wanted).await?;
+    Ok(Json(wanted))
+}

@@ -1,0 +1,267 @@
+//! Products that were read lately, under `product:{id}` in Redis, or in this process without one.
+//!
+//! Who finds nothing leaves a token there, reads the database, and puts the product where its token
+//! still is. A change takes away whatever is there: so who read the product before the change can't
+//! put it there after it.
+
+use super::table::Product;
+use crate::Platform;
+use redis::{RedisError, Script, aio::ConnectionManager};
+use std::{
+    collections::{HashMap, HashSet},
+    error::Error,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+/// Redis answers within this, or is gone without: a product is worth no longer wait.
+const ANSWER_WITHIN: Duration = Duration::from_millis(250);
+/// The time in which who left a token comes back with the product, or somebody else may.
+const TOKEN_TTL: Duration = Duration::from_secs(10);
+/// Products that this process keeps without Redis.
+const KEPT_MAX: usize = 10_000;
+
+/// Puts a product where its token is.
+static EXCHANGE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "if redis.call('GET', KEYS[1]) == ARGV[1] then
+            redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+        end",
+    )
+});
+
+/// The cache. Whatever fails here, the database answers instead. Clones share it.
+#[derive(Clone)]
+pub(super) struct ProductCache {
+    place: Place,
+    prefix: Arc<str>,
+    ttl: Duration,
+    /// Products that changed while Redis was away: what it holds of them is not true.
+    owed: Arc<Mutex<HashSet<i64>>>,
+}
+
+#[derive(Clone)]
+enum Place {
+    Redis(ConnectionManager),
+    /// Until when, and what.
+    Process(Arc<Mutex<HashMap<String, (Instant, String)>>>),
+}
+
+/// The answer of the cache.
+pub(super) enum Kept {
+    /// The product.
+    Hit(Product),
+    /// Nothing. Who was given a token may put the product there.
+    Miss(Option<String>),
+}
+
+/// Redis did not answer.
+#[derive(Debug, thiserror::Error)]
+enum CacheError {
+    #[error("Redis failed")]
+    Redis(#[from] RedisError),
+    #[error("Redis did not answer in time")]
+    Late(#[from] tokio::time::error::Elapsed),
+}
+
+impl ProductCache {
+    pub(super) fn new(platform: &Platform) -> Self {
+        let namespace = &platform.settings.namespace;
+        let place = platform.redis.clone();
+        Self {
+            place: place.map_or_else(|| Place::Process(Arc::default()), Place::Redis),
+            prefix: if namespace.is_empty() {
+                "product:".into()
+            } else {
+                format!("{namespace}.product:").into()
+            },
+            ttl: Duration::from_secs(platform.settings.cache_ttl),
+            owed: Arc::default(),
+        }
+    }
+
+    /// The product, if it is there.
+    pub(super) async fn get(&self, id: i64) -> Kept {
+        let is_owed = lock(&self.owed).contains(&id);
+        if is_owed {
+            self.invalidate(id).await;
+        }
+        let (kept, outcome) = match self.look(id).await {
+            Ok(kept @ Kept::Hit(_)) => (kept, "hit"),
+            Ok(kept @ Kept::Miss(_)) => (kept, "miss"),
+            Err(error) => {
+                report(&error);
+                (Kept::Miss(None), "away")
+            }
+        };
+        metrics::counter!("shop_product_cache_total", "outcome" => outcome).increment(1);
+        kept
+    }
+
+    async fn look(&self, id: i64) -> Result<Kept, CacheError> {
+        let key = self.key(id);
+        if let Some(text) = self.place.get(&key).await?
+            && !lock(&self.owed).contains(&id)
+        {
+            // Somebody's token is no product.
+            let product = serde_json::from_str(&text).ok();
+            return Ok(product.map_or(Kept::Miss(None), Kept::Hit));
+        }
+        let token = Uuid::new_v4().simple().to_string();
+        let is_free = self.place.add(&key, &token).await?;
+        Ok(Kept::Miss(is_free.then_some(token)))
+    }
+
+    /// Keeps a product that was read from the database, unless it has changed since the token was
+    /// given.
+    pub(super) async fn put(&self, product: &Product, token: &str) {
+        let Ok(text) = serde_json::to_string(product) else {
+            return;
+        };
+        let key = self.key(product.id);
+        if let Err(error) = self.place.exchange(&key, token, text, self.ttl).await {
+            report(&error);
+        }
+    }
+
+    /// Says that a product has changed. If Redis is away it is told before this process next
+    /// believes it.
+    pub(super) async fn invalidate(&self, id: i64) {
+        lock(&self.owed).insert(id);
+        match self.place.remove(&self.key(id)).await {
+            Ok(()) => drop(lock(&self.owed).remove(&id)),
+            Err(error) => report(&error),
+        }
+    }
+
+    fn key(&self, id: i64) -> String {
+        format!("{}{id}", self.prefix)
+    }
+}
+
+impl Place {
+    async fn get(&self, key: &str) -> Result<Option<String>, CacheError> {
+        match self {
+            Self::Redis(connection) => {
+                let (mut connection, mut get) = (connection.clone(), redis::cmd("GET"));
+                let got = get.arg(key).query_async(&mut connection);
+                Ok(timeout(ANSWER_WITHIN, got).await??)
+            }
+            Self::Process(kept) => {
+                let kept = lock(kept);
+                let found = kept.get(key).filter(|(until, _)| *until > Instant::now());
+                Ok(found.map(|(_, text)| text.clone()))
+            }
+        }
+    }
+
+    /// Leaves a token where nothing is; `false` if something is.
+    async fn add(&self, key: &str, token: &str) -> Result<bool, CacheError> {
+        match self {
+            Self::Redis(connection) => {
+                let (mut connection, mut set) = (connection.clone(), redis::cmd("SET"));
+                set.arg(key).arg(token).arg("NX");
+                set.arg("EX").arg(TOKEN_TTL.as_secs());
+                let was_set = set.query_async(&mut connection);
+                let was_set: Option<String> = timeout(ANSWER_WITHIN, was_set).await??;
+                Ok(was_set.is_some())
+            }
+            Self::Process(kept) => {
+                let (mut kept, now) = (lock(kept), Instant::now());
+                if kept.len() >= KEPT_MAX {
+                    kept.retain(|_, (until, _)| *until > now);
+                }
+                let is_free =
+                    kept.get(key).is_none_or(|(until, _)| *until <= now) && kept.len() < KEPT_MAX;
+                if is_free {
+                    kept.insert(key.to_owned(), (now + TOKEN_TTL, token.to_owned()));
+                }
+                Ok(is_free)
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        key: &str,
+        token: &str,
+        text: String,
+        ttl: Duration,
+    ) -> Result<(), CacheError> {
+        match self {
+            Self::Redis(connection) => {
+                let (mut connection, mut exchange) = (connection.clone(), EXCHANGE.key(key));
+                exchange.arg(token).arg(text).arg(ttl.as_secs());
+                let exchanged = exchange.invoke_async(&mut connection);
+                let () = timeout(ANSWER_WITHIN, exchanged).await??;
+            }
+            Self::Process(kept) => {
+                if let Some(kept) = lock(kept).get_mut(key)
+                    && kept.1 == token
+                {
+                    *kept = (Instant::now() + ttl, text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), CacheError> {
+        match self {
+            Self::Redis(connection) => {
+                let (mut connection, mut remove) = (connection.clone(), redis::cmd("DEL"));
+                let removed = remove.arg(key).exec_async(&mut connection);
+                timeout(ANSWER_WITHIN, removed).await??;
+            }
+            Self::Process(kept) => drop(lock(kept).remove(key)),
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Each change is one call, so a panic leaves nothing half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn report(error: &CacheError) {
+    tracing::debug!(error = error as &dyn Error, "the cache is away");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Settings, price::Price};
+
+    fn pen(price: i64) -> Product {
+        Product {
+            id: 7,
+            name: "pen".to_owned(),
+            description: String::new(),
+            price: Price::of_minor(price),
+            quantity: 1,
+        }
+    }
+
+    async fn missed(cache: &ProductCache) -> Option<String> {
+        match cache.get(7).await {
+            Kept::Hit(product) => panic!("{product:?}"),
+            Kept::Miss(token) => token,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_a_change_is_not_kept_after_it() {
+        let platform = Platform::connect(Settings::default()).await.unwrap();
+        let cache = ProductCache::new(&platform);
+        let before = missed(&cache).await.unwrap();
+        assert!(missed(&cache).await.is_none(), "one of them is enough");
+        cache.invalidate(7).await;
+        cache.put(&pen(100), &before).await;
+        let after = missed(&cache).await.unwrap();
+        cache.put(&pen(120), &after).await;
+        assert!(matches!(cache.get(7).await, Kept::Hit(product) if product == pen(120)));
+    }
+}

@@ -1,0 +1,1 @@
+//! The session that the README shows, as a shell runs it.

@@ -1,0 +1,206 @@
+//! What is true of stock and money when something fails, or many want the same.
+
+use crate::{
+    client::{Client, answer},
+    stage::{embedded, on_servers, settings},
+};
+use chassis::{
+    Database, Running,
+    database::migrator,
+    settings::{PlatformSettings, Secret},
+};
+use reqwest::Method;
+use serde_json::json;
+use shop::{
+    Platform, ServiceName, Shop,
+    contracts::{ChargeError, Profile, Unavailable, Users, UsersServer},
+};
+use std::sync::Arc;
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Notify,
+    task::JoinSet,
+};
+use town::{
+    database::on_sqlite,
+    wait::{eventually, soon},
+};
+use uuid::Uuid;
+
+use ServiceName::{OrderService, ProductService, UserService};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_hundred_orders_for_ten_pieces_ten_are_made() {
+    embedded(settings(), many_orders_for_few_pieces).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_hundred_orders_for_ten_pieces_ten_are_made_on_servers() {
+    on_servers(many_orders_for_few_pieces).await;
+}
+
+async fn many_orders_for_few_pieces(nobody: Client) {
+    let ada = nobody.user("ada").await;
+    let product = ada.product(json!(19.99), 10).await;
+    let mut orders = JoinSet::new();
+    for _ in 0..100 {
+        let ada = ada.clone();
+        orders.spawn(async move { ada.order(product, 1).await.status });
+    }
+    let mut statuses = orders.join_all().await;
+    statuses.sort_unstable();
+    assert_eq!(statuses[..10], [201; 10]);
+    assert_eq!(statuses[10..], [409; 90]);
+    assert_eq!(ada.left(product).await, 0);
+    assert_eq!(ada.credit().await, "999800.1");
+}
+
+/// A user service that is asked for money and says nothing until it may.
+#[derive(Clone, Default)]
+struct Silent {
+    asked: Arc<Notify>,
+    goes_on: Arc<Notify>,
+}
+
+impl Users for Silent {
+    async fn profile(&self, _: i64) -> Result<Option<Profile>, Unavailable> {
+        Err(Unavailable)
+    }
+
+    async fn charge(&self, _: Uuid, _: i64, _: i64) -> Result<(), ChargeError> {
+        self.asked.notify_one();
+        self.goes_on.notified().await;
+        Err(Unavailable.into())
+    }
+
+    async fn refund(&self, _: Uuid) -> Result<(), Unavailable> {
+        Err(Unavailable)
+    }
+}
+
+/// A shop of which each service is started and stopped by itself.
+struct Stage {
+    platform: Platform,
+    database: String,
+    client: Client,
+}
+
+impl Stage {
+    async fn new(database: &str) -> Self {
+        let mut settings = settings();
+        settings.database_url = Secret::new(database.to_owned());
+        Self {
+            platform: Platform::connect(settings).await.unwrap(),
+            database: database.to_owned(),
+            client: Client::new(Default::default()),
+        }
+    }
+
+    async fn start(&mut self, name: ServiceName) -> Running {
+        let shop = Shop::start(&self.platform, &[name]).await.unwrap();
+        self.client.addresses.extend(shop.addresses);
+        shop.running
+    }
+
+    /// The order service, as a process that can be killed.
+    async fn start_orders(&mut self) -> Runtime {
+        let process = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let platform = self.platform.clone();
+        let started = process.spawn(async move { Shop::start(&platform, &[OrderService]).await });
+        let shop = started.await.unwrap().unwrap();
+        self.client.addresses.extend(shop.addresses.clone());
+        // It is stopped by nobody.
+        std::mem::forget(shop.running);
+        process
+    }
+
+    /// As if the time had passed for which a process that died had leased what it was at work on.
+    async fn let_leases_lapse(&self) {
+        let settings = PlatformSettings::with_database(&self.database);
+        let database = Database::open(&settings, "shop_orders", &migrator(&[]))
+            .await
+            .unwrap();
+        let lapse = sqlx::query("UPDATE orders SET leased_until = 0");
+        lapse.execute(database.pool()).await.unwrap();
+        database.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_between_reserving_and_charging_an_order_is_finished_once() {
+    on_sqlite(async |database| {
+        let mut stage = Stage::new(database).await;
+        let _products = stage.start(ProductService).await;
+        let users = stage.start(UserService).await;
+        let ada = stage.client.user("ada").await;
+        let product = ada.product(json!(10), 10).await;
+        users.stop().await;
+
+        let silent = Silent::default();
+        let server = UsersServer::new(silent.clone());
+        let serving = stage.platform.bus.serve(server).await.unwrap();
+        let process = stage.start_orders().await;
+        let mut asking = ada.clone();
+        asking.addresses = stage.client.addresses.clone();
+        let order = json!({ "product_id": product, "quantity": 3 });
+        let order = asking
+            .request(Method::POST, OrderService, "/orders")
+            .json(&order);
+        let order = tokio::spawn(order.send());
+        soon("it is asked for the money", silent.asked.notified()).await;
+        process.shutdown_background();
+        assert_eq!(ada.left(product).await, 7, "reserved");
+        assert!(soon("no answer", order).await.unwrap().is_err());
+        silent.goes_on.notify_one();
+        serving.shutdown().await.unwrap();
+
+        let _users = stage.start(UserService).await;
+        stage.let_leases_lapse().await;
+        let _orders = stage.start(OrderService).await;
+        let mut ada = ada;
+        ada.addresses = stage.client.addresses.clone();
+        let orders = eventually("the order is finished", async || {
+            let orders = ada.get(OrderService, "/orders").await.with(200);
+            (orders[0]["status"] == "confirmed").then_some(orders)
+        })
+        .await;
+        assert_eq!(orders.as_array().unwrap().len(), 1);
+        assert_eq!(ada.left(product).await, 7, "reserved once");
+        assert_eq!(ada.credit().await, "999970.0", "charged once");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_who_charges_nothing_is_bought_and_the_rest_goes_on() {
+    let mut stage = Stage::new("sqlite::memory:").await;
+    let _products = stage.start(ProductService).await;
+    let users = stage.start(UserService).await;
+    let _orders = stage.start(OrderService).await;
+    let ada = stage.client.user("ada").await;
+    let product = ada.product(json!(10), 10).await;
+    users.stop().await;
+    let keyed = async || {
+        let order = json!({ "product_id": product, "quantity": 3 });
+        let request = ada
+            .request(Method::POST, OrderService, "/orders")
+            .json(&order);
+        answer(request.header("Idempotency-Key", "once")).await
+    };
+    keyed().await.with(503);
+    let shown = ada.get(OrderService, "/dashboard").await.with(200);
+    assert_eq!(shown["failed"], json!(["user", "notifications"]), "{shown}");
+    assert_eq!(shown["products"]["products"], 1);
+
+    // Its data is forgotten with it: nobody has a wallet. What was reserved is given back at last.
+    let _users = stage.start(UserService).await;
+    eventually("the pieces are back", async || {
+        (ada.left(product).await == 10).then_some(())
+    })
+    .await;
+    assert_eq!(keyed().await.status, 402, "the key is free");
+}

@@ -1,0 +1,94 @@
+//! Shops for tests: embedded, and on real servers with each service on a bus of its own, as in a
+//! process of its own.
+
+use crate::client::Client;
+use chassis::settings::Secret;
+use clap::ValueEnum as _;
+use lapin::{Connection, ConnectionProperties};
+use replybus_testkit::live;
+use shop::{Keys, Platform, ServiceName, Settings, Shop};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use town::database::on_postgres;
+
+/// Settings of a shop that listens wherever there is place.
+pub(crate) fn settings() -> Settings {
+    let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+    Settings {
+        user_addr: anywhere,
+        product_addr: anywhere,
+        order_addr: anywhere,
+        notification_addr: anywhere,
+        ..Settings::default()
+    }
+}
+
+/// Runs a test on a shop in this process.
+pub(crate) async fn embedded(settings: Settings, test: impl AsyncFnOnce(Client)) {
+    let platform = Platform::connect(settings).await.unwrap();
+    let shop = Shop::start(&platform, ServiceName::value_variants())
+        .await
+        .unwrap();
+    test(Client::new(shop.addresses.clone())).await;
+    shop.running.stop().await;
+}
+
+/// Runs a test on a shop on RabbitMQ, Redis and PostgreSQL, if they are there.
+pub(crate) async fn on_servers(test: impl AsyncFnOnce(Client)) {
+    let (Some(amqp), Some(redis)) = (live::rabbitmq().await, live::redis().await) else {
+        return;
+    };
+    on_postgres(async |database| {
+        let namespace = live::unique("shop");
+        let keys = std::env::temp_dir().join(&namespace);
+        Keys::write_new(&keys).unwrap();
+        let settings = Settings {
+            amqp_url: Some(Secret::new(amqp.clone())),
+            redis_url: Some(Secret::new(redis.clone())),
+            database_url: Secret::new(database.to_owned()),
+            keys_dir: Some(keys.clone()),
+            namespace: namespace.clone(),
+            ..settings()
+        };
+        let (mut services, mut addresses) = (Vec::new(), BTreeMap::new());
+        for name in ServiceName::value_variants() {
+            settings.check(&[*name]).unwrap();
+            let platform = Platform::connect(settings.clone()).await.unwrap();
+            let shop = Shop::start(&platform, &[*name]).await.unwrap();
+            addresses.extend(shop.addresses);
+            services.push((platform, shop.running));
+        }
+        test(Client::new(addresses)).await;
+        for (platform, running) in services.into_iter().rev() {
+            running.stop().await;
+            platform.bus.close(Duration::from_secs(5)).await;
+        }
+        std::fs::remove_dir_all(keys).unwrap();
+        remove_queues(&amqp, &namespace).await;
+    })
+    .await;
+}
+
+/// Removes what a shop leaves on RabbitMQ; what it leaves in Redis expires.
+async fn remove_queues(amqp: &str, namespace: &str) {
+    let connection = Connection::connect(amqp, ConnectionProperties::default());
+    let connection = connection.await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    for queue in [
+        "user.requests",
+        "product.requests",
+        "notification.requests",
+        shop::contracts::ORDER_NOTIFICATIONS,
+    ] {
+        for name in [
+            format!("{namespace}.{queue}"),
+            format!("{namespace}.{queue}.dead"),
+        ] {
+            let deleted = channel.queue_delete(name.into(), Default::default());
+            deleted.await.unwrap();
+        }
+    }
+    let exchange = format!("{namespace}.order_events");
+    let deleted = channel.exchange_delete(exchange.into(), Default::default());
+    deleted.await.unwrap();
+    connection.close(200, "done".into()).await.unwrap();
+}
