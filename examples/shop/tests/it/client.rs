@@ -111,8 +111,9 @@ impl Client {
 
     /// The pieces that are left of a product.
     pub(crate) async fn left(&self, product: i64) -> i64 {
-        let product = self.get(ServiceName::ProductService, &format!("/products/{product}"));
-        product.await.with(200)["quantity"].as_i64().unwrap()
+        let path = format!("/products/{product}");
+        let product = self.get(ServiceName::ProductService, &path).await;
+        product.with(200)["quantity"].as_i64().unwrap()
     }
 
     /// What is left in the wallet, as it is written.
