@@ -30,7 +30,7 @@ enum Command {
         /// Which
         services: Vec<ServiceName>,
         #[command(flatten)]
-        settings: Settings,
+        settings: Box<Settings>,
     },
     /// Write new keys into a directory, for services in processes of their own
     Keys {
@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
     telemetry::init(LogFormat::Text);
     let ended = match program.command {
         None => run(program.settings, Vec::new()).await,
-        Some(Command::Serve { services, settings }) => run(settings, services).await,
+        Some(Command::Serve { services, settings }) => run(*settings, services).await,
         Some(Command::Keys { directory }) => Keys::write_new(&directory),
     };
     match ended {

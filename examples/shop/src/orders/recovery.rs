@@ -1,6 +1,9 @@
 //! Takes up orders that were begun and not ended: by a crash, or because a service was away.
 
-use super::{saga::Saga, table::OrderTable};
+use super::{
+    saga::{Saga, Unfinished},
+    table::OrderTable,
+};
 use futures_util::future::join_all;
 use std::{error::Error, time::Duration};
 use tokio::time::sleep;
@@ -24,7 +27,6 @@ impl Recovery {
         }
     }
 
-    /// An order that does not get on stays leased, and is looked at again when that ends.
     async fn round(&self) {
         let due = match self.table.lease_due().await {
             Ok(due) => due,
@@ -42,11 +44,17 @@ impl Recovery {
                     tracing::info!(order = id, step, status, "an order was taken up");
                 }
                 Err(error) => {
-                    let error: &dyn Error = &error;
-                    tracing::warn!(order = id, step, error, "an order can't go on yet");
+                    report(id, step, &error);
+                    // If that fails, its lease ends by itself.
+                    let _ = self.table.put_off(id).await;
                 }
             }
         });
         join_all(driving).await;
     }
+}
+
+fn report(id: i64, step: &str, error: &Unfinished) {
+    let error: &dyn Error = error;
+    tracing::warn!(order = id, step, error, "an order can't go on yet");
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// The time for which an order is left to whoever is at work on it: longer than all its calls take.
 const LEASE: Duration = Duration::from_secs(15);
+/// The time after which recovery tries an order again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Orders taken up at once.
 const DUE_MAX: usize = 32;
 const COLUMNS: &str = "id, order_key, user_id, username, product_id, product_name, quantity, \
@@ -148,6 +150,13 @@ impl OrderTable {
             .execute(self.database.pool())
             .await?;
         Ok(turned.rows_affected() == 1)
+    }
+
+    /// Gives an order back that does not get on, for a while.
+    pub(super) async fn put_off(&self, id: i64) -> sqlx::Result<()> {
+        const PUT_OFF: &str = "UPDATE orders SET leased_until = $2 WHERE id = $1";
+        let put_off = sqlx::query(PUT_OFF).bind(id).bind(after(AGAIN_AFTER));
+        put_off.execute(self.database.pool()).await.map(drop)
     }
 
     /// Takes orders that are begun and that nobody is at work on.
