@@ -1,5 +1,5 @@
-//! The ground that every service of the bank stands on: settings, the bus, a database, and the
-//! answer to the question who asks.
+//! The ground that every service of the bank stands on, and of other systems: settings, the bus, a
+//! database, and the answer to the question who asks.
 //!
 //! In reading order: [`settings`] are read, a [`Platform`] is made of them, a service is started on
 //! it and is [`Running`] until its end, and a program [`run`]s it until it is told to stop, and tells
@@ -29,6 +29,6 @@ pub use database::Database;
 pub use identity::{Identity, User};
 pub use platform::Platform;
 pub use probe::metrics_text;
-pub use redis_connection::redis_manager;
 pub use program::{refuse, report, run, run_standalone, shutdown_signal};
+pub use redis_connection::redis_manager;
 pub use running::Running;

@@ -164,3 +164,38 @@ fn smtp_addr(text: &str) -> Result<SocketAddr, String> {
     }
     Ok(address)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_is_refused_without_its_password() {
+        for (read, text) in [
+            (amqp_url as fn(&str) -> _, "http://user:hunter2@host"),
+            (redis_url, "hunter2"),
+            (database_url, "mysql://user:hunter2@host/shop"),
+        ] {
+            let reason = read(text).unwrap_err();
+            assert!(
+                reason.contains("begins with") && !reason.contains("hunter2"),
+                "{reason}"
+            );
+        }
+        assert!(smtp_addr("127.0.0.1:25").is_ok() && smtp_addr("[::1]:25").is_ok());
+        for text in ["192.0.2.1:25", "localhost", "25"] {
+            assert!(smtp_addr(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_part_of_the_shop_needs_to_meet_the_others() {
+        let settings = Settings::default();
+        assert!(settings.check(ServiceName::value_variants()).is_ok());
+        let refused = settings.check(&[ServiceName::OrderService]);
+        let reason = refused.unwrap_err().to_string();
+        for name in ["AMQP_URL", "REDIS_URL", "KEYS_DIR"] {
+            assert!(reason.contains(name), "{reason}");
+        }
+    }
+}

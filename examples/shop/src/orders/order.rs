@@ -45,9 +45,9 @@ words! {
         Shipped = "shipped",
         /// There.
         Delivered = "delivered",
-        /// Given up; what was done is undone, or about to be.
+        /// Taken back by its user; what was done is undone, or about to be.
         Cancelled = "cancelled",
-        /// Refused; the same.
+        /// Refused, or given up; the same.
         Rejected = "rejected",
     }
 }
@@ -139,7 +139,7 @@ impl Order {
         }
     }
 
-    /// Ends it without more ado than giving back what there is.
+    /// Ends it, for that reason.
     pub(super) fn end(&mut self, status: Status, reason: Reason, next: Step) {
         (self.status, self.reason, self.step) = (status, Some(reason), next);
     }

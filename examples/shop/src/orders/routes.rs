@@ -79,10 +79,14 @@ async fn create(
         let is_same = |before: &Order| {
             (before.product_id, before.quantity) == (wanted.product_id, wanted.quantity)
         };
-        before.filter(is_same).ok_or_else(|| {
-            let detail = "Idempotency-Key was already used for another order";
-            Problem(StatusCode::CONFLICT, detail.into())
-        })
+        let conflict = |detail: &'static str| Problem(StatusCode::CONFLICT, detail.into());
+        let before = before
+            .filter(is_same)
+            .ok_or_else(|| conflict("Idempotency-Key was already used for another order"))?;
+        if matches!(before.step, Step::Reserve | Step::Charge) {
+            return Err(conflict("The order of this Idempotency-Key is under way"));
+        }
+        Ok(before)
     });
     answer(placed.await?)
 }
@@ -98,7 +102,7 @@ fn answer(order: Order) -> Result<(StatusCode, Json<Shown>), Problem> {
         (Status::Rejected, Some(Reason::NotEnoughStock)) => {
             (StatusCode::CONFLICT, "Not enough stock")
         }
-        (Status::Rejected, _) | (Status::Cancelled, Some(Reason::ServiceAway)) => {
+        (Status::Rejected, _) => {
             let detail = "A service is away; nothing was bought, try again later";
             (StatusCode::SERVICE_UNAVAILABLE, detail)
         }

@@ -128,7 +128,7 @@ impl OrderTable {
         const GIVE_BACK: &str = "UPDATE orders SET leased_until = 0 WHERE id = $1";
         let abandon = sqlx::query(ABANDON)
             .bind(id)
-            .bind(Status::Cancelled.as_str())
+            .bind(Status::Rejected.as_str())
             .bind(Reason::ServiceAway.as_str());
         abandon.execute(self.database.pool()).await?;
         let give_back = sqlx::query(GIVE_BACK).bind(id);

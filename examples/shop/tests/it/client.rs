@@ -71,6 +71,14 @@ impl Client {
         }
     }
 
+    /// The same user, who knows where that client asks.
+    pub(crate) fn at(&self, client: &Self) -> Self {
+        Self {
+            addresses: client.addresses.clone(),
+            ..self.clone()
+        }
+    }
+
     pub(crate) async fn get(&self, service: ServiceName, path: &str) -> Answer {
         answer(self.request(Method::GET, service, path)).await
     }

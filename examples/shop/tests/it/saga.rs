@@ -27,7 +27,7 @@ use town::{
 };
 use uuid::Uuid;
 
-use ServiceName::{OrderService, ProductService, UserService};
+use ServiceName::{NotificationService, OrderService, ProductService, UserService};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_orders_for_ten_pieces_ten_are_made() {
@@ -144,8 +144,7 @@ async fn killed_between_reserving_and_charging_an_order_is_finished_once() {
         let server = UsersServer::new(silent.clone());
         let serving = stage.platform.bus.serve(server).await.unwrap();
         let process = stage.start_orders().await;
-        let mut asking = ada.clone();
-        asking.addresses = stage.client.addresses.clone();
+        let asking = ada.at(&stage.client);
         let order = json!({ "product_id": product, "quantity": 3 });
         let order = asking
             .request(Method::POST, OrderService, "/orders")
@@ -161,8 +160,7 @@ async fn killed_between_reserving_and_charging_an_order_is_finished_once() {
         let _users = stage.start(UserService).await;
         stage.let_leases_lapse().await;
         let _orders = stage.start(OrderService).await;
-        let mut ada = ada;
-        ada.addresses = stage.client.addresses.clone();
+        let ada = ada.at(&stage.client);
         let orders = eventually("the order is finished", async || {
             let orders = ada.get(OrderService, "/orders").await.with(200);
             (orders[0]["status"] == "confirmed").then_some(orders)
@@ -203,4 +201,27 @@ async fn without_who_charges_nothing_is_bought_and_the_rest_goes_on() {
     })
     .await;
     assert_eq!(keyed().await.status, 402, "the key is free");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_to_be_told_may_come_later() {
+    let mut stage = Stage::new("sqlite::memory:").await;
+    let mut running = Vec::new();
+    for name in [UserService, ProductService, OrderService] {
+        running.push(stage.start(name).await);
+    }
+    let ada = stage.client.user("ada").await;
+    let product = ada.product(json!(10), 10).await;
+    let order = ada.order(product, 1).await.with(201);
+    running.push(stage.start(NotificationService).await);
+    let ada = ada.at(&stage.client);
+    let told = eventually("it is told", async || {
+        let told = ada
+            .get(NotificationService, "/notifications")
+            .await
+            .with(200);
+        (!told.as_array()?.is_empty()).then_some(told)
+    })
+    .await;
+    assert_eq!(told[0]["order_id"], order["id"]);
 }

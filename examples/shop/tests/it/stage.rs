@@ -87,8 +87,10 @@ async fn remove_queues(amqp: &str, namespace: &str) {
             deleted.await.unwrap();
         }
     }
-    let exchange = format!("{namespace}.order_events");
-    let deleted = channel.exchange_delete(exchange.into(), Default::default());
-    deleted.await.unwrap();
+    for exchange in ["order_events", "replybus.control"] {
+        let exchange = format!("{namespace}.{exchange}");
+        let deleted = channel.exchange_delete(exchange.into(), Default::default());
+        deleted.await.unwrap();
+    }
     connection.close(200, "done".into()).await.unwrap();
 }

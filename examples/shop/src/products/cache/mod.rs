@@ -10,7 +10,7 @@ use super::table::Product;
 use crate::Platform;
 use place::{CacheError, Place};
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     error::Error,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -23,8 +23,9 @@ pub(super) struct ProductCache {
     place: Place,
     prefix: Arc<str>,
     ttl: Duration,
-    /// Products that changed while Redis was away: what it holds of them is not true.
-    owed: Arc<Mutex<HashSet<i64>>>,
+    /// Products that changed and that Redis was not told of yet, each with the change: what it holds
+    /// of them is not true.
+    owed: Arc<Mutex<HashMap<i64, Uuid>>>,
 }
 
 /// The answer of the cache.
@@ -53,7 +54,7 @@ impl ProductCache {
 
     /// The product, if it is there.
     pub(super) async fn get(&self, id: i64) -> Kept {
-        let is_owed = lock(&self.owed).contains(&id);
+        let is_owed = lock(&self.owed).contains_key(&id);
         if is_owed {
             self.invalidate(id).await;
         }
@@ -72,7 +73,7 @@ impl ProductCache {
     async fn look(&self, id: i64) -> Result<Kept, CacheError> {
         let key = self.key(id);
         if let Some(text) = self.place.get(&key).await?
-            && !lock(&self.owed).contains(&id)
+            && !lock(&self.owed).contains_key(&id)
         {
             // Somebody's token is no product.
             let product = serde_json::from_str(&text).ok();
@@ -98,9 +99,11 @@ impl ProductCache {
     /// Says that a product has changed. If Redis is away it is told before this process next
     /// believes it.
     pub(super) async fn invalidate(&self, id: i64) {
-        lock(&self.owed).insert(id);
+        let change = Uuid::new_v4();
+        lock(&self.owed).insert(id, change);
         match self.place.remove(&self.key(id)).await {
-            Ok(()) => drop(lock(&self.owed).remove(&id)),
+            // One that came meanwhile tells of itself.
+            Ok(()) => lock(&self.owed).retain(|_, owed| *owed != change),
             Err(error) => report(&error),
         }
     }
