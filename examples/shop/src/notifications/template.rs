@@ -103,8 +103,8 @@ mod tests {
             product_id: 2,
             product_name: "pen".to_owned(),
             quantity: 1000,
-            unit_price: 1_234_567_89,
-            total_price: 1_234_567_890_00,
+            unit_price: 123_456_789,
+            total_price: 123_456_789_000,
         };
         let (subject, body) = confirmation(&order, Language::En);
         assert_eq!(subject, "Your order 7 is confirmed");

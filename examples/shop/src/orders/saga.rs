@@ -108,7 +108,7 @@ impl Saga {
             Err(CallError::Handler(ReserveError::Unavailable(error))) => return Err(error.into()),
             Err(CallError::Bus(failure)) => return Err(failure.into()),
         };
-        // A refusal leaves no trace, but an earlier run may have got pieces.
+        // A refusal leaves no row, and a copy of the request may still be under way.
         order.end(Status::Rejected, reason, Step::Undo);
         Ok(())
     }
@@ -131,14 +131,14 @@ impl Saga {
         Ok(())
     }
 
-    /// The money first: pieces that are free again are no use to who can't pay for them.
+    /// Both at the same time: while one service is away, the other gives back what it has.
     async fn undo(&self, order: &Order) -> Result<(), Unfinished> {
         let key = order.key.to_string();
         let refund = self.users.refund(order.key).idempotency_key(&key);
-        refund.await.map_err(CallError::merge::<Unfinished>)?;
         let release = self.products.release(order.key).idempotency_key(&key);
-        release.await.map_err(CallError::merge::<Unfinished>)?;
-        Ok(())
+        let (refunded, released) = tokio::join!(refund.into_future(), release.into_future());
+        refunded.map_err(CallError::merge::<Unfinished>)?;
+        released.map_err(CallError::merge::<Unfinished>)
     }
 
     async fn reload(&self, id: i64) -> sqlx::Result<Order> {

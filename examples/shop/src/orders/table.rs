@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 use std::time::Duration;
 
 /// The time for which an order is left to whoever is at work on it: longer than all its calls take.
-const LEASE: Duration = Duration::from_secs(15);
+const LEASE: Duration = Duration::from_secs(20);
 /// The time after which recovery tries an order again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Orders taken up at once.

@@ -194,12 +194,11 @@ async fn without_who_charges_nothing_is_bought_and_the_rest_goes_on() {
     assert_eq!(shown["failed"], json!(["user", "notifications"]), "{shown}");
     assert_eq!(shown["products"]["products"], 1);
 
-    // Its data is forgotten with it: nobody has a wallet. What was reserved is given back at last.
+    let pieces = async || (ada.left(product).await == 10).then_some(());
+    eventually("what was reserved is given back", pieces).await;
+
+    // Its data is forgotten with it: nobody has a wallet.
     let _users = stage.start(UserService).await;
-    eventually("the pieces are back", async || {
-        (ada.left(product).await == 10).then_some(())
-    })
-    .await;
     assert_eq!(keyed().await.status, 402, "the key is free");
 }
 
