@@ -95,13 +95,20 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Refuses settings with which some of the services could not meet the others.
+    /// Refuses settings with which some of the services could not meet the others, or would forget
+    /// what those remember.
     ///
     /// # Errors
     /// A setting is missing; it is named.
     pub fn check(&self, services: &[ServiceName]) -> anyhow::Result<()> {
         let runs = |name: &ServiceName| services.contains(name);
         if ServiceName::value_variants().iter().all(runs) {
+            if self.forgets_data() && (self.amqp_url.is_some() || self.redis_url.is_some()) {
+                tracing::warn!(
+                    "the servers remember what this process forgets at its end, and other shops on \
+                     them have other data: --database-url (DATABASE_URL) makes it last"
+                );
+            }
             return Ok(());
         }
         let missing = [
@@ -111,6 +118,10 @@ impl Settings {
                 self.keys_dir.is_none(),
                 "--keys-dir (KEYS_DIR, made by `shop keys`)",
             ),
+            (
+                self.forgets_data(),
+                "--database-url (DATABASE_URL, one that outlives the process)",
+            ),
         ];
         let missing: Vec<_> = missing
             .iter()
@@ -118,11 +129,15 @@ impl Settings {
             .collect();
         ensure!(
             missing.is_empty(),
-            "services in processes of their own meet over RabbitMQ and Redis and trust the same \
-             keys: {} must be set",
+            "services in processes of their own meet over RabbitMQ and Redis, trust the same keys, \
+             and outlive each other: {} must be set",
             missing.join(", ")
         );
         Ok(())
+    }
+
+    fn forgets_data(&self) -> bool {
+        self.database_url.reveal().contains(":memory:")
     }
 
     /// What a new user can spend, in minor units.
@@ -194,7 +209,7 @@ mod tests {
         assert!(settings.check(ServiceName::value_variants()).is_ok());
         let refused = settings.check(&[ServiceName::OrderService]);
         let reason = refused.unwrap_err().to_string();
-        for name in ["AMQP_URL", "REDIS_URL", "KEYS_DIR"] {
+        for name in ["AMQP_URL", "REDIS_URL", "KEYS_DIR", "DATABASE_URL"] {
             assert!(reason.contains(name), "{reason}");
         }
     }

@@ -93,8 +93,13 @@ async fn create(
         price: sent.price.ok_or_else(|| missing("price"))?,
         quantity: sent.quantity.ok_or_else(|| missing("quantity"))?,
     };
-    state.table.insert(&mut product).await?;
-    Ok((StatusCode::CREATED, Json(product)))
+    let creating = to_the_end(async move {
+        state.table.insert(&mut product).await?;
+        // Of a database that was made anew, Redis may hold what had the number before.
+        state.cache.invalidate(product.id).await;
+        Ok(product)
+    });
+    Ok((StatusCode::CREATED, Json(creating.await?)))
 }
 
 async fn list(Extract(state): Extract<State>, page: Page) -> Result<Json<Vec<Product>>, Problem> {
