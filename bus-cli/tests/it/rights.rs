@@ -79,15 +79,14 @@ impl Servers {
         let arguments = [&["rights", "--json", "--user", name], does].concat();
         let environment = [("BUS_NAMESPACE", NAMESPACE)];
         let printed = program::run(&environment, &arguments, "").await.json();
-        let rights = &printed["rabbitmq"]["permissions"][0];
-        let of = |what: &str| rights[what].as_str().unwrap().to_owned();
+        let text = |path: &str| printed.pointer(path).unwrap().as_str().unwrap().to_owned();
+        let of = |what: &str| text(&format!("/rabbitmq/permissions/0/{what}"));
         let [configure, write, read] = ["configure", "write", "read"].map(of);
         self.rabbit.ctl(&["add_user", name, "pw"]).await.unwrap();
         let set = ["set_permissions", name, &configure, &write, &read];
         self.rabbit.ctl(&set).await.unwrap();
 
-        let acl = printed["redis"]["acl"].as_str().unwrap();
-        let acl = acl.replace("PASSWORD", "pw");
+        let acl = text("/redis/acl").replace("PASSWORD", "pw");
         let acl: Vec<&str> = acl.split(' ').collect();
         assert_eq!(self.redis.cli(&acl).await.unwrap().trim(), "OK");
         let address = self.rabbit.url();
