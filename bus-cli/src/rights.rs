@@ -47,6 +47,10 @@ pub(crate) struct RightsArgs {
     #[arg(long)]
     delays: bool,
 
+    /// It keeps a flight record
+    #[arg(long)]
+    flight_record: bool,
+
     /// The name of its user, on both servers
     #[arg(long, value_name = "NAME", default_value = "USER")]
     user: String,
@@ -148,10 +152,13 @@ fn on_store(args: &RightsArgs, mut rights: RedisRights) -> RedisRights {
     for of in &args.subscribe {
         rights = rights.subscribe(group(of).0);
     }
-    match args.delays {
-        true => rights.delay(),
-        false => rights,
+    if args.delays {
+        rights = rights.delay();
     }
+    if args.flight_record {
+        rights = rights.record_flights();
+    }
+    rights
 }
 
 fn group(text: &str) -> (&str, &str) {

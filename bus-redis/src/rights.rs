@@ -76,6 +76,13 @@ impl RedisRights {
         self
     }
 
+    /// To record what becomes of calls ([`replybus::flight`]). Their key is that of readers as well, who
+    /// need `+xrange` besides.
+    pub fn record_flights(mut self) -> Self {
+        self.patterns.insert(escaped(&self.keys.flight()));
+        self
+    }
+
     /// The patterns of keys.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.patterns.iter().map(String::as_str)
@@ -111,7 +118,7 @@ mod tests {
     #[test]
     fn queues_are_separated_and_their_names_are_taken_as_they_are() {
         let rights = RedisRights::new("bus:", "test").unwrap();
-        let rights = rights.serve("a*").subscribe("g").delay();
+        let rights = rights.serve("a*").subscribe("g").delay().record_flights();
         let keys: Vec<&str> = rights.keys().collect();
         assert_eq!(
             keys,
@@ -122,6 +129,7 @@ mod tests {
                 "bus:test.claim:g:*",
                 "bus:test.claim:trial:*",
                 "bus:test.delayed:*",
+                "bus:test.flight",
                 r"bus:test.given-up:{a\*}",
                 "bus:test.inbox:*",
                 "bus:test.instances:queues",

@@ -23,10 +23,16 @@ fn written(at: SystemTime, format: &str) -> String {
 /// How long ago, or "-" if a clock is behind.
 pub(crate) fn ago(at: SystemTime) -> String {
     let age = SystemTime::now().duration_since(at).ok();
-    age.map_or_else(|| "-".to_owned(), duration)
+    age.map_or_else(
+        || "-".to_owned(),
+        |age| match age.as_secs() {
+            0 => duration(age),
+            seconds => duration(Duration::from_secs(seconds)),
+        },
+    )
 }
 
-/// A time in its two largest units: `3d 4h`, `12.3ms`.
+/// A time in its two largest units: `3d 4h`, `12.3ms`; to three digits if it has seconds only.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let two = |large: u64, l: &str, small: u64, s: &str| match small {
@@ -35,6 +41,9 @@ pub(crate) fn duration(time: Duration) -> String {
     };
     match seconds {
         0 => format!("{:.1?}", Duration::from_micros(micros(time))),
+        1..=9 if time.subsec_millis() >= 10 => {
+            format!("{seconds}.{:02}s", time.subsec_millis() / 10)
+        }
         1..=59 => format!("{seconds}s"),
         60..=3_599 => two(seconds / 60, "m", seconds % 60, "s"),
         3_600..=86_399 => two(seconds / 3_600, "h", seconds / 60 % 60, "m"),
@@ -81,6 +90,7 @@ mod tests {
         for (text, millis, written) in [
             ("500ms", 500, "500.0ms"),
             ("2s", 2_000, "2s"),
+            ("2987ms", 2_987, "2.98s"),
             ("90s", 90_000, "1m 30s"),
             ("1h30m", 5_400_000, "1h 30m"),
             ("2d", 172_800_000, "2d"),
