@@ -15,8 +15,8 @@ const NEEDED: &str = "+xadd +pexpire +xrange";
 /// The field of an entry.
 const EVENT: &str = "event";
 
-/// One entry: its id, and its fields with their values.
-type Entry = (String, Vec<(String, Vec<u8>)>);
+/// One entry: its id, and its fields with their values, in whatever bytes.
+type Entry = (String, Vec<(Vec<u8>, Vec<u8>)>);
 
 /// Adds events, behind all that is there.
 pub(crate) async fn record(
@@ -65,7 +65,7 @@ pub(crate) async fn page(
     // What has no such field was written by somebody else.
     let events = entries.into_iter().filter_map(|(_, fields)| {
         let mut fields = fields.into_iter();
-        let (_, event) = fields.find(|(name, _)| name == EVENT)?;
+        let (_, event) = fields.find(|(name, _)| name == EVENT.as_bytes())?;
         Some(Bytes::from(event))
     });
     Ok(FlightPage::new(events.collect(), next))

@@ -1,7 +1,7 @@
 //! The same promises on a Redis Cluster of three nodes.
 
 use crate::{
-    cache, claims,
+    cache, claims, flight,
     opened::{open, to_inbox},
     promises,
 };
@@ -34,6 +34,7 @@ async fn every_promise_holds_in_a_cluster() {
     promises::all(&by_url(&nodes)).await;
     bounded(claims::table(&by_url(&nodes[..1]))).await;
     bounded(cache::kept_and_invalidated(&by_url(&nodes))).await;
+    bounded(flight::recorded_and_read(&by_url(&nodes))).await;
 
     // Inboxes spread over the nodes; each node finds all of them.
     let mut stores = Vec::new();

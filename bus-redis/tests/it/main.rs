@@ -17,6 +17,7 @@ mod cluster;
 #[cfg(feature = "cluster")]
 mod cluster_calls;
 mod faults;
+mod flight;
 mod groups;
 mod opened;
 mod promises;

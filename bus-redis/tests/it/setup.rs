@@ -8,7 +8,7 @@ use deadpool_redis::redis;
 use replybus::{
     Bytes, CallId, SetupError,
     presence::InstanceId,
-    reply::{DelayedNote, Presence, ReplyBackend, StoreHealth},
+    reply::{DelayedNote, FlightBatch, FlightCursor, Presence, ReplyBackend, StoreHealth},
 };
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
@@ -171,6 +171,31 @@ async fn what_is_listed_takes_the_rights_that_are_documented_for_it() {
     assert_eq!(store.delayed("q").await.unwrap(), ["note"]);
     store.forget_delayed("q", id).await.unwrap();
     assert!(store.delayed("q").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_flight_record_is_written_with_the_rights_of_all_else_and_read_with_one_more() {
+    let Some(server) = private().await else {
+        return;
+    };
+    allow(&server, RIGHTS).await;
+    let replies = RedisReplies::new(format!("redis://bus:pw@127.0.0.1:{}", server.port()));
+    let (store, _) = open(&replies).await;
+    let events = vec![Bytes::from_static(b"event"); 2];
+    store
+        .record_flight(&FlightBatch::new(events, 10))
+        .await
+        .unwrap();
+    let read = store
+        .flight_page(&FlightCursor::Since(Duration::ZERO))
+        .await;
+    let text = format!("{:?}", read.unwrap_err());
+    assert!(text.contains("+xrange"), "{text}");
+    allow(&server, "bus +xrange").await;
+    bounded(crate::flight::recorded_and_read(&RedisReplies::new(
+        format!("redis://bus:pw@127.0.0.1:{}/1", server.port()),
+    )))
+    .await;
 }
 
 #[tokio::test]

@@ -1,0 +1,72 @@
+//! The flight record, on every kind of deployment; what is in its stream that the store did not
+//! write; and the time for which it is kept.
+
+use crate::opened::{open, private, raw};
+use deadpool_redis::redis;
+use replybus::{
+    Bytes,
+    limits::FLIGHT_TTL,
+    reply::{FlightBatch, FlightCursor, ReplyStore},
+};
+use replybus_redis::RedisReplies;
+use std::{sync::Arc, time::Duration};
+
+const KEY: &str = "replybus:flight";
+
+fn batch(events: [&'static str; 3]) -> FlightBatch {
+    FlightBatch::new(events.map(Bytes::from).to_vec(), 1000)
+}
+
+async fn all(store: &Arc<dyn ReplyStore>) -> Vec<Bytes> {
+    let beginning = FlightCursor::Since(Duration::ZERO);
+    store.flight_page(&beginning).await.unwrap().events
+}
+
+/// Writes from one process, and reads in another.
+pub(crate) async fn recorded_and_read(replies: &RedisReplies) {
+    let (one, _) = open(replies).await;
+    let (other, _) = open(replies).await;
+    one.record_flight(&batch(["a", "b", "c"])).await.unwrap();
+    other.record_flight(&batch(["d", "e", "f"])).await.unwrap();
+    assert_eq!(all(&one).await, ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(all(&other).await.len(), 6);
+}
+
+#[tokio::test]
+async fn the_record_expires_and_what_others_put_there_is_passed_over() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let (store, _) = open(&RedisReplies::new(server.url())).await;
+    store.record_flight(&batch(["a", "b", "c"])).await.unwrap();
+    let mut redis = raw(&server.url()).await;
+    let mut ttl = redis::cmd("PTTL");
+    let left: u64 = ttl.arg(KEY).query_async(&mut redis).await.unwrap();
+    let most = u64::try_from(FLIGHT_TTL.as_millis()).unwrap();
+    assert!((most / 2..=most).contains(&left), "{left}");
+
+    let mut add = redis::cmd("XADD");
+    let add = add.arg(KEY).arg("*").arg("other").arg("x");
+    let _: String = add.query_async(&mut redis).await.unwrap();
+    let mut add = redis::cmd("XADD");
+    let add = add
+        .arg(KEY)
+        .arg("*")
+        .arg(b"\xff")
+        .arg("x")
+        .arg("event")
+        .arg(b"\xfe");
+    let _: String = add.query_async(&mut redis).await.unwrap();
+    assert_eq!(all(&store).await, [&b"a"[..], b"b", b"c", b"\xfe"]);
+
+    let mut wipe = redis::cmd("SET");
+    let _: () = wipe
+        .arg(KEY)
+        .arg("no stream")
+        .query_async(&mut redis)
+        .await
+        .unwrap();
+    assert!(store.record_flight(&batch(["a", "b", "c"])).await.is_err());
+    let nowhere = FlightCursor::Since(Duration::ZERO);
+    assert!(store.flight_page(&nowhere).await.is_err());
+}
