@@ -83,7 +83,7 @@ async fn command(program: Program, output: &Output) -> Result<(), Failure> {
         Command::Explain(asked) => explain::run(&servers, asked, output).await,
         Command::Check(asked) => check::run(&servers, asked, output).await,
         Command::Rights(asked) => rights::run(&servers, &asked, output),
-        Command::Contracts(asked) => contracts::run(&asked, output),
+        Command::Contracts(asked) => contracts::run(&servers, &asked, output).await,
         Command::Init(asked) => init::run(&asked, output),
         Command::Bench(asked) => bench::run(&servers, asked, output).await,
         Command::Top(asked) => top::run(&servers, asked, output).await,

@@ -119,6 +119,10 @@ pub const CONTROL_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// Bytes of the body of a question over the control line. What is larger is not read.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 1024;
 
+/// Bytes of the document of a contract that an instance tells: as many as a reply has, less what is
+/// around it, in JSON up to twice as much for what it escapes. A method takes about 1 KiB.
+pub const CONTRACT_ANSWER_BYTES_MAX: usize = REPLY_BYTES_MAX / 2;
+
 /// Questions that an instance answers in a second; it passes over the others. Many programs that
 /// watch it, and nothing beside what it serves.
 pub const CONTROL_ANSWERS_PER_SECOND: u32 = 100;

@@ -1,10 +1,12 @@
 //! Contracts as files: what changed between two, and what they are for programs in other languages.
 
 mod clients;
+mod running;
 
 use crate::{
     failure::Failure,
     output::{Color, Output},
+    settings::ServerArgs,
 };
 use clap::{Args, Subcommand};
 use clients::Language;
@@ -19,10 +21,11 @@ use std::{
 /// Compare and export contracts
 ///
 /// A document of contracts is what `replybus::schema::Contracts` writes, such as a `contracts.lock`
-/// in a repository.
+/// in a repository. In place of a file, queue:QUEUE is what the instances of a queue say that they
+/// serve, and queue:QUEUE@INSTANCE what one of them says.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  git show main:contracts.lock | replybus contracts check --lock - contracts.lock\n  replybus contracts diff old.json contracts.lock\n  replybus contracts export contracts.lock > asyncapi.json\n  replybus contracts client contracts.lock --language python > bank.py"
+    after_help = "Examples:\n  git show main:contracts.lock | replybus contracts check --lock - contracts.lock\n  replybus contracts diff old.json contracts.lock\n  replybus contracts export contracts.lock > asyncapi.json\n  replybus contracts client contracts.lock --language python > bank.py\n  replybus contracts check --lock queue:account.requests contracts.lock"
 )]
 pub(crate) struct ContractsArgs {
     #[command(subcommand)]
@@ -31,9 +34,16 @@ pub(crate) struct ContractsArgs {
 
 #[derive(Debug, Subcommand)]
 enum ContractsCommand {
+    /// Write the contract that the instances of a queue serve
+    ///
+    /// They have it if their programs are built with the feature `schema`.
+    Fetch {
+        /// The queue, or QUEUE@INSTANCE
+        queue: String,
+    },
     /// Write contracts as an AsyncAPI 3 document
     Export {
-        /// The document of contracts; - for stdin
+        /// The document of contracts; - for stdin, queue:QUEUE for what is served
         contracts: PathBuf,
         /// The title of what is described
         #[arg(long, default_value = "Services on replybus")]
@@ -46,7 +56,7 @@ enum ContractsCommand {
     ///
     /// It has a class for each service, and is for calls: methods with streams are left out.
     Client {
-        /// The document of contracts; - for stdin
+        /// The document of contracts; - for stdin, queue:QUEUE for what is served
         contracts: PathBuf,
         /// The language of the module
         #[arg(long, value_enum)]
@@ -54,51 +64,59 @@ enum ContractsCommand {
     },
     /// Show what is different between two documents of contracts
     Diff {
-        /// What was agreed before; - for stdin
+        /// What was agreed before; likewise - or queue:QUEUE
         old: PathBuf,
-        /// What is agreed now; - for stdin
+        /// What is agreed now; likewise
         new: PathBuf,
     },
     /// Fail if contracts break those that callers have
     ///
     /// The exit code is 1 if anything breaks, and 0 if nothing does, whatever else has changed.
     Check {
-        /// What callers have; - for stdin
+        /// What callers have; - for stdin, queue:QUEUE for what is served
         #[arg(long, value_name = "FILE")]
         lock: PathBuf,
-        /// What they are to have; - for stdin
+        /// What they are to have; likewise
         contracts: PathBuf,
     },
 }
 
-pub(crate) fn run(args: &ContractsArgs, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn run(
+    servers: &ServerArgs,
+    args: &ContractsArgs,
+    output: &Output,
+) -> Result<(), Failure> {
     match &args.command {
+        ContractsCommand::Fetch { queue } => {
+            let document = running::fetch(servers, queue).await?.to_json();
+            output.line(document.trim_end())
+        }
         ContractsCommand::Export {
             contracts,
             title,
             version,
         } => {
-            let document = read(contracts)?.to_asyncapi(title, version);
+            let document = read(servers, contracts).await?.to_asyncapi(title, version);
             output.line(document.trim_end())
         }
         ContractsCommand::Client {
             contracts,
             language,
         } => {
-            let exported = read(contracts)?.to_asyncapi("", "");
+            let exported = read(servers, contracts).await?.to_asyncapi("", "");
             let exported: Value = serde_json::from_str(&exported)
                 .map_err(|error| Failure::because("the export", error))?;
             output.line(clients::client(&exported, *language).trim_end())
         }
         ContractsCommand::Diff { old, new } => {
-            let changes = changes(old, new)?;
+            let changes = changes(servers, old, new).await?;
             if changes.is_empty() && !output.json {
                 return output.line("nothing is different");
             }
             print(&changes, output)
         }
         ContractsCommand::Check { lock, contracts } => {
-            let changes = changes(lock, contracts)?;
+            let changes = changes(servers, lock, contracts).await?;
             print(&changes, output)?;
             let broken = changes
                 .iter()
@@ -112,16 +130,19 @@ pub(crate) fn run(args: &ContractsArgs, output: &Output) -> Result<(), Failure> 
     }
 }
 
-fn changes(old: &Path, new: &Path) -> Result<Vec<Change>, Failure> {
+async fn changes(servers: &ServerArgs, old: &Path, new: &Path) -> Result<Vec<Change>, Failure> {
     if old == Path::new("-") && new == old {
         let text = "one of the two documents can be stdin, not both";
         return Err(Failure::Usage(text.to_owned()));
     }
-    let (old, new) = (read(old)?, read(new)?);
+    let (old, new) = (read(servers, old).await?, read(servers, new).await?);
     Ok(new.changes_since(&old))
 }
 
-fn read(path: &Path) -> Result<Contracts, Failure> {
+async fn read(servers: &ServerArgs, path: &Path) -> Result<Contracts, Failure> {
+    if let Some(queue) = path.to_str().and_then(|path| path.strip_prefix("queue:")) {
+        return running::fetch(servers, queue).await;
+    }
     let is_stdin = path == Path::new("-");
     let name = match is_stdin {
         true => "stdin".to_owned(),

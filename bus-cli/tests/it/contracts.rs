@@ -1,6 +1,9 @@
 //! Contracts in files.
 
-use crate::program::run;
+use crate::{
+    program::run,
+    shop::{Counter, QUEUE, ShopServer, Site},
+};
 use replybus::{Never, queue_handler, schema::Contracts};
 use serde_json::{Value, json};
 
@@ -129,4 +132,61 @@ async fn a_file_that_is_none_is_named() {
     );
     let ran = run(&[], &["contracts", "diff", "-", "-"], "{}").await;
     assert_eq!(ran.code, 2, "{ran:?}");
+}
+
+struct Empty;
+
+impl before::Till for Empty {
+    async fn balance(&self) -> Result<u64, Never> {
+        Ok(0)
+    }
+
+    async fn pay(&self, _: u32) -> Result<u64, String> {
+        Ok(0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_served_is_fetched_and_compared() {
+    let Some(site) = Site::open("cli-contracts").await else {
+        return;
+    };
+    let nobody = site.run(&["contracts", "fetch", QUEUE]).await;
+    assert_eq!(nobody.code, 1);
+    assert!(nobody.err.contains("nobody answers"), "{nobody:?}");
+    let shop = ShopServer::new(Counter::default());
+    let serving = site.bus.serve(shop).await.unwrap();
+    let unknown = site.run(&["contracts", "fetch", QUEUE]).await;
+    assert_eq!(unknown.code, 1);
+    assert!(unknown.err.contains("there is no schema of"), "{unknown:?}");
+    serving.shutdown().await.unwrap();
+
+    let serving = site
+        .bus
+        .serve(before::TillServer::new(Empty))
+        .on_queue(QUEUE);
+    let serving = serving.await.unwrap();
+    let instance = site.bus.instances(QUEUE).await.unwrap()[0].id;
+    let agreed = text(before::TillClient::CONTRACT);
+    for of in [QUEUE.to_owned(), format!("{QUEUE}@{instance}")] {
+        let fetched = site.run(&["contracts", "fetch", &of]).await;
+        assert_eq!(fetched.text().trim_end(), agreed.trim_end());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("now");
+    let path = path.to_str().unwrap();
+    std::fs::write(path, text(now::TillClient::CONTRACT)).unwrap();
+    let running = format!("queue:{QUEUE}");
+    let same = site.run(&["contracts", "diff", &running, &running]).await;
+    assert_eq!(same.text(), "nothing is different\n");
+    let check = ["contracts", "check", "--lock", &running, path];
+    let broken = site.run(&check).await;
+    assert_eq!(broken.code, 1);
+    assert!(broken.out.contains("arguments.note"), "{broken:?}");
+    let exported = site.run(&["contracts", "export", &running]).await.json();
+    assert_eq!(exported["asyncapi"], "3.0.0");
+    let misnamed = site.run(&["contracts", "fetch", "a@b"]).await;
+    assert_eq!(misnamed.code, 2, "{misnamed:?}");
+    serving.shutdown().await.unwrap();
+    site.close().await;
 }

@@ -1,6 +1,7 @@
 //! The service's end of what is asked over the control line.
 
 use super::{
+    contract::ServedContract,
     served::ServedCalls,
     verb::{DrainOutcome, DrainRequest, InstanceDrain, InstanceStats, Pinged, Verb},
     watch::{Reporter, WatchRequest, Watcher, Watches},
@@ -37,6 +38,7 @@ pub(crate) struct Answers {
     pub(crate) profile: Arc<Profile>,
     pub(crate) served: Arc<ServedCalls>,
     pub(crate) watches: Arc<Watches>,
+    pub(crate) contract: ServedContract,
     pub(crate) may_be_drained: bool,
     pub(crate) rate: AnswerRate,
 }
@@ -87,7 +89,7 @@ impl Answers {
                 Some(within) => within,
                 None => return,
             },
-            Verb::Ping | Verb::Info | Verb::Stats => Duration::ZERO,
+            Verb::Ping | Verb::Info | Verb::Stats | Verb::Contract => Duration::ZERO,
         };
         if !self.rate.allows_one() {
             return;
@@ -166,6 +168,7 @@ impl Answers {
                 };
                 encode(encoding, &stats)
             }
+            Verb::Contract => encode(encoding, &self.contract.of(instance)),
             Verb::Drain => {
                 let outcome = self.drain(within).await;
                 encode(encoding, &InstanceDrain { instance, outcome })

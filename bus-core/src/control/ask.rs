@@ -1,7 +1,9 @@
 //! The asking end: those who serve a queue are asked, and their answers gathered.
 
 use super::{
-    EXCHANGE, control_queue,
+    EXCHANGE,
+    contract::InstanceContract,
+    control_queue,
     error::ControlError,
     verb::{DrainRequest, InstanceAnswer, InstanceDrain, InstanceStats, Pinged, Pong, Verb},
 };
@@ -144,6 +146,20 @@ impl Control {
     pub async fn stats(&self) -> Result<Vec<InstanceStats>, ControlError> {
         let answers = self.ask(Verb::Stats, Bytes::new(), self.within).await?;
         Ok(answers.into_iter().map(|(stats, _)| stats).collect())
+    }
+
+    /// Asks for their contracts as data, which they have if their programs are built with the feature
+    /// `schema`: what `schema::Contracts` compares and exports. Those of a deployment that is under
+    /// way differ.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    ///
+    /// # Cancel safety
+    /// As [`ping`](Self::ping).
+    pub async fn contracts(&self) -> Result<Vec<InstanceContract>, ControlError> {
+        let answers = self.ask(Verb::Contract, Bytes::new(), self.within).await?;
+        Ok(answers.into_iter().map(|(contract, _)| contract).collect())
     }
 
     /// Drains them, as far as they [allow](crate::server::Serve::allow_drain) it: they take no more,

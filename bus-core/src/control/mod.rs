@@ -11,6 +11,7 @@ mod answers;
 mod ask;
 mod cancel;
 mod cancels;
+mod contract;
 mod error;
 mod held;
 mod histogram;
@@ -20,6 +21,7 @@ mod verb;
 mod watch;
 
 pub use ask::Control;
+pub use contract::InstanceContract;
 pub use error::ControlError;
 pub use histogram::DurationHistogram;
 pub use verb::{DrainOutcome, InstanceDrain, InstanceStats, MethodStats, Pong};
@@ -27,6 +29,7 @@ pub use watch::{CallWatch, WatchOptions, WatchedCall};
 
 pub(crate) use answers::{AnswerRate, Answers};
 pub(crate) use cancels::Cancels;
+pub(crate) use contract::ServedContract;
 pub(crate) use held::Entered;
 pub(crate) use line::ControlLine;
 pub(crate) use served::ServedCalls;

@@ -1,7 +1,10 @@
 //! What an instance can be asked, and the answers as they travel.
 
-use super::histogram::DurationHistogram;
-use crate::presence::{Instance, InstanceId};
+use super::{contract::InstanceContract, histogram::DurationHistogram};
+use crate::{
+    limits::CONTRACT_ANSWER_BYTES_MAX,
+    presence::{Instance, InstanceId},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
@@ -14,17 +17,25 @@ pub(crate) enum Verb {
     Ping,
     Info,
     Stats,
+    Contract,
     Drain,
 }
 
 impl Verb {
-    const ALL: [Self; 4] = [Self::Ping, Self::Info, Self::Stats, Self::Drain];
+    const ALL: [Self; 5] = [
+        Self::Ping,
+        Self::Info,
+        Self::Stats,
+        Self::Contract,
+        Self::Drain,
+    ];
 
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Ping => "ping",
             Self::Info => "info",
             Self::Stats => "stats",
+            Self::Contract => "contract",
             Self::Drain => "drain",
         }
     }
@@ -157,6 +168,17 @@ impl InstanceAnswer for InstanceStats {
     fn is_sound(&self) -> bool {
         let mut names = self.methods.keys();
         names.all(|name| !name.contains(char::is_control))
+    }
+}
+
+impl InstanceAnswer for InstanceContract {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn is_sound(&self) -> bool {
+        let document = self.document.as_ref();
+        document.is_none_or(|document| document.len() <= CONTRACT_ANSWER_BYTES_MAX)
     }
 }
 

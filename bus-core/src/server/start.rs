@@ -13,7 +13,7 @@ use super::{
 use crate::{
     bus::BusInner,
     contract::{MethodContract, check_name},
-    control::{AnswerRate, Answers, ControlLine, ServedCalls},
+    control::{AnswerRate, Answers, ControlLine, ServedCalls, ServedContract},
     error::SetupError,
     job::WaitingRoom,
     limits::{INSTANCE_TEXT_MAX, PREFETCH_MAX},
@@ -179,6 +179,7 @@ impl Serve {
             profile: Arc::clone(&profile),
             served: Arc::new(ServedCalls::new(contract)),
             watches: Arc::default(),
+            contract: ServedContract::new(contract),
             may_be_drained: self.allow_drain,
             rate: AnswerRate::default(),
         };

@@ -228,6 +228,16 @@ async fn nobody_is_waited_for_where_nobody_serves_and_not_for_long_who_is_silent
     assert_eq!(asked.elapsed(), CONTROL_ANSWERS_WITHIN);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_has_no_document_of_its_contract_says_why() {
+    let bus = Bus::in_memory();
+    let _serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
+    let told = bus.control(QUEUE).contracts().await.unwrap();
+    assert_eq!((told.len(), &told[0].document), (1, &None));
+    let reason = told[0].reason.as_deref().unwrap();
+    assert!(reason.contains("schema"), "{reason}");
+}
+
 /// A question as anybody could send it.
 pub(crate) fn question(
     kind: &str,
