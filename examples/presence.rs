@@ -63,7 +63,7 @@ async fn ask(bus: &Bus) -> anyhow::Result<()> {
     }
     let mut served = 0;
     for stats in control.stats().await? {
-        let rates = stats.methods.get("rate").copied().unwrap_or_default();
+        let rates = stats.methods.get("rate").cloned().unwrap_or_default();
         println!("  {} served {} calls of rate", stats.instance, rates.served);
         served += rates.served;
     }
