@@ -24,11 +24,13 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<()> {
     let mut site = Site::of_environment(arguments.run.clone(), arguments.handler())?;
-    if arguments.observed {
-        site.collector = Some(observed::collect()?);
+    if let Some(share) = arguments.observed {
+        let given = arguments.collector.clone();
+        let collector = given.map_or_else(observed::collect, Ok)?;
+        site.observed = Some((collector, share));
     }
-    let collector = site.collector.as_ref().or(arguments.collector.as_ref());
-    let exporting = collector.map(|url| observed::export("bench", url));
+    let observed = site.observed.as_ref();
+    let exporting = observed.map(|(collector, share)| observed::export(collector, *share));
     let _exporting = exporting.transpose()?;
     match arguments.role {
         Role::Worker => {

@@ -38,9 +38,9 @@ pub struct Arguments {
     pub paths: Vec<String>,
 
     /// Exports traces and counts metrics at both ends of the framework's paths, as programs do in
-    /// production; the collector is a thread of this process
-    #[arg(long, conflicts_with = "report")]
-    pub observed: bool,
+    /// production; the collector is a thread of this process. The share of traces that is recorded
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "1", conflicts_with = "report")]
+    pub observed: Option<f64>,
 
     /// Writes what was measured into docs/performance.md and its folder, as tables and charts
     #[arg(long)]

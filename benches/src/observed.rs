@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use replybus_otel::{Otlp, Telemetry};
+use replybus_otel::{Otlp, Sampler, Telemetry};
 use replybus_testkit::collector::Collector;
 use std::{sync::mpsc, thread};
 use tokio::runtime;
@@ -29,12 +29,13 @@ pub fn collect() -> Result<String> {
     heard.recv().context("the collector did not start")
 }
 
-/// Exports the traces of this process to a collector, and counts its metrics. The export ends with the
-/// process.
+/// Exports this share of the traces of this process to a collector, and counts its metrics. The export
+/// ends with the process.
 ///
 /// # Errors
 /// Something of the kind is installed already, or the address is none.
-pub fn export(name: &str, collector: &str) -> Result<Telemetry> {
+pub fn export(collector: &str, share: f64) -> Result<Telemetry> {
     PrometheusBuilder::new().install_recorder()?;
-    Ok(Otlp::to(name, collector)?.install()?)
+    let traces = Otlp::to("bench", collector)?;
+    Ok(traces.sampler(Sampler::ParentRatio(share)).install()?)
 }

@@ -131,8 +131,8 @@ pub struct Site {
     pub run: String,
     /// What a handler does.
     pub handler: Handler,
-    /// Where traces of both ends go, if they are observed.
-    pub collector: Option<String>,
+    /// Where traces of both ends go, and the share of them that is recorded, if they are observed.
+    pub observed: Option<(String, f64)>,
 }
 
 impl Site {
@@ -146,7 +146,7 @@ impl Site {
         Ok(Self {
             nats_url: (!nats_url.is_empty()).then_some(nats_url),
             handler,
-            collector: None,
+            observed: None,
             amqp_url: variable("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/%2f")?,
             redis_url: variable("REDIS_URL", "redis://127.0.0.1:6379/0")?,
             run,

@@ -77,7 +77,13 @@ impl Worker {
         let mut child = Command::new(program)
             .args(["--bench", "--role", "worker", "--path", path])
             .args(["--run", &site.run, "--handler-us", &handler_us])
-            .args(site.collector.iter().flat_map(|url| ["--collector", url]))
+            .args(site.observed.iter().flat_map(|(collector, share)| {
+                [
+                    "--collector".to_owned(),
+                    collector.clone(),
+                    format!("--observed={share}"),
+                ]
+            }))
             .envs(site.nats_url.as_ref().map(|url| ("NATS_URL", url)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -101,7 +101,7 @@ mod tests {
             nats_url: Some("nats://127.0.0.1".to_owned()),
             run: String::new(),
             handler: crate::handler::Handler(std::time::Duration::ZERO),
-            collector: None,
+            observed: None,
         };
         let mut paths = all();
         assert!(leave_out(&mut paths, &site).is_empty());
