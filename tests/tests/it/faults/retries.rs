@@ -159,6 +159,11 @@ async fn the_last_error_is_the_callers_within_its_deadline_and_all_are_in_the_le
     let put_off = || ledger.client.put_off(unique("entry"), true);
     let last = bounded(put_off().into_future()).await.unwrap_err();
     assert_eq!(last.into_handler().unwrap(), "run 5");
+    // Its caller is answered first.
+    eventually("it is kept", || async {
+        !letters(&ledger.caller).await.is_empty()
+    })
+    .await;
     let letters = letters(&ledger.caller).await;
     let errors: Vec<_> = letters[0].retry_errors().collect();
     assert_eq!(errors, ["run 1", "run 2", "run 3", "run 4", "run 5"]);
