@@ -38,7 +38,8 @@ pub struct Arguments {
     pub paths: Vec<String>,
 
     /// Exports traces and counts metrics at both ends of the framework's paths, as programs do in
-    /// production; the collector is a thread of this process. The share of traces that is recorded
+    /// production; the collector is a thread of this process. The share of traces that is recorded,
+    /// of which there are no more than the exporter's thousand a second
     #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "1", conflicts_with = "report")]
     pub observed: Option<f64>,
 

@@ -30,6 +30,9 @@
 //! | `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, .. | spans that wait, and for how long | 2,048, 5,000 ms |
 //! | `OTEL_SDK_DISABLED=true`, `OTEL_TRACES_EXPORTER=none` | off | |
 //!
+//! Of the traces that begin in a program a thousand are recorded in a second, by the samplers whose
+//! decision others heed (`parentbased_..`): [`Otlp::traces_per_second`] sets it.
+//!
 //! Nothing waits for the collector. Spans go into a queue, from which a thread exports them; what
 //! does not fit is dropped. While the collector is away the log is told once a minute, with the
 //! number of spans that were lost.
@@ -38,6 +41,7 @@ mod error;
 mod exported;
 mod exporting;
 mod otlp;
+mod pace;
 mod sampler;
 mod variables;
 

@@ -4,6 +4,7 @@ use crate::{
     OtlpError, Sampler,
     exported::exported,
     exporting::Exporting,
+    pace::{Pace, TRACES_PER_SECOND},
     variables::{Endpoint, Variables},
 };
 use opentelemetry::InstrumentationScope;
@@ -16,7 +17,11 @@ use replybus::{
     context::TraceContext,
     trace::{self, FinishedSpan, Tracer},
 };
-use std::{env, fmt, sync::Arc, time::Duration};
+use std::{
+    env, fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use url::Url;
 
 /// What was not exported when a program ends is waited for so long.
@@ -33,6 +38,7 @@ pub struct Otlp {
     /// The address for traces; none if nothing is exported.
     endpoint: Option<Url>,
     sampler: Sampler,
+    traces_per_second: u32,
 }
 
 impl Otlp {
@@ -54,6 +60,7 @@ impl Otlp {
             service: named.unwrap_or_else(|| service.into()),
             endpoint,
             sampler: variables.sampler,
+            traces_per_second: TRACES_PER_SECOND,
         })
     }
 
@@ -67,12 +74,22 @@ impl Otlp {
             service: service.into(),
             endpoint: Some(traces_at(endpoint)?),
             sampler: Sampler::default(),
+            traces_per_second: TRACES_PER_SECOND,
         })
     }
 
     /// Sets which traces are recorded.
     pub fn sampler(mut self, sampler: Sampler) -> Self {
         self.sampler = sampler;
+        self
+    }
+
+    /// Sets how many of the traces that begin in this process are recorded in a second, at most: 1,000
+    /// unless set. It bounds what they cost, and what is recorded is whole: whoever continues a trace
+    /// heeds what was decided where it began. Of the samplers that heed nobody
+    /// ([`AlwaysOn`](Sampler::AlwaysOn), [`Ratio`](Sampler::Ratio)) it bounds nothing.
+    pub fn traces_per_second(mut self, traces: u32) -> Self {
+        self.traces_per_second = traces;
         self
     }
 
@@ -104,6 +121,7 @@ impl Otlp {
         let processor = Arc::new(processor);
         trace::install(Exports {
             sampler: self.sampler,
+            pace: Pace::new(self.traces_per_second),
             scope: InstrumentationScope::builder("replybus")
                 .with_version(env!("CARGO_PKG_VERSION"))
                 .build(),
@@ -149,6 +167,7 @@ fn checked(endpoint: &str) -> Result<Url, OtlpError> {
 /// The tracer of the process.
 struct Exports {
     sampler: Sampler,
+    pace: Pace,
     scope: InstrumentationScope,
     processor: Arc<BatchSpanProcessor>,
 }
@@ -156,6 +175,7 @@ struct Exports {
 impl Tracer for Exports {
     fn samples(&self, trace_id: u128, parent: Option<&TraceContext>) -> bool {
         self.sampler.samples(trace_id, parent)
+            && (!self.sampler.decides_for_others(parent) || self.pace.admits(Instant::now()))
     }
 
     fn ended(&self, span: FinishedSpan) {

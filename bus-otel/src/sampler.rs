@@ -52,6 +52,14 @@ impl Sampler {
         }
     }
 
+    /// `true` if others heed what is decided here about a trace, and nobody has decided before.
+    pub(crate) fn decides_for_others(self, parent: Option<&TraceContext>) -> bool {
+        match self {
+            Self::AlwaysOn | Self::AlwaysOff | Self::Ratio(_) => false,
+            Self::ParentAlwaysOn | Self::ParentAlwaysOff | Self::ParentRatio(_) => parent.is_none(),
+        }
+    }
+
     /// The sampler of this name.
     pub(crate) fn named(name: &str, ratio: f64) -> Option<Self> {
         Some(match name {
