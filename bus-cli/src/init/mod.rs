@@ -79,7 +79,7 @@ impl Words {
     fn of(name: &ServiceName, checkout: Option<&Path>) -> Result<Self, Failure> {
         let mut words = vec![
             ("{{name}}", name.package().to_owned()),
-            ("{{lib}}", name.library()),
+            ("{{lib}}", name.crate_name()),
             ("{{Trait}}", name.contract()),
             ("{{queue}}", name.queue()),
         ];

@@ -106,7 +106,7 @@ impl ServiceName {
         &self.0
     }
 
-    pub(super) fn library(&self) -> String {
+    pub(super) fn crate_name(&self) -> String {
         self.0.replace('-', "_")
     }
 
@@ -132,7 +132,7 @@ mod tests {
     fn a_name_names_a_crate_a_trait_and_a_queue() {
         let name = ServiceName::new("rate-service2").unwrap();
         assert_eq!(name.package(), "rate-service2");
-        assert_eq!(name.library(), "rate_service2");
+        assert_eq!(name.crate_name(), "rate_service2");
         assert_eq!(name.contract(), "RateService2");
         assert_eq!(name.queue(), "rate-service2.requests");
         assert_eq!(ServiceName::new("a").unwrap().contract(), "A");
