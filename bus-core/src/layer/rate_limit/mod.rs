@@ -163,7 +163,6 @@ impl Service<CallRequest> for RateLimitService<ClientService> {
             method: request.method(),
         };
         match self.limit.turn(Some(request.deadline()), &of) {
-            Ok(Duration::ZERO) => Box::pin(self.inner.clone().oneshot(request)),
             Ok(wait) => Box::pin(after(wait, self.inner.clone(), request)),
             Err(wait) => {
                 let failure = request.failure(FailureKind::Overloaded);
@@ -189,7 +188,6 @@ impl Service<Request> for RateLimitService<ServerService> {
             method: request.method(),
         };
         match self.limit.turn(request.context().deadline(), &of) {
-            Ok(Duration::ZERO) => Box::pin(self.inner.clone().oneshot(request)),
             Ok(wait) => Box::pin(after(wait, self.inner.clone(), request)),
             Err(wait) => {
                 let text = format!("{} is called more often than it may be", of.method);
@@ -204,6 +202,8 @@ async fn after<S, R>(wait: Duration, inner: S, request: R) -> Result<S::Response
 where
     S: Service<R, Error = BoxError>,
 {
-    sleep(wait).await;
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
     inner.oneshot(request).await
 }
