@@ -11,15 +11,16 @@ use replybus::{
     message::{Message, Properties, Text},
     reply::memory::MemoryReplies,
     transport::{
-        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Settled, Source,
+        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Settled, Slip, Source,
         Transport, TransportHealth, Verdict,
         memory::{MemoryBroker, MemoryTransport},
     },
 };
 use replybus_testkit::wait::eventually;
 use std::{
+    fmt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -125,27 +126,31 @@ async fn what_is_too_large_is_left_out_and_what_a_service_reads_comes_first() {
     serving.shutdown().await.unwrap();
 }
 
-/// A broker that loses what is published to the dead letters, while it is up.
-#[derive(Debug)]
-struct Losing {
+/// A broker that does something else with some of what is published to the dead letters, while it
+/// is up.
+struct Fickle<F> {
     inner: MemoryTransport,
-    /// The sizes of bodies that were to be kept.
-    asked: AtomicU32,
-    largest_kept: usize,
+    /// The receipt of a letter that gets no further.
+    instead: F,
+}
+
+impl<F> fmt::Debug for Fickle<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fickle").finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
-impl Transport for Losing {
+impl<F> Transport for Fickle<F>
+where
+    F: Fn(&Message) -> Option<Receipt> + Send + Sync + 'static,
+{
     fn publish(&self, outgoing: Outgoing) -> Receipt {
-        let message = &outgoing.message;
-        if message.routing_key.ends_with(".dead") && message.body.len() > self.largest_kept {
-            self.asked.fetch_add(1, Ordering::SeqCst);
-            let (slip, receipt) = Receipt::pair();
-            assert!(slip.begin_write());
-            slip.fill(Verdict::Lost);
-            return receipt;
-        }
-        self.inner.publish(outgoing)
+        let is_letter = outgoing.message.routing_key.ends_with(".dead");
+        let instead = is_letter.then(|| (self.instead)(&outgoing.message));
+        instead
+            .flatten()
+            .unwrap_or_else(|| self.inner.publish(outgoing))
     }
     async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
         self.inner.consume(source).await
@@ -164,20 +169,80 @@ impl Transport for Losing {
     }
 }
 
-async fn losing(largest_kept: usize) -> (Bus, Arc<dyn Transport>, Arc<Losing>) {
-    let losing = Arc::new(Losing {
-        inner: MemoryBroker::new().connect(),
-        asked: AtomicU32::new(0),
-        largest_kept,
-    });
-    let transport: Arc<dyn Transport> = Arc::<Losing>::clone(&losing);
+/// The receipt of what was written, and what has yet to become of it.
+fn written() -> (Slip, Receipt) {
+    let (slip, receipt) = Receipt::pair();
+    assert!(slip.begin_write());
+    (slip, receipt)
+}
+
+/// A bus on a broker that does so.
+async fn fickle(
+    instead: impl Fn(&Message) -> Option<Receipt> + Send + Sync + 'static,
+) -> (Bus, Arc<dyn Transport>) {
+    let inner = MemoryBroker::new().connect();
+    let transport: Arc<dyn Transport> = Arc::new(Fickle { inner, instead });
     let bus = Bus::connect(Arc::clone(&transport), MemoryReplies::new());
-    (bus.await.unwrap(), transport, losing)
+    (bus.await.unwrap(), transport)
+}
+
+/// One on a broker that loses letters that are larger, and how many it was to keep of those.
+async fn losing(largest_kept: usize) -> (Bus, Arc<dyn Transport>, Arc<AtomicU32>) {
+    let asked = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&asked);
+    let (bus, transport) = fickle(move |letter| {
+        (letter.body.len() > largest_kept).then(|| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            let (slip, receipt) = written();
+            slip.fill(Verdict::Lost);
+            receipt
+        })
+    })
+    .await;
+    (bus, transport, asked)
+}
+
+/// A broker refuses at once what there is no room for, and takes its time to confirm the last for
+/// which there was.
+#[tokio::test(start_paused = true)]
+async fn what_was_dropped_is_not_forgotten_for_a_confirm_that_comes_later() {
+    let last = Arc::new(Mutex::new(None));
+    let confirmed = Arc::clone(&last);
+    let (bus, transport) = fickle(move |_| {
+        let (slip, receipt) = written();
+        let mut last = last.lock().unwrap();
+        match *last {
+            None => *last = Some(slip),
+            Some(_) => slip.fill(Verdict::Refused),
+        }
+        Some(receipt)
+    })
+    .await;
+    let serving = bus.serve(AccountsServer::new(Ledger::new())).await.unwrap();
+    for _ in 0..3 {
+        publish(&transport, unreadable(Vec::new(), b"{}".to_vec())).await;
+    }
+    let said = async |dropped| {
+        let text = format!("the queue is full: {dropped} dropped");
+        eventually(&text, || async {
+            let health = bus.health().dead_letters_dropped;
+            health.get("account.requests.dead") == Some(&text)
+        })
+        .await;
+    };
+    said(2).await;
+    let slip = confirmed.lock().unwrap().take().unwrap();
+    slip.fill(Verdict::Confirmed);
+    // Its delivery is settled, and one more is dropped.
+    *confirmed.lock().unwrap() = Some(written().0);
+    publish(&transport, unreadable(Vec::new(), b"{}".to_vec())).await;
+    said(3).await;
+    serving.shutdown().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_letter_that_is_lost_each_time_is_put_shorter_in_the_end() {
-    let (bus, transport, losing) = losing(10_000).await;
+    let (bus, transport, asked) = losing(10_000).await;
     let serving = bus.serve(AccountsServer::new(Ledger::new()));
     let serving = serving.await.unwrap();
     publish(&transport, unreadable(Vec::new(), vec![b' '; 20_000])).await;
@@ -190,17 +255,14 @@ async fn a_letter_that_is_lost_each_time_is_put_shorter_in_the_end() {
         "{shortened:?}"
     );
     delivery.settler.settle(Settled::Ack);
-    assert!(
-        losing.asked.load(Ordering::SeqCst) > 2,
-        "not at the first loss"
-    );
+    assert!(asked.load(Ordering::SeqCst) > 2, "not at the first loss");
     assert!(bus.health().dead_letters_dropped.is_empty());
     serving.shutdown().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn letters_that_the_broker_never_takes_are_dropped() {
-    let (bus, transport, losing) = losing(0).await;
+    let (bus, transport, asked) = losing(0).await;
     let serving = bus.serve(AccountsServer::new(Ledger::new())).prefetch(32);
     let serving = serving.await.unwrap();
     publish(&transport, unreadable(Vec::new(), b"{}".to_vec())).await;
@@ -209,13 +271,13 @@ async fn letters_that_the_broker_never_takes_are_dropped() {
     })
     .await;
     // From then on each is tried, and none is waited for.
-    losing.asked.store(0, Ordering::SeqCst);
+    asked.store(0, Ordering::SeqCst);
     let since = tokio::time::Instant::now();
     for _ in 0..1_000 {
         publish(&transport, unreadable(Vec::new(), b"{}".to_vec())).await;
     }
     eventually("all are dropped", || async {
-        losing.asked.load(Ordering::SeqCst) == 2_000
+        asked.load(Ordering::SeqCst) == 2_000
     })
     .await;
     assert!(since.elapsed() < limits::DEAD_LETTER_WITHIN);
@@ -229,14 +291,11 @@ async fn letters_that_the_broker_never_takes_are_dropped() {
 /// Its own time is not the letter's: nothing is lost for a broker that is away.
 #[tokio::test(start_paused = true)]
 async fn a_letter_waits_while_there_is_no_broker() {
-    let (bus, transport, losing) = losing(0).await;
+    let (bus, transport, asked) = losing(0).await;
     let serving = bus.serve(AccountsServer::new(Ledger::new()));
     let serving = serving.drain_within(Duration::ZERO).await.unwrap();
     publish(&transport, unreadable(Vec::new(), b"{}".to_vec())).await;
-    eventually("it is tried", || async {
-        losing.asked.load(Ordering::SeqCst) > 0
-    })
-    .await;
+    eventually("it is tried", || async { asked.load(Ordering::SeqCst) > 0 }).await;
     transport.close(Duration::ZERO).await;
     tokio::time::sleep(limits::DEAD_LETTER_WITHIN * 10).await;
     assert!(bus.health().dead_letters_dropped.is_empty());

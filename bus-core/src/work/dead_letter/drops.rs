@@ -50,8 +50,23 @@ impl Drops {
         self.lock().contains_key(queue)
     }
 
-    /// Notes that a queue has taken a letter.
-    pub(super) fn end(&self, queue: &str) {
+    /// How many letters to a queue were dropped, since it last took one.
+    pub(super) fn count(&self, queue: &str) -> u64 {
+        self.lock().get(queue).map_or(0, |noted| noted.count)
+    }
+
+    /// Notes that a queue has taken a letter, which was put when so many had been dropped. If there
+    /// are more by now nothing ends: a broker refuses at once, and takes its time to confirm, so the
+    /// last letter that fits is confirmed when others have been dropped for want of room.
+    pub(super) fn taken(&self, queue: &str, dropped: u64) {
+        let mut noted = self.lock();
+        if noted.get(queue).is_some_and(|noted| noted.count <= dropped) {
+            noted.remove(queue);
+        }
+    }
+
+    /// Notes that a queue has room again.
+    fn end(&self, queue: &str) {
         self.lock().remove(queue);
     }
 

@@ -123,10 +123,11 @@ impl DeadLetters {
         let mut tried = Duration::ZERO;
         let why = loop {
             let since = Instant::now();
+            let dropped = self.drops.count(&self.queue.name);
             let verdict = self.put(&letter).await;
             match &verdict {
                 Verdict::Confirmed => {
-                    self.drops.end(&self.queue.name);
+                    self.drops.taken(&self.queue.name, dropped);
                     self.kept().increment(1);
                     return true;
                 }
