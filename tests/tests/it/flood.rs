@@ -1,32 +1,43 @@
-//! A stranger publishes everything that can be wrong with a message, over and over, to a queue that
-//! others use: their calls go on as if nothing were, nothing of the flood is lost, and health is
-//! true throughout.
+//! Strangers publish everything that can be wrong with a message, over and over, to a queue and
+//! a group that others use: their calls and events go on as if nothing were, nothing of the flood is
+//! lost without being counted, and health is true throughout.
 //!
 //! It lasts for `FLOOD_SECONDS`, 5 by default, and until each kind was sent twice.
 
-use crate::malformed;
-use replybus::{Amqp, Bus, CallId, Context, Never, queue_handler};
+mod kinds;
+
+use self::kinds::{Drop, Fate, of_events, of_requests};
+use futures_util::future::join_all;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use replybus::{
+    Amqp, Bus, Context, Event, Health, Never, queue_handler, server::Serving, transport::QueueSpec,
+};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
     live::{allow, rabbitmq, redis, unique},
-    publisher::{RawPublisher, long, short},
-    wait::{bounded, eventually},
+    publisher::RawPublisher,
+    wait::{AT_MOST, bounded, eventually},
 };
+use serde::{Deserialize, Serialize};
 use std::{
-    collections::HashMap,
-    env,
+    collections::{BTreeMap, HashMap},
+    env, fmt,
+    hash::Hash,
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 use tokio::task::JoinSet;
 
 const CALLERS: u64 = 4;
+/// Each waits for the broker to have one before it publishes the next.
+const STRANGERS: usize = 8;
 
-/// Requests of at most this many bytes are read.
-const BODY_BYTES_MAX: usize = replybus::limits::REQUEST_BYTES_MAX;
+/// Without the namespace: the queue of the service, and the group, which is a queue as well.
+const QUEUE: &str = "notes.requests";
+const GROUP: &str = "audit";
 
 #[queue_handler("notes.requests", timeout = "2m")]
 trait Notes {
@@ -37,279 +48,314 @@ trait Notes {
     async fn note(&self, name: String) -> Result<u32, Never>;
 }
 
-#[derive(Clone, Default)]
-struct Noted(Arc<Mutex<HashMap<String, u32>>>);
+#[derive(Event, Serialize, Deserialize)]
+#[event("note.taken")]
+struct NoteTaken {
+    number: u64,
+}
 
-impl Notes for Noted {
+/// How often each was done.
+#[derive(Clone)]
+struct Counted<K>(Arc<Mutex<HashMap<K, u32>>>);
+
+impl<K: fmt::Debug + Eq + Hash> Counted<K> {
+    fn new() -> Self {
+        Self(Arc::default())
+    }
+
+    fn note(&self, one: K) {
+        *self.0.lock().unwrap().entry(one).or_default() += 1;
+    }
+
+    /// All that were done; each was once.
+    fn once_each(&self) -> usize {
+        let done = self.0.lock().unwrap();
+        for (one, times) in done.iter() {
+            assert_eq!(*times, 1, "{one:?}");
+        }
+        done.len()
+    }
+}
+
+impl Notes for Counted<String> {
     async fn echo(&self, number: u64) -> Result<u64, Never> {
         Ok(number)
     }
 
     async fn note(&self, name: String) -> Result<u32, Never> {
-        let mut noted = self.0.lock().unwrap();
-        let times = noted.entry(name).or_default();
-        *times += 1;
+        self.note(name);
         Ok(Context::current().attempt())
     }
 }
 
-/// A message of the flood.
-struct Drop {
-    name: String,
-    properties: Vec<u8>,
-    body: Vec<u8>,
-    /// It is kept as a dead letter; otherwise who sent it is told.
-    kept: bool,
+/// What this process counts, as who operates a program reads it.
+fn metrics() -> &'static PrometheusHandle {
+    static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+    METRICS.get_or_init(|| PrometheusBuilder::new().install_recorder().unwrap())
 }
 
-/// Positions of properties among the flags of a content header: AMQP 0-9-1, section 4.2.6.1.
-const CONTENT_TYPE: u16 = 1 << 15;
-const HEADERS: u16 = 1 << 13;
-const DELIVERY_MODE: u16 = 1 << 12;
-const CORRELATION_ID: u16 = 1 << 10;
-const REPLY_TO: u16 = 1 << 9;
-const KIND: u16 = 1 << 5;
-
-/// Properties in the order of their flags.
-fn properties(parts: &[(u16, Vec<u8>)]) -> Vec<u8> {
-    let flags = parts.iter().fold(0, |flags, (flag, _)| flags | flag);
-    let values = parts.iter().flat_map(|(_, value)| value.clone());
-    flags.to_be_bytes().into_iter().chain(values).collect()
+/// Those who use the bus as it is meant to be used, and how they are.
+struct Town {
+    amqp: String,
+    namespace: String,
+    worker: Bus,
+    caller: Bus,
+    noted: Counted<String>,
+    heard: Counted<u64>,
+    serving: [Serving; 2],
+    stop: Arc<AtomicBool>,
+    callers: JoinSet<u64>,
 }
 
-fn headers(entries: &[u8]) -> Vec<u8> {
-    let persistent = (DELIVERY_MODE, vec![2]);
-    properties(&[(HEADERS, long(entries)), persistent, (KIND, short(b"note"))])
-}
+/// What was published, by what is to become of it: how often each kind.
+type Sent = BTreeMap<(&'static str, Fate), u64>;
 
-fn typed(content_type: &str) -> Vec<u8> {
-    let persistent = (DELIVERY_MODE, vec![2]);
-    let content_type = (CONTENT_TYPE, short(content_type.as_bytes()));
-    properties(&[content_type, persistent, (KIND, short(b"note"))])
-}
-
-/// One of each kind, each with an id of its own where it has one.
-fn flood() -> Vec<Drop> {
-    let kept = |name: &str, properties: Vec<u8>, body: &[u8]| Drop {
-        name: name.to_owned(),
-        properties,
-        body: body.to_vec(),
-        kept: true,
-    };
-    let good = br#"{"name":"never"}"#;
-    let value =
-        |name: &[u8], kind: u8, value: &[u8]| [short(name), vec![kind], value.to_vec()].concat();
-    let text = |name: &[u8], text: &[u8]| value(name, b'S', &long(text));
-    let mut many = Vec::new();
-    for number in 0..2000 {
-        many.extend(text(format!("h{number}").as_bytes(), b"0123456789"));
+impl Town {
+    /// One whose queues of dead letters take so many, if that is said.
+    async fn begin(letters_max: Option<u32>) -> Option<Self> {
+        let (amqp, redis) = (rabbitmq().await?, redis().await?);
+        metrics();
+        let namespace = unique("flood");
+        let bus = || {
+            Bus::builder()
+                .namespace(&namespace)
+                .connect(Amqp::new(&amqp), RedisReplies::new(&redis))
+        };
+        let (worker, caller) = (bus().await.unwrap(), bus().await.unwrap());
+        if let Some(letters) = letters_max {
+            let transport = Amqp::new(&amqp).connect().await.unwrap();
+            for queue in [QUEUE, GROUP] {
+                let dead = QueueSpec::new(format!("{namespace}.{queue}.dead"));
+                transport.declare(dead.length_max(letters)).await.unwrap();
+            }
+        }
+        let (noted, heard) = (Counted::new(), Counted::new());
+        let service = worker.serve(NotesServer::new(noted.clone()));
+        let told = heard.clone();
+        let group = worker.subscribe(GROUP, move |event: NoteTaken| {
+            told.note(event.number);
+            std::future::ready(())
+        });
+        let serving = [service.await.unwrap(), group.await.unwrap()];
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut callers = JoinSet::new();
+        for number in 0..CALLERS {
+            callers.spawn(use_it(caller.clone(), number, Arc::clone(&stop)));
+        }
+        Some(Self {
+            amqp,
+            namespace,
+            worker,
+            caller,
+            noted,
+            heard,
+            serving,
+            stop,
+            callers,
+        })
     }
-    let nested = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
-    let persistent = || (DELIVERY_MODE, vec![2]);
-    let mut drops = vec![
-        kept(
-            "headers of 70,000 bytes",
-            headers(&text(b"large", &[b'x'; 70_000])),
-            good,
-        ),
-        kept("2,000 headers", headers(&many), good),
-        kept(
-            "a key that is a float",
-            headers(&value(b"idempotency-key", b'f', &[0; 4])),
-            good,
-        ),
-        kept(
-            "a key that is a list",
-            headers(&value(b"idempotency-key", b'A', &long(b""))),
-            good,
-        ),
-        kept(
-            "a key of 300 bytes",
-            headers(&text(b"idempotency-key", &[b'k'; 300])),
-            good,
-        ),
-        kept(
-            "a deadline that is a decimal",
-            headers(&value(b"deadline", b'D', &[0; 5])),
-            good,
-        ),
-        kept(
-            "a deadline in words",
-            headers(&text(b"deadline", b"tomorrow")),
-            good,
-        ),
-        kept("no such encoding", typed("text/plain"), good),
-        kept(
-            "another charset",
-            typed("application/json; charset=utf-16"),
-            good,
-        ),
-        kept(
-            "arguments by position",
-            typed("application/json"),
-            br#"["never"]"#,
-        ),
-        kept(
-            "no such argument",
-            typed("application/json"),
-            br#"{"title":"never"}"#,
-        ),
-        kept(
-            "an argument of another type",
-            typed("application/json"),
-            br#"{"name":7}"#,
-        ),
-        kept(
-            "text after the value",
-            typed("application/json"),
-            br#"{"name":"never"} {}"#,
-        ),
-        kept("deep", typed("application/json"), nested.as_bytes()),
-        kept(
-            "not UTF-8",
-            typed("application/json"),
-            b"{\"name\":\"\xff\"}",
-        ),
-        kept("empty", typed("application/json"), b""),
-        kept("not MessagePack", typed("application/msgpack"), &[0xc1; 64]),
-        kept(
-            "a map without its entries",
-            typed("application/msgpack"),
-            b"\xdf\xff\xff\xff\xff",
-        ),
-        kept(
-            "large",
-            typed("application/json"),
-            &vec![b' '; BODY_BYTES_MAX + 1],
-        ),
-        kept("no method", properties(&[persistent()]), good),
-        kept(
-            "no such method",
-            properties(&[persistent(), (KIND, short(b"erase"))]),
-            good,
-        ),
-        kept(
-            "an id that is none",
-            properties(&[
-                persistent(),
-                (CORRELATION_ID, short(b"17")),
-                (KIND, short(b"note")),
-            ]),
-            good,
-        ),
-        Drop {
-            kept: false,
-            ..kept(
-                "an inbox that is somebody's key",
-                properties(&[
-                    (CONTENT_TYPE, short(b"application/json")),
-                    persistent(),
-                    (CORRELATION_ID, short(CallId::new().to_string().as_bytes())),
-                    (REPLY_TO, short(b"session:admin")),
-                    (KIND, short(b"note")),
-                ]),
-                good,
-            )
-        },
-    ];
-    drops.extend(malformed::kinds().into_iter().map(|kind| Drop {
-        name: format!("malformed: {}", kind.name),
-        properties: kind.properties,
-        body: b"{}".to_vec(),
-        kept: true,
-    }));
-    drops
+
+    fn queue(&self, name: &str) -> String {
+        format!("{}.{name}", self.namespace)
+    }
+
+    /// Has strangers publish all kinds again and again, and `look` see after each message how both
+    /// programs are.
+    async fn flood(&self, lasts: Duration, look: impl Fn(&str, &Health)) -> Sent {
+        let strangers = (0..STRANGERS).map(|_| self.stranger(lasts, &look));
+        let mut all = Sent::new();
+        for sent in join_all(strangers).await {
+            for (fate, count) in sent {
+                *all.entry(fate).or_default() += count;
+            }
+        }
+        all
+    }
+
+    async fn stranger(&self, lasts: Duration, look: &impl Fn(&str, &Health)) -> Sent {
+        let kinds = [(QUEUE, of_requests()), (GROUP, of_events())];
+        let kinds = kinds.iter();
+        let kinds: Vec<_> = kinds
+            .flat_map(|(queue, drops)| drops.iter().map(move |drop| (*queue, drop)))
+            .collect();
+        let mut sent = Sent::new();
+        let mut publisher = RawPublisher::connect(&self.amqp).await.unwrap();
+        let start = Instant::now();
+        for round in 1.. {
+            for (queue, drop) in &kinds {
+                let to = self.queue(queue);
+                let published = publisher.publish(b"", to.as_bytes(), &drop.properties, &drop.body);
+                match bounded(published).await {
+                    Ok(()) => *sent.entry((*queue, drop.fate)).or_default() += 1,
+                    // What the broker refuses, it ends the connection for.
+                    Err(_) => publisher = RawPublisher::connect(&self.amqp).await.unwrap(),
+                }
+                for bus in [&self.worker, &self.caller] {
+                    look(&drop.name, &bus.health());
+                }
+            }
+            if round >= 2 && start.elapsed() >= lasts {
+                break;
+            }
+        }
+        sent
+    }
+
+    /// The calls and events of those who use it, once they have stopped.
+    async fn stopped(&mut self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        let callers = std::mem::take(&mut self.callers);
+        let calls = bounded(callers.join_all()).await.into_iter().sum();
+        assert!(calls > 0);
+        calls
+    }
+
+    async fn waiting(&self, queue: &str) -> u64 {
+        let inspected = self.worker.inspect(queue).await.unwrap();
+        inspected.unwrap().waiting
+    }
+
+    /// What is counted of the dead letters of a queue.
+    fn counted(&self, what: &str, queue: &str) -> u64 {
+        let name = self.queue(queue);
+        let sample = format!("replybus_dead_letters_{what}{{queue=\"{name}\"}} ");
+        let text = metrics().render();
+        let value = text.lines().find_map(|line| line.strip_prefix(&sample));
+        value.map_or(0, |value| value.parse().unwrap())
+    }
+
+    /// Each call and event has come to its end, once, and so has each message of the flood that is
+    /// to run.
+    async fn is_as_if_nothing_were(&self, calls: u64) {
+        let expected = |drops: Vec<Drop>| {
+            let odd = drops.into_iter().filter(|drop| drop.fate == Fate::Run);
+            usize::try_from(calls).unwrap() + odd.count()
+        };
+        let (noted, heard) = (expected(of_requests()), expected(of_events()));
+        eventually("all commands have run", || async {
+            self.noted.once_each() == noted
+        })
+        .await;
+        eventually("all events were heard", || async {
+            self.heard.once_each() == heard
+        })
+        .await;
+        for queue in [QUEUE, GROUP] {
+            assert_eq!(self.waiting(queue).await, 0);
+        }
+    }
+
+    async fn end(self) {
+        for serving in self.serving {
+            serving.shutdown().await.unwrap();
+        }
+        let channel = lapin::Connection::connect(&self.amqp, Default::default());
+        let channel = channel.await.unwrap().create_channel().await.unwrap();
+        for queue in [QUEUE, GROUP] {
+            for name in [queue.to_owned(), format!("{queue}.dead")] {
+                let name = format!("{}.{name}", self.namespace);
+                let deleted = channel.queue_delete(name.into(), Default::default());
+                deleted.await.unwrap();
+            }
+        }
+        let exchange = format!("{}.{}", self.namespace, NoteTaken::EXCHANGE);
+        let deleted = channel.exchange_delete(exchange.into(), Default::default());
+        deleted.await.unwrap();
+    }
 }
 
-/// Calls until told to stop; returns how many of each verb.
-async fn call(client: NotesClient, caller: u64, stop: Arc<AtomicBool>) -> u64 {
+/// Calls and emits until told to stop; returns how many of each.
+async fn use_it(bus: Bus, caller: u64, stop: Arc<AtomicBool>) -> u64 {
+    let client = NotesClient::new(&bus);
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
         assert_eq!(client.echo(number).await.unwrap(), number);
         let attempt = client.note(format!("{caller} {number}")).await.unwrap();
         assert_eq!(attempt, 1, "it ran before");
+        let event = NoteTaken {
+            number: caller << 32 | number,
+        };
+        bus.emit(&event).await.unwrap();
         number += 1;
     }
     number
 }
 
+fn lasts() -> Duration {
+    let seconds = env::var("FLOOD_SECONDS").map_or(5, |seconds| seconds.parse().unwrap());
+    let lasts = Duration::from_secs(seconds);
+    allow(lasts + AT_MOST);
+    lasts
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_all_that_can_be_wrong_changes_nothing_for_others() {
-    let (Some(amqp), Some(redis)) = (rabbitmq().await, redis().await) else {
+    let lasts = lasts();
+    let Some(mut town) = Town::begin(None).await else {
         return;
     };
-    let lasts = env::var("FLOOD_SECONDS").map_or(5, |seconds| seconds.parse().unwrap());
-    let lasts = Duration::from_secs(lasts);
-    allow(lasts + replybus_testkit::wait::AT_MOST);
-    let namespace = unique("flood");
-    let bus = || {
-        Bus::builder()
-            .namespace(&namespace)
-            .connect(Amqp::new(&amqp), RedisReplies::new(&redis))
-    };
-    let (worker, caller) = (bus().await.unwrap(), bus().await.unwrap());
-    let noted = Noted::default();
-    let serving = worker.serve(NotesServer::new(noted.clone())).await.unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut callers = JoinSet::new();
-    for number in 0..CALLERS {
-        let client = NotesClient::new(&caller);
-        callers.spawn(call(client, number, Arc::clone(&stop)));
+    let sent = town.flood(lasts, |name, health| {
+        assert!(health.is_up(), "after {name}: {health:?}");
+        assert!(health.dead_letters_dropped.is_empty(), "{health:?}");
+    });
+    let sent = sent.await;
+    let calls = town.stopped().await;
+    town.is_as_if_nothing_were(calls).await;
+    for queue in [QUEUE, GROUP] {
+        let kept = sent[&(queue, Fate::Kept)];
+        let dead = format!("{queue}.dead");
+        eventually(&format!("{kept} letters of {queue} are kept"), || async {
+            town.waiting(&dead).await == kept
+        })
+        .await;
+        assert_eq!(town.counted("total", queue), kept);
+        assert_eq!(town.counted("dropped_total", queue), 0);
     }
-
-    let queue = format!("{namespace}.notes.requests");
-    let (kept, told) = (AtomicU64::new(0), AtomicU64::new(0));
-    let mut publisher = RawPublisher::connect(&amqp).await.unwrap();
-    let start = Instant::now();
-    for round in 1.. {
-        for drop in flood() {
-            let published = publisher.publish(b"", queue.as_bytes(), &drop.properties, &drop.body);
-            match bounded(published).await {
-                Ok(()) if drop.kept => kept.fetch_add(1, Ordering::Relaxed),
-                Ok(()) => told.fetch_add(1, Ordering::Relaxed),
-                // What the broker refuses, it ends the connection for.
-                Err(_) => {
-                    publisher = RawPublisher::connect(&amqp).await.unwrap();
-                    continue;
-                }
-            };
-            for bus in [&worker, &caller] {
-                let health = bus.health();
-                assert!(health.is_up(), "after {}: {health:?}", drop.name);
-                assert!(health.dead_letters_dropped.is_empty(), "{health:?}");
-            }
-        }
-        if round >= 2 && start.elapsed() >= lasts {
-            break;
+    // Each is kept for its own mistake, and not for another's.
+    let letters = town.worker.dead_letters(QUEUE).list(0..200).await.unwrap();
+    let errors: Vec<&str> = letters
+        .letters
+        .iter()
+        .map(|letter| letter.error())
+        .collect();
+    for drop in of_requests() {
+        if let Some(mistake) = kinds::mistake_of(&drop.name) {
+            let is_its = |error: &&str| error.contains(mistake);
+            assert!(errors.iter().any(is_its), "{}: {errors:#?}", drop.name);
         }
     }
-    stop.store(true, Ordering::Relaxed);
-    let calls: u64 = bounded(callers.join_all()).await.into_iter().sum();
-    assert!(calls > 0);
+    println!("{sent:?} beside {calls} queries, as many commands and as many events");
+    town.end().await;
+}
 
-    // Nothing is lost: all that nobody was told of is kept, and nothing waits.
-    let waiting = |queue: &'static str| {
-        let inspected = worker.inspect(queue);
-        async move { inspected.await.unwrap().unwrap().waiting }
+/// Somebody filled them, or nobody looked after them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_full_queues_of_dead_letters_do_not_take_is_counted_to_the_last() {
+    const LETTERS: u32 = 20;
+    let lasts = lasts();
+    let Some(mut town) = Town::begin(Some(LETTERS)).await else {
+        return;
     };
-    let kept = kept.into_inner();
-    eventually(&format!("{kept} letters are kept"), || async {
-        waiting("notes.requests.dead").await == kept
-    })
-    .await;
-    assert_eq!(waiting("notes.requests").await, 0);
-    let noted = noted.0.lock().unwrap().clone();
-    assert_eq!(noted.len() as u64, calls, "one effect for each command");
-    assert!(noted.values().all(|times| *times == 1));
-    println!(
-        "{kept} messages kept, {} told, beside {calls} queries and as many commands",
-        told.into_inner()
-    );
-    serving.shutdown().await.unwrap();
-    let channel = lapin::Connection::connect(&amqp, Default::default());
-    let channel = channel.await.unwrap().create_channel().await.unwrap();
-    for queue in [queue.clone(), format!("{queue}.dead")] {
-        let deleted = channel.queue_delete(queue.into(), Default::default());
-        deleted.await.unwrap();
+    let sent = town.flood(lasts, |name, health| {
+        assert!(health.is_up(), "after {name}: {health:?}");
+    });
+    let sent = sent.await;
+    let calls = town.stopped().await;
+    town.is_as_if_nothing_were(calls).await;
+    for queue in [QUEUE, GROUP] {
+        let lost = sent[&(queue, Fate::Kept)] - u64::from(LETTERS);
+        let dead = format!("{queue}.dead");
+        eventually(
+            &format!("{lost} letters of {queue} are counted"),
+            || async { town.counted("dropped_total", queue) == lost },
+        )
+        .await;
+        assert_eq!(town.counted("total", queue), u64::from(LETTERS));
+        assert_eq!(town.waiting(&dead).await, u64::from(LETTERS));
+        let health = town.worker.health();
+        let said = &health.dead_letters_dropped[&town.queue(&dead)];
+        assert_eq!(said, &format!("the queue is full: {lost} dropped"));
     }
+    println!("{sent:?} beside {calls} queries, as many commands and as many events");
+    town.end().await;
 }
