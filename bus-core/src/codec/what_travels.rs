@@ -100,6 +100,28 @@ fn times_are_maps_of_seconds_and_nanoseconds() {
 }
 
 #[test]
+fn times_and_decimals_of_other_crates_are_texts() {
+    let text = "2026-03-01T12:30:00.5Z";
+    let moment: jiff::Timestamp = text.parse().unwrap();
+    travels(&moment, &json!(text));
+    let zoned = "2026-03-01T12:30:00+07:00[+07:00]";
+    travels(&zoned.parse::<jiff::Zoned>().unwrap(), &json!(zoned));
+    travels(&jiff::civil::date(2026, 3, 1), &json!("2026-03-01"));
+    let moment: chrono::DateTime<chrono::Utc> = text.parse().unwrap();
+    travels(&moment, &json!("2026-03-01T12:30:00.500Z"));
+    let date: chrono::NaiveDate = "2026-03-01".parse().unwrap();
+    travels(&date, &json!("2026-03-01"));
+    for text in ["0.10", "-79228162514264337593543950335", "12.340"] {
+        let decimal: rust_decimal::Decimal = text.parse().unwrap();
+        travels(&decimal, &json!(text));
+        // And not only as a number that is equal.
+        let body = encode(ContentType::MessagePack, &decimal, 99).unwrap();
+        let back: rust_decimal::Decimal = decode(ContentType::MessagePack, &body).unwrap();
+        assert_eq!(back.to_string(), text);
+    }
+}
+
+#[test]
 fn numbers_and_texts_travel_as_they_are() {
     travels(&i64::MIN, &json!(i64::MIN));
     travels(&u64::MAX, &json!(u64::MAX));
