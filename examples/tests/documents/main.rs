@@ -7,6 +7,7 @@
     reason = "a test says what it expects, in its functions too"
 )]
 
+mod dependencies;
 mod guarantees;
 mod quoted;
 
