@@ -1,6 +1,7 @@
 //! The administrator's routes: with the secret, without it, and without any secret set.
 
 use crate::{
+    rates::client_at,
     services::{ID, Script},
     started::{ADMIN_SECRET, Answer, SOON, Started, answer, bank},
     table::seen,
@@ -202,6 +203,27 @@ async fn who_guesses_the_secret_is_slowed_down_and_who_knows_it_gets_through() {
     // What was wrong before is forgotten.
     for _ in 0..5 {
         assert_eq!(ask("a guess").await.status, StatusCode::FORBIDDEN);
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_who_guesses_the_secret_keeps_nobody_else_out() {
+    let bank = bank().await;
+    let ask = async |address: &str, secret: &str| {
+        let url = format!("http://{}/api/account/admin/stats", bank.address);
+        let request = client_at(address).get(url);
+        answer(request.header("X-Admin-Secret", secret))
+            .await
+            .status
+    };
+    for stranger in ["127.0.0.2", "127.0.0.3"] {
+        let mut guesses = 0;
+        while ask(stranger, "a guess").await != StatusCode::TOO_MANY_REQUESTS {
+            guesses += 1;
+            assert!(guesses < 50, "{stranger} guesses and guesses");
+        }
+        // While the stranger has to wait.
+        assert_eq!(ask("127.0.0.4", ADMIN_SECRET).await, StatusCode::OK);
     }
 }
 

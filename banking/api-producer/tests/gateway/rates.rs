@@ -16,7 +16,7 @@ use std::{
 static FORGED: AtomicU8 = AtomicU8::new(0);
 
 /// A client at another address of this machine.
-fn client_at(address: &str) -> Client {
+pub(crate) fn client_at(address: &str) -> Client {
     let address: IpAddr = address.parse().unwrap();
     let client = Client::builder().timeout(SOON).local_address(address);
     client.build().unwrap()
