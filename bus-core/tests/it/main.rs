@@ -49,6 +49,7 @@ mod overload;
 mod own_record;
 mod paced;
 mod partitions;
+mod partitions_forged;
 mod presence;
 mod propagation;
 mod public_api;

@@ -7,7 +7,7 @@ use replybus::{
     queue_handler,
     reply::memory::MemoryReplies,
     server::{AnswerFuture, Payload, Service, Serving},
-    transport::memory::MemoryBroker,
+    transport::memory::{MemoryBroker, MemoryTransport},
 };
 use replybus_testkit::wait::eventually;
 use std::{
@@ -23,7 +23,7 @@ const PARTITIONS: u16 = 32;
 const QUEUE: &str = EntriesClient::CONTRACT.queue;
 
 #[queue_handler("entries.requests", partitions = 32, timeout = "2m")]
-trait Entries {
+pub(crate) trait Entries {
     /// Enters a number of a key.
     async fn enter(&self, #[key] key: String, number: u32) -> Result<(), String>;
 
@@ -51,14 +51,14 @@ struct Journal {
 }
 
 #[derive(Clone)]
-struct Member {
+pub(crate) struct Member {
     name: &'static str,
     journal: Arc<Mutex<Journal>>,
     gate: watch::Receiver<bool>,
 }
 
 /// Members of one broker and store.
-struct World {
+pub(crate) struct World {
     broker: MemoryBroker,
     replies: MemoryReplies,
     journal: Arc<Mutex<Journal>>,
@@ -119,7 +119,7 @@ impl Entries for Member {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             broker: MemoryBroker::new(),
             replies: MemoryReplies::new(),
@@ -128,13 +128,17 @@ impl World {
         }
     }
 
-    async fn bus(&self) -> Bus {
+    pub(crate) async fn bus(&self) -> Bus {
         Bus::connect(self.broker.clone(), self.replies.clone())
             .await
             .unwrap()
     }
 
-    fn member(&self, name: &'static str) -> Member {
+    pub(crate) fn transport(&self) -> MemoryTransport {
+        self.broker.connect()
+    }
+
+    pub(crate) fn member(&self, name: &'static str) -> Member {
         Member {
             name,
             journal: Arc::clone(&self.journal),
@@ -143,7 +147,7 @@ impl World {
     }
 
     /// A member that serves, on a bus of its own.
-    async fn serve(&self, name: &'static str) -> (Bus, Serving) {
+    pub(crate) async fn serve(&self, name: &'static str) -> (Bus, Serving) {
         let bus = self.bus().await;
         let serving = bus
             .serve(EntriesServer::new(self.member(name)))
@@ -153,7 +157,12 @@ impl World {
     }
 
     /// Numbers from `from` on are entered for each of the keys.
-    async fn send(&self, client: &EntriesClient, keys: u32, numbers: std::ops::Range<u32>) {
+    pub(crate) async fn send(
+        &self,
+        client: &EntriesClient,
+        keys: u32,
+        numbers: std::ops::Range<u32>,
+    ) {
         for number in numbers {
             for key in 0..keys {
                 client.enter(key.to_string(), number).send().await.unwrap();
@@ -161,7 +170,7 @@ impl World {
         }
     }
 
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         let journal = self.journal.lock().unwrap();
         journal.entries.values().map(Vec::len).sum()
     }
@@ -177,7 +186,7 @@ impl World {
     }
 
     /// All that was entered is there, once and in order.
-    async fn is_in_order(&self, keys: u32, numbers: u32) {
+    pub(crate) async fn is_in_order(&self, keys: u32, numbers: u32) {
         let count = usize::try_from(keys * numbers).unwrap();
         eventually("all is entered", || async { self.count() >= count }).await;
         let journal = self.journal.lock().unwrap();
