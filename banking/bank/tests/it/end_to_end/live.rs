@@ -8,19 +8,25 @@ use chassis::{
     keys::Keys,
 };
 use contracts::{
-    AccountNumber, Amount, IdempotencyKey, PageRequest, Refused, UserId,
+    AccountNumber, Amount, IdempotencyKey, Movement, PageRequest, Party, Refused,
+    TransactionCompleted, UserId,
     account::{
         AccountError, AccountsClient, NewHolder, Recipient, StatementFilter, TransferPosting,
     },
     auth::{AuthClient, AuthError},
-    notification::{NotificationError, NotificationsClient},
+    notification::{GROUP, NotificationError, NotificationsClient},
     transfer::{TransferError, TransferOrder, TransfersClient},
 };
+use jiff::Timestamp;
 use replybus::{Amqp, Bus, CallError};
 use replybus_redis::RedisReplies;
-use replybus_testkit::live;
+use replybus_testkit::{
+    live,
+    publisher::{RawPublisher, short},
+};
+use serde_json::json;
 use std::time::Duration;
-use town::Bank;
+use town::{Bank, wait::eventually};
 use uuid::Uuid;
 
 /// Asks every method but `health`, `register` and `login` with this metadata, and hands each
@@ -181,7 +187,55 @@ async fn nobody_is_believed_without_proof(bank: &Bank) {
             assert_eq!(refusal, Some(expected), "{method}");
         }
     );
+    no_event_is_believed_that_lies_in_the_groups_queue(bank, &bus).await;
     bus.close(Duration::from_secs(5)).await;
+}
+
+/// Whoever may write to the default exchange reaches the queue of a group without its exchange.
+async fn no_event_is_believed_that_lies_in_the_groups_queue(bank: &Bank, bus: &Bus) {
+    let eve = town::customer(bank.client(), "eve").await.unwrap();
+    let party = |user_id, username: &str| Party {
+        user_id,
+        username: username.parse().unwrap(),
+        account_number: AccountNumber::draw(),
+    };
+    let eves_id = serde_json::from_value(json!(eve.id)).unwrap();
+    let forged = TransactionCompleted {
+        id: Uuid::now_v7(),
+        movement: Movement::Transfer {
+            from: party(UserId::new(), "The.Bank"),
+            to: party(eves_id, &eve.username),
+        },
+        amount: Amount::new(Amount::MAX).unwrap(),
+        completed_at: Timestamp::now(),
+        proof: None,
+    };
+    let dead = format!("{GROUP}.dead");
+    let letters = async || bus.inspect(&dead).await.unwrap().unwrap().waiting;
+    let before = letters().await;
+    // A content type, and that it is persistent.
+    let properties = [&[0x90, 0][..], &short(b"application/json"), &[2]].concat();
+    let queue = format!("{}.{GROUP}", bank.site().unwrap().namespace());
+    let body = serde_json::to_vec(&forged).unwrap();
+    let mut publisher = RawPublisher::connect(&live::amqp_url()).await.unwrap();
+    let published = publisher.publish(b"", queue.as_bytes(), &properties, &body);
+    published.await.unwrap();
+    eventually("it is a dead letter", async || {
+        (letters().await > before).then_some(())
+    })
+    .await;
+    // All that she is told is her own.
+    let paid_in = eve.post("/api/account/deposit");
+    paid_in.json(&json!({ "amount": 5 })).ok().await.unwrap();
+    let told = eventually("she is told", async || {
+        let list = eve.get("/api/notifications/notifications").ok().await;
+        let list = list.unwrap().as_array().unwrap().clone();
+        (!list.is_empty()).then_some(list)
+    })
+    .await;
+    assert_eq!(told.len(), 1);
+    let message = told[0]["message"].as_str().unwrap();
+    assert!(message.starts_with("Deposit of 0.05"), "{message}");
 }
 
 /// A bus beside the gateway's.
