@@ -106,7 +106,7 @@ mod bus;
 mod cache;
 mod call_id;
 mod job;
-mod method_metrics;
+mod metric;
 mod retry;
 mod work;
 

@@ -46,7 +46,7 @@ use crate::{
     error::{BoxError, CallFailure, FailureKind},
     limits::REQUEST_BYTES_MAX,
     message::Text,
-    method_metrics::MethodMetrics,
+    metric::MethodMetrics,
     partition::{self, PartitionKey, Ways},
     stream::{FeedCall, StreamCall},
     trace,

@@ -28,7 +28,7 @@ impl Tally {
     pub(super) fn count(&mut self, outcome: &'static str) {
         self.is_counted = true;
         if let Some(metrics) = self.client.metrics(self.position) {
-            metrics.count(outcome, self.started.elapsed());
+            metrics.count(outcome, self.started);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     flight::{FlightStep, Flights},
     job::WaitingRoom,
     message::{Message, Text},
-    method_metrics::MethodMetrics,
+    metric::MethodMetrics,
     partition,
     reply::{ReplyStore, ReplyTarget},
     retry::{Aside, Next, Retries},
@@ -352,7 +352,7 @@ impl RequestProcessor {
         let found = self.contract.method(name);
         let (position, method) = found.map_or((methods.len(), UNKNOWN), |(at, m)| (at, m.name));
         if let Some(metrics) = self.metrics.get(position) {
-            metrics.count(outcome, envelope.received.elapsed());
+            metrics.count(outcome, envelope.received);
         }
         let watches = self.control.watches();
         if watches.is_any() {

@@ -13,7 +13,7 @@ use crate::{
     error::{Fault, FaultCode},
     limits::{CLOCK_ALLOWANCE, QUEUE_AGE_INTERVAL, QUEUE_AGE_TARGET, RETRY_AFTER_MAX},
     message::Message,
-    method_metrics::MethodHistogram,
+    metric::MethodHistogram,
     work::Envelope,
 };
 use std::{
@@ -124,10 +124,11 @@ impl QueueAge {
         time: RequestTime,
         priority: Priority,
     ) -> Option<Fault> {
+        let now = Instant::now();
         if let Some(waited) = self.waited.get(position) {
-            waited.record(time.age);
+            waited.record(time.age, now);
         }
-        let behind = self.state().note(time.age, Instant::now())?;
+        let behind = self.state().note(time.age, now)?;
         let takes = self.takes.get(position)?.load(Ordering::Relaxed);
         let takes = Duration::from_micros(takes);
         let needed = match priority {

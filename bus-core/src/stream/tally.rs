@@ -1,10 +1,8 @@
 //! What is counted of one stream, at one of its ends.
 
-use metrics::{Key, Label, Level, Metadata, SharedString};
-
-/// Where they come from, for recorders that ask.
-static METADATA: Metadata<'static> =
-    Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+use crate::metric::{Handles, METADATA};
+use metrics::{Counter, Key, Label, Recorder, SharedString};
+use tokio::time::Instant;
 
 /// An end of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,14 +11,15 @@ pub(super) enum End {
     Producer,
 }
 
-/// Counts one stream at one end: that it is open, what it carries, and how it ended. Names and labels
-/// are put together once; the recorder is asked each time, because one may be installed at any time.
+/// Counts one stream at one end: that it is open, what it carries, and how it ended.
 #[derive(Debug)]
 pub(super) struct StreamTally {
     labels: Vec<Label>,
     open: Key,
     items: Key,
     bytes: Key,
+    /// Of items and bytes.
+    carried: Handles<[Counter; 2]>,
     outcome: &'static str,
 }
 
@@ -44,6 +43,7 @@ impl StreamTally {
             open: Key::from_parts("replybus_streams_open", labels.clone()),
             items: Key::from_parts("replybus_stream_items_total", labels.clone()),
             bytes: Key::from_parts("replybus_stream_bytes_total", labels.clone()),
+            carried: Handles::new(),
             outcome: "dropped",
             labels,
         };
@@ -56,10 +56,12 @@ impl StreamTally {
     /// Counts items that were taken, or produced, and their encoded bytes.
     pub(super) fn carried(&self, items: u64, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        metrics::with_recorder(|recorder| {
-            for (key, count) in [(&self.items, items), (&self.bytes, bytes)] {
-                recorder.register_counter(key, &METADATA).increment(count);
-            }
+        let ask = |recorder: &dyn Recorder| {
+            [&self.items, &self.bytes].map(|key| recorder.register_counter(key, &METADATA))
+        };
+        self.carried.with(Instant::now(), ask, |[counted, sized]| {
+            counted.increment(items);
+            sized.increment(bytes);
         });
     }
 

@@ -15,12 +15,14 @@ use crate::{
         UNCONFIRMED_MAX,
     },
     message::{Message, Properties, Text},
+    metric::{Handles, METADATA},
     transport::{
         Departed, Departure, DirectPublish, Outgoing, Receipt, SharedVerdict, Slip, Verdict,
         Withdrawn,
     },
     wire::{bundle, headers},
 };
+use metrics::{Counter, Key, Recorder};
 use std::{
     collections::VecDeque,
     fmt,
@@ -65,6 +67,8 @@ pub(crate) struct Lane {
     persistent: bool,
     content_type: ContentType,
     state: Mutex<State>,
+    /// What counts bundles, and the calls in them.
+    counters: Handles<[Counter; 2]>,
 }
 
 #[derive(Default)]
@@ -98,7 +102,25 @@ impl Lane {
             persistent,
             content_type,
             state: Mutex::default(),
+            counters: Handles::new(),
         }
+    }
+
+    /// Counts a bundle of so many calls.
+    fn count(&self, calls: u64) {
+        static KEYS: [Key; 2] = [
+            Key::from_static_name("replybus_bundles_total"),
+            Key::from_static_name("replybus_bundled_calls_total"),
+        ];
+        let ask = |recorder: &dyn Recorder| {
+            KEYS.each_ref()
+                .map(|key| recorder.register_counter(key, &METADATA))
+        };
+        self.counters
+            .with(Instant::now(), ask, |[bundles, bundled]| {
+                bundles.increment(1);
+                bundled.increment(calls);
+            });
     }
 
     /// Publishes a message past the lane.
@@ -181,8 +203,7 @@ impl Lane {
         let shared: Arc<dyn SharedVerdict> = Arc::<SentBundle>::clone(&sent);
         let outgoing = Outgoing::new(message).deadline(longest).confirm(false);
         let slip = Slip::shared(shared);
-        metrics::counter!("replybus_bundles_total").increment(1);
-        metrics::counter!("replybus_bundled_calls_total").increment(sent.seats.len() as u64);
+        self.count(sent.seats.len() as u64);
         let refused = match self.post.transport.direct() {
             Some(direct) => direct.write(outgoing, slip, self.departure()),
             None => Some((outgoing, slip)),

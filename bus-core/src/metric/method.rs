@@ -1,23 +1,21 @@
 //! The metrics of one method, on one side of the bus.
 
-use metrics::{Key, Label, Level, Metadata};
+use super::{Handles, METADATA};
+use metrics::{Counter, Histogram, Key, Label, Recorder};
 use std::time::Duration;
-
-/// Where they come from, for recorders that ask.
-static METADATA: Metadata<'static> =
-    Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
+use tokio::time::Instant;
 
 /// The outcome that nearly all calls have.
 const OK: &str = "ok";
 
-/// The number of a method's calls by their outcome, and how long they took. Names and labels are put
-/// together once; the recorder is asked each time, because one may be installed at any time.
+/// The number of a method's calls by their outcome, and how long they took.
 #[derive(Debug)]
 pub(crate) struct MethodMetrics {
     total: &'static str,
     labels: [Label; 2],
     ok: Key,
-    seconds: Key,
+    ok_handle: Handles<Counter>,
+    seconds: MethodHistogram,
 }
 
 impl MethodMetrics {
@@ -51,40 +49,49 @@ impl MethodMetrics {
         Self {
             total,
             ok: with_outcome(total, &labels, OK),
-            seconds: Key::from_parts(seconds, labels.to_vec()),
+            ok_handle: Handles::new(),
+            seconds: MethodHistogram::new(seconds, service, method),
             labels,
         }
     }
 
-    /// Counts a call that ended, under its outcome in one word.
-    pub(crate) fn count(&self, outcome: &'static str, took: Duration) {
-        metrics::with_recorder(|recorder| {
-            let counter = if outcome == OK {
-                recorder.register_counter(&self.ok, &METADATA)
-            } else {
-                let key = with_outcome(self.total, &self.labels, outcome);
-                recorder.register_counter(&key, &METADATA)
-            };
-            counter.increment(1);
-            let histogram = recorder.register_histogram(&self.seconds, &METADATA);
-            histogram.record(took);
-        });
+    /// Counts a call that began then and ended now, under its outcome in one word.
+    pub(crate) fn count(&self, outcome: &'static str, began: Instant) {
+        let now = Instant::now();
+        let counter =
+            |key: &Key, recorder: &dyn Recorder| recorder.register_counter(key, &METADATA);
+        if outcome == OK {
+            let ask = |recorder: &dyn Recorder| counter(&self.ok, recorder);
+            self.ok_handle
+                .with(now, ask, |counter| counter.increment(1));
+        } else {
+            let key = with_outcome(self.total, &self.labels, outcome);
+            metrics::with_recorder(|recorder| counter(&key, recorder).increment(1));
+        }
+        self.seconds
+            .record(now.saturating_duration_since(began), now);
     }
 }
 
 /// A histogram of times of one method.
 #[derive(Debug)]
-pub(crate) struct MethodHistogram(Key);
+pub(crate) struct MethodHistogram {
+    key: Key,
+    handle: Handles<Histogram>,
+}
 
 impl MethodHistogram {
     pub(crate) fn new(name: &'static str, service: &'static str, method: &'static str) -> Self {
-        Self(Key::from_parts(name, labels(service, method).to_vec()))
+        Self {
+            key: Key::from_parts(name, labels(service, method).to_vec()),
+            handle: Handles::new(),
+        }
     }
 
-    pub(crate) fn record(&self, time: Duration) {
-        metrics::with_recorder(|recorder| {
-            recorder.register_histogram(&self.0, &METADATA).record(time);
-        });
+    /// Records a time; it is `now`.
+    pub(crate) fn record(&self, time: Duration, now: Instant) {
+        let ask = |recorder: &dyn Recorder| recorder.register_histogram(&self.key, &METADATA);
+        self.handle.with(now, ask, |handle| handle.record(time));
     }
 }
 
