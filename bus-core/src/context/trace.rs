@@ -5,7 +5,7 @@ use crate::{
     message::{Properties, Text},
     wire::headers,
 };
-use std::fmt;
+use std::{fmt, ops::Range};
 
 /// The place of a call in a trace: the headers `traceparent` and `tracestate`.
 ///
@@ -66,6 +66,11 @@ impl TraceContext {
         Self { flags, ..self }
     }
 
+    /// `true` if a message names a trace that it is part of.
+    pub(crate) fn is_named(properties: &Properties) -> bool {
+        properties.header(headers::TRACEPARENT).is_some()
+    }
+
     /// The trace a message is part of: the one its headers name, or one that begins with it and is
     /// named after it.
     pub(crate) fn of(properties: &Properties, id: CallId) -> Self {
@@ -82,7 +87,8 @@ impl TraceContext {
     pub(crate) fn headers(&self) -> impl Iterator<Item = (Text, Text)> + use<> {
         let state = self.state.clone();
         let state = state.map(|state| (Text::from_static(headers::TRACESTATE), state));
-        let parent = Text::shown(self);
+        let parent =
+            std::str::from_utf8(&self.spelled()).map_or_else(|_| Text::default(), Text::from);
         std::iter::once((Text::from_static(headers::TRACEPARENT), parent)).chain(state)
     }
 
@@ -99,32 +105,51 @@ impl TraceContext {
     /// ```
     #[must_use]
     pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
-        let mut parts = traceparent.split('-');
-        let (version, trace, parent, flags) =
-            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let (known, further) = traceparent.as_bytes().split_at_checked(LENGTH)?;
         // A higher version may append parts; version ff is forbidden (section 3.2.2.1).
-        if (version == "00" && parts.next().is_some()) || version == "ff" {
+        match (u8::try_from(hex(known, 0..2)?).ok()?, further) {
+            (0xff, _) | (0, [_, ..]) => return None,
+            (_, [] | [b'-', ..]) => {}
+            _ => return None,
+        }
+        if [2, 35, 52].iter().any(|at| known.get(*at) != Some(&b'-')) {
             return None;
         }
-        let lengths = [version.len(), trace.len(), parent.len(), flags.len()];
-        let hex = |text: &str| text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if lengths != [2, 32, 16, 2] || ![version, trace, parent, flags].iter().all(|p| hex(p)) {
-            return None;
-        }
-        let trace_id = u128::from_str_radix(trace, 16).ok()?;
-        let parent_id = u64::from_str_radix(parent, 16).ok()?;
+        let trace_id = hex(known, 3..35)?;
+        let parent_id = hex(known, 36..52)?.try_into().ok()?;
         if trace_id == 0 || parent_id == 0 {
             return None;
         }
         Some(Self {
             trace_id,
             parent_id,
-            flags: u8::from_str_radix(flags, 16).ok()?,
+            flags: hex(known, 53..55)?.try_into().ok()?,
             // Longer ones may be dropped (section 3.3.1.5).
             state: tracestate
                 .filter(|state| state.len() <= 512 && !state.chars().any(char::is_control))
                 .map(Text::from),
         })
+    }
+
+    /// The header `traceparent`: written for each call, so without the machinery of formats.
+    fn spelled(&self) -> [u8; LENGTH] {
+        let mut spelled = [b'-'; LENGTH];
+        let parts = [
+            (0..2, 0),
+            (3..35, self.trace_id),
+            (36..52, self.parent_id.into()),
+            (53..55, self.flags.into()),
+        ];
+        for (places, mut number) in parts {
+            for digit in spelled.get_mut(places).into_iter().flatten().rev() {
+                *digit = match u8::try_from(number & 0xf).unwrap_or_default() {
+                    few @ 0..10 => b'0' + few,
+                    more => b'a' + (more - 10),
+                };
+                number >>= 4;
+            }
+        }
+        spelled
     }
 
     /// The trace's id, the same in every service it passes.
@@ -152,6 +177,21 @@ impl TraceContext {
     }
 }
 
+/// Bytes of a `traceparent` of version 00.
+const LENGTH: usize = 55;
+
+/// The number that lower-case hexadecimal digits stand for.
+fn hex(text: &[u8], digits: Range<usize>) -> Option<u128> {
+    text.get(digits)?.iter().try_fold(0, |number, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u128::from(digit))
+    })
+}
+
 /// The id of a call's span, which is never zero.
 fn span_of(call: CallId) -> u64 {
     call.random_bits().max(1)
@@ -160,11 +200,7 @@ fn span_of(call: CallId) -> u64 {
 /// The header `traceparent`.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "00-{:032x}-{:016x}-{:02x}",
-            self.trace_id, self.parent_id, self.flags
-        )
+        f.write_str(std::str::from_utf8(&self.spelled()).unwrap_or_default())
     }
 }
 

@@ -35,17 +35,15 @@ fn name(operation: &str, destination: &str) -> Text {
 
 /// The span of what is sent, which is the one that its headers name.
 fn sending(carried: Option<&Carried>, name: impl FnOnce() -> Text) -> Span {
+    let Some(tracer) = tracer() else {
+        return Span::none();
+    };
     let carried = carried.and_then(|carried| Some((carried.trace.as_ref()?, carried.parent)));
-    match (tracer(), carried) {
-        (Some(tracer), Some((trace, parent))) => {
-            let name = if trace.is_sampled() {
-                name()
-            } else {
-                Text::default()
-            };
-            Span::of(tracer, trace.clone(), parent, SpanKind::Producer, name)
+    match carried.filter(|(trace, _)| trace.is_sampled()) {
+        Some((trace, parent)) => {
+            Span::of(tracer, trace.clone(), parent, SpanKind::Producer, name())
         }
-        _ => Span::none(),
+        None => Span::none(),
     }
 }
 
@@ -112,21 +110,27 @@ pub(crate) fn emitting(
     span
 }
 
-/// The span of a message that is processed, which begins in a trace that its headers name.
-fn consuming(trace: &TraceContext, process: impl FnOnce() -> Text) -> Span {
-    match tracer() {
-        None => Span::none(),
-        Some(tracer) => {
-            let is_sampled = tracer.samples(trace.trace_id(), Some(trace));
-            let name = if is_sampled {
-                process()
-            } else {
-                Text::default()
-            };
-            let own = trace.child(CallId::new()).sampled(is_sampled);
-            let parent = Some(trace.span_id());
-            Span::of(tracer, own, parent, SpanKind::Consumer, name).of_remote()
-        }
+/// The span of a message that is processed. Without headers that name a trace it begins here.
+fn consuming(message: &Message, trace: &TraceContext, process: impl FnOnce() -> Text) -> Span {
+    let Some(tracer) = tracer() else {
+        return Span::none();
+    };
+    let parent = TraceContext::is_named(&message.properties).then_some(trace);
+    let is_sampled = tracer.samples(trace.trace_id(), parent);
+    if !is_sampled && parent.is_some_and(|parent| !parent.is_sampled()) {
+        return Span::none();
+    }
+    let own = trace.child(CallId::new()).sampled(is_sampled);
+    let name = if is_sampled {
+        process()
+    } else {
+        Text::default()
+    };
+    let parent = parent.map(TraceContext::span_id);
+    let span = Span::of(tracer, own, parent, SpanKind::Consumer, name);
+    match parent {
+        Some(_) => span.of_remote(),
+        None => span,
     }
 }
 
@@ -141,13 +145,20 @@ pub(crate) fn processing(
     if tracer().is_none() {
         return Span::none();
     }
-    let trace = TraceContext::of(&message.properties, envelope.id);
+    let read;
+    let trace = match request.as_ref().and_then(|request| request.context.trace()) {
+        Some(trace) => trace,
+        None => {
+            read = TraceContext::of(&message.properties, envelope.id);
+            &read
+        }
+    };
     // By the default exchange it is the queue's name on the broker.
     let queue = match message.exchange.is_empty() {
         true => message.routing_key.clone(),
         false => Text::from(queue),
     };
-    let mut span = consuming(&trace, || name("process", &queue));
+    let mut span = consuming(message, trace, || name("process", &queue));
     if span.is_recorded() {
         about(&mut span, "process", "process", queue);
         span.set("messaging.message.conversation_id", envelope.id.to_text());
@@ -174,7 +185,7 @@ pub(crate) fn handling(
     let Some(trace) = context.trace().filter(|_| tracer().is_some()) else {
         return Span::none();
     };
-    let mut span = consuming(trace, || name("process", group));
+    let mut span = consuming(message, trace, || name("process", group));
     if span.is_recorded() {
         // One that is put back, or aside, comes by the group's own name.
         let destination = match &*message.exchange {

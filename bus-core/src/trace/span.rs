@@ -151,6 +151,9 @@ impl Span {
             return Self::begin_trace(CallId::new(), kind, name);
         };
         let is_sampled = tracer.samples(parent.trace_id(), Some(parent));
+        if !is_sampled && !parent.is_sampled() {
+            return Self::none();
+        }
         let trace = parent.child(CallId::new()).sampled(is_sampled);
         Self::of(tracer, trace, Some(parent.span_id()), kind, name)
     }
@@ -205,7 +208,8 @@ impl Span {
             .is_some_and(|begun| begun.recorded.is_some())
     }
 
-    /// Its place in its trace; none without a tracer.
+    /// Its place in its trace; none without a tracer, and in a trace of which is known already that
+    /// it is not sampled: what is made in the span has its place from there.
     #[must_use]
     pub fn trace(&self) -> Option<&TraceContext> {
         self.0.as_ref().map(|begun| &begun.trace)
