@@ -42,6 +42,8 @@ PATHS = {
     "/dead-letters": "admin",
     "/dead-letters/purge": "admin",
     "/delayed-messages": "admin",
+    "/jobs": "admin",
+    "/jobs/cancel": "admin",
     "/api/auth/login": "credentials",
     "/api/auth/password": "credentials",
     "/api/auth/logout": "api",

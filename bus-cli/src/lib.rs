@@ -14,6 +14,7 @@ mod events;
 mod explain;
 mod failure;
 mod init;
+mod jobs;
 mod letters;
 mod manual;
 mod output;
@@ -80,6 +81,7 @@ async fn command(program: Program, output: &Output) -> Result<(), Failure> {
         Command::Stats(asked) => control::stats(&servers, asked, output).await,
         Command::Drain(asked) => control::drain(&servers, asked, output).await,
         Command::Schedule(asked) => schedule::run(&servers, asked, output).await,
+        Command::Jobs(asked) => jobs::run(&servers, asked, output).await,
         Command::Explain(asked) => explain::run(&servers, asked, output).await,
         Command::Check(asked) => check::run(&servers, asked, output).await,
         Command::Rights(asked) => rights::run(&servers, &asked, output),

@@ -123,6 +123,9 @@ pub const CONTROL_REQUEST_BYTES_MAX: usize = 1024;
 /// around it, in JSON up to twice as much for what it escapes. A method takes about 1 KiB.
 pub const CONTRACT_ANSWER_BYTES_MAX: usize = REPLY_BYTES_MAX / 2;
 
+/// Jobs of which an instance tells whoever asks, the oldest first.
+pub const JOBS_TOLD_MAX: usize = 256;
+
 /// Questions that an instance answers in a second; it passes over the others. Many programs that
 /// watch it, and nothing beside what it serves.
 pub const CONTROL_ANSWERS_PER_SECOND: u32 = 100;

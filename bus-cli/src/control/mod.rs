@@ -69,7 +69,8 @@ pub(crate) struct DrainArgs {
     yes: bool,
 }
 
-fn refused(queue: &str) -> impl Fn(ControlError) -> Failure + '_ {
+/// Why a queue could not be asked.
+pub(crate) fn refused(queue: &str) -> impl Fn(ControlError) -> Failure + '_ {
     move |error| Failure::because(queue, error)
 }
 

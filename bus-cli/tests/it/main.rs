@@ -14,6 +14,7 @@ mod control;
 mod events;
 mod explain;
 mod init;
+mod jobs;
 mod letters;
 mod looks;
 mod program;

@@ -51,6 +51,8 @@ pub(crate) struct Counter {
     pub(crate) dropped: Arc<AtomicU32>,
     /// The job may end.
     pub(crate) may_end: Arc<AtomicBool>,
+    /// The job knows that it is cancelled.
+    pub(crate) cancelled: Arc<AtomicBool>,
 }
 
 struct Dropped(Arc<AtomicU32>);
@@ -95,6 +97,8 @@ impl Shop for Counter {
     async fn stocktaking(&self) -> Result<u32, Never> {
         Context::current().progress(1, 2, "shelves");
         while !self.may_end.load(Ordering::SeqCst) {
+            let is_cancelled = Context::current().is_cancelled();
+            self.cancelled.fetch_or(is_cancelled, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(2)

@@ -3,12 +3,13 @@
 use super::{
     contract::ServedContract,
     served::ServedCalls,
-    verb::{DrainOutcome, DrainRequest, InstanceDrain, InstanceStats, Pinged, Verb},
+    verb::{DrainOutcome, DrainRequest, InstanceDrain, InstanceJobs, InstanceStats, Pinged, Verb},
     watch::{Reporter, WatchRequest, Watcher, Watches},
 };
 use crate::{
     call_id::CallId,
     codec::{self, ContentType},
+    job::RunningJobs,
     limits::{
         CALL_TIMEOUT_MAX, CONTROL_ANSWERS_AT_ONCE, CONTROL_ANSWERS_PER_SECOND,
         CONTROL_REQUEST_BYTES_MAX,
@@ -38,6 +39,7 @@ pub(crate) struct Answers {
     pub(crate) profile: Arc<Profile>,
     pub(crate) served: Arc<ServedCalls>,
     pub(crate) watches: Arc<Watches>,
+    pub(crate) running_jobs: Arc<RunningJobs>,
     pub(crate) contract: ServedContract,
     pub(crate) may_be_drained: bool,
     pub(crate) rate: AnswerRate,
@@ -89,7 +91,7 @@ impl Answers {
                 Some(within) => within,
                 None => return,
             },
-            Verb::Ping | Verb::Info | Verb::Stats | Verb::Contract => Duration::ZERO,
+            Verb::Ping | Verb::Info | Verb::Stats | Verb::Contract | Verb::Jobs => Duration::ZERO,
         };
         if !self.rate.allows_one() {
             return;
@@ -169,6 +171,15 @@ impl Answers {
                 encode(encoding, &stats)
             }
             Verb::Contract => encode(encoding, &self.contract.of(instance)),
+            Verb::Jobs => {
+                let (jobs, more) = self.running_jobs.told();
+                let jobs = InstanceJobs {
+                    instance,
+                    jobs,
+                    more,
+                };
+                encode(encoding, &jobs)
+            }
             Verb::Drain => {
                 let outcome = self.drain(within).await;
                 encode(encoding, &InstanceDrain { instance, outcome })

@@ -2,10 +2,14 @@
 
 use super::{
     EXCHANGE,
+    cancel::{self, Cancelled},
     contract::InstanceContract,
     control_queue,
     error::ControlError,
-    verb::{DrainRequest, InstanceAnswer, InstanceDrain, InstanceStats, Pinged, Pong, Verb},
+    verb::{
+        DrainRequest, InstanceAnswer, InstanceDrain, InstanceJobs, InstanceStats, Pinged, Pong,
+        Verb,
+    },
 };
 use crate::{
     bus::Bus,
@@ -160,6 +164,80 @@ impl Control {
     pub async fn contracts(&self) -> Result<Vec<InstanceContract>, ControlError> {
         let answers = self.ask(Verb::Contract, Bytes::new(), self.within).await?;
         Ok(answers.into_iter().map(|(contract, _)| contract).collect())
+    }
+
+    /// Asks which [jobs](crate::contract::MethodContract::job) they run, and how far these are.
+    ///
+    /// ```
+    /// use replybus::{Bus, Context, Never, queue_handler};
+    ///
+    /// #[queue_handler("report.requests")]
+    /// pub trait Reports {
+    ///     #[command(job = "1h")]
+    ///     async fn yearly(&self, year: u16) -> Result<String, Never>;
+    /// }
+    /// # struct Archive;
+    /// # impl Reports for Archive {
+    /// #     async fn yearly(&self, year: u16) -> Result<String, Never> {
+    /// #         Context::current().progress(2, 12, "February");
+    /// #         Context::current().cancelled().await;
+    /// #         Ok(year.to_string())
+    /// #     }
+    /// # }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bus = Bus::in_memory();
+    /// # let serving = bus.serve(ReportsServer::new(Archive)).await?;
+    /// # let ticket = ReportsClient::new(&bus).yearly(2025).submit().await?;
+    /// # ticket.progress(&bus).next().await;
+    /// let reports = bus.control(ReportsClient::CONTRACT.queue);
+    /// for running in reports.jobs().await? {
+    ///     for job in running.jobs {
+    ///         let progress = job.progress.map_or(String::new(), |progress| progress.to_string());
+    ///         println!("{} {}: {progress}", job.id, job.method); // .. yearly: 2 of 12, February
+    /// #       assert_eq!(progress, "2 of 12, February");
+    ///         reports.cancel(job.id).await?;
+    ///     }
+    /// }
+    /// # assert_eq!(ticket.wait(&bus).await?, "2025");
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    ///
+    /// # Cancel safety
+    /// As [`ping`](Self::ping).
+    pub async fn jobs(&self) -> Result<Vec<InstanceJobs>, ControlError> {
+        let answers = self.ask(Verb::Jobs, Bytes::new(), self.within).await?;
+        Ok(answers.into_iter().map(|(jobs, _)| jobs).collect())
+    }
+
+    /// Cancels a call: a query that is run is dropped, a command or a job that is run is told by
+    /// [`Context::cancelled`](crate::Context::cancelled), and what comes within the next 20 minutes
+    /// is not started. `false` if nobody serves the queue who could hear it.
+    ///
+    /// Nobody says what came of it. A [ticket](crate::Ticket::cancel) cancels for certain, as it
+    /// writes that into the record of its call: one that is cancelled here, and whose worker dies
+    /// before it has ended, is begun anew.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, it may or may not have cancelled the call.
+    pub async fn cancel(&self, id: CallId) -> Result<bool, ControlError> {
+        check_name("queue", &self.queue).map_err(ControlError::Misnamed)?;
+        let now = Instant::now();
+        let body = cancel::body(&[Cancelled {
+            id,
+            deadline: now + CALL_TIMEOUT_MAX,
+        }]);
+        let until = now + self.within;
+        self.publish(cancel::KIND, id, body, until).await
     }
 
     /// Drains them, as far as they [allow](crate::server::Serve::allow_drain) it: they take no more,

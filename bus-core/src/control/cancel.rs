@@ -24,13 +24,6 @@ pub(super) struct Cancelled {
 
 /// The message that says so of these calls to `queue`.
 pub(super) fn message(exchange: &Text, queue: &Text, calls: &[Cancelled]) -> Message {
-    let now = Instant::now();
-    let mut body = BytesMut::with_capacity(calls.len() * ENTRY_BYTES);
-    for call in calls {
-        let left = call.deadline.saturating_duration_since(now);
-        body.put_slice(call.id.as_bytes());
-        body.put_u32(u32::try_from(left.as_millis()).unwrap_or(u32::MAX));
-    }
     Message {
         exchange: exchange.clone(),
         routing_key: queue.clone(),
@@ -38,8 +31,20 @@ pub(super) fn message(exchange: &Text, queue: &Text, calls: &[Cancelled]) -> Mes
             kind: Some(Text::from_static(KIND)),
             ..Properties::default()
         },
-        body: body.freeze(),
+        body: body(calls),
     }
+}
+
+/// Its body.
+pub(super) fn body(calls: &[Cancelled]) -> Bytes {
+    let now = Instant::now();
+    let mut body = BytesMut::with_capacity(calls.len() * ENTRY_BYTES);
+    for call in calls {
+        let left = call.deadline.saturating_duration_since(now);
+        body.put_slice(call.id.as_bytes());
+        body.put_u32(u32::try_from(left.as_millis()).unwrap_or(u32::MAX));
+    }
+    body.freeze()
 }
 
 /// The calls that a message of this type cancels; none if it can't be read.

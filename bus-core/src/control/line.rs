@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     bus::Bus,
+    job::RunningJobs,
     limits::{CALL_TIMEOUT_MAX, CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
     message::Message,
     stream::Producers,
@@ -26,6 +27,7 @@ pub(crate) struct ControlLine {
     calls: Arc<HeldCalls>,
     served: Arc<ServedCalls>,
     watches: Arc<Watches>,
+    running_jobs: Arc<RunningJobs>,
     producers: Arc<Producers>,
     /// `None` if nothing is heard. Dropped, it ends the listener.
     stop: Option<DropGuard>,
@@ -64,6 +66,7 @@ impl ControlLine {
         Self {
             served: Arc::clone(&answers.served),
             watches: Arc::clone(&answers.watches),
+            running_jobs: Arc::clone(&answers.running_jobs),
             stop: Self::listen(bus, served, queue, &calls, &producers, answers).await,
             calls,
             producers,
@@ -93,6 +96,11 @@ impl ControlLine {
     /// Those who watch what it does.
     pub(crate) fn watches(&self) -> &Watches {
         &self.watches
+    }
+
+    /// The jobs that it runs.
+    pub(crate) fn running_jobs(&self) -> &Arc<RunningJobs> {
+        &self.running_jobs
     }
 
     async fn listen(

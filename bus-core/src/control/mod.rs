@@ -20,11 +20,12 @@ mod served;
 mod verb;
 mod watch;
 
+pub use crate::job::RunningJob;
 pub use ask::Control;
 pub use contract::InstanceContract;
 pub use error::ControlError;
 pub use histogram::DurationHistogram;
-pub use verb::{DrainOutcome, InstanceDrain, InstanceStats, MethodStats, Pong};
+pub use verb::{DrainOutcome, InstanceDrain, InstanceJobs, InstanceStats, MethodStats, Pong};
 pub use watch::{CallWatch, WatchOptions, WatchedCall};
 
 pub(crate) use answers::{AnswerRate, Answers};

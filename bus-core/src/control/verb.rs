@@ -2,6 +2,7 @@
 
 use super::{contract::InstanceContract, histogram::DurationHistogram};
 use crate::{
+    job::RunningJob,
     limits::CONTRACT_ANSWER_BYTES_MAX,
     presence::{Instance, InstanceId},
 };
@@ -18,15 +19,17 @@ pub(crate) enum Verb {
     Info,
     Stats,
     Contract,
+    Jobs,
     Drain,
 }
 
 impl Verb {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Ping,
         Self::Info,
         Self::Stats,
         Self::Contract,
+        Self::Jobs,
         Self::Drain,
     ];
 
@@ -36,6 +39,7 @@ impl Verb {
             Self::Info => "info",
             Self::Stats => "stats",
             Self::Contract => "contract",
+            Self::Jobs => "jobs",
             Self::Drain => "drain",
         }
     }
@@ -117,6 +121,19 @@ pub struct MethodStats {
     pub waited: DurationHistogram,
 }
 
+/// The jobs that an instance runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct InstanceJobs {
+    /// The instance.
+    pub instance: InstanceId,
+    /// The jobs, the oldest first, up to [`JOBS_TOLD_MAX`](crate::limits::JOBS_TOLD_MAX).
+    pub jobs: Vec<RunningJob>,
+    /// The number of those that are left out.
+    #[serde(default)]
+    pub more: u64,
+}
+
 /// What came of draining one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -167,6 +184,17 @@ impl InstanceAnswer for InstanceStats {
 
     fn is_sound(&self) -> bool {
         let mut names = self.methods.keys();
+        names.all(|name| !name.contains(char::is_control))
+    }
+}
+
+impl InstanceAnswer for InstanceJobs {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn is_sound(&self) -> bool {
+        let mut names = self.jobs.iter().map(|job| &job.method);
         names.all(|name| !name.contains(char::is_control))
     }
 }

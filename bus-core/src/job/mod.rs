@@ -10,14 +10,17 @@ mod held;
 mod look;
 mod progress;
 mod report;
+mod running;
 mod waiting;
 mod watch;
 
 pub use progress::Progress;
+pub use running::RunningJob;
 pub use watch::{ProgressUpdates, TicketStatus};
 
 pub(crate) use held::Held;
 pub(crate) use look::Look;
 pub(crate) use report::{Reporter, Reports};
+pub(crate) use running::{EnteredJob, RunningJobs};
 pub(crate) use waiting::WaitingRoom;
 pub(crate) use watch::Watch;

@@ -13,7 +13,7 @@ use tokio::{sync::watch, time::sleep};
 pub(crate) struct Reporter(watch::Sender<Option<Progress>>);
 
 /// What was reported, for the one who writes it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reports(watch::Receiver<Option<Progress>>);
 
 impl Reporter {
@@ -29,6 +29,11 @@ impl Reporter {
 }
 
 impl Reports {
+    /// What was reported last.
+    pub(super) fn newest(&self) -> Option<Progress> {
+        self.0.borrow().clone()
+    }
+
     /// Writes them into the record of a claim for as long as it is polled, the newest each time.
     pub(crate) async fn write(mut self, store: &dyn ReplyStore, claim: &Claim) -> Infallible {
         while self.0.changed().await.is_ok() {

@@ -11,6 +11,7 @@ use crate::{
     contract::{MethodContract, MethodKind},
     error::FaultCode,
     flight::Flights,
+    job::RunningJobs,
     limits::CALL_TIMEOUT_MAX,
     reply::ReplyStore,
     retry::Retries,
@@ -34,6 +35,7 @@ pub(super) struct Dispatch {
     pub(super) flights: Flights,
     /// Fired when deliveries are given back.
     pub(super) leaving: CancellationToken,
+    pub(super) running_jobs: Arc<RunningJobs>,
 }
 
 impl Dispatch {
@@ -143,6 +145,7 @@ impl Dispatch {
                 Box::new(Job {
                     time: method.longest(),
                     leaving: self.leaving.clone(),
+                    running: Arc::clone(&self.running_jobs),
                 })
             }),
         };

@@ -121,6 +121,7 @@ impl Serve {
             store: Arc::clone(&bus.replies),
             leases: Arc::clone(&bus.leases),
             leaving: intake.cancel(),
+            running_jobs: Arc::clone(control.running_jobs()),
         });
         for layer in self.layers {
             pipeline = layer(pipeline);
@@ -179,6 +180,7 @@ impl Serve {
             profile: Arc::clone(&profile),
             served: Arc::new(ServedCalls::new(contract)),
             watches: Arc::default(),
+            running_jobs: Arc::default(),
             contract: ServedContract::new(contract),
             may_be_drained: self.allow_drain,
             rate: AnswerRate::default(),

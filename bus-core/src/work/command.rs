@@ -11,7 +11,7 @@ use crate::{
     context::Context,
     error::{Fault, FaultCode},
     flight::{FlightStep, Flights},
-    job::{Reporter, Reports},
+    job::{EnteredJob, Reporter, Reports, RunningJobs},
     limits::{ATTEMPTS_MAX, CALL_TIMEOUT_MAX, CLAIM_LEASE},
     message::Text,
     reply::{Claim, Reply, ReplyStore, ReplyTarget},
@@ -53,6 +53,8 @@ pub(crate) struct Job {
     pub(crate) time: Duration,
     /// Fired when this worker is told to stop, and deliveries are given back.
     pub(crate) leaving: CancellationToken,
+    /// Those that this instance runs.
+    pub(crate) running: Arc<RunningJobs>,
 }
 
 /// The time for which the claim of a job is asked for while another has it: until it lapses, if its
@@ -170,8 +172,12 @@ impl Command {
             None => Either::Left(lease.renew()),
             Some(job) => {
                 let (reporter, reports) = Reporter::new();
+                let method = self.context.method();
+                let entered = job
+                    .running
+                    .enter(self.id, method, attempt_seen, reports.clone());
                 context = context.reporting_to(reporter);
-                Either::Right(Box::pin(self.look_after(lease, reports, job.time)))
+                Either::Right(Box::pin(self.look_after(lease, job.time, reports, entered)))
             }
         };
         let future = context.clone().scope(async move { handler().await });
@@ -219,7 +225,13 @@ impl Command {
 
     /// Looks after a job for as long as it is polled: keeps its claim, writes down how far it is,
     /// and cancels it when its time is over.
-    async fn look_after(&self, lease: &Lease<'_>, reports: Reports, time: Duration) -> Infallible {
+    async fn look_after(
+        &self,
+        lease: &Lease<'_>,
+        time: Duration,
+        reports: Reports,
+        _entered: EnteredJob,
+    ) -> Infallible {
         let ended = async {
             sleep(time).await;
             self.context.token().cancel();

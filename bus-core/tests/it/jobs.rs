@@ -497,3 +497,47 @@ async fn what_was_begun_is_not_lost_while_it_waits_for_a_handler() {
     assert_eq!(again.await.unwrap(), 2);
     assert_eq!(world.dead_letters().await, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_runs_jobs_tells_which_and_how_far_they_are() {
+    let world = World::default();
+    let worker = world.worker_of(3).await;
+    let (bus, client) = world.caller().await;
+    let archive = bus.control(QUEUE);
+    let jobs = async || {
+        let mut told = archive.jobs().await.unwrap();
+        assert_eq!((told.len(), told[0].more), (1, 0));
+        told.remove(0).jobs
+    };
+    assert_eq!(jobs().await, []);
+    let first = client.copy("a".into()).submit().await.unwrap();
+    world.runs.are(&[1]).await;
+    let second = client.copy("b".into()).submit().await.unwrap();
+    world.runs.are(&[1, 1]).await;
+    // What is no job is not among them.
+    client.note().await.unwrap();
+    let told = jobs().await;
+    let ids: Vec<_> = told.iter().map(|job| job.id).collect();
+    assert_eq!(ids, [first.call_id(), second.call_id()]);
+    assert_eq!((&*told[0].method, told[0].attempt), ("copy", 1));
+    let progress = told[0].progress.clone().unwrap();
+    assert_eq!(progress.to_string(), "1 of 10, copying a");
+
+    assert!(archive.cancel(second.call_id()).await.unwrap());
+    let ended = second.wait(&bus).await.unwrap_err();
+    assert!(matches!(&ended, CallError::Handler(said) if said == "told to stop"));
+    eventually("it is gone", async || jobs().await.len() == 1).await;
+
+    // Another worker begins it anew, and tells of that run.
+    worker.dies().await;
+    let other = world.worker().await;
+    world.runs.are(&[1, 1, 2]).await;
+    let told = archive.jobs().await.unwrap();
+    let told = told.iter().flat_map(|of| &of.jobs);
+    let told: Vec<_> = told.map(|job| (job.id, job.attempt)).collect();
+    assert_eq!(told, [(first.call_id(), 2)]);
+    world.runs.fate.send_replace(Fate::Succeed);
+    assert_eq!(first.wait(&bus).await.unwrap(), 2);
+    other.serving.shutdown().await.unwrap();
+    assert_eq!(archive.jobs().await.unwrap(), []);
+}

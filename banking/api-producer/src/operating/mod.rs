@@ -5,11 +5,12 @@
 //! queues says who serves them and how far behind they are; two of them say what happens
 //! ([`services`]), beside what the gateway counts of itself ([`latency`]). [`live`] tells it as it
 //! changes. [`letters`] are what services gave up, with nothing in them that is secret ([`shown`]),
-//! and [`delayed`] is what waits until it is due. The page that shows all this is among the others
-//! (`page`).
+//! [`delayed`] is what waits until it is due, and [`jobs`] are what runs for long. The page that shows
+//! all this is among the others (`page`).
 
 mod breakers;
 mod delayed;
+mod jobs;
 mod latency;
 mod letters;
 mod live;
@@ -34,6 +35,7 @@ pub(crate) fn router() -> OpenApiRouter<Arc<Gateway>> {
         .merge(live::router())
         .merge(letters::router())
         .merge(delayed::router())
+        .merge(jobs::router())
 }
 
 /// The queue of the bank with this name.

@@ -112,7 +112,7 @@ refusals! {
     /// Not for this client.
     Forbidden: [(FORBIDDEN, "The secret is missing or wrong, or none was set")];
     /// No such thing.
-    Missing: [(NOT_FOUND, "There is no such account or user, or nothing of the user's with this id")];
+    Missing: [(NOT_FOUND, "There is no such account, user or job, or nothing of the user's with this id")];
     /// It is somebody's already.
     Conflict: [(CONFLICT, "The name, phone or Idempotency-Key is in use")];
     /// It is not there yet.

@@ -1,14 +1,17 @@
 // The status page, for the administrator: nothing is shown before the secret, which is kept in this
-// page alone and gone with it. The bank tells every two seconds how all is; letters and what is
-// delayed are looked at when somebody asks, for a look holds them.
+// page alone and gone with it. The bank tells every two seconds how all is; letters, jobs and what is
+// delayed are looked at when somebody asks, for a look at letters holds them, and all services are
+// asked for their jobs.
 //
-// Read on with ask.js and watch.js, then services.js, charts.js, breakers.js, letters.js, delayed.js.
+// Read on with ask.js and watch.js, then services.js, charts.js, breakers.js, letters.js, jobs.js,
+// delayed.js.
 
 import { forget, open } from "./modules/ask.js";
 import { breakers } from "./modules/breakers.js";
 import { charts } from "./modules/charts.js";
 import { delayed } from "./modules/delayed.js";
 import { byId, onSubmit, required, say } from "./modules/elements.js";
+import { jobs } from "./modules/jobs.js";
 import { languages, speak, tell } from "./modules/language.js";
 import { letters } from "./modules/letters.js";
 import { services } from "./modules/services.js";
@@ -17,7 +20,7 @@ import { Watch } from "./modules/watch.js";
 speak(document, {});
 languages(byId("language"));
 
-const parts = [services(), charts(), breakers(), letters(), delayed()];
+const parts = [services(), charts(), breakers(), letters(), jobs(), delayed()];
 
 const watch = new Watch({
   state(name) {

@@ -73,6 +73,48 @@ async fn look_at(page: &Page, queue: &str, counted: &str) {
     page.click("#letters-look").await;
 }
 
+/// A job of which the bank tells this page, until it is cancelled there: those of the bank are over
+/// before anybody looks.
+const ONE_JOB: &str = "
+    const ask = window.fetch;
+    const job = { id: '019ac3f2-7c11-7d5e-9a4b-52f0c4a7e9d1', method: 'make', run: 2, done: 3,
+        total: 12, instance: 'i', since: '2026-03-01T10:00:00Z' };
+    let jobs = [{ queue: 'account.months', jobs: [job], more: 1 }];
+    window.fetch = async (path, request) => {
+        if (path === '/jobs') return Response.json(jobs);
+        if (path !== '/jobs/cancel') return ask(path, request);
+        if (JSON.parse(request.body).id !== job.id) return new Response('', { status: 404 });
+        jobs = [];
+        return Response.json({ cancelled: 'told' });
+    };";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_runs_says_how_far_it_is_and_is_cancelled_only_if_that_is_meant() {
+    let Some(visit) = Visit::begin().await else {
+        return;
+    };
+    let page = opened(&visit).await;
+    page.click("#jobs-look").await;
+    page.shows("#jobs-text", "0 of 0, the oldest first.").await;
+    page.run(ONE_JOB).await;
+    page.click("#jobs-look").await;
+    page.shows("#jobs-text", "1 of 2, the oldest first.").await;
+    page.mentions("#jobs", "account.months make").await;
+    page.mentions("#jobs", "3 of 12").await;
+    page.holds("return document.querySelector('#jobs progress').position === 0.25")
+        .await;
+    assert_eq!(nameless(&page).await, Vec::<String>::new());
+    page.click("#jobs .danger").await;
+    page.mentions("#confirm-text", "account.months make").await;
+    page.press(Key::Escape).await;
+    page.shows("#jobs-text", "1 of 2, the oldest first.").await;
+    page.click("#jobs .danger").await;
+    page.click("#confirm-yes").await;
+    announced(&page, "Who runs it was told.").await;
+    page.shows("#jobs-text", "0 of 0, the oldest first.").await;
+    visit.end([page]).await;
+}
+
 /// Waits until this is read out to those who listen.
 async fn announced(page: &Page, text: &str) {
     let said = format!("return document.getElementById('announced').textContent === '{text}'");

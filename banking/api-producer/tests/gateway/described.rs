@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// The routes that clients know.
-const ROUTES: [&str; 50] = [
+const ROUTES: [&str; 52] = [
     "post /api/auth/register",
     "post /api/auth/login",
     "post /api/auth/password",
@@ -56,6 +56,8 @@ const ROUTES: [&str; 50] = [
     "post /dead-letters/redrive",
     "post /dead-letters/purge",
     "get /delayed-messages",
+    "get /jobs",
+    "post /jobs/cancel",
     "get /metrics",
     "get /openapi.json",
     "get /ws",
@@ -191,6 +193,7 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
                 "current_password": "pa55 word", "new_password": "another one",
                 "type": "deposit", "month": "2026-01", "every": "month",
                 "first_at": "2026-01-01T00:00:00Z", "queue": "auth.requests", "all": true,
+                "id": "019ac3f2-7c11-7d5e-9a4b-52f0c4a7e9d1",
             });
             body.as_object_mut().unwrap().remove(field).unwrap();
             let request = bank.allowed(&method.to_uppercase(), &path).json(&body);
@@ -198,5 +201,5 @@ async fn required_fields_are_the_ones_that_are_asked_for() {
             assert!(detail.contains(field), "{path} without {field}: {detail}");
         }
     }
-    assert_eq!(bodies, 13);
+    assert_eq!(bodies, 14);
 }

@@ -8,6 +8,7 @@ use chassis::{Platform, Running, settings::PlatformSettings};
 use contracts::program::QUEUES;
 use futures_util::StreamExt as _;
 use live_feed::Feed;
+use replybus::{Context, Never, queue_handler};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, time::Duration};
@@ -426,6 +427,67 @@ async fn what_waits_until_it_is_due_is_listed() {
     assert!(message["due_at"].is_string());
 }
 
+#[queue_handler("account.months")]
+trait MonthJobs {
+    #[command(job = "1h")]
+    async fn make(&self, statement: u32) -> Result<(), Never>;
+}
+
+/// Says how far it is, and makes nothing until it is cancelled.
+struct Slow;
+
+impl MonthJobs for Slow {
+    async fn make(&self, statement: u32) -> Result<(), Never> {
+        let context = Context::current();
+        context.progress(u64::from(statement), 12, "a user's name");
+        context.cancelled().await;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_runs_is_listed_and_can_be_cancelled() {
+    let bank = bank().await;
+    let bus = &bank.platform.bus;
+    assert_eq!(look(&bank, "/jobs").await.json(), json!([]));
+    let serving = bus.serve(MonthJobsServer::new(Slow)).await.unwrap();
+    let ticket = MonthJobsClient::new(bus).make(3).submit().await.unwrap();
+    ticket.progress(bus).next().await.unwrap();
+    let listed = look(&bank, "/jobs").await.json();
+    let of = &listed[0];
+    let job = &of["jobs"][0];
+    assert_eq!(of["queue"], "account.months");
+    assert_eq!(job["id"], ticket.call_id().to_string());
+    assert_eq!((&job["method"], &job["run"]), (&json!("make"), &json!(1)));
+    assert_eq!((&job["done"], &job["total"]), (&json!(3), &json!(12)));
+    assert!(job["since"].is_string(), "{job}");
+    assert!(!listed.to_string().contains("a user's name"));
+
+    let cancel = async |queue: &str, id: &str| {
+        act(&bank, "/jobs/cancel", json!({ "queue": queue, "id": id })).await
+    };
+    let id = ticket.call_id().to_string();
+    let elsewhere = cancel("transfer.requests", &id).await;
+    assert_eq!(elsewhere.status, StatusCode::NOT_FOUND);
+    for (queue, id, named) in [
+        ("account.mon", id.as_str(), "queue: one of auth.requests"),
+        ("account.months", "17", "id: the id of a job is needed"),
+    ] {
+        let told = cancel(queue, id).await;
+        assert_eq!(told.status, StatusCode::BAD_REQUEST);
+        assert!(told.detail().starts_with(named), "{}", told.text);
+    }
+    let told = cancel("account.months", &id).await;
+    assert_eq!(told.json(), json!({ "cancelled": "told" }));
+    ticket.wait(bus).await.unwrap();
+    assert_eq!(look(&bank, "/jobs").await.json(), json!([]));
+    assert_eq!(
+        cancel("account.months", &id).await.status,
+        StatusCode::NOT_FOUND
+    );
+    serving.shutdown().await.unwrap();
+}
+
 #[tokio::test]
 async fn nobody_but_the_administrator_sees_or_does_any_of_it() {
     let bank = bank().await;
@@ -438,6 +500,8 @@ async fn nobody_but_the_administrator_sees_or_does_any_of_it() {
         ("POST", "/dead-letters/redrive"),
         ("POST", "/dead-letters/purge"),
         ("GET", "/delayed-messages"),
+        ("GET", "/jobs"),
+        ("POST", "/jobs/cancel"),
     ] {
         let told = answer(bank.signed(method, path)).await;
         assert_eq!(told.status, StatusCode::FORBIDDEN, "{path}");
