@@ -20,6 +20,8 @@ pub(super) struct Method<'a> {
     pub(super) name: &'a str,
     pub(super) docs: &'a str,
     pub(super) is_command: bool,
+    /// Its answer is a stream of what the reply is.
+    pub(super) is_stream: bool,
     pub(super) timeout_ms: u64,
     pub(super) key: Option<&'a str>,
     /// Those that must be there first.
@@ -35,7 +37,8 @@ pub(super) struct Argument<'a> {
 }
 
 impl<'a> Api<'a> {
-    /// Reads a document. Methods with streams are left out: their clients take more than a call.
+    /// Reads a document. Methods whose argument is a stream are left out: their clients take more
+    /// than a call.
     pub(super) fn read(document: &'a Value) -> Self {
         let operations = entries(part(document, &["operations"]));
         let channels = entries(part(document, &["channels"]));
@@ -73,9 +76,10 @@ impl<'a> Method<'a> {
         let messages = part(document, &["components", "messages"]);
         let message = |name: &str| messages.get(format!("{id}.{name}"));
         let request = message("request")?;
-        if part(about, &["stream"]) == true || request.get("x-replybus-stream").is_some() {
+        if request.get("x-replybus-stream").is_some() {
             return None;
         }
+        let is_stream = part(about, &["stream"]) == true;
         let body = |name: &str| Some(part(message(name)?, &["payload", "properties", "body"]));
         let required = part(request, &["payload", "required"])
             .as_array()
@@ -96,12 +100,16 @@ impl<'a> Method<'a> {
                 .as_str()
                 .unwrap_or_default(),
             is_command: part(about, &["kind"]) == "command",
+            is_stream,
             timeout_ms: part(about, &["job_ms"])
                 .as_u64()
                 .or_else(|| part(about, &["timeout_ms"]).as_u64())?,
             key: part(about, &["key"]).as_str(),
             arguments,
-            reply: body("reply")?,
+            reply: match is_stream {
+                true => part(message("item")?, &["payload"]),
+                false => body("reply")?,
+            },
             error: body("error"),
         })
     }

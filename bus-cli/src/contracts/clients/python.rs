@@ -9,25 +9,27 @@ use super::{
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// What the module needs at run time.
+/// What the module begins with; what it needs at run time is the package.
 const RUNTIME: &str = include_str!("../../../templates/client.py.in");
 
 /// Names that the module has, besides those of types.
 const TAKEN: &[&str] = &[
     "Any",
     "Bus",
-    "CallFailed",
+    "Call",
+    "CallOptions",
     "Dict",
-    "Exception",
     "False",
-    "HandlerError",
     "List",
     "Literal",
+    "Method",
     "None",
     "NotRequired",
+    "StreamCall",
     "True",
     "TypeAlias",
     "TypedDict",
+    "Unpack",
 ];
 
 /// Keywords, what methods of clients have themselves, and types that theirs name. Lists and
@@ -45,6 +47,7 @@ const WORDS: &[&str] = &[
     "bool",
     "break",
     "class",
+    "content_type",
     "continue",
     "def",
     "del",
@@ -63,12 +66,14 @@ const WORDS: &[&str] = &[
     "int",
     "is",
     "lambda",
+    "metadata",
     "nonlocal",
     "not",
+    "options",
     "or",
     "pass",
+    "priority",
     "raise",
-    "reply",
     "return",
     "self",
     "str",
@@ -221,7 +226,7 @@ impl Module {
 
     fn method(&mut self, of: &str, service: &Service<'_>, method: &Method<'_>) -> String {
         // By name: an argument more must not move the others.
-        let (mut parameters, mut body) = (", *".to_owned(), String::new());
+        let (mut parameters, mut body) = (String::new(), String::new());
         for argument in &method.arguments {
             let name = identifier(argument.name, WORDS);
             let like = format!("{of}-{}-{}", method.name, argument.name);
@@ -238,22 +243,8 @@ impl Module {
                 );
             }
         }
-        let seconds = std::time::Duration::from_millis(method.timeout_ms).as_secs_f64();
-        let _ = write!(parameters, ", timeout: float = {seconds:?}");
-        let mut how = format!(
-            "command={}, timeout=timeout",
-            literal(&json!(method.is_command))
-        );
-        if method.is_command {
-            parameters.push_str(", idempotency_key: str | None = None");
-            how.push_str(", idempotency_key=idempotency_key");
-        }
-        if let (Some(key), Some(partitions)) = (method.key, service.partitions) {
-            let _ = write!(
-                how,
-                ", partition=({}, {partitions})",
-                identifier(key, WORDS)
-            );
+        if !parameters.is_empty() {
+            parameters.insert_str(0, ", *");
         }
         let like = format!("{of}-{}", method.name);
         let reply = self.type_of(&format!("{like}-reply"), method.reply);
@@ -261,13 +252,36 @@ impl Module {
             .error
             .map(|error| self.type_of(&format!("{like}-error"), error));
         let docs = docs(method.docs, error.as_deref());
-        let (name, wire) = (identifier(method.name, WORDS), literal(&json!(method.name)));
+        let name = identifier(method.name, WORDS);
+        let call = if method.is_stream {
+            "StreamCall"
+        } else {
+            "Call"
+        };
+        let known = known(service, method);
         format!(
-            "\n    def {name}(self{parameters}) -> {reply}:\n{docs}        arguments: dict[str, Any] = \
-             {{}}\n{body}        reply: {reply} = self._bus.call(\n            self.QUEUE, {wire}, \
-             arguments, {how}\n        )\n        return reply\n"
+            "\n    def {name}(self{parameters}, **options: Unpack[CallOptions]) -> {call}[{reply}]:\n\
+             {docs}        arguments: Dict[str, Any] = {{}}\n{body}        return {call}(self._bus, \
+             {known}, arguments, options)\n"
         )
     }
+}
+
+/// What the package is told of a method.
+fn known(service: &Service<'_>, method: &Method<'_>) -> String {
+    let seconds = std::time::Duration::from_millis(method.timeout_ms).as_secs_f64();
+    let mut known = format!(
+        "Method(self.QUEUE, {}, is_command={}, timeout={seconds:?}, service={}",
+        literal(&json!(method.name)),
+        literal(&json!(method.is_command)),
+        literal(&json!(service.name)),
+    );
+    if let (Some(key), Some(partitions)) = (method.key, service.partitions) {
+        let key = literal(&json!(key));
+        let _ = write!(known, ", key={key}, partitions={partitions}");
+    }
+    known.push(')');
+    known
 }
 
 fn docs(docs: &str, error: Option<&str>) -> String {

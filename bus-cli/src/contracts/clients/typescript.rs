@@ -9,27 +9,19 @@ use super::{
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// What the module needs at run time.
+/// What the module begins with; what it needs at run time is the package.
 const RUNTIME: &str = include_str!("../../../templates/client.ts.in");
 
 /// Names that the module has, besides those of types, and types of the language.
 const TAKEN: &[&str] = &[
-    "Buffer",
+    "Array",
     "Bus",
     "Call",
-    "CallFailed",
     "CallOptions",
-    "Error",
-    "HandlerError",
-    "JSON",
-    "Map",
-    "NodeJS",
-    "Promise",
+    "Omit",
     "Record",
-    "Redis",
-    "String",
-    "Uint8Array",
-    "Waiter",
+    "StreamCall",
+    "StreamOptions",
 ];
 
 pub(super) fn module(api: &Api<'_>) -> String {
@@ -137,32 +129,38 @@ fn method(names: &mut TypeNames, service: &Service<'_>, method: &Method<'_>) -> 
         [] => (String::new(), "{}"),
         all => (format!("args: {{ {} }}, ", all.join("; ")), "args"),
     };
-    let mut how = format!(
-        "command: {}, timeout: {}",
-        method.is_command, method.timeout_ms
-    );
-    if let (Some(key), Some(partitions)) = (method.key, service.partitions) {
-        let key = json!(key);
-        let _ = write!(
-            how,
-            ", partition: {{ key: args[{key}], partitions: {partitions} }}"
-        );
-    }
     let reply = type_of(names, method.reply);
     let error = method.error.map(|error| type_of(names, error));
-    let options = match method.is_command {
-        true => "CallOptions",
-        false => "Omit<CallOptions, \"idempotencyKey\">",
+    let (call, options) = match (method.is_stream, method.is_command) {
+        (true, _) => ("StreamCall", "StreamOptions"),
+        (false, true) => ("Call", "CallOptions"),
+        (false, false) => ("Call", "Omit<CallOptions, \"idempotencyKey\">"),
     };
     let name = identifier(method.name, &["bus", "constructor"]);
-    let queue = json!(service.queue);
+    let known = known(service, method);
     format!(
-        "\n{}  async {name}({parameter}options: {options} = {{}}): Promise<{reply}> {{\n    const reply = \
-         await this.bus.call({queue}, {}, {args}, {{ {how} }}, options);\n    return reply as \
-         {reply};\n  }}\n",
+        "\n{}  {name}({parameter}options: {options} = {{}}): {call}<{reply}> {{\n    const method = \
+         {known};\n    return new {call}(this.bus, method, {args}, options);\n  }}\n",
         docs(method.docs, error.as_deref()),
-        json!(method.name),
     )
+}
+
+/// What the package is told of a method.
+fn known(service: &Service<'_>, method: &Method<'_>) -> String {
+    let mut known = json!({
+        "queue": service.queue,
+        "name": method.name,
+        "isCommand": method.is_command,
+        "timeout": method.timeout_ms,
+        "service": service.name,
+    });
+    if let (Some(key), Some(partitions), Some(known)) =
+        (method.key, service.partitions, known.as_object_mut())
+    {
+        known.insert("key".to_owned(), json!(key));
+        known.insert("partitions".to_owned(), json!(partitions));
+    }
+    known.to_string()
 }
 
 fn docs(docs: &str, error: Option<&str>) -> String {

@@ -1,0 +1,241 @@
+"""The way of one delivery: read, run, replied to, kept if it failed; acknowledged after all that."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from . import claims, envelope, runs
+from .bundles import TYPE
+from .claims import ATTEMPTS_MAX, Claim, Done, Refused
+from .dead_letters import Cause
+from .envelope import Envelope
+from .errors import CallFailed
+from .inbox import FAILURES
+from .message import Message, unbundled
+from .outcome import Outcome
+from .pauses import Pauses
+from .producer import opened
+from .runs import CommandRun
+from .service import Served
+from .tasks import ended
+
+if TYPE_CHECKING:
+    from .serving import Serving
+
+log = logging.getLogger(__name__)
+
+
+class GivenBack(Exception):
+    """A delivery that was not taken to its end: the broker delivers it again."""
+
+
+class Deliveries:
+    """Takes the deliveries of one service to their ends."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+
+    async def take(self, message: Message) -> None:
+        """Takes one message to its end.
+
+        Raises:
+            GivenBack: it was not.
+        """
+        if message.kind != TYPE:
+            await self._take_one(message)
+            return
+        try:
+            entries = unbundled(message)
+        except CallFailed as failed:
+            read = envelope.read(message, self._serving.names)
+            await self._conclude(read, Outcome.of_fault(read.content_type, failed))
+            return
+        if message.redelivered:
+            # One that kills its worker takes nobody with it.
+            for entry in entries:
+                await self._take_one(entry)
+            return
+        ends = await asyncio.gather(*map(self._take_one, entries), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+
+    async def _take_one(self, message: Message) -> None:
+        serving = self._serving
+        read = envelope.read(message, serving.names)
+        try:
+            served = self._wanted(read)
+        except CallFailed as failed:
+            outcome = Outcome.of_fault(read.content_type, failed, unknown=True)
+            await self._conclude(read, outcome)
+            return
+        async with serving.places:
+            if serving.stopping.is_set():
+                raise GivenBack
+            # What is claimed by a name is counted by that.
+            is_claimed = served.kind == "command" and (read.is_named or read.key is not None)
+            if message.redelivered and not is_claimed:
+                await self._run_again(served, read)
+            else:
+                await self._run(served, read, 1)
+
+    def _wanted(self, read: Envelope) -> Served:
+        """The method that is called, of a request that may be run."""
+        if read.fault is not None:
+            raise read.fault
+        service = self._serving.service
+        name = read.message.kind or ""
+        served = service.methods.get(name)
+        asks = read.seen_before and served is not None and served.kind == "command"
+        if not asks and read.is_late():
+            raise CallFailed("expired", "its time had passed before it was started", False)
+        if not asks and self._serving.held.is_cancelled(read.call_id):
+            raise CallFailed("cancelled", "it was cancelled before it was started", False)
+        if served is None:
+            known = ", ".join(service.methods)
+            text = f"queue {service.queue!r} has no method {name[:64]!r}, it has: {known}"
+            raise CallFailed("unknown_method", text, False)
+        return served
+
+    async def _run_again(self, served: Served, read: Envelope) -> None:
+        try:
+            counted, attempt = await self._counted(read)
+        except Refused as refused:
+            await self._conclude(read, Outcome.of_fault(read.content_type, refused.failed))
+            return
+        keeping: asyncio.Task[None] | None = None
+        if not read.is_named:
+            kept = self._serving.claims.keep(counted, lambda: None)
+            keeping = asyncio.create_task(kept)
+        try:
+            await self._run(served, read, attempt)
+        finally:
+            if keeping is not None:
+                await ended(keeping)
+            # Given back on purpose it does not count either.
+            await self._serving.claims.release(counted)
+
+    async def _counted(self, read: Envelope) -> tuple[Claim, int]:
+        """Counts a delivery that is not the first, before anything of it is run."""
+        name = read.call_id if read.is_named else _digest(read.message)
+        lease = 0 if read.is_named else claims.LEASE_MS
+        claim = Claim(f"{self._serving.service.queue}:delivery:{name}", lease_ms=lease)
+        over = self._serving.stopping.is_set
+        taken = await self._serving.claims.take(claim, runs.time_of(read), over)
+        if isinstance(taken, Done):
+            raise Refused(CallFailed("interrupted", "its count was ended by somebody", True))
+        if taken.attempt >= ATTEMPTS_MAX:
+            await self._serving.claims.release(claim)
+            text = f"it was delivered {ATTEMPTS_MAX} times, and never settled"
+            raise Refused(CallFailed("interrupted", text, True))
+        return claim, taken.attempt + 1
+
+    async def _run(self, served: Served, read: Envelope, attempt: int) -> None:
+        try:
+            if served.kind == "command":
+                await self._command(CommandRun(self._serving, served, read), read)
+                return
+            run = opened if served.kind == "stream" else runs.query
+            outcome = await run(self._serving, served, read, attempt)
+        except CallFailed as failed:
+            outcome = Outcome.of_fault(read.content_type, failed, unknown=True)
+        await self._conclude(read, outcome)
+
+    async def _command(self, command: CommandRun, read: Envelope) -> None:
+        running = asyncio.create_task(command.outcome())
+        await asyncio.wait([running], timeout=self._left(read))
+        if running.done():
+            await self._conclude(read, running.result(), command.claim)
+            return
+        # Its caller is told, and it goes on to its end.
+        text = "the handler did not finish in the time given"
+        late = Outcome.of_fault(read.content_type, CallFailed("timed_out", text, True))
+        await self._stored(read, late)
+        outcome = await running
+        await self._conclude(read, outcome, command.claim, is_answered=True)
+
+    def _left(self, read: Envelope) -> float | None:
+        if read.deadline is None:
+            return None
+        return max(0.0, read.deadline - asyncio.get_running_loop().time())
+
+    async def _conclude(
+        self,
+        read: Envelope,
+        outcome: Outcome,
+        claim: Claim | None = None,
+        *,
+        is_answered: bool = False,
+    ) -> None:
+        outcome = outcome.seen(read)
+        if outcome.claim is not None or not is_answered:
+            await self._stored(read, outcome, is_answered=is_answered)
+        failed = outcome.error
+        if failed is None or not outcome.is_dead_letter(read):
+            return
+        code, text, executed = (
+            "handler",
+            "the handler returned an error, and nobody waits for it",
+            True,
+        )
+        if isinstance(failed, CallFailed):
+            code, text, executed = failed.code, failed.message, failed.may_have_executed
+        known = None if claim is None else claim.known_until_ms()
+        cause = Cause(code, text, executed, known, outcome.attempts)
+        await self._serving.dead_letters.keep(read.message, cause)
+
+    async def _stored(self, read: Envelope, outcome: Outcome, *, is_answered: bool = False) -> None:
+        """Stores the reply, and records it if it is to be.
+
+        Raises:
+            GivenBack: Redis has not taken it for so long that the message is to be handled again.
+        """
+        to = "inbox" if read.inbox else "key" if read.is_awaited else "none"
+        to = "none" if is_answered else to
+        if outcome.claim is not None:
+            claim = outcome.claim
+
+            async def store() -> None:
+                await self._serving.claims.finish(
+                    claim, outcome.frame, read.call_id, read.inbox, to
+                )
+
+            patience = runs.LONGEST
+        elif to == "none":
+            return
+        else:
+
+            async def store() -> None:
+                await self._serving.reply(read, outcome.frame)
+
+            patience = runs.LONGEST if read.inbox is None else self._left(read) or 0.0
+        if not await until_done(store, patience):
+            raise GivenBack
+
+
+async def until_done(store: Callable[[], Awaitable[None]], patience: float) -> bool:
+    loop = asyncio.get_running_loop()
+    until, pauses = loop.time() + patience, Pauses(0.05, 2.0)
+    while True:
+        try:
+            await store()
+            return True
+        except FAILURES as error:
+            log.warning("a reply is stored again: %s", type(error).__name__)
+        if loop.time() > until:
+            return False
+        await asyncio.sleep(pauses.next())
+
+
+def _digest(message: Message) -> str:
+    """Names a message by what it is."""
+    digest = hashlib.sha256()
+    told = (message.kind, message.reply_to, message.content_type, message.app_id)
+    headers = [(n, v) for n, v in message.headers.items() if not n.startswith("x-")]
+    digest.update(repr((told, message.timestamp, headers)).encode(errors="replace"))
+    digest.update(message.body)
+    return digest.hexdigest()[:32]

@@ -1,0 +1,56 @@
+"""What a call can end with instead of a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: The codes after which the handler can't have run, if the reply does not say.
+_NOT_RUN = frozenset(
+    {
+        "unknown_method",
+        "bad_request",
+        "expired",
+        "overloaded",
+        "denied",
+        "key_conflict",
+        "cancelled",
+    }
+)
+
+
+class CallError(Exception):
+    """What every failed call raises: a `HandlerError` or a `CallFailed`."""
+
+
+class HandlerError(CallError):
+    """The handler's own error: raised by callers, and by handlers to answer with one."""
+
+    def __init__(self, error: Any) -> None:
+        super().__init__(f"the handler returned an error: {error!r}")
+        #: What the contract says the error is, as it travelled.
+        self.error = error
+
+
+class CallFailed(CallError):
+    """A call without an answer of the handler's."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        may_have_executed: bool | None = None,
+        *,
+        retry_after: float | None = None,
+        call_id: str | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        #: A code of the protocol, or `unroutable`, `disconnected` or `timed_out` of this side.
+        self.code = code
+        self.message = message
+        #: `False` if the work was surely not done, so that the call may be made again.
+        self.may_have_executed = (
+            code not in _NOT_RUN if may_have_executed is None else may_have_executed
+        )
+        #: After how many seconds it is worth trying again, if the service said.
+        self.retry_after = retry_after
+        self.call_id = call_id

@@ -1,0 +1,246 @@
+"""A connection to RabbitMQ that is always being kept up, and what is published over it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import aiormq
+from aiormq import Channel
+from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+from aiormq.exceptions import AMQPError, ChannelClosed, DeliveryError, PublishError
+from pamqp.commands import Basic
+
+from . import frames
+from .errors import CallFailed
+from .pauses import Pauses
+from .tasks import ended
+
+log = logging.getLogger(__name__)
+assert frames  # It makes the connection outlive what is malformed.
+
+#: Seconds that a connection may take, and pauses between attempts.
+_CONNECT_WITHIN = 10.0
+_PAUSE_MIN, _PAUSE_MAX = 0.05, 5.0
+#: Seconds between two looks whether the broker has taken a consumer away, of which it tells nobody.
+_LOOK_EVERY = 1.0
+#: What a lost connection or channel shows as.
+FAILURES = (AMQPError, OSError, RuntimeError, asyncio.TimeoutError)
+
+#: What is done with a message: it is acknowledged over the channel that it came by.
+Callback = Callable[[AbstractChannel, DeliveredMessage], Awaitable[None]]
+
+
+class Link:
+    """The connection of one process."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+        self._opening = asyncio.Lock()
+        self._up = asyncio.Event()
+        self._declared: set[str] = set()
+        self._keeping: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begins to connect, for ever."""
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        if self._keeping is not None:
+            await ended(self._keeping)
+        if self._connection is not None:
+            with contextlib.suppress(*FAILURES):
+                await self._connection.close()
+
+    async def _keep(self) -> None:
+        pauses = Pauses(_PAUSE_MIN, _PAUSE_MAX)
+        while True:
+            try:
+                async with asyncio.timeout(_CONNECT_WITHIN):
+                    self._connection = await aiormq.connect(self._url)
+            except Exception as error:
+                log.warning("RabbitMQ can't be reached: %s", type(error).__name__)
+                await asyncio.sleep(pauses.next())
+                continue
+            pauses.reset()
+            self._up.set()
+            with contextlib.suppress(Exception):
+                await self._connection.closing
+            self._up.clear()
+            self._declared.clear()
+            log.warning("the connection to RabbitMQ is lost")
+            await asyncio.sleep(pauses.next())
+
+    async def connection(self) -> AbstractConnection:
+        """The connection, once there is one."""
+        while True:
+            await self._up.wait()
+            if self._connection is not None and not self._connection.is_closed:
+                return self._connection
+            await asyncio.sleep(_PAUSE_MIN)
+
+    async def _confirming(self) -> AbstractChannel:
+        async with self._opening:
+            if self._channel is None or self._channel.is_closed:
+                connection = await self.connection()
+                self._channel = await connection.channel(
+                    publisher_confirms=True, on_return_raises=True
+                )
+            return self._channel
+
+    async def publish(
+        self,
+        key: str,
+        body: bytes,
+        properties: Basic.Properties,
+        *,
+        within: float,
+        exchange: str = "",
+        mandatory: bool = True,
+    ) -> None:
+        """Publishes a message, and waits until the broker has it.
+
+        Raises:
+            CallFailed: `unroutable` or `overloaded`, if the broker has it not; `disconnected`, which
+                says whether it may have it.
+        """
+        until = asyncio.get_running_loop().time() + within
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    channel = await self._confirming()
+            except TimeoutError as error:
+                raise CallFailed("disconnected", "RabbitMQ can't be reached", False) from error
+            except FAILURES:
+                await asyncio.sleep(_PAUSE_MIN)
+                continue
+            try:
+                async with asyncio.timeout_at(until):
+                    await channel.basic_publish(
+                        body,
+                        exchange=exchange,
+                        routing_key=key,
+                        properties=properties,
+                        mandatory=mandatory,
+                    )
+            except PublishError as error:
+                raise CallFailed("unroutable", f"there is no queue {key!r}", False) from error
+            except DeliveryError as error:
+                raise CallFailed("overloaded", f"the queue {key!r} is full", False) from error
+            except FAILURES as error:
+                text = f"the broker did not say that it has the message: {type(error).__name__}"
+                raise CallFailed("disconnected", text, True) from error
+            return
+
+    async def declare_topic(self, exchange: str, *, within: float) -> None:
+        """Has a topic exchange be there, once for each connection; one that is there otherwise is used
+        as it is.
+
+        Raises:
+            CallFailed: `disconnected`: nothing was sent.
+        """
+        if exchange in self._declared:
+            return
+        try:
+            async with asyncio.timeout(within):
+                channel = await (await self.connection()).channel(publisher_confirms=False)
+                with contextlib.suppress(ChannelClosed):
+                    await channel.exchange_declare(exchange, exchange_type="topic", durable=True)
+                    await channel.close()
+        except FAILURES as error:
+            raise CallFailed("disconnected", "RabbitMQ can't be reached", False) from error
+        self._declared.add(exchange)
+
+    async def tell(
+        self, exchange: str, key: str, body: bytes, properties: Basic.Properties
+    ) -> None:
+        """Publishes to a topic exchange of whoever listens, on a channel of its own.
+
+        Raises:
+            one of `FAILURES`: it may not have been published.
+        """
+        channel = await (await self.connection()).channel(publisher_confirms=False)
+        try:
+            await channel.exchange_declare(exchange, exchange_type="topic", durable=True)
+            await channel.basic_publish(
+                body, exchange=exchange, routing_key=key, properties=properties
+            )
+        finally:
+            await channel.close()
+
+    async def consume(
+        self,
+        queue: str,
+        prefetch: int,
+        declare: Callable[[AbstractChannel], Awaitable[None]],
+        callback: Callback,
+        *,
+        ready: asyncio.Event,
+        begin: Callable[[], Awaitable[None]] | None = None,
+        end: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Takes messages of a queue for as long as it is not cancelled, whatever is lost meanwhile.
+
+        `declare` makes what must be there. `begin` is called once the queue is consumed, and no
+        message is handed on before it is done; `ready` is set then. Cancelled, it takes no more, and
+        calls `end` before what was not settled is given back.
+        """
+        pauses = Pauses(_PAUSE_MIN, _PAUSE_MAX)
+        while True:
+            connection = await self.connection()
+            channel: Channel | None = None
+            try:
+                channel = cast(Channel, await connection.channel(publisher_confirms=False))
+                await declare(channel)
+                await channel.basic_qos(prefetch_count=prefetch)
+                await self._take(channel, queue, callback, ready, begin, end)
+            except Exception as error:
+                log.warning("consuming %s again: %s: %s", queue, type(error).__name__, error)
+            finally:
+                if channel is not None:
+                    with contextlib.suppress(*FAILURES):
+                        await channel.close()
+            await asyncio.sleep(pauses.next())
+
+    async def _take(
+        self,
+        channel: Channel,
+        queue: str,
+        callback: Callback,
+        ready: asyncio.Event,
+        begin: Callable[[], Awaitable[None]] | None,
+        end: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        begun = asyncio.Event()
+
+        async def take(message: DeliveredMessage) -> None:
+            await begun.wait()
+            await callback(channel, message)
+
+        consuming = await channel.basic_consume(queue, take)
+        if begin is not None:
+            await begin()
+        begun.set()
+        ready.set()
+        tag = consuming.consumer_tag or ""
+        try:
+            while not channel.is_closed and tag in channel.consumers:
+                await asyncio.wait([channel.closing], timeout=_LOOK_EVERY)
+        except asyncio.CancelledError:
+            with contextlib.suppress(*FAILURES):
+                await channel.basic_cancel(tag)
+            if end is not None:
+                await end()
+            raise
+        raise ConnectionError("its consumer is gone")
+
+
+def properties(**named: Any) -> Basic.Properties:
+    """The properties of a message: those that are given and not `None`."""
+    return Basic.Properties(**{name: value for name, value in named.items() if value is not None})

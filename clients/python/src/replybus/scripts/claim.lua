@@ -1,0 +1,67 @@
+-- Asks for the right to run commands, each by itself.
+-- KEYS: claims. ARGV, for each: owner, fingerprint, lease ms, life of the record ms, the moment until
+-- which it lives at least, and from which on a claim without a record is not given (ms; 0 for none),
+-- 1 if another had it when this one asked before.
+-- A record is a hash: owner, fingerprint, state (running; told, of a cancel while it ran; done),
+-- attempt, lease_until, contested, frame (of what is told: the outcome if its worker dies). What is
+-- left of one that was released has nothing but released.
+--
+-- Numbers are given to commands as they are: Redis writes them out in full, and cheaper.
+local call = redis.call
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local answers, at = {}, 0
+
+-- Whether a claim is still another's: until its lease is over and somebody has been asking for half
+-- a lease, so that it could have been renewed if the server, or the way to it, had only stood still.
+-- Being asked counts from when it should have been renewed.
+local function is_held(key, lapses, contested, half)
+  if lapses == 0 then return false end
+  if now < lapses - half then return true end
+  if contested < lapses - half then
+    contested = now
+    call('HSET', key, 'contested', now)
+  end
+  return now < lapses or now - contested < half
+end
+
+for number = 1, #KEYS do
+  local key, by, asked = KEYS[number], ARGV[at + 1], ARGV[at + 2]
+  local lease, life, till = ARGV[at + 3] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0
+  local waited = ARGV[at + 6] == '1'
+  at = at + 6
+  local held = call('HMGET', key, 'fingerprint', 'state', 'owner', 'attempt', 'lease_until',
+    'contested', 'released')
+  local fingerprint, is_ours, lapses = held[1], held[3] == by, tonumber(held[5]) or 0
+  if fingerprint and fingerprint ~= asked then
+    answers[number] = {'conflict'}
+  elseif held[2] == 'done' then
+    answers[number] = {'done', call('HGET', key, 'frame')}
+  elseif not fingerprint and till > 0 and till <= now then
+    answers[number] = {'expired'}
+  elseif not fingerprint and waited and not held[7] then
+    -- Redis forgot who has it. They renew it, and have it again, or it lapses.
+    call('HSET', key, 'fingerprint', asked, 'state', 'running', 'attempt', 1,
+      'lease_until', now + lease)
+    call('PEXPIRE', key, math.max(life, till - now))
+    answers[number] = {'running'}
+  elseif not is_ours and is_held(key, lapses, tonumber(held[6]) or 0, lease / 2) then
+    answers[number] = {'running'}
+  elseif held[2] == 'told' and not is_ours then
+    call('HSET', key, 'owner', '', 'state', 'done')
+    call('PEXPIRE', key, math.max(life, till - now))
+    answers[number] = {'done', call('HGET', key, 'frame')}
+  else
+    local attempt = tonumber(held[4]) or 0
+    if not is_ours then
+      attempt = attempt + 1
+      -- Not that of the run before.
+      if attempt > 1 then call('HSET', key, 'progress', '') end
+    end
+    call('HSET', key, 'fingerprint', asked, 'state', held[2] or 'running', 'owner', by,
+      'attempt', attempt, 'lease_until', now + lease)
+    call('PEXPIRE', key, math.max(life, till - now))
+    answers[number] = {'run', attempt}
+  end
+end
+return answers

@@ -1,0 +1,15 @@
+-- Gives up a claim whose command did nothing; the attempt does not count.
+-- KEYS: claim. ARGV: owner.
+-- Of a first attempt nothing is left but that for a while, longer than the pauses of those who ask:
+-- what was released is not what Redis forgot.
+local held = redis.call('HMGET', KEYS[1], 'owner', 'state', 'attempt')
+if held[1] ~= ARGV[1] or held[2] == 'done' then return 0 end
+local attempt = tonumber(held[3]) - 1
+if attempt < 1 then
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[1], 'released', 1)
+  redis.call('PEXPIRE', KEYS[1], 5000)
+else
+  redis.call('HSET', KEYS[1], 'owner', '', 'attempt', attempt, 'lease_until', 0)
+end
+return 1

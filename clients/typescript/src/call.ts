@@ -1,0 +1,155 @@
+/** A call, and the three things that can be done with it. */
+
+import type { Options } from "amqplib";
+import type { Bus } from "./bus.js";
+import { CallFailed } from "./errors.js";
+import { type PromiseWithResolvers, deferred, inTime } from "./link.js";
+import type { CallOptions, Method } from "./method.js";
+import { read } from "./replies.js";
+import { type Request, prepare } from "./request.js";
+import { type Frame, isFrame, readFrame } from "./stream_frames.js";
+import type { Ticket } from "./ticket.js";
+
+/** Milliseconds for which the reply to a submitted call may come after it had to be started. */
+const REPLIED_AFTER = 30 * 60_000;
+
+/** A call that was not made yet: awaited it is made, and its reply waited for. */
+export class Call<T> implements PromiseLike<T> {
+  constructor(
+    private readonly bus: Bus,
+    private readonly method: Method,
+    private readonly args: Record<string, unknown>,
+    private readonly options: CallOptions = {},
+  ) {}
+
+  /** Makes the call. It fails with a `HandlerError`, or with a `CallFailed`. */
+  // biome-ignore lint/suspicious/noThenProperty: it is awaited.
+  then<A = T, B = never>(
+    done?: ((value: T) => A | PromiseLike<A>) | null,
+    failed?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return this.reply().then(done, failed);
+  }
+
+  /** Makes the call, and waits for its reply. */
+  async reply(): Promise<T> {
+    const request = this.prepare();
+    const waiting = new Waiting(this.bus, request, this.options.signal);
+    try {
+      await publish(this.bus, request);
+      return (await waiting.reply()) as T;
+    } finally {
+      waiting.end();
+    }
+  }
+
+  /** Makes the call, and returns a ticket to fetch its reply with, here or elsewhere. */
+  async submit(): Promise<Ticket> {
+    const request = this.prepare(false);
+    await this.put(request, request.submitted(this.bus.app));
+    const { service, name, queue, isCommand, isRecorded, isPutOff } = this.method;
+    return {
+      service: service ?? "",
+      method: name,
+      queue,
+      call_id: request.callId,
+      ...(request.key === undefined ? {} : { idempotency_key: request.key }),
+      recorded: isCommand && (isRecorded ?? true),
+      put_off: isPutOff ?? false,
+      expires_at: request.until + REPLIED_AFTER,
+    };
+  }
+
+  /** Makes the call one-way: nobody is told what comes of it. Returns its id. */
+  async send(): Promise<string> {
+    const request = this.prepare(false);
+    await this.put(request, request.oneWay(this.bus.app));
+    return request.callId;
+  }
+
+  /** The call as a request, with an id of its own. */
+  prepare(isAwaited = true): Request {
+    return prepare(this.method, this.args, this.options, this.bus.trace, isAwaited);
+  }
+
+  /** What fires when it is given up. */
+  get signal(): AbortSignal | undefined {
+    return this.options.signal;
+  }
+
+  private async put(request: Request, properties: Options.Publish): Promise<void> {
+    const within = Math.min(request.timeout, this.method.timeout);
+    const queue = this.bus.names.full(request.queue);
+    await this.bus.link.publish(queue, request.body, properties, within);
+  }
+}
+
+/** Waits for the reply to one request, from before it is published. */
+export class Waiting {
+  private readonly frame: PromiseWithResolvers<Uint8Array> = deferred();
+  private readonly leave: () => void;
+  private readonly giveUp = () =>
+    this.frame.reject(new CallFailed("cancelled", "its caller gave it up", true));
+
+  constructor(
+    private readonly bus: Bus,
+    private readonly request: Request,
+    private readonly signal?: AbortSignal,
+    onFrame?: (frame: Frame) => void,
+  ) {
+    this.frame.promise.catch(() => undefined);
+    this.leave = bus.inbox.waiting(request.callId, (frame) => {
+      if (!isFrame(frame)) this.frame.resolve(frame);
+      else {
+        const one = readFrame(frame);
+        if (one !== undefined) onFrame?.(one);
+      }
+    });
+    if (signal?.aborted) this.giveUp();
+    signal?.addEventListener("abort", this.giveUp);
+  }
+
+  /** Waits for no more. */
+  end(): void {
+    this.leave();
+    this.signal?.removeEventListener("abort", this.giveUp);
+  }
+
+  /** Waits until there is a reply, whatever it is. */
+  async answered(): Promise<void> {
+    await this.frame.promise.catch(() => undefined);
+  }
+
+  /** The value in the reply; throws the error in it, or that there was none in time. */
+  async reply(): Promise<unknown> {
+    const { request, bus } = this;
+    let frame: Uint8Array | undefined;
+    try {
+      frame = await inTime(this.frame.promise, request.until - Date.now());
+    } catch (error) {
+      const isLate = error instanceof CallFailed && error.code === "timed_out";
+      if (isLate) frame = await bus.inbox.stored(request.callId);
+      if (frame === undefined) {
+        bus.cancels.tell(request.method.queue, request.callId, request.left());
+        throw isLate ? new CallFailed("timed_out", "no reply in time", true) : error;
+      }
+    }
+    const reply = read(frame, request.isRepeated);
+    bus.bundles.heard(request.queue, reply.takesBundles);
+    return reply.body;
+  }
+}
+
+/** Publishes an awaited request. If the broker may have it, that is as good: the reply will tell. */
+export async function publish(bus: Bus, request: Request): Promise<void> {
+  const properties = request.awaited(bus.inbox.name, bus.app);
+  try {
+    const queue = bus.names.full(request.queue);
+    await bus.link.publish(queue, request.body, properties, request.left());
+  } catch (error) {
+    if (!(error instanceof CallFailed)) throw error;
+    if (error.mayHaveExecuted && !request.isRepeated) return;
+    error.mayHaveExecuted ||= request.isRepeated;
+    throw error;
+  }
+}

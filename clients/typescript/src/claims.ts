@@ -1,0 +1,184 @@
+/** Claims: the right to run a command, an event or a redelivery, which one worker has at a time. */
+
+import { createHash } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ContentType } from "./codec.js";
+import { CallFailed } from "./errors.js";
+import type { Log } from "./link.js";
+import { type Names, newId } from "./names.js";
+import { Pauses } from "./pauses.js";
+import type { ScriptName, Scripts } from "./scripts.js";
+
+/** Milliseconds that a claim lives without being renewed. */
+export const LEASE = 3_000;
+/** Runs of one command that may end without an outcome. */
+export const ATTEMPTS_MAX = 5;
+const DAY = 24 * 60 * 60_000;
+const KEPT = 2 * 60_000;
+const UNKEYED = 30 * 60_000;
+/** How many entries an inbox has, and how long a reply is kept under its own key. */
+export const INBOX_ENTRIES = 65_536;
+export const REPLY_TTL = 600_000;
+
+/** A claim that may be asked for; times are milliseconds. */
+export interface Claim {
+  name: string;
+  fingerprint: Buffer;
+  retention: number;
+  /** The moment until which its record lives at least; 0 for none. */
+  until: number;
+  lease: number;
+  owner: string;
+}
+
+export function claimOf(name: string, of: Partial<Claim> = {}): Claim {
+  const plain = { fingerprint: Buffer.alloc(16), retention: DAY, until: 0, lease: LEASE };
+  return { name, ...plain, owner: newId(), ...of };
+}
+
+/** The claim of a command, which is found under `name`. */
+export function commandClaim(
+  name: string,
+  key: string | undefined,
+  deadline: number | undefined,
+  type: ContentType,
+  body: Buffer,
+): Claim {
+  const hash = createHash("sha256").update(type).update("\0").update(body).digest();
+  const fingerprint = hash.subarray(0, 16);
+  if (key !== undefined) return claimOf(name, { fingerprint });
+  if (deadline !== undefined && deadline + KEPT <= Date.now() + DAY) {
+    return claimOf(name, { fingerprint, retention: KEPT, until: deadline + KEPT });
+  }
+  return claimOf(name, { fingerprint, retention: UNKEYED });
+}
+
+/** Until when a copy of what a claim is for is recognised. */
+export function knownUntil(claim: Claim): number {
+  return (claim.until || Date.now() + claim.retention) - KEPT;
+}
+
+/** What came of asking: this run may begin, or it was done, or it was refused. */
+export type Asked =
+  | { attempt: number }
+  | { frame: Buffer }
+  /** `elsewhere`: another run goes on. `unknown`: nothing says whether there was an earlier one. */
+  | { refused: CallFailed; elsewhere: boolean; unknown: boolean };
+
+export class Claims {
+  constructor(
+    private readonly scripts: Scripts,
+    private readonly names: Names,
+    private readonly log: Log,
+  ) {}
+
+  /** Asks for a claim until it is given or refused, or until this moment. */
+  async take(claim: Claim, until: number, isOver: () => boolean): Promise<Asked> {
+    const pauses = new Pauses(5, 500);
+    let waited = false;
+    while (true) {
+      const [word, rest] = await this.ask(claim, waited);
+      if (word === "run") return { attempt: Number(rest) };
+      if (word === "done") return { frame: rest as Buffer };
+      if (word === "conflict") {
+        const text = "the idempotency key was used for another request";
+        return refusedFor(new CallFailed("key_conflict", text, false), false, false);
+      }
+      if (word === "expired") {
+        const text = "its time had passed long before it was started";
+        return refusedFor(new CallFailed("expired", text, false), false, true);
+      }
+      waited ||= word === "running";
+      const pause = pauses.next();
+      if (isOver() || Date.now() + pause > until) return outOfTime(waited);
+      await sleep(pause);
+    }
+  }
+
+  private async ask(claim: Claim, waited: boolean): Promise<[string, unknown]> {
+    const args = [...running(claim), waited ? 1 : 0];
+    try {
+      const answers = (await this.scripts.run("claim", [this.key(claim)], args)) as [Buffer, unknown][];
+      const [word, rest] = answers[0] ?? [Buffer.from("unasked"), undefined];
+      return [word.toString(), rest];
+    } catch (error) {
+      this.log(`asking for a claim again: ${(error as Error).message}`);
+      return ["unasked", undefined];
+    }
+  }
+
+  /** Renews a claim until `stop` fires; tells if it is another's by now. */
+  async keep(claim: Claim, stop: AbortSignal, lost: () => void): Promise<void> {
+    let pause = LEASE / 3;
+    while (!stop.aborted) {
+      await sleep(pause, undefined, { signal: stop }).catch(() => undefined);
+      if (stop.aborted) return;
+      try {
+        const isOurs = await this.scripts.run("renew", [this.key(claim)], running(claim));
+        pause = LEASE / 3;
+        if (isOurs === 0) {
+          lost();
+          return;
+        }
+      } catch (error) {
+        this.log(`a claim was not renewed: ${(error as Error).message}`);
+        pause = 100;
+      }
+    }
+  }
+
+  /** Gives up a claim under which nothing was done: the run does not count. */
+  release(claim: Claim): Promise<void> {
+    return this.giveUp("release", claim);
+  }
+
+  /** Gives up a claim under which something may have been done: the run counts. */
+  lapse(claim: Claim): Promise<void> {
+    return this.giveUp("lapse", claim);
+  }
+
+  private async giveUp(script: ScriptName, claim: Claim): Promise<void> {
+    await this.scripts.run(script, [this.key(claim)], [claim.owner]).catch((error: Error) => {
+      this.log(`a claim is left to lapse: ${error.message}`);
+    });
+  }
+
+  /**
+   * Records an outcome, and stores it as the reply in the same step. What was recorded before stands,
+   * and is the reply then.
+   */
+  async finish(
+    claim: Claim,
+    frame: Buffer,
+    callId: string,
+    inbox: string | undefined,
+    to: "inbox" | "key" | "none",
+  ): Promise<void> {
+    const response = this.names.response(callId);
+    const keys = to === "inbox" ? [inbox ?? "", response] : to === "key" ? [response] : [];
+    const record = [claim.owner, claim.fingerprint, frame, claim.retention, claim.until];
+    const args = [INBOX_ENTRIES, ...record, callId, REPLY_TTL, to];
+    await this.scripts.run("finish", [this.key(claim), ...keys], args);
+  }
+
+  private key(claim: Claim): string {
+    return this.names.claim(claim.name);
+  }
+}
+
+function running(claim: Claim): (string | number | Buffer)[] {
+  const life = claim.retention + claim.lease;
+  return [claim.owner, claim.fingerprint, claim.lease, life, claim.until];
+}
+
+function refusedFor(refused: CallFailed, elsewhere: boolean, unknown: boolean): Asked {
+  return { refused, elsewhere, unknown };
+}
+
+function outOfTime(waited: boolean): Asked {
+  if (waited) {
+    const text = "an earlier run of it was still going when the time was up";
+    return refusedFor(new CallFailed("timed_out", text, true), true, false);
+  }
+  return refusedFor(new CallFailed("overloaded", "the claim could not be taken", false), false, true);
+}

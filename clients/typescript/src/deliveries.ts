@@ -1,0 +1,197 @@
+/** The way of one delivery: read, run, replied to, kept if it failed; acknowledged after all that. */
+
+import { createHash } from "node:crypto";
+import { BUNDLE } from "./bundles.js";
+import { ATTEMPTS_MAX, type Claim, LEASE, claimOf, knownUntil } from "./claims.js";
+import { type Envelope, isLate, readEnvelope } from "./envelope.js";
+import { CallFailed } from "./errors.js";
+import { type Log, inTime } from "./link.js";
+import { type Message, unbundled } from "./message.js";
+import { type Outcome, faulty, isDeadLetter, seen } from "./outcome.js";
+import { Pauses } from "./pauses.js";
+import { opened } from "./producer.js";
+import { CommandRun, LONGEST, query, timeOf } from "./runs.js";
+import type { Served } from "./service.js";
+import type { Serving } from "./serving.js";
+
+/** A delivery that was not taken to its end: the broker delivers it again. */
+export class GivenBack extends Error {}
+
+/** Takes one message to its end; throws `GivenBack` if it was not. */
+export async function takeDelivery(serving: Serving, message: Message): Promise<void> {
+  if (message.type !== BUNDLE) return takeOne(serving, message);
+  let entries: Message[];
+  try {
+    entries = unbundled(message);
+  } catch (error) {
+    const read = readEnvelope(message, serving.names);
+    return conclude(serving, read, faulty(read, error as CallFailed));
+  }
+  if (message.redelivered) {
+    // One that kills its worker takes nobody with it.
+    for (const entry of entries) await takeOne(serving, entry);
+    return;
+  }
+  const ends = await Promise.allSettled(entries.map((entry) => takeOne(serving, entry)));
+  const failed = ends.find((end) => end.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
+
+async function takeOne(serving: Serving, message: Message): Promise<void> {
+  const read = readEnvelope(message, serving.names);
+  let served: Served;
+  try {
+    served = wanted(serving, read);
+  } catch (error) {
+    return conclude(serving, read, faulty(read, error as CallFailed, { unknown: true }));
+  }
+  await serving.places.enter();
+  try {
+    if (serving.isStopping) throw new GivenBack();
+    // What is claimed by a name is counted by that.
+    const isClaimed = served.kind === "command" && (read.isNamed || read.key !== undefined);
+    if (message.redelivered && !isClaimed) await runAgain(serving, served, read);
+    else await run(serving, served, read, 1);
+  } finally {
+    serving.places.leave();
+  }
+}
+
+/** The method that is called, of a request that may be run. */
+function wanted(serving: Serving, read: Envelope): Served {
+  if (read.fault !== undefined) throw read.fault;
+  const { methods, queue } = serving.service;
+  const name = read.message.type ?? "";
+  const served = methods.get(name);
+  const asks = read.seenBefore && served?.kind === "command";
+  if (!asks && isLate(read)) {
+    throw new CallFailed("expired", "its time had passed before it was started", false);
+  }
+  if (!asks && serving.held.isCancelled(read.callId)) {
+    throw new CallFailed("cancelled", "it was cancelled before it was started", false);
+  }
+  if (served === undefined) {
+    const known = [...methods.keys()].join(", ");
+    const text = `queue ${queue} has no method ${name.slice(0, 64)}, it has: ${known}`;
+    throw new CallFailed("unknown_method", text, false);
+  }
+  return served;
+}
+
+/** Counts a delivery that is not the first, before anything of it is run. */
+async function runAgain(serving: Serving, served: Served, read: Envelope): Promise<void> {
+  const name = read.isNamed ? read.callId : digest(read.message);
+  const counted = claimOf(`${serving.service.queue}:delivery:${name}`, { lease: read.isNamed ? 0 : LEASE });
+  const asked = await serving.claims.take(counted, timeOf(read), () => serving.isStopping);
+  if ("refused" in asked) return conclude(serving, read, faulty(read, asked.refused));
+  const attempt = "attempt" in asked ? asked.attempt : ATTEMPTS_MAX;
+  if (attempt >= ATTEMPTS_MAX) {
+    await serving.claims.release(counted);
+    const text = `it was delivered ${ATTEMPTS_MAX} times, and never settled`;
+    return conclude(serving, read, faulty(read, new CallFailed("interrupted", text, true)));
+  }
+  const over = new AbortController();
+  const keeping = read.isNamed ? undefined : serving.claims.keep(counted, over.signal, () => {});
+  try {
+    await run(serving, served, read, attempt + 1);
+  } finally {
+    over.abort();
+    await keeping;
+    // Given back on purpose it does not count either.
+    await serving.claims.release(counted);
+  }
+}
+
+async function run(serving: Serving, served: Served, read: Envelope, attempt: number): Promise<void> {
+  if (served.kind === "command") return command(serving, new CommandRun(serving, served, read), read);
+  let outcome: Outcome;
+  try {
+    outcome =
+      served.kind === "stream"
+        ? opened(serving, served, read, attempt)
+        : await query(serving, served, read, attempt);
+  } catch (error) {
+    if (!(error instanceof CallFailed)) throw error;
+    outcome = faulty(read, error, { unknown: true });
+  }
+  await conclude(serving, read, outcome);
+}
+
+async function command(serving: Serving, of: CommandRun, read: Envelope): Promise<void> {
+  const running = of.outcome();
+  if (read.deadline !== undefined) {
+    const isLate = await inTime(running, read.deadline - Date.now()).then(
+      () => false,
+      (error) => error instanceof CallFailed,
+    );
+    if (isLate) {
+      // Its caller is told, and it goes on to its end.
+      const text = "the handler did not finish in the time given";
+      await store(serving, read, faulty(read, new CallFailed("timed_out", text, true)), false);
+      await conclude(serving, read, await running, of.claim, true);
+      return;
+    }
+  }
+  await conclude(serving, read, await running, of.claim);
+}
+
+async function conclude(
+  serving: Serving,
+  read: Envelope,
+  came: Outcome,
+  claim?: Claim,
+  isAnswered = false,
+): Promise<void> {
+  const outcome = seen(came, read);
+  if (outcome.claim !== undefined || !isAnswered) await store(serving, read, outcome, isAnswered);
+  const { error } = outcome;
+  if (error === undefined || !isDeadLetter(outcome, read)) return;
+  const failed = error instanceof CallFailed ? error : undefined;
+  await serving.deadLetters.keep(read.message, {
+    code: failed?.code ?? "handler",
+    text: failed?.reason ?? "the handler returned an error, and nobody waits for it",
+    mayHaveExecuted: failed?.mayHaveExecuted ?? true,
+    knownUntil: claim === undefined ? undefined : knownUntil(claim),
+    attempts: outcome.attempts,
+  });
+}
+
+/** Stores the reply, and records it if it is to be; throws `GivenBack` if Redis does not take it. */
+async function store(serving: Serving, read: Envelope, outcome: Outcome, isAnswered: boolean): Promise<void> {
+  const { claim, frame } = outcome;
+  const to = isAnswered || !read.isAwaited ? "none" : read.inbox === undefined ? "key" : "inbox";
+  const { log } = serving.bus.link;
+  let isStored = true;
+  if (claim !== undefined) {
+    const finish = () => serving.claims.finish(claim, frame, read.callId, read.inbox, to);
+    isStored = await untilDone(finish, LONGEST, log);
+  } else if (to !== "none") {
+    const patience = read.inbox === undefined ? LONGEST : timeOf(read) - Date.now();
+    isStored = await untilDone(() => serving.reply(read, frame), patience, log);
+  }
+  if (!isStored) throw new GivenBack();
+}
+
+/** Does something until it succeeds; false if it has not for so many milliseconds. */
+export async function untilDone(work: () => Promise<void>, patience: number, log: Log): Promise<boolean> {
+  const until = Date.now() + patience;
+  const pauses = new Pauses(50, 2_000);
+  while (true) {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      log(`a reply is stored again: ${(error as Error).message}`);
+    }
+    if (Date.now() > until) return false;
+    await pauses.wait();
+  }
+}
+
+/** Names a message by what it is. */
+function digest(message: Message): string {
+  const { type, replyTo, contentType, appId, timestamp, headers, body } = message;
+  const own = Object.entries(headers).filter(([name]) => !name.startsWith("x-"));
+  const told = JSON.stringify([type, replyTo, contentType, appId, timestamp, own]);
+  return createHash("sha256").update(told).update(body).digest("hex").slice(0, 32);
+}
