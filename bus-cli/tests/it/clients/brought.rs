@@ -106,6 +106,7 @@ async fn bring_node() -> Result<Runner, String> {
         "src",
         "scripts",
         "tests",
+        "examples",
     ] {
         copy(&from.join(part), &folder.join(part)).map_err(|error| error.to_string())?;
     }
@@ -121,7 +122,11 @@ async fn bring_node() -> Result<Runner, String> {
         done(install.current_dir(&folder)).await?;
         fs::write(&stamp, wanted).map_err(|error| error.to_string())?;
     }
-    for project in ["tsconfig.json", "tests/tsconfig.json"] {
+    for project in [
+        "tsconfig.json",
+        "tests/tsconfig.json",
+        "examples/tsconfig.json",
+    ] {
         let mut compile = Command::new(folder.join("node_modules/.bin/tsc"));
         done(compile.args(["-p", project]).current_dir(&folder)).await?;
     }

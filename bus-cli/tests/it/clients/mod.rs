@@ -1,6 +1,7 @@
 //! Clients in other languages: generated, checked by the tools of their language, and run against a
 //! service in ours.
 
+mod adapters;
 mod brought;
 mod desk;
 mod foreign;

@@ -13,7 +13,7 @@ use std::{fs, path::Path, time::Duration};
 use tokio::process::Command;
 
 /// The programs that a page shows: a caller, and then a worker.
-fn shown(client: &Path, language: &str) -> [String; 2] {
+pub(super) fn shown(client: &Path, language: &str) -> [String; 2] {
     let page = fs::read_to_string(client.join("README.md")).unwrap();
     let mark = format!("```{language}\n");
     let programs = page.split(&mark).skip(1);
