@@ -604,3 +604,101 @@ pub(crate) mod traces {
         Ok(())
     }
 }
+
+/// Inbox and outbox, in the guide and in the README of `replybus-sql`.
+pub(crate) mod inbox_and_outbox {
+    use replybus::{Bus, Event, queue_handler};
+    use serde::{Deserialize, Serialize};
+    use sqlx::SqlitePool;
+    use std::future::Future;
+
+    #[derive(Event, Serialize, Deserialize)]
+    #[event("transfer.completed")]
+    struct TransferCompleted {
+        amount: u64,
+    }
+
+    #[queue_handler("savings.requests")]
+    pub trait Accounts {
+        #[command(own_record)]
+        async fn withdraw(&self, account: i64, amount: i64) -> Result<i64, WithdrawError>;
+    }
+
+    #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+    #[error("nothing was withdrawn")]
+    pub enum WithdrawError {
+        Overdrawn,
+        KeyConflict,
+        Unavailable,
+    }
+
+    impl From<InboxError> for WithdrawError {
+        fn from(error: InboxError) -> Self {
+            match error {
+                InboxError::Conflict => Self::KeyConflict,
+                _ => Self::Unavailable,
+            }
+        }
+    }
+
+    const TAKE: &str = "UPDATE accounts SET balance = balance - $2
+        WHERE id = $1 AND balance >= $2 RETURNING balance";
+
+    struct Service {
+        inbox: Inbox,
+        pool: SqlitePool,
+    }
+
+    #[rustfmt::skip]
+    async fn told(
+        bus: &Bus,
+        pool: SqlitePool,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        use replybus_sql::{Outbox, Relay};
+
+        let outbox = Outbox::new(); // the table outbox
+        outbox.install().run(&mut *pool.acquire().await?).await?;
+        let relay = Relay::new(bus, &outbox, pool.clone());
+        let relaying = tokio::spawn(relay.run_until(stop));
+
+        let mut transaction = pool.begin().await?;
+        let take = sqlx::query("UPDATE accounts SET balance = balance - 500");
+        take.execute(&mut *transaction).await?;
+        outbox.put(&mut *transaction, &TransferCompleted { amount: 500 }).await?;
+        transaction.commit().await?;
+        outbox.wake(); // this program's relay, which else looks twice a second
+        Ok(relaying.await?)
+    }
+
+    use replybus_sql::{Inbox, InboxError, Request};
+
+    impl Accounts for Service {
+        async fn withdraw(&self, account: i64, amount: i64) -> Result<i64, WithdrawError> {
+            let request = Request::current(&(account, amount))?;
+            let withdrawn = self.inbox.once(&self.pool, &request, async |transaction| {
+                let take = sqlx::query_as(TAKE).bind(account).bind(amount);
+                let left: Option<(i64,)> = take.fetch_optional(&mut *transaction).await?;
+                Ok::<_, InboxError>(left.map(|(left,)| left).ok_or(WithdrawError::Overdrawn))
+            });
+            withdrawn.await?
+        }
+    }
+
+    #[rustfmt::skip]
+    async fn started<F>(bus: Bus, pool: SqlitePool, stop: F) -> Result<(), Box<dyn std::error::Error>>
+    where
+        F: Future<Output = ()> + Clone + Send + 'static,
+    {
+        use replybus_sql::{Inbox, Outbox, Relay, Sweep};
+
+        let (outbox, inbox) = (Outbox::new(), Inbox::new());
+        outbox.install().run(&mut *pool.acquire().await?).await?; // at each start, by any number of programs
+        inbox.install().run(&mut *pool.acquire().await?).await?;
+        let relay = Relay::new(&bus, &outbox, pool.clone());
+        let relaying = tokio::spawn(relay.run_until(stop.clone()));
+        let sweep = Sweep::new(&inbox, pool.clone());
+        let sweeping = tokio::spawn(sweep.run_until(stop));
+        Ok(tokio::try_join!(relaying, sweeping).map(drop)?)
+    }
+}
