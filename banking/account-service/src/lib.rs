@@ -21,11 +21,7 @@ pub use contracts::program::ACCOUNT_SERVICE as NAME;
 pub use service::AccountService;
 
 use anyhow::Context as _;
-use chassis::{
-    Database, Platform, Running,
-    identity::PROOFS,
-    outbox::{Outbox, Relay},
-};
+use chassis::{Database, Platform, Running, identity::PROOFS, outbox::relay};
 use contracts::account::AccountsServer;
 use months::{Maker, MonthJobsServer, MonthTable, Sweep};
 use sqlx::migrate::Migrator;
@@ -78,13 +74,9 @@ async fn begin(life: Running, platform: &Platform, database: Database) -> anyhow
         .version(env!("CARGO_PKG_VERSION"))
         .await
         .context("can't serve the statements of months")?;
-    let service = AccountService::new(platform.identity.clone(), database.clone(), &platform.bus);
-    let relay = Relay {
-        outbox: Outbox::new(database),
-        bus: platform.bus.clone(),
-        identity: platform.identity.clone(),
-        completed: service.posted(),
-    };
+    let (bus, identity) = (&platform.bus, &platform.identity);
+    let service = AccountService::new(identity.clone(), database.clone(), bus);
+    let relay = relay(service.outbox(), &database, bus, identity);
     let connections = platform.settings().database_connections;
     let handlers = connections
         .saturating_mul(HANDLERS_PER_CONNECTION)
@@ -102,7 +94,7 @@ async fn begin(life: Running, platform: &Platform, database: Database) -> anyhow
         .serving(serving)
         .serving(making)
         .beside(|stop| sweep.run(stop))
-        .beside(|stop| relay.run(stop)))
+        .beside(|stop| relay.run_until(stop.cancelled_owned())))
 }
 
 /// The migrations of its database.
@@ -113,5 +105,7 @@ pub fn migrations() -> Migrator {
         "0002_outbox",
         "0003_reference",
         "0004_month_statements",
+        "0005_outbox_postgres",
+        "0006_outbox_sqlite",
     ]
 }

@@ -6,7 +6,7 @@ use crate::{
     months::{MonthTable, Months},
     order::Order,
 };
-use chassis::{Database, Identity};
+use chassis::{Database, Identity, outbox::Outbox};
 use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth,
     UserId,
@@ -19,8 +19,6 @@ use contracts::{
 };
 use futures_util::{TryStreamExt as _, stream};
 use replybus::{Bus, Never, stream::Items};
-use std::sync::Arc;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// The account service, on its database.
@@ -46,9 +44,9 @@ impl AccountService {
         }
     }
 
-    /// Told when there may be an event in the outbox.
-    pub(crate) fn posted(&self) -> Arc<Notify> {
-        self.books.posted()
+    /// Where events are that tell of postings.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        self.books.outbox()
     }
 }
 

@@ -27,6 +27,7 @@ pub use stored::{after, count, like_containing, moment, now, parsed, readable, s
 
 use crate::settings::{HAS_TLS, PlatformSettings, gives_up_encryption};
 use anyhow::Context as _;
+use replybus_sql::Dialect;
 use sqlx::{AnyConnection, Connection, Executor, any::AnyPoolOptions, migrate::Migrator};
 use std::{
     fmt,
@@ -162,6 +163,14 @@ impl Database {
             Kind::Postgres => " FOR UPDATE",
             // Only one transaction writes at a time.
             Kind::Sqlite => "",
+        }
+    }
+
+    /// What it understands, for what `replybus-sql` does with it.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.kind {
+            Kind::Postgres => Dialect::Postgres,
+            Kind::Sqlite => Dialect::Sqlite,
         }
     }
 

@@ -5,8 +5,7 @@ use crate::{
     record::{State, Transfer},
     store::TransferStore,
 };
-use std::sync::Arc;
-use tokio::sync::Notify;
+use chassis::outbox::Outbox;
 
 /// Drives transfers to their end. It can be done by many at once, and again after a crash at any
 /// point: the ledger gives one transfer one verdict, and only the first to record it does.
@@ -15,7 +14,7 @@ pub(crate) struct Driver {
     store: TransferStore,
     accounts: AccountService,
     /// Told when there may be an event to emit.
-    completed: Arc<Notify>,
+    outbox: Outbox,
 }
 
 /// A transfer is as pending as before.
@@ -30,15 +29,11 @@ pub(crate) enum Undecided {
 }
 
 impl Driver {
-    pub(crate) fn new(
-        store: TransferStore,
-        accounts: AccountService,
-        completed: Arc<Notify>,
-    ) -> Self {
+    pub(crate) fn new(store: TransferStore, accounts: AccountService, outbox: Outbox) -> Self {
         Self {
             store,
             accounts,
-            completed,
+            outbox,
         }
     }
 
@@ -54,7 +49,7 @@ impl Driver {
         let (state, outcome, first) = match verdict {
             Verdict::Posted(at) => {
                 let first = self.store.complete(transfer, at).await?;
-                self.completed.notify_one();
+                self.outbox.wake();
                 (State::Completed, "completed", first)
             }
             Verdict::Rejected(rejection) => {

@@ -5,9 +5,9 @@ use crate::record::Transfer;
 use chassis::{
     Database,
     database::{Column, Transaction, after, rows},
-    outbox::{Given, Outbox, Told},
+    outbox::{self, Entry, Outbox},
 };
-use contracts::Reference;
+use contracts::{Reference, TransactionCompleted};
 use serde::Serialize;
 use sqlx::AssertSqlSafe;
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -20,6 +20,7 @@ pub(crate) const TOGETHER: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Groups {
     database: Database,
+    outbox: Outbox,
     /// The time that a recorded transfer is left to whoever recorded it.
     lease: Duration,
     record: Arc<str>,
@@ -27,11 +28,12 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    pub(crate) fn new(database: Database, lease: Duration) -> Self {
+    pub(crate) fn new(database: Database, outbox: Outbox, lease: Duration) -> Self {
         Self {
             record: record(&database).into(),
-            complete: complete(&database).into(),
+            complete: complete(&database, &outbox).into(),
             database,
+            outbox,
             lease,
         }
     }
@@ -56,15 +58,14 @@ impl Groups {
     /// Completes transfers, and writes the events that tell so; of each, whether it was pending.
     pub(crate) async fn complete(
         self: Arc<Self>,
-        events: Vec<Told>,
+        completions: Vec<Completion>,
     ) -> sqlx::Result<Vec<Option<bool>>> {
         let mut seen = HashSet::new();
-        let different: Vec<_> = events
+        let different: Vec<_> = completions
             .iter()
-            .filter(|told| seen.insert(told.event.id))
+            .filter(|completion| seen.insert(completion.entry.id()))
             .collect();
-        let given = different.iter().map(|told| GivenCompletion::of(told));
-        let given = rows(&given.collect::<sqlx::Result<Vec<_>>>()?)?;
+        let given = rows(&different)?;
         let completed: Vec<(String,)> = if self.database.changes_tables_at_once() {
             let complete = sqlx::query_as(safe(&self.complete)).bind(given);
             complete.fetch_all(self.database.pool()).await?
@@ -75,29 +76,30 @@ impl Groups {
         let completed: HashSet<String> = completed.into_iter().map(|(id,)| id).collect();
         // Whoever is there twice is told once.
         let mut told = HashSet::new();
-        let is_first = |Told { event, .. }: &Told| {
-            let is_first = told.insert(event.id) && completed.contains(&event.id.to_string());
-            Some(is_first)
+        let is_first = |Completion { entry, .. }: &Completion| {
+            let id = entry.id();
+            Some(told.insert(id) && completed.contains(&id.to_string()))
         };
-        Ok(events.iter().map(is_first).collect())
+        Ok(completions.iter().map(is_first).collect())
     }
 
     async fn complete_in(
         &self,
         mut writing: Transaction,
         given: &str,
-        events: &[&Told],
+        completions: &[&Completion],
     ) -> sqlx::Result<Vec<(String,)>> {
         let completed: Vec<(String,)> = sqlx::query_as(safe(&self.complete))
             .bind(given)
             .fetch_all(&mut *writing)
             .await?;
-        let is_completed = |told: &&&Told| {
-            let id = told.event.id.to_string();
+        let is_completed = |entry: &&Entry| {
+            let id = entry.id().to_string();
             completed.iter().any(|(completed,)| *completed == id)
         };
-        let events = events.iter().filter(is_completed);
-        Outbox::put_all(&self.database, &mut writing, events.copied()).await?;
+        let entries = completions.iter().map(|completion| &completion.entry);
+        let entries = entries.filter(is_completed);
+        self.outbox.put_all(&mut *writing, entries).await?;
         writing.commit().await?;
         Ok(completed)
     }
@@ -134,9 +136,10 @@ fn record(database: &Database) -> String {
 }
 
 /// Transfers are locked in the order of their ids.
-fn complete(database: &Database) -> String {
-    use Column::{Integer, Text};
-    let given = [Text("id"), Text("event"), Integer("settled_at")];
+fn complete(database: &Database, outbox: &Outbox) -> String {
+    let given: Vec<_> = outbox::columns()
+        .chain([Column::Integer("settled_at")])
+        .collect();
     let given = database.given(1, "given", &given);
     let complete = "UPDATE transfers SET state = 'completed', settled_at = given.settled_at";
     if !database.changes_tables_at_once() {
@@ -153,10 +156,10 @@ fn complete(database: &Database) -> String {
             WHERE transfers.id = given.id AND given.id IN (SELECT id FROM pending)
             AND state = 'pending'
             RETURNING transfers.id)
-        INSERT INTO outbox (id, event, leased_until)
-        SELECT given.id, given.event, 0 FROM given JOIN completed ON completed.id = given.id
+        {} JOIN completed ON completed.id = given.id ORDER BY given.id
         RETURNING id",
-        database.for_update()
+        database.for_update(),
+        outbox.put_from("given")
     )
 }
 
@@ -196,18 +199,20 @@ impl<'a> GivenTransfer<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct GivenCompletion {
+/// A transfer that is completed, with the event that tells of it: as a row that a statement is given.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Completion {
     #[serde(flatten)]
-    event: Given,
-    settled_at: i64,
+    pub(crate) entry: Entry,
+    pub(crate) settled_at: i64,
 }
 
-impl GivenCompletion {
-    fn of(told: &Told) -> sqlx::Result<Self> {
+impl Completion {
+    /// One of the call that is being served.
+    pub(crate) fn of(event: &TransactionCompleted) -> sqlx::Result<Self> {
         Ok(Self {
-            event: Given::of(told)?,
-            settled_at: told.event.completed_at.as_microsecond(),
+            entry: outbox::entry(event)?,
+            settled_at: event.completed_at.as_microsecond(),
         })
     }
 }

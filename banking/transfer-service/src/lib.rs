@@ -25,7 +25,7 @@ use anyhow::Context as _;
 use chassis::{
     Platform, Running,
     identity::PROOFS,
-    outbox::{Outbox, Relay},
+    outbox::{Outbox, relay},
 };
 use contracts::transfer::TransfersServer;
 use driver::Driver;
@@ -34,9 +34,8 @@ use recovery::Recovery;
 use service::{PERMITS, TransferService};
 use sqlx::migrate::Migrator;
 use standing::{Alarm, Execution, Orders, Overdue, StandingJobsServer, StandingTable, Waking};
-use std::sync::Arc;
 use store::TransferStore;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Calls served at once. Most of them wait for the account service and hold no connection to the
@@ -61,11 +60,11 @@ pub async fn start(platform: &Platform) -> anyhow::Result<Running> {
 async fn begin(life: Running, platform: &Platform) -> anyhow::Result<Running> {
     let platform = platform.of_issuer(NAME)?;
     let database = platform.database("transfer", &migrations()).await?;
-    let completed = Arc::new(Notify::new());
-    let store = TransferStore::new(database.clone());
+    let outbox = Outbox::new();
+    let store = TransferStore::new(database.clone(), outbox.clone());
     let accounts = AccountService::new(&platform.bus, platform.identity.clone());
-    let driver = Driver::new(store.clone(), accounts.clone(), Arc::clone(&completed));
-    let table = StandingTable::new(database.clone());
+    let driver = Driver::new(store.clone(), accounts.clone(), outbox.clone());
+    let table = StandingTable::new(database.clone(), outbox.clone());
     let alarm = Alarm::new(&platform.bus);
     let execution = Execution {
         table: table.clone(),
@@ -73,7 +72,7 @@ async fn begin(life: Running, platform: &Platform) -> anyhow::Result<Running> {
         store: store.clone(),
         driver: driver.clone(),
         alarm: alarm.clone(),
-        told: Arc::clone(&completed),
+        outbox: outbox.clone(),
     };
     let waking = Waking {
         execution: execution.clone(),
@@ -98,12 +97,7 @@ async fn begin(life: Running, platform: &Platform) -> anyhow::Result<Running> {
         store: store.clone(),
         driver: driver.clone(),
     };
-    let relay = Relay {
-        outbox: Outbox::new(database.clone()),
-        bus: platform.bus.clone(),
-        identity: platform.identity.clone(),
-        completed,
-    };
+    let relay = relay(&outbox, &database, &platform.bus, &platform.identity);
     let service = TransferService {
         identity: platform.identity.clone(),
         history: History::new(database.clone()),
@@ -130,7 +124,7 @@ async fn begin(life: Running, platform: &Platform) -> anyhow::Result<Running> {
             tokio::join!(recovery.run(stop.clone()), overdue.run(stop));
             recovered.cancel();
         };
-        tokio::join!(recovering, relay.run(recovered.clone()));
+        tokio::join!(recovering, relay.run_until(recovered.cancelled()));
     }))
 }
 
@@ -145,5 +139,7 @@ pub fn migrations() -> Migrator {
         "0005_reference",
         "0006_counting_together_postgres",
         "0007_standing_orders",
+        "0008_outbox_postgres",
+        "0009_outbox_sqlite",
     ]
 }

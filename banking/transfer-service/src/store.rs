@@ -4,15 +4,15 @@
 //! somebody waits for it. What is asked at the same time is written together (`group`).
 
 use crate::{
-    group::{self, Groups},
+    group::{self, Completion, Groups},
     record::{Rejection, State, Transfer, columns},
 };
 use chassis::{
     Database,
     database::{Joined, Lane, Transaction, after, now, patiently, readable},
-    outbox::{Outbox, Told},
+    outbox::Outbox,
 };
-use contracts::{IdempotencyKey, Reference, TransactionCompleted, UserId};
+use contracts::{IdempotencyKey, Reference, UserId};
 use jiff::Timestamp;
 use sqlx::AssertSqlSafe;
 use std::{sync::Arc, time::Duration};
@@ -29,22 +29,24 @@ pub(crate) const DUE_MAX: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct TransferStore {
     database: Database,
+    outbox: Outbox,
     /// What waits to be recorded is recorded together, and so is what waits to be completed.
     recording: Lane<Transfer, bool>,
-    completing: Lane<Told, bool>,
+    completing: Lane<Completion, bool>,
 }
 
 impl TransferStore {
-    pub(crate) fn new(database: Database) -> Self {
-        let groups = Arc::new(Groups::new(database.clone(), LEASE));
+    pub(crate) fn new(database: Database, outbox: Outbox) -> Self {
+        let groups = Arc::new(Groups::new(database.clone(), outbox.clone(), LEASE));
         let completing = Arc::clone(&groups);
         Self {
             database,
+            outbox,
             recording: Lane::new("transfers", group::TOGETHER, move |transfers| {
                 Arc::clone(&groups).record(transfers)
             }),
-            completing: Lane::new("completions", group::TOGETHER, move |events| {
-                Arc::clone(&completing).complete(events)
+            completing: Lane::new("completions", group::TOGETHER, move |completions| {
+                Arc::clone(&completing).complete(completions)
             }),
         }
     }
@@ -124,13 +126,13 @@ impl TransferStore {
         transfer: &Transfer,
         posted_at: Timestamp,
     ) -> sqlx::Result<bool> {
-        let event = transfer.completed(posted_at);
-        match self.completing.join(Told::now(event.clone())).await {
+        let completion = Completion::of(&transfer.completed(posted_at))?;
+        match self.completing.join(completion.clone()).await {
             Joined::Done(is_first) => Ok(is_first),
             Joined::NotReached => Err(sqlx::Error::PoolTimedOut),
             Joined::Alone => {
                 patiently(|| {
-                    let complete = |writing| complete(writing, &event);
+                    let complete = |writing| complete(writing, &self.outbox, &completion);
                     self.database.transaction(complete)
                 })
                 .await
@@ -189,19 +191,23 @@ impl TransferStore {
     }
 }
 
-async fn complete(mut writing: Transaction, event: &TransactionCompleted) -> sqlx::Result<bool> {
+async fn complete(
+    mut writing: Transaction,
+    outbox: &Outbox,
+    completion: &Completion,
+) -> sqlx::Result<bool> {
     const COMPLETE: &str = "UPDATE transfers SET state = 'completed', settled_at = $2
         WHERE id = $1 AND state = 'pending'";
     let completed = sqlx::query(COMPLETE)
-        .bind(event.id.to_string())
-        .bind(event.completed_at.as_microsecond())
+        .bind(completion.entry.id().to_string())
+        .bind(completion.settled_at)
         .execute(&mut *writing)
         .await?;
     if completed.rows_affected() == 0 {
         writing.rollback().await?;
         return Ok(false);
     }
-    Outbox::put(&mut writing, event).await?;
+    outbox.put_entry(&mut *writing, &completion.entry).await?;
     writing.commit().await?;
     Ok(true)
 }

@@ -12,7 +12,6 @@ mod http;
 mod notifications;
 mod numbers;
 mod orders;
-mod outbox;
 mod platform;
 mod price;
 mod products;

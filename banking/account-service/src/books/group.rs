@@ -12,7 +12,7 @@ use crate::{
 use chassis::{
     Database,
     database::{Column, Transaction, moment, now, rows},
-    outbox::{Outbox, Told},
+    outbox::{self, Outbox},
 };
 use contracts::{AccountNumber, Reference};
 use jiff::Timestamp;
@@ -22,7 +22,6 @@ use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
 };
-use tokio::sync::Notify;
 
 /// Postings of one transaction: as many as share its commit well, and so few that who waits for
 /// their accounts does not wait for long.
@@ -35,16 +34,16 @@ pub(super) type Decided = Result<Receipt, Rejection>;
 #[derive(Debug, Clone)]
 pub(super) struct Groups {
     database: Database,
-    posted: Arc<Notify>,
+    outbox: Outbox,
     statements: Arc<Statements>,
 }
 
 impl Groups {
-    pub(super) fn new(database: Database, posted: Arc<Notify>) -> Self {
+    pub(super) fn new(database: Database, outbox: Outbox) -> Self {
         Self {
             statements: Arc::new(Statements::of(&database)),
             database,
-            posted,
+            outbox,
         }
     }
 
@@ -95,7 +94,7 @@ impl Groups {
             }
         }
         if !written.events.is_empty() {
-            self.posted.notify_one();
+            self.outbox.wake();
         }
         Ok(verdicts)
     }
@@ -175,7 +174,7 @@ impl Groups {
             .bind(rows(&written.entries)?)
             .execute(&mut *writing)
             .await?;
-        Outbox::put_all(&self.database, writing, &written.events).await
+        Ok(self.outbox.put_all(writing, &written.events).await?)
     }
 }
 
@@ -184,7 +183,7 @@ impl Groups {
 struct Written {
     entries: Vec<GivenEntry>,
     rejected: Vec<GivenVerdict>,
-    events: Vec<Told>,
+    events: Vec<outbox::Entry>,
 }
 
 impl Written {
@@ -208,9 +207,10 @@ impl Written {
         let given = entries.iter().map(|entry| GivenEntry::of(&id, entry));
         self.entries.extend(given);
         let receipt = Receipt::of(posted_at, &entries)?;
-        let completed = order.completed(posted_at, receipt.balance);
-        let told = completed.map(|event| Told::of(event, order.trace.clone()));
-        self.events.extend(told);
+        if let Some(event) = order.completed(posted_at, receipt.balance) {
+            let entry = outbox::entry(&event)?;
+            self.events.push(entry.with_trace(order.trace.as_ref()));
+        }
         Ok(Ok(receipt))
     }
 }

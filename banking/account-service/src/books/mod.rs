@@ -10,11 +10,10 @@ mod statement;
 mod users;
 
 use crate::order::Order;
-use chassis::{Database, database::Lane};
+use chassis::{Database, database::Lane, outbox::Outbox};
 pub(crate) use entries::Entries;
 use group::{Decided, Groups};
 use std::sync::Arc;
-use tokio::sync::Notify;
 
 /// The accounts and the ledger.
 #[derive(Debug, Clone)]
@@ -22,26 +21,26 @@ pub(crate) struct Books {
     database: Database,
     /// On which postings wait for each other.
     lane: Lane<Arc<Order>, Decided>,
-    /// Told when there may be an event to emit.
-    posted: Arc<Notify>,
+    /// Where events are put that tell of postings.
+    outbox: Outbox,
 }
 
 impl Books {
     /// The books in this database.
     pub(crate) fn new(database: Database) -> Self {
-        let posted = Arc::<Notify>::default();
-        let groups = Groups::new(database.clone(), Arc::clone(&posted));
+        let outbox = Outbox::new();
+        let groups = Groups::new(database.clone(), outbox.clone());
         let post = move |orders| groups.clone().post(orders);
         Self {
             database,
             lane: Lane::new("postings", group::TOGETHER, post),
-            posted,
+            outbox,
         }
     }
 
-    /// Told when there may be an event to emit.
-    pub(crate) fn posted(&self) -> Arc<Notify> {
-        Arc::clone(&self.posted)
+    /// Where events are that tell of postings.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
     }
 
     /// `true` if they can be opened.

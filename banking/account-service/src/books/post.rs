@@ -8,7 +8,7 @@ use crate::{
 };
 use chassis::{
     database::{Joined, Transaction, moment, now},
-    outbox::Outbox,
+    outbox::entry,
 };
 use contracts::{
     AccountNumber, Reference, Refused,
@@ -86,12 +86,13 @@ impl Books {
                 let receipt = Receipt::of(posted_at, &entries)?;
                 let event = order.completed(posted_at, receipt.balance);
                 if let Some(event) = &event {
-                    Outbox::put(&mut writing, event).await?;
+                    let put = self.outbox.put_entry(&mut *writing, &entry(event)?).await;
+                    put.map_err(sqlx::Error::from)?;
                 }
                 writing.commit().await?;
                 count_verdict(order, Verdict::Posted);
                 if event.is_some() {
-                    self.posted.notify_one();
+                    self.outbox.wake();
                 }
                 Ok(receipt)
             }

@@ -17,13 +17,12 @@ use crate::{
     record::{State, Transfer},
     store::TransferStore,
 };
+use chassis::outbox::Outbox;
 use contracts::{
     Refused, TransactionCompleted, account::Recipient, standing_order::StandingOutcome,
     transfer::TransferError,
 };
 use jiff::Timestamp;
-use std::sync::Arc;
-use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// Makes what is due.
@@ -35,7 +34,7 @@ pub(crate) struct Execution {
     pub(crate) driver: Driver,
     pub(crate) alarm: Alarm,
     /// Told when there may be an event to emit.
-    pub(crate) told: Arc<Notify>,
+    pub(crate) outbox: Outbox,
 }
 
 /// Why the money was not moved, and what to tell of that.
@@ -87,7 +86,7 @@ impl Execution {
             .advance(order, &outcome, next_at, tells.as_ref())
             .await?
         {
-            self.told.notify_one();
+            self.outbox.wake();
             metrics::counter!("bank_standing_orders_total", "outcome" => result).increment(1);
         }
         Ok(())

@@ -6,7 +6,7 @@ use crate::record::as_asked;
 use chassis::{
     Database,
     database::{Transaction, count, now, patiently, readable},
-    outbox::Outbox,
+    outbox::{Outbox, entry},
 };
 use contracts::{
     IdempotencyKey, Page, PageRequest, Party, Reference, TransactionCompleted, UserId,
@@ -27,6 +27,7 @@ pub(super) const OVERDUE_MAX: usize = 32;
 #[derive(Debug, Clone)]
 pub(crate) struct StandingTable {
     database: Database,
+    outbox: Outbox,
 }
 
 /// What came of recording an order.
@@ -39,8 +40,8 @@ pub(super) enum Recorded {
 }
 
 impl StandingTable {
-    pub(crate) fn new(database: Database) -> Self {
-        Self { database }
+    pub(crate) fn new(database: Database, outbox: Outbox) -> Self {
+        Self { database, outbox }
     }
 
     /// The one that this user ordered under this key.
@@ -197,7 +198,8 @@ impl StandingTable {
         tells: Option<&TransactionCompleted>,
     ) -> sqlx::Result<bool> {
         patiently(|| {
-            let advance = |writing| advance_in(writing, order, outcome, next_at, tells);
+            let outbox = &self.outbox;
+            let advance = |writing| advance_in(writing, outbox, order, outcome, next_at, tells);
             self.database.transaction::<_, sqlx::Error, _>(advance)
         })
         .await
@@ -220,6 +222,7 @@ impl StandingTable {
 
 async fn advance_in(
     mut writing: Transaction,
+    outbox: &Outbox,
     order: &Standing,
     outcome: &StandingOutcome,
     next_at: Option<Timestamp>,
@@ -249,7 +252,7 @@ async fn advance_in(
         return Ok(false);
     }
     if let Some(event) = tells {
-        Outbox::put(&mut writing, event).await?;
+        outbox.put_entry(&mut *writing, &entry(event)?).await?;
     }
     writing.commit().await?;
     Ok(true)

@@ -11,31 +11,34 @@ use crate::{
     Platform, ServiceName,
     contracts::{NotificationsClient, OrderCreated, ProductsClient, UsersClient},
     http,
-    outbox::Outbox,
 };
 use chassis::Running;
 use recovery::Recovery;
+use replybus_sql::{Outbox, Relay};
 use saga::Saga;
-use std::{marker::PhantomData, net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 use table::OrderTable;
-use tokio::sync::Notify;
 
 /// Starts the service.
 pub(crate) async fn start(platform: &Platform) -> anyhow::Result<(Running, SocketAddr)> {
-    let migrations = chassis::migrations!["0001_orders"];
+    let migrations = chassis::migrations![
+        "0001_orders",
+        "0002_orders_outbox_postgres",
+        "0003_orders_outbox_sqlite",
+    ];
     let database = platform.database("shop_orders", &migrations).await?;
-    let (bus, table) = (&platform.bus, OrderTable::new(database.clone()));
-    let outbox = Outbox::<OrderCreated> {
-        database: database.clone(),
-        bus: bus.clone(),
-        filled: Arc::new(Notify::new()),
-        of: PhantomData,
-    };
+    let (bus, outbox) = (&platform.bus, Outbox::new());
+    let table = OrderTable::new(database.clone(), outbox.clone());
+    // Before a group first subscribed nobody would get an event: it is kept till then. What says no
+    // name is of a version before `replybus-sql`.
+    let relay = Relay::new(bus, &outbox, &database)
+        .mandatory()
+        .unnamed::<OrderCreated>();
     let saga = Saga {
         table: table.clone(),
         products: ProductsClient::new(bus),
         users: UsersClient::new(bus),
-        told: Arc::clone(&outbox.filled),
+        outbox,
     };
     let recovery = Recovery {
         table: table.clone(),
@@ -49,6 +52,6 @@ pub(crate) async fn start(platform: &Platform) -> anyhow::Result<(Running, Socke
     });
     let life = Running::new()
         .beside(|stop| recovery.run(stop))
-        .beside(|stop| outbox.run(stop));
+        .beside(|stop| relay.run_until(stop.cancelled_owned()));
     http::serve(life, platform, ServiceName::OrderService, &database, routes).await
 }

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::contracts::{ChargeError, ProductsClient, ReserveError, Unavailable, UsersClient};
 use replybus::{CallError, CallFailure};
-use std::{error::Error, sync::Arc};
-use tokio::sync::Notify;
+use replybus_sql::Outbox;
+use std::error::Error;
 
 /// Brings orders to their end.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ pub(super) struct Saga {
     pub(super) products: ProductsClient,
     pub(super) users: UsersClient,
     /// Told when there is an event in the outbox.
-    pub(super) told: Arc<Notify>,
+    pub(super) outbox: Outbox,
 }
 
 /// An order is at the step that it was at, as far as is known.
@@ -82,7 +82,7 @@ impl Saga {
             if !self.table.record(&order, from).await? {
                 order = self.reload(order.id).await?;
             } else if order.status == Status::Confirmed {
-                self.told.notify_one();
+                self.outbox.wake();
             }
         }
         Ok(order)

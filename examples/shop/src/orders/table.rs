@@ -1,11 +1,13 @@
 //! The table of orders.
 
 use super::order::{Order, Reason, Status, Step};
-use crate::{http::Page, numbers, outbox};
+use crate::{http::Page, numbers};
 use chassis::{
     Database,
     database::{after, moment, now, parsed},
 };
+use replybus::CallId;
+use replybus_sql::{Entry, Outbox};
 use sqlx::{AssertSqlSafe, Row as _, any::AnyRow};
 use std::time::Duration;
 
@@ -22,11 +24,12 @@ const COLUMNS: &str = "id, order_key, user_id, username, product_id, product_nam
 #[derive(Clone)]
 pub(super) struct OrderTable {
     database: Database,
+    outbox: Outbox,
 }
 
 impl OrderTable {
-    pub(super) fn new(database: Database) -> Self {
-        Self { database }
+    pub(super) fn new(database: Database, outbox: Outbox) -> Self {
+        Self { database, outbox }
     }
 
     pub(super) async fn next_id(&self) -> sqlx::Result<i64> {
@@ -112,7 +115,9 @@ impl OrderTable {
                 .bind(order.step.as_str());
             let is_first = record.execute(&mut *writing).await?.rows_affected() == 1;
             if is_first && from == Step::Confirm {
-                outbox::put(&mut writing, order.key, &order.created()).await?;
+                let id = CallId::from_bytes(order.key.into_bytes());
+                let created = Entry::of(&order.created())?.with_id(id);
+                self.outbox.put_entry(&mut *writing, &created).await?;
             }
             writing.commit().await?;
             Ok(is_first)

@@ -34,7 +34,7 @@ impl Desk {
         Self {
             ada: party("ada").await,
             grace: party("grace").await,
-            groups: Groups::new(books.database.clone(), Arc::clone(&books.posted)),
+            groups: Groups::new(books.database.clone(), books.outbox.clone()),
             books,
         }
     }
@@ -43,7 +43,7 @@ impl Desk {
     async fn beside(url: &str) -> Groups {
         let settings = PlatformSettings::with_database(url);
         let database = Database::open(&settings, "account", &crate::migrations()).await;
-        Groups::new(database.unwrap(), Arc::default())
+        Groups::new(database.unwrap(), Outbox::new())
     }
 
     async fn post(&self, orders: &[Order]) -> Vec<Option<Decided>> {
