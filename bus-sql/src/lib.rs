@@ -6,6 +6,20 @@
 //!   them to the broker.
 //! - An [`Inbox`] keeps the key of a request and its reply in the transaction that does it, so that
 //!   whatever else forgets, Redis too, nothing is done twice; a [`Sweep`] removes what is old.
+//!
+//! Both are tables, made by [`Install::run`] when a program starts or by a migration of its own, from
+//! [`schema`]. Statements within a transaction are executed on the connection that has it; those that
+//! stand alone, of relays and sweeps, on [`Connections`].
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `postgres` | `sqlx::Postgres` |
+//! | `sqlite` | `sqlx::Sqlite` |
+//! | `any` | `sqlx::Any`, over those of the two that there are |
+//!
+//! Moments are written by the clocks of the programs, in microseconds. Clocks that differ let a lease
+//! lapse early or late, so that an event is emitted again or later; no order and no promise rests on
+//! them.
 
 mod database;
 mod error;

@@ -29,7 +29,22 @@ pub(crate) struct Index {
     pub(crate) sqlite: Option<&'static str>,
 }
 
-/// Makes tables, by statements that are safe to execute by many programs at once, and again.
+/// Makes a table, by statements that are safe to execute by many programs at once, and again.
+///
+/// ```
+/// use replybus_sql::{Dialect, Inbox};
+/// use sqlx::{Connection as _, SqliteConnection};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut connection = SqliteConnection::connect("sqlite::memory:").await?;
+/// let install = Inbox::named("orders_inbox")?.install();
+/// install.run(&mut connection).await?;
+/// install.run(&mut connection).await?; // there is nothing to do
+/// assert!(install.sql(Dialect::Postgres).starts_with("CREATE TABLE IF NOT EXISTS orders_inbox"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Install {
     table: Table,

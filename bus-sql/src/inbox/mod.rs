@@ -207,6 +207,33 @@ impl Inbox {
     /// In SQLite the transaction is to be begun by `BEGIN IMMEDIATE`: one that read before it wrote
     /// can't wait.
     ///
+    /// ```
+    /// use replybus_sql::{Entered, Inbox, Request};
+    /// # use sqlx::sqlite::SqlitePoolOptions;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+    /// # let inbox = Inbox::new();
+    /// # inbox.install().run(&mut *pool.acquire().await?).await?;
+    /// let request = Request::new("ada/pay", "order-17", &("shop", 500))?;
+    /// for attempt in 0..2 {
+    ///     let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
+    ///     let receipt: String = match inbox.enter(&mut *transaction, &request).await? {
+    ///         Entered::New(place) => {
+    ///             let receipt = format!("paid at attempt {attempt}");
+    ///             place.keep(&mut *transaction, &receipt).await?;
+    ///             receipt
+    ///         }
+    ///         Entered::Done(kept) => kept.reply()?,
+    ///     };
+    ///     transaction.commit().await?;
+    ///     assert_eq!(receipt, "paid at attempt 0");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of the database; the key is that of another request.
     ///

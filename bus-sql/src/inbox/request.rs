@@ -38,6 +38,47 @@ impl Request {
     /// The event that is being handled, in this group, which an event comes to once: under its id. One
     /// that was emitted without an id has another with each delivery, and can't be known again.
     ///
+    /// ```
+    /// use replybus::{Bus, CallId, Event};
+    /// use replybus_sql::{Inbox, InboxError, Request};
+    /// use serde::{Deserialize, Serialize};
+    /// # use sqlx::sqlite::SqlitePoolOptions;
+    /// # use tokio::sync::mpsc;
+    ///
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// #[event("order.paid")]
+    /// struct OrderPaid { amount: i64 }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let pool = SqlitePoolOptions::new().max_connections(1).connect("sqlite::memory:").await?;
+    /// # let (bus, inbox) = (Bus::in_memory(), Inbox::new());
+    /// # inbox.install().run(&mut *pool.acquire().await?).await?;
+    /// # sqlx::query("CREATE TABLE turnover (amount BIGINT)").execute(&pool).await?;
+    /// # let (done, mut handled) = mpsc::unbounded_channel();
+    /// let subscription = bus
+    ///     .subscribe("turnover", move |paid: OrderPaid| {
+    ///         let (inbox, pool) = (inbox.clone(), pool.clone());
+    /// #       let done = done.clone();
+    ///         async move {
+    ///             let request = Request::event("turnover")?;
+    ///             inbox.once(&pool, &request, async |transaction| {
+    ///                 let add = sqlx::query("INSERT INTO turnover VALUES ($1)").bind(paid.amount);
+    ///                 add.execute(&mut *transaction).await?;
+    /// #               let _ = done.send(());
+    ///                 Ok::<_, InboxError>(())
+    ///             })
+    ///             .await
+    ///         }
+    ///     })
+    ///     .await?;
+    /// bus.emit(&OrderPaid { amount: 500 }).await?;
+    /// # assert!(handled.recv().await.is_some());
+    /// # subscription.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// No event is being handled.
     pub fn event(group: &str) -> Result<Self, InboxError> {
