@@ -5,6 +5,7 @@ import type { Bus } from "./bus.js";
 import { CallFailed } from "./errors.js";
 import { type PromiseWithResolvers, deferred, inTime } from "./link.js";
 import type { CallOptions, Method } from "./method.js";
+import { Pauses } from "./pauses.js";
 import { read } from "./replies.js";
 import { type Request, prepare } from "./request.js";
 import { type Frame, isFrame, readFrame } from "./stream_frames.js";
@@ -140,16 +141,25 @@ export class Waiting {
   }
 }
 
-/** Publishes an awaited request. If the broker may have it, that is as good: the reply will tell. */
+/**
+ * Publishes an awaited request. If nobody says whether the broker has it, and it may be run again, it is
+ * published again, marked as repeated. Otherwise that is as good: the reply will tell.
+ */
 export async function publish(bus: Bus, request: Request): Promise<void> {
-  const properties = request.awaited(bus.inbox.name, bus.app);
-  try {
-    const queue = bus.names.full(request.queue);
-    await bus.link.publish(queue, request.body, properties, request.left());
-  } catch (error) {
-    if (!(error instanceof CallFailed)) throw error;
-    if (error.mayHaveExecuted && !request.isRepeated) return;
-    error.mayHaveExecuted ||= request.isRepeated;
-    throw error;
+  const queue = bus.names.full(request.queue);
+  const pauses = new Pauses(50, 1_000);
+  while (true) {
+    try {
+      const properties = request.awaited(bus.inbox.name, bus.app);
+      await bus.link.publish(queue, request.body, properties, request.left());
+      return;
+    } catch (error) {
+      if (!(error instanceof CallFailed)) throw error;
+      error.mayHaveExecuted ||= request.isRepeated;
+      if (error.code !== "disconnected" || !error.mayHaveExecuted) throw error;
+      if (!request.mayBeRepeated()) return;
+    }
+    request.isRepeated = true;
+    await pauses.wait();
   }
 }

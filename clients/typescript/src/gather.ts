@@ -58,27 +58,36 @@ async function send(bus: Bus, requests: Request[], waiting: Waiting[]): Promise<
   const refused = deferred<Uint8Array>();
   const leave = bus.inbox.waiting(bundle, refused.resolve);
   try {
-    await publishTogether(bus, first, requests, bundle);
+    if (!(await publishTogether(bus, first, requests, bundle))) {
+      await sendAgain(bus, requests, true);
+      return;
+    }
     const until = Math.max(...requests.map((one) => one.until));
     const answered = Promise.all(waiting.map((one) => one.answered())).then(() => undefined);
     const told = Promise.race([refused.promise, answered]);
     const frame = await inTime(told, until - Date.now()).catch(() => undefined);
     if (frame === undefined) return;
     bus.bundles.heard(first.queue, false);
-    const executed = mayHaveExecuted(frame);
-    for (const request of requests) request.isRepeated ||= executed;
-    await Promise.all(requests.map((request) => publish(bus, request)));
+    await sendAgain(bus, requests, mayHaveExecuted(frame));
   } finally {
     leave();
   }
 }
 
+/** Publishes each by itself; one that may have been executed only if it may be repeated. */
+async function sendAgain(bus: Bus, requests: Request[], executed: boolean): Promise<void> {
+  const again = requests.filter((request) => !executed || request.mayBeRepeated());
+  for (const request of again) request.isRepeated ||= executed;
+  await Promise.all(again.map((request) => publish(bus, request)));
+}
+
+/** Publishes a bundle; false if nobody says whether the broker has it. */
 async function publishTogether(
   bus: Bus,
   first: Request,
   requests: Request[],
   bundle: string,
-): Promise<void> {
+): Promise<boolean> {
   const latest = Math.max(...requests.map((one) => one.until));
   const about = {
     type: BUNDLE,
@@ -96,7 +105,9 @@ async function publishTogether(
     await bus.link.publish(bus.names.full(first.queue), body, about, first.left());
   } catch (error) {
     if (!(error instanceof CallFailed) || !error.mayHaveExecuted) throw error;
+    return false;
   }
+  return true;
 }
 
 function mayHaveExecuted(frame: Uint8Array): boolean {

@@ -44,6 +44,15 @@ export class Request {
     return Math.max(1, Math.floor(this.until - Date.now()));
   }
 
+  /**
+   * Whether a second copy does no harm: it is a query, or known by its record, and there is time. Of a
+   * partition it would come behind later calls of its key.
+   */
+  mayBeRepeated(): boolean {
+    const isKnown = !this.method.isCommand || (this.method.isRecorded ?? true);
+    return isKnown && Date.now() < this.until && !("x-replybus-partition" in this.headers);
+  }
+
   /** The properties of one whose reply is waited for in this inbox. */
   awaited(inbox: string, app: string): Options.Publish {
     return this.properties(app, { deadline: String(this.until) }, this.method.isCommand, {

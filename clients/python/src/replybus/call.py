@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from . import replies, stream_frames
 from .errors import CallFailed
 from .method import CallOptions, Method
+from .pauses import Pauses
 from .request import Request, prepare
 from .stream_frames import Frame
 from .ticket import Ticket
@@ -147,17 +148,28 @@ class Waiting:
 
 
 async def publish(bus: Bus, request: Request) -> None:
-    """Publishes an awaited request. If the broker may have it, that is as good: the reply will tell.
+    """Publishes an awaited request.
+
+    If nobody says whether the broker has it, and it may be run again, it is published again, marked as
+    repeated. Otherwise that is as good: the reply will tell.
 
     Raises:
-        CallFailed: it surely has it not.
+        CallFailed: the broker surely has it not.
     """
-    properties = request.awaited(bus.inbox.name, bus.app)
-    try:
-        queue = bus.names.full(request.queue)
-        await bus.link.publish(queue, request.body, properties, within=request.left())
-    except CallFailed as failed:
-        if not failed.may_have_executed or request.is_repeated:
-            failed.may_have_executed |= request.is_repeated
-            failed.call_id = request.call_id
-            raise
+    queue, pauses = bus.names.full(request.queue), Pauses(0.05, 1.0)
+    while True:
+        properties = request.awaited(bus.inbox.name, bus.app)
+        try:
+            await bus.link.publish(queue, request.body, properties, within=request.left())
+            return
+        except CallFailed as failed:
+            if failed.code != "disconnected" or not (
+                failed.may_have_executed or request.is_repeated
+            ):
+                failed.may_have_executed |= request.is_repeated
+                failed.call_id = request.call_id
+                raise
+            if not request.may_be_repeated():
+                return
+        request.is_repeated = True
+        await asyncio.sleep(pauses.next())

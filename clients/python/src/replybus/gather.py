@@ -110,15 +110,23 @@ async def _send_together(bus: Bus, requests: list[Request], waiting: list[Waitin
         except CallFailed as failed:
             if not failed.may_have_executed:
                 raise
+            await _send_again(bus, requests)
+            return
         until = max(request.until for request in requests)
         await _until_answered(refused, waiting, until)
         if not refused.done():
             return
     bus.bundles.heard(first.queue, False)
     executed = _may_have_executed(refused.result(), bundle)
-    for request in requests:
+    await _send_again(bus, requests, executed)
+
+
+async def _send_again(bus: Bus, requests: list[Request], executed: bool = True) -> None:
+    """Publishes each by itself; one that may have been executed only if it may be repeated."""
+    again = [request for request in requests if not executed or request.may_be_repeated()]
+    for request in again:
         request.is_repeated |= executed
-    await asyncio.gather(*(publish(bus, request) for request in requests))
+    await asyncio.gather(*(publish(bus, request) for request in again))
 
 
 async def _until_answered(

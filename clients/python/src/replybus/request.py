@@ -53,6 +53,15 @@ class Request:
         """Seconds until its time is over; at least a millisecond."""
         return max(0.001, self.until - asyncio.get_running_loop().time())
 
+    def may_be_repeated(self) -> bool:
+        """Whether a second copy does no harm: it is a query, or known by its record, and there is time.
+
+        Of a partition it would come behind later calls of its key.
+        """
+        is_known = not self.method.is_command or self.method.is_recorded
+        is_in_time = asyncio.get_running_loop().time() < self.until
+        return is_known and is_in_time and "x-replybus-partition" not in self.headers
+
     def awaited(self, inbox: str, app: str) -> Basic.Properties:
         """The properties of one whose reply is waited for in this inbox."""
         return self._properties(
