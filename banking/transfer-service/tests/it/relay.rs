@@ -11,6 +11,7 @@ on_both_databases! {
     a_service_that_stops_leaves_no_event_behind,
     a_service_stops_though_the_broker_refuses,
     events_that_can_not_be_read_hold_no_other_up,
+    what_an_older_version_put_is_emitted_as_well,
 }
 
 async fn what_the_broker_refused_is_emitted_later_under_the_same_id(bank: Arc<Bank>) {
@@ -120,4 +121,22 @@ async fn events_that_can_not_be_read_hold_no_other_up(bank: Arc<Bank>) {
     let left = async || (bank.count("outbox").await <= UNREADABLE).then_some(());
     eventually("the others are forgotten", left).await;
     assert_eq!(bank.count("outbox").await, UNREADABLE);
+}
+
+async fn what_an_older_version_put_is_emitted_as_well(bank: Arc<Bank>) {
+    let _accounts = bank.serve_accounts().await;
+    let _process = bank.start().await;
+    let ada = bank.customer("ada", 500).await;
+    bank.customer("bob", 0).await;
+    bank.broker.on_events(Events::Refused);
+    ada.pay("bob", 1, "rent").await.unwrap();
+    bank.broker.refuses(1).await;
+    let database = bank.database().await;
+    let older = "UPDATE outbox SET exchange = NULL, name = NULL, put_at = NULL";
+    let older = sqlx::query(older).execute(database.pool()).await.unwrap();
+    assert_eq!(older.rows_affected(), 1);
+    database.close().await;
+    bank.broker.on_events(Events::Confirmed);
+    bank.outbox_is_empty().await;
+    assert_eq!(bank.broker.taken().len(), 1);
 }
