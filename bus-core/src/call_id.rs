@@ -1,6 +1,6 @@
 //! The name of one call, the same for all its attempts.
 
-use crate::message::Text;
+use crate::{contract::id_of_now, message::Text};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr, time::Duration};
 use uuid::Uuid;
@@ -32,7 +32,7 @@ impl CallId {
         reason = "a default is the same each time; an id never is"
     )]
     pub fn new() -> Self {
-        Self(Uuid::now_v7())
+        Self(id_of_now())
     }
 
     /// The id with these 16 bytes, such as one that was stored.

@@ -91,6 +91,8 @@ mod schedule;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod server;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod stream;
 pub mod trace;
 pub mod transport;

@@ -193,6 +193,7 @@ impl<R: Outcome> Ticket<R> {
             }
         };
         let frame = tokio::select! {
+            biased;
             looked = timeout_at(info.started + info.timeout, looking) => {
                 looked.map_err(|_| info.failure(FailureKind::TimedOut))?
             }

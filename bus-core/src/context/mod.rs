@@ -432,6 +432,7 @@ impl Context {
                 }
             };
             tokio::select! {
+                biased;
                 () = cancelled => {}
                 () = deadline => {}
             }

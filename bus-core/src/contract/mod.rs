@@ -5,6 +5,7 @@
 //! program; nothing here is read from the network.
 
 mod cache;
+mod chance;
 mod clock;
 mod described;
 mod fingerprint;
@@ -28,5 +29,6 @@ pub use service::{MethodContract, MethodKind, ServeDefaults, ServiceContract};
 #[doc(hidden)]
 pub use described::Described;
 
-pub(crate) use clock::unix_time;
+pub(crate) use chance::{id_of_now, random_id};
+pub(crate) use clock::{unix_time, wall_clock};
 pub(crate) use names::{check_key, check_name};

@@ -1,8 +1,8 @@
 //! When a command whose handler put it off is run again.
 
+use super::random_id;
 use crate::limits::{RETRIES, RETRIES_MAX, RETRY_BASE, RETRY_DELAY, RETRY_DELAY_MAX};
 use std::time::Duration;
-use uuid::Uuid;
 
 /// How often, and after which pauses, a command is run again whose handler returned an error that
 /// it marked as passing ([`RetryLater`](crate::RetryLater)): `#[command(retry(..))]`.
@@ -107,7 +107,7 @@ const fn bounded(delay: Duration) -> Duration {
 /// A random part of a time, up to all of it.
 fn part_of(whole: Duration) -> Duration {
     // 32 random bits as a numerator.
-    let (random, _, _, _) = Uuid::new_v4().to_fields_le();
+    let (random, _, _, _) = random_id().to_fields_le();
     let nanos = whole.as_nanos().saturating_mul(u128::from(random)) >> 32;
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }

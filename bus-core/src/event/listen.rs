@@ -222,9 +222,11 @@ impl Ear {
         let stopping = self.bus.stopping.clone();
         loop {
             let delivery = tokio::select! {
-                delivery = deliveries.next() => delivery,
+                // What comes one after the other does not keep it from ending.
+                biased;
                 () = self.stop.cancelled() => None,
                 () = stopping.cancelled() => None,
+                delivery = deliveries.next() => delivery,
             };
             let Some(delivery) = delivery else { break };
             delivery.settler.settle(Settled::Ack);

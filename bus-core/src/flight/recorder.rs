@@ -4,6 +4,7 @@
 use super::{FlightEvent, FlightRecord, FlightStep};
 use crate::{
     call_id::CallId,
+    contract::wall_clock,
     limits::{
         FLIGHT_BATCH_EVENTS_MAX, FLIGHT_BATCH_EVERY, FLIGHT_EVENTS_WAITING_MAX,
         FLIGHT_WRITTEN_WITHIN,
@@ -13,7 +14,7 @@ use crate::{
     reply::{FlightBatch, ReplyStore},
 };
 use metrics::Counter;
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{fmt, sync::Arc};
 use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
@@ -107,7 +108,7 @@ impl Recorder {
     fn note(&self, call: CallId, step: FlightStep) {
         let event = FlightEvent {
             call,
-            at: SystemTime::now(),
+            at: wall_clock(),
             step,
             instance: self.instance,
             program: self.program.clone(),
@@ -139,6 +140,7 @@ impl Writer {
             if self.events.len() < FLIGHT_BATCH_EVENTS_MAX {
                 // One write for many is what keeps this cheap for the store.
                 tokio::select! {
+                    biased;
                     () = sleep(FLIGHT_BATCH_EVERY) => {}
                     () = closed.cancelled() => {}
                 }

@@ -1,7 +1,7 @@
 //! The events of calls put in order: one call with those within it, and the slowest of many.
 
 use super::{FlightEvent, FlightStep};
-use crate::{call_id::CallId, limits::FLIGHT_DEPTH_MAX, message::Text};
+use crate::{call_id::CallId, contract::wall_clock, limits::FLIGHT_DEPTH_MAX, message::Text};
 use serde::Serialize;
 use std::{
     cmp::Reverse,
@@ -253,7 +253,7 @@ impl Recorded {
 
     /// Those of a queue, or of all, that were made since then and took longest.
     pub(super) fn slowest(self, queue: Option<&str>, since: Duration, count: usize) -> Vec<Flight> {
-        let now = SystemTime::now();
+        let now = wall_clock();
         let flights = self.calls.into_iter();
         let flights = flights.map(|(call, events)| Flight::of(call, events));
         let mut flights: Vec<_> = flights

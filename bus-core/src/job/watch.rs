@@ -109,9 +109,10 @@ impl Watch {
                 Err(error) => tracing::debug!(%error, call_id = %self.id, "looking again"),
             }
             tokio::select! {
-                () = sleep(self.pause) => self.pause = (self.pause * 2).min(LOOK_AGAIN_MAX),
-                () = sleep_until(self.until) => return None,
+                biased;
                 () = self.bus.closed.cancelled() => return None,
+                () = sleep_until(self.until) => return None,
+                () = sleep(self.pause) => self.pause = (self.pause * 2).min(LOOK_AGAIN_MAX),
             }
         }
     }

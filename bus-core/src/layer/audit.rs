@@ -2,7 +2,7 @@
 
 use crate::{
     call_id::CallId,
-    contract::MethodKind,
+    contract::{MethodKind, wall_clock},
     error::BoxError,
     server::{Answer, Request, ServerService},
 };
@@ -229,7 +229,7 @@ impl AuditLayer {
             began: Instant::now(),
             sink: Arc::clone(&self.sink),
             record: Some(AuditRecord {
-                at: SystemTime::now(),
+                at: wall_clock(),
                 service: request.service(),
                 method: request.method(),
                 call_id: context.call_id(),

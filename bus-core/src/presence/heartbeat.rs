@@ -55,6 +55,7 @@ impl Heartbeat {
                 let was_draining = lifetime.is_draining();
                 let pause = sleep(pause(self.store.presence_ttl() / 3));
                 tokio::select! {
+                    biased;
                     () = pause => {}
                     () = lifetime.drains(), if !was_draining => {}
                 }
@@ -62,6 +63,7 @@ impl Heartbeat {
             }
         };
         let drained = tokio::select! {
+            biased;
             () = serving => return,
             drained = lifetime.ended() => drained,
         };

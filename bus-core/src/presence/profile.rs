@@ -2,11 +2,11 @@
 
 use super::{Instance, InstanceId};
 use crate::{
-    contract::ServiceContract,
+    contract::{ServiceContract, wall_clock},
     limits::{INSTANCE_METHODS_MAX, INSTANCE_TEXT_MAX},
     work::Lifetime,
 };
-use std::{collections::BTreeMap, fs, process, time::SystemTime};
+use std::{collections::BTreeMap, fs, process};
 
 /// Where Linux keeps the name of the machine, or of the container.
 const HOSTNAME: &str = "/proc/sys/kernel/hostname";
@@ -38,7 +38,7 @@ impl Profile {
                 .map(|method| (shown(method.name), contract.fingerprint(method).to_string()))
                 .collect::<BTreeMap<_, _>>(),
             partitions: contract.partitions,
-            started_at: SystemTime::now(),
+            started_at: wall_clock(),
             in_flight: 0,
             draining: false,
         };

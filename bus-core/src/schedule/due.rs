@@ -1,6 +1,9 @@
 //! The moment at which a message is due: asked for, bounded, and counted by both clocks.
 
-use crate::{contract::unix_time, limits::DELAY_MAX};
+use crate::{
+    contract::{unix_time, wall_clock},
+    limits::DELAY_MAX,
+};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -36,7 +39,7 @@ impl When {
             Self::Now => return Ok(None),
             Self::After(delay) => delay,
             // Fails of a moment that has passed.
-            Self::At(moment) => moment.duration_since(SystemTime::now()).unwrap_or_default(),
+            Self::At(moment) => moment.duration_since(wall_clock()).unwrap_or_default(),
         };
         if given > DELAY_MAX {
             return Err(DelayTooLong { given });

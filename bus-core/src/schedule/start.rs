@@ -156,6 +156,7 @@ impl<H: SubscribeHandler<Tick>> Schedule<H> {
         let (stopped, stopping) = (stop.clone(), bus.stopping.clone());
         tokio::spawn(async move {
             tokio::select! {
+                biased;
                 () = putting.run() => {}
                 () = stopped.cancelled() => {}
                 () = stopping.cancelled() => {}

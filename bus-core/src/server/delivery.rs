@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     bus::BusInner,
-    contract::{Fingerprint, MethodContract, ServiceContract},
+    contract::{Fingerprint, MethodContract, ServiceContract, wall_clock},
     control::{CallReport, ControlLine},
     error::Fault,
     flight::{FlightStep, Flights},
@@ -30,7 +30,7 @@ use crate::{
 };
 use futures_util::{FutureExt, future::Either};
 use metrics::Counter;
-use std::{future::Future, sync::Arc, time::SystemTime};
+use std::{future::Future, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -357,7 +357,7 @@ impl RequestProcessor {
         let watches = self.control.watches();
         if watches.is_any() {
             watches.note(&CallReport {
-                ended_at: SystemTime::now(),
+                ended_at: wall_clock(),
                 id: envelope.id,
                 method,
                 caller: message.properties.app_id.clone(),

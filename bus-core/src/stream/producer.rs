@@ -253,6 +253,7 @@ impl Producer {
             metrics::counter!("replybus_store_failures_total").increment(1);
         }
         tokio::select! {
+            biased;
             () = self.way.heard.gone.cancelled() => {}
             () = self.way.stop.cancelled(), if !is_stopped => {}
             () = self.way.heard.changed.notified() => {}

@@ -4,6 +4,7 @@ use super::{Tracer, tracer};
 use crate::{
     call_id::CallId,
     context::{Context, TraceContext},
+    contract::wall_clock,
     message::Text,
 };
 use std::{fmt, future::Future, time::SystemTime};
@@ -167,7 +168,7 @@ impl Span {
         name: impl Into<Text>,
     ) -> Self {
         let recorded = trace.is_sampled().then(|| {
-            let began = SystemTime::now();
+            let began = wall_clock();
             Recorded {
                 tracer,
                 span: FinishedSpan {
@@ -269,7 +270,7 @@ impl Drop for Span {
         let recorded = self.0.take().and_then(|begun| begun.recorded);
         if let Some(Recorded { tracer, mut span }) = recorded {
             // A clock that was set back meanwhile makes no span that ends before it began.
-            span.ended = SystemTime::now().max(span.began);
+            span.ended = wall_clock().max(span.began);
             tracer.ended(span);
         }
     }

@@ -205,6 +205,7 @@ impl Command {
         };
         if is_outcome {
             tokio::select! {
+                biased;
                 () = self.hand_over(answer, done) => {}
                 never = renewing => match never {},
             }
@@ -238,6 +239,7 @@ impl Command {
             pending().await
         };
         tokio::select! {
+            biased;
             never = lease.renew() => never,
             never = reports.write(self.store.as_ref(), &self.claim) => never,
             never = ended => never,

@@ -195,6 +195,7 @@ impl Intake {
             }
         };
         let ended = tokio::select! {
+            biased;
             () = stop.cancelled() => Ok(()),
             () = self.stopping.cancelled() => Ok(()),
             error = taking => Err(error),
@@ -218,6 +219,7 @@ impl Intake {
         }
         tracker.close();
         let drained = tokio::select! {
+            biased;
             drained = timeout(self.drain_within, tracker.wait()) => drained.is_ok(),
             () = self.abandoned.cancelled() => false,
         };

@@ -98,6 +98,7 @@ impl Serving {
             mut task,
         } = self;
         tokio::select! {
+            biased;
             _ = shutdown => {
                 asked.cancel();
                 drop(stop);

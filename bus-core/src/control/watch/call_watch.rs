@@ -245,8 +245,9 @@ impl CallWatch {
     async fn hear(&mut self) -> Option<InstanceId> {
         loop {
             let frame = tokio::select! {
-                frame = self.reports.next() => frame?,
+                biased;
                 () = self.closing.cancelled() => return None,
+                frame = self.reports.next() => frame?,
             };
             if let Some(report) = WatchReport::read(&frame)
                 && let Some(instance) = self.take(report)
@@ -302,6 +303,7 @@ impl Asking {
         let closing = self.control.bus().inner().stopping.clone();
         loop {
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => break,
                 () = closing.cancelled() => break,
                 () = sleep(ASKED_EVERY) => {}

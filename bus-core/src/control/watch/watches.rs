@@ -175,6 +175,7 @@ impl Reporter {
                 break;
             }
             tokio::select! {
+                biased;
                 () = sleep(REPORTED_EVERY) => {}
                 // What it took last is told as well.
                 _ = self.lifetime.ended() => has_ended = true,

@@ -2,11 +2,12 @@
 
 use super::expiring::{Expiring, after};
 use crate::{
+    contract::wall_clock,
     message::Text,
     reply::{Cancel, Cancelled, Claim, Claimed, CommandRecord},
 };
 use bytes::Bytes;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Claims by key.
@@ -79,7 +80,7 @@ impl Claims {
     pub(super) fn claim(&mut self, claim: &Claim) -> Claimed {
         let now = Instant::now();
         let attempt = match self.0.get_mut(claim.key.as_str()) {
-            None if claim.until.is_some_and(|until| until <= SystemTime::now()) => {
+            None if claim.until.is_some_and(|until| until <= wall_clock()) => {
                 return Claimed::Expired;
             }
             None => 1,
@@ -268,7 +269,7 @@ impl Claims {
         };
         let until = claim
             .until
-            .and_then(|until| until.duration_since(SystemTime::now()).ok());
+            .and_then(|until| until.duration_since(wall_clock()).ok());
         let ttl = until.map_or(ttl, |until| until.max(ttl));
         let record = Record {
             fingerprint: Some(claim.fingerprint),

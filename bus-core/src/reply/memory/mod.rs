@@ -19,7 +19,9 @@ use super::{
     CommandRecord, DelayedNote, FlightBatch, FlightCursor, FlightPage, Presence, Reply,
     ReplyBackend, ReplyStore, ReplyTarget, StoreError, StoreHealth, Stored,
 };
-use crate::{call_id::CallId, error::SetupError, message::Text, presence::InstanceId};
+use crate::{
+    call_id::CallId, contract::random_id, error::SetupError, message::Text, presence::InstanceId,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::{
@@ -92,13 +94,28 @@ impl MemoryReplies {
         arrivals: Arc<dyn Arrivals>,
     ) -> Arc<dyn ReplyStore> {
         let namespace = self.namespace(namespace);
-        let inbox = format!("{}{}", namespace.inbox_prefix, Uuid::new_v4());
+        let inbox = format!("{}{}", namespace.inbox_prefix, random_id());
         lock(&namespace.inboxes).insert(inbox.clone(), arrivals);
         Arc::new(MemoryStore {
             namespace,
             inbox,
             closed: AtomicBool::new(false),
         })
+    }
+
+    /// Forgets all that is stored, as a server does that restarts without its data: replies, records
+    /// of commands and instances, kept answers. Whoever is connected still is.
+    #[cfg(feature = "simulation")]
+    pub fn lose_data(&self) {
+        for namespace in lock(&self.namespaces).values() {
+            *lock(&namespace.replies) = Expiring::default();
+            *lock(&namespace.claims) = Claims::default();
+            *lock(&namespace.presences) = Presences::default();
+            *lock(&namespace.given_up) = GivenUp::default();
+            *lock(&namespace.delayed) = Delayed::default();
+            *lock(&namespace.cache) = Cache::default();
+            *lock(&namespace.flight) = Flight::default();
+        }
     }
 
     fn namespace(&self, name: &str) -> Arc<Namespace> {

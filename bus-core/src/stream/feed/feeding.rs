@@ -115,6 +115,7 @@ impl Task {
             return;
         };
         tokio::select! {
+            biased;
             () = self.feed(source, reader) => {}
             never = self.attend() => match never {},
         }

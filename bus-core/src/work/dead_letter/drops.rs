@@ -88,6 +88,7 @@ impl Drops {
             let queue = queue.to_owned();
             tokio::spawn(async move {
                 tokio::select! {
+                    biased;
                     () = drops.watch(&transport, &queue) => {}
                     () = drops.closed.cancelled() => {}
                 }
