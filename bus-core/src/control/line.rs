@@ -9,6 +9,7 @@ use crate::{
     job::RunningJobs,
     limits::{CALL_TIMEOUT_MAX, CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
     message::Message,
+    reply::ReplyStore,
     stream::Producers,
     transport::{Binding, Deliveries, QueueSpec, Settled, Source, Transport},
     wire::stream::{CREDIT, Credit},
@@ -47,18 +48,6 @@ impl ControlLine {
     /// broker does not allow it nothing is heard, and the service does its work all the same.
     pub(crate) async fn open(bus: &Bus, served: &str, answers: Answers) -> Self {
         let calls = Arc::new(HeldCalls::default());
-        // What was given up before this instance consumed its queue. It does by now: of what is given
-        // up from here on its caller sees that.
-        let given_up = answers.store.given_up(served);
-        match timeout(GIVEN_UP_WITHIN, given_up).await {
-            Ok(Ok(given_up)) => {
-                let now = Instant::now();
-                for (id, left) in given_up {
-                    calls.cancel(id, now + left.min(CALL_TIMEOUT_MAX));
-                }
-            }
-            _ => tracing::debug!(served, "calls that were given up may be run"),
-        }
         // Of nobody else, and not so in name only: one that is exclusive could not be had again
         // after a lost connection, until the broker has noticed the loss as well.
         let queue = bus.name(&control_queue(answers.profile.id()));
@@ -70,6 +59,21 @@ impl ControlLine {
             stop: Self::listen(bus, served, queue, &calls, &producers, answers).await,
             calls,
             producers,
+        }
+    }
+
+    /// Takes note of the calls that were given up before this instance could be seen. Its queue is
+    /// consumed and its record written by now: of what is given up from here on its caller sees that,
+    /// also if the connection to the broker is lost meanwhile, which alone would hide its consumer.
+    pub(crate) async fn learn_given_up(&self, store: &dyn ReplyStore, served: &str) {
+        match timeout(GIVEN_UP_WITHIN, store.given_up(served)).await {
+            Ok(Ok(given_up)) => {
+                let now = Instant::now();
+                for (id, left) in given_up {
+                    self.calls.cancel(id, now + left.min(CALL_TIMEOUT_MAX));
+                }
+            }
+            _ => tracing::debug!(served, "calls that were given up may be run"),
         }
     }
 

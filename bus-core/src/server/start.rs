@@ -193,7 +193,8 @@ impl Serve {
         async move {
             let control = ControlLine::open(&bus, &queue, answers).await;
             // Who is seen can be asked.
-            Heartbeat::start(store, &queue, profile).await;
+            Heartbeat::start(Arc::clone(&store), &queue, profile).await;
+            control.learn_given_up(store.as_ref(), &queue).await;
             control
         }
     }
