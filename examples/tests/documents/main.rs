@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Where documents are, from the root.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     "",
     "docs",
     "banking",
@@ -26,6 +26,7 @@ const FOLDERS: [&str; 10] = [
     "bus-macros",
     "bus-otel",
     "bus-redis",
+    "bus-sim",
     "bus-sql",
     "examples",
 ];

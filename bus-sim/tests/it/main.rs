@@ -1,0 +1,15 @@
+//! What simulations show of replybus.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "tests say what they expect"
+)]
+
+mod broken;
+mod commands;
+mod delegate;
+mod money;
+mod replays;
+mod starting;
