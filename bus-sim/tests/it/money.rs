@@ -138,6 +138,7 @@ async fn pay(
             let amount = i64::try_from(number).unwrap() + 1;
             let told = ledger
                 .pay(account.into(), number, amount)
+                .wait_for_service()
                 .idempotency_key(what)
                 .await;
             history.is_told(asked, &told);
@@ -174,11 +175,15 @@ fn scenario(simulation: &mut Simulation) -> Result<(), Violation> {
     for ((account, number), balance) in &database.entries {
         history.did(format!("{account} {number}"), balance);
     }
-    invariants::answered_truthfully(&history)?;
+    // That a call was given up is kept in the store: a service that finds it forgotten runs it.
+    if !ended.lost_records {
+        invariants::answered_truthfully(&history)?;
+    }
     invariants::outcomes_agree(&history)?;
     let opened = OPENING * i64::try_from(ACCOUNTS.len()).unwrap();
     invariants::is_conserved("money", opened, database.balances.values().copied())?;
-    if !ended.lost_records {
+    // Who lost its call with the queue makes it again, behind later ones.
+    if !ended.lost_records && !ended.lost_queues {
         invariants::is_in_order_per_key(database.made.iter().cloned())?;
     }
     if !ended.lost_queues
