@@ -50,11 +50,22 @@ impl Lease<'_> {
         let mut claim = Cow::Borrowed(self.claim);
         let since = Instant::now();
         loop {
-            let asked = std::time::Instant::now();
-            match self.store.claim(&claim).await {
-                Ok(Claimed::Run { attempt }) => {
+            let (asked, asked_at) = (std::time::Instant::now(), Instant::now());
+            let claimed = self.store.claim(&claim).await;
+            // One without a lease only counts.
+            let lease = self.claim.lease;
+            let has_lapsed = !lease.is_zero() && asked_at.elapsed() >= lease;
+            match claimed {
+                Ok(Claimed::Run { attempt }) if !has_lapsed => {
                     self.watched.holds_since(asked);
                     return Ok(attempt);
+                }
+                Ok(Claimed::Run { .. }) => {
+                    tracing::warn!(
+                        id = %self.id,
+                        "a claim was given longer ago than it lives: this process stood still, and \
+                         asks whether another has it by now",
+                    );
                 }
                 Ok(Claimed::Done(frame)) => {
                     let answer = Answer::decode(frame);

@@ -11,10 +11,14 @@ use replybus::{
         StoreError, StoreHealth, Stored, memory::MemoryReplies,
     },
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
 };
+use tokio::time::sleep;
 
 /// What is wrong with the store now.
 #[derive(Debug, Default)]
@@ -39,6 +43,8 @@ pub(crate) struct Faults {
     pub(crate) silent: AtomicBool,
     /// The claims that were asked for.
     pub(crate) claims: AtomicU32,
+    /// The answer to a claim is read so long after it was given.
+    pub(crate) claims_answered_after: Mutex<Option<Duration>>,
 }
 
 impl Faults {
@@ -121,7 +127,12 @@ impl ReplyStore for FaultyStore {
         self.faults.alive().await;
         self.faults.claims.fetch_add(1, Ordering::SeqCst);
         check(&self.faults.no_claims)?;
-        self.store.claim(claim).await
+        let answered_after = *self.faults.claims_answered_after.lock().unwrap();
+        let claimed = self.store.claim(claim).await;
+        if let Some(after) = answered_after {
+            sleep(after).await;
+        }
+        claimed
     }
 
     async fn renew(&self, claim: &Claim) -> Result<bool, StoreError> {

@@ -64,6 +64,7 @@ mod schedules;
 mod schema;
 mod seen_before;
 mod shutdown;
+mod stood_still;
 mod streams;
 mod tickets;
 mod unserved;
