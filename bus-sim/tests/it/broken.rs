@@ -203,7 +203,8 @@ fn found(mistake: Mistake) -> Found {
 
 #[test]
 fn without_a_mistake_nothing_is_found() {
-    check(SEEDS, &faults(), |simulation| {
+    // Three times as many as the latest mistake takes to be found.
+    check(200, &faults(), |simulation| {
         scenario(simulation, Mistake::None)
     });
 }
