@@ -1,4 +1,4 @@
-//! Simulated processes, broker and store for tests of services on [replybus](replybus): a seed decides
+//! Simulated processes, broker and store for tests of services on [replybus]: a seed decides
 //! what goes wrong, and when it is run again, the same does.
 //!
 //! A [`Simulation`] has processes, each with services and clients of its own on a runtime of its own,
