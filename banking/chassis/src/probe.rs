@@ -151,6 +151,8 @@ mod tests {
 
     #[tokio::test]
     async fn it_lives_before_it_is_ready_and_while_it_stops() {
+        // A program counts from its beginning.
+        let _ = metrics_text();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let platform = Platform::connect("teller", PlatformSettings::default());
@@ -185,6 +187,12 @@ mod tests {
         assert!(health.contains("\"status\":\"healthy\""), "{health}");
         let info = get("/info").await;
         assert!(info.contains("\"service\":\"teller\""), "{info}");
+        let metrics = get("/metrics").await;
+        assert!(metrics.starts_with("HTTP/1.0 200"), "{metrics}");
+        assert!(
+            metrics.contains("replybus_store_failures_total "),
+            "{metrics}"
+        );
         platform.bus.close(Duration::from_secs(1)).await;
         unwell("the bus is down\n").await;
         stage.drain();
