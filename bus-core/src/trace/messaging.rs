@@ -40,9 +40,7 @@ fn sending(carried: Option<&Carried>, name: impl FnOnce() -> Text) -> Span {
     };
     let carried = carried.and_then(|carried| Some((carried.trace.as_ref()?, carried.parent)));
     match carried.filter(|(trace, _)| trace.is_sampled()) {
-        Some((trace, parent)) => {
-            Span::of(tracer, trace.clone(), parent, SpanKind::Producer, name())
-        }
+        Some((trace, parent)) => Span::of(tracer, trace.clone(), parent, SpanKind::Producer, name),
         None => Span::none(),
     }
 }
@@ -121,13 +119,8 @@ fn consuming(message: &Message, trace: &TraceContext, process: impl FnOnce() -> 
         return Span::none();
     }
     let own = trace.child(CallId::new()).sampled(is_sampled);
-    let name = if is_sampled {
-        process()
-    } else {
-        Text::default()
-    };
     let parent = parent.map(TraceContext::span_id);
-    let span = Span::of(tracer, own, parent, SpanKind::Consumer, name);
+    let span = Span::of(tracer, own, parent, SpanKind::Consumer, process);
     match parent {
         Some(_) => span.of_remote(),
         None => span,

@@ -136,7 +136,8 @@ impl Span {
         };
         let trace = TraceContext::root(id);
         let is_sampled = tracer.samples(trace.trace_id(), None);
-        Self::of(tracer, trace.sampled(is_sampled), None, kind, name)
+        let trace = trace.sampled(is_sampled);
+        Self::of(tracer, trace, None, kind, || name.into())
     }
 
     /// Begins a span of this process in a trace, or a trace that begins with it.
@@ -156,16 +157,16 @@ impl Span {
             return Self::none();
         }
         let trace = parent.child(CallId::new()).sampled(is_sampled);
-        Self::of(tracer, trace, Some(parent.span_id()), kind, name)
+        Self::of(tracer, trace, Some(parent.span_id()), kind, || name.into())
     }
 
-    /// A span with this place in its trace, which is recorded if that is sampled.
+    /// A span with this place in its trace, which is recorded, and needs a name, if that is sampled.
     pub(super) fn of(
         tracer: &'static dyn Tracer,
         trace: TraceContext,
         parent: Option<u64>,
         kind: SpanKind,
-        name: impl Into<Text>,
+        name: impl FnOnce() -> Text,
     ) -> Self {
         let recorded = trace.is_sampled().then(|| {
             let began = wall_clock();
@@ -176,7 +177,7 @@ impl Span {
                     parent,
                     parent_is_remote: false,
                     kind,
-                    name: name.into(),
+                    name: name(),
                     began,
                     ended: began,
                     attributes: Vec::with_capacity(ROOM),
