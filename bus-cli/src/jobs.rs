@@ -90,7 +90,7 @@ async fn list(bus: &Bus, queue: &str, within: Duration, output: &Output) -> Resu
 async fn cancel(bus: &Bus, queue: &str, id: CallId, output: &Output) -> Result<(), Failure> {
     let told = bus.control(queue).jobs().await.map_err(refused(queue))?;
     somebody(queue, told.len())?;
-    if !told.iter().flat_map(|of| &of.jobs).any(|job| job.id == id) {
+    if !told.iter().any(|of| of.may_run(id)) {
         let text = "no job with this id runs; it may be done, or wait for somebody who runs it";
         return Err(Failure::Said(format!("{queue}: {id}: {text}")));
     }

@@ -2,6 +2,7 @@
 
 use super::{contract::InstanceContract, histogram::DurationHistogram};
 use crate::{
+    call_id::CallId,
     job::RunningJob,
     limits::CONTRACT_ANSWER_BYTES_MAX,
     presence::{Instance, InstanceId},
@@ -134,6 +135,15 @@ pub struct InstanceJobs {
     pub more: u64,
 }
 
+impl InstanceJobs {
+    /// `true` if the instance runs the job of this call, or may: nothing is known of those that are
+    /// left out.
+    #[must_use]
+    pub fn may_run(&self, id: CallId) -> bool {
+        self.more > 0 || self.jobs.iter().any(|job| job.id == id)
+    }
+}
+
 /// What came of draining one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -219,6 +229,25 @@ impl InstanceAnswer for InstanceDrain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_that_is_left_out_may_run() {
+        let mut jobs = InstanceJobs {
+            instance: InstanceId::new(),
+            jobs: vec![RunningJob {
+                id: CallId::new(),
+                method: "copy".to_owned(),
+                since: SystemTime::now(),
+                attempt: 1,
+                progress: None,
+            }],
+            more: 0,
+        };
+        assert!(jobs.may_run(jobs.jobs[0].id));
+        assert!(!jobs.may_run(CallId::new()));
+        jobs.more = 1;
+        assert!(jobs.may_run(CallId::new()));
+    }
 
     #[test]
     fn the_stats_of_an_older_version_are_read() {

@@ -147,8 +147,7 @@ async fn cancel(
     Body(CancelBody { queue, id }): Body<CancelBody>,
 ) -> Result<Json<Told>, Problem> {
     let instances = told(&gateway, queue).await?;
-    let mut jobs = instances.iter().flat_map(|instance| &instance.jobs);
-    if !jobs.any(|job| job.id == id) {
+    if !instances.iter().any(|instance| instance.may_run(id)) {
         let text = "no job with this id runs; it may be done, or wait for who runs it";
         return Err(Problem::new(StatusCode::NOT_FOUND, text));
     }
