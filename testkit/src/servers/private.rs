@@ -99,6 +99,11 @@ impl<P: Program> PrivateServer<P> {
         self.workplace.path(name)
     }
 
+    /// `true` until it has ended, also while it is frozen.
+    pub fn is_running(&mut self) -> bool {
+        self.server.is_running()
+    }
+
     /// Kills it without warning, as a crash would.
     pub fn kill(&mut self) {
         self.server.kill();

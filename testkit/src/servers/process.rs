@@ -128,14 +128,28 @@ impl Process {
         let _ = self.pid().map(|pid| kill_process_group(pid, signal));
     }
 
-    /// Stops it and its descendants where they are.
+    /// Stops it and its descendants where they are. Children that have left its group, as those of
+    /// PostgreSQL do, are found on Linux only.
     pub fn freeze(&self) {
         self.signal_group(Signal::STOP);
+        // It makes no new ones any more.
+        self.signal_children(Signal::STOP);
     }
 
     /// Lets them go on after [`freeze`](Self::freeze).
     pub fn thaw(&self) {
+        self.signal_children(Signal::CONT);
         self.signal_group(Signal::CONT);
+    }
+
+    fn signal_children(&self, signal: Signal) {
+        let id = self.child.id();
+        let listed = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        for child in listed.unwrap_or_default().split_whitespace() {
+            let child = child.parse().ok().and_then(Pid::from_raw);
+            // Fails only when it has ended.
+            let _ = child.map(|child| kill_process(child, signal));
+        }
     }
 
     /// Asks it to end in good order.
@@ -195,5 +209,39 @@ mod tests {
             process.child.wait().unwrap();
         }
         assert!(!workplace.directory.exists());
+    }
+
+    /// The state of a process in the system's list: `T` is stopped.
+    #[cfg(target_os = "linux")]
+    fn state(id: &str) -> Option<String> {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        let (_, after_name) = stat.rsplit_once(')')?;
+        after_name.split_whitespace().next().map(str::to_owned)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_frozen_process_takes_children_along_that_have_left_its_group() {
+        let mut workplace = Workplace::new("frozen").unwrap();
+        let mut leaver = Command::new("sh");
+        // As PostgreSQL does it.
+        leaver.args(["-c", "setsid sleep 1000 & echo $! >child; wait"]);
+        let process = workplace.spawn(&mut leaver).unwrap();
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        let wait_for = |wanted: &dyn Fn() -> bool| {
+            while !wanted() {
+                assert!(std::time::Instant::now() < end, "it takes too long");
+                std::thread::yield_now();
+            }
+        };
+        let child = || fs::read_to_string(workplace.path("child")).unwrap_or_default();
+        let is_state = |wanted: &str| state(child().trim()).as_deref() == Some(wanted);
+        wait_for(&|| is_state("S"));
+        process.freeze();
+        wait_for(&|| is_state("T"));
+        process.thaw();
+        wait_for(&|| is_state("S"));
+        let child = child().trim().parse().ok().and_then(Pid::from_raw);
+        kill_process(child.unwrap(), Signal::KILL).unwrap();
     }
 }
