@@ -1,4 +1,4 @@
-//! The chores of this repository: servers to test against, the bank on real servers, examples,
+//! The chores of this repository: servers to test against, the bank on real servers, faults, examples,
 //! tests. `cargo xtask help` lists them; the scripts in `scripts/` are other names for them.
 
 #![allow(
@@ -8,6 +8,7 @@
 )]
 
 mod bank;
+mod chaos;
 mod chromium;
 mod debian;
 mod examples;
@@ -42,6 +43,9 @@ enum Chore {
     /// The bank on real servers, each service a process of its own
     #[command(subcommand, after_help = BANK)]
     Bank(bank::Command),
+    /// The bank and the shop under load while everything below them fails, and an audit afterwards
+    #[command(after_help = CHAOS)]
+    Chaos(chaos::Arguments),
     /// Builds the examples and runs each one once; all must end well, in bounded time
     Examples(examples::Chosen),
     /// Runs everything that must work: each example once, then all tests
@@ -82,6 +86,15 @@ Settings:
   BUS_NAMESPACE, SESSION_TTL_SECONDS, DATABASE_CONNECTIONS, LOG_FORMAT and RUST_LOG reach the
   services; banking/README.md says what they mean";
 
+const CHAOS: &str = "\
+  --minutes N              for so long (2)
+  --seed N                 repeats the choice of faults; drawn and printed if it is not given
+  --rate N                 requests a second (60)
+  --logs DIR               leaves there what the programs wrote
+
+Servers and programs are private, and gone at the end. chaos/README.md says what fails, and what
+must be true afterwards.";
+
 const CHROMIUM: &str = "\
 Both Chromium and the chromedriver of the same version are needed. For each of the two `up` takes
 the first of these that works:
@@ -97,6 +110,7 @@ fn main() -> ExitCode {
     let done = interrupt::listen().and_then(|()| match &chore {
         Chore::Services(command) => services::run(command),
         Chore::Bank(command) => bank::run(command),
+        Chore::Chaos(arguments) => chaos::run(arguments),
         Chore::Examples(chosen) => examples::run(chosen),
         Chore::Test(arguments) => testing::run(arguments),
         Chore::Chromium(command) => chromium::run(command),

@@ -76,6 +76,11 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
+/// The folder that cargo builds into, from the root of the checkout.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

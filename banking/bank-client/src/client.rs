@@ -43,6 +43,11 @@ impl Client {
         self.request(Method::POST, path)
     }
 
+    /// A request to change something.
+    pub fn put(&self, path: &str) -> Request {
+        self.request(Method::PUT, path)
+    }
+
     /// A request by any method.
     pub fn request(&self, method: Method, path: &str) -> Request {
         // The path begins with a slash, and the address ends with one.

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Where documents are, from the root.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     "",
     "docs",
     "banking",
@@ -28,6 +28,7 @@ const FOLDERS: [&str; 11] = [
     "bus-redis",
     "bus-sim",
     "bus-sql",
+    "chaos",
     "examples",
 ];
 

@@ -17,7 +17,7 @@ mod settings;
 
 use crate::{
     interrupt, process,
-    program::cargo,
+    program::{cargo, target},
     services::{
         self, Server,
         state::{own_directory, temporary},
@@ -198,8 +198,7 @@ fn build() -> anyhow::Result<PathBuf> {
     let built = build.current_dir(&checkout).stdin(Stdio::null()).status()?;
     interrupt::check()?;
     ensure!(built.success(), "the services do not build");
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    Ok(checkout.join(target).join("release"))
+    Ok(checkout.join(target()).join("release"))
 }
 
 /// Starts the services that do not run, and waits until all are well. Then the servers are kept as
