@@ -4,6 +4,11 @@ use backon::{ExponentialBuilder, Retryable};
 use replybus::Context;
 use std::{error::Error, future::Future, time::Duration};
 
+/// What sqlx says of a server that closes a connection before it has answered whether it speaks TLS,
+/// as one does that is ending, or a proxy that has none behind it: it takes the byte that did not
+/// come for a zero.
+const CLOSED_AT_ONCE: &str = "unexpected response from SSLRequest: 0x00";
+
 /// `true` if a statement or transaction that failed so may succeed when it is repeated whole: the
 /// connection was lost or fell silent, nobody could be reached, or others were in the way. Whether
 /// it was carried out is then unknown, so only what is safe to repeat may be repeated.
@@ -14,6 +19,7 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
         | sqlx::Error::Tls(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Protocol(what) => what.contains(CLOSED_AT_ONCE),
         sqlx::Error::Database(error) => match error.code().as_deref() {
             // PostgreSQL: connection exceptions (08), insufficient resources (53), operator
             // intervention such as a shutdown (57P), serialization failure, deadlock, lock and
@@ -89,7 +95,9 @@ pub(super) fn of_database<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a sq
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sqlx::{Connection as _, PgConnection};
     use std::{io, sync::atomic::AtomicU32, sync::atomic::Ordering};
+    use tokio::{io::AsyncReadExt as _, net::TcpListener};
 
     #[derive(Debug, thiserror::Error)]
     enum Failure {
@@ -116,5 +124,25 @@ mod tests {
         assert_eq!(attempts(|| sqlx::Error::PoolTimedOut.into()).await, 1);
         assert_eq!(attempts(|| sqlx::Error::RowNotFound.into()).await, 1);
         assert_eq!(attempts(|| Failure::Answer).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_closed_before_it_is_answered_may_work_the_next_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!(
+            "postgres://postgres@{}/postgres",
+            listener.local_addr().unwrap()
+        );
+        let closing = async {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            // What is unread would reset it.
+            connection.read_exact(&mut [0; 8]).await.unwrap();
+        };
+        let (connected, ()) = tokio::join!(PgConnection::connect(&url), closing);
+        let error = connected.unwrap_err();
+        assert!(is_transient(&error), "{error:?}");
+        assert!(!is_transient(&sqlx::Error::Protocol(
+            "it is no server of PostgreSQL".to_owned()
+        )));
     }
 }
