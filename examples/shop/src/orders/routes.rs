@@ -18,6 +18,7 @@ use axum::{
     routing::get,
 };
 use serde::Deserialize;
+use std::error::Error;
 
 /// Pieces of one order.
 const QUANTITY_MAX: i64 = 10_000;
@@ -71,11 +72,14 @@ async fn create(
         let id = state.table.next_id().await?;
         let (user_id, of) = (user.id, user.username);
         let order = Order::new(id, user_id, of, wanted.product_id, wanted.quantity);
-        if state.table.insert(&order, request.as_deref()).await? {
-            return Ok(state.saga.place(order).await?);
+        let inserted = state.table.insert(&order, request.as_deref()).await;
+        if inserted.map_err(|error| unknown(&error))? {
+            let placed = state.saga.place(order).await;
+            return placed.map_err(|error| unknown(&error));
         }
         let request = request.as_deref().unwrap_or_default();
-        let before = state.table.by_request(user_id, request).await?;
+        let before = state.table.by_request(user_id, request).await;
+        let before = before.map_err(|error| unknown(&error))?;
         let is_same = |before: &Order| {
             (before.product_id, before.quantity) == (wanted.product_id, wanted.quantity)
         };
@@ -89,6 +93,15 @@ async fn create(
         Ok(before)
     });
     answer(placed.await?)
+}
+
+/// The answer when the table of orders is away: there may be an order, and whoever takes it up
+/// brings it to its end.
+fn unknown(error: &sqlx::Error) -> Problem {
+    let error: &dyn Error = error;
+    tracing::warn!(error, "it is not known what becomes of an order");
+    let detail = "It is not known whether it was bought: ask again with the same Idempotency-Key";
+    Problem(StatusCode::GATEWAY_TIMEOUT, detail.into())
 }
 
 /// The answer to who asks for an order.

@@ -120,12 +120,17 @@ impl Stage {
 
     /// As if the time had passed for which a process that died had leased what it was at work on.
     async fn let_leases_lapse(&self) {
+        self.on_orders("UPDATE orders SET leased_until = 0").await;
+    }
+
+    /// Does something to the database of the order service, past it.
+    async fn on_orders(&self, statement: &'static str) {
         let settings = PlatformSettings::with_database(&self.database);
         let database = Database::open(&settings, "shop_orders", &migrator(&[]))
             .await
             .unwrap();
-        let lapse = sqlx::query("UPDATE orders SET leased_until = 0");
-        lapse.execute(database.pool()).await.unwrap();
+        let done = sqlx::query(statement).execute(database.pool()).await;
+        done.unwrap();
         database.close().await;
     }
 }
@@ -169,6 +174,57 @@ async fn killed_between_reserving_and_charging_an_order_is_finished_once() {
         assert_eq!(orders.as_array().unwrap().len(), 1);
         assert_eq!(ada.left(product).await, 7, "reserved once");
         assert_eq!(ada.credit().await, "999970.0", "charged once");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_can_not_be_given_up_is_not_said_to_be() {
+    on_sqlite(async |database| {
+        let mut stage = Stage::new(database).await;
+        let _products = stage.start(ProductService).await;
+        let users = stage.start(UserService).await;
+        let _orders = stage.start(OrderService).await;
+        let ada = stage.client.user("ada").await;
+        let product = ada.product(json!(10), 10).await;
+        users.stop().await;
+
+        let silent = Silent::default();
+        let server = UsersServer::new(silent.clone());
+        let serving = stage.platform.bus.serve(server).await.unwrap();
+        let keyed = || {
+            let order = json!({ "product_id": product, "quantity": 3 });
+            let request = ada.request(Method::POST, OrderService, "/orders");
+            let request = request.header("Idempotency-Key", "once");
+            request.json(&order)
+        };
+        let order = tokio::spawn(answer(keyed()));
+        soon("it is asked for the money", silent.asked.notified()).await;
+        stage
+            .on_orders(
+                "CREATE TRIGGER away BEFORE UPDATE ON orders
+                BEGIN SELECT RAISE(FAIL, 'the database is away'); END",
+            )
+            .await;
+        silent.goes_on.notify_one();
+        let order = soon("an answer", order).await.unwrap().with(504);
+        let detail = order["detail"].as_str().unwrap();
+        assert!(detail.contains("Idempotency-Key"), "{detail}");
+        serving.shutdown().await.unwrap();
+
+        // It goes on when what it needs is there, and the key finds it.
+        stage.on_orders("DROP TRIGGER away").await;
+        let _users = stage.start(UserService).await;
+        stage.let_leases_lapse().await;
+        let ada = ada.at(&stage.client);
+        let bought = eventually("it is bought", async || {
+            let again = answer(keyed()).await;
+            (again.body["status"] == "confirmed").then_some(again.body)
+        })
+        .await;
+        let orders = ada.get(OrderService, "/orders").await.with(200);
+        assert_eq!(orders, json!([bought]));
+        assert_eq!(ada.left(product).await, 7);
     })
     .await;
 }
