@@ -3,7 +3,8 @@
 //! In reading order: a `site` is the servers, the programs, and the links between both; a `load` is
 //! the customers, who write down what they asked for and what they were told; `faults` are drawn
 //! from a seed and done to the site; an `audit` compares what bank and shop show at the end with
-//! what their customers were told. [`run`] is all of it, and `report` what is printed.
+//! what their customers were told. A `soak` is a load without faults. [`run`] is all of it, and
+//! `report` what is printed.
 
 #![allow(
     clippy::print_stdout,
@@ -17,6 +18,7 @@ mod load;
 mod report;
 mod settings;
 mod site;
+mod soak;
 
 pub use settings::Settings;
 
@@ -105,14 +107,19 @@ async fn trial(
     load: &Load<'_>,
 ) -> Result<(usize, Vec<Violation>)> {
     let failing = async {
+        if settings.soak {
+            let grown = soak::watch(settings.minutes, teller, site).await;
+            load.stop();
+            return Ok((0, grown?, Ok(())));
+        }
         let faults = faults::fail(settings.minutes, seed, teller, site).await;
         teller.tell("everything is brought back");
         let healed = site.heal().await;
         load.stop();
-        Ok::<_, anyhow::Error>((faults?, healed))
+        Ok::<_, anyhow::Error>((faults?, Vec::new(), healed))
     };
     let supervised = site.supervise(|what| teller.tell(what));
-    let (faults, healed) = select! {
+    let (faults, mut violations, healed) = select! {
         (ended, ()) = async { tokio::join!(failing, load.run()) } => ended?,
         () = supervised => anyhow::bail!("nobody supervises the programs"),
     };
@@ -128,7 +135,7 @@ async fn trial(
     }
     teller.tell("the customers have left; fates that nobody knows are followed up");
     load.follow_up().await;
-    let violations = settled(teller, site, load).await?;
+    violations.extend(settled(teller, site, load).await?);
     Ok((faults, violations))
 }
 

@@ -12,13 +12,17 @@ const MINUTES: std::ops::RangeInclusive<f64> = 0.1..=10_080.0;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "chaos", version)]
 pub struct Settings {
-    /// Minutes for which things fail
+    /// Minutes for which things fail, or of the soak
     #[arg(long, value_name = "N", default_value = "2", value_parser = minutes)]
     pub(crate) minutes: Duration,
 
     /// Repeats the choice of faults; drawn and printed if it is not given
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+
+    /// Nothing fails: a soak, in which memory, descriptors, keys and queues must not grow
+    #[arg(long)]
+    pub(crate) soak: bool,
 
     /// Requests a second
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_000))]

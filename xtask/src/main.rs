@@ -87,10 +87,12 @@ Settings:
   services; banking/README.md says what they mean";
 
 const CHAOS: &str = "\
+The program's arguments:
   --minutes N              for so long (2)
   --seed N                 repeats the choice of faults; drawn and printed if it is not given
   --rate N                 requests a second (60)
   --logs DIR               leaves there what the programs wrote
+  --soak                   nothing fails, and what programs, Redis and queues take must not grow
 
 Servers and programs are private, and gone at the end. chaos/README.md says what fails, and what
 must be true afterwards.";

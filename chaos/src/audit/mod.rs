@@ -33,6 +33,8 @@ pub(crate) enum Kind {
     Odd,
     /// A service panicked, or is not well again.
     Ill,
+    /// In a soak more and more was taken.
+    Grown,
 }
 
 impl fmt::Display for Violation {
@@ -46,6 +48,7 @@ impl fmt::Display for Violation {
             Kind::Told => "told wrongly",
             Kind::Odd => "odd answer",
             Kind::Ill => "not well",
+            Kind::Grown => "grown",
         };
         write!(f, "{kind}: {}", self.what)
     }

@@ -124,6 +124,11 @@ impl Program {
         }
     }
 
+    /// The number of its process, if it has one.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.life().process.as_ref().map(Process::id)
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.life()
             .process

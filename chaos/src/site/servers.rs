@@ -104,6 +104,19 @@ impl Servers {
         Ok(())
     }
 
+    /// The keys that Redis holds, and how many of them never expire.
+    pub(crate) async fn redis_keys(&self) -> Result<(u64, u64)> {
+        let info = self.redis.lock().await.cli(&["INFO", "keyspace"]).await?;
+        let number = |name: &str| {
+            let (_, rest) = info.split_once(name)?;
+            let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
+            digits.parse::<u64>().ok()
+        };
+        // An empty database is not listed.
+        let keys = number("db0:keys=").unwrap_or(0);
+        Ok((keys, keys.saturating_sub(number("expires=").unwrap_or(0))))
+    }
+
     /// Kills Redis, and brings it back without its data.
     pub(crate) async fn forget_redis(&self, away: Duration) -> Result<()> {
         let mut redis = self.redis.lock().await;
@@ -124,7 +137,7 @@ impl Servers {
         Ok(self.rabbit.lock().await.unblock_publishers().await?)
     }
 
-    /// The messages in queues, but for dead letters.
+    /// All queues, and the messages in each.
     pub(crate) async fn messages(&self) -> Result<Vec<(String, u64)>> {
         let rabbit = self.rabbit.lock().await;
         let listed = rabbit.ctl(&["list_queues", "name", "messages"]).await?;
