@@ -1,5 +1,5 @@
-//! The code that the documents show: it is in [`quoted`], where it compiles, and runs if it needs
-//! no server. A block of a document is there word for word, but for the indentation.
+//! The code that the documents show: it is in files that are compiled, and most of it runs. A block
+//! of a document is in one of them word for word, but for the indentation.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,18 @@
 
 mod dependencies;
 mod guarantees;
+mod migrating;
 mod quoted;
+
+/// The programs of docs/migration.md.
+#[allow(
+    dead_code,
+    unreachable_pub,
+    clippy::print_stdout,
+    reason = "a document shows a public contract, and prints"
+)]
+#[path = "../../migration/mod.rs"]
+mod migration;
 
 use std::{
     fs,
@@ -31,6 +42,9 @@ const FOLDERS: [&str; 12] = [
     "chaos",
     "examples",
 ];
+
+/// The code that documents may show, below this package.
+const COMPILED: [&str; 2] = ["tests/documents/quoted.rs", "migration"];
 
 /// What a block can use of others, and the names it then has to bring in: a reader copies it.
 const IMPORTED: [&str; 11] = [
@@ -66,22 +80,45 @@ fn documents() -> Vec<(PathBuf, Vec<String>)> {
         .collect()
 }
 
+/// The texts of all files of Rust at or below a path.
+fn files_of_rust(path: &Path) -> Vec<String> {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).unwrap();
+        return entries
+            .flat_map(|entry| files_of_rust(&entry.unwrap().path()))
+            .collect();
+    }
+    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+    is_rust
+        .then(|| fs::read_to_string(path).unwrap())
+        .into_iter()
+        .collect()
+}
+
 #[test]
 fn all_code_in_the_documents_is_code_that_compiles() {
-    let compiled = lines(include_str!("quoted.rs"));
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = COMPILED.map(|path| files_of_rust(&package.join(path)));
+    let files = files.concat();
+    let compiled: Vec<_> = files.iter().map(|file| lines(file)).collect();
     let mut blocks = 0;
     for (document, shown) in documents() {
         for block in shown {
-            let wanted = lines(&block);
             assert!(
-                compiled.windows(wanted.len()).any(|part| part == wanted),
-                "{} shows code that is not in quoted.rs:\n{block}",
+                compiled.iter().any(|file| is_part(file, &block)),
+                "{} shows code that is in no file that is compiled for it:\n{block}",
                 document.display()
             );
             blocks += 1;
         }
     }
-    assert!(blocks > 8, "only {blocks} blocks were found");
+    assert!(blocks > 30, "only {blocks} blocks were found");
+}
+
+/// Whether the lines of a block are in a file, one after the other.
+fn is_part(file: &[&str], block: &str) -> bool {
+    let wanted = lines(block);
+    file.windows(wanted.len()).any(|part| part == wanted)
 }
 
 #[test]
@@ -91,7 +128,8 @@ fn a_block_brings_in_what_it_names() {
             let code = block
                 .lines()
                 .map(|line| line.split("//").next().unwrap_or(line));
-            let (imports, code): (Vec<_>, Vec<_>) = code.partition(|line| line.starts_with("use "));
+            let is_import = |line: &&str| line.trim_start().starts_with("use ");
+            let (imports, code): (Vec<_>, Vec<_>) = code.partition(is_import);
             let names = |lines: &[&str], name: &str| {
                 let is_part = |character: char| character.is_alphanumeric() || character == '_';
                 let mut words = lines.iter().flat_map(|line| line.split(|c| !is_part(c)));
