@@ -60,6 +60,33 @@ pub(crate) mod hello {
     }
 }
 
+/// The first screen of README.md.
+#[rustfmt::skip]
+pub(crate) async fn first_screen() -> Result<String, Box<dyn Error>> {
+    use replybus::{Bus, Never, queue_handler};
+
+    #[queue_handler("greeter.requests")]
+    pub trait Greeter {
+        #[query]
+        async fn greet(&self, name: String) -> Result<String, Never>;
+    }
+
+    let bus = Bus::in_memory(); // or on RabbitMQ and Redis: Bus::connect(..)
+    let serving = bus.serve(GreeterServer::new(English)).await?; // English: your type, `impl Greeter`
+    let greeting = GreeterClient::new(&bus).greet("Ada".to_owned()).await?; // in any other program
+
+    struct English;
+
+    impl Greeter for English {
+        async fn greet(&self, name: String) -> Result<String, Never> {
+            Ok(format!("Hello, {name}!"))
+        }
+    }
+
+    serving.shutdown().await?;
+    Ok(greeting)
+}
+
 #[rustfmt::skip]
 async fn connected() -> Result<Bus, SetupError> {
     use replybus::{Amqp, Bus};
