@@ -7,7 +7,7 @@ use crate::{
     interrupt,
     process::{LOOK_EVERY, Process},
     program::cargo,
-    services::{self, Server},
+    services::{self, Origin, Server},
 };
 use anyhow::{Context as _, bail, ensure};
 use rustix::process::Signal;
@@ -54,10 +54,10 @@ pub(crate) fn run(chosen: &Chosen) -> anyhow::Result<()> {
         return run_all(&chosen.names, &[]);
     }
     let holder = Some(std::process::id());
-    let ran = services::up(&servers, holder)
-        .and_then(|()| services::environment(&servers))
+    let ran = services::up(Origin::default(), &servers, holder)
+        .and_then(|()| services::environment(Origin::default(), &servers))
         .and_then(|environment| run_all(&chosen.names, &environment));
-    ran.and(services::down(&servers, holder))
+    ran.and(services::down(Origin::default(), &servers, holder))
 }
 
 /// Builds the examples and runs those that are named, or all, with these variables set.

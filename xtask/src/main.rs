@@ -64,11 +64,17 @@ For each server `up` takes the first of these that works:
   5. the same, after installing the Debian package (as root, or with sudo)
   6. a container, if docker or podman runs
 
+With `--servers trixie` it takes none of these, but starts the servers of Debian 13 (RabbitMQ 4.0,
+Redis 8.0 or Valkey 8.1, PostgreSQL 17) on free ports, fetched by debootstrap from the mirror that
+apt has; the other commands are about those then. It takes root. Nothing is installed on the machine
+but debootstrap, and nothing is left mounted: `rm -r target/servers` takes it all away.
+
 Settings:
   REPLYBUS_PRIVATE=1       skip 1 and 3: only servers that `up` itself starts
   REPLYBUS_NO_INSTALL=1    skip 5
   REPLYBUS_SERVICES_DIR=D  keep data and logs in D/replybus-services (without it, in a temporary
-                           directory of this checkout)";
+                           directory of this checkout)
+  REPLYBUS_DEBIAN_MIRROR=U fetch from U, not from apt's mirror";
 
 const BANK: &str = "\
 What runs already is left alone. Keys, the administrator's secret and logs are kept for the next
@@ -127,13 +133,29 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line, with a second `--` where one is the first argument of `test`: clap takes one for
-/// its own, and cargo is to have the other.
+/// The command line, with a second `--` where one is the first argument of `test`, or the first after
+/// the choice of servers: clap takes one for its own, and cargo is to have the other.
 fn for_cargo(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    let mut after_program = arguments.iter().skip(1);
-    let is_test = after_program.next().is_some_and(|chore| chore == "test");
-    if is_test && after_program.next().is_some_and(|first| first == "--") {
-        arguments.insert(2, "--".into());
+    if arguments.get(1).is_none_or(|chore| chore != "test") {
+        return arguments;
+    }
+    let mut first = 2;
+    while let Some(argument) = arguments.get(first).and_then(|argument| argument.to_str()) {
+        first += match argument {
+            "--servers" | "--store" => 2,
+            "--" => {
+                arguments.insert(first, "--".into());
+                break;
+            }
+            joined
+                if ["--servers=", "--store="]
+                    .iter()
+                    .any(|own| joined.starts_with(own)) =>
+            {
+                1
+            }
+            _ => break,
+        };
     }
     arguments
 }
@@ -165,5 +187,27 @@ mod tests {
             };
             assert_eq!(read.for_cargo(), arguments);
         }
+    }
+
+    #[test]
+    fn servers_can_be_chosen_before_what_is_for_cargo() {
+        for (line, given) in [
+            (
+                "--servers trixie --store valkey -p bank -- --servers",
+                "-p bank -- --servers",
+            ),
+            ("--servers=trixie -- --nocapture", "-- --nocapture"),
+        ] {
+            let line = ["xtask", "test"].into_iter().chain(line.split(' '));
+            let line = line.map(OsString::from).collect();
+            let read = CommandLine::parse_from(for_cargo(line)).chore;
+            let Chore::Test(read) = read else {
+                panic!("{read:?}");
+            };
+            assert_eq!(read.for_cargo().join(" "), given);
+        }
+        let alone = ["xtask", "test", "--store", "valkey"];
+        let refused = CommandLine::try_parse_from(alone);
+        assert!(refused.is_err(), "a store of no release");
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     chromium, examples, interrupt,
     process::LOOK_EVERY,
     program::cargo,
-    services::{self, Server},
+    services::{self, Origin, Server},
 };
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -25,6 +25,8 @@ use std::{
 /// The command line after `cargo xtask test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    origin: Origin,
     /// Only `cargo test` with these arguments, rather than examples and all tests
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
@@ -44,11 +46,11 @@ impl Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let began = Instant::now();
     let holder = Some(std::process::id());
-    let ran = services::up(&Server::NEEDED, holder).and_then(|()| {
-        let environment = services::environment(&Server::NEEDED)?;
+    let ran = services::up(arguments.origin, &Server::NEEDED, holder).and_then(|()| {
+        let environment = services::environment(arguments.origin, &Server::NEEDED)?;
         test(&arguments.arguments, &environment)
     });
-    let stopped = services::down(&Server::NEEDED, holder);
+    let stopped = services::down(arguments.origin, &Server::NEEDED, holder);
     let verdict = ran?;
     let seconds = began.elapsed().as_secs();
     // A reader of the end of a long log finds there what failed.

@@ -1,9 +1,11 @@
-//! The servers that are tested with: how each is found, set up and started ([`Program`]), and
-//! private ones for tests that stop, freeze, fill or kill one ([`PrivateServer`]).
+//! The servers that are tested with: where their programs are ([`Installation`]), how each is found,
+//! set up and started ([`Program`]), and private ones for tests that stop, freeze, fill or kill one ([`PrivateServer`]).
 //!
 //! A private server has ports, data and processes of its own, and takes all of them with it when it
 //! is dropped, or when the test process dies.
 
+mod account;
+mod installation;
 mod nats;
 mod port;
 mod postgres;
@@ -16,6 +18,7 @@ mod redis;
 #[cfg(feature = "live")]
 mod worker;
 
+pub use installation::{Installation, Store};
 pub use nats::Nats;
 pub use port::ReservedPort;
 pub use postgres::Postgres;
@@ -48,6 +51,14 @@ pub enum ServerError {
         server: &'static str,
         /// The places where its program was looked for.
         looked_for: Vec<String>,
+    },
+    /// A variable that chooses among servers has a value that is not allowed.
+    #[error("{variable} must be {allowed}")]
+    Setting {
+        /// The variable.
+        variable: &'static str,
+        /// What is allowed.
+        allowed: &'static str,
     },
     /// A shared one does not accept connections.
     #[error("{server} does not answer at {address}")]

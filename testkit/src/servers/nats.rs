@@ -1,18 +1,18 @@
 //! NATS, which only benchmarks need.
 
 use super::{
-    ServerError,
-    program::{Launch, Probe, Program, program},
+    Installation, ServerError,
+    program::{Launch, Probe, Program},
 };
 use std::{
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 /// NATS. A server keeps nothing and asks for no password.
 #[derive(Debug)]
 pub struct Nats {
+    installation: Installation,
     server: PathBuf,
 }
 
@@ -22,9 +22,11 @@ impl Program for Nats {
     const START_WITHIN: Duration = Duration::from_secs(90);
     const STOP_WITHIN: Duration = Duration::from_secs(30);
 
-    fn find() -> Result<Self, ServerError> {
+    fn find(installation: &Installation) -> Result<Self, ServerError> {
+        let candidates = ["nats-server", "/usr/sbin/nats-server"];
         Ok(Self {
-            server: program(Self::NAME, &["nats-server", "/usr/sbin/nats-server"])?,
+            installation: installation.clone(),
+            server: installation.program(Self::NAME, &candidates)?,
         })
     }
 
@@ -34,7 +36,7 @@ impl Program for Nats {
 
     fn processes(&self, _: &Path, ports: &[u16]) -> Vec<Launch> {
         let port = ports.first().copied().unwrap_or_default();
-        let mut command = Command::new(&self.server);
+        let mut command = self.installation.command(&self.server);
         command.args(["--addr", "127.0.0.1", "--port", &port.to_string()]);
         // It speaks first.
         let ready = Probe::new(port, b"", b"INFO ");

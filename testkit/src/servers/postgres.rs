@@ -3,16 +3,14 @@
 #[cfg(feature = "live")]
 use super::private::PrivateServer;
 use super::{
-    ServerError,
+    Installation, ServerError,
+    account::Account,
     process::finished,
-    program::{Launch, Probe, Program, program, versions},
+    program::{Launch, Probe, Program},
 };
 use std::{
     fs,
-    os::unix::{
-        fs::{DirBuilderExt as _, PermissionsExt as _, chown},
-        process::CommandExt as _,
-    },
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -26,45 +24,15 @@ const NO: &[u8] = b"N";
 /// PostgreSQL. A server has the user `postgres`, whom it trusts, and a database of that name.
 #[derive(Debug)]
 pub struct Postgres {
+    installation: Installation,
     server: PathBuf,
     /// The account it runs as, if that is not ours: it refuses to run as root.
     account: Option<Account>,
 }
 
-/// An account of this machine.
-#[derive(Debug, Clone, Copy)]
-struct Account {
-    user: u32,
-    group: u32,
-}
-
-impl Account {
-    /// `postgres`, or `nobody`, by the machine's list of accounts.
-    fn of_servers() -> Option<Self> {
-        let accounts = fs::read_to_string("/etc/passwd").ok()?;
-        ["postgres", "nobody"]
-            .into_iter()
-            .find_map(|name| Self::listed(&accounts, name))
-    }
-
-    fn listed(accounts: &str, name: &str) -> Option<Self> {
-        accounts.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            (fields.next()? == name).then_some(())?;
-            let mut numbers = fields.skip(1).map(str::parse);
-            let (user, group) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-            Some(Self { user, group })
-        })
-    }
-}
-
 impl Postgres {
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        if let Some(Account { user, group }) = self.account {
-            command.uid(user).gid(group);
-        }
-        command
+        self.installation.command_as(self.account, program)
     }
 }
 
@@ -74,20 +42,25 @@ impl Program for Postgres {
     const START_WITHIN: Duration = Duration::from_secs(90);
     const STOP_WITHIN: Duration = Duration::from_secs(30);
 
-    fn find() -> Result<Self, ServerError> {
+    fn find(installation: &Installation) -> Result<Self, ServerError> {
         // A server is of use only with the tool that makes its directory.
-        let mut candidates = versions("/usr/lib/postgresql", "", "bin/initdb");
+        let mut candidates =
+            installation.versions(Path::new("/usr/lib/postgresql"), "", "bin/initdb");
         candidates.push("initdb".into());
-        let initdb = program(Self::NAME, &candidates)?;
+        let initdb = installation.program(Self::NAME, &candidates)?;
         // A link in PATH leads to the directory that has both.
-        let initdb = initdb.canonicalize()?;
-        let server = program(Self::NAME, &[initdb.with_file_name("postgres")])?;
+        let initdb = installation.resolved(&initdb)?;
+        let server = installation.program(Self::NAME, &[initdb.with_file_name("postgres")])?;
         let account = if rustix::process::geteuid().is_root() {
             Account::of_servers()
         } else {
             None
         };
-        Ok(Self { server, account })
+        Ok(Self {
+            installation: installation.clone(),
+            server,
+            account,
+        })
     }
 
     fn lay_out(&self, directory: &Path) -> Result<(), ServerError> {
@@ -143,19 +116,6 @@ impl PrivateServer<Postgres> {
     /// # Cancel safety
     /// Dropped before it is ready, the server is killed.
     pub async fn start() -> Result<Self, ServerError> {
-        Self::launch(Postgres::find()?).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_account_is_read_from_its_line() {
-        let accounts = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65533:nobody:/:/bin/false\n";
-        let nobody = Account::listed(accounts, "nobody").unwrap();
-        assert_eq!((nobody.user, nobody.group), (65_534, 65_533));
-        assert!(Account::listed(accounts, "postgres").is_none());
+        Self::launch(Postgres::find(&Installation::chosen()?)?).await
     }
 }

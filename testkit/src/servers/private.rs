@@ -159,6 +159,10 @@ impl<P: Program> PrivateServer<P> {
         }
     }
 
+    pub(super) fn program(&self) -> &P {
+        &self.program
+    }
+
     pub(super) fn directory(&self) -> &Path {
         self.workplace.directory()
     }

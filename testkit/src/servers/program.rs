@@ -1,6 +1,6 @@
 //! What is known of a server's program before it runs.
 
-use super::ServerError;
+use super::{Installation, ServerError};
 use std::{
     fs,
     io::{self, Read as _, Write as _},
@@ -13,7 +13,7 @@ use std::{
 /// The time a server that listens may take for each step of an exchange.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
-/// The program of a server, installed on this machine.
+/// The program of a server.
 pub trait Program: Sized {
     /// The server's name, for messages.
     const NAME: &'static str;
@@ -24,11 +24,11 @@ pub trait Program: Sized {
     /// The time it may take to end in good order.
     const STOP_WITHIN: Duration;
 
-    /// Finds it.
+    /// Finds it in an installation.
     ///
     /// # Errors
-    /// It is not installed.
-    fn find() -> Result<Self, ServerError>;
+    /// It is not there.
+    fn find(installation: &Installation) -> Result<Self, ServerError>;
 
     /// Writes what it needs into an empty directory, once for all its starts there.
     ///
@@ -120,7 +120,7 @@ pub fn program<P: AsRef<Path>>(
 
 /// `program` in each version that is installed beside others as `{parent}/{prefix}{version}`, the
 /// newest first.
-pub(super) fn versions(parent: &str, prefix: &str, program: &str) -> Vec<PathBuf> {
+pub(super) fn versions(parent: &Path, prefix: &str, program: &str) -> Vec<PathBuf> {
     let mut found: Vec<_> = fs::read_dir(parent)
         .into_iter()
         .flatten()
@@ -158,7 +158,7 @@ mod tests {
         for version in ["v9", "v15.2", "v15.10", "other", "v"] {
             fs::create_dir_all(parent.join(version)).unwrap();
         }
-        let found = versions(parent.to_str().unwrap(), "v", "bin/server");
+        let found = versions(&parent, "v", "bin/server");
         fs::remove_dir_all(&parent).unwrap();
         let expected = ["v15.10", "v15.2", "v9"];
         let expected = expected.map(|version| parent.join(version).join("bin/server"));

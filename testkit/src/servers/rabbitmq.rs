@@ -3,8 +3,8 @@
 #[cfg(feature = "live")]
 use super::private::{PrivateServer, output};
 use super::{
-    ServerError,
-    program::{Launch, Probe, Program, program, versions},
+    Installation, ServerError,
+    program::{Launch, Probe, Program},
 };
 use std::{
     fs::{self, File},
@@ -14,6 +14,8 @@ use std::{
     process::Command,
     time::Duration,
 };
+#[cfg(feature = "live")]
+use tokio::task::JoinSet;
 
 /// `AMQP` 0-9-1, and how the method `connection.start` that answers it begins: a frame of type 1 on
 /// channel 0.
@@ -23,8 +25,10 @@ const METHOD_FRAME: &[u8] = &[1, 0, 0];
 /// Asks Erlang's name server for the names it knows. It answers with its own port first.
 const NAMES_REQUEST: &[u8] = &[0, 1, b'n'];
 
-/// Alarms depend on what a test does, not on the machine it runs on.
+/// Alarms depend on what a test does, not on the machine it runs on. Of a cluster only a majority
+/// goes on.
 const CONFIGURATION: &str = "\
+cluster_partition_handling = pause_minority
 disk_free_limit.absolute = 10MB
 vm_memory_high_watermark.absolute = 2GB
 ";
@@ -33,8 +37,20 @@ vm_memory_high_watermark.absolute = 2GB
 /// clients, for other nodes, and for its name server.
 #[derive(Debug)]
 pub struct RabbitMq {
+    installation: Installation,
     server: PathBuf,
     name_server: PathBuf,
+    /// The cluster that the node joins, if it does not stand alone.
+    cluster: Option<Cluster>,
+}
+
+/// What a node must know of the first one of its cluster.
+#[derive(Debug, Clone)]
+struct Cluster {
+    /// The ports of the first node, whose name server knows all of them.
+    first: Vec<u16>,
+    /// The secret by which nodes know each other.
+    cookie: String,
 }
 
 impl Program for RabbitMq {
@@ -44,22 +60,24 @@ impl Program for RabbitMq {
     const START_WITHIN: Duration = Duration::from_secs(180);
     const STOP_WITHIN: Duration = Duration::from_secs(60);
 
-    fn find() -> Result<Self, ServerError> {
-        let erlang = program(Self::NAME, &["erl"])?;
+    fn find(installation: &Installation) -> Result<Self, ServerError> {
+        let erlang = installation.program(Self::NAME, &["erl"])?;
         // In PATH, or beside Erlang's own files.
         let mut name_servers = vec![PathBuf::from("epmd")];
-        if let Some(root) = erlang
-            .canonicalize()
+        if let Some(root) = installation
+            .resolved(&erlang)
             .ok()
             .as_deref()
             .and_then(Path::parent)
             .and_then(Path::parent)
         {
-            name_servers.extend(versions(&root.to_string_lossy(), "erts-", "bin/epmd"));
+            name_servers.extend(installation.versions(root, "erts-", "bin/epmd"));
         }
         Ok(Self {
-            server: tool("rabbitmq-server")?,
-            name_server: program(Self::NAME, &name_servers)?,
+            server: tool(installation, "rabbitmq-server")?,
+            name_server: installation.program(Self::NAME, &name_servers)?,
+            installation: installation.clone(),
+            cluster: None,
         })
     }
 
@@ -71,7 +89,10 @@ impl Program for RabbitMq {
             // Erlang refuses one that others can read.
             .mode(0o400)
             .open(directory.join("home/.erlang.cookie"))?;
-        write!(cookie, "{}", secret()?)?;
+        match &self.cluster {
+            Some(cluster) => write!(cookie, "{}", cluster.cookie)?,
+            None => write!(cookie, "{}", secret()?)?,
+        }
         fs::write(directory.join("plugins"), "[].\n")?;
         fs::write(directory.join("rabbitmq.conf"), CONFIGURATION)?;
         Ok(())
@@ -79,7 +100,14 @@ impl Program for RabbitMq {
 
     fn processes(&self, directory: &Path, ports: &[u16]) -> Vec<Launch> {
         let [port, _, names] = ports_of(ports);
-        let mut name_server = Command::new(&self.name_server);
+        let node = Launch {
+            command: self.surrounded(&self.server, directory, ports),
+            ready: Probe::new(port, PROTOCOL_HEADER, METHOD_FRAME),
+        };
+        if self.cluster.is_some() {
+            return vec![node];
+        }
+        let mut name_server = self.installation.command(&self.name_server);
         name_server.env("HOME", directory.join("home")).args([
             "-address",
             "127.0.0.1",
@@ -92,10 +120,7 @@ impl Program for RabbitMq {
                 command: name_server,
                 ready: Probe::new(names, NAMES_REQUEST, &own_port),
             },
-            Launch {
-                command: surrounded(&self.server, directory, ports),
-                ready: Probe::new(port, PROTOCOL_HEADER, METHOD_FRAME),
-            },
+            node,
         ]
     }
 
@@ -115,45 +140,56 @@ fn ports_of(ports: &[u16]) -> [u16; RabbitMq::PORTS] {
 
 /// A script of RabbitMQ's. The one inside the package comes first: the one in Debian's `PATH`
 /// changes the user, and with it the settings.
-fn tool(name: &str) -> Result<PathBuf, ServerError> {
+fn tool(installation: &Installation, name: &str) -> Result<PathBuf, ServerError> {
     let mut candidates = vec![Path::new("/usr/lib/rabbitmq/bin").join(name)];
     let script = format!("sbin/{name}");
-    candidates.extend(versions(
-        "/usr/lib/rabbitmq/lib",
-        "rabbitmq_server-",
-        &script,
-    ));
+    let releases = Path::new("/usr/lib/rabbitmq/lib");
+    candidates.extend(installation.versions(releases, "rabbitmq_server-", &script));
     candidates.push(name.into());
-    program(RabbitMq::NAME, &candidates)
+    installation.program(RabbitMq::NAME, &candidates)
 }
 
-/// A script of RabbitMQ's in the surroundings of one node.
-fn surrounded(script: &Path, directory: &Path, ports: &[u16]) -> Command {
-    let [port, others, names] = ports_of(ports).map(|port| port.to_string());
-    let mut command = Command::new(script);
-    command
-        .env_remove("NOTIFY_SOCKET")
-        .env("HOME", directory.join("home"))
-        .env("ERL_CRASH_DUMP", directory.join("crash"))
-        // The start script becomes the node, so that the process started is the one to signal.
-        .env("RUNNING_UNDER_SYSTEMD", "true")
-        .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-        .env("ERL_EPMD_PORT", names)
-        .env("RABBITMQ_NODENAME", format!("replybus-{port}@localhost"))
-        .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
-        .env("RABBITMQ_NODE_PORT", port)
-        .env("RABBITMQ_DIST_PORT", others)
-        .env("RABBITMQ_MNESIA_BASE", directory.join("data"))
-        .env("RABBITMQ_LOG_BASE", directory.join("logs"))
-        .env("RABBITMQ_PID_FILE", directory.join("pid"))
-        .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-        .env("RABBITMQ_CONFIG_FILE", directory.join("rabbitmq.conf"))
-        .env("RABBITMQ_ENABLED_PLUGINS_FILE", directory.join("plugins"))
-        .env(
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-            "-kernel inet_dist_use_interface {127,0,0,1}",
-        );
-    command
+/// The name of the node whose first port this is. It needs no quotes in Erlang.
+fn name(port: u16) -> String {
+    format!("replybus_{port}@localhost")
+}
+
+impl RabbitMq {
+    /// A script of RabbitMQ's in the surroundings of one node.
+    fn surrounded(&self, script: &Path, directory: &Path, ports: &[u16]) -> Command {
+        let [port, others, own_names] = ports_of(ports);
+        let first = self
+            .cluster
+            .as_ref()
+            .map(|cluster| ports_of(&cluster.first));
+        let mut arguments = "-kernel inet_dist_use_interface {127,0,0,1}".to_owned();
+        if let Some([first, ..]) = first {
+            let nodes = [name(first), name(port)].join(",");
+            arguments += &format!(" -rabbit cluster_nodes {{[{nodes}],disc}}");
+        }
+        let names = first.map_or(own_names, |[_, _, names]| names);
+        let mut command = self.installation.command(script);
+        command
+            .env_remove("NOTIFY_SOCKET")
+            .env("HOME", directory.join("home"))
+            .env("ERL_CRASH_DUMP", directory.join("crash"))
+            // The start script becomes the node, so that the process started is the one to signal.
+            .env("RUNNING_UNDER_SYSTEMD", "true")
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", names.to_string())
+            .env("RABBITMQ_NODENAME", name(port))
+            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODE_PORT", port.to_string())
+            .env("RABBITMQ_DIST_PORT", others.to_string())
+            .env("RABBITMQ_MNESIA_BASE", directory.join("data"))
+            .env("RABBITMQ_LOG_BASE", directory.join("logs"))
+            .env("RABBITMQ_PID_FILE", directory.join("pid"))
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .env("RABBITMQ_CONFIG_FILE", directory.join("rabbitmq.conf"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", directory.join("plugins"))
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", arguments);
+        command
+    }
 }
 
 /// 128 bits that nobody else knows, in hexadecimal.
@@ -177,7 +213,41 @@ impl PrivateServer<RabbitMq> {
     /// # Cancel safety
     /// Dropped before it is ready, the node is killed.
     pub async fn start() -> Result<Self, ServerError> {
-        Self::launch(RabbitMq::find()?).await
+        Self::launch(RabbitMq::find(&Installation::chosen()?)?).await
+    }
+
+    /// Starts a cluster of as many nodes, and waits until all accept connections. The first one has
+    /// the name server of all, which stays when it is killed.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, its nodes are killed.
+    pub async fn cluster(nodes: usize) -> Result<Vec<Self>, ServerError> {
+        let first = Self::start().await?;
+        let cluster = Cluster {
+            first: first.ports(),
+            cookie: fs::read_to_string(first.path("home/.erlang.cookie"))?,
+        };
+        // They start beside each other.
+        let mut starting = JoinSet::new();
+        for _ in 1..nodes {
+            let mut node = RabbitMq::find(&Installation::chosen()?)?;
+            node.cluster = Some(cluster.clone());
+            starting.spawn(Self::launch(node));
+        }
+        let mut started = vec![first];
+        while let Some(node) = starting.join_next().await {
+            started.push(node.map_err(io::Error::other)??);
+        }
+        Ok(started)
+    }
+
+    /// The name by which the nodes of a cluster know it.
+    #[must_use]
+    pub fn node(&self) -> String {
+        name(self.port())
     }
 
     /// Runs `rabbitmqctl` against it and returns what it printed.
@@ -188,8 +258,9 @@ impl PrivateServer<RabbitMq> {
     /// # Cancel safety
     /// Dropped before it is ready, the tool runs on.
     pub async fn ctl(&self, arguments: &[&str]) -> Result<String, ServerError> {
-        let script = tool("rabbitmqctl")?;
-        let mut command = surrounded(&script, self.directory(), &self.ports());
+        let program = self.program();
+        let script = tool(&program.installation, "rabbitmqctl")?;
+        let mut command = program.surrounded(&script, self.directory(), &self.ports());
         command.args(["--quiet"]).args(arguments);
         output("rabbitmqctl", command).await
     }

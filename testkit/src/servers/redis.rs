@@ -1,13 +1,13 @@
 //! Redis, and servers of one's own: one alone, the nodes of a cluster, a sentinel.
 
+use super::{
+    Installation, ServerError, Store,
+    program::{Launch, Probe, Program},
+};
 #[cfg(feature = "live")]
 use super::{
     ReservedPort,
     private::{LOOK_EVERY, PrivateServer, output},
-};
-use super::{
-    ServerError,
-    program::{Launch, Probe, Program, program},
 };
 use std::{
     fs,
@@ -31,6 +31,7 @@ pub enum Persistence {
 /// Redis, or Valkey. A server keeps nothing and asks for no password unless it is told to.
 #[derive(Debug)]
 pub struct Redis {
+    installation: Installation,
     server: PathBuf,
     arguments: Vec<String>,
     configuration: Option<String>,
@@ -95,9 +96,11 @@ impl Program for Redis {
     const START_WITHIN: Duration = Duration::from_secs(90);
     const STOP_WITHIN: Duration = Duration::from_secs(30);
 
-    fn find() -> Result<Self, ServerError> {
+    fn find(installation: &Installation) -> Result<Self, ServerError> {
+        let candidates = either(installation, ["redis-server", "valkey-server"]);
         Ok(Self {
-            server: program(Self::NAME, &["redis-server", "valkey-server"])?,
+            installation: installation.clone(),
+            server: installation.program(Self::NAME, &candidates)?,
             arguments: Vec::new(),
             configuration: None,
             speaks: Speaks::Freely,
@@ -114,7 +117,7 @@ impl Program for Redis {
     fn processes(&self, _: &Path, ports: &[u16]) -> Vec<Launch> {
         let port = ports.first().copied().unwrap_or_default();
         let number = port.to_string();
-        let mut command = Command::new(&self.server);
+        let mut command = self.installation.command(&self.server);
         if self.configuration.is_some() {
             command.args([CONFIGURATION, "--sentinel"]);
         } else {
@@ -170,7 +173,7 @@ impl PrivateServer<Redis> {
     /// # Cancel safety
     /// As [`start`](Self::start).
     pub async fn set_up(set: impl FnOnce(Redis) -> Redis) -> Result<Self, ServerError> {
-        Self::launch(set(Redis::find()?)).await
+        Self::launch(set(Redis::find(&Installation::chosen()?)?)).await
     }
 
     /// Starts a Redis Cluster of as many masters and no replicas, and waits until all of them say
@@ -182,14 +185,14 @@ impl PrivateServer<Redis> {
     /// # Cancel safety
     /// Dropped before it is ready, its nodes are killed.
     pub async fn cluster(nodes: usize) -> Result<Vec<Self>, ServerError> {
-        let cli = client()?;
+        let installation = Installation::chosen()?;
         let mut cluster = Vec::new();
         for _ in 0..nodes {
             let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
-            let node = Redis::find()?.arguments(settings);
+            let node = Redis::find(&installation)?.arguments(settings);
             cluster.push(Self::launch_on(node, ReservedPort::pair()?.into()).await?);
         }
-        let mut create = Command::new(cli);
+        let mut create = client(&installation)?;
         create
             .args(["--cluster", "create"])
             .args(cluster.iter().map(|node| node.address().to_string()))
@@ -220,7 +223,7 @@ impl PrivateServer<Redis> {
     /// # Cancel safety
     /// Dropped before it is ready, the tool runs on.
     pub async fn cli(&self, arguments: &[&str]) -> Result<String, ServerError> {
-        let mut command = Command::new(client()?);
+        let mut command = client(&self.program().installation)?;
         command
             .args(["-h", "127.0.0.1", "-p", &self.port().to_string()])
             .args(arguments);
@@ -229,6 +232,18 @@ impl PrivateServer<Redis> {
 }
 
 #[cfg(feature = "live")]
-fn client() -> Result<PathBuf, ServerError> {
-    program(Redis::NAME, &["redis-cli", "valkey-cli"])
+fn client(installation: &Installation) -> Result<Command, ServerError> {
+    let candidates = either(installation, ["redis-cli", "valkey-cli"]);
+    let client = installation.program(Redis::NAME, &candidates)?;
+    Ok(installation.command(&client))
+}
+
+/// Of a program of Redis and the one of Valkey's those that may be taken.
+fn either(installation: &Installation, programs: [&'static str; 2]) -> Vec<&'static str> {
+    let [redis, valkey] = programs;
+    match installation.chosen_store() {
+        Some(Store::Redis) => vec![redis],
+        Some(Store::Valkey) => vec![valkey],
+        None => vec![redis, valkey],
+    }
 }

@@ -19,7 +19,7 @@ use crate::{
     interrupt, process,
     program::{cargo, target},
     services::{
-        self, Server,
+        self, Origin, Server,
         state::{own_directory, temporary},
     },
 };
@@ -155,7 +155,7 @@ fn up() -> anyhow::Result<()> {
 
     let this = Some(std::process::id());
     let mut started = Vec::new();
-    let up = services::up(&Server::NEEDED, this)
+    let up = services::up(Origin::default(), &Server::NEEDED, this)
         .and_then(|()| start(&files, &addresses, &binaries, &mut started));
     // What ran before is left alone.
     let stopped = if up.is_err() {
@@ -163,7 +163,7 @@ fn up() -> anyhow::Result<()> {
     } else {
         Ok(())
     };
-    let released = services::down(&Server::NEEDED, this);
+    let released = services::down(Origin::default(), &Server::NEEDED, this);
     up.and(stopped).and(released)?;
     print_table(&files, &addresses)?;
     print_hints(&files, &addresses)
@@ -220,7 +220,7 @@ fn start(
     }
     await_health(files, addresses)?;
     let gateway = files.process(GATEWAY).context("the gateway has ended")?;
-    services::hold(gateway.id())?;
+    services::hold(Origin::default(), gateway.id())?;
     fs::write(files.0.join("holder"), gateway.id().to_string())?;
     Ok(())
 }
@@ -260,7 +260,11 @@ fn down() -> anyhow::Result<()> {
     let _ = fs::remove_file(files.0.join("addresses"));
     let holder = files.0.join("holder");
     if let Ok(written) = fs::read_to_string(&holder) {
-        services::down(&Server::NEEDED, Some(written.trim().parse()?))?;
+        services::down(
+            Origin::default(),
+            &Server::NEEDED,
+            Some(written.trim().parse()?),
+        )?;
         fs::remove_file(holder)?;
     }
     say(format_args!(

@@ -3,7 +3,7 @@
 use super::{Addresses, say, service::Files};
 use crate::{
     program, random,
-    services::{self, Server},
+    services::{self, Origin, Server},
 };
 use anyhow::ensure;
 use std::{
@@ -40,7 +40,7 @@ pub(super) fn of_services(
 
 fn of_servers() -> anyhow::Result<Vec<Setting>> {
     let is_given = env::var("DATABASE_URL").is_ok_and(|url| !url.is_empty());
-    let environment = services::environment(&Server::NEEDED)?;
+    let environment = services::environment(Origin::default(), &Server::NEEDED)?;
     let mut settings = Vec::new();
     for (variable, url) in environment {
         match variable {

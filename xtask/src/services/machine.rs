@@ -3,35 +3,42 @@
 use super::{
     Server,
     choice::{Engine, Machine},
-    container, private, say,
+    container,
+    origin::Origin,
+    private, say,
     state::{ServerState, State},
 };
 use crate::{debian, interrupt, probe};
+use replybus_testkit::servers::Installation;
 use std::{env, fs, path::PathBuf};
 
 /// `true` if only servers that are started here may be used.
-pub(super) fn is_private() -> bool {
-    env::var_os("REPLYBUS_PRIVATE").is_some_and(|set| set == "1")
+pub(super) fn is_private(origin: Origin) -> bool {
+    origin.is_release() || env::var_os("REPLYBUS_PRIVATE").is_some_and(|set| set == "1")
 }
 
 /// The address that the user gave in the environment.
-pub(super) fn given_url(server: Server) -> Option<String> {
+pub(super) fn given_url(server: Server, origin: Origin) -> Option<String> {
     let given = env::var(server.variable()).ok();
-    given.filter(|url| !url.is_empty() && !is_private())
+    given.filter(|url| !url.is_empty() && !is_private(origin))
 }
 
 /// One server, as this machine has it.
 pub(super) struct ThisMachine {
     server: Server,
     state: ServerState,
+    origin: Origin,
+    installation: Installation,
     install_log: PathBuf,
 }
 
 impl ThisMachine {
-    pub(super) fn new(server: Server, state: &State) -> Self {
+    pub(super) fn new(server: Server, state: &State, origin: Origin) -> Self {
         Self {
             server,
             state: state.of(server),
+            origin,
+            installation: origin.installation(),
             install_log: state.path().join("install.log"),
         }
     }
@@ -43,7 +50,7 @@ impl ThisMachine {
 
 impl Machine for ThisMachine {
     fn given(&self) -> Option<Result<(), String>> {
-        given_url(self.server).map(|url| probe::check(self.server, &url))
+        given_url(self.server, self.origin).map(|url| probe::check(self.server, &url))
     }
 
     fn own(&self) -> Option<u16> {
@@ -51,15 +58,15 @@ impl Machine for ThisMachine {
     }
 
     fn answers_on_default_port(&self) -> bool {
-        !is_private() && self.answers(self.server.default_port())
+        !is_private(self.origin) && self.answers(self.server.default_port())
     }
 
     fn is_installed(&self) -> bool {
-        private::is_installed(self.server)
+        private::is_installed(self.server, &self.installation)
     }
 
     fn can_install(&self) -> bool {
-        debian::can_install()
+        !self.origin.is_release() && debian::can_install()
     }
 
     fn install(&mut self) {
@@ -73,7 +80,7 @@ impl Machine for ThisMachine {
     }
 
     fn start(&mut self) -> Option<u16> {
-        let started = private::start(self.server, &self.state);
+        let started = private::start(self.server, &self.state, &self.installation);
         let (server, told_to_end) = (self.server, interrupt::check().is_err());
         if let Err(error) = &started
             && !told_to_end
@@ -86,7 +93,10 @@ impl Machine for ThisMachine {
     }
 
     fn engine(&self) -> Option<Engine> {
-        container::engine()
+        // What is in its images is of no release.
+        (!self.origin.is_release())
+            .then(container::engine)
+            .flatten()
     }
 
     fn start_container(&mut self, engine: Engine) -> Option<u16> {

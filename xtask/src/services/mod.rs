@@ -1,16 +1,20 @@
 //! Finding or starting the servers that tests, examples and the bank talk to.
 //!
-//! In reading order: a [`Server`] is looked for in the order of [`choice`], on this `machine`,
+//! In reading order: an [`Origin`] says whose programs are meant, those of this machine or of a `tree`;
+//! a [`Server`] is looked for in the order of [`choice`], on this `machine`,
 //! whose servers of ours are written down in its [`state`]. What has to be started is a `private`
 //! server or a `container`.
 
 mod choice;
 mod container;
 mod machine;
+mod origin;
 mod private;
 mod server;
 pub(crate) mod state;
+mod tree;
 
+pub(crate) use origin::Origin;
 pub(crate) use server::Server;
 
 use crate::{debian, interrupt, probe};
@@ -54,6 +58,8 @@ pub(crate) struct Named {
     /// RabbitMQ, Redis and PostgreSQL, unless some are named; NATS is only compared with
     #[arg(value_enum, value_name = "SERVER")]
     servers: Vec<Server>,
+    #[command(flatten)]
+    origin: Origin,
 }
 
 impl Named {
@@ -72,10 +78,10 @@ impl Named {
 /// Not all of it could be done. What it was is printed.
 pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
-        Command::Up(wanted) => up(wanted.named.servers(), wanted.holder),
-        Command::Down(wanted) => down(wanted.named.servers(), wanted.holder),
+        Command::Up(wanted) => up(wanted.named.origin, wanted.named.servers(), wanted.holder),
+        Command::Down(wanted) => down(wanted.named.origin, wanted.named.servers(), wanted.holder),
         Command::Env(named) => print_environment(named),
-        Command::Status(named) => print_status(named.servers()),
+        Command::Status(named) => print_status(named.origin, named.servers()),
     }
 }
 
@@ -87,8 +93,9 @@ fn say(message: impl fmt::Display) {
 ///
 /// # Errors
 /// One is missing or does not work. What is missing is printed.
-pub(crate) fn up(servers: &[Server], holder: Option<u32>) -> anyhow::Result<()> {
-    let state = State::of_this_checkout()?;
+pub(crate) fn up(origin: Origin, servers: &[Server], holder: Option<u32>) -> anyhow::Result<()> {
+    origin.prepare()?;
+    let state = State::of_this_checkout(origin)?;
     let _lock = state.lock()?;
     if let Some(holder) = holder {
         state.hold(holder)?;
@@ -99,7 +106,7 @@ pub(crate) fn up(servers: &[Server], holder: Option<u32>) -> anyhow::Result<()> 
         if interrupt::check().is_err() {
             break;
         }
-        match choice::find(&mut ThisMachine::new(server, &state)) {
+        match choice::find(&mut ThisMachine::new(server, &state, origin)) {
             Ok(place) => {
                 say(Found(server, place));
                 if holder.is_none() {
@@ -120,7 +127,7 @@ pub(crate) fn up(servers: &[Server], holder: Option<u32>) -> anyhow::Result<()> 
     state.tidy();
     interrupt::check()?;
     if !missing.is_empty() {
-        explain(&missing);
+        explain(origin, &missing);
     }
     ensure!(!failed && missing.is_empty(), "not all servers are there");
     Ok(())
@@ -130,8 +137,8 @@ pub(crate) fn up(servers: &[Server], holder: Option<u32>) -> anyhow::Result<()> 
 ///
 /// # Errors
 /// There is no such process.
-pub(crate) fn hold(holder: u32) -> anyhow::Result<()> {
-    let state = State::of_this_checkout()?;
+pub(crate) fn hold(origin: Origin, holder: u32) -> anyhow::Result<()> {
+    let state = State::of_this_checkout(origin)?;
     let _lock = state.lock()?;
     state.hold(holder)
 }
@@ -140,8 +147,8 @@ pub(crate) fn hold(holder: u32) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// One does not end.
-pub(crate) fn down(servers: &[Server], holder: Option<u32>) -> anyhow::Result<()> {
-    let state = State::of_this_checkout()?;
+pub(crate) fn down(origin: Origin, servers: &[Server], holder: Option<u32>) -> anyhow::Result<()> {
+    let state = State::of_this_checkout(origin)?;
     if !state.path().exists() {
         return Ok(());
     }
@@ -169,40 +176,44 @@ pub(crate) fn down(servers: &[Server], holder: Option<u32>) -> anyhow::Result<()
 }
 
 /// The address of a server, without starting anything.
-fn current_url(server: Server, state: &State) -> Option<String> {
+fn current_url(server: Server, state: &State, origin: Origin) -> Option<String> {
     let own = || state.of(server).port().map(|port| server.local_url(port));
     let default = || {
         let url = server.local_url(server.default_port());
-        (!is_private() && probe::check(server, &url).is_ok()).then_some(url)
+        (!is_private(origin) && probe::check(server, &url).is_ok()).then_some(url)
     };
-    let url = given_url(server).or_else(own).or_else(default)?;
+    let url = given_url(server, origin).or_else(own).or_else(default)?;
     Some(match server {
         Server::RabbitMq => probe::complete_amqp_url(&url),
         Server::Redis | Server::Postgres | Server::Nats => url,
     })
 }
 
-/// The addresses of servers that are up, each with its variable.
+/// The addresses of servers that are up, each with its variable, and what tests that start servers
+/// of their own must know.
 ///
 /// # Errors
 /// The working directory is unknown.
-pub(crate) fn environment(servers: &[Server]) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let state = State::of_this_checkout()?;
+pub(crate) fn environment(
+    origin: Origin,
+    servers: &[Server],
+) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let state = State::of_this_checkout(origin)?;
     let up = servers.iter().filter_map(|server| {
-        let url = current_url(*server, &state)?;
+        let url = current_url(*server, &state, origin)?;
         Some((server.variable(), url))
     });
-    Ok(up.collect())
+    Ok(up.chain(origin.installation().variables()).collect())
 }
 
 fn print_environment(named: &Named) -> anyhow::Result<()> {
-    let environment = environment(named.servers())?;
+    let environment = environment(named.origin, named.servers())?;
     for server in &named.servers {
         let is_up = environment.iter().any(|(up, _)| *up == server.variable());
         ensure!(is_up, "{server} is not up: run scripts/services up");
     }
     ensure!(
-        !environment.is_empty(),
+        environment.iter().any(|(name, _)| name.ends_with("_URL")),
         "no server is up: run scripts/services up"
     );
     for (variable, url) in environment {
@@ -216,16 +227,16 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn print_status(servers: &[Server]) -> anyhow::Result<()> {
-    let state = State::of_this_checkout()?;
+fn print_status(origin: Origin, servers: &[Server]) -> anyhow::Result<()> {
+    let state = State::of_this_checkout(origin)?;
     let mut all_up = true;
     for server in servers.iter().copied() {
-        let place = match (given_url(server), state.of(server).port()) {
+        let place = match (given_url(server, origin), state.of(server).port()) {
             (Some(_), _) => format!("the one in {}", server.variable()),
             (None, Some(port)) => format!("started by scripts/services, port {port}"),
             (None, None) => format!("the one on port {}", server.default_port()),
         };
-        let url = current_url(server, &state);
+        let url = current_url(server, &state, origin);
         let answers = url.is_some_and(|url| probe::check(server, &url).is_ok());
         let name = server.to_string();
         if answers {
@@ -241,15 +252,19 @@ fn print_status(servers: &[Server]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn explain(missing: &[Server]) {
+fn explain(origin: Origin, missing: &[Server]) {
     let names: Vec<_> = missing.iter().map(|server| server.name()).collect();
     say(format_args!("no server for: {}", names.join(" ")));
+    if origin.is_release() {
+        say("they are not among the servers of that release");
+        return;
+    }
     let install = match debian::can_install() {
         true => "",
         false => " and cannot be installed from here",
     };
     for server in missing {
-        let nearby = match is_private() {
+        let nearby = match is_private(origin) {
             true => String::new(),
             false => format!("no usable one on port {}, ", server.default_port()),
         };

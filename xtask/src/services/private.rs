@@ -6,16 +6,18 @@ use super::{
 };
 use crate::{interrupt, probe, process};
 use anyhow::ensure;
-use replybus_testkit::servers::{Launch, Nats, Postgres, Program, RabbitMq, Redis, ReservedPort};
+use replybus_testkit::servers::{
+    Installation, Launch, Nats, Postgres, Program, RabbitMq, Redis, ReservedPort,
+};
 use std::time::Duration;
 
 /// `true` if the server's program is there.
-pub(super) fn is_installed(server: Server) -> bool {
+pub(super) fn is_installed(server: Server, installation: &Installation) -> bool {
     match server {
-        Server::RabbitMq => RabbitMq::find().is_ok(),
-        Server::Redis => Redis::find().is_ok(),
-        Server::Postgres => Postgres::find().is_ok(),
-        Server::Nats => Nats::find().is_ok(),
+        Server::RabbitMq => RabbitMq::find(installation).is_ok(),
+        Server::Redis => Redis::find(installation).is_ok(),
+        Server::Postgres => Postgres::find(installation).is_ok(),
+        Server::Nats => Nats::find(installation).is_ok(),
     }
 }
 
@@ -24,9 +26,13 @@ pub(super) fn is_installed(server: Server) -> bool {
 ///
 /// # Errors
 /// It does not start. The error has the end of its log.
-pub(super) fn start(server: Server, state: &ServerState) -> anyhow::Result<u16> {
-    try_to_start(server, state).or_else(|_| {
-        let started = try_to_start(server, state);
+pub(super) fn start(
+    server: Server,
+    state: &ServerState,
+    installation: &Installation,
+) -> anyhow::Result<u16> {
+    try_to_start(server, state, installation).or_else(|_| {
+        let started = try_to_start(server, state, installation);
         started.or_else(|error| {
             let log = state.log_tail();
             state.stop()?;
@@ -35,14 +41,30 @@ pub(super) fn start(server: Server, state: &ServerState) -> anyhow::Result<u16> 
     })
 }
 
-fn try_to_start(server: Server, state: &ServerState) -> anyhow::Result<u16> {
+fn try_to_start(
+    server: Server,
+    state: &ServerState,
+    installation: &Installation,
+) -> anyhow::Result<u16> {
     interrupt::check()?;
     state.begin()?;
     let (port, within) = match server {
-        Server::RabbitMq => (launch(RabbitMq::find()?, state)?, RabbitMq::START_WITHIN),
-        Server::Redis => (launch(Redis::find()?, state)?, Redis::START_WITHIN),
-        Server::Postgres => (launch(Postgres::find()?, state)?, Postgres::START_WITHIN),
-        Server::Nats => (launch(Nats::find()?, state)?, Nats::START_WITHIN),
+        Server::RabbitMq => (
+            launch(RabbitMq::find(installation)?, state)?,
+            RabbitMq::START_WITHIN,
+        ),
+        Server::Redis => (
+            launch(Redis::find(installation)?, state)?,
+            Redis::START_WITHIN,
+        ),
+        Server::Postgres => (
+            launch(Postgres::find(installation)?, state)?,
+            Postgres::START_WITHIN,
+        ),
+        Server::Nats => (
+            launch(Nats::find(installation)?, state)?,
+            Nats::START_WITHIN,
+        ),
     };
     await_answer(server, state, port, within)?;
     Ok(port)

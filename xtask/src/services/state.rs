@@ -8,7 +8,7 @@
 //! | `SERVER/kept` | exists if an `up` without `--for` wants the server |
 //! | `holders/ID` | the start of a process that wants the servers |
 
-use super::Server;
+use super::{Server, origin::Origin};
 use crate::{
     interrupt,
     process::{LOOK_EVERY, Process},
@@ -41,15 +41,17 @@ pub(crate) struct State {
 pub(crate) struct Lock(#[expect(dead_code, reason = "held, not used")] File);
 
 impl State {
-    /// The directory of this checkout: in `REPLYBUS_SERVICES_DIR`, or among temporary files.
+    /// The directory of this checkout and this choice of servers: in `REPLYBUS_SERVICES_DIR`, or
+    /// among temporary files.
     ///
     /// # Errors
     /// The working directory is unknown.
-    pub(crate) fn of_this_checkout() -> anyhow::Result<Self> {
+    pub(crate) fn of_this_checkout(origin: Origin) -> anyhow::Result<Self> {
+        let name = format!("replybus-services{}", origin.suffix());
         let chosen = env::var_os("REPLYBUS_SERVICES_DIR").filter(|chosen| !chosen.is_empty());
         let directory = match chosen {
-            Some(chosen) => PathBuf::from(chosen).join("replybus-services"),
-            None => temporary("replybus-services"),
+            Some(chosen) => PathBuf::from(chosen).join(&name),
+            None => temporary(&name),
         };
         Ok(Self {
             directory: std::path::absolute(directory)?,
@@ -299,7 +301,7 @@ impl Stop {
 
 /// Waits for the right to change a state, unless told to end meanwhile. What stops servers may have
 /// been told so before, and waits all the same.
-fn wait_for(file: &File) -> anyhow::Result<()> {
+pub(super) fn wait_for(file: &File) -> anyhow::Result<()> {
     let was_told = interrupt::check().is_err();
     loop {
         match file.try_lock() {
