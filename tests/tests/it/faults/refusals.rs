@@ -150,7 +150,9 @@ async fn a_call_that_is_too_large_for_the_broker_is_refused_at_once_and_others_a
     let Some(rig) = Rig::start(Persistence::None).await else {
         return;
     };
-    let limit = "application:set_env(rabbit, max_message_size, 1000).";
+    // RabbitMQ 3 looks at the first of these, RabbitMQ 4 at the second.
+    let limit = "application:set_env(rabbit, max_message_size, 1000), \
+                 persistent_term:put(max_message_size, 1000).";
     rig.rabbit.ctl(&["eval", limit]).await.unwrap();
     let url = rig.rabbit.url();
     let (worker, caller) = tokio::join!(rig.bus(&url), rig.bus(&url));
