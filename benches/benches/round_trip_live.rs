@@ -24,13 +24,13 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<()> {
     let mut site = Site::of_environment(arguments.run.clone(), arguments.handler())?;
-    if let Some(share) = arguments.observed {
+    if let Some(told) = arguments.observed {
         let given = arguments.collector.clone();
         let collector = given.map_or_else(observed::collect, Ok)?;
-        site.observed = Some((collector, share));
+        site.observed = Some((collector, told));
     }
     let observed = site.observed.as_ref();
-    let exporting = observed.map(|(collector, share)| observed::export(collector, *share));
+    let exporting = observed.map(|(collector, told)| observed::export(collector, *told));
     let _exporting = exporting.transpose()?;
     match arguments.role {
         Role::Worker => {

@@ -3,6 +3,7 @@
 use crate::{
     echo::{TEXT_BYTES_MAX, TEXT_BYTES_MIN},
     handler::Handler,
+    observed::Observed,
     plan::{Stage, Wanted},
 };
 use anyhow::Result;
@@ -39,9 +40,9 @@ pub struct Arguments {
 
     /// Exports traces and counts metrics at both ends of the framework's paths, as programs do in
     /// production; the collector is a thread of this process. The share of traces that is recorded,
-    /// of which there are no more than the exporter's thousand a second
+    /// of which there are no more than the exporter's thousand a second, or `metrics` for these alone
     #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "1", conflicts_with = "report")]
-    pub observed: Option<f64>,
+    pub observed: Option<Observed>,
 
     /// Writes what was measured into docs/performance.md and its folder, as tables and charts
     #[arg(long)]

@@ -4,6 +4,7 @@ use crate::{
     echo::Echo,
     handler::Handler,
     load::{self, Load, Slice},
+    observed::Observed,
     worker::{Ready, Worker},
 };
 use anyhow::{Context, Result};
@@ -131,8 +132,8 @@ pub struct Site {
     pub run: String,
     /// What a handler does.
     pub handler: Handler,
-    /// Where traces of both ends go, and the share of them that is recorded, if they are observed.
-    pub observed: Option<(String, f64)>,
+    /// Where traces of both ends go, and what is told of them, if they are observed.
+    pub observed: Option<(String, Observed)>,
 }
 
 impl Site {

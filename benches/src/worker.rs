@@ -77,11 +77,11 @@ impl Worker {
         let mut child = Command::new(program)
             .args(["--bench", "--role", "worker", "--path", path])
             .args(["--run", &site.run, "--handler-us", &handler_us])
-            .args(site.observed.iter().flat_map(|(collector, share)| {
+            .args(site.observed.iter().flat_map(|(collector, told)| {
                 [
                     "--collector".to_owned(),
                     collector.clone(),
-                    format!("--observed={share}"),
+                    format!("--observed={told}"),
                 ]
             }))
             .envs(site.nats_url.as_ref().map(|url| ("NATS_URL", url)))
