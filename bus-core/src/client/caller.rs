@@ -283,10 +283,7 @@ impl Drop for Attempts<'_> {
 /// Records that a call is published.
 fn note_published(bus: &BusInner, request: &CallRequest, repeated: bool) {
     bus.flights.note(request.id(), || {
-        let trace = request
-            .carried
-            .as_ref()
-            .and_then(|carried| carried.trace_id());
+        let trace = request.carried.trace_id();
         let own = u128::from_be_bytes(*request.id().as_bytes());
         let trace = trace.filter(|trace| *trace != own);
         FlightStep::Published {

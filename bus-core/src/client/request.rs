@@ -85,7 +85,7 @@ pub struct CallRequest {
     pub(crate) idempotency_key: Option<String>,
     pub(crate) metadata: Metadata,
     /// Its trace, if it continues one, and baggage.
-    pub(crate) carried: Option<Box<Carried>>,
+    pub(crate) carried: Carried,
     pub(crate) copies: Copies,
 }
 
@@ -224,6 +224,8 @@ impl CallRequest {
         let id = self.id().to_text();
         let awaited = self.verb == Verb::Call;
         let answered = self.verb != Verb::Send;
+        let mut headers = self.headers(awaited, repeated);
+        headers.extend(self.carried.unrecorded_header(self.id()));
         Message {
             exchange: Text::default(),
             routing_key: self.queue.clone(),
@@ -241,7 +243,7 @@ impl CallRequest {
                 app_id: Some(app_id.clone()),
                 // What changes something survives a broker; a question is asked again.
                 persistent: !(awaited && self.method.kind == MethodKind::Query),
-                headers: self.headers(awaited, repeated),
+                headers,
                 ..Properties::default()
             },
             body: self.body.clone(),
@@ -256,9 +258,8 @@ impl CallRequest {
         (level <= 4 || !is_ordered).then_some(level)
     }
 
-    /// Its headers, with its deadline or without.
+    /// Its headers, with its deadline or without, and without that of a trace that is not recorded.
     pub(super) fn headers(&self, deadline: bool, repeated: bool) -> Vec<(Text, Text)> {
-        let carried = self.carried.as_deref();
         let set = [
             deadline,
             repeated,
@@ -268,9 +269,9 @@ impl CallRequest {
         ];
         let own: usize = set.into_iter().map(usize::from).sum();
         let mut headers =
-            Vec::with_capacity(own + self.metadata.len() + Carried::most_headers(carried));
+            Vec::with_capacity(own + self.metadata.len() + self.carried.most_headers());
         // A trace that begins here is named after the call: the service derives it from the id.
-        headers.extend(carried.into_iter().flat_map(Carried::headers));
+        headers.extend(self.carried.headers());
         let mut set =
             |name: &'static str, value: Text| headers.push((Text::from_static(name), value));
         if deadline {

@@ -66,9 +66,11 @@ impl TraceContext {
         Self { flags, ..self }
     }
 
-    /// `true` if a message names a trace that it is part of.
-    pub(crate) fn is_named(properties: &Properties) -> bool {
-        properties.header(headers::TRACEPARENT).is_some()
+    /// `true` if whoever made a message has decided whether its trace is recorded.
+    pub(crate) fn is_decided(properties: &Properties) -> bool {
+        [headers::TRACEPARENT, headers::UNRECORDED]
+            .iter()
+            .any(|name| properties.header(name).is_some())
     }
 
     /// The trace a message is part of: the one its headers name, or one that begins with it and is
@@ -77,7 +79,9 @@ impl TraceContext {
         properties
             .header(headers::TRACEPARENT)
             .and_then(|parent| Self::parse(parent, properties.header(headers::TRACESTATE)))
-            .unwrap_or_else(|| Self::root(id))
+            .unwrap_or_else(|| {
+                Self::root(id).sampled(properties.header(headers::UNRECORDED).is_none())
+            })
     }
 
     /// Headers that name a trace, at most.

@@ -289,9 +289,8 @@ impl Emit {
         }
         let (id, body_bytes) = (self.id, body.len());
         let carried = Carried::from(&Context::current(), id);
-        let carried = carried.as_deref();
-        let message = message(&self.bus, &self.exchange, event.clone(), id, carried, body);
-        let mut span = trace::emitting(carried, id, &message.exchange, &event, body_bytes);
+        let message = message(&self.bus, &self.exchange, event.clone(), id, &carried, body);
+        let mut span = trace::emitting(&carried, id, &message.exchange, &event, body_bytes);
         let emitting = async {
             let event = event.clone();
             loop {
@@ -359,7 +358,7 @@ fn message(
     exchange: &str,
     routing_key: Text,
     id: CallId,
-    carried: Option<&Carried>,
+    carried: &Carried,
     body: Bytes,
 ) -> Message {
     Message {
@@ -373,7 +372,10 @@ fn message(
             app_id: Some(bus.inner().app_id.clone()),
             persistent: true,
             // A trace that begins here is named after the event: subscribers derive it from the id.
-            headers: carried.into_iter().flat_map(Carried::headers).collect(),
+            headers: carried
+                .headers()
+                .chain(carried.unrecorded_header(id))
+                .collect(),
             ..Properties::default()
         },
         body,

@@ -9,23 +9,31 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Trace and baggage of a message. A message without either has none of it.
+/// Trace and baggage of a message.
 #[derive(Debug, Clone)]
-pub(crate) struct Carried {
+pub(crate) enum Carried {
+    /// No more than its id says: its trace begins with it, and is named after it.
+    Nothing,
+    /// The same, of a trace that is not recorded: most of a busy program's are, so it costs little.
+    Unrecorded,
+    /// What its headers say.
+    Named(Box<Named>),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
     /// The trace, if that is not one that begins with the message and is named after it.
-    pub(super) trace: Option<TraceContext>,
+    trace: Option<TraceContext>,
     /// The span that the message was made in.
-    pub(super) parent: Option<u64>,
+    parent: Option<u64>,
     baggage: Option<Arc<Baggage>>,
 }
 
 impl Carried {
-    /// Headers that it takes, at most.
-    const HEADERS_MAX: usize = TraceContext::HEADERS_MAX + 1;
-
     /// What a message `id` carries that is made in a context.
-    pub(crate) fn from(context: &Context, id: CallId) -> Option<Box<Self>> {
+    pub(crate) fn from(context: &Context, id: CallId) -> Self {
         let parent = context.trace();
+        let baggage = context.shared_baggage();
         let trace = match (parent, tracer()) {
             (None, None) => None,
             (Some(parent), None) => Some(parent.child(id)),
@@ -34,33 +42,68 @@ impl Carried {
                 let trace =
                     parent.map_or_else(|| TraceContext::root(id), |parent| parent.child(id));
                 let is_sampled = tracer.samples(trace.trace_id(), parent);
+                if !is_sampled && parent.is_none() && baggage.is_none() {
+                    return Self::Unrecorded;
+                }
                 Some(trace.sampled(is_sampled))
             }
         };
-        let baggage = context.shared_baggage();
         if trace.is_none() && baggage.is_none() {
-            return None;
+            return Self::Nothing;
         }
-        Some(Box::new(Self {
+        Self::Named(Box::new(Named {
             trace,
             parent: parent.map(TraceContext::span_id),
             baggage: baggage.cloned(),
         }))
     }
 
+    fn named(&self) -> Option<&Named> {
+        match self {
+            Self::Nothing | Self::Unrecorded => None,
+            Self::Named(named) => Some(named),
+        }
+    }
+
+    /// `true` if its trace begins with it and is not recorded.
+    pub(crate) const fn is_unrecorded(&self) -> bool {
+        matches!(self, Self::Unrecorded)
+    }
+
+    /// Its trace, if it has one that may be recorded, and the span that the message was made in.
+    pub(super) fn place(&self) -> Option<(&TraceContext, Option<u64>)> {
+        let named = self.named()?;
+        Some((named.trace.as_ref()?, named.parent))
+    }
+
     /// The trace that it belongs to, if that is not its own.
     pub(crate) fn trace_id(&self) -> Option<u128> {
-        self.trace.as_ref().map(TraceContext::trace_id)
+        self.place().map(|(trace, _)| trace.trace_id())
     }
 
-    /// The headers that say so.
+    /// The header of a trace that begins with the message `id` and is not recorded, if it is one. An
+    /// entry of a bundle has a flag for it.
+    pub(crate) fn unrecorded_header(&self, id: CallId) -> Option<(Text, Text)> {
+        let trace = TraceContext::root(id).sampled(false);
+        self.is_unrecorded()
+            .then(|| trace.headers())
+            .and_then(|mut headers| headers.next())
+    }
+
+    /// The headers that say the rest.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (Text, Text)> {
-        let trace = self.trace.iter().flat_map(TraceContext::headers);
-        trace.chain(self.baggage.iter().map(|baggage| baggage.header()))
+        let named = self.named().into_iter();
+        named.flat_map(|named| {
+            let trace = named.trace.iter().flat_map(TraceContext::headers);
+            trace.chain(named.baggage.iter().map(|baggage| baggage.header()))
+        })
     }
 
-    /// The number of headers that it takes, at most.
-    pub(crate) fn most_headers(carried: Option<&Self>) -> usize {
-        carried.map_or(0, |_| Self::HEADERS_MAX)
+    /// The number of [`headers`](Self::headers), at most.
+    pub(crate) const fn most_headers(&self) -> usize {
+        match self {
+            Self::Nothing | Self::Unrecorded => 0,
+            Self::Named(_) => TraceContext::HEADERS_MAX + 1,
+        }
     }
 }

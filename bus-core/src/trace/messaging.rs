@@ -34,12 +34,11 @@ fn name(operation: &str, destination: &str) -> Text {
 }
 
 /// The span of what is sent, which is the one that its headers name.
-fn sending(carried: Option<&Carried>, name: impl FnOnce() -> Text) -> Span {
+fn sending(carried: &Carried, name: impl FnOnce() -> Text) -> Span {
     let Some(tracer) = tracer() else {
         return Span::none();
     };
-    let carried = carried.and_then(|carried| Some((carried.trace.as_ref()?, carried.parent)));
-    match carried.filter(|(trace, _)| trace.is_sampled()) {
+    match carried.place().filter(|(trace, _)| trace.is_sampled()) {
         Some((trace, parent)) => Span::of(tracer, trace.clone(), parent, SpanKind::Producer, name),
         None => Span::none(),
     }
@@ -53,7 +52,7 @@ pub(crate) fn calling(request: &CallRequest) -> Span {
         Verb::Submit => "submit",
     };
     let queue = &request.queue;
-    let mut span = sending(request.carried.as_deref(), || name(operation, queue));
+    let mut span = sending(&request.carried, || name(operation, queue));
     if span.is_recorded() {
         about(&mut span, operation, "send", queue.clone());
         let id = request.id().to_text();
@@ -90,7 +89,7 @@ pub(crate) fn answered(span: &mut Span, outcome: &Result<CallResponse, CallFailu
 
 /// The span of an event, until the broker has it.
 pub(crate) fn emitting(
-    carried: Option<&Carried>,
+    carried: &Carried,
     id: CallId,
     exchange: &Text,
     event: &Text,
@@ -113,7 +112,7 @@ fn consuming(message: &Message, trace: &TraceContext, process: impl FnOnce() -> 
     let Some(tracer) = tracer() else {
         return Span::none();
     };
-    let parent = TraceContext::is_named(&message.properties).then_some(trace);
+    let parent = TraceContext::is_decided(&message.properties).then_some(trace);
     let is_sampled = tracer.samples(trace.trace_id(), parent);
     if !is_sampled && parent.is_some_and(|parent| !parent.is_sampled()) {
         return Span::none();

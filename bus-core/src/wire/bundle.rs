@@ -15,6 +15,9 @@ pub(crate) const BUNDLE: &str = "replybus/bundle";
 /// The flag of an entry that repeats an earlier copy of its request.
 const REPEATED: u8 = 1;
 
+/// The flag of an entry whose trace begins with it, and is not recorded.
+const UNRECORDED: u8 = 2;
+
 /// Bytes before an entry's flags: its length, and how much sooner its deadline is.
 const PREFIX: usize = 8;
 
@@ -23,6 +26,7 @@ const PREFIX: usize = 8;
 pub(crate) struct NewEntry<'a> {
     pub(crate) id: CallId,
     pub(crate) repeated: bool,
+    pub(crate) unrecorded: bool,
     pub(crate) method: &'a str,
     pub(crate) headers: &'a [(Text, Text)],
     pub(crate) body: &'a [u8],
@@ -35,6 +39,7 @@ pub(crate) struct Entry {
     /// How much sooner its deadline is than that of the bundle, which is the latest.
     pub(crate) sooner: Duration,
     pub(crate) repeated: bool,
+    pub(crate) unrecorded: bool,
     pub(crate) method: Text,
     pub(crate) headers: Vec<(Text, Text)>,
     pub(crate) body: Bytes,
@@ -63,7 +68,7 @@ impl NewEntry<'_> {
             .map(|(name, value)| 3 + name.len() + value.len())
             .sum();
         let mut to = Vec::with_capacity(19 + self.method.len() + headers + self.body.len());
-        to.push(if self.repeated { REPEATED } else { 0 });
+        to.push(flag(self.repeated, REPEATED) | flag(self.unrecorded, UNRECORDED));
         to.extend_from_slice(self.id.as_bytes());
         put_short(&mut to, self.method)?;
         to.push(self.headers.len().try_into().ok()?);
@@ -76,6 +81,10 @@ impl NewEntry<'_> {
         to.extend_from_slice(self.body);
         Some(to)
     }
+}
+
+const fn flag(is_set: bool, flag: u8) -> u8 {
+    if is_set { flag } else { 0 }
 }
 
 fn put_short(to: &mut Vec<u8>, text: &str) -> Option<()> {
@@ -143,7 +152,7 @@ fn read(mut from: Bytes) -> Result<Entry, Bad> {
         id: Some(id),
         reason,
     };
-    if flags & !REPEATED != 0 {
+    if flags & !(REPEATED | UNRECORDED) != 0 {
         return Err(bad("it has flags that are not known"));
     }
     let short = |from: &mut Bytes| {
@@ -162,6 +171,7 @@ fn read(mut from: Bytes) -> Result<Entry, Bad> {
         id,
         sooner: Duration::from_millis(sooner.into()),
         repeated: flags & REPEATED != 0,
+        unrecorded: flags & UNRECORDED != 0,
         method,
         headers,
         body: from,
@@ -186,15 +196,16 @@ mod tests {
         (
             any::<[u8; 16]>(),
             any::<u32>(),
-            any::<bool>(),
+            any::<[bool; 2]>(),
             ".{0,20}",
             prop::collection::vec((".{0,12}", ".{0,40}"), 0..5),
             prop::collection::vec(any::<u8>(), 0..200),
         )
-            .prop_map(|(id, sooner, repeated, method, headers, body)| Entry {
+            .prop_map(|(id, sooner, flags, method, headers, body)| Entry {
                 id: CallId::from_bytes(id),
                 sooner: Duration::from_millis(sooner.into()),
-                repeated,
+                repeated: flags[0],
+                unrecorded: flags[1],
                 method: method.into(),
                 headers: headers
                     .into_iter()
@@ -208,6 +219,7 @@ mod tests {
         let new = NewEntry {
             id: entry.id,
             repeated: entry.repeated,
+            unrecorded: entry.unrecorded,
             method: &entry.method,
             headers: &entry.headers,
             body: &entry.body,
@@ -226,6 +238,7 @@ mod tests {
             id: "018f6d1c-5e7a-7b3c-8d9e-0f1a2b3c4d5e".parse().unwrap(),
             sooner: Duration::from_secs(1),
             repeated: false,
+            unrecorded: false,
             method: "balance".into(),
             headers: vec![("tenant".into(), "b".into())],
             body: Bytes::from_static(b"\x81\xa7account\xa1a"),
@@ -237,10 +250,19 @@ mod tests {
             b"\x07balance\x01\x06tenant\x00\x01b\x81\xa7account\xa1a",
         ];
         assert_eq!(body, expected.concat());
-        body.clear();
-        let repeated = true;
-        put(&mut body, &Entry { repeated, ..entry });
-        assert_eq!(body.get(8), Some(&REPEATED));
+        for (repeated, unrecorded, flags) in [(true, false, 1), (false, true, 2), (true, true, 3)] {
+            body.clear();
+            let entry = Entry {
+                repeated,
+                unrecorded,
+                headers: entry.headers.clone(),
+                method: entry.method.clone(),
+                body: entry.body.clone(),
+                ..entry
+            };
+            put(&mut body, &entry);
+            assert_eq!(body.get(8), Some(&flags));
+        }
     }
 
     #[test]
@@ -252,6 +274,7 @@ mod tests {
             let new = NewEntry {
                 id: CallId::new(),
                 repeated: false,
+                unrecorded: false,
                 method,
                 headers,
                 body: &[],

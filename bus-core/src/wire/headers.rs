@@ -26,6 +26,9 @@ pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub(crate) const TRACEPARENT: &str = "traceparent";
 /// W3C Trace Context, section 3.3.
 pub(crate) const TRACESTATE: &str = "tracestate";
+/// On a request that came in a bundle: its trace begins with it, and is not recorded; the text
+/// [`TRUE`]. Takes the place of [`TRACEPARENT`], which would say the same. Named as [`DUE`] is.
+pub(crate) const UNRECORDED: &str = "x-replybus-unrecorded";
 /// W3C Baggage, section 3.2.
 pub(crate) const BAGGAGE: &str = "baggage";
 /// On a request that is sent again under the same id, while an earlier copy may have reached the

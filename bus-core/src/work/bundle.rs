@@ -159,12 +159,14 @@ impl Part {
                 let left = |most: Duration| most.saturating_sub(entry.sooner);
                 properties.expiration = common.expiration.map(left);
                 properties.headers.extend(deadline(common, entry.sooner));
-                if entry.repeated {
-                    let mark = (
-                        Text::from_static(headers::REPEATED),
-                        Text::from_static(headers::TRUE),
-                    );
-                    properties.headers.push(mark);
+                for (is_set, name) in [
+                    (entry.repeated, headers::REPEATED),
+                    (entry.unrecorded, headers::UNRECORDED),
+                ] {
+                    if is_set {
+                        let mark = (Text::from_static(name), Text::from_static(headers::TRUE));
+                        properties.headers.push(mark);
+                    }
                 }
                 properties.headers.extend(entry.headers);
                 entry.body

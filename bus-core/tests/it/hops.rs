@@ -147,7 +147,10 @@ pub(crate) struct Way {
 
 impl Way {
     pub(crate) async fn begin() -> Self {
-        let transport: Arc<dyn Transport> = Arc::new(MemoryBroker::new().connect());
+        Self::over(Arc::new(MemoryBroker::new().connect())).await
+    }
+
+    pub(crate) async fn over(transport: Arc<dyn Transport>) -> Self {
         let bus = Bus::builder()
             .connect(Arc::clone(&transport), MemoryReplies::new())
             .await

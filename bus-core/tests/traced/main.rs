@@ -7,5 +7,9 @@
 
 #[path = "../it/hops.rs"]
 mod hops;
+#[path = "../it/paced.rs"]
+#[allow(dead_code, reason = "verdicts are for other tests of bundles")]
+mod paced;
 mod recorded;
 mod spans;
+mod unrecorded;

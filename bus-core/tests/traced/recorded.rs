@@ -6,6 +6,7 @@ use replybus::{
 };
 use replybus_testkit::wait::eventually;
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     sync::{Mutex, Once},
 };
@@ -13,11 +14,16 @@ use std::{
 static ENDED: Mutex<BTreeMap<u128, Vec<FinishedSpan>>> = Mutex::new(BTreeMap::new());
 static INSTALLED: Once = Once::new();
 
+thread_local! {
+    /// No trace that begins in this thread is recorded.
+    static DECLINES: Cell<bool> = const { Cell::new(false) };
+}
+
 struct Keeper;
 
 impl Tracer for Keeper {
     fn samples(&self, _: u128, parent: Option<&TraceContext>) -> bool {
-        parent.is_none_or(TraceContext::is_sampled)
+        parent.map_or_else(|| !DECLINES.get(), TraceContext::is_sampled)
     }
 
     fn ended(&self, span: FinishedSpan) {
@@ -29,6 +35,12 @@ impl Tracer for Keeper {
 /// Begins to keep spans, once.
 pub(crate) fn keep() {
     INSTALLED.call_once(|| install(Keeper).unwrap());
+}
+
+/// Keeps no span of the traces that begin in this thread, which is that of one test.
+pub(crate) fn decline() {
+    keep();
+    DECLINES.set(true);
 }
 
 /// The spans of a trace that have ended.

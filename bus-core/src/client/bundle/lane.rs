@@ -328,6 +328,7 @@ fn encode(request: &CallRequest, repeated: bool) -> Option<Vec<u8>> {
     let entry = bundle::NewEntry {
         id: request.id(),
         repeated,
+        unrecorded: request.carried.is_unrecorded(),
         method: request.method.name,
         headers: &request.headers(false, false),
         body: &request.body,
