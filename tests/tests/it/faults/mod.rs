@@ -14,6 +14,7 @@ mod bundles;
 mod cache;
 mod cancel;
 mod channels;
+mod cluster;
 mod delays;
 mod feeds;
 mod jobs;

@@ -65,29 +65,39 @@ impl Rig {
 
     /// Waits until no queue holds a message, neither ready nor delivered, except for dead letters.
     pub(crate) async fn drained(&self) {
-        self.queues("they are drained", |queue, messages| {
-            queue.ends_with(".dead") || messages == 0
-        })
-        .await;
+        drained(&self.rabbit).await;
     }
 
     /// Waits until all queues and the messages in each are as they should be.
     pub(crate) async fn queues(&self, what: &str, right: impl Fn(&str, u64) -> bool) {
-        until(what, || async {
-            let listed = self.rabbit.ctl(&["list_queues", "name", "messages"]).await;
-            let queues = listed.map_err(|error| error.to_string())?;
-            // The first line is a heading.
-            let mut lines = queues.lines().skip(1).map(|line| {
-                let (name, messages) = line.split_once('\t').unwrap();
-                (name, messages.parse().unwrap())
-            });
-            if lines.all(|(name, messages)| right(name, messages)) {
-                return Ok(());
-            }
-            Err(queues)
-        })
-        .await;
+        queues(&self.rabbit, what, right).await;
     }
+}
+
+/// As [`Rig::drained`], by what this node says.
+pub(crate) async fn drained(rabbit: &PrivateRabbit) {
+    queues(rabbit, "they are drained", |queue, messages| {
+        queue.ends_with(".dead") || messages == 0
+    })
+    .await;
+}
+
+async fn queues(rabbit: &PrivateRabbit, what: &str, right: impl Fn(&str, u64) -> bool) {
+    until(what, || async {
+        let listed = rabbit.ctl(&["list_queues", "name", "messages"]).await;
+        let queues = listed.map_err(|error| error.to_string())?;
+        // The first line is a heading.
+        let mut lines = queues.lines().skip(1).map(|line| {
+            let (name, messages) = line.split_once('\t').unwrap();
+            // What a queue whose node is away holds is not known.
+            (name, messages.parse().unwrap_or(u64::MAX))
+        });
+        if lines.all(|(name, messages)| right(name, messages)) {
+            return Ok(());
+        }
+        Err(queues)
+    })
+    .await;
 }
 
 /// How both buses are set.
@@ -151,6 +161,16 @@ impl Ledger {
         let namespace = unique("faults");
         let caller = connect(&namespace, settings, &caller).await;
         let worker = connect(&namespace, settings, &worker).await;
+        Self::between(namespace, settings, caller, worker).await
+    }
+
+    /// As [`open`](Self::open), between buses of this namespace.
+    pub(crate) async fn between(
+        namespace: String,
+        settings: Settings,
+        caller: Bus,
+        worker: Bus,
+    ) -> Self {
         let journal = Arc::new(Journal::default());
         let (books, gate) = Books::new(Arc::clone(&journal));
         let mut ledger = Self {
@@ -188,7 +208,17 @@ pub(crate) async fn connect(
     settings: Settings,
     (amqp, redis): &(String, String),
 ) -> Bus {
-    let amqp = Amqp::new(amqp)
+    connect_by(namespace, settings, Amqp::new(amqp), redis).await
+}
+
+/// As [`connect`], with addresses of several nodes of RabbitMQ.
+pub(crate) async fn connect_by(
+    namespace: &str,
+    settings: Settings,
+    amqp: Amqp,
+    redis: &str,
+) -> Bus {
+    let amqp = amqp
         .heartbeat(settings.heartbeat)
         .confirm_timeout(settings.confirm_timeout)
         .connect_within(AT_MOST);
