@@ -554,9 +554,10 @@ pub const DEAD_LETTERS_MAX: u32 = 100_000;
 /// for each of [`DEAD_LETTERS_MAX`].
 pub const DEAD_LETTERS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Times that a dead letter in a quorum queue may be given back before RabbitMQ drops it: as good as
-/// without limit. Each look at a letter gives it back, and RabbitMQ 4 drops after 20 of itself.
-pub const DEAD_LETTER_RETURNS_MAX: u32 = i32::MAX.unsigned_abs();
+/// Times that a message in a quorum queue may be given back before RabbitMQ drops it: as good as
+/// without limit. RabbitMQ 4 drops after 20 of itself, and counts what a worker that ends had fetched
+/// and not begun, and each look at a dead letter. What ends its workers is counted where it is run.
+pub const RETURNS_MAX: u32 = i32::MAX.unsigned_abs();
 
 /// Dead letters that are listed at once.
 pub const DEAD_LETTERS_LISTED_MAX: u64 = 1000;

@@ -5,7 +5,9 @@ use crate::{
     bus::Bus,
     contract::{QueueType, RetryPolicy, check_name},
     error::SetupError,
-    limits::{CALL_TIMEOUT_MAX, CONCURRENCY, DRAIN_WITHIN, EVENT_RETRY_WITHIN, PREFETCH_MAX},
+    limits::{
+        CALL_TIMEOUT_MAX, CONCURRENCY, DRAIN_WITHIN, EVENT_RETRY_WITHIN, PREFETCH_MAX, RETURNS_MAX,
+    },
     retry::Aside,
     transport::{Binding, QueueSpec, Source},
     work::{Intake, Occupant, Permits, Redeliveries, Serving},
@@ -195,7 +197,9 @@ impl<E: Event, H: SubscribeHandler<E>> Subscribe<E, H> {
         }
         let bus = self.bus.inner();
         let source = Source {
-            queue: QueueSpec::new(self.bus.name(&self.group)).queue_type(self.queue_type),
+            queue: QueueSpec::new(self.bus.name(&self.group))
+                .queue_type(self.queue_type)
+                .returns_max(RETURNS_MAX),
             prefetch: self.concurrency,
             bindings: vec![Binding {
                 exchange: self.bus.name(E::EXCHANGE),

@@ -10,7 +10,7 @@ use crate::{
     bus::BusInner,
     contract::ServiceContract,
     error::SetupError,
-    limits::{DEAD_LETTER_RETURNS_MAX, HAND_OVER_EVERY, RETRY_HELD_MAX},
+    limits::{HAND_OVER_EVERY, RETRY_HELD_MAX},
     presence::InstanceId,
     transport::{QueueSpec, Source},
     work::{DeadLetters, Intake, Occupant},
@@ -54,9 +54,7 @@ pub(crate) async fn open(bus: &BusInner, plan: Plan) -> Result<(Intake, DeadLett
             name: queue.clone(),
             ..plan.queue.clone()
         };
-        // Each hand-over gives back what was not begun.
-        let queue = queue.single_active().returns_max(DEAD_LETTER_RETURNS_MAX);
-        Source::new(queue, plan.prefetch)
+        Source::new(queue.single_active(), plan.prefetch)
     };
     let sources: Vec<_> = queues.iter().map(source).collect();
     let consumed = sources

@@ -16,7 +16,7 @@ use crate::{
     control::{AnswerRate, Answers, ControlLine, ServedCalls, ServedContract},
     error::SetupError,
     job::WaitingRoom,
-    limits::{INSTANCE_TEXT_MAX, PREFETCH_MAX},
+    limits::{INSTANCE_TEXT_MAX, PREFETCH_MAX, RETURNS_MAX},
     partition::{self, Plan},
     presence::{Heartbeat, InstanceId, Profile},
     retry::Aside,
@@ -77,7 +77,7 @@ impl Serve {
             queue: QueueSpec {
                 queue_type: self.queue_type,
                 length_max: self.queue_length_max,
-                ..QueueSpec::new(queue)
+                ..QueueSpec::new(queue).returns_max(RETURNS_MAX)
             },
             prefetch: self.prefetch,
             bindings: Vec::new(),

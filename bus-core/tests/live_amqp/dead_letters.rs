@@ -3,7 +3,7 @@
 use crate::support::{BOUND, Broker, TestQueue, broker};
 use lapin::{
     BasicProperties,
-    options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions},
+    options::{BasicGetOptions, BasicNackOptions, BasicPublishOptions, QueueDeclareOptions},
     types::{AMQPValue, DecimalValue, FieldTable},
 };
 use replybus::{
@@ -267,7 +267,7 @@ async fn a_quorum_queue_drops_no_letter_that_is_looked_at() {
     let Some(broker) = broker().await else { return };
     let site = Site::new(&broker, "quorum").await;
     let serving = site.serve_quorum().await;
-    let limit = i64::from(limits::DEAD_LETTER_RETURNS_MAX);
+    let limit = i64::from(limits::RETURNS_MAX);
     site.declare_dead_as_meant("quorum", Some(limit)).await;
     site.publish(one_way()).await;
     site.dead.wait_ready(&site.raw, 1).await;
@@ -279,5 +279,34 @@ async fn a_quorum_queue_drops_no_letter_that_is_looked_at() {
         })
         .await;
     }
+    serving.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quorum_queue_drops_no_request_that_workers_give_back() {
+    let Some(broker) = broker().await else { return };
+    let site = Site::new(&broker, "returns").await;
+    site.serve_quorum().await.shutdown().await.unwrap();
+    site.publish(one_way()).await;
+    // More often than RabbitMQ 4 gives a message back of itself.
+    for _ in 0..25 {
+        let until = Instant::now() + BOUND;
+        let request = loop {
+            let options = BasicGetOptions::default();
+            let request = site.raw.basic_get(site.queue.name().into(), options);
+            if let Some(request) = request.await.unwrap() {
+                break request;
+            }
+            assert!(Instant::now() < until, "it is gone");
+        };
+        let requeue = BasicNackOptions {
+            requeue: true,
+            ..BasicNackOptions::default()
+        };
+        request.acker.nack(requeue).await.unwrap();
+    }
+    let serving = site.serve_quorum().await;
+    // It names no method of the service, and that is what becomes of it.
+    site.letter().await;
     serving.shutdown().await.unwrap();
 }

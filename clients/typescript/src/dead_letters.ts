@@ -14,6 +14,11 @@ const WITHIN = 20_000;
 const LEFT_OUT = new Set(["deadline", "repeated", "x-replybus-due"]);
 const RENAMED: Record<string, string> = { CC: "dead-letter-cc", BCC: "dead-letter-bcc" };
 
+/** What a queue is declared with so that it may be given messages back as good as without limit. */
+export function returns(queueType: string): Record<string, unknown> {
+  return queueType === "quorum" ? { "x-delivery-limit": 2_147_483_647 } : {};
+}
+
 /** Why a message is a dead letter. */
 export interface Cause {
   code: string;
@@ -47,7 +52,7 @@ export class DeadLetters {
       "x-max-length": 100_000,
       "x-max-length-bytes": 1_073_741_824,
       "x-overflow": "reject-publish",
-      ...(queueType === "quorum" ? { "x-delivery-limit": 2_147_483_647 } : {}),
+      ...returns(queueType),
     };
   }
 

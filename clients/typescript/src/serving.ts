@@ -4,7 +4,7 @@ import type { Channel, ConsumeMessage } from "amqplib";
 import type { Bus } from "./bus.js";
 import { Claims, INBOX_ENTRIES, REPLY_TTL } from "./claims.js";
 import { ControlLine } from "./control.js";
-import { DeadLetters } from "./dead_letters.js";
+import { DeadLetters, returns } from "./dead_letters.js";
 import { GivenBack, takeDelivery } from "./deliveries.js";
 import type { Envelope } from "./envelope.js";
 import { Held } from "./held.js";
@@ -108,7 +108,8 @@ export class Serving implements Consuming {
   async declare(channel: Channel): Promise<void> {
     const { queueType } = this.service;
     const { deadLetters } = this;
-    await channel.assertQueue(this.queue, { durable: true, arguments: { "x-queue-type": queueType } });
+    const args = { "x-queue-type": queueType, ...returns(queueType) };
+    await channel.assertQueue(this.queue, { durable: true, arguments: args });
     await channel.assertQueue(deadLetters.queue, { durable: true, arguments: deadLetters.args(queueType) });
   }
 

@@ -15,8 +15,7 @@ use crate::{
     bus::BusInner,
     error::SetupError,
     limits::{
-        CONFIRM_TIMEOUT, DEAD_LETTER_RETURNS_MAX, DEAD_LETTER_WITHIN, DEAD_LETTERS_BYTES_MAX,
-        DEAD_LETTERS_MAX,
+        CONFIRM_TIMEOUT, DEAD_LETTER_WITHIN, DEAD_LETTERS_BYTES_MAX, DEAD_LETTERS_MAX, RETURNS_MAX,
     },
     message::Message,
     partition::partition_queue,
@@ -73,7 +72,7 @@ impl DeadLetters {
             .queue_type(of.queue_type)
             .length_max(DEAD_LETTERS_MAX)
             .bytes_max(DEAD_LETTERS_BYTES_MAX)
-            .returns_max(DEAD_LETTER_RETURNS_MAX)
+            .returns_max(RETURNS_MAX)
             .or_existing();
         bus.transport.declare(queue.clone()).await?;
         let letters = Self {

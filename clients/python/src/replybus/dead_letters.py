@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 _HEADERS_MAX, _BODY_MAX = 16 * 1024, 262_144
 _TEXT_MAX = 512
+#: Times that a message in a quorum queue may be given back: as good as without limit.
+RETURNS_MAX = 2_147_483_647
 #: Seconds after which a letter is dropped that the broker does not take.
 _WITHIN = 20.0
 _LEFT_OUT = ("deadline", "repeated", "x-replybus-due")
@@ -55,7 +57,7 @@ class DeadLetters:
             "x-overflow": "reject-publish",
         }
         if queue_type == "quorum":
-            arguments["x-delivery-limit"] = 2_147_483_647
+            arguments["x-delivery-limit"] = RETURNS_MAX
         return arguments
 
     async def keep(self, message: Message, cause: Cause) -> None:

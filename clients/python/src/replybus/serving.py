@@ -12,7 +12,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from .claims import INBOX_ENTRIES, REPLY_TTL_MS, Claims
 from .control import ControlLine
-from .dead_letters import DeadLetters
+from .dead_letters import RETURNS_MAX, DeadLetters
 from .deliveries import Deliveries, GivenBack
 from .envelope import Envelope
 from .held import Held
@@ -115,6 +115,8 @@ class Serving:
     async def _declare(self, channel: AbstractChannel) -> None:
         kind = self.service.queue_type
         arguments: dict[str, Any] = {"x-queue-type": kind}
+        if kind == "quorum":
+            arguments["x-delivery-limit"] = RETURNS_MAX
         queue = self.names.full(self.service.queue)
         await channel.queue_declare(queue, durable=True, arguments=arguments)
         letters = self.dead_letters
