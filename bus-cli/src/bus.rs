@@ -50,8 +50,10 @@ pub(crate) fn builder(servers: &Servers) -> replybus::BusBuilder {
         .app_id("replybus")
 }
 
-fn redis(servers: &Servers) -> RedisReplies {
+/// The reply store, as all commands connect to it.
+pub(crate) fn redis(servers: &Servers) -> RedisReplies {
     let replies = RedisReplies::new(servers.redis.expose()).connect_within(CONNECT_WITHIN);
+    let replies = servers.redis_tls.replies(replies);
     match &servers.key_prefix {
         Some(prefix) => replies.key_prefix(prefix),
         None => replies,
@@ -60,6 +62,7 @@ fn redis(servers: &Servers) -> RedisReplies {
 
 pub(crate) fn amqp(servers: &Servers) -> Amqp {
     let amqp = Amqp::new(servers.amqp.expose()).connect_within(CONNECT_WITHIN);
+    let amqp = servers.amqp_tls.broker(amqp);
     amqp.connection_name("replybus (command line)")
 }
 

@@ -63,7 +63,7 @@
 //! - `amqp` (default): requests and events over RabbitMQ. Without it a bus lives in one process.
 //! - `schedules`: work that is due again and again, by cron's patterns.
 //! - `schema`: contracts as data, with the JSON Schema of all that travels.
-//! - `tls`: `amqps://`, with rustls and the platform's certificates.
+//! - `tls`: `amqps://`, with rustls and the platform's certificates, or an authority of one's own.
 //!
 //! Replies through Redis are in the crate `replybus-redis`.
 

@@ -1,10 +1,12 @@
 //! The settings of the store: where Redis is, how to reach it, and how long to wait for it.
 
+#[cfg(feature = "tls")]
+use crate::certificates::Certificates;
 use crate::{
     cache::Cache,
     claims::Claims,
     commands::{Claiming, Finishing},
-    connection::{Link, Pool},
+    connection::{self, Link, Pool},
     delayed::Delayed,
     error::{Cure, Failure},
     health::Health,
@@ -21,6 +23,7 @@ use crate::{
     writer::Writer,
 };
 use async_trait::async_trait;
+use deadpool_redis::redis::{ConnectionInfo, RedisResult};
 use replybus::{
     SetupError, limits,
     reply::{Arrivals, ReplyBackend, ReplyStore},
@@ -67,6 +70,8 @@ pub struct RedisReplies {
     pool_size: usize,
     connect_within: Duration,
     response_timeout: Duration,
+    #[cfg(feature = "tls")]
+    certificates: Certificates,
 }
 
 impl RedisReplies {
@@ -82,7 +87,8 @@ impl RedisReplies {
     ///   and `sentinel_password`.
     ///
     /// `rediss+cluster` and `rediss+sentinel` do the same over TLS. Certificates are checked
-    /// against the platform's store; there is no way to switch that off. In user and password,
+    /// against the platform's store, or an authority of one's own
+    /// (`ca_certificate_pem`); there is no way to switch that off. In user and password,
     /// `/ ? # @ : %` are percent-encoded.
     ///
     /// ```
@@ -99,6 +105,8 @@ impl RedisReplies {
             pool_size: POOL_SIZE,
             connect_within: limits::CONNECT_WITHIN,
             response_timeout: RESPONSE_TIMEOUT,
+            #[cfg(feature = "tls")]
+            certificates: Certificates::default(),
         }
     }
 
@@ -164,6 +172,39 @@ impl RedisReplies {
         self
     }
 
+    /// Trusts the authorities whose certificates are in `pem` (one or more), and no others: those of
+    /// the platform are not asked then. The address must be `rediss://`, that of one server.
+    ///
+    /// ```no_run
+    /// # use replybus_redis::RedisReplies;
+    /// # fn read() -> std::io::Result<()> {
+    /// // An authority of one's own, and a server that wants to know who connects.
+    /// let replies = RedisReplies::new("rediss://bank:secret@redis")
+    ///     .ca_certificate_pem(std::fs::read_to_string("ca.pem")?)
+    ///     .identity_pem(std::fs::read("bank.pem")?, std::fs::read("bank-key.pem")?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn ca_certificate_pem(mut self, pem: impl Into<String>) -> Self {
+        self.certificates.authority = Some(pem.into());
+        self
+    }
+
+    /// Shows the server this certificate (PEM, the leaf first), with its private key (PEM: PKCS#8,
+    /// PKCS#1 or SEC1, not encrypted). The address must be `rediss://`, that of one server.
+    #[cfg(feature = "tls")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+    pub fn identity_pem(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.certificates.identity = Some((certificate.into(), key.into()));
+        self
+    }
+
     fn check(&self) -> Result<(), SetupError> {
         if !(1..=POOL_SIZE_MAX).contains(&self.pool_size) {
             let reason = format!("is {}; 1 to {POOL_SIZE_MAX} are allowed", self.pool_size);
@@ -194,13 +235,17 @@ impl ReplyBackend for RedisReplies {
         self.check()?;
         let keys = Keys::new(&self.key_prefix, namespace)?;
         let target = Target::parse(&self.url)?;
+        #[cfg(feature = "tls")]
+        self.certificates.check(&target)?;
         let address = target.address();
         let inbox = Inbox::new(keys.inbox(Uuid::new_v4()));
         // One more than is held to write on: the listener's, which then leaves the pool.
-        let pool = Pool::new(&target, self.pool_size + 1);
+        let nodes = self.nodes(&target);
+        let nodes = nodes.map_err(|error| Failure::from(error).setup(&address))?;
+        let pool = Pool::new(&target, nodes.clone(), self.pool_size + 1);
         let pool = Arc::new(pool.map_err(|failure| failure.setup(&address))?);
         // A pool of its own: none of its connections is driven by the runtime of this one's.
-        let apart = Pool::new(&target, 1).map_err(|failure| failure.setup(&address))?;
+        let apart = Pool::new(&target, nodes, 1).map_err(|failure| failure.setup(&address))?;
         let apart = Arc::new(apart);
         let claims = Arc::new(Claims::new());
         let trial = Trial {
@@ -271,6 +316,16 @@ impl ReplyBackend for RedisReplies {
 }
 
 impl RedisReplies {
+    /// How each server of a checked target is connected to.
+    fn nodes(&self, target: &Target) -> RedisResult<Vec<ConnectionInfo>> {
+        let nodes = connection::nodes(target)?;
+        #[cfg(feature = "tls")]
+        let nodes = nodes.into_iter().map(|node| self.certificates.on(node));
+        #[cfg(feature = "tls")]
+        let nodes = nodes.collect::<RedisResult<_>>()?;
+        Ok(nodes)
+    }
+
     /// Makes the first connection and the inbox, tries all that will be asked, and starts over
     /// within the bound unless the server says no.
     async fn connect(&self, pool: &Pool, trial: &Trial) -> Result<Link, Failure> {

@@ -50,18 +50,17 @@ pub(crate) enum Link {
 }
 
 impl Pool {
-    /// A pool of at most `size` connections; none is made yet.
-    pub(crate) fn new(target: &Target, size: usize) -> Result<Self, Failure> {
+    /// A pool of at most `size` connections to these nodes; none is made yet.
+    pub(crate) fn new(
+        target: &Target,
+        nodes: Vec<ConnectionInfo>,
+        size: usize,
+    ) -> Result<Self, Failure> {
         #[cfg(feature = "tls")]
         if target.tls && rustls::crypto::CryptoProvider::get_default().is_none() {
             // The error says that another thread was faster.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let nodes = target
-            .nodes
-            .iter()
-            .map(|node| connection_info(target, node))
-            .collect::<RedisResult<Vec<_>>>()?;
         match &target.topology {
             Topology::Single => {
                 // Every command is bounded by its user, so that a script and its upload count as
@@ -225,6 +224,12 @@ fn pool_config(size: usize) -> PoolConfig {
         recycle: Some(limits::CONNECT_TIMEOUT),
     };
     config
+}
+
+/// How each server of a target is connected to.
+pub(crate) fn nodes(target: &Target) -> RedisResult<Vec<ConnectionInfo>> {
+    let nodes = target.nodes.iter();
+    nodes.map(|node| connection_info(target, node)).collect()
 }
 
 fn connection_info(target: &Target, (host, port): &(String, u16)) -> RedisResult<ConnectionInfo> {

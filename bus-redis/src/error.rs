@@ -80,7 +80,7 @@ impl Failure {
         match self {
             Self::Connection(error) => {
                 let words = error.to_string();
-                words.contains("invalid peer certificate").then_some(words)
+                about_certificates(&words).map(|advice| format!("{words}{advice}"))
             }
             Self::Answered(answered) if answered.is_refusal => Some(answered.words.clone()),
             _ => None,
@@ -136,6 +136,34 @@ impl From<RedisError> for Failure {
             ErrorKind::UnexpectedReturnType => Self::Unexpected,
             _ => Self::Answered(Answered::new(&error)),
         }
+    }
+}
+
+/// What to add to the words of a connection that failed for a certificate, the server's or ours;
+/// `None` if it failed for something else. It would fail so again.
+fn about_certificates(words: &str) -> Option<&'static str> {
+    // What a server says to a client whose certificate it misses or does not believe.
+    let alerts = [
+        "CertificateRequired",
+        "BadCertificate",
+        "UnsupportedCertificate",
+        "CertificateRevoked",
+        "CertificateExpired",
+        "CertificateUnknown",
+        "UnknownCA",
+        "AccessDenied",
+        "HandshakeFailure",
+    ];
+    if words.contains("invalid peer certificate: UnknownIssuer") {
+        Some(": none of the authorities that are trusted vouches for it")
+    } else if words.contains("invalid peer certificate") {
+        Some("")
+    } else if let Some((_, alert)) = words.split_once("received fatal alert: ")
+        && alerts.iter().any(|known| alert.starts_with(known))
+    {
+        Some(": the server asks for a certificate of ours that it trusts (identity_pem)")
+    } else {
+        None
     }
 }
 
@@ -309,6 +337,30 @@ mod tests {
             let failure = Failure::from(RedisError::from(io::Error::from(kind)));
             assert_eq!(failure.cure(), Cure::Reconnect, "{kind}");
             assert_eq!(failure.refusal(), None, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_is_refused_is_no_lost_connection() {
+        for (words, said) in [
+            (
+                "invalid peer certificate: UnknownIssuer",
+                Some("none of the authorities"),
+            ),
+            (
+                "invalid peer certificate: certificate expired",
+                Some("expired"),
+            ),
+            (
+                "received fatal alert: CertificateRequired",
+                Some("identity_pem"),
+            ),
+            ("received fatal alert: InternalError", None),
+        ] {
+            let error = io::Error::new(io::ErrorKind::InvalidData, words);
+            let refusal = Failure::from(RedisError::from(error)).refusal();
+            assert_eq!(refusal.is_some(), said.is_some(), "{words}");
+            assert!(said.is_none_or(|said| refusal.is_some_and(|told| told.contains(said))));
         }
     }
 

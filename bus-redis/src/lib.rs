@@ -43,7 +43,7 @@
 //!
 //! None is on by default. A URL that needs one which is off is refused, and the error names it.
 //!
-//! - `tls`: `rediss://`, with rustls and the platform's certificates.
+//! - `tls`: `rediss://`, with rustls and the platform's certificates, or an authority of one's own.
 //! - `cluster`: `redis+cluster://`, Redis Cluster.
 //! - `sentinel`: `redis+sentinel://`, Redis behind Sentinel.
 //!
@@ -89,6 +89,8 @@
 // `store` takes a reply (with `commands`, `claims`, `replies` and what waits in `lanes`), `writer` carries it to
 // the caller's `inbox` (with others as a `group`), where `listener` hears it.
 mod cache;
+#[cfg(feature = "tls")]
+mod certificates;
 mod claims;
 mod commands;
 mod config;

@@ -6,11 +6,14 @@
 //! - [`live`]: the servers that all tests share, and what to do without them;
 //! - [`proxy`]: a proxy that breaks connections the way networks do;
 //! - [`publisher`]: a publisher whose messages are any bytes;
+//! - [`certificates`] (feature `certificates`): an authority, and what it vouches for;
 //! - [`collector`] (feature `collector`): takes traces and keeps them to be looked at;
 //! - [`wait`]: waiting for a state, with a bound.
 
 #[cfg(feature = "live")]
 mod bound;
+#[cfg(feature = "certificates")]
+pub mod certificates;
 #[cfg(feature = "collector")]
 pub mod collector;
 #[cfg(feature = "live")]

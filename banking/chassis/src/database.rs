@@ -97,17 +97,22 @@ impl Database {
             Kind::Postgres
         };
         let (url, connections) = match kind {
-            Kind::Sqlite => (address::sqlite(url, schema)?, 1),
+            Kind::Sqlite => {
+                let tls = &settings.database_tls;
+                tls.check("PostgreSQL", Some(&settings.database_url), "postgres")?;
+                (address::sqlite(url, schema)?, 1)
+            }
             Kind::Postgres => {
+                let tls = &settings.database_tls;
                 if gives_up_encryption(url, HAS_TLS) {
                     tracing::warn!(
                         "the connections to PostgreSQL are not encrypted: this program was built \
                          without the feature `tls`"
                     );
                 }
-                let own = address::postgres(url, schema, MIGRATION_STATEMENT_TIMEOUT)?;
+                let own = address::postgres(url, tls, schema, MIGRATION_STATEMENT_TIMEOUT)?;
                 migration::on_connections_of_its_own(&own, schema, migrations).await?;
-                let url = address::postgres(url, schema, STATEMENT_TIMEOUT)?;
+                let url = address::postgres(url, tls, schema, STATEMENT_TIMEOUT)?;
                 (url, settings.database_connections)
             }
         };

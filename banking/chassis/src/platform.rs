@@ -57,12 +57,15 @@ impl Platform {
     pub async fn connect(name: &str, settings: PlatformSettings) -> anyhow::Result<Self> {
         // From here on it counts how long it runs.
         vitals::began();
+        settings.check_encryption()?;
         let keys = match &settings.keys_dir {
             Some(directory) => Keys::load(directory)?,
             None => Keys::draw()?,
         };
         let store = match &settings.redis_url {
-            Some(url) => SessionStore::redis(url.reveal(), &settings.namespace)?,
+            Some(url) => {
+                SessionStore::redis(url.reveal(), &settings.redis_tls, &settings.namespace)?
+            }
             None => SessionStore::memory(),
         };
         let identity = Identity::new(name, &keys, store);
@@ -77,11 +80,11 @@ impl Platform {
         let amqp = settings
             .amqp_url
             .as_ref()
-            .map(|url| Amqp::new(url.reveal()));
+            .map(|url| settings.amqp_tls.broker(Amqp::new(url.reveal())));
         let redis = settings
             .redis_url
             .as_ref()
-            .map(|url| RedisReplies::new(url.reveal()));
+            .map(|url| settings.redis_tls.replies(RedisReplies::new(url.reveal())));
         let bus = match (amqp, redis) {
             (Some(amqp), Some(redis)) => bus.connect(amqp, redis).await,
             (Some(amqp), None) => bus.connect(amqp, MemoryReplies::new()).await,
@@ -90,7 +93,7 @@ impl Platform {
         };
         let counting = settings.redis_url.as_ref();
         let counting = counting
-            .map(|url| redis_manager(url.reveal()))
+            .map(|url| redis_manager(url.reveal(), &settings.redis_tls))
             .transpose()?;
         Ok(Self {
             bus: bus.context("can't connect to the bus")?,
@@ -184,6 +187,7 @@ impl Platform {
     /// Its address can't be read.
     pub fn redis(&self) -> anyhow::Result<Option<redis::Client>> {
         let url = self.settings.redis_url.as_ref();
-        url.map(|url| redis_client(url.reveal())).transpose()
+        url.map(|url| redis_client(url.reveal(), &self.settings.redis_tls))
+            .transpose()
     }
 }

@@ -132,7 +132,7 @@ fn make_room(clients: &mut HashMap<IpAddr, Instant>, now: Instant) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redis_connection::redis_manager;
+    use crate::{redis_connection::redis_manager, settings::TlsSettings};
     use replybus_testkit::live::unique;
     use std::net::Ipv4Addr;
     use tokio::time::advance;
@@ -217,7 +217,10 @@ mod tests {
         let Some(url) = replybus_testkit::live::redis().await else {
             return;
         };
-        let (connection, namespace) = (redis_manager(&url).unwrap(), unique("rates"));
+        let (connection, namespace) = (
+            redis_manager(&url, &TlsSettings::default()).unwrap(),
+            unique("rates"),
+        );
         let limit = || {
             let replicas = Replicas::new(connection.clone(), &namespace, "rate:test", [7; 32]);
             RateLimit::of_replicas("test", 3, replicas)
@@ -232,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn without_redis_each_process_counts_alone() {
         // Nothing listens there.
-        let connection = redis_manager("redis://127.0.0.1:1/0").unwrap();
+        let connection = redis_manager("redis://127.0.0.1:1/0", &TlsSettings::default()).unwrap();
         let replicas = Replicas::new(connection, "", "rate:test", [7; 32]);
         let limit = RateLimit::of_replicas("test", 3, replicas);
         a_client_may_ask_so_often(&limit).await;

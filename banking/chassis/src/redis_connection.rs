@@ -1,5 +1,6 @@
 //! A connection to Redis that notices when its peer is gone.
 
+use crate::settings::TlsSettings;
 use anyhow::Context as _;
 use redis::{
     Client, IntoConnectionInfo, RedisError,
@@ -14,7 +15,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 const TCP_SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// A client of the Redis at this address.
-pub(crate) fn redis_client(url: &str) -> anyhow::Result<Client> {
+pub(crate) fn redis_client(url: &str, tls: &TlsSettings) -> anyhow::Result<Client> {
     let keepalive = TcpKeepalive::new()
         .with_time(TCP_SILENCE_MAX)
         .with_interval(Duration::from_secs(1));
@@ -25,20 +26,21 @@ pub(crate) fn redis_client(url: &str) -> anyhow::Result<Client> {
     let info = url
         .into_connection_info()
         .context("the address of Redis can't be read")?;
-    Client::open(info.set_tcp_settings(tcp)).context("the address of Redis can't be used")
+    tls.client(info.set_tcp_settings(tcp))
+        .context("the address of Redis can't be used")
 }
 
 /// A connection that is made when it is first used, and again when it was lost.
 ///
 /// # Errors
-/// The address can't be read or used.
-pub fn redis_manager(url: &str) -> anyhow::Result<ConnectionManager> {
+/// The address can't be read or used, or not with these certificates.
+pub fn redis_manager(url: &str, tls: &TlsSettings) -> anyhow::Result<ConnectionManager> {
     let settings = ConnectionManagerConfig::new()
         .set_response_timeout(Some(RESPONSE_TIMEOUT))
         .set_connection_timeout(Some(RESPONSE_TIMEOUT))
         // A call is rather refused than kept waiting; the next one tries again.
         .set_number_of_retries(0);
-    let client = redis_client(url)?;
+    let client = redis_client(url, tls)?;
     ConnectionManager::new_lazy_with_config(client, settings)
         .context("the address of Redis can't be used")
 }

@@ -2,8 +2,10 @@
 
 mod given;
 mod secret;
+mod tls;
 
 pub use secret::{Secret, SecretFileParser, SecretParser};
+pub use tls::{PemFile, PemFileParser, PemKind, TlsSettings};
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::{
@@ -31,12 +33,21 @@ pub struct PlatformSettings {
     /// RabbitMQ, such as amqp://user:password@host:5672/%2f; without it calls stay in this process
     pub amqp_url: Option<Secret>,
 
+    /// The certificates of connections to RabbitMQ
+    pub amqp_tls: TlsSettings,
+
     /// Redis, such as redis://host:6379/0; without it replies and sessions stay in this process
     pub redis_url: Option<Secret>,
+
+    /// The certificates of connections to Redis
+    pub redis_tls: TlsSettings,
 
     /// postgres://user:password@host:5432/database, where each service has a schema; sqlite:DIR,
     /// where each has a file; or sqlite::memory:, which forgets everything at the end
     pub database_url: Secret,
+
+    /// The certificates of connections to PostgreSQL
+    pub database_tls: TlsSettings,
 
     /// Connections to PostgreSQL, for each service
     pub database_connections: u32,
@@ -63,8 +74,11 @@ impl Default for PlatformSettings {
     fn default() -> Self {
         Self {
             amqp_url: None,
+            amqp_tls: TlsSettings::default(),
             redis_url: None,
+            redis_tls: TlsSettings::default(),
             database_url: Secret::new(DATABASE_URL.to_owned()),
+            database_tls: TlsSettings::default(),
             database_connections: DATABASE_CONNECTIONS,
             keys_dir: None,
             namespace: String::new(),
@@ -84,15 +98,27 @@ pub enum LogFormat {
     Json,
 }
 
-fn amqp_url(text: &str) -> Result<Secret, String> {
+/// The address of RabbitMQ, as a [`SecretParser`] reads it.
+///
+/// # Errors
+/// It is none, or asks for TLS, which this program was built without.
+pub fn amqp_url(text: &str) -> Result<Secret, String> {
     with_scheme(text, &["amqp", "amqps"])
 }
 
-fn redis_url(text: &str) -> Result<Secret, String> {
+/// The address of Redis, likewise.
+///
+/// # Errors
+/// As of [`amqp_url`].
+pub fn redis_url(text: &str) -> Result<Secret, String> {
     with_scheme(text, &["redis", "rediss"])
 }
 
-fn database_url(text: &str) -> Result<Secret, String> {
+/// The address of PostgreSQL, or where SQLite's files are, likewise.
+///
+/// # Errors
+/// As of [`amqp_url`].
+pub fn database_url(text: &str) -> Result<Secret, String> {
     if let Some(directory) = text.strip_prefix("sqlite:") {
         return if matches!(directory, "" | "//") {
             Err("sqlite: is followed by a directory or by :memory:".to_owned())
@@ -163,6 +189,13 @@ impl PlatformSettings {
     #[must_use]
     pub fn forgets_data(&self) -> bool {
         self.database_url.reveal().contains(":memory:")
+    }
+
+    /// Refuses certificates for a server of the bus to which nothing is encrypted.
+    pub(crate) fn check_encryption(&self) -> anyhow::Result<()> {
+        let (amqp, redis) = (self.amqp_url.as_ref(), self.redis_url.as_ref());
+        self.amqp_tls.check("RabbitMQ", amqp, "amqps://")?;
+        self.redis_tls.check("Redis", redis, "rediss://")
     }
 
     /// Refuses settings with which a service alone in its process could not be reached, or, if it

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Settings that a process must not inherit from whoever runs it.
-const SETTINGS: [&str; 25] = [
+const SETTINGS: [&str; 34] = [
     "RABBITMQ_URL",
     "REDIS_URL",
     "DATABASE_URL",
@@ -35,6 +35,15 @@ const SETTINGS: [&str; 25] = [
     "LOGINS_PER_MINUTE",
     "LOOKUPS_PER_MINUTE",
     "TRUSTED_PROXIES",
+    "RABBITMQ_CA_FILE",
+    "RABBITMQ_CERT_FILE",
+    "RABBITMQ_KEY_FILE",
+    "REDIS_CA_FILE",
+    "REDIS_CERT_FILE",
+    "REDIS_KEY_FILE",
+    "DATABASE_CA_FILE",
+    "DATABASE_CERT_FILE",
+    "DATABASE_KEY_FILE",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 ];

@@ -4,7 +4,7 @@ mod redis;
 mod services;
 
 use crate::{
-    bus::{CONNECT_WITHIN, amqp, builder},
+    bus::{amqp, builder, redis},
     failure::{Failure, chain},
     output::{Output, shown},
     settings::{ServerArgs, Servers},
@@ -13,7 +13,6 @@ use clap::Args;
 use replybus::{
     Bus, event::EVENTS_EXCHANGE, reply::memory::MemoryReplies, transport::memory::MemoryBroker,
 };
-use replybus_redis::RedisReplies;
 use serde_json::json;
 use std::time::Duration;
 
@@ -78,16 +77,15 @@ pub(crate) async fn run(
     let servers = servers.find()?;
     let mut findings = Findings::default();
     let looking = async {
-        let (broker, store) = tokio::join!(
-            broker(&servers),
-            store(&servers, RedisReplies::new(servers.redis.expose()))
-        );
+        let (broker, store) = tokio::join!(broker(&servers), store(&servers));
         let (is_broker_up, is_store_up) = (broker.1, store.1);
         findings.0.extend(broker.0.0.into_iter().chain(store.0.0));
         redis::look(&servers, &mut findings).await;
         if is_broker_up && is_store_up {
-            let replies = replies(&servers, RedisReplies::new(servers.redis.expose()));
-            match builder(&servers).connect(amqp(&servers), replies).await {
+            match builder(&servers)
+                .connect(amqp(&servers), redis(&servers))
+                .await
+            {
                 Ok(bus) => {
                     services::look(&bus, &mut findings).await;
                     bus.close(CLOSE_WITHIN).await;
@@ -186,18 +184,10 @@ async fn broker(servers: &Servers) -> (Findings, bool) {
     (findings, true)
 }
 
-fn replies(servers: &Servers, replies: RedisReplies) -> RedisReplies {
-    let replies = replies.connect_within(CONNECT_WITHIN);
-    match &servers.key_prefix {
-        Some(prefix) => replies.key_prefix(prefix),
-        None => replies,
-    }
-}
-
 /// Redis: that it can be reached, and all that the store will ask of it, which opening it tries.
-async fn store(servers: &Servers, store: RedisReplies) -> (Findings, bool) {
+async fn store(servers: &Servers) -> (Findings, bool) {
     let mut findings = Findings::default();
-    let connecting = builder(servers).connect(MemoryBroker::new(), replies(servers, store));
+    let connecting = builder(servers).connect(MemoryBroker::new(), redis(servers));
     let bus: Bus = match connecting.await {
         Ok(bus) => bus,
         Err(error) => {

@@ -26,7 +26,7 @@ pub(super) async fn look(servers: &Servers, findings: &mut Findings) {
         );
         return;
     }
-    match tokio::time::timeout(WITHIN, ask(url)).await {
+    match tokio::time::timeout(WITHIN, ask(servers)).await {
         Ok(Ok(said)) => judge(&said, findings),
         // That it can't be reached, or asked for, was said.
         Ok(Err(error)) => {
@@ -53,8 +53,8 @@ struct Skew {
     uncertain: Duration,
 }
 
-async fn ask(url: &str) -> RedisResult<Said> {
-    let client = redis::Client::open(url)?;
+async fn ask(servers: &Servers) -> RedisResult<Said> {
+    let client = servers.redis_tls.client(servers.redis.expose())?;
     let mut redis: MultiplexedConnection = client.get_multiplexed_async_connection().await?;
     let info: String = redis::cmd("INFO").query_async(&mut redis).await?;
     let before = SystemTime::now();

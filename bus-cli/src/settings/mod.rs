@@ -2,8 +2,10 @@
 
 mod profile;
 mod secret_url;
+mod tls;
 
 pub(crate) use secret_url::SecretUrl;
+pub(crate) use tls::Tls;
 
 use crate::failure::Failure;
 use clap::Args;
@@ -33,6 +35,8 @@ pub(crate) struct ServerArgs {
 pub(crate) struct Servers {
     pub(crate) amqp: SecretUrl,
     pub(crate) redis: SecretUrl,
+    pub(crate) amqp_tls: Tls,
+    pub(crate) redis_tls: Tls,
     pub(crate) namespace: String,
     pub(crate) key_prefix: Option<String>,
 }
@@ -46,10 +50,16 @@ impl ServerArgs {
         };
         let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let or_variable = |value: Option<String>, name: &str| value.or_else(|| variable(name));
-        let amqp = or_variable(named.amqp_url, "AMQP_URL").unwrap_or_else(|| AMQP_URL.into());
-        let redis = or_variable(named.redis_url, "REDIS_URL").unwrap_or_else(|| REDIS_URL.into());
-        let namespace = self.namespace.clone().or(named.namespace);
+        let amqp =
+            or_variable(named.amqp_url.clone(), "AMQP_URL").unwrap_or_else(|| AMQP_URL.into());
+        let redis =
+            or_variable(named.redis_url.clone(), "REDIS_URL").unwrap_or_else(|| REDIS_URL.into());
+        let namespace = self.namespace.clone().or(named.namespace.clone());
+        let amqp_tls = Tls::read(named.amqp_tls(), "amqp", variable)?;
+        let redis_tls = Tls::read(named.redis_tls(), "redis", variable)?;
         Ok(Servers {
+            amqp_tls,
+            redis_tls,
             amqp: SecretUrl::new(amqp),
             redis: SecretUrl::new(redis),
             namespace: or_variable(namespace, "BUS_NAMESPACE").unwrap_or_default(),

@@ -10,6 +10,12 @@ use std::{collections::BTreeMap, env, fs, io, path::PathBuf};
 pub(super) struct Profile {
     pub(super) amqp_url: Option<String>,
     pub(super) redis_url: Option<String>,
+    amqp_ca_file: Option<String>,
+    amqp_cert_file: Option<String>,
+    amqp_key_file: Option<String>,
+    redis_ca_file: Option<String>,
+    redis_cert_file: Option<String>,
+    redis_key_file: Option<String>,
     pub(super) namespace: Option<String>,
     pub(super) key_prefix: Option<String>,
 }
@@ -23,6 +29,26 @@ struct Config {
 }
 
 impl Profile {
+    /// The files of authority, certificate and key for RabbitMQ.
+    pub(super) fn amqp_tls(&self) -> [Option<String>; 3] {
+        [
+            &self.amqp_ca_file,
+            &self.amqp_cert_file,
+            &self.amqp_key_file,
+        ]
+        .map(Clone::clone)
+    }
+
+    /// Those for Redis.
+    pub(super) fn redis_tls(&self) -> [Option<String>; 3] {
+        [
+            &self.redis_ca_file,
+            &self.redis_cert_file,
+            &self.redis_key_file,
+        ]
+        .map(Clone::clone)
+    }
+
     pub(super) fn read(name: &str) -> Result<Self, Failure> {
         let path = path()?;
         let place = path.display();

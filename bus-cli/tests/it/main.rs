@@ -11,6 +11,8 @@ mod calls;
 mod clients;
 mod contracts;
 mod control;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod events;
 mod explain;
 mod init;

@@ -45,6 +45,12 @@ pub(crate) fn command(environment: &[(&str, &str)], arguments: &[&str]) -> Comma
         "REDIS_URL",
         "BUS_NAMESPACE",
         "REPLYBUS_PROFILE",
+        "AMQP_CA_FILE",
+        "AMQP_CERT_FILE",
+        "AMQP_KEY_FILE",
+        "REDIS_CA_FILE",
+        "REDIS_CERT_FILE",
+        "REDIS_KEY_FILE",
         "NO_COLOR",
     ] {
         command.env_remove(name);

@@ -1,49 +1,22 @@
-//! TLS is checked or refused, never weakened.
+//! TLS is checked or refused, never weakened. With an authority of one's own:
+//! `tests/tests/it/encrypted.rs`.
 
 use crate::setup::refused;
 use replybus::SetupError;
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
+    certificates::Authority,
     live::require_or_skip,
-    servers::{PrivateRedis, Workplace, program},
+    servers::{PrivateRedis, Workplace},
     wait::bounded,
 };
-use std::{path::Path, process::Command};
-
-/// A certificate for localhost, signed by nobody but itself.
-fn certify(directory: &Path) {
-    let made = Command::new("openssl")
-        .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes".split(' '))
-        .args([
-            "-keyout",
-            "key.pem",
-            "-out",
-            "cert.pem",
-            "-days",
-            "2",
-            "-subj",
-            "/CN=localhost",
-        ])
-        .args(["-addext", "subjectAltName=DNS:localhost"])
-        .current_dir(directory)
-        .output()
-        .unwrap();
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-}
 
 #[tokio::test]
 async fn an_unknown_certificate_is_refused_before_the_password_is_sent() {
-    if require_or_skip(program("OpenSSL", &["openssl"])).is_none() {
-        return;
-    }
-    let workplace = Workplace::new("tls").unwrap();
-    certify(workplace.directory());
-    let (certificate, key) = (workplace.path("cert.pem"), workplace.path("key.pem"));
-    let set_up = PrivateRedis::set_up(|redis| redis.password("hunter2").tls(&certificate, &key));
+    let (authority, workplace) = (Authority::new().unwrap(), Workplace::new("tls").unwrap());
+    let server = authority.certify("localhost").unwrap();
+    let files = authority.write(workplace.directory(), &server).unwrap();
+    let set_up = PrivateRedis::set_up(|redis| redis.password("hunter2").tls(&files));
     let Some(server) = require_or_skip(set_up.await) else {
         return;
     };

@@ -20,7 +20,7 @@ mod tokens;
 mod users;
 
 pub use platform::Platform;
-pub use settings::Settings;
+pub use settings::{Settings, TlsFiles};
 pub use tokens::Keys;
 
 use chassis::Running;

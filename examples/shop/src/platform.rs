@@ -41,15 +41,18 @@ impl Platform {
     /// # Cancel safety
     /// Dropped before it is ready, it leaves nothing behind.
     pub async fn connect(settings: Settings) -> anyhow::Result<Self> {
+        let (of_amqp, of_redis) = (settings.tls.of_amqp(), settings.tls.of_redis());
+        of_amqp.check("RabbitMQ", settings.amqp_url.as_ref(), "amqps://")?;
+        of_redis.check("Redis", settings.redis_url.as_ref(), "rediss://")?;
         let keys = match &settings.keys_dir {
             Some(directory) => Keys::load(directory)?,
             None => Keys::draw()?,
         };
         let bus = Bus::builder().namespace(&settings.namespace).app_id("shop");
         let amqp = settings.amqp_url.as_ref();
-        let amqp = amqp.map(|url| Amqp::new(url.reveal()));
+        let amqp = amqp.map(|url| of_amqp.broker(Amqp::new(url.reveal())));
         let redis = settings.redis_url.as_ref();
-        let replies = redis.map(|url| RedisReplies::new(url.reveal()));
+        let replies = redis.map(|url| of_redis.replies(RedisReplies::new(url.reveal())));
         let bus = match (amqp, replies) {
             (Some(amqp), Some(redis)) => bus.connect(amqp, redis).await,
             (Some(amqp), None) => bus.connect(amqp, MemoryReplies::new()).await,
@@ -59,7 +62,9 @@ impl Platform {
         Ok(Self {
             bus: bus.context("can't connect to the bus")?,
             tokens: Tokens::new(keys, settings.token_ttl),
-            redis: redis.map(|url| redis_manager(url.reveal())).transpose()?,
+            redis: redis
+                .map(|url| redis_manager(url.reveal(), &of_redis))
+                .transpose()?,
             settings: Arc::new(settings),
         })
     }
@@ -70,7 +75,9 @@ impl Platform {
         schema: &'static str,
         migrations: &Migrator,
     ) -> anyhow::Result<Database> {
-        let settings = PlatformSettings::with_database(self.settings.database_url.reveal());
+        let url = self.settings.database_url.reveal();
+        let mut settings = PlatformSettings::with_database(url);
+        settings.database_tls = self.settings.tls.of_database();
         Database::open(&settings, schema, migrations).await
     }
 }

@@ -15,6 +15,7 @@ mod process;
 mod program;
 mod rabbitmq;
 mod redis;
+mod tls;
 #[cfg(feature = "live")]
 mod worker;
 
@@ -26,6 +27,7 @@ pub use process::{Process, Workplace};
 pub use program::{Launch, Probe, Program, program};
 pub use rabbitmq::RabbitMq;
 pub use redis::{Persistence, Redis};
+pub use tls::TlsFiles;
 
 #[cfg(feature = "live")]
 pub use postgres::PrivatePostgres;

@@ -3,13 +3,13 @@
 #[cfg(feature = "live")]
 use super::private::PrivateServer;
 use super::{
-    Installation, ServerError,
+    Installation, ServerError, TlsFiles,
     account::Account,
     process::finished,
     program::{Launch, Probe, Program},
 };
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::Command,
@@ -17,9 +17,13 @@ use std::{
 };
 
 /// Asks a server whether it speaks TLS: the length of the message, and a number that stands for
-/// `SSLRequest`. This one has no certificate and says no.
+/// `SSLRequest`.
 const TLS_REQUEST: &[u8] = &[0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 const NO: &[u8] = b"N";
+const YES: &[u8] = b"S";
+
+/// Who may connect to a server that speaks TLS: who shows a certificate.
+const ENCRYPTED_ONLY: &str = "hostssl all all 127.0.0.1/32 trust clientcert=verify-ca\n";
 
 /// PostgreSQL. A server has the user `postgres`, whom it trusts, and a database of that name.
 #[derive(Debug)]
@@ -28,9 +32,28 @@ pub struct Postgres {
     server: PathBuf,
     /// The account it runs as, if that is not ours: it refuses to run as root.
     account: Option<Account>,
+    tls: Option<TlsFiles>,
 }
 
 impl Postgres {
+    /// Lets it speak TLS only, and ask its clients for a certificate. The files are copied to
+    /// `ca.pem`, `cert.pem` and `key.pem` in its directory `data`.
+    #[must_use]
+    pub fn tls(mut self, files: &TlsFiles) -> Self {
+        self.tls = Some(files.clone());
+        self
+    }
+
+    /// Puts a file of a server's own among its data.
+    fn place(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        fs::write(path, content)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        match self.account {
+            Some(Account { user, group }) => chown(path, Some(user), Some(group)),
+            None => Ok(()),
+        }
+    }
+
     fn command(&self, program: &Path) -> Command {
         self.installation.command_as(self.account, program)
     }
@@ -60,6 +83,7 @@ impl Program for Postgres {
             installation: installation.clone(),
             server,
             account,
+            tls: None,
         })
     }
 
@@ -77,7 +101,18 @@ impl Program for Postgres {
             .args(["-A", "trust", "-U", "postgres", "-E", "UTF8"])
             .args(["--locale=C", "--no-sync", "-D"])
             .arg(&data);
-        finished("initdb", initdb).map(drop)
+        finished("initdb", initdb)?;
+        if let Some(files) = &self.tls {
+            self.place(&data.join("pg_hba.conf"), ENCRYPTED_ONLY.as_bytes())?;
+            for (name, path) in [
+                ("ca.pem", &files.authority),
+                ("cert.pem", &files.certificate),
+                ("key.pem", &files.key),
+            ] {
+                self.place(&data.join(name), &fs::read(path)?)?;
+            }
+        }
+        Ok(())
     }
 
     fn processes(&self, directory: &Path, ports: &[u16]) -> Vec<Launch> {
@@ -91,9 +126,18 @@ impl Program for Postgres {
             .args(["-c", "unix_socket_directories="])
             // What a machine that crashes loses is of no use to anybody.
             .args(["-c", "fsync=off"]);
+        let mut answer = NO;
+        if self.tls.is_some() {
+            answer = YES;
+            command
+                .args(["-c", "ssl=on"])
+                .args(["-c", "ssl_ca_file=ca.pem"])
+                .args(["-c", "ssl_cert_file=cert.pem"])
+                .args(["-c", "ssl_key_file=key.pem"]);
+        }
         vec![Launch {
             command,
-            ready: Probe::new(port, TLS_REQUEST, NO),
+            ready: Probe::new(port, TLS_REQUEST, answer),
         }]
     }
 
@@ -116,6 +160,17 @@ impl PrivateServer<Postgres> {
     /// # Cancel safety
     /// Dropped before it is ready, the server is killed.
     pub async fn start() -> Result<Self, ServerError> {
-        Self::launch(Postgres::find(&Installation::chosen()?)?).await
+        Self::set_up(|postgres| postgres).await
+    }
+
+    /// Starts a server that is set as a test needs it, and waits until it answers.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    /// As [`start`](Self::start).
+    pub async fn set_up(set: impl FnOnce(Postgres) -> Postgres) -> Result<Self, ServerError> {
+        Self::launch(set(Postgres::find(&Installation::chosen()?)?)).await
     }
 }

@@ -3,7 +3,7 @@
 #[cfg(feature = "live")]
 use super::private::{PrivateServer, output};
 use super::{
-    Installation, ServerError,
+    Installation, ReservedPort, ServerError, TlsFiles,
     program::{Launch, Probe, Program},
 };
 use std::{
@@ -42,6 +42,7 @@ pub struct RabbitMq {
     name_server: PathBuf,
     /// The cluster that the node joins, if it does not stand alone.
     cluster: Option<Cluster>,
+    tls: Option<(ReservedPort, TlsFiles)>,
 }
 
 /// What a node must know of the first one of its cluster.
@@ -51,6 +52,31 @@ struct Cluster {
     first: Vec<u16>,
     /// The secret by which nodes know each other.
     cookie: String,
+}
+
+impl RabbitMq {
+    /// Lets it also listen at this port, for clients that speak TLS and show a certificate.
+    #[must_use]
+    pub fn tls(mut self, port: ReservedPort, files: &TlsFiles) -> Self {
+        self.tls = Some((port, files.clone()));
+        self
+    }
+
+    fn configuration(&self) -> String {
+        let Some((port, files)) = &self.tls else {
+            return CONFIGURATION.to_owned();
+        };
+        let (address, [authority, certificate, key]) = (port.address(), files.shown());
+        format!(
+            "{CONFIGURATION}\
+             listeners.ssl.1 = {address}\n\
+             ssl_options.cacertfile = {authority}\n\
+             ssl_options.certfile = {certificate}\n\
+             ssl_options.keyfile = {key}\n\
+             ssl_options.verify = verify_peer\n\
+             ssl_options.fail_if_no_peer_cert = true\n"
+        )
+    }
 }
 
 impl Program for RabbitMq {
@@ -78,6 +104,7 @@ impl Program for RabbitMq {
             name_server: installation.program(Self::NAME, &name_servers)?,
             installation: installation.clone(),
             cluster: None,
+            tls: None,
         })
     }
 
@@ -94,7 +121,7 @@ impl Program for RabbitMq {
             None => write!(cookie, "{}", secret()?)?,
         }
         fs::write(directory.join("plugins"), "[].\n")?;
-        fs::write(directory.join("rabbitmq.conf"), CONFIGURATION)?;
+        fs::write(directory.join("rabbitmq.conf"), self.configuration())?;
         Ok(())
     }
 
@@ -213,7 +240,18 @@ impl PrivateServer<RabbitMq> {
     /// # Cancel safety
     /// Dropped before it is ready, the node is killed.
     pub async fn start() -> Result<Self, ServerError> {
-        Self::launch(RabbitMq::find(&Installation::chosen()?)?).await
+        Self::set_up(|rabbit| rabbit).await
+    }
+
+    /// Starts a node that is set as a test needs it, and waits until it accepts connections.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    /// As [`start`](Self::start).
+    pub async fn set_up(set: impl FnOnce(RabbitMq) -> RabbitMq) -> Result<Self, ServerError> {
+        Self::launch(set(RabbitMq::find(&Installation::chosen()?)?)).await
     }
 
     /// Starts a cluster of as many nodes, and waits until all accept connections. The first one has

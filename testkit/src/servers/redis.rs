@@ -1,7 +1,7 @@
 //! Redis, and servers of one's own: one alone, the nodes of a cluster, a sentinel.
 
 use super::{
-    Installation, ServerError, Store,
+    Installation, ServerError, Store, TlsFiles,
     program::{Launch, Probe, Program},
 };
 #[cfg(feature = "live")]
@@ -72,14 +72,18 @@ impl Redis {
         self.arguments(["--requirepass", password, "--masterauth", password])
     }
 
-    /// Lets it speak TLS only, with this certificate and the key of it, and ask for none.
+    /// Lets it speak TLS only, and ask its clients for a certificate.
     #[must_use]
-    pub fn tls(mut self, certificate: &Path, key: &Path) -> Self {
+    pub fn tls(mut self, files: &TlsFiles) -> Self {
         self.speaks = Speaks::Tls;
-        let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
-        self.arguments(["--tls-cert-file", &certificate, "--tls-key-file", &key])
-            .arguments(["--tls-ca-cert-file", &certificate])
-            .arguments(["--tls-auth-clients", "no"])
+        for (argument, path) in [
+            ("--tls-cert-file", &files.certificate),
+            ("--tls-key-file", &files.key),
+            ("--tls-ca-cert-file", &files.authority),
+        ] {
+            self = self.arguments([argument.to_owned(), path.display().to_string()]);
+        }
+        self.arguments(["--tls-auth-clients", "yes"])
     }
 
     /// Makes it a sentinel with these settings, a line each. It rewrites them.

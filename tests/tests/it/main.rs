@@ -1,5 +1,5 @@
 //! Tests across crates: what every transport and every store promises, events between programs, the
-//! private servers, settings that do not fit each other, and a whole bus whose servers, connections and workers fail.
+//! private servers, servers that speak TLS, settings that do not fit each other, and a whole bus whose servers, connections and workers fail.
 //!
 //! One program: what mostly waits, waits beside the rest.
 
@@ -13,6 +13,7 @@
 
 mod blocking;
 mod dead_letters;
+mod encrypted;
 mod events;
 mod faults;
 mod flights;

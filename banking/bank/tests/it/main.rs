@@ -10,6 +10,8 @@
 )]
 
 mod chaos;
+#[cfg(feature = "tls")]
+mod encrypted;
 mod end_to_end;
 mod letters;
 mod money;

@@ -1,6 +1,7 @@
 //! The addresses of a service's own database, as sqlx reads them.
 
 use super::IN_MEMORY;
+use crate::settings::TlsSettings;
 use anyhow::Context as _;
 use std::{
     fs::{self, DirBuilder, OpenOptions, Permissions},
@@ -41,6 +42,41 @@ pub(super) fn sqlite(url: &str, schema: &str) -> anyhow::Result<String> {
     Ok(format!("sqlite://{file}?mode=rwc"))
 }
 
+/// Adds the files by which a connection is encrypted. With them the server's certificate is checked
+/// in full, its name included, unless the address says that the name is of no matter.
+fn encrypt(url: &mut Url, tls: &TlsSettings) -> anyhow::Result<()> {
+    if !tls.is_set() {
+        return Ok(());
+    }
+    let mode = url.query_pairs().find_map(|(name, value)| {
+        matches!(&*name, "sslmode" | "ssl-mode").then(|| value.to_lowercase())
+    });
+    match mode.as_deref() {
+        None => {
+            url.query_pairs_mut().append_pair("sslmode", "verify-full");
+        }
+        Some("verify-full" | "verify-ca") => {}
+        Some(mode) => anyhow::bail!(
+            "there are certificates for PostgreSQL, and with sslmode={mode} its own would not be \
+             checked: leave it out, which is verify-full, or write verify-ca"
+        ),
+    }
+    let files = [
+        ("sslrootcert", tls.authority.as_ref()),
+        (
+            "sslcert",
+            tls.identity.as_ref().map(|(certificate, _)| certificate),
+        ),
+        ("sslkey", tls.identity.as_ref().map(|(_, key)| key)),
+    ];
+    for (option, file) in files {
+        if let Some(file) = file {
+            url.query_pairs_mut().append_pair(option, &file.path());
+        }
+    }
+    Ok(())
+}
+
 /// Makes a file that only its owner may read, or takes the right to from all others. An older
 /// version left it to everybody's.
 fn keep_private(file: &Path) -> std::io::Result<()> {
@@ -63,9 +99,15 @@ fn keep_private(file: &Path) -> std::io::Result<()> {
 }
 
 /// The schema of a service.
-pub(super) fn postgres(url: &str, schema: &str, statement_timeout: &str) -> anyhow::Result<String> {
+pub(super) fn postgres(
+    url: &str,
+    tls: &TlsSettings,
+    schema: &str,
+    statement_timeout: &str,
+) -> anyhow::Result<String> {
     // The reason names no part of the address: it may hold a password.
     let mut url = Url::parse(url).context("the address of the database can't be read")?;
+    encrypt(&mut url, tls)?;
     let options = [
         ("search_path", schema),
         ("statement_timeout", statement_timeout),

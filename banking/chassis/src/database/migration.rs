@@ -146,8 +146,9 @@ fn passes(error: &anyhow::Error) -> bool {
         matches!(code.as_deref(), Some("23505" | "42P06" | "42P07"))
     };
     let error: &(dyn Error + 'static) = error.as_ref();
-    retry::of_database(error)
-        .is_some_and(|error| retry::is_transient(error) || made_meanwhile(error))
+    retry::of_database(error).is_some_and(|error| {
+        !retry::is_of_certificate(error) && (retry::is_transient(error) || made_meanwhile(error))
+    })
 }
 
 #[cfg(test)]

@@ -36,6 +36,24 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
+/// `true` if the connection was not made for a certificate, the server's or ours, and would not be
+/// if it was tried again: a start does not wait for it.
+pub(super) fn is_of_certificate(error: &sqlx::Error) -> bool {
+    match error {
+        // A file is not what it is to be, or the server has no TLS.
+        sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => true,
+        #[cfg(feature = "tls")]
+        sqlx::Error::Io(error) => {
+            let error = error.get_ref().and_then(|error| error.downcast_ref());
+            matches!(
+                error,
+                Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_))
+            )
+        }
+        _ => false,
+    }
+}
+
 /// `true` if the database will never take what it was given, however often it is asked: a value
 /// that is none of its type (SQLSTATE class 22), or that breaks a rule of the table (class 23).
 #[must_use]

@@ -1,7 +1,7 @@
 //! What counts promise, those of a process and those that replicas share.
 
 use super::{Admission, Rules, Verdict, own::OwnCounts, shared::SharedCounts};
-use crate::{redis_connection::redis_manager, replicas::Replicas};
+use crate::{redis_connection::redis_manager, replicas::Replicas, settings::TlsSettings};
 use redis::{Script, aio::ConnectionManager};
 use replybus_testkit::live::unique;
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl Counts {
     }
 
     fn shared(url: &str, rules: Rules) -> Self {
-        let connection = redis_manager(url).unwrap();
+        let connection = redis_manager(url, &TlsSettings::default()).unwrap();
         let namespace = unique("counts");
         let replicas = Replicas::new(connection.clone(), &namespace, "guesses:test", [7; 32]);
         let index = replicas.key_beside("names");

@@ -1,7 +1,7 @@
 //! Guesses as their users see them, and what becomes of them where there are replicas.
 
 use super::{conformance::RULES, *};
-use crate::redis_connection::redis_manager;
+use crate::{redis_connection::redis_manager, settings::TlsSettings};
 use futures_util::FutureExt as _;
 use redis::AsyncCommands as _;
 use replybus_testkit::{
@@ -86,7 +86,7 @@ struct Program {
 impl Program {
     fn on(url: &str) -> Self {
         Self {
-            connection: redis_manager(url).unwrap(),
+            connection: redis_manager(url, &TlsSettings::default()).unwrap(),
             namespace: unique("guesses"),
         }
     }

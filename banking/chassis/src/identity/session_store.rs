@@ -1,6 +1,9 @@
 //! The sessions that are alive: in Redis, where every service sees the same, or in this process.
 
-use crate::redis_connection::{is_lost, redis_manager};
+use crate::{
+    redis_connection::{is_lost, redis_manager},
+    settings::TlsSettings,
+};
 use contracts::UserId;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, aio::ConnectionManager};
 use serde::{Deserialize, Serialize};
@@ -79,12 +82,12 @@ impl SessionStore {
     ///
     /// # Errors
     /// The address can't be read.
-    pub fn redis(url: &str, namespace: &str) -> anyhow::Result<Self> {
+    pub fn redis(url: &str, tls: &TlsSettings, namespace: &str) -> anyhow::Result<Self> {
         let prefix = match namespace {
             "" => "bank:session:".to_owned(),
             namespace => format!("{namespace}.bank:session:"),
         };
-        let connection = redis_manager(url)?;
+        let connection = redis_manager(url, tls)?;
         Ok(Self(Kind::Redis {
             connection,
             prefix,

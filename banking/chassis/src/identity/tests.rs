@@ -1,4 +1,5 @@
 use super::*;
+use crate::settings::TlsSettings;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use contracts::program::{ACCOUNT_SERVICE, AUTH_SERVICE, NOTIFICATION_SERVICE, TRANSFER_SERVICE};
 use hmac::{Hmac, Mac as _};
@@ -90,7 +91,10 @@ async fn a_session_in_redis_names_its_user_until_it_ends() {
         return;
     };
     let namespace = replybus_testkit::live::unique("sessions");
-    names_its_user_until_it_ends(SessionStore::redis(&url, &namespace).unwrap()).await;
+    names_its_user_until_it_ends(
+        SessionStore::redis(&url, &TlsSettings::default(), &namespace).unwrap(),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -101,7 +105,7 @@ async fn without_its_store_sessions_are_neither_good_nor_bad() {
         .await
         .unwrap();
     // Nothing listens there.
-    let store = SessionStore::redis("redis://127.0.0.1:1/0", "").unwrap();
+    let store = SessionStore::redis("redis://127.0.0.1:1/0", &TlsSettings::default(), "").unwrap();
     let bank = Identity::new("auth-service", &keys, store);
     assert!(!bank.store_is_up().await);
     assert_eq!(bank.user_of(&token).await, Err(Refused::Unavailable));
@@ -121,7 +125,7 @@ async fn a_session_is_known_at_the_first_ask_after_redis_is_back() {
     let Some(mut redis) = replybus_testkit::live::require_or_skip(redis) else {
         return;
     };
-    let store = SessionStore::redis(&redis.url(), "").unwrap();
+    let store = SessionStore::redis(&redis.url(), &TlsSettings::default(), "").unwrap();
     let bank = Identity::new("auth-service", &Keys::draw().unwrap(), store);
     let id = UserId::new();
     let token = bank.begin_session(id, "ada", HOUR).await.unwrap();

@@ -2,8 +2,9 @@
 //! name of a file.
 
 use super::{
-    DATABASE_CONNECTIONS, DATABASE_URL, LogFormat, PlatformSettings, Secret, SecretFileParser,
-    SecretParser, amqp_url, database_url, redis_url,
+    DATABASE_CONNECTIONS, DATABASE_URL, LogFormat, PemFile, PemFileParser, PemKind,
+    PlatformSettings, Secret, SecretFileParser, SecretParser, TlsSettings, amqp_url, database_url,
+    redis_url,
 };
 use clap::Args;
 use std::{net::SocketAddr, path::PathBuf};
@@ -51,6 +52,18 @@ struct Given {
     #[arg(long, env = "RABBITMQ_URL_FILE", value_name = "FILE", conflicts_with = "amqp_url", value_parser = SecretFileParser(amqp_url))]
     amqp_url_file: Option<Secret>,
 
+    /// A file with the authorities (PEM) that vouch for RabbitMQ, in place of the platform's
+    #[arg(long, env = "RABBITMQ_CA_FILE", value_name = "FILE", value_parser = PemFileParser(PemKind::Certificate))]
+    amqp_ca_file: Option<PemFile>,
+
+    /// A file with the certificate (PEM) that RabbitMQ is shown
+    #[arg(long, env = "RABBITMQ_CERT_FILE", value_name = "FILE", requires = "amqp_key_file", value_parser = PemFileParser(PemKind::Certificate))]
+    amqp_cert_file: Option<PemFile>,
+
+    /// A file with the private key (PEM) of that certificate
+    #[arg(long, env = "RABBITMQ_KEY_FILE", value_name = "FILE", requires = "amqp_cert_file", value_parser = PemFileParser(PemKind::PrivateKey))]
+    amqp_key_file: Option<PemFile>,
+
     /// Redis, such as redis://host:6379/0; without it replies and sessions stay in this process
     #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL", value_parser = SecretParser(redis_url))]
     redis_url: Option<Secret>,
@@ -58,6 +71,18 @@ struct Given {
     /// A file with the address of Redis
     #[arg(long, env = "REDIS_URL_FILE", value_name = "FILE", conflicts_with = "redis_url", value_parser = SecretFileParser(redis_url))]
     redis_url_file: Option<Secret>,
+
+    /// A file with the authorities (PEM) that vouch for Redis, in place of the platform's
+    #[arg(long, env = "REDIS_CA_FILE", value_name = "FILE", value_parser = PemFileParser(PemKind::Certificate))]
+    redis_ca_file: Option<PemFile>,
+
+    /// A file with the certificate (PEM) that Redis is shown
+    #[arg(long, env = "REDIS_CERT_FILE", value_name = "FILE", requires = "redis_key_file", value_parser = PemFileParser(PemKind::Certificate))]
+    redis_cert_file: Option<PemFile>,
+
+    /// A file with the private key (PEM) of that certificate
+    #[arg(long, env = "REDIS_KEY_FILE", value_name = "FILE", requires = "redis_cert_file", value_parser = PemFileParser(PemKind::PrivateKey))]
+    redis_key_file: Option<PemFile>,
 
     /// postgres://user:password@host:5432/database, where each service has a schema; sqlite:DIR,
     /// where each has a file; or sqlite::memory:, which forgets everything at the end
@@ -74,6 +99,18 @@ struct Given {
     /// A file with the address of the database
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", conflicts_with = "database_url", value_parser = SecretFileParser(database_url))]
     database_url_file: Option<Secret>,
+
+    /// A file with the authorities (PEM) that vouch for PostgreSQL, beside the platform's
+    #[arg(long, env = "DATABASE_CA_FILE", value_name = "FILE", value_parser = PemFileParser(PemKind::Certificate))]
+    database_ca_file: Option<PemFile>,
+
+    /// A file with the certificate (PEM) that PostgreSQL is shown
+    #[arg(long, env = "DATABASE_CERT_FILE", value_name = "FILE", requires = "database_key_file", value_parser = PemFileParser(PemKind::Certificate))]
+    database_cert_file: Option<PemFile>,
+
+    /// A file with the private key (PEM) of that certificate
+    #[arg(long, env = "DATABASE_KEY_FILE", value_name = "FILE", requires = "database_cert_file", value_parser = PemFileParser(PemKind::PrivateKey))]
+    database_key_file: Option<PemFile>,
 
     /// Connections to PostgreSQL, for each service
     #[arg(
@@ -122,8 +159,23 @@ impl From<Given> for PlatformSettings {
     fn from(given: Given) -> Self {
         Self {
             amqp_url: given.amqp_url_file.or(given.amqp_url),
+            amqp_tls: TlsSettings::new(
+                given.amqp_ca_file,
+                given.amqp_cert_file,
+                given.amqp_key_file,
+            ),
             redis_url: given.redis_url_file.or(given.redis_url),
+            redis_tls: TlsSettings::new(
+                given.redis_ca_file,
+                given.redis_cert_file,
+                given.redis_key_file,
+            ),
             database_url: given.database_url_file.unwrap_or(given.database_url),
+            database_tls: TlsSettings::new(
+                given.database_ca_file,
+                given.database_cert_file,
+                given.database_key_file,
+            ),
             database_connections: given.database_connections,
             keys_dir: given.keys_dir,
             namespace: given.namespace,

@@ -70,25 +70,26 @@ impl TypedValueParser for SecretFileParser {
         argument: Option<&Arg>,
         value: &OsStr,
     ) -> Result<Secret, clap::Error> {
-        let read = read(value).map_err(|error| format!("the file can't be read: {error}"));
+        let read =
+            read(value, FILE_BYTES_MAX).map_err(|error| format!("the file can't be read: {error}"));
         read.and_then(|text| (self.0)(text.trim_end_matches(['\r', '\n'])))
             .map_err(|reason| refused(command, argument, &reason))
     }
 }
 
-fn read(path: &OsStr) -> io::Result<String> {
+pub(super) fn read(path: &OsStr, bytes_max: u64) -> io::Result<String> {
     let mut text = String::new();
-    let mut file = File::open(path)?.take(FILE_BYTES_MAX + 1);
+    let mut file = File::open(path)?.take(bytes_max + 1);
     let bytes = file.read_to_string(&mut text)?;
-    if u64::try_from(bytes).is_ok_and(|bytes| bytes > FILE_BYTES_MAX) {
+    if u64::try_from(bytes).is_ok_and(|bytes| bytes > bytes_max) {
         return Err(io::Error::other(format!(
-            "it has more than {FILE_BYTES_MAX} bytes"
+            "it has more than {bytes_max} bytes"
         )));
     }
     Ok(text)
 }
 
-fn refused(command: &Command, argument: Option<&Arg>, reason: &str) -> clap::Error {
+pub(super) fn refused(command: &Command, argument: Option<&Arg>, reason: &str) -> clap::Error {
     let argument = argument.map(ToString::to_string).unwrap_or_default();
     let reason = format!("invalid value for '{argument}': {reason}\n");
     clap::Error::raw(ErrorKind::ValueValidation, reason).with_cmd(command)

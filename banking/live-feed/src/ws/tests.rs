@@ -1,7 +1,7 @@
 use super::{serve::serve_within, *};
 use crate::testing::{Client, HOUR, SOON, feed, identity, notification, serve};
 use axum::extract::ws::close_code::{AGAIN, AWAY, POLICY, RESTART};
-use chassis::{http::ConnectionLimits, identity::SessionStore, keys::Keys};
+use chassis::{http::ConnectionLimits, identity::SessionStore, keys::Keys, settings::TlsSettings};
 use contracts::UserId;
 use futures_util::{SinkExt as _, StreamExt as _};
 use replybus_testkit::{live::unique, servers::ReservedPort};
@@ -97,7 +97,7 @@ async fn without_the_store_of_sessions_a_client_is_to_come_back_later() {
     // Nobody listens there.
     let port = ReservedPort::new().unwrap();
     let away = format!("redis://{}/0", port.address());
-    let store = SessionStore::redis(&away, &unique("away")).unwrap();
+    let store = SessionStore::redis(&away, &TlsSettings::default(), &unique("away")).unwrap();
     let bank = Identity::new("test", &keys, store);
     let address = serve(&bank, &feed(None, "").await, SocketLimits::default()).await;
     let mut client = Client::connect(address, &token.unwrap()).await;
@@ -260,7 +260,7 @@ async fn a_logout_in_any_process_closes_its_sockets_at_once() {
         return;
     };
     let namespace = unique("logout");
-    let store = SessionStore::redis(&url, &namespace).unwrap();
+    let store = SessionStore::redis(&url, &TlsSettings::default(), &namespace).unwrap();
     let bank = Identity::new("auth-service", &Keys::draw().unwrap(), store);
     let feed = feed(Some(&url), &namespace).await;
     a_logout_closes_the_sockets_of_its_session(bank, feed).await;

@@ -61,7 +61,7 @@ pub struct Amqp {
     connect_within: Duration,
     confirm_timeout: Duration,
     #[cfg(feature = "tls")]
-    tls: lapin::tcp::OwnedTLSConfig,
+    tls: connect::Tls,
 }
 
 impl Amqp {
@@ -76,7 +76,7 @@ impl Amqp {
             connect_within: limits::CONNECT_WITHIN,
             confirm_timeout: limits::CONFIRM_TIMEOUT,
             #[cfg(feature = "tls")]
-            tls: lapin::tcp::OwnedTLSConfig::default(),
+            tls: connect::Tls::default(),
         }
     }
 
@@ -149,15 +149,28 @@ impl Amqp {
         self
     }
 
-    /// Trusts the certificates in `pem` (one or more), besides those of the platform.
+    /// Trusts the authorities whose certificates are in `pem` (one or more), and no others: those of
+    /// the platform are not asked then. All addresses must be `amqps://`.
+    ///
+    /// ```no_run
+    /// # use replybus::Amqp;
+    /// # fn read() -> std::io::Result<()> {
+    /// // An authority of one's own, and a broker that wants to know who connects.
+    /// let amqp = Amqp::new("amqps://bank:secret@rabbit/%2f")
+    ///     .ca_certificate_pem(std::fs::read_to_string("ca.pem")?)
+    ///     .identity_pem(std::fs::read("bank.pem")?, std::fs::read("bank-key.pem")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn ca_certificate_pem(mut self, pem: impl Into<String>) -> Self {
-        self.tls.cert_chain = Some(pem.into());
+        self.tls.authority = Some(pem.into());
         self
     }
 
-    /// Shows the broker this certificate (PEM, the leaf first), with its private key (PEM, PKCS#8).
+    /// Shows the broker this certificate (PEM, the leaf first), with its private key (PEM: PKCS#8,
+    /// PKCS#1 or SEC1, not encrypted). All addresses must be `amqps://`.
     #[cfg(feature = "tls")]
     #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
     pub fn identity_pem(
@@ -165,10 +178,7 @@ impl Amqp {
         certificate: impl Into<Vec<u8>>,
         key: impl Into<Vec<u8>>,
     ) -> Self {
-        self.tls.identity = Some(lapin::tcp::OwnedIdentity::PKCS8 {
-            pem: certificate.into(),
-            key: key.into(),
-        });
+        self.tls.identity = Some((certificate.into(), key.into()));
         self
     }
 
@@ -192,7 +202,7 @@ impl Amqp {
             .urls
             .iter()
             .map(|url| Address::parse(url))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let seconds = self.heartbeat.as_secs();
         let heartbeat = u16::try_from(seconds)
             .ok()
@@ -209,21 +219,14 @@ impl Amqp {
             }
         }
         #[cfg(feature = "tls")]
-        if let Some(pem) = &self.tls.cert_chain
-            && !pem.contains("-----BEGIN CERTIFICATE-----")
-        {
-            return Err(SetupError::setting(
-                "ca_certificate_pem",
-                "holds no certificate; PEM has a line -----BEGIN CERTIFICATE-----",
-            ));
-        }
+        let tls = self.tls.connector(&addresses)?;
         let broker = Broker {
             addresses,
             name: self.connection_name,
             heartbeat,
             connect_within: self.connect_within,
             #[cfg(feature = "tls")]
-            tls: self.tls,
+            tls,
         };
         Ok((broker, self.confirm_timeout))
     }

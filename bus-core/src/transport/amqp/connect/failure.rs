@@ -37,6 +37,14 @@ impl Failure {
         }
     }
 
+    #[cfg(feature = "tls")]
+    fn refused(text: String) -> Self {
+        Self {
+            kind: FailureKind::Refused,
+            text,
+        }
+    }
+
     /// No more than `max` channels.
     pub(super) fn exhausted(max: u16) -> Self {
         Self {
@@ -78,6 +86,11 @@ impl From<lapin::Error> for Failure {
                     kind: FailureKind::Exhausted,
                     text: error.to_string(),
                 };
+            }
+            #[cfg(feature = "tls")]
+            ErrorKind::IOError(io) => {
+                return super::tls::refusal(io)
+                    .map_or_else(|| Self::transient(error.to_string()), Self::refused);
             }
             _ => return Self::transient(error.to_string()),
         };

@@ -10,6 +10,8 @@ mod quiet;
 mod runtime;
 mod socket;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 
 pub(super) use backoff::Backoff;
@@ -18,4 +20,6 @@ pub(super) use frames::{ChannelClose, Marker};
 pub(super) use link::{Link, LinkState};
 pub(super) use live::Live;
 pub(super) use open::Broker;
+#[cfg(feature = "tls")]
+pub(super) use tls::Tls;
 pub(super) use url::Address;

@@ -27,8 +27,9 @@ pub(crate) struct Broker {
     /// Seconds.
     pub(crate) heartbeat: u16,
     pub(crate) connect_within: Duration,
+    /// There if an address is encrypted.
     #[cfg(feature = "tls")]
-    pub(crate) tls: lapin::tcp::OwnedTLSConfig,
+    pub(crate) tls: Option<lapin::tcp::RustlsConnector>,
 }
 
 /// A connection that was opened, and the signs by which its loss is seen.
@@ -124,8 +125,10 @@ async fn open(broker: &Broker, role: &'static str, address: &Address) -> Result<
                     opened.fill(tcp.get_ref())?;
                 }
                 #[cfg(feature = "tls")]
-                if uri.scheme == lapin::uri::AMQPScheme::AMQPS {
-                    return stream.into_tls(&authority.host, tls.as_ref()).await;
+                if uri.scheme == lapin::uri::AMQPScheme::AMQPS
+                    && let Some(connector) = &tls
+                {
+                    return stream.into_rustls(connector, &authority.host).await;
                 }
                 Ok::<_, io::Error>(stream)
             };

@@ -41,6 +41,11 @@ impl Address {
         Ok(Self(uri))
     }
 
+    #[cfg(feature = "tls")]
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.0.scheme == AMQPScheme::AMQPS
+    }
+
     /// The URI for lapin, with the heartbeat in seconds, and the bytes of the largest frame.
     pub(crate) fn uri(&self, heartbeat: u16, frame_max: u32) -> AMQPUri {
         let mut uri = self.0.clone();
