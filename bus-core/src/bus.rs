@@ -17,6 +17,7 @@ use crate::{
     message::Text,
     reply::{Arrivals, ReplyBackend, ReplyStore, StoreHealth, memory::MemoryReplies},
     server::{ServerLayer, ServerService},
+    signature::Signatures,
     transport::{
         Delay, InspectError, QueueState, Transport, TransportBackend, TransportHealth,
         memory::MemoryBroker,
@@ -105,6 +106,8 @@ pub(crate) struct BusInner {
     /// What all clients are within, and all services.
     pub(crate) client_layers: Everywhere<ClientService>,
     pub(crate) server_layers: Everywhere<ServerService>,
+    /// What it signs, and which replies it believes.
+    pub(crate) signatures: Signatures,
     namespace: String,
 }
 
@@ -206,6 +209,7 @@ impl Bus {
         let app_id: Text = builder.app_id.into();
         let inbox: Text = replies.inbox().into();
         let saying = TaskTracker::new();
+        let signatures = builder.signatures.within(&builder.namespace);
         let bundler = Bundler::new(Post {
             transport: Arc::clone(&transport),
             replies: Arc::clone(&replies),
@@ -213,6 +217,7 @@ impl Bus {
             waiters: Arc::clone(&waiters),
             app_id: app_id.clone(),
             inbox: inbox.clone(),
+            signatures: signatures.clone(),
             control: in_namespace(&builder.namespace, control::EXCHANGE).into(),
             runtime: Handle::try_current().ok(),
             saying: saying.clone(),
@@ -245,6 +250,7 @@ impl Bus {
             cache: Cache::default(),
             client_layers: builder.client_layers,
             server_layers: builder.server_layers,
+            signatures,
             namespace: builder.namespace,
         }))
     }
@@ -421,6 +427,7 @@ pub struct BusBuilder {
     flight_record: Option<FlightRecord>,
     client_layers: Everywhere<ClientService>,
     server_layers: Everywhere<ServerService>,
+    signatures: Signatures,
 }
 
 impl Default for BusBuilder {
@@ -432,6 +439,7 @@ impl Default for BusBuilder {
             flight_record: None,
             client_layers: Everywhere::default(),
             server_layers: Everywhere::default(),
+            signatures: Signatures::default(),
         }
     }
 }
@@ -506,6 +514,27 @@ impl BusBuilder {
     /// ```
     pub fn flight_record(mut self, record: FlightRecord) -> Self {
         self.flight_record = Some(record);
+        self
+    }
+
+    /// Signs the requests of this bus, and the replies of the services that it serves to requests that
+    /// are signed, with a key: see [`signature`](crate::signature). Nothing is signed unless set.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn sign(mut self, key: crate::signature::SigningKey) -> Self {
+        self.signatures.sign(key);
+        self
+    }
+
+    /// Believes only replies that a key of the ring signed: a call with any other fails as
+    /// [`BadReply`](crate::FailureKind::BadReply). A service signs its replies to requests that are
+    /// signed, so this bus has to [`sign`](Self::sign), too. Then a call that was cancelled is not known to have
+    /// never been started, calls whose answers are streams are not made
+    /// ([`NotSent`](crate::FailureKind::NotSent)), and no answer is taken that was kept for others.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn only_signed_replies(mut self, ring: crate::signature::KeyRing) -> Self {
+        self.signatures.only_signed_replies(ring);
         self
     }
 
@@ -613,6 +642,7 @@ impl BusBuilder {
 
     fn check(&self) -> Result<(), SetupError> {
         check_namespace(&self.namespace)?;
+        self.signatures.check()?;
         if let Some(record) = &self.flight_record {
             record.check()?;
         }

@@ -63,6 +63,7 @@
 //! - `amqp` (default): requests and events over RabbitMQ. Without it a bus lives in one process.
 //! - `schedules`: work that is due again and again, by cron's patterns.
 //! - `schema`: contracts as data, with the JSON Schema of all that travels.
+//! - `signed`: requests and replies that say by a key who made them, see `signature`.
 //! - `tls`: `amqps://`, with rustls and the platform's certificates, or an authority of one's own.
 //!
 //! Replies through Redis are in the crate `replybus-redis`.
@@ -91,6 +92,11 @@ mod schedule;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod server;
+#[cfg(feature = "signed")]
+pub mod signature;
+#[cfg(not(feature = "signed"))]
+#[path = "signature/off.rs"]
+mod signature;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod stream;

@@ -51,6 +51,13 @@ struct TransportDown(String);
 #[error("the broker said: {0}")]
 struct BrokerSaid(Arc<str>);
 
+/// The items of a stream are not signed, and this bus believes nothing else.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "its answer is a stream, whose items are not signed, and this bus believes signed replies only"
+)]
+struct UnsignedItems;
+
 /// The publisher of the requests of one bus.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Arc<BusInner>);
@@ -73,8 +80,15 @@ impl tower::Service<CallRequest> for Caller {
 impl Caller {
     /// Makes a call, where no layer stands before it.
     pub(super) async fn make(&self, request: &CallRequest) -> Result<CallResponse, CallFailure> {
+        let checks = self.0.signatures.check_replies();
+        if checks && request.method.stream {
+            return Err(request
+                .failure(FailureKind::NotSent)
+                .with_cause(UnsignedItems));
+        }
         match request.verb {
-            Verb::Call => match request.cache_policy() {
+            // An answer that is kept for others is nobody's reply.
+            Verb::Call => match request.cache_policy().filter(|_| !checks) {
                 None => call(&self.0, request).await,
                 // Boxed: what all other calls wait with has no room for it.
                 Some(policy) => {
@@ -181,6 +195,16 @@ impl<'a> Attempts<'a> {
     fn replied(&mut self, frame: &Bytes) -> Result<CallResponse, CallFailure> {
         let repeated = self.repeated();
         self.request.copies.lanes().probe().heard();
+        let believed;
+        let frame = if self.bus.signatures.check_replies() {
+            believed = self.bus.signatures.believed(self.request, frame);
+            believed.as_ref().map_err(|refusal| {
+                let failure = self.request.failure(FailureKind::BadReply);
+                failure.with_cause(*refusal)
+            })?
+        } else {
+            frame
+        };
         let reply = ReplyFrame::decode_timed(frame).map_err(|error| {
             let failure = self.request.failure(FailureKind::BadReply);
             failure.with_cause(error)
@@ -330,7 +354,7 @@ fn outgoing(bus: &BusInner, request: &CallRequest, repeated: bool) -> Outgoing {
         Verb::Call | Verb::Send | Verb::Submit => request.deadline(),
     };
     Outgoing {
-        message: request.message(&bus.app_id, &bus.inbox, repeated),
+        message: request.message(&bus.app_id, &bus.inbox, &bus.signatures, repeated),
         deadline: Some(expires),
         mandatory: true,
         confirm: confirms(request),

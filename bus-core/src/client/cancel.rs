@@ -210,15 +210,22 @@ impl CancelTarget {
                 cancel.never_started
             }
         };
-        let bad = |error| self.info.failure(FailureKind::BadReply).with_cause(error);
+        let bad = || self.info.failure(FailureKind::BadReply);
         let reply = match ReplyFrame::decode(&frame) {
             // No handler answers so.
             Ok((_, ReplyFrame::Fault(fault))) if fault.code == FaultCode::Cancelled => {
                 self.answer(bus, frame).await?;
                 return Ok(CancelOutcome::NeverStarted);
             }
-            Ok(reply) => read_reply::<R>(reply, &self.info, false),
-            Err(error) => Err(bad(error).into()),
+            Ok(reply) => {
+                let (queue, method) = (self.queue.as_str(), &*self.info.method);
+                let signatures = &inner.signatures;
+                match signatures.believed_of(queue, method, self.info.id, None, &frame) {
+                    Ok(_) => read_reply::<R>(reply, &self.info, false),
+                    Err(refusal) => Err(bad().with_cause(refusal).into()),
+                }
+            }
+            Err(error) => Err(bad().with_cause(error).into()),
         };
         Ok(CancelOutcome::Done(reply))
     }

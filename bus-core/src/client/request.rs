@@ -10,6 +10,7 @@ use crate::{
     message::{Message, Properties, Text},
     partition::Place,
     schedule::Due,
+    signature::Signatures,
     trace::Carried,
     wire::headers,
 };
@@ -220,11 +221,18 @@ impl CallRequest {
     /// The message: the same for each copy, but for what the publisher adds and for the mark of
     /// one that is `repeated`. One whose reply is waited for says nothing twice: it is known by its
     /// correlation id, and in nobody's hands for long enough to ask how old it is.
-    pub(crate) fn message(&self, app_id: &Text, inbox: &Text, repeated: bool) -> Message {
+    pub(crate) fn message(
+        &self,
+        app_id: &Text,
+        inbox: &Text,
+        signatures: &Signatures,
+        repeated: bool,
+    ) -> Message {
         let id = self.id().to_text();
         let awaited = self.verb == Verb::Call;
         let answered = self.verb != Verb::Send;
-        let mut headers = self.headers(awaited, repeated);
+        let signature = signatures.header(self, app_id, inbox);
+        let mut headers = self.headers(awaited, repeated, signature);
         headers.extend(self.carried.unrecorded_header(self.id()));
         Message {
             exchange: Text::default(),
@@ -250,6 +258,15 @@ impl CallRequest {
         }
     }
 
+    /// The place that it has by its key, of a contract with partitions.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let partitions = self.contract.partitions?;
+        Some(Place {
+            key: self.key,
+            partitions,
+        })
+    }
+
     /// Nothing may overtake another call of its key, as what is above 4 does in a quorum queue of
     /// RabbitMQ 4.
     fn priority_on_the_wire(&self) -> Option<u8> {
@@ -259,13 +276,19 @@ impl CallRequest {
     }
 
     /// Its headers, with its deadline or without, and without that of a trace that is not recorded.
-    pub(super) fn headers(&self, deadline: bool, repeated: bool) -> Vec<(Text, Text)> {
+    pub(super) fn headers(
+        &self,
+        deadline: bool,
+        repeated: bool,
+        signature: Option<(Text, Text)>,
+    ) -> Vec<(Text, Text)> {
         let set = [
             deadline,
             repeated,
             self.idempotency_key.is_some(),
             self.window > 0,
             self.contract.partitions.is_some(),
+            signature.is_some(),
         ];
         let own: usize = set.into_iter().map(usize::from).sum();
         let mut headers =
@@ -288,16 +311,13 @@ impl CallRequest {
         if self.window > 0 {
             set(headers::STREAM, Text::shown(self.window));
         }
-        if let Some(partitions) = self.contract.partitions {
-            let place = Place {
-                key: self.key,
-                partitions,
-            };
+        if let Some(place) = self.place() {
             set(headers::PARTITION, place.header());
         }
         if repeated {
             set(headers::REPEATED, Text::from_static(headers::TRUE));
         }
+        headers.extend(signature);
         let metadata = self.metadata.iter();
         headers.extend(metadata.map(|(name, value)| (name.into(), value.into())));
         headers

@@ -202,6 +202,11 @@ impl<R: Outcome> Ticket<R> {
                 return Err(failure.with_cause(BusClosed).into());
             }
         };
+        let (queue, method) = (self.queue.as_str(), self.method.as_str());
+        let frame = bus
+            .signatures
+            .believed_of(queue, method, self.call_id, None, &frame)
+            .map_err(|refusal| info.failure(FailureKind::BadReply).with_cause(refusal))?;
         let reply = ReplyFrame::decode(&frame)
             .map_err(|error| info.failure(FailureKind::BadReply).with_cause(error))?;
         read_reply::<R>(reply, &info, self.repeated)

@@ -182,7 +182,8 @@ impl Redriving {
             }
             self.redrive.at_most -= 1;
             match self.redrive.rules.message(&letter, &self.queue) {
-                Ok(message) => {
+                Ok(mut message) => {
+                    self.sign(&mut message);
                     return Ok(Some(Taken {
                         letter,
                         settler,
@@ -197,6 +198,16 @@ impl Redriving {
             }
         }
         Ok(None)
+    }
+
+    /// Has it signed by this bus, if that signs: its own signature was good until its time was over.
+    fn sign(&self, message: &mut Message) {
+        let queue = &self.redrive.queue;
+        let until = message.properties.header(headers::DEADLINE);
+        let until = until.and_then(|until| until.parse().ok());
+        let bus = queue.bus.inner();
+        let signatures = &bus.signatures;
+        signatures.sign_again(&queue.queue, message, until.map(Duration::from_millis));
     }
 
     /// Takes a letter that was put back out of the dead letters.

@@ -12,6 +12,7 @@ use crate::{
     reply::{Reply, ReplyTarget, Stored},
     trace::{self, Span},
     transport::{Settled, Settler},
+    wire::signed_reply::frame_of,
     work::{Answer, Cause, Envelope, RunEnd, command_known_until, store_until},
 };
 use bytes::Bytes;
@@ -24,6 +25,7 @@ impl RequestProcessor {
     pub(super) async fn answer(
         &self,
         conclusion: &mut Conclusion,
+        message: &Message,
         envelope: &Envelope,
         target: ReplyTarget,
         span: &Span,
@@ -38,7 +40,11 @@ impl RequestProcessor {
         let reply = Reply {
             id: envelope.id,
             target,
-            frame: conclusion.answer.encode(envelope.content_type),
+            frame: self.signed(
+                message,
+                envelope,
+                conclusion.answer.encode(envelope.content_type),
+            ),
             ttl: REPLY_TTL,
             record: held.as_ref().map(|held| held.claim.clone()),
             groupable: envelope.reads_groups,
@@ -51,6 +57,12 @@ impl RequestProcessor {
             held.recorded();
         }
         stored
+    }
+
+    /// A reply to a message, signed if this bus signs.
+    fn signed(&self, message: &Message, envelope: &Envelope, frame: Bytes) -> Bytes {
+        let signatures = &self.bus.signatures;
+        signatures.reply(&self.queue, message, envelope.id, frame)
     }
 
     /// Stores a reply; `false` if the message must go back to the queue.
@@ -119,6 +131,7 @@ impl RequestProcessor {
         };
         let conclusion = Conclusion::of(Answer::decode(frame.clone()), RunEnd::Started, seen, kind);
         // Whoever has had it does not look for it.
+        let frame = self.signed(&message, envelope, frame_of(&frame));
         let reply = Reply {
             groupable: envelope.reads_groups,
             ..Reply::new(envelope.id, envelope.target.clone(), frame)

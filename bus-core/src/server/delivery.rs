@@ -20,6 +20,7 @@ use crate::{
     partition,
     reply::{ReplyStore, ReplyTarget},
     retry::{Aside, Next, Retries},
+    signature::Callers,
     trace,
     transport::{Delivery, Settled, Settler},
     wire::headers,
@@ -59,6 +60,8 @@ pub(super) struct RequestProcessor {
     pub(super) aside: Option<Aside>,
     /// Where what becomes of calls is recorded.
     pub(super) flights: Flights,
+    /// Whom it believes.
+    pub(super) callers: Callers,
 }
 
 /// The label of all methods that the contract does not have.
@@ -214,7 +217,13 @@ impl RequestProcessor {
             let attempt = attempt(&run, retries.as_deref(), exhausted);
             self.count(&message, &conclusion.answer, &envelope, attempt);
             if !self
-                .answer(&mut conclusion, &envelope, envelope.target.clone(), &traced)
+                .answer(
+                    &mut conclusion,
+                    &message,
+                    &envelope,
+                    envelope.target.clone(),
+                    &traced,
+                )
                 .await
             {
                 // Dropping the settler gives the message back: another worker may reach the store.
@@ -230,8 +239,14 @@ impl RequestProcessor {
                 };
                 drop(permit);
                 conclusion = Conclusion::of(answer, end, seen, kind);
-                if !Box::pin(self.answer(&mut conclusion, &envelope, ReplyTarget::None, &traced))
-                    .await
+                if !Box::pin(self.answer(
+                    &mut conclusion,
+                    &message,
+                    &envelope,
+                    ReplyTarget::None,
+                    &traced,
+                ))
+                .await
                 {
                     return None;
                 }

@@ -26,6 +26,8 @@ impl RequestProcessor {
         if let Some(fault) = envelope.take_fault() {
             return Err(fault);
         }
+        self.callers
+            .check(&self.bus.signatures, &self.queue, message, envelope)?;
         let name = message.properties.kind.as_deref().unwrap_or_default();
         let found = self.contract.method(name);
         // A command that may have been started is not called expired before its claim is asked.

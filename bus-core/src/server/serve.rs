@@ -9,6 +9,7 @@ use crate::{
     contract::QueueType,
     error::SetupError,
     limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH},
+    signature::Callers,
 };
 use std::{
     fmt,
@@ -69,6 +70,7 @@ pub struct Serve {
     pub(super) version: Option<String>,
     pub(super) allow_drain: bool,
     pub(super) secret_metadata: Vec<String>,
+    pub(super) callers: Callers,
     pub(super) layers: Vec<Box<dyn FnOnce(ServerService) -> ServerService + Send>>,
     /// The layers of the bus are around it, too.
     pub(super) is_within_bus_layers: bool,
@@ -94,6 +96,7 @@ impl Serve {
             version: None,
             allow_drain: false,
             secret_metadata: Vec::new(),
+            callers: Callers::default(),
             layers: Vec::new(),
             is_within_bus_layers: true,
             service,
@@ -302,6 +305,16 @@ impl Serve {
     /// ```
     pub fn secret_metadata<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.secret_metadata.extend(names.into_iter().map(N::into));
+        self
+    }
+
+    /// Believes only requests that a key of the ring signed, and that it may ask for: all others are
+    /// refused as [`Denied`](crate::FailureKind::Denied), before anything is run. What it covers, and
+    /// what it does not, is said in [`signature`](crate::signature).
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn only_signed(mut self, ring: crate::signature::KeyRing) -> Self {
+        self.callers = Callers::of(ring);
         self
     }
 

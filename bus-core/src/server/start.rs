@@ -61,6 +61,7 @@ impl Serve {
                 format!("1 to {INSTANCE_TEXT_MAX} bytes without control characters are allowed");
             return refuse("version", reason);
         }
+        self.callers.check_service(self.service.contract())?;
         check_name("queue", &self.queue)
     }
 
@@ -151,6 +152,7 @@ impl Serve {
             jobs,
             aside,
             flights,
+            callers: self.callers,
         });
         // So that the first one is an increase.
         processor.redelivered().increment(0);

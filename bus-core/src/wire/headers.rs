@@ -20,6 +20,10 @@ const RETRY_ERROR: &str = "x-replybus-retry-error-";
 /// On a call of a contract with partitions: the hash of its key, and by how many partitions it is
 /// divided. Named as [`DUE`] is.
 pub(crate) const PARTITION: &str = "x-replybus-partition";
+/// Who made a request: the version, the name of a key, the times between which it may be started, and
+/// the signature. Named as [`DUE`] is.
+#[cfg(feature = "signed")]
+pub(crate) const SIGNATURE: &str = "x-replybus-signature";
 /// Names the effect, so that it happens once.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// W3C Trace Context, section 3.2.

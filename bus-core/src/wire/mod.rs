@@ -6,6 +6,7 @@ pub(crate) mod bundle;
 pub(crate) mod feed;
 pub(crate) mod headers;
 mod reply_frame;
+pub(crate) mod signed_reply;
 pub(crate) mod stream;
 
 pub use reply_frame::{FrameError, ReplyFrame};

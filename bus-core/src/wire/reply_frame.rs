@@ -2,6 +2,7 @@
 //! `{"status": "error", "code": .., "message": .., "may_have_executed": .., "body": ..}`, in the
 //! request's encoding.
 
+use super::signed_reply::SignedReply;
 use crate::{
     codec::{self, CodecError, ContentType},
     contract::Fingerprint,
@@ -156,6 +157,16 @@ impl ReplyFrame {
     pub(crate) fn decode_timed(
         frame: &Bytes,
     ) -> Result<(ContentType, Self, Option<u32>), FrameError> {
+        if SignedReply::is(frame) {
+            // Whether it is to be believed was asked by whoever wants to know.
+            let signed = SignedReply::decode(frame);
+            let signed = signed.ok_or_else(|| FrameError::new("a signature that is cut short"))?;
+            return Self::decode_bare(&signed.frame);
+        }
+        Self::decode_bare(frame)
+    }
+
+    fn decode_bare(frame: &Bytes) -> Result<(ContentType, Self, Option<u32>), FrameError> {
         let (content_type, (read, micros)) = if frame.first() == Some(&b'{') {
             (ContentType::Json, decode_json(frame)?)
         } else {

@@ -5,7 +5,7 @@ use crate::{
     contract::{Never, Outcome},
     error::{Fault, FaultCode},
     limits::REPLY_BYTES_MAX,
-    wire::ReplyFrame,
+    wire::{ReplyFrame, signed_reply::frame_of},
 };
 use bytes::Bytes;
 use std::{fmt, future::Future, pin::Pin, time::Duration};
@@ -87,6 +87,7 @@ impl Answer {
 
     /// The answer a stored frame holds.
     pub(crate) fn decode(frame: Bytes) -> Self {
+        let frame = frame_of(&frame);
         match ReplyFrame::decode(&frame) {
             Ok((_, ReplyFrame::Ok(_))) => Self(AnswerKind::Ok(frame)),
             Ok((_, ReplyFrame::Handler(_))) => Self(AnswerKind::Handler(frame)),

@@ -186,6 +186,16 @@ impl Envelope {
         self.fault = Some(fault);
     }
 
+    /// Bounds its times by the moment until which it may be started, by the clock on the wall and by
+    /// ours.
+    #[cfg(feature = "signed")]
+    pub(crate) fn bound(&mut self, until: Duration, at: Instant) {
+        self.start_by = Some(self.start_by.map_or(at, |by| by.min(at)));
+        self.deadline = self.deadline.map(|deadline| deadline.min(at));
+        // Its record is kept for as long as a copy of it may come.
+        self.deadline_named = Some(self.deadline_named.map_or(until, |named| named.min(until)));
+    }
+
     /// Its fault, if it has one.
     pub(crate) fn take_fault(&mut self) -> Option<Fault> {
         self.fault.take()

@@ -64,6 +64,8 @@ mod schedules;
 mod schema;
 mod seen_before;
 mod shutdown;
+#[cfg(feature = "signed")]
+mod signed;
 mod stood_still;
 mod streams;
 mod tickets;

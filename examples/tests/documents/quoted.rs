@@ -25,6 +25,43 @@ pub(crate) mod flight {
     }
 }
 
+/// Requests that are signed, and a service that believes the keys it knows.
+pub(crate) mod signed {
+    use replybus::{Amqp, server::Service};
+    use replybus_redis::RedisReplies;
+    use std::error::Error;
+
+    struct AccountsServer;
+
+    impl AccountsServer {
+        #[allow(clippy::new_ret_no_self, reason = "stands for what the macro makes")]
+        fn new(accounts: impl Service) -> impl Service {
+            accounts
+        }
+    }
+
+    #[rustfmt::skip]
+    async fn connect(
+        amqp: Amqp,
+        redis: RedisReplies,
+        auditor: [u8; 32],
+        accounts: impl Service,
+    ) -> Result<(), Box<dyn Error>> {
+        use replybus::{Bus, signature::{KeyRing, SigningKey}};
+
+        let key = SigningKey::from_pem("gateway-1", &std::fs::read_to_string("gateway.pem")?)?;
+        let bus = Bus::builder().sign(key).connect(amqp, redis).await?;
+
+        // In the service, whose ring names what each key may ask for:
+        let ring = KeyRing::new()
+            .trust_pem("gateway-1", &std::fs::read_to_string("gateway.pub.pem")?)?
+            .trust_for("auditor-1", &auditor, ["account.requests/balance"])?;
+        let serving = bus.serve(AccountsServer::new(accounts)).only_signed(ring).await?;
+        serving.shutdown().await?;
+        Ok(())
+    }
+}
+
 /// The first program: `Hello` in README.md.
 pub(crate) mod hello {
     use replybus::{Bus, Never, queue_handler};

@@ -22,6 +22,7 @@ mod joined;
 mod malformed;
 mod private_servers;
 mod runtimes;
+mod signed;
 mod store_conformance;
 mod transport_conformance;
 mod two_databases;

@@ -147,7 +147,7 @@ impl Lane {
             drop(state);
             return Sending::Alone(self.write_alone(direct, alone()));
         }
-        let encoded = encode(request, repeated);
+        let encoded = encode(request, repeated, &self.post);
         let Some(encoded) = encoded.filter(|_| state.waiting.len() < UNCONFIRMED_MAX) else {
             drop(state);
             return Sending::Alone(self.publish(alone()));
@@ -324,13 +324,14 @@ fn are_near(one: Instant, other: Instant, now: Instant) -> bool {
 }
 
 /// The entry of a request, if it may be one.
-fn encode(request: &CallRequest, repeated: bool) -> Option<Vec<u8>> {
+fn encode(request: &CallRequest, repeated: bool, post: &Post) -> Option<Vec<u8>> {
+    let signature = post.signatures.header(request, &post.app_id, &post.inbox);
     let entry = bundle::NewEntry {
         id: request.id(),
         repeated,
         unrecorded: request.carried.is_unrecorded(),
         method: request.method.name,
-        headers: &request.headers(false, false),
+        headers: &request.headers(false, false, signature),
         body: &request.body,
     };
     entry

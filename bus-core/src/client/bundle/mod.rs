@@ -22,6 +22,7 @@ use crate::{
     message::Text,
     partition::Turns,
     reply::ReplyStore,
+    signature::Signatures,
     transport::{Outgoing, Transport},
 };
 use std::{
@@ -39,6 +40,7 @@ pub(crate) struct Post {
     pub(crate) waiters: Arc<Waiters>,
     pub(crate) app_id: Text,
     pub(crate) inbox: Text,
+    pub(crate) signatures: Signatures,
     /// What queues begin with, with a dot; or nothing.
     pub(crate) namespace: String,
     /// The exchange that cancelled calls are said to.
