@@ -13,6 +13,7 @@ mod live;
 mod months;
 mod notification;
 mod outage;
+mod owasp;
 mod processes;
 mod standing;
 mod transfer;
@@ -112,6 +113,17 @@ suite! {
         a_user_is_found_by_id,
         transfers_are_listed_for_all_and_for_one,
         notifications_are_listed_for_all_and_for_one;
+    owasp:
+        api1_what_is_anothers_is_not_there,
+        api2_a_session_ends_and_a_guess_tells_nothing,
+        api3_nobody_sets_or_reads_more_than_is_theirs,
+        api4_whatever_is_asked_has_a_largest_size,
+        api5_a_user_is_no_administrator,
+        api6_haste_moves_no_more_money,
+        api7_no_text_leads_the_bank_to_an_address,
+        api8_an_answer_is_safe_in_a_browser_and_tells_nothing_of_within,
+        api9_what_is_described_is_there_and_nothing_else,
+        api10_what_came_from_elsewhere_stays_a_text;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
