@@ -39,6 +39,12 @@ pub(crate) trait Departed: Send + Sync {
     fn departed(self: Arc<Self>);
 }
 
+impl<F: Fn() + Send + Sync> Departed for F {
+    fn departed(self: Arc<Self>) {
+        self();
+    }
+}
+
 struct Told {
     told: AtomicBool,
     to: Weak<dyn Departed>,
@@ -50,6 +56,24 @@ impl Departure {
             told: AtomicBool::new(false),
             to,
         }))
+    }
+
+    /// A departure that calls `told`, as long as that is there: for a test of a transport, or one
+    /// that wraps another.
+    ///
+    /// ```
+    /// use replybus::transport::Departure;
+    /// use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+    ///
+    /// let left = Arc::new(AtomicBool::new(false));
+    /// let note = Arc::clone(&left);
+    /// let told = Arc::new(move || note.store(true, Ordering::SeqCst));
+    /// Departure::to(&told).tell();
+    /// assert!(left.load(Ordering::SeqCst));
+    /// ```
+    pub fn to(told: &Arc<impl Fn() + Send + Sync + 'static>) -> Self {
+        let told = Arc::downgrade(told);
+        Self::new(told)
     }
 
     /// Tells that the message is out.
