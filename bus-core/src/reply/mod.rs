@@ -1,8 +1,10 @@
 //! The way of replies back to their callers, and the memory of what commands did: the seam between
 //! calls and a store.
 //!
-//! Two implementations, [`memory`] and the crate `replybus-redis`, obey one contract, and one
-//! conformance suite holds them to it. A bus user meets neither: these traits are for stores.
+//! Two implementations, [`memory`] and the crate `replybus-redis`, obey one contract, and one suite
+//! holds them to it, the crate `replybus-conformance`, which has a test for each promise and is for
+//! others as well. A bus user meets neither: these traits are for stores. What a store must do, method
+//! by method, is in `docs/transports.md`.
 //!
 //! A store that keeps its state elsewhere implements [`ReplyBackend`], which opens it, and
 //! [`ReplyStore`]. One that adds to another store, here a count of what is stored, wraps both:

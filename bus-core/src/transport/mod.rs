@@ -2,8 +2,9 @@
 //!
 //! [`TransportBackend`] is what [`Bus::connect`](crate::Bus::connect) takes, and what it opens is a
 //! [`Transport`]. Two implementations, [`memory`] and (feature `amqp`) [`amqp`], obey one contract,
-//! and one conformance suite holds them to it. A third needs nothing that these have not: a bus
-//! user meets none of these traits, they are for transports.
+//! and one suite holds them to it, the crate `replybus-conformance`, which has a test for each promise
+//! and is for others as well. A third needs nothing that these have not: a bus user meets none of
+//! these traits, they are for transports.
 
 #[cfg(feature = "amqp")]
 pub mod amqp;
@@ -68,7 +69,8 @@ impl<T: Transport> TransportBackend for Arc<T> {
 /// Carries requests and events.
 ///
 /// A transport of your own implements it, with the crate `async-trait`, and is handed to
-/// [`Bus::connect`](crate::Bus::connect) in an [`Arc`]. One that counts what passes it:
+/// [`Bus::connect`](crate::Bus::connect) in an [`Arc`]. What it must do, method by method, is in
+/// `docs/transports.md`, and the crate `replybus-conformance` tests it. One that counts what passes it:
 ///
 /// ```
 /// use async_trait::async_trait;

@@ -39,11 +39,12 @@ use std::{
 };
 
 /// Where documents are, from the root.
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     "",
     "docs",
     "banking",
     "benches",
+    "bus-conformance",
     "bus-core",
     "bus-macros",
     "bus-otel",

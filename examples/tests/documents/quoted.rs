@@ -62,6 +62,29 @@ pub(crate) mod signed {
     }
 }
 
+/// A broker of one's own, as docs/transports.md tests it.
+#[cfg(test)]
+mod own_broker {
+    use replybus::transport::memory::MemoryBroker;
+
+    struct MyBroker;
+
+    impl MyBroker {
+        async fn start() -> MemoryBroker {
+            MemoryBroker::new()
+        }
+    }
+
+    use replybus_conformance::{TransportCase, transport_suite};
+
+    transport_suite!(my_broker, claims: [events, limits]);
+
+    #[tokio::main(flavor = "current_thread")]
+    async fn my_broker(case: TransportCase) {
+        case.check(MyBroker::start().await).await;
+    }
+}
+
 /// The first program: `Hello` in README.md.
 pub(crate) mod hello {
     use replybus::{Bus, Never, queue_handler};

@@ -12,6 +12,7 @@
 )]
 
 mod blocking;
+mod conformance;
 mod dead_letters;
 mod encrypted;
 mod events;
@@ -23,6 +24,4 @@ mod malformed;
 mod private_servers;
 mod runtimes;
 mod signed;
-mod store_conformance;
-mod transport_conformance;
 mod two_databases;

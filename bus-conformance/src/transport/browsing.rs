@@ -1,8 +1,8 @@
 //! A look through a queue: it holds what it saw, and leaves all but what it acked.
 
 use super::bench::{Bench, body};
+use crate::wait::eventually;
 use replybus::transport::{Browser, Delivery, QueueSpec, Settled};
-use replybus_testkit::wait::eventually;
 use std::sync::Arc;
 
 async fn look(bench: &Bench, queue: &QueueSpec) -> Box<dyn Browser> {

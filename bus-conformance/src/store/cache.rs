@@ -1,10 +1,9 @@
 //! Answers of queries that are kept for others.
 
 use super::bench::{Bench, End, LONG, SHORT, changed};
-use bytes::Bytes;
 use futures_util::future::join_all;
 use replybus::{
-    CallId,
+    Bytes, CallId,
     message::Text,
     reply::{CacheEntry, CacheFound, CacheKey, CacheLookup},
 };

@@ -1,80 +1,66 @@
-//! The store a promise is checked on, and short words for what is done to it.
+//! One case's share of a store, and short words for what is done to it.
 
-use bytes::Bytes;
+use super::StoreFixture;
+use crate::unique;
 use replybus::{
-    CallId,
-    reply::{
-        Arrivals, Claim, Claimed, Reply, ReplyBackend, ReplyStore, ReplyTarget,
-        memory::MemoryReplies,
-    },
+    Bytes, CallId,
+    reply::{Arrivals, Claim, Claimed, Reply, ReplyStore, ReplyTarget},
 };
-use replybus_redis::RedisReplies;
-use replybus_testkit::{
-    live::{self, unique},
-    wait::bounded,
+use std::{
+    sync::{Arc, Mutex as StdMutex},
+    time::Duration,
 };
-use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::{Mutex, mpsc};
 
-/// Between two questions about what only time changes.
-const ASK_EVERY: Duration = Duration::from_millis(20);
+pub(crate) use crate::wait::changed;
 
-/// Longer than any test.
+/// Longer than any case.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 
 /// Soon over.
 pub(crate) const SHORT: Duration = Duration::from_millis(300);
 
-/// Opens one more end of the store under test.
-type Backend = Box<dyn Fn() -> Box<dyn ReplyBackend> + Send + Sync>;
-
-/// The store inside this process.
-pub(crate) async fn memory() -> Option<Backend> {
-    let replies = MemoryReplies::new();
-    Some(Box::new(move || Box::new(replies.clone())))
-}
-
-/// Redis.
-pub(crate) async fn redis() -> Option<Backend> {
-    let url = live::redis().await?;
-    Some(Box::new(move || Box::new(RedisReplies::new(&url))))
-}
-
-/// One test's share of a store: a namespace of its own.
+/// A namespace of the case's own, and more of them.
 pub(crate) struct Bench {
-    backend: Backend,
+    fixture: Arc<dyn StoreFixture>,
     namespace: String,
-}
-
-/// Checks a promise.
-pub(crate) async fn run<F>(backend: Option<Backend>, promise: impl FnOnce(Bench) -> F)
-where
-    F: Future<Output = ()>,
-{
-    let Some(backend) = backend else {
-        return;
-    };
-    let bench = Bench {
-        backend,
-        namespace: unique("store"),
-    };
-    // One that is broken often shows by waiting for ever.
-    bounded(promise(bench)).await;
+    /// All that were opened.
+    namespaces: Arc<StdMutex<Vec<String>>>,
 }
 
 impl Bench {
+    pub(super) fn new(
+        fixture: Arc<dyn StoreFixture>,
+        namespaces: Arc<StdMutex<Vec<String>>>,
+    ) -> Self {
+        Self {
+            fixture,
+            namespace: unique("store"),
+            namespaces,
+        }
+    }
+
     /// The store as one more process sees it.
     pub(crate) async fn open(&self) -> End {
         self.open_namespace(&self.namespace).await
     }
 
     pub(crate) async fn open_namespace(&self, namespace: &str) -> End {
+        self.note(namespace);
         let (sender, arrived) = mpsc::unbounded_channel();
         let arrivals = Arc::new(Arrived(sender));
-        let store = (self.backend)().open(namespace, arrivals).await.unwrap();
+        let backend = self.fixture.backend();
         End {
-            store,
+            store: backend.open(namespace, arrivals).await.unwrap(),
             arrived: Mutex::new(arrived),
+        }
+    }
+
+    /// Notes what is to be cleared.
+    fn note(&self, namespace: &str) {
+        let mut namespaces = self.namespaces.lock().unwrap();
+        if !namespaces.iter().any(|known| known == namespace) {
+            namespaces.push(namespace.to_owned());
         }
     }
 
@@ -133,19 +119,4 @@ impl End {
 
 pub(crate) fn reply(id: CallId, target: ReplyTarget, frame: &'static str) -> Reply {
     Reply::new(id, target, Bytes::from_static(frame.as_bytes())).ttl(LONG)
-}
-
-/// Asks until the answer is another than `now`, and returns it.
-pub(crate) async fn changed<T, F>(now: T, ask: impl Fn() -> F) -> T
-where
-    T: PartialEq,
-    F: Future<Output = T>,
-{
-    loop {
-        let answer = ask().await;
-        if answer != now {
-            return answer;
-        }
-        tokio::time::sleep(ASK_EVERY).await;
-    }
 }

@@ -1,9 +1,8 @@
 //! Replies that go to the process that waits for them.
 
 use super::bench::{Bench, reply};
-use bytes::Bytes;
 use replybus::{
-    CallId,
+    Bytes, CallId,
     reply::{Reply, ReplyTarget, StoreHealth, Stored},
 };
 use std::{collections::HashSet, sync::Arc};
@@ -91,36 +90,6 @@ pub(crate) async fn replies_in_groups_reach_their_inboxes(bench: Bench) {
     }
 }
 
-pub(crate) async fn frames_of_a_stream_come_in_order(bench: Bench) {
-    let (caller, service) = (bench.open().await, bench.open().await);
-    let (one, two) = (CallId::new(), CallId::new());
-    let inbox = caller.store.inbox().into();
-    let frame = |number: u16| Bytes::from(vec![0xc1; usize::from(number) * 100]);
-    for number in 0..200 {
-        for id in [one, two] {
-            let added = service.store.append(&inbox, id, frame(number)).await;
-            assert_eq!(added.unwrap(), Stored::AsAsked);
-        }
-    }
-    // A reply among them is no frame, and the other way round.
-    service.send(one, caller.target(), "reply").await;
-    for number in 0..200 {
-        for id in [one, two] {
-            assert_eq!(caller.arrived().await, (id, frame(number)));
-        }
-    }
-    assert_eq!(caller.arrived().await, (one, "reply".into()));
-}
-
-pub(crate) async fn a_frame_for_an_inbox_that_is_gone_is_stored_nowhere(bench: Bench) {
-    let (gone, service) = (bench.open().await, bench.open().await);
-    let (id, inbox) = (CallId::new(), gone.store.inbox().into());
-    gone.store.close().await;
-    let added = service.store.append(&inbox, id, "frame".into()).await;
-    assert_eq!(added.unwrap(), Stored::InboxAbsent);
-    assert_eq!(service.store.fetch(id).await.unwrap(), None);
-}
-
 pub(crate) async fn a_reply_to_an_inbox_that_is_gone_is_kept(bench: Bench) {
     let (caller, service) = (bench.open().await, bench.open().await);
     let target = caller.target();
@@ -138,7 +107,9 @@ pub(crate) async fn only_inboxes_are_inboxes(bench: Bench) {
     assert!(service.store.is_inbox(inbox));
     assert!(service.store.is_inbox(service.store.inbox()));
 
-    let without_id = inbox.trim_end_matches(|c: char| c.is_ascii_hexdigit() || "-}".contains(c));
+    // Up to the id that its name ends with.
+    let without_id =
+        inbox.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || "-_}".contains(c));
     assert!(without_id.len() < inbox.len());
     for hostile in [
         String::new(),
@@ -156,7 +127,10 @@ pub(crate) async fn only_inboxes_are_inboxes(bench: Bench) {
         format!("{inbox}{inbox}"),
         "a".repeat(1_000_000),
     ] {
-        assert!(!service.store.is_inbox(&hostile), "{:.100}", hostile);
+        // A name without hyphens, say, is the same without them.
+        if hostile != inbox {
+            assert!(!service.store.is_inbox(&hostile), "{hostile:.100}");
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 //! ends and another goes on.
 
 use super::bench::{Bench, Consumer, body};
+use crate::wait::eventually;
 use futures_util::FutureExt;
 use replybus::{
     SetupError,
     transport::{QueueSpec, Settled, Settler, Source},
 };
-use replybus_testkit::wait::eventually;
 use std::{sync::Arc, time::Duration};
 
 /// Takes what comes next, and keeps it.

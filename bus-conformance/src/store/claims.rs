@@ -3,54 +3,43 @@
 use super::bench::{Bench, End, LONG, SHORT, changed, reply};
 use replybus::{
     CallId,
-    reply::{Cancel, Cancelled, Claim, Claimed, CommandRecord, ReplyTarget},
+    reply::{Claim, Claimed, CommandRecord, ReplyTarget},
 };
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-/// Long enough for a claim to be asked for before it is over.
-const SOON: Duration = Duration::from_secs(2);
-
 /// A claim that does not lapse while a test runs.
-fn by(owner: &str) -> Claim {
+pub(super) fn by(owner: &str) -> Claim {
     on("Accounts.post:42", owner)
 }
 
 /// The same on another key.
-fn on(key: &str, owner: &str) -> Claim {
+pub(super) fn on(key: &str, owner: &str) -> Claim {
     Claim::new(key, [1; 16], owner).lease(LONG).retention(LONG)
 }
 
 /// The same for another request.
-fn unlike_by(owner: &str) -> Claim {
+pub(super) fn unlike_by(owner: &str) -> Claim {
     let mut claim = by(owner);
     claim.fingerprint = [2; 16];
     claim
 }
 
-/// The cancel of that command.
-fn cancelling() -> Cancel {
-    Cancel::new(by("").key, LONG, "never".into(), "interrupted".into())
-}
-
 /// A claim that soon lapses.
-fn briefly_by(owner: &str) -> Claim {
+pub(super) fn briefly_by(owner: &str) -> Claim {
     by(owner).lease(SHORT)
 }
 
-fn run(attempt: u32) -> Claimed {
+pub(super) fn run(attempt: u32) -> Claimed {
     Claimed::Run { attempt }
 }
 
-fn done(frame: &'static str) -> Claimed {
+pub(super) fn done(frame: &'static str) -> Claimed {
     Claimed::Done(frame.into())
 }
 
 /// Asks until the claim that somebody else holds lapses.
-async fn lapsed(store: &End, claim: &Claim) -> Claimed {
+pub(super) async fn lapsed(store: &End, claim: &Claim) -> Claimed {
     let briefly = claim.clone().lease(SHORT);
     changed(Claimed::Running, || store.claim(&briefly)).await;
     // The same owner asks again.
@@ -59,7 +48,7 @@ async fn lapsed(store: &End, claim: &Claim) -> Claimed {
 
 /// Waits until a brief claim that is made now, under a key of its own, has lapsed: those that were
 /// made before have, too.
-async fn brief_claims_lapse(store: &End, key: &str) {
+pub(super) async fn brief_claims_lapse(store: &End, key: &str) {
     assert_eq!(store.claim(&on(key, "a").lease(SHORT)).await, run(1));
     assert_eq!(lapsed(store, &on(key, "b")).await, run(2));
 }
@@ -223,84 +212,6 @@ pub(crate) async fn a_claim_without_a_lease_holds_nobody_off_and_counts(bench: B
     assert_eq!(store.claim(&by("4")).await, run(3));
 }
 
-pub(crate) async fn what_is_cancelled_before_it_starts_never_does(bench: Bench) {
-    let store = bench.open().await;
-    for _ in 0..2 {
-        let cancelled = store.store.cancel(&cancelling()).await.unwrap();
-        assert!(
-            matches!(&cancelled, Cancelled::NeverStarted | Cancelled::Done(_)),
-            "{cancelled:?}"
-        );
-        assert_eq!(store.claim(&by("a")).await, done("never"));
-        assert_eq!(store.claim(&unlike_by("b")).await, done("never"));
-    }
-    store.finish(&by("a"), "from the dead").await;
-    assert_eq!(store.claim(&by("a")).await, done("never"));
-}
-
-pub(crate) async fn what_runs_or_is_done_is_not_cancelled(bench: Bench) {
-    let store = bench.open().await;
-    store.claim(&by("a")).await;
-    let cancelled = store.store.cancel(&cancelling()).await.unwrap();
-    assert_eq!(cancelled, Cancelled::Running);
-    assert_eq!(store.claim(&by("b")).await, Claimed::Running);
-    store.finish(&by("a"), "ok").await;
-    for _ in 0..2 {
-        let cancelled = store.store.cancel(&cancelling()).await.unwrap();
-        assert_eq!(cancelled, Cancelled::Done("ok".into()));
-    }
-}
-
-pub(crate) async fn what_was_interrupted_is_not_started_again_once_cancelled(bench: Bench) {
-    let store = bench.open().await;
-    store.claim(&by("a")).await;
-    store.store.lapse(&by("a")).await.unwrap();
-    let cancelled = store.store.cancel(&cancelling()).await.unwrap();
-    assert_eq!(cancelled, Cancelled::Done("interrupted".into()));
-    assert_eq!(store.claim(&by("b")).await, done("interrupted"));
-    assert_eq!(store.claim(&unlike_by("b")).await, Claimed::Conflict);
-}
-
-pub(crate) async fn what_was_cancelled_while_it_ran_is_not_begun_anew(bench: Bench) {
-    let store = bench.open().await;
-    let [ends, dies, leaves] = ["ends", "dies", "leaves"].map(|key| on(key, "a"));
-    let mut dies = dies;
-    dies.lease = SHORT;
-    for claim in [&ends, &leaves, &dies] {
-        assert_eq!(store.claim(claim).await, run(1));
-        let cancel = Cancel::new(&*claim.key, LONG, "never".into(), "interrupted".into());
-        let cancelled = store.store.cancel(&cancel).await.unwrap();
-        assert_eq!(cancelled, Cancelled::Running);
-        // Whoever runs it is not disturbed.
-        store.store.renew(claim).await.unwrap();
-        assert_eq!(store.claim(claim).await, run(1));
-        assert!(matches!(
-            store.store.record(&claim.key).await.unwrap(),
-            Some(CommandRecord::Running { attempt: 1, .. })
-        ));
-    }
-    store.finish(&ends, "ok").await;
-    assert_eq!(store.claim(&on("ends", "b")).await, done("ok"));
-    store.store.lapse(&leaves).await.unwrap();
-    assert_eq!(store.claim(&on("leaves", "b")).await, done("interrupted"));
-    assert_eq!(lapsed(&store, &on("dies", "b")).await, done("interrupted"));
-    assert_eq!(store.claim(&on("dies", "c")).await, done("interrupted"));
-}
-
-pub(crate) async fn a_cancel_and_claims_at_once_agree(bench: Bench) {
-    let store = Arc::new(bench.open().await);
-    for round in 0..20 {
-        let key = round.to_string();
-        let cancel = Cancel::new(&key, LONG, "never".into(), "interrupted".into());
-        let claim = on(&key, "a");
-        let (cancelled, claimed) = tokio::join!(store.store.cancel(&cancel), store.claim(&claim));
-        match cancelled.unwrap() {
-            Cancelled::NeverStarted => assert_eq!(claimed, done("never")),
-            other => assert_eq!((other, claimed), (Cancelled::Running, run(1))),
-        }
-    }
-}
-
 pub(crate) async fn a_record_tells_what_became_of_its_command(bench: Bench) {
     let store = bench.open().await;
     let key = by("a").key;
@@ -393,66 +304,4 @@ pub(crate) async fn a_run_that_lapsed_counts(bench: Bench) {
     let other = on("Accounts.post:43", "a");
     store.store.lapse(&other).await.unwrap();
     assert_eq!(store.claim(&other).await, run(1));
-}
-
-pub(crate) async fn an_outcome_is_forgotten_after_its_retention(bench: Bench) {
-    let store = bench.open().await;
-    let claim = by("a").retention(SHORT);
-    store.claim(&claim).await;
-    store.finish(&claim, "ok").await;
-    let answer = changed(done("ok"), || store.claim(&claim)).await;
-    assert_eq!(answer, run(1));
-}
-
-/// Waits until a moment has passed, at which a claim that was taken and given back is refused.
-async fn is_over(store: &End, key: &str, moment: SystemTime) {
-    let claim = on(key, "a").until(moment);
-    let answer = changed(run(1), || async {
-        let answer = store.claim(&claim).await;
-        store.store.release(&claim).await.unwrap();
-        answer
-    });
-    assert_eq!(answer.await, Claimed::Expired);
-}
-
-pub(crate) async fn a_record_that_is_forgotten_lets_nobody_run_it_again(bench: Bench) {
-    let store = bench.open().await;
-    let until = SystemTime::now() + SOON;
-    let by = |owner: &str| {
-        briefly_by(owner)
-            .retention(Duration::from_millis(1))
-            .until(until)
-    };
-    assert_eq!(store.claim(&by("a")).await, run(1));
-    store.finish(&by("a"), "ok").await;
-    let heir = by("b");
-    let answer = changed(done("ok"), || store.claim(&heir)).await;
-    assert_eq!(answer, Claimed::Expired);
-    // Nor one that was never known, or whose run took back its claim.
-    let late = on("Accounts.post:43", "a").until(SystemTime::now());
-    assert_eq!(store.claim(&late).await, Claimed::Expired);
-    is_over(&store, "Accounts.post:44", SystemTime::now() + SOON).await;
-}
-
-pub(crate) async fn an_outcome_is_kept_until_its_moment(bench: Bench) {
-    let store = bench.open().await;
-    let until = SystemTime::now() + LONG;
-    let by = |owner: &str| by(owner).retention(Duration::from_millis(1)).until(until);
-    assert_eq!(store.claim(&by("a").lease(SHORT)).await, run(1));
-    store.finish(&by("a"), "ok").await;
-    brief_claims_lapse(&store, "later").await;
-    assert_eq!(store.claim(&by("b")).await, done("ok"));
-}
-
-pub(crate) async fn what_is_known_outlives_its_moment(bench: Bench) {
-    let store = bench.open().await;
-    let until = SystemTime::now() + SOON;
-    let held = by("a").until(until);
-    assert_eq!(store.claim(&held).await, run(1));
-    is_over(&store, "later", until).await;
-    // It runs on; whoever asks is told so, and then of its outcome.
-    assert!(store.store.renew(&held).await.unwrap());
-    assert_eq!(store.claim(&by("b").until(until)).await, Claimed::Running);
-    store.finish(&held, "ok").await;
-    assert_eq!(store.claim(&by("b").until(until)).await, done("ok"));
 }

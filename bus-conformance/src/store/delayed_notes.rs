@@ -1,8 +1,7 @@
 //! Notes of what waits on the broker.
 
 use super::bench::{Bench, LONG, SHORT, changed};
-use bytes::Bytes;
-use replybus::{CallId, limits::DELAYED_RECORD_BYTES_MAX, reply::DelayedNote};
+use replybus::{Bytes, CallId, limits::DELAYED_RECORD_BYTES_MAX, reply::DelayedNote};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn note(id: CallId, after: Duration, record: &'static str) -> DelayedNote {

@@ -1,16 +1,21 @@
 //! Messages that are due later.
 
-use super::bench::{Bench, bind, body, to};
+use super::bench::{Bench, body, to};
+use crate::unique;
 use replybus::{
     Instant,
     transport::{Delay, Outgoing, QueueSpec, Settled, Verdict},
 };
-use replybus_testkit::live::unique;
 use std::{sync::Arc, time::Duration};
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-async fn publish_after(bench: &Bench, way: &str, outgoing: Outgoing, delay: Duration) -> Verdict {
+pub(super) async fn publish_after(
+    bench: &Bench,
+    way: &str,
+    outgoing: Outgoing,
+    delay: Duration,
+) -> Verdict {
     let delay = Delay::until(Instant::now() + delay, way);
     bench.transport.publish_at(outgoing, delay).verdict().await
 }
@@ -44,36 +49,6 @@ pub(crate) async fn a_delayed_message_needs_its_queue_now(bench: Arc<Bench>) {
     let verdict = publish_after(&bench, &bench.way(), to(&missing, "x"), SECOND).await;
     assert_eq!(verdict, Verdict::Unroutable);
     assert_eq!(bench.transport.inspect(&missing.name).await.unwrap(), None);
-}
-
-pub(crate) async fn a_delayed_event_reaches_who_listens_when_it_is_due(bench: Arc<Bench>) {
-    let (exchange, way) = (bench.exchange(), bench.way());
-    let outgoing = || {
-        let outgoing = super::bench::routed(&exchange, "offer.expired", "x");
-        outgoing.mandatory(false)
-    };
-    // Nobody listens yet, and nobody ever to the second.
-    for delay in [SECOND, Duration::ZERO] {
-        let verdict = publish_after(&bench, &way, outgoing(), delay).await;
-        assert_eq!(verdict, Verdict::Confirmed);
-    }
-    let (first, second) = (bench.queue(), bench.queue());
-    let bindings = || vec![bind(&exchange, "offer.*")];
-    let mut listeners = [
-        bench.subscribe(&first, 9, bindings()).await,
-        bench.subscribe(&second, 9, bindings()).await,
-    ];
-    for listener in &mut listeners {
-        let delivery = listener.next().await;
-        assert_eq!(delivery.message.routing_key, "offer.expired");
-        assert_ne!(delivery.message.exchange, "");
-        delivery.settler.settle(Settled::Ack);
-    }
-    let verdict = publish_after(&bench, &way, outgoing(), Duration::ZERO).await;
-    assert_eq!(verdict, Verdict::Confirmed);
-    for listener in &mut listeners {
-        listener.takes("x").await;
-    }
 }
 
 pub(crate) async fn a_delayed_message_past_its_deadline_is_never_written(bench: Arc<Bench>) {

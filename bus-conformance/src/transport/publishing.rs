@@ -1,14 +1,13 @@
 //! What becomes of a publish, and what the receipt says of it.
 
 use super::bench::{Bench, body, to};
+use crate::unique;
 use replybus::{
     Instant,
     message::{Message, Properties},
     transport::{Outgoing, QueueSpec, Settled, Verdict, Withdrawn},
 };
-use replybus_testkit::live::unique;
 use std::{collections::HashSet, sync::Arc, time::Duration};
-use tokio::task::JoinSet;
 
 pub(crate) async fn a_message_arrives_as_it_was_sent(bench: Arc<Bench>) {
     let queue = bench.queue();
@@ -68,33 +67,6 @@ pub(crate) async fn a_message_that_reaches_no_queue_is_returned_if_mandatory(ben
     }
 }
 
-pub(crate) async fn a_full_queue_refuses(bench: Arc<Bench>) {
-    let queue = bench.queue().length_max(2);
-    bench.transport.declare(queue.clone()).await.unwrap();
-    bench.send(&queue, &["1", "2"]).await;
-    assert_eq!(bench.publish(to(&queue, "3")).await, Verdict::Refused);
-    let mut consumer = bench.consume(&queue, 1).await;
-    consumer.takes("1").await;
-    consumer.takes("2").await;
-    // There is room again, and the refused one was not stored.
-    bench.send(&queue, &["4"]).await;
-    consumer.takes("4").await;
-}
-
-pub(crate) async fn a_queue_is_full_by_bytes_too(bench: Arc<Bench>) {
-    let queue = bench.queue().bytes_max(5);
-    bench.transport.declare(queue.clone()).await.unwrap();
-    bench.send(&queue, &["123", "4"]).await;
-    assert_eq!(bench.publish(to(&queue, "56")).await, Verdict::Refused);
-    // What still fits is taken.
-    bench.send(&queue, &["5"]).await;
-    let mut consumer = bench.consume(&queue, 1).await;
-    for body in ["123", "4", "5"] {
-        consumer.takes(body).await;
-    }
-    bench.send(&queue, &["56"]).await;
-}
-
 pub(crate) async fn a_passed_deadline_is_never_written(bench: Arc<Bench>) {
     let queue = bench.queue();
     let mut consumer = bench.consume(&queue, 9).await;
@@ -139,54 +111,4 @@ pub(crate) async fn an_abandoned_receipt_withdraws_nothing(bench: Arc<Bench>) {
         assert!(written.remove(&body), "{body} was withdrawn, or came twice");
     }
     assert_eq!(written, HashSet::new(), "said to be written and lost");
-}
-
-/// Half of the publishes can be stored; the others meet a full queue or none.
-pub(crate) async fn verdicts_are_true_under_load(bench: Arc<Bench>) {
-    const TASKS: usize = 16;
-    const EACH: usize = 60;
-    let (open, missing) = (bench.queue(), bench.queue());
-    let full = bench.queue().length_max(1);
-    bench.transport.declare(full.clone()).await.unwrap();
-    bench.send(&full, &["the only one"]).await;
-    let mut consumer = bench.consume(&open, 64).await;
-
-    let mut tasks = JoinSet::new();
-    for task in 0..TASKS {
-        let bench = Arc::clone(&bench);
-        let (open, full, missing) = (open.clone(), full.clone(), missing.clone());
-        tasks.spawn(async move {
-            let mut receipts = Vec::new();
-            for number in 0..EACH {
-                let body = format!("{task}:{number}");
-                let (queue, expected) = match (task + number) % 4 {
-                    0 => (&full, Verdict::Refused),
-                    1 => (&missing, Verdict::Unroutable),
-                    _ => (&open, Verdict::Confirmed),
-                };
-                receipts.push((
-                    body.clone(),
-                    expected,
-                    bench.transport.publish(to(queue, &body)),
-                ));
-                tokio::task::yield_now().await;
-            }
-            let mut stored = Vec::new();
-            for (body, expected, mut receipt) in receipts {
-                assert_eq!(receipt.verdict().await, expected, "{body}");
-                if expected == Verdict::Confirmed {
-                    stored.push(body);
-                }
-            }
-            stored
-        });
-    }
-    let mut arrived = HashSet::new();
-    while arrived.len() < TASKS * EACH / 2 {
-        let delivery = consumer.next().await;
-        assert!(arrived.insert(body(&delivery).to_owned()));
-        delivery.settler.settle(Settled::Ack);
-    }
-    let stored = tasks.join_all().await.concat();
-    assert_eq!(arrived, stored.into_iter().collect());
 }

@@ -1,8 +1,8 @@
 //! The flight record.
 
 use super::bench::{Bench, LONG};
-use bytes::Bytes;
 use replybus::{
+    Bytes,
     limits::FLIGHT_PAGE_EVENTS_MAX,
     reply::{FlightBatch, FlightCursor, ReplyStore},
 };

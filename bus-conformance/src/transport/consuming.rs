@@ -1,11 +1,11 @@
 //! What a consumer gets, in which order, and what becomes of what it does not settle.
 
 use super::bench::{Bench, Consumer, body, to};
+use crate::wait::eventually;
 use replybus::{
     Instant,
     transport::{Delivery, Settled, Verdict},
 };
-use replybus_testkit::wait::eventually;
 use std::{sync::Arc, time::Duration};
 
 pub(crate) async fn messages_come_in_order(bench: Arc<Bench>) {
@@ -41,20 +41,6 @@ pub(crate) async fn a_settled_delivery_makes_room(bench: Arc<Bench>) {
     bench.send(&queue, &["1", "2", "3"]).await;
     for expected in ["1", "2", "3"] {
         consumer.takes(expected).await;
-    }
-}
-
-pub(crate) async fn consumers_take_turns(bench: Arc<Bench>) {
-    let queue = bench.queue();
-    let mut consumers = [
-        bench.consume(&queue, 10).await,
-        bench.consume(&queue, 10).await,
-    ];
-    bench.send(&queue, &["1", "2", "3", "4", "5", "6"]).await;
-    for consumer in &mut consumers {
-        for _ in 0..3 {
-            consumer.next().await.settler.settle(Settled::Ack);
-        }
     }
 }
 

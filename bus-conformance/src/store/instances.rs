@@ -1,8 +1,9 @@
 //! The records of serving instances.
 
 use super::bench::{Bench, End, LONG, SHORT, changed};
-use bytes::Bytes;
-use replybus::{CallId, limits::PRESENCE_RECORD_BYTES_MAX, presence::InstanceId, reply::Presence};
+use replybus::{
+    Bytes, CallId, limits::PRESENCE_RECORD_BYTES_MAX, presence::InstanceId, reply::Presence,
+};
 
 fn id() -> InstanceId {
     InstanceId::from_bytes(*CallId::new().as_bytes())
@@ -107,25 +108,4 @@ pub(crate) async fn a_record_that_is_too_large_is_not_read(bench: Bench) {
     let listed = listed(&end, "work.requests").await;
     let bytes: Vec<usize> = listed.iter().map(Bytes::len).collect();
     assert_eq!(bytes, [PRESENCE_RECORD_BYTES_MAX]);
-}
-
-pub(crate) async fn what_was_given_up_is_known_until_its_time_is_over(bench: Bench) {
-    let (caller, worker) = (bench.open().await, bench.open().await);
-    let given_up = async || {
-        let mut calls = worker.store.given_up("work.requests").await.unwrap();
-        calls.sort();
-        assert!(calls.iter().all(|(_, left)| *left <= LONG));
-        calls.into_iter().map(|(id, _)| id).collect::<Vec<_>>()
-    };
-    assert_eq!(given_up().await, []);
-    let [long, short, other] = [(); 3].map(|()| CallId::new());
-    for (queue, id, within) in [
-        ("work.requests", long, LONG),
-        ("work.requests", short, SHORT),
-        ("other.requests", other, LONG),
-    ] {
-        assert!(caller.store.give_up(queue, id, within).await.unwrap());
-    }
-    assert_eq!(given_up().await, [long, short]);
-    assert_eq!(changed(vec![long, short], given_up).await, [long]);
 }
