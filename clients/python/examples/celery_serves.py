@@ -12,7 +12,7 @@ from typing import Any
 
 from celery import Celery
 
-from replybus import Bus, Service, current
+from replybus import Bus, HandlerError, Service, current
 
 app = Celery("carts", broker=os.environ["AMQP_URL"], backend="rpc://")
 app.conf.task_default_queue = os.environ.get("CELERY_QUEUE", "carts")
@@ -32,7 +32,10 @@ async def add(cart: str, cents: int) -> Any:
         sent = app.send_task("carts.add", [cart, cents], task_id=call.call_id)
         return sent.get(timeout=left)
 
-    return await asyncio.to_thread(done)
+    result = await asyncio.to_thread(done)
+    if isinstance(result, dict) and "refused" in result:
+        raise HandlerError(result["refused"])  # how this task says no
+    return result
 
 
 async def main() -> None:

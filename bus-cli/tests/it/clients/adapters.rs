@@ -6,7 +6,7 @@ use super::{
     foreign::Worker,
     readme::shown,
 };
-use cart::{CartClient, CartServer, Carts};
+use cart::{CartClient, CartError, CartServer, Carts};
 use replybus::{Amqp, Bus};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
@@ -140,6 +140,8 @@ async fn a_task_of_celery_moves_to_a_service_in_rust_both_ways_round() {
     let direct = CartClient::new(&bus);
     assert_eq!(direct.add("bob".to_owned(), 30).await.unwrap(), 100);
     assert_eq!(add(1).await.unwrap(), 101);
+    let refused = add(1000).await.unwrap_err().into_handler().unwrap();
+    assert_eq!(refused, CartError::LimitReached(1000));
     celery.produce().await;
 
     drop(tasks);
