@@ -9,10 +9,11 @@ use super::{
     ReservedPort,
     private::{LOOK_EVERY, PrivateServer, output},
 };
+#[cfg(feature = "live")]
+use std::process::Command;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
