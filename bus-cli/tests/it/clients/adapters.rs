@@ -86,6 +86,8 @@ impl Celery<'_> {
         let mut tasks = self.command();
         tasks.args(["-m", "celery", "-A", "celery_calls", "worker"]);
         tasks.args(["--pool=solo", "--without-mingle", "--without-gossip"]);
+        // Two workers of one name would want one exclusive queue for what they are told.
+        tasks.arg(format!("--hostname={}@%h", self.servers[2]));
         tasks.arg("--loglevel=ERROR").stdout(Stdio::null());
         (serves, tasks.kill_on_drop(true).spawn().unwrap())
     }
