@@ -30,7 +30,7 @@
 //! | `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_SCHEDULE_DELAY`, .. | spans that wait, and for how long | 2,048, 5,000 ms |
 //! | `OTEL_SDK_DISABLED=true`, `OTEL_TRACES_EXPORTER=none` | off | |
 //!
-//! Of the traces that begin in a program a thousand are recorded in a second, by the samplers whose
+//! Of the traces that begin in a program 500 are recorded in a second, by the samplers whose
 //! decision others heed (`parentbased_..`): [`Otlp::traces_per_second`] sets it.
 //!
 //! Nothing waits for the collector. Spans go into a queue, from which a thread exports them; what

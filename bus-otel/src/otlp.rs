@@ -84,7 +84,7 @@ impl Otlp {
         self
     }
 
-    /// Sets how many of the traces that begin in this process are recorded in a second, at most: 1,000
+    /// Sets how many of the traces that begin in this process are recorded in a second, at most: 500
     /// unless set. It bounds what they cost, and what is recorded is whole: whoever continues a trace
     /// heeds what was decided where it began. Of the samplers that heed nobody
     /// ([`AlwaysOn`](Sampler::AlwaysOn), [`Ratio`](Sampler::Ratio)) it bounds nothing.

@@ -7,8 +7,8 @@ use std::{
 };
 
 /// Traces of one program that are recorded in a second, of those that begin with it: more than
-/// anybody looks at, and 2 to 4 % of a processor.
-pub(crate) const TRACES_PER_SECOND: u32 = 1_000;
+/// anybody looks at, and under 5 % of the calls of a program that has two processors for both ends.
+pub(crate) const TRACES_PER_SECOND: u32 = 500;
 
 /// While traces are left out the log is told this often.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
