@@ -141,13 +141,14 @@ impl Lane {
         let Some(direct) = direct else {
             return Sending::Alone(self.publish(alone()));
         };
-        let mut state = self.state();
-        if !state.writing && state.waiting.is_empty() {
+        if let Some(mut state) = self.idle() {
             state.writing = true;
             drop(state);
             return Sending::Alone(self.write_alone(direct, alone()));
         }
+        // Nobody waits for an entry that is made, and signed: the lane may be free again after it.
         let encoded = encode(request, repeated, &self.post);
+        let mut state = self.state();
         let Some(encoded) = encoded.filter(|_| state.waiting.len() < UNCONFIRMED_MAX) else {
             drop(state);
             return Sending::Alone(self.publish(alone()));
@@ -256,6 +257,12 @@ impl Lane {
     fn departure(self: &Arc<Self>) -> Departure {
         let this: Weak<Self> = Arc::downgrade(self);
         Departure::new(this)
+    }
+
+    /// The lane, if nothing is being written and nothing waits.
+    fn idle(&self) -> Option<MutexGuard<'_, State>> {
+        let state = self.state();
+        (!state.writing && state.waiting.is_empty()).then_some(state)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
