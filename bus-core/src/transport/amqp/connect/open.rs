@@ -125,9 +125,9 @@ async fn open(broker: &Broker, role: &'static str, address: &Address) -> Result<
                     opened.fill(tcp.get_ref())?;
                 }
                 #[cfg(feature = "tls")]
-                if uri.scheme == lapin::uri::AMQPScheme::AMQPS
-                    && let Some(connector) = &tls
-                {
+                if uri.scheme == lapin::uri::AMQPScheme::AMQPS {
+                    // Never in the clear, whatever became of the settings.
+                    let connector = tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
                     return stream.into_rustls(connector, &authority.host).await;
                 }
                 Ok::<_, io::Error>(stream)
