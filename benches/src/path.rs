@@ -9,14 +9,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use std::{
-    env,
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{env, future::Future, sync::Arc};
 
 /// The server that carries requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,30 +84,6 @@ impl<C: Caller> Calls for Arc<C> {
     }
 }
 
-/// Connections to each worker, for paths without a broker that would share the calls out.
-#[derive(Debug)]
-pub(crate) struct Turns<T> {
-    connections: Vec<T>,
-    next: AtomicUsize,
-}
-
-impl<T> Turns<T> {
-    pub(crate) fn new(connections: Vec<T>) -> Self {
-        Self {
-            connections,
-            next: AtomicUsize::new(0),
-        }
-    }
-
-    /// The one whose turn it is.
-    pub(crate) fn next(&self) -> Result<&T> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        let turn = turn.checked_rem(self.connections.len());
-        let connection = turn.and_then(|turn| self.connections.get(turn));
-        connection.context("there is no worker")
-    }
-}
-
 /// The servers, and the name that keeps this run apart from every other.
 #[allow(
     missing_debug_implementations,
@@ -165,18 +134,5 @@ fn variable(name: &str, default: &str) -> Result<String> {
     match env::var(name) {
         Err(env::VarError::NotPresent) => Ok(default.to_owned()),
         other => other.with_context(|| format!("could not read {name}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn workers_take_turns() {
-        let turns = Turns::new(vec!['a', 'b']);
-        let taken: String = (0..4).map(|_| turns.next().unwrap()).collect();
-        assert_eq!(taken, "abab");
-        assert!(Turns::<char>::new(Vec::new()).next().is_err());
     }
 }

@@ -11,6 +11,8 @@ pub(crate) mod redis_connection;
 pub mod tarpc;
 #[cfg(feature = "peers")]
 pub mod tonic;
+#[cfg(feature = "peers")]
+mod turns;
 mod waiters;
 
 use self::framework::Framework;

@@ -3,7 +3,8 @@
 use crate::{
     echo::Echo,
     handler::Handler,
-    path::{Broker, Caller, Calls, Path, Site, Turns},
+    path::{Broker, Caller, Calls, Path, Site},
+    paths::turns::Turns,
     worker::{Ready, Worker},
 };
 use anyhow::{Context, Result};
