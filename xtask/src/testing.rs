@@ -149,6 +149,7 @@ fn pass_on(mut reader: impl BufRead, mut writer: impl Write) -> io::Result<Resul
         results.add(&String::from_utf8_lossy(&line));
         line.clear();
     }
+    results.end();
     Ok(results)
 }
 

@@ -1,8 +1,9 @@
 //! The results of tests, read from what `cargo test` prints.
 
-use std::mem;
+use std::{collections::VecDeque, mem};
 
-/// Lines of a failed test's output that are repeated at the end: its panic, without a backtrace.
+/// Lines of a failed test's output that are repeated at the end: its panic, without a backtrace. And
+/// the last ones of a binary that ended without its results: what ended it.
 const LINES_MAX: usize = 12;
 
 /// Results of tests, and what failed.
@@ -14,6 +15,8 @@ pub(super) struct Results {
     pub(super) failures: Vec<Failure>,
     /// The test binary that is running.
     binary: String,
+    /// Its last lines, from when it said how many tests it runs until it has said what came of them.
+    unfinished: Option<VecDeque<String>>,
     /// The failed test whose output is being printed.
     printing: Option<Failure>,
 }
@@ -32,11 +35,22 @@ impl Results {
     pub(super) fn add(&mut self, line: &str) {
         let line = without_colours(line);
         let line = line.trim_end();
+        if let Some(last) = &mut self.unfinished {
+            last.push_back(line.to_owned());
+            if last.len() > LINES_MAX {
+                last.pop_front();
+            }
+        }
         if let Some(binary) = line.trim_start().strip_prefix("Running ") {
+            self.end();
             binary.clone_into(&mut self.binary);
         } else if let Some(crate_name) = line.trim_start().strip_prefix("Doc-tests ") {
+            self.end();
             self.binary = format!("doc-tests of {crate_name}");
+        } else if line.starts_with("running ") && self.unfinished.is_none() {
+            self.unfinished = Some(VecDeque::new());
         } else if let Some(results) = line.strip_prefix("test result:") {
+            self.unfinished = None;
             self.count(results);
         } else if let Some(test) = began_output(line) {
             self.end_output();
@@ -52,6 +66,19 @@ impl Results {
         {
             failure.output.push(line.to_owned());
         }
+    }
+
+    /// Notes that all is printed. A binary that was killed, or ended itself because a test hangs, has
+    /// said nothing of its tests.
+    pub(super) fn end(&mut self) {
+        let Some(last) = self.unfinished.take() else {
+            return;
+        };
+        self.printing = None;
+        self.failures.push(Failure {
+            name: format!("{}: ended without its results", self.binary),
+            output: last.into(),
+        });
     }
 
     fn count(&mut self, results: &str) {
@@ -113,6 +140,44 @@ the test result: 5 passed;
             ..Results::default()
         };
         assert_eq!(results, expected);
+    }
+
+    #[test]
+    fn a_binary_that_ends_without_its_results_has_failed() {
+        let printed = "\
+     Running tests/it/main.rs (target/it-1)
+running 2 tests
+test quick ... ok
+
+the test slow hangs: it is ended
+error: test failed, to rerun pass `-p one --test it`
+     Running tests/it/main.rs (target/it-2)
+running 1 test
+test quick ... ok
+test result: ok. 1 passed; 0 failed
+   Doc-tests two
+running 1 test
+error: test failed, to rerun pass `-p two --doc`
+";
+        let mut results = Results::default();
+        printed.lines().for_each(|line| results.add(line));
+        results.end();
+        let failures: Vec<_> = results
+            .failures
+            .iter()
+            .map(|failed| &*failed.name)
+            .collect();
+        let expected = [
+            "tests/it/main.rs (target/it-1): ended without its results",
+            "doc-tests of two: ended without its results",
+        ];
+        assert_eq!(failures, expected);
+        let told = &results.failures[0].output;
+        assert!(
+            told.iter().any(|line| line.contains("slow hangs")),
+            "{told:?}"
+        );
+        assert_eq!((results.passed, results.failed), (1, 0));
     }
 
     #[test]
