@@ -40,7 +40,7 @@ pub struct Arguments {
 
     /// Exports traces and counts metrics at both ends of the framework's paths, as programs do in
     /// production; the collector is a thread of this process. The share of traces that is recorded,
-    /// of which there are no more than the exporter's thousand a second, or `metrics` for these alone
+    /// of which there are no more than the exporter takes by default, or `metrics` for these alone
     #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = "1", conflicts_with = "report")]
     pub observed: Option<Observed>,
 

@@ -9,7 +9,10 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use replybus::{Amqp, Bus};
+use replybus::{
+    Amqp, Bus,
+    signature::{KeyRing, SigningKey},
+};
 use replybus_redis::RedisReplies;
 use std::{future::pending, sync::Arc};
 
@@ -20,14 +23,20 @@ pub enum Framework {
     Query,
     /// The same, of a service that takes no bundles: each request is a message.
     Single,
+    /// The same as a query, of which the request and the reply are signed, and believed for that.
+    Signed,
     /// Of a command: persistent, and claimed in Redis before it runs.
     Command,
 }
 
 impl Framework {
     async fn bus(&self, site: &Site) -> Result<Bus> {
-        Bus::builder()
-            .namespace(site.name(self.name()))
+        let mut builder = Bus::builder().namespace(site.name(self.name()));
+        if let Self::Signed = self {
+            let (key, ring) = keys()?;
+            builder = builder.sign(key).only_signed_replies(ring);
+        }
+        builder
             .connect(
                 Amqp::new(&site.amqp_url),
                 RedisReplies::new(&site.redis_url),
@@ -43,6 +52,7 @@ impl Path for Framework {
         match self {
             Self::Query => "replybus_query",
             Self::Single => "replybus_single",
+            Self::Signed => "replybus_signed",
             Self::Command => "replybus_command",
         }
     }
@@ -56,6 +66,7 @@ impl Path for Framework {
         let serve = bus.serve(EchoServiceServer::new(Echoes(site.handler)));
         let serving = match self {
             Self::Single => serve.bundles(false).await?,
+            Self::Signed => serve.only_signed(keys()?.1).await?,
             Self::Query | Self::Command => serve.await?,
         };
         ready.tell()?;
@@ -66,7 +77,7 @@ impl Path for Framework {
     async fn connect(&self, site: &Site, _workers: &[Worker]) -> Result<Box<dyn Calls>> {
         let client = EchoServiceClient::new(&self.bus(site).await?);
         Ok(match self {
-            Self::Query | Self::Single => Box::new(Arc::new(Asking(client))),
+            Self::Query | Self::Single | Self::Signed => Box::new(Arc::new(Asking(client))),
             Self::Command => Box::new(Arc::new(Ordering(client))),
         })
     }
@@ -78,6 +89,13 @@ impl Path for Framework {
         amqp::delete(site, &queue).await?;
         amqp::delete(site, &format!("{queue}.dead")).await
     }
+}
+
+/// The one key of both ends, and a ring of it.
+fn keys() -> Result<(SigningKey, KeyRing)> {
+    let key = SigningKey::from_bytes("bench", &[7; 32])?;
+    let ring = KeyRing::new().trust("bench", &key.public_key())?;
+    Ok((key, ring))
 }
 
 struct Asking(EchoServiceClient);

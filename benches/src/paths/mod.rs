@@ -26,6 +26,7 @@ pub fn all() -> Vec<Box<dyn Path>> {
         Box::new(raw::Raw),
         Box::new(Framework::Query),
         Box::new(Framework::Single),
+        Box::new(Framework::Signed),
         Box::new(Framework::Command),
         Box::new(direct_reply_to::DirectReplyTo),
         #[cfg(feature = "peers")]
