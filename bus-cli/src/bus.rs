@@ -45,9 +45,13 @@ pub(crate) async fn with_broker(
 }
 
 pub(crate) fn builder(servers: &Servers) -> replybus::BusBuilder {
-    Bus::builder()
+    let builder = Bus::builder()
         .namespace(&servers.namespace)
-        .app_id("replybus")
+        .app_id("replybus");
+    match &servers.signing_key {
+        Some(key) => builder.sign(key.clone()),
+        None => builder,
+    }
 }
 
 /// The reply store, as all commands connect to it.

@@ -2,6 +2,7 @@
 
 mod profile;
 mod secret_url;
+mod signing;
 mod tls;
 
 pub(crate) use secret_url::SecretUrl;
@@ -10,6 +11,7 @@ pub(crate) use tls::Tls;
 use crate::failure::Failure;
 use clap::Args;
 use profile::Profile;
+use replybus::signature::SigningKey;
 use std::env;
 
 /// Without anything that says otherwise.
@@ -37,6 +39,7 @@ pub(crate) struct Servers {
     pub(crate) redis: SecretUrl,
     pub(crate) amqp_tls: Tls,
     pub(crate) redis_tls: Tls,
+    pub(crate) signing_key: Option<SigningKey>,
     pub(crate) namespace: String,
     pub(crate) key_prefix: Option<String>,
 }
@@ -57,9 +60,11 @@ impl ServerArgs {
         let namespace = self.namespace.clone().or(named.namespace.clone());
         let amqp_tls = Tls::read(named.amqp_tls(), "amqp", variable)?;
         let redis_tls = Tls::read(named.redis_tls(), "redis", variable)?;
+        let signing_key = signing::read(named.signing_key(), variable)?;
         Ok(Servers {
             amqp_tls,
             redis_tls,
+            signing_key,
             amqp: SecretUrl::new(amqp),
             redis: SecretUrl::new(redis),
             namespace: or_variable(namespace, "BUS_NAMESPACE").unwrap_or_default(),

@@ -16,6 +16,8 @@ pub(super) struct Profile {
     redis_ca_file: Option<String>,
     redis_cert_file: Option<String>,
     redis_key_file: Option<String>,
+    signing_key_file: Option<String>,
+    signing_key_name: Option<String>,
     pub(super) namespace: Option<String>,
     pub(super) key_prefix: Option<String>,
 }
@@ -47,6 +49,11 @@ impl Profile {
             &self.redis_key_file,
         ]
         .map(Clone::clone)
+    }
+
+    /// The file of the key that requests are signed with, and the key's name.
+    pub(super) fn signing_key(&self) -> (Option<String>, Option<String>) {
+        (self.signing_key_file.clone(), self.signing_key_name.clone())
     }
 
     pub(super) fn read(name: &str) -> Result<Self, Failure> {

@@ -25,4 +25,5 @@ mod schedule;
 mod services;
 mod settings;
 mod shop;
+mod signed;
 mod watch;

@@ -51,6 +51,8 @@ pub(crate) fn command(environment: &[(&str, &str)], arguments: &[&str]) -> Comma
         "REDIS_CA_FILE",
         "REDIS_CERT_FILE",
         "REDIS_KEY_FILE",
+        "SIGNING_KEY_FILE",
+        "SIGNING_KEY_NAME",
         "NO_COLOR",
     ] {
         command.env_remove(name);
