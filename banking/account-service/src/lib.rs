@@ -21,7 +21,7 @@ pub use contracts::program::ACCOUNT_SERVICE as NAME;
 pub use service::AccountService;
 
 use anyhow::Context as _;
-use chassis::{Database, Platform, Running, identity::PROOFS, outbox::relay};
+use chassis::{Database, Platform, Running, outbox::relay};
 use contracts::account::AccountsServer;
 use months::{Maker, MonthJobsServer, MonthTable, Sweep};
 use sqlx::migrate::Migrator;
@@ -82,9 +82,7 @@ async fn begin(life: Running, platform: &Platform, database: Database) -> anyhow
         .saturating_mul(HANDLERS_PER_CONNECTION)
         .clamp(*HANDLERS.start(), *HANDLERS.end());
     let serving = platform
-        .bus
-        .serve(AccountsServer::new(service))
-        .secret_metadata(PROOFS)
+        .serve(AccountsServer::new(service))?
         .concurrency(u16::try_from(handlers)?)
         .version(env!("CARGO_PKG_VERSION"))
         .await

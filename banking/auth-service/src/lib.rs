@@ -22,7 +22,7 @@ pub use contracts::program::AUTH_SERVICE as NAME;
 pub use settings::SessionSettings;
 
 use anyhow::{Context as _, ensure};
-use chassis::{Platform, Running, guesses::Rules, identity::PROOFS};
+use chassis::{Platform, Running, guesses::Rules};
 use contracts::{account::AccountsClient, auth::AuthServer};
 use passwords::Passwords;
 use service::{AuthService, Authenticator};
@@ -80,8 +80,8 @@ async fn begin(
     };
     let tasks = TaskTracker::new();
     let service = AuthService::new(authenticator, tasks.clone());
-    let serving = platform.bus.serve(AuthServer::new(service));
-    let serving = serving.concurrency(CONCURRENCY).secret_metadata(PROOFS);
+    let serving = platform.serve(AuthServer::new(service))?;
+    let serving = serving.concurrency(CONCURRENCY);
     let serving = serving.version(env!("CARGO_PKG_VERSION")).await?;
     // What a caller no longer waits for is still brought to its end.
     Ok(life.serving(serving).on_stopped(async move {

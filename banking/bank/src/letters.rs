@@ -5,6 +5,7 @@
 use anyhow::Context as _;
 use chassis::{Platform, settings::PlatformSettings};
 use clap::{Args, ValueEnum};
+use contracts::program::queue;
 use replybus::dead_letters::{DeadLetter, DeadLetterQueue, NotRedriven};
 
 /// Letters that are shown.
@@ -57,7 +58,14 @@ pub async fn run(settings: LettersSettings) -> anyhow::Result<()> {
     anyhow::ensure!(is_set, "RABBITMQ_URL must say where the letters are");
     // It asks no service, and nobody asks it.
     platform.redis_url = None;
-    platform.keys_dir = None;
+    let is_signed = queue(&settings.queue).is_some_and(|of| !of.callers.is_empty());
+    anyhow::ensure!(
+        settings.fate != Fate::PutBack || !is_signed || platform.keys_dir.is_some(),
+        "requests of {} are believed if one of the bank's programs signed them, and what is put back \
+         is signed anew: --keys-dir (KEYS_DIR) must be that of {0}'s own service, or of one that may \
+         ask it",
+        settings.queue
+    );
     let platform = Platform::connect("bank", platform).await?;
     let letters = platform.bus.dead_letters(&settings.queue);
     let reason = settings.reason;

@@ -4,8 +4,8 @@ use crate::{
     database::Database,
     guesses::{self, Guesses},
     health::Databases,
-    identity::{Identity, SessionStore},
-    keys::{self, Keys},
+    identity::{Identity, PROOFS, SessionStore},
+    keys::{self, Keys, PassKeys},
     rates::RateLimit,
     redis_connection::{redis_client, redis_manager},
     replicas::Replicas,
@@ -13,9 +13,14 @@ use crate::{
     vitals,
 };
 use anyhow::Context as _;
+use contracts::program;
 use redis::aio::ConnectionManager;
 use replybus::{
-    Amqp, Bus, flight::FlightRecord, reply::memory::MemoryReplies, transport::memory::MemoryBroker,
+    Amqp, Bus,
+    flight::FlightRecord,
+    reply::{ReplyBackend, memory::MemoryReplies},
+    server::{Serve, Service},
+    transport::{TransportBackend, memory::MemoryBroker},
 };
 use replybus_redis::RedisReplies;
 use sqlx::migrate::Migrator;
@@ -28,6 +33,7 @@ pub struct Platform {
     pub bus: Bus,
     /// The identity of this program, and of who asks it.
     pub identity: Identity,
+    keys: PassKeys,
     pub(crate) name: String,
     pub(crate) databases: Databases,
     settings: PlatformSettings,
@@ -55,9 +61,36 @@ impl Platform {
     /// # Cancel safety
     /// Dropped before it is ready, it leaves nothing behind.
     pub async fn connect(name: &str, settings: PlatformSettings) -> anyhow::Result<Self> {
+        settings.check_encryption()?;
+        let (amqp, redis) = (settings.amqp_url.as_ref(), settings.redis_url.as_ref());
+        let amqp = amqp.map(|url| settings.amqp_tls.broker(Amqp::new(url.reveal())));
+        let redis = redis.map(|url| settings.redis_tls.replies(RedisReplies::new(url.reveal())));
+        match (amqp, redis) {
+            (Some(amqp), Some(redis)) => Self::over(name, settings, amqp, redis).await,
+            (Some(amqp), None) => Self::over(name, settings, amqp, MemoryReplies::new()).await,
+            (None, Some(redis)) => Self::over(name, settings, MemoryBroker::new(), redis).await,
+            (None, None) => {
+                Self::over(name, settings, MemoryBroker::new(), MemoryReplies::new()).await
+            }
+        }
+    }
+
+    /// Connects it over a broker and a reply store that are given, such as those of a test, whatever
+    /// is set.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Cancel safety
+    /// As [`connect`](Self::connect).
+    pub async fn over(
+        name: &str,
+        settings: PlatformSettings,
+        broker: impl TransportBackend,
+        replies: impl ReplyBackend,
+    ) -> anyhow::Result<Self> {
         // From here on it counts how long it runs.
         vitals::began();
-        settings.check_encryption()?;
         let keys = match &settings.keys_dir {
             Some(directory) => Keys::load(directory)?,
             None => Keys::draw()?,
@@ -68,36 +101,26 @@ impl Platform {
             }
             None => SessionStore::memory(),
         };
-        let identity = Identity::new(name, &keys, store);
         // Services restart one at a time: a call that takes seconds is better than one that fails.
         let mut bus = Bus::builder()
             .namespace(&settings.namespace)
             .app_id(name)
             .wait_for_services();
+        if let Some(key) = keys.of_requests()? {
+            bus = bus.sign(key);
+        }
         if settings.flight_record {
             bus = bus.flight_record(FlightRecord::new());
         }
-        let amqp = settings
-            .amqp_url
-            .as_ref()
-            .map(|url| settings.amqp_tls.broker(Amqp::new(url.reveal())));
-        let redis = settings
-            .redis_url
-            .as_ref()
-            .map(|url| settings.redis_tls.replies(RedisReplies::new(url.reveal())));
-        let bus = match (amqp, redis) {
-            (Some(amqp), Some(redis)) => bus.connect(amqp, redis).await,
-            (Some(amqp), None) => bus.connect(amqp, MemoryReplies::new()).await,
-            (None, Some(redis)) => bus.connect(MemoryBroker::new(), redis).await,
-            (None, None) => bus.connect(MemoryBroker::new(), MemoryReplies::new()).await,
-        };
+        let bus = bus.connect(broker, replies).await;
         let counting = settings.redis_url.as_ref();
         let counting = counting
             .map(|url| redis_manager(url.reveal(), &settings.redis_tls))
             .transpose()?;
         Ok(Self {
             bus: bus.context("can't connect to the bus")?,
-            identity,
+            identity: Identity::new(name, &keys, store),
+            keys: keys.passes,
             name: name.to_owned(),
             databases: Databases::default(),
             settings,
@@ -128,6 +151,19 @@ impl Platform {
             keys::pass_signing(name)
         );
         Ok(platform)
+    }
+
+    /// Serves a queue of the bank to the programs that may ask there: a request that none of them
+    /// signed is refused before anything is done. What proves who asks is left out of dead letters.
+    ///
+    /// # Errors
+    /// The bank has no such queue, or there is no key of anybody who may ask.
+    pub fn serve(&self, service: impl Service) -> anyhow::Result<Serve> {
+        let name = service.contract().queue;
+        let queue = program::queue(name).with_context(|| format!("whose is the queue {name}?"))?;
+        let callers = self.keys.callers(queue)?;
+        let serving = self.bus.serve(service).secret_metadata(PROOFS);
+        Ok(serving.only_signed(callers))
     }
 
     /// Opens the database of a service; see [`Database::open`].

@@ -18,19 +18,43 @@ pub struct QueueOf {
     pub queue: &'static str,
     /// The program that takes its messages.
     pub program: &'static str,
+    /// The other programs that ask for what it serves, and are believed.
+    pub callers: &'static [&'static str],
 }
 
 /// Every queue of the bank that a program takes messages from.
 pub const QUEUES: [QueueOf; 7] = [
-    of("auth.requests", AUTH_SERVICE),
-    of("account.requests", ACCOUNT_SERVICE),
-    of("account.months", ACCOUNT_SERVICE),
-    of("transfer.requests", TRANSFER_SERVICE),
-    of("transfer.standing", TRANSFER_SERVICE),
-    of("notification.requests", NOTIFICATION_SERVICE),
-    of("notifications", NOTIFICATION_SERVICE),
+    of("auth.requests", AUTH_SERVICE, &[API_PRODUCER]),
+    of(
+        "account.requests",
+        ACCOUNT_SERVICE,
+        &[API_PRODUCER, AUTH_SERVICE, TRANSFER_SERVICE],
+    ),
+    of("account.months", ACCOUNT_SERVICE, &[]),
+    of("transfer.requests", TRANSFER_SERVICE, &[API_PRODUCER]),
+    of("transfer.standing", TRANSFER_SERVICE, &[]),
+    of(
+        "notification.requests",
+        NOTIFICATION_SERVICE,
+        &[API_PRODUCER],
+    ),
+    of("notifications", NOTIFICATION_SERVICE, &[]),
 ];
 
-const fn of(queue: &'static str, program: &'static str) -> QueueOf {
-    QueueOf { queue, program }
+/// The queue of this name.
+#[must_use]
+pub fn queue(name: &str) -> Option<&'static QueueOf> {
+    QUEUES.iter().find(|of| of.queue == name)
+}
+
+const fn of(
+    queue: &'static str,
+    program: &'static str,
+    callers: &'static [&'static str],
+) -> QueueOf {
+    QueueOf {
+        queue,
+        program,
+        callers,
+    }
 }

@@ -17,7 +17,7 @@ pub use contracts::program::NOTIFICATION_SERVICE as NAME;
 pub use settings::SocketSettings;
 
 use anyhow::Context as _;
-use chassis::{Platform, Running, identity::PROOFS};
+use chassis::{Platform, Running};
 use contracts::{
     TransactionCompleted,
     notification::{GROUP, NotificationsServer},
@@ -96,9 +96,7 @@ async fn begin(life: Running, platform: &Platform, feed: &Feed) -> anyhow::Resul
         store,
     };
     let served = platform
-        .bus
-        .serve(NotificationsServer::new(service))
-        .secret_metadata(PROOFS)
+        .serve(NotificationsServer::new(service))?
         .version(env!("CARGO_PKG_VERSION"))
         .await
         .context("can't serve")?;

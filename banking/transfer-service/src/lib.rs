@@ -24,7 +24,6 @@ use accounts::AccountService;
 use anyhow::Context as _;
 use chassis::{
     Platform, Running,
-    identity::PROOFS,
     outbox::{Outbox, relay},
 };
 use contracts::transfer::TransfersServer;
@@ -109,9 +108,7 @@ async fn begin(life: Running, platform: &Platform) -> anyhow::Result<Running> {
         permits: Semaphore::new(PERMITS),
     };
     let serving = platform
-        .bus
-        .serve(TransfersServer::new(service))
-        .secret_metadata(PROOFS)
+        .serve(TransfersServer::new(service))?
         .concurrency(CONCURRENCY)
         .version(env!("CARGO_PKG_VERSION"))
         .await

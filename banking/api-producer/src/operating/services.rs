@@ -15,7 +15,7 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use contracts::{ProgramInfo, program::QUEUES};
+use contracts::{ProgramInfo, program};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
@@ -193,7 +193,7 @@ impl ServicesStatus {
 
 impl ServiceStatus {
     fn of(queue: &Queue) -> Self {
-        let own = QUEUES.iter().find(|of| of.queue == queue.name);
+        let own = program::queue(&queue.name);
         let first = queue.instances.first();
         let service = own.map(|of| of.program.to_owned());
         let service = service.or_else(|| first.map(|seen| seen.instance.program.clone()));

@@ -24,7 +24,7 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 /// The metadata that proves who asks: not for dead letters to keep.
-pub const PROOFS: [&str; 2] = [SESSION, PASS];
+pub(crate) const PROOFS: [&str; 2] = [SESSION, PASS];
 
 /// A user who has proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]

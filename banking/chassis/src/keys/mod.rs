@@ -1,7 +1,8 @@
-//! The keys that say who somebody is: a pair for sessions, and one for each program that issues
-//! passes or signs events. Who holds a private key can sign; the public ones are for all.
+//! The keys that say who somebody is: a pair for sessions, and one for each program that asks others
+//! for something or signs events. Who holds a private key can sign; the public ones are for all.
 
 mod algorithm;
+mod messages;
 mod pair;
 
 use anyhow::{Context as _, ensure};
@@ -16,7 +17,7 @@ const SESSION_VERIFYING: &str = "session-verifying.pem";
 /// The public keys of passes, each after a line with the name of its program.
 const PASS_VERIFYING: &str = "pass-verifying.pem";
 
-/// The programs that issue passes or sign events. All others only look at them.
+/// The programs that issue passes, and sign requests and events. All others only look at them.
 const ISSUERS: [&str; 4] = [
     AUTH_SERVICE,
     ACCOUNT_SERVICE,

@@ -9,7 +9,7 @@ use contracts::{
         Transaction, TransferError, TransferOrder, TransferReceipt, TransferStatus, TransfersClient,
     },
 };
-use replybus::{Bus, Call, CallError, reply::memory::MemoryReplies, server::Serving};
+use replybus::{Call, CallError, reply::memory::MemoryReplies, server::Serving};
 use replybus_testkit::proxy::Proxy;
 use std::{future::Future, panic::resume_unwind, sync::Arc, time::Duration};
 use tokio::runtime::{Builder, Runtime};
@@ -68,11 +68,9 @@ impl Bank {
     async fn open(database: &str) -> Arc<Self> {
         let mut settings = PlatformSettings::with_database(database);
         settings.database_connections = 4;
-        let mut platform = Platform::connect("test", settings).await.unwrap();
         let broker = ScriptedBroker::new();
-        let bus = Bus::builder().wait_for_services();
-        let bus = bus.connect(Arc::clone(&broker), MemoryReplies::new()).await;
-        platform.bus = bus.unwrap();
+        let platform = Platform::over("test", settings, Arc::clone(&broker), MemoryReplies::new());
+        let platform = platform.await.unwrap();
         // A group that is away: events have somewhere to go.
         let away = platform
             .bus

@@ -15,17 +15,19 @@ use contracts::{
     },
     auth::{AuthClient, AuthError},
     notification::{GROUP, NotificationError, NotificationsClient},
+    program::TRANSFER_SERVICE,
     transfer::{TransferError, TransferOrder, TransfersClient},
 };
 use jiff::Timestamp;
-use replybus::{Amqp, Bus, CallError};
+use replybus::{Amqp, Bus, CallError, FailureKind, signature::SigningKey};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
     live,
     publisher::{RawPublisher, short},
+    servers::Workplace,
 };
 use serde_json::json;
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 use town::{Bank, wait::eventually};
 use uuid::Uuid;
 
@@ -136,7 +138,20 @@ async fn no_service_takes_the_gateways_word_for_who_asks() {
 }
 
 async fn nobody_is_believed_without_proof(bank: &Bank) {
-    let bus = bus(bank).await;
+    let stranger = bus(bank, None).await;
+    let unsigned = AccountsClient::new(&stranger).me().await.unwrap_err();
+    assert_eq!(unsigned.kind(), Some(FailureKind::Denied), "{unsigned}");
+    stranger.close(Duration::from_secs(5)).await;
+
+    let directory = bank.keys().unwrap();
+    let transfers = bus(bank, key_of(TRANSFER_SERVICE, &directory)).await;
+    let elsewhere = AuthClient::new(&transfers).logout().await.unwrap_err();
+    assert_eq!(elsewhere.kind(), Some(FailureKind::Denied), "{elsewhere}");
+    transfers.close(Duration::from_secs(5)).await;
+
+    // Not even that of one who has its key, and signs what is asked.
+    let keys = Keys::load(&directory).unwrap();
+    let bus = bus(bank, keys.of_requests().unwrap()).await;
     let refused_as = |expected: Refused| {
         move |method: &str, _: For, refusal: Option<Refused>| {
             assert_eq!(refusal, Some(expected), "{method}");
@@ -172,7 +187,6 @@ async fn nobody_is_believed_without_proof(bank: &Bank) {
     );
 
     // The gateway's own pass is no other service's, and no administrator's.
-    let keys = Keys::load(&bank.keys().unwrap()).unwrap();
     let gateway = Identity::new("api-producer", &keys, SessionStore::memory());
     let (name, pass) = gateway.service_pass();
     let pass = Some((name, pass.as_str()));
@@ -238,9 +252,22 @@ async fn no_event_is_believed_that_lies_in_the_groups_queue(bank: &Bank, bus: &B
     assert!(message.starts_with("Deposit of 0.05"), "{message}");
 }
 
-/// A bus beside the gateway's.
-async fn bus(bank: &Bank) -> Bus {
-    let builder = Bus::builder().namespace(bank.site().unwrap().namespace());
+/// The key that the program signs its requests with when it is alone in its process.
+fn key_of(program: &str, directory: &Path) -> Option<SigningKey> {
+    let own = Workplace::new("keys").unwrap();
+    let private = format!("pass-signing-{program}.pem");
+    for name in [&private, "session-verifying.pem", "pass-verifying.pem"] {
+        fs::copy(directory.join(name), own.path(name)).unwrap();
+    }
+    Keys::load(own.directory()).unwrap().of_requests().unwrap()
+}
+
+/// A bus beside the gateway's, which signs with a key.
+async fn bus(bank: &Bank, key: Option<SigningKey>) -> Bus {
+    let mut builder = Bus::builder().namespace(bank.site().unwrap().namespace());
+    if let Some(key) = key {
+        builder = builder.sign(key);
+    }
     let (amqp, redis) = (
         Amqp::new(live::amqp_url()),
         RedisReplies::new(live::redis_url()),
