@@ -1,5 +1,6 @@
 //! Which servers, and in which namespace.
 
+mod file;
 mod profile;
 mod secret_url;
 mod signing;
@@ -71,4 +72,9 @@ impl ServerArgs {
             key_prefix: named.key_prefix,
         })
     }
+}
+
+/// What is said of one of two settings that go together.
+fn lacks(given: &str, missing: &str) -> Failure {
+    Failure::Usage(format!("{given} is given without {missing}"))
 }

@@ -1,15 +1,12 @@
 //! The key that requests are signed with, by the name of a file.
 
+use super::{file, lacks};
 use crate::failure::Failure;
 use replybus::signature::SigningKey;
-use std::{fs::File, io::Read as _};
 
 /// The names of the two settings in a profile; in the environment they are in upper case.
 const FILE: &str = "signing_key_file";
 const NAME: &str = "signing_key_name";
-
-/// Bytes of the file. A key in PEM has 119.
-const BYTES_MAX: u64 = 64 * 1024;
 
 /// The key that a profile names, or else the environment; `None` where neither does.
 pub(super) fn read(
@@ -18,19 +15,13 @@ pub(super) fn read(
 ) -> Result<Option<SigningKey>, Failure> {
     let given =
         |named: Option<String>, setting: &str| named.or_else(|| variable(&setting.to_uppercase()));
-    let usage = |setting: &str, reason: &dyn std::fmt::Display| {
-        Failure::Usage(format!("{setting}: {reason}"))
-    };
-    let (file, name) = match (given(file, FILE), given(name, NAME)) {
+    let (path, name) = match (given(file, FILE), given(name, NAME)) {
         (None, None) => return Ok(None),
-        (Some(file), Some(name)) => (file, name),
-        (Some(_), None) => return Err(usage(FILE, &format!("is given without {NAME}"))),
-        (None, Some(_)) => return Err(usage(NAME, &format!("is given without {FILE}"))),
+        (Some(path), Some(name)) => (path, name),
+        (Some(_), None) => return Err(lacks(FILE, NAME)),
+        (None, Some(_)) => return Err(lacks(NAME, FILE)),
     };
-    // The name of the file is not repeated: by mistake it may be the key itself.
-    let mut pem = String::new();
-    let read = File::open(file).and_then(|file| file.take(BYTES_MAX).read_to_string(&mut pem));
-    read.map_err(|error| usage(FILE, &format!("the file can't be read: {error}")))?;
+    let pem = file::read(&path, FILE)?;
     let key = SigningKey::from_pem(&name, &pem);
     key.map(Some)
         .map_err(|invalid| Failure::Usage(format!("{FILE}, {NAME}: {invalid}")))

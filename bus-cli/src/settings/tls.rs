@@ -1,9 +1,10 @@
 //! Certificates of the connections to a server, by the names of files.
 
+use super::{file, lacks};
 use crate::failure::Failure;
 use replybus::Amqp;
 use replybus_redis::RedisReplies;
-use std::{fmt, fs};
+use std::fmt;
 
 /// The ends of the names of settings, in the order in which they are given.
 const ENDS: [&str; 3] = ["ca_file", "cert_file", "key_file"];
@@ -103,19 +104,13 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// The name of the file is not repeated: by mistake it may be the key itself.
 fn content(path: &str, setting: &str) -> Result<String, Failure> {
     if cfg!(not(feature = "tls")) {
         return Err(Failure::Usage(format!(
             "{setting}: this program was built without TLS; build it with --features tls"
         )));
     }
-    fs::read_to_string(path)
-        .map_err(|error| Failure::Usage(format!("{setting}: the file can't be read: {error}")))
-}
-
-fn lacks(given: &str, missing: &str) -> Failure {
-    Failure::Usage(format!("{given} is given without {missing}"))
+    file::read(path, setting)
 }
 
 #[cfg(test)]
