@@ -14,22 +14,18 @@ use tokio::time::{Instant, timeout};
 const A_WHILE: Duration = Duration::from_millis(500);
 
 async fn connect(url: &str) -> lapin::Result<lapin::Channel> {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
-    connection.create_channel().await
+    let connecting = async {
+        let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+        connection.create_channel().await
+    };
+    bounded(connecting).await
 }
 
 async fn publish(channel: &lapin::Channel, queue: &str) -> lapin::Result<Confirmation> {
     let persistent = BasicProperties::default().with_delivery_mode(2);
-    channel
-        .basic_publish(
-            "".into(),
-            queue.into(),
-            Default::default(),
-            b"x",
-            persistent,
-        )
-        .await?
-        .await
+    let options = BasicPublishOptions::default();
+    let publishing = channel.basic_publish("".into(), queue.into(), options, b"x", persistent);
+    bounded(async { publishing.await?.await }).await
 }
 
 #[tokio::test]
