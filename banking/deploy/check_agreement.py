@@ -52,6 +52,13 @@ class Code:
         self.packages = {path.parent.name for path in manifests}
 
 
+# Servers whose images begin as root, to become somebody else: here they never are root. The others
+# name a user in their image.
+BEGIN_AS_ROOT = {"rabbitmq", "redis", "postgres"}
+# An image of a version, by its digest besides or not.
+VERSIONED = re.compile(r"^[^@]*:(?!latest(?:@|$))[\w.-]+(?:@sha256:[0-9a-f]{64})?$")
+
+
 def read(path):
     with open(path, encoding="utf-8") as stream:
         return list(yaml.safe_load_all(stream))
@@ -64,6 +71,44 @@ def check_dockerfile(code, text):
     yield from (f"Dockerfile: there is no package {name}" for name in built - code.packages)
     variables = set(re.findall(r"\b([A-Z_]+)=", text)) - {"RUSTUP_TOOLCHAIN"}
     yield from (f"Dockerfile: {name} is no setting" for name in variables - code.settings)
+
+
+def check_confined(file, services):
+    """No container can change its image, or gets a right that it did not begin with."""
+    for name, service in services.items():
+        if service.get("read_only") is not True:
+            yield f"{file}: {name} can write to its root"
+        if service.get("cap_drop") != ["ALL"] or "cap_add" in service:
+            yield f"{file}: {name} keeps capabilities"
+        if "no-new-privileges:true" not in service.get("security_opt", ()):
+            yield f"{file}: {name} may gain privileges"
+        if service.get("privileged") or "docker.sock" in yaml.dump(service):
+            yield f"{file}: {name} is the machine's"
+        user = str(service.get("user", "" if name in BEGIN_AS_ROOT else "the image's"))
+        if user.split(":")[0] in ("", "0", "root"):
+            yield f"{file}: {name} begins as root"
+        if not VERSIONED.search(service["image"]):
+            yield f"{file}: {name} is whatever image there is"
+
+
+def check_passwords(file, services):
+    """A password is set by who starts it: there is none to fall back to."""
+    for name, service in services.items():
+        for variable, value in (service.get("environment") or {}).items():
+            is_secret = re.search(r"PASS|SECRET|TOKEN|AUTH|_URL$", variable)
+            if not is_secret or value is None:
+                continue
+            if not re.search(r"\$\{[A-Z_]+:\?", str(value)):
+                yield f"{file}: {name}: {variable} is not asked for"
+
+
+def check_keys_are_written(dockerfile, compose):
+    """A new volume belongs to who has its directory in the image, or else to root."""
+    (made,) = re.findall(r"install -d -m 700 -o bank -g bank ((?:\\\n|[^\n])*)", dockerfile)
+    for volume in compose["services"]["keys"]["volumes"]:
+        directory = volume.partition(":")[2]
+        if directory not in made.split():
+            yield f"Dockerfile has no {directory}, which the keys are written to"
 
 
 def check_compose(code, compose, beside, example, kong):
@@ -168,6 +213,13 @@ def main(root, manifests):
     example = (here / ".env.example").read_text(encoding="utf-8")
     found = list(check_dockerfile(code, (here / "Dockerfile").read_text(encoding="utf-8")))
     found += check_compose(code, compose, beside, example, kong)
+    for file, services in (
+        ("compose.yaml", compose["services"]),
+        ("monitoring/compose.yaml", beside["services"]),
+    ):
+        found += check_confined(file, services)
+        found += check_passwords(file, services)
+    found += check_keys_are_written((here / "Dockerfile").read_text(encoding="utf-8"), compose)
     readme = (here / "README.md").read_text(encoding="utf-8")
     found += check_keys(readme, code.issuers)
     for name in ("base", "overlays-small", "overlays-production"):
