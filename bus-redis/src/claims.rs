@@ -38,7 +38,7 @@ pub(crate) enum Finished {
     RecordedAndKept,
     /// There was one before, and it stands.
     Before(Bytes),
-    /// Another run has taken over and is not done; it will answer.
+    /// Another run has taken over and is not done.
     TakenOver,
 }
 

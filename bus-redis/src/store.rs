@@ -392,8 +392,8 @@ impl RedisStore {
 }
 
 fn was_taken_over(id: CallId) -> Stored {
-    tracing::warn!(call = %id, "the claim was taken over; its new owner answers");
-    Stored::AsAsked
+    tracing::warn!(call = %id, "the claim was taken over: what this run came to is not the outcome");
+    Stored::TakenOver
 }
 
 impl fmt::Debug for RedisStore {

@@ -3,7 +3,7 @@
 use super::bench::{Bench, End, LONG, SHORT, changed, reply};
 use replybus::{
     CallId,
-    reply::{Claim, Claimed, CommandRecord, ReplyTarget},
+    reply::{Claim, Claimed, CommandRecord, ReplyTarget, Stored},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
@@ -152,13 +152,13 @@ pub(crate) async fn callers_of_one_command_get_one_outcome(bench: Bench) {
     let (dead, first, late) = (CallId::new(), CallId::new(), CallId::new());
     service.claim(&briefly_by("a")).await;
     lapsed(&service, &by("b")).await;
-    for reply in [
+    for (reply, to) in [
         // Not sent: the outcome is still to come.
-        outcome("a", dead, "from the dead"),
-        outcome("b", first, "ok"),
-        outcome("a", late, "from the dead"),
+        (outcome("a", dead, "from the dead"), Stored::TakenOver),
+        (outcome("b", first, "ok"), Stored::AsAsked),
+        (outcome("a", late, "from the dead"), Stored::AsAsked),
     ] {
-        service.store.store(reply).await.unwrap();
+        assert_eq!(service.store.store(reply).await.unwrap(), to);
     }
     assert_eq!(caller.arrived().await, (first, "ok".into()));
     assert_eq!(caller.arrived().await, (late, "ok".into()));

@@ -231,7 +231,8 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
     /// answer says so.
     ///
     /// Callers of one command get one outcome: if the claim has one already, that is sent instead
-    /// of this, and if another owner is running the command by now, nothing is.
+    /// of this, and if another owner is running the command by now, nothing is:
+    /// [`Stored::TakenOver`].
     ///
     /// # Errors
     /// The store can't be reached or refuses; nothing is known to be stored, and storing the same
@@ -585,6 +586,10 @@ pub enum Stored {
     /// The call's own key: the store has no such inbox. If its caller still waits, the caller uses
     /// another store, or has just ended.
     InboxAbsent,
+    /// Nowhere, and nothing is recorded: another owner runs the command by now, and its outcome is
+    /// still to come. That owner answers the request that it has itself, which may be another one
+    /// under the same idempotency key: who stored this still owes an answer.
+    TakenOver,
 }
 
 /// The place a reply goes to.

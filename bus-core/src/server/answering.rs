@@ -50,13 +50,20 @@ impl RequestProcessor {
             groupable: envelope.reads_groups,
         };
         let outcome = conclusion.answer.label();
-        let stored = self.store(reply, outcome, envelope).await;
+        let wanted_later = reply.record.is_some() || reply.target == ReplyTarget::Key;
+        let stored = self.store(reply, outcome, envelope, wanted_later).await;
         if let Some(held) = held
-            && stored
+            && stored.is_some()
         {
             held.recorded();
         }
-        stored
+        match stored {
+            // Whoever took over answers the message that it has: this one may be of another call, and
+            // comes again to be answered by what that run comes to.
+            Some(Stored::TakenOver) => !replies,
+            Some(_) => true,
+            None => !wanted_later,
+        }
     }
 
     /// A reply to a message, signed if this bus signs.
@@ -65,9 +72,14 @@ impl RequestProcessor {
         signatures.reply(&self.queue, message, envelope.id, frame)
     }
 
-    /// Stores a reply; `false` if the message must go back to the queue.
-    async fn store(&self, reply: Reply, outcome: &'static str, envelope: &Envelope) -> bool {
-        let wanted_later = reply.record.is_some() || reply.target == ReplyTarget::Key;
+    /// Stores a reply, for as long as somebody will look for it.
+    async fn store(
+        &self,
+        reply: Reply,
+        outcome: &'static str,
+        envelope: &Envelope,
+        wanted_later: bool,
+    ) -> Option<Stored> {
         let until = match envelope.deadline {
             Some(deadline) if !wanted_later => deadline,
             _ => Instant::now() + CALL_TIMEOUT_MAX,
@@ -83,17 +95,17 @@ impl RequestProcessor {
         if let (Some(Stored::InboxAbsent), Some(inbox), true) = (stored, inbox, waits) {
             self.missed_inboxes.is_absent(envelope.id, &inbox);
         }
-        stored.is_some() || !wanted_later
+        stored
     }
 
     /// Records what became of an answer.
     fn note_stored(&self, call: CallId, stored: Option<Stored>, outcome: &'static str) {
         self.flights.note(call, || match stored {
+            None | Some(Stored::TakenOver) => FlightStep::ReplyNotStored,
             Some(stored) => FlightStep::ReplyStored {
                 outcome: Text::from_static(outcome),
                 inbox_absent: stored == Stored::InboxAbsent,
             },
-            None => FlightStep::ReplyNotStored,
         });
     }
 

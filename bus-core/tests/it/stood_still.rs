@@ -1,4 +1,5 @@
-//! A process that stands still between the question for a claim and its answer.
+//! A process that stands still for longer than its lease: between the question for a claim and its
+//! answer, and while its handler runs.
 
 use crate::faulty_store::{Faults, FaultyReplies};
 use replybus::{
@@ -13,6 +14,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
 };
+use tokio::sync::Semaphore;
 
 #[queue_handler("till.requests", concurrency = 1, prefetch = 1)]
 trait Till {
@@ -57,6 +59,65 @@ async fn a_claim_that_has_lapsed_by_the_time_its_answer_is_read_begins_nothing()
     assert_eq!(by_first.await.unwrap().unwrap(), 1);
     assert_eq!(faults.claims.load(Ordering::SeqCst), 2);
     assert_eq!(rung.0.load(Ordering::SeqCst), 1);
+    first.shutdown().await.unwrap();
+    second.shutdown().await.unwrap();
+}
+
+/// Rings that last until they are let go, the first and the second.
+#[derive(Clone)]
+struct Held {
+    rung: Rung,
+    gates: Arc<[Semaphore; 2]>,
+}
+
+impl Till for Held {
+    async fn ring(&self) -> Result<u32, Never> {
+        let number = self.rung.0.fetch_add(1, Ordering::SeqCst);
+        let gate = &self.gates[usize::try_from(number).unwrap()];
+        gate.acquire().await.unwrap().forget();
+        Ok(number + 1)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_run_that_was_taken_over_is_told_what_the_other_came_to() {
+    let (broker, replies) = (MemoryBroker::default(), MemoryReplies::new());
+    let faults = Arc::new(Faults::default());
+    let held = Held {
+        rung: Rung::default(),
+        gates: Arc::new([Semaphore::new(0), Semaphore::new(0)]),
+    };
+    let serve = async |bus: &Bus| bus.serve(TillServer::new(held.clone())).await.unwrap();
+    let began = async |runs| {
+        let rung = &held.rung.0;
+        eventually("it runs", async || rung.load(Ordering::SeqCst) == runs).await;
+    };
+    let stalled = FaultyReplies::over(&replies, &faults);
+    let stalled = Bus::connect(broker.clone(), stalled).await.unwrap();
+    let first = serve(&stalled).await;
+    let bus = Bus::connect(broker.clone(), replies.clone()).await.unwrap();
+    let ring = || {
+        let call = TillClient::new(&bus).ring().idempotency_key("one ring");
+        tokio::spawn(call.timeout(10 * CLAIM_LEASE).into_future())
+    };
+
+    let by_first = ring();
+    began(1).await;
+    // It renews nothing, and another caller's copy is begun by another worker, which has no other.
+    faults.silent.store(true, Ordering::SeqCst);
+    let second = serve(&bus).await;
+    let by_second = ring();
+    began(2).await;
+    faults.silent.store(false, Ordering::SeqCst);
+    held.gates[0].add_permits(1);
+    eventually("it has asked once more", async || {
+        faults.claims.load(Ordering::SeqCst) >= 2
+    })
+    .await;
+    held.gates[1].add_permits(1);
+    assert_eq!(by_second.await.unwrap().unwrap(), 2);
+    assert_eq!(by_first.await.unwrap().unwrap(), 2);
+    assert_eq!(held.rung.0.load(Ordering::SeqCst), 2);
     first.shutdown().await.unwrap();
     second.shutdown().await.unwrap();
 }

@@ -145,7 +145,8 @@ export class Claims {
 
   /**
    * Records an outcome, and stores it as the reply in the same step. What was recorded before stands,
-   * and is the reply then.
+   * and is the reply then. False if nothing was stored: another run has the claim by now, and its
+   * outcome is still to come.
    */
   async finish(
     claim: Claim,
@@ -153,12 +154,13 @@ export class Claims {
     callId: string,
     inbox: string | undefined,
     to: "inbox" | "key" | "none",
-  ): Promise<void> {
+  ): Promise<boolean> {
     const response = this.names.response(callId);
     const keys = to === "inbox" ? [inbox ?? "", response] : to === "key" ? [response] : [];
     const record = [claim.owner, claim.fingerprint, frame, claim.retention, claim.until];
     const args = [INBOX_ENTRIES, ...record, callId, REPLY_TTL, to];
-    await this.scripts.run("finish", [this.key(claim), ...keys], args);
+    const [answer] = (await this.scripts.run("finish", [this.key(claim), ...keys], args)) as unknown[];
+    return answer !== 0;
   }
 
   private key(claim: Claim): string {

@@ -156,24 +156,30 @@ async function conclude(
   });
 }
 
-/** Stores the reply, and records it if it is to be; throws `GivenBack` if Redis does not take it. */
+/**
+ * Stores the reply, and records it if it is to be; throws `GivenBack` if Redis does not take it, or if
+ * another run has the claim by now, which may not know of this call.
+ */
 async function store(serving: Serving, read: Envelope, outcome: Outcome, isAnswered: boolean): Promise<void> {
   const { claim, frame } = outcome;
   const to = isAnswered || !read.isAwaited ? "none" : read.inbox === undefined ? "key" : "inbox";
   const { log } = serving.bus.link;
   let isStored = true;
+  let isTold = true;
   if (claim !== undefined) {
-    const finish = () => serving.claims.finish(claim, frame, read.callId, read.inbox, to);
+    const finish = async () => {
+      isTold = await serving.claims.finish(claim, frame, read.callId, read.inbox, to);
+    };
     isStored = await untilDone(finish, LONGEST, log);
   } else if (to !== "none") {
     const patience = read.inbox === undefined ? LONGEST : timeOf(read) - Date.now();
     isStored = await untilDone(() => serving.reply(read, frame), patience, log);
   }
-  if (!isStored) throw new GivenBack();
+  if (!isStored || (to !== "none" && !isTold)) throw new GivenBack();
 }
 
 /** Does something until it succeeds; false if it has not for so many milliseconds. */
-export async function untilDone(work: () => Promise<void>, patience: number, log: Log): Promise<boolean> {
+export async function untilDone(work: () => Promise<unknown>, patience: number, log: Log): Promise<boolean> {
   const until = Date.now() + patience;
   const pauses = new Pauses(50, 2_000);
   while (true) {

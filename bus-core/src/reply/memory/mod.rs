@@ -216,7 +216,7 @@ impl ReplyStore for MemoryStore {
         if let Some(claim) = &reply.record {
             let counts = lock(&namespace.claims).finish(claim, reply.frame.clone());
             let Some(frame) = counts else {
-                return Ok(Stored::AsAsked);
+                return Ok(Stored::TakenOver);
             };
             reply.frame = frame;
         }

@@ -161,9 +161,10 @@ class Claims:
 
     async def finish(
         self, claim: Claim, frame: bytes, call_id: str, inbox: str | None, to: str
-    ) -> None:
+    ) -> bool:
         """Records an outcome, and stores it as the reply in the same step: `to` is `inbox`, `key` or
-        `none`. What was recorded before stands, and is the reply then.
+        `none`. What was recorded before stands, and is the reply then. Returns false if nothing was
+        stored: another run has the claim by now, and its outcome is still to come.
 
         Raises:
             redis.exceptions.RedisError: it may not be recorded.
@@ -172,7 +173,8 @@ class Claims:
         keys = {"inbox": [inbox or "", response], "key": [response]}.get(to, [])
         arguments = [INBOX_ENTRIES, claim.owner, claim.fingerprint, frame]
         arguments += [claim.retention_ms, claim.until_ms, call_id, REPLY_TTL_MS, to]
-        await self._scripts.finish([self._key(claim), *keys], arguments)
+        answers = await self._scripts.finish([self._key(claim), *keys], arguments)
+        return bool(answers[0] != 0)
 
     def _key(self, claim: Claim) -> str:
         return self._names.claim(claim.name)

@@ -192,15 +192,18 @@ class Deliveries:
         """Stores the reply, and records it if it is to be.
 
         Raises:
-            GivenBack: Redis has not taken it for so long that the message is to be handled again.
+            GivenBack: Redis has not taken it for so long that the message is to be handled again, or
+                another run has its claim by now, which may not know of this call.
         """
         to = "inbox" if read.inbox else "key" if read.is_awaited else "none"
         to = "none" if is_answered else to
+        is_told = True
         if outcome.claim is not None:
             claim = outcome.claim
 
             async def store() -> None:
-                await self._serving.claims.finish(
+                nonlocal is_told
+                is_told = await self._serving.claims.finish(
                     claim, outcome.frame, read.call_id, read.inbox, to
                 )
 
@@ -213,7 +216,7 @@ class Deliveries:
                 await self._serving.reply(read, outcome.frame)
 
             patience = runs.LONGEST if read.inbox is None else self._left(read) or 0.0
-        if not await until_done(store, patience):
+        if not await until_done(store, patience) or (to != "none" and not is_told):
             raise GivenBack
 
 
