@@ -30,12 +30,16 @@ impl RequestProcessor {
             .check(&self.bus.signatures, &self.queue, message, envelope)?;
         let name = message.properties.kind.as_deref().unwrap_or_default();
         let found = self.contract.method(name);
-        // A command that may have been started is not called expired before its claim is asked.
-        let asks = seen_before && found.is_some_and(|(_, method)| method.is_claimed());
-        if !asks && envelope.is_late() {
+        // A command that may have been started is not called expired before its claim is asked. Nor is
+        // one whose reply is looked for later: this worker may have stood still for so long that the
+        // broker gave the message to another, who runs it.
+        let is_claimed = found.is_some_and(|(_, method)| method.is_claimed());
+        let asks = seen_before && is_claimed;
+        let asks_late = asks || (is_claimed && envelope.target == ReplyTarget::Key);
+        if !asks_late && envelope.is_late() {
             return Err(expired());
         }
-        if !asks && self.control.calls().is_cancelled(envelope.id) {
+        if !asks_late && self.control.calls().is_cancelled(envelope.id) {
             return Err(cancelled());
         }
         let Some((position, method)) = found else {

@@ -34,6 +34,8 @@ enum Seen {
     Redelivered,
     /// By the caller.
     Repeated,
+    /// By nobody: it had the message before the broker gave it to another, and has not noticed.
+    Unmarked,
 }
 
 const BOTH: [Seen; 2] = [Seen::Redelivered, Seen::Repeated];
@@ -64,8 +66,10 @@ impl Site {
     async fn publish(&self, seen: Seen, mut properties: Properties, body: &'static str) {
         let source = Source::new(QueueSpec::new(QUEUE), 1);
         let mut first = self.transport.consume(source).await.unwrap();
-        if let Seen::Repeated = seen {
+        if !matches!(seen, Seen::Redelivered) {
             first.stop().await;
+        }
+        if let Seen::Repeated = seen {
             let header = ("repeated".into(), "true".into());
             properties.headers.push(header);
         }
@@ -223,6 +227,29 @@ async fn a_command_whose_worker_may_still_run_it_is_not_dropped_as_expired() {
         assert_eq!(fault.code, FaultCode::TimedOut);
         assert_eq!((kept, site.ledger.runs()), (1, 0), "{seen:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_one_that_looks_new_and_whose_reply_is_looked_for_later() {
+    let (site, id) = (Site::new().await, CallId::new());
+    site.claim(id).await;
+    site.publish(Seen::Unmarked, late(id, "post"), BODY).await;
+    let (fault, kept) = site.answer(id).await;
+    assert_eq!(
+        (fault.code, fault.may_have_executed),
+        (FaultCode::TimedOut, true)
+    );
+    // The other run answers for it.
+    assert_eq!((kept, site.ledger.runs()), (0, 0));
+
+    let (site, id) = (Site::new().await, CallId::new());
+    site.publish(Seen::Unmarked, late(id, "post"), BODY).await;
+    let (fault, kept) = site.answer(id).await;
+    assert_eq!(
+        (fault.code, fault.may_have_executed),
+        (FaultCode::Expired, false)
+    );
+    assert_eq!((kept, site.ledger.runs()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
