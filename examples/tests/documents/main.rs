@@ -39,7 +39,7 @@ use std::{
 };
 
 /// Where documents are, from the root.
-const FOLDERS: [&str; 13] = [
+const FOLDERS: [&str; 14] = [
     "",
     "docs",
     "banking",
@@ -53,6 +53,7 @@ const FOLDERS: [&str; 13] = [
     "bus-sql",
     "chaos",
     "examples",
+    "model",
 ];
 
 /// The code that documents may show, below this package.
