@@ -73,8 +73,8 @@ struct Held {
 impl Till for Held {
     async fn ring(&self) -> Result<u32, Never> {
         let number = self.rung.0.fetch_add(1, Ordering::SeqCst);
-        let gate = &self.gates[usize::try_from(number).unwrap()];
-        gate.acquire().await.unwrap().forget();
+        let gate = self.gates.get(usize::try_from(number).unwrap());
+        gate.unwrap().acquire().await.unwrap().forget();
         Ok(number + 1)
     }
 }
