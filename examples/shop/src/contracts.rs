@@ -82,6 +82,48 @@ pub struct OrderCreated {
     pub total_price: i64,
 }
 
+/// Somebody wrote about products. It has the names that a reader shows, so that none has to ask who
+/// the author is, or what the products are called.
+#[derive(Debug, Clone, PartialEq, Eq, Event, Serialize, Deserialize)]
+#[event("article.created", exchange = "article_events")]
+pub struct ArticleCreated {
+    /// The article's number.
+    pub article_id: i64,
+    /// Who wrote it.
+    pub author_id: i64,
+    /// Their name.
+    pub author_name: String,
+    /// What it is called.
+    pub title: String,
+    /// What it is about, in the order of their ids, as they were then.
+    pub products: Vec<NamedProduct>,
+}
+
+/// A product was changed. What is told of one product is told in the order of its versions, and may
+/// be handled in any.
+#[derive(Debug, Clone, PartialEq, Eq, Event, Serialize, Deserialize)]
+#[event("product.updated", exchange = "product_events")]
+pub struct ProductUpdated {
+    /// The product as it is since.
+    pub product: NamedProduct,
+}
+
+/// As much of a product as others show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedProduct {
+    /// Its id.
+    pub id: i64,
+    /// What it is called.
+    pub name: String,
+    /// Grows with each change: of two states of a product, the higher is the newer one.
+    pub version: i64,
+}
+
+/// The groups by which the dashboard hears of articles, and of the products that they are about.
+pub const DASHBOARD_ARTICLES: &str = "dashboard_articles";
+/// See [`DASHBOARD_ARTICLES`].
+pub const DASHBOARD_PRODUCTS: &str = "dashboard_products";
+
 /// The group that notifies buyers; its queue has this name.
 pub const ORDER_NOTIFICATIONS: &str = "order_notifications";
 

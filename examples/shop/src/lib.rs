@@ -32,7 +32,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr};
 pub enum ServiceName {
     /// Who somebody is, and what they can pay.
     UserService,
-    /// What is sold, and how much of it is left.
+    /// What is sold, how much of it is left, and what is written about it.
     ProductService,
     /// Who buys what.
     OrderService,

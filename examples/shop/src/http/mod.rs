@@ -180,3 +180,14 @@ pub(crate) fn line(name: &str, text: &str, chars_max: usize) -> Result<String, P
     }
     Ok(text.to_owned())
 }
+
+/// A text on any number of lines, of so many characters at most.
+pub(crate) fn lines(name: &str, text: String, chars_max: usize) -> Result<String, Problem> {
+    let is_odd = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if text.chars().count() > chars_max || text.contains(is_odd) {
+        return Err(Problem::unprocessable(format!(
+            "{name} has {chars_max} characters at most"
+        )));
+    }
+    Ok(text)
+}

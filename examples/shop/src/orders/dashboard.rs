@@ -1,7 +1,9 @@
 //! `/dashboard`: what several services know of a user, asked at the same time. A part whose service
-//! is away is marked, and the others are shown.
+//! is away is marked, and the others are shown. For articles nobody is asked: what is told of them is
+//! kept here.
 
 use super::{
+    articles::Articles,
     order::{Order, Shown},
     routes::State,
 };
@@ -19,7 +21,7 @@ use tokio::try_join;
 
 /// Time for each service to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// The orders that are shown.
+/// The orders, and the articles, that are shown.
 const LATEST: Page = Page { skip: 0, limit: 5 };
 
 #[derive(Serialize)]
@@ -28,6 +30,7 @@ pub(super) struct Dashboard {
     orders: Part<Orders>,
     products: Part<Stock>,
     notifications: Part<Told>,
+    articles: Part<Articles>,
     /// The parts that are not there.
     failed: Vec<&'static str>,
 }
@@ -99,13 +102,20 @@ pub(super) async fn show(
     };
     let stock = state.saga.products.stock().timeout(ANSWER_WITHIN);
     let told = state.notifications.count(user.id).timeout(ANSWER_WITHIN);
-    let (profile, orders, stock, told) =
-        tokio::join!(profile, orders, stock.into_future(), told.into_future());
+    let articles = state.articles.latest(LATEST.limit);
+    let (profile, orders, stock, told, articles) = tokio::join!(
+        profile,
+        orders,
+        stock.into_future(),
+        told.into_future(),
+        articles,
+    );
     let mut dashboard = Dashboard {
         user: Part::of("user", profile),
         orders: Part::of("orders", orders),
         products: Part::of("products", stock),
         notifications: Part::of("notifications", told),
+        articles: Part::of("articles", articles),
         failed: Vec::new(),
     };
     let parts = [
@@ -113,6 +123,7 @@ pub(super) async fn show(
         ("orders", dashboard.orders.is_away()),
         ("products", dashboard.products.is_away()),
         ("notifications", dashboard.notifications.is_away()),
+        ("articles", dashboard.articles.is_away()),
     ];
     let away = parts.into_iter().filter(|(_, is_away)| *is_away);
     dashboard.failed = away.map(|(name, _)| name).collect();

@@ -1,5 +1,6 @@
 //! The order service: who buys what.
 
+mod articles;
 mod dashboard;
 mod order;
 mod recovery;
@@ -12,6 +13,7 @@ use crate::{
     contracts::{NotificationsClient, OrderCreated, ProductsClient, UsersClient},
     http,
 };
+use articles::ArticleView;
 use chassis::Running;
 use recovery::Recovery;
 use replybus_sql::{Outbox, Relay};
@@ -25,6 +27,7 @@ pub(crate) async fn start(platform: &Platform) -> anyhow::Result<(Running, Socke
         "0001_orders",
         "0002_orders_outbox_postgres",
         "0003_orders_outbox_sqlite",
+        "0004_orders_articles",
     ];
     let database = platform.database("shop_orders", &migrations).await?;
     let (bus, outbox) = (&platform.bus, Outbox::new());
@@ -44,13 +47,16 @@ pub(crate) async fn start(platform: &Platform) -> anyhow::Result<(Running, Socke
         table: table.clone(),
         saga: saga.clone(),
     };
+    let articles = ArticleView::new(database.clone());
+    let life = articles.follow(bus, Running::new()).await?;
     let routes = routes::routes(routes::State {
         tokens: platform.tokens.clone(),
         table,
         saga,
+        articles,
         notifications: NotificationsClient::new(bus),
     });
-    let life = Running::new()
+    let life = life
         .beside(|stop| recovery.run(stop))
         .beside(|stop| relay.run_until(stop.cancelled_owned()));
     http::serve(life, platform, ServiceName::OrderService, &database, routes).await

@@ -1,6 +1,7 @@
 //! `/orders` and `/dashboard`.
 
 use super::{
+    articles::ArticleView,
     dashboard,
     order::{Order, Reason, Shown, Status, Step},
     saga::Saga,
@@ -29,6 +30,7 @@ pub(super) struct State {
     pub(super) tokens: Tokens,
     pub(super) table: OrderTable,
     pub(super) saga: Saga,
+    pub(super) articles: ArticleView,
     pub(super) notifications: NotificationsClient,
 }
 

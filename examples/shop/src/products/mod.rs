@@ -1,5 +1,6 @@
-//! The product service: what is sold, and how much of it is left.
+//! The product service: what is sold, how much of it is left, and what is written about it.
 
+mod articles;
 mod cache;
 mod reservations;
 mod routes;
@@ -10,8 +11,10 @@ use crate::{
     contracts::{Products, ProductsServer, ReserveError, Reserved, Stock, Unavailable},
     http,
 };
+use articles::ArticleTable;
 use cache::ProductCache;
 use chassis::{Running, database::patiently};
+use replybus_sql::{Outbox, Relay};
 use reservations::Reservations;
 use std::net::SocketAddr;
 use table::ProductTable;
@@ -19,22 +22,36 @@ use uuid::Uuid;
 
 /// Starts the service.
 pub(crate) async fn start(platform: &Platform) -> anyhow::Result<(Running, SocketAddr)> {
-    let migrations = chassis::migrations!["0001_products"];
+    let migrations = chassis::migrations![
+        "0001_products",
+        "0002_products_articles",
+        "0003_products_outbox_postgres",
+        "0004_products_outbox_sqlite",
+    ];
     let database = platform.database("shop_products", &migrations).await?;
-    let table = ProductTable::new(database.clone());
+    let (bus, outbox) = (&platform.bus, Outbox::new());
+    // Kept until somebody is there to be told, as events of orders are.
+    let relay = Relay::new(bus, &outbox, &database).mandatory();
+    let table = ProductTable::new(database.clone(), outbox.clone());
     let cache = ProductCache::new(platform);
     let routes = routes::routes(routes::State {
         tokens: platform.tokens.clone(),
         table: table.clone(),
         cache: cache.clone(),
     });
+    let routes = routes.merge(articles::routes(articles::State {
+        tokens: platform.tokens.clone(),
+        table: ArticleTable::new(database.clone(), outbox),
+    }));
     let reservations = Reservations::new(database.clone());
     let server = ProductsServer::new(ProductService {
         table,
         reservations,
         cache,
     });
-    let life = Running::new().serving(platform.bus.serve(server).await?);
+    let life = Running::new()
+        .serving(bus.serve(server).await?)
+        .beside(|stop| relay.run_until(stop.cancelled_owned()));
     http::serve(
         life,
         platform,

@@ -5,7 +5,7 @@ use super::{
     table::{Change, Product, ProductTable},
 };
 use crate::{
-    http::{Body, Id, Page, Problem, line, to_the_end},
+    http::{Body, Id, Page, Problem, line, lines, to_the_end},
     price::Price,
     tokens::{Tokens, User},
 };
@@ -54,15 +54,10 @@ struct Sent {
 
 impl Sent {
     fn checked(self) -> Result<Change, Problem> {
-        let is_odd = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
-        let description = self.description;
-        if description.as_ref().is_some_and(|text| {
-            text.chars().count() > DESCRIPTION_CHARS_MAX || text.contains(is_odd)
-        }) {
-            return Err(Problem::unprocessable(format!(
-                "description has {DESCRIPTION_CHARS_MAX} characters at most"
-            )));
-        }
+        let description = self
+            .description
+            .map(|text| lines("description", text, DESCRIPTION_CHARS_MAX));
+        let description = description.transpose()?;
         let quantity = self.quantity;
         if quantity.is_some_and(|quantity| !(0..=QUANTITY_MAX).contains(&quantity)) {
             return Err(Problem::unprocessable(format!(

@@ -1,7 +1,13 @@
 //! The table of products.
 
-use crate::{contracts::Stock, http::Page, numbers, price::Price};
+use crate::{
+    contracts::{NamedProduct, ProductUpdated, Stock},
+    http::Page,
+    numbers,
+    price::Price,
+};
 use chassis::Database;
+use replybus_sql::{Entry, Outbox};
 use serde::{Deserialize, Serialize};
 use sqlx::{Row as _, any::AnyRow};
 
@@ -24,15 +30,16 @@ pub(super) struct Change {
     pub(super) quantity: Option<i64>,
 }
 
-/// The table. Each method is one statement.
+/// The table. Each method is one statement, or one transaction.
 #[derive(Clone)]
 pub(super) struct ProductTable {
     database: Database,
+    outbox: Outbox,
 }
 
 impl ProductTable {
-    pub(super) fn new(database: Database) -> Self {
-        Self { database }
+    pub(super) fn new(database: Database, outbox: Outbox) -> Self {
+        Self { database, outbox }
     }
 
     /// Adds a product, and gives it its id.
@@ -65,20 +72,45 @@ impl ProductTable {
         rows.iter().map(read).collect()
     }
 
-    /// Changes what is to be changed, and leaves the rest to whoever changes it meanwhile.
+    /// Changes what is to be changed, and leaves the rest to whoever changes it meanwhile. With the
+    /// product go the articles about it, and the event that tells of it.
     pub(super) async fn update(&self, id: i64, change: Change) -> sqlx::Result<Option<Product>> {
         const UPDATE: &str = "UPDATE products SET name = COALESCE($2, name),
             description = COALESCE($3, description), price = COALESCE($4, price),
-            quantity = COALESCE($5, quantity)
-            WHERE id = $1 RETURNING id, name, description, price, quantity";
-        let updated = sqlx::query(UPDATE)
-            .bind(id)
-            .bind(change.name)
-            .bind(change.description)
-            .bind(change.price.map(Price::minor))
-            .bind(change.quantity);
-        let updated = updated.fetch_optional(self.database.pool()).await?;
-        updated.as_ref().map(read).transpose()
+            quantity = COALESCE($5, quantity), version = version + 1
+            WHERE id = $1 RETURNING id, name, description, price, quantity, version";
+        const RENAME: &str = "UPDATE article_products SET product_name = $2
+            WHERE product_id = $1 AND product_name <> $2";
+        let updating = self.database.transaction(async |mut writing| {
+            let update = sqlx::query(UPDATE)
+                .bind(id)
+                .bind(change.name)
+                .bind(change.description)
+                .bind(change.price.map(Price::minor))
+                .bind(change.quantity);
+            let Some(row) = update.fetch_optional(&mut *writing).await? else {
+                writing.rollback().await?;
+                return Ok(None);
+            };
+            let product = read(&row)?;
+            let rename = sqlx::query(RENAME).bind(id).bind(&product.name);
+            rename.execute(&mut *writing).await?;
+            let told = Entry::of(&ProductUpdated {
+                product: NamedProduct {
+                    id,
+                    name: product.name.clone(),
+                    version: row.try_get("version")?,
+                },
+            })?;
+            // The broker has what is told of one product in the order in which it changed.
+            let told = told.with_key(format!("product-{id}"));
+            let told = told.map_err(|error| sqlx::Error::Encode(error.into()))?;
+            self.outbox.put_entry(&mut *writing, &told).await?;
+            writing.commit().await?;
+            self.outbox.wake();
+            Ok(Some(product))
+        });
+        updating.await
     }
 
     /// `false` if it is not there.

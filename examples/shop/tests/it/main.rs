@@ -10,6 +10,7 @@
 mod client;
 mod stage;
 
+mod articles;
 mod cache;
 mod face;
 mod mail;

@@ -94,7 +94,7 @@ async fn the_session_of_the_readme_is_true() {
             .await;
             held += 1;
         }
-        assert_eq!(held, 14);
+        assert_eq!(held, 18);
     })
     .await;
 }

@@ -2,17 +2,13 @@
 
 use crate::{
     client::{Client, answer},
-    stage::{embedded, on_servers, settings},
+    stage::{Stage, embedded, on_servers, settings},
 };
-use chassis::{
-    Database, Running,
-    database::migrator,
-    settings::{PlatformSettings, Secret},
-};
+use chassis::{Database, database::migrator, settings::PlatformSettings};
 use reqwest::Method;
 use serde_json::json;
 use shop::{
-    Platform, ServiceName, Shop,
+    ServiceName, Shop,
     contracts::{ChargeError, Profile, Unavailable, Users, UsersServer},
 };
 use std::sync::Arc;
@@ -78,30 +74,7 @@ impl Users for Silent {
     }
 }
 
-/// A shop of which each service is started and stopped by itself.
-struct Stage {
-    platform: Platform,
-    database: String,
-    client: Client,
-}
-
 impl Stage {
-    async fn new(database: &str) -> Self {
-        let mut settings = settings();
-        settings.database_url = Secret::new(database.to_owned());
-        Self {
-            platform: Platform::connect(settings).await.unwrap(),
-            database: database.to_owned(),
-            client: Client::new(Default::default()),
-        }
-    }
-
-    async fn start(&mut self, name: ServiceName) -> Running {
-        let shop = Shop::start(&self.platform, &[name]).await.unwrap();
-        self.client.addresses.extend(shop.addresses);
-        shop.running
-    }
-
     /// The order service, as a process that can be killed.
     async fn start_orders(&mut self) -> Runtime {
         let process = Builder::new_multi_thread()

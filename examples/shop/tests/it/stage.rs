@@ -2,11 +2,11 @@
 //! process of its own.
 
 use crate::client::Client;
-use chassis::settings::Secret;
+use chassis::{Running, settings::Secret};
 use clap::ValueEnum as _;
 use lapin::{Connection, ConnectionProperties};
 use replybus_testkit::live;
-use shop::{Keys, Platform, ServiceName, Settings, Shop};
+use shop::{Keys, Platform, ServiceName, Settings, Shop, contracts};
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use town::database::on_postgres;
 
@@ -30,6 +30,31 @@ pub(crate) async fn embedded(settings: Settings, test: impl AsyncFnOnce(Client))
         .unwrap();
     test(Client::new(shop.addresses.clone())).await;
     shop.running.stop().await;
+}
+
+/// A shop of which each service is started and stopped by itself.
+pub(crate) struct Stage {
+    pub(crate) platform: Platform,
+    pub(crate) database: String,
+    pub(crate) client: Client,
+}
+
+impl Stage {
+    pub(crate) async fn new(database: &str) -> Self {
+        let mut settings = settings();
+        settings.database_url = Secret::new(database.to_owned());
+        Self {
+            platform: Platform::connect(settings).await.unwrap(),
+            database: database.to_owned(),
+            client: Client::new(Default::default()),
+        }
+    }
+
+    pub(crate) async fn start(&mut self, name: ServiceName) -> Running {
+        let shop = Shop::start(&self.platform, &[name]).await.unwrap();
+        self.client.addresses.extend(shop.addresses);
+        shop.running
+    }
 }
 
 /// Runs a test on a shop on RabbitMQ, Redis and PostgreSQL, if they are there.
@@ -77,7 +102,9 @@ async fn remove_queues(amqp: &str, namespace: &str) {
         "user.requests",
         "product.requests",
         "notification.requests",
-        shop::contracts::ORDER_NOTIFICATIONS,
+        contracts::ORDER_NOTIFICATIONS,
+        contracts::DASHBOARD_ARTICLES,
+        contracts::DASHBOARD_PRODUCTS,
     ] {
         for name in [
             format!("{namespace}.{queue}"),
@@ -87,7 +114,12 @@ async fn remove_queues(amqp: &str, namespace: &str) {
             deleted.await.unwrap();
         }
     }
-    for exchange in ["order_events", "replybus.control"] {
+    for exchange in [
+        "order_events",
+        "article_events",
+        "product_events",
+        "replybus.control",
+    ] {
         let exchange = format!("{namespace}.{exchange}");
         let deleted = channel.exchange_delete(exchange.into(), Default::default());
         deleted.await.unwrap();

@@ -1,5 +1,6 @@
 //! What clients see.
 
+mod articles;
 mod orders;
 mod products;
 
@@ -52,6 +53,7 @@ async fn look_around(nobody: Client) {
     let bob = nobody.user("bob").await;
     orders::orders(&nobody, &ada, &bob, product).await;
     notifications(&nobody, &ada).await;
+    articles::articles(&nobody, &ada, &bob, product).await;
     dashboard(&ada).await;
 }
 
