@@ -1,4 +1,5 @@
-//! A new service: a package with a contract, a service, a caller and a test, which builds and runs.
+//! A new service: a package with a contract, an event, a service, a caller, a subscriber and tests,
+//! which builds and runs.
 
 mod name;
 
@@ -16,6 +17,8 @@ const FILES: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../../templates/Cargo.toml.in")),
     ("README.md", include_str!("../../templates/README.md.in")),
     (".gitignore", "/target\n"),
+    (".dockerignore", "/.git\n/target\n"),
+    ("Dockerfile", include_str!("../../templates/Dockerfile.in")),
     ("src/lib.rs", include_str!("../../templates/lib.rs.in")),
     (
         "src/service.rs",
@@ -25,6 +28,10 @@ const FILES: &[(&str, &str)] = &[
     (
         "examples/call.rs",
         include_str!("../../templates/call.rs.in"),
+    ),
+    (
+        "examples/hear.rs",
+        include_str!("../../templates/hear.rs.in"),
     ),
     ("tests/calls.rs", include_str!("../../templates/test.rs.in")),
 ];

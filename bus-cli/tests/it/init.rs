@@ -91,16 +91,33 @@ async fn a_new_service_builds_passes_its_tests_serves_and_is_called() {
     let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
     let line = bounded(lines.next_line()).await.unwrap().unwrap();
     assert_eq!(line, "made-service.requests is served until Ctrl-C");
+    let mut hearing = cargo(&service, &["run", "--example", "hear"]);
+    let mut hearing = hearing
+        .envs(environment)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut heard = BufReader::new(hearing.stdout.take().unwrap()).lines();
+    let line = bounded(heard.next_line()).await.unwrap().unwrap();
+    assert_eq!(line, "events are heard until Ctrl-C");
     let mut calling = cargo(&service, &["run", "--example", "call", "--", "Grace"]);
     let called = bounded(calling.envs(environment).output()).await.unwrap();
     assert_eq!(
         String::from_utf8_lossy(&called.stdout),
         "Hello, Grace!\n1 remembered\n"
     );
+    let line = bounded(heard.next_line()).await.unwrap().unwrap();
+    assert_eq!(line, "Grace is remembered");
     serving.kill().await.unwrap();
+    hearing.kill().await.unwrap();
 
     let transport = Amqp::new(&amqp).connect().await.unwrap();
-    for queue in ["made-service.requests", "made-service.requests.dead"] {
+    for queue in [
+        "made-service.requests",
+        "made-service.requests.dead",
+        "newsletter",
+        "newsletter.dead",
+    ] {
         let queue = format!("{namespace}.{queue}");
         transport.remove(&queue, &[], true).await.unwrap();
     }
