@@ -295,6 +295,24 @@ async fn cancels(place: &Place, desk: &DeskClient) {
     .await;
 }
 
+/// Asks many questions at once, and many commands, each of which is to be done once.
+pub(super) async fn ask_at_once(place: &Place, to: &str) {
+    let desk = DeskClient::new(&place.bus);
+    let echoes = (0..100).map(|_| desk.echo(note()));
+    let adds = (0..50).map(|number| {
+        let add = desk.add(to.to_owned(), 1);
+        add.idempotency_key(format!("{to}-{number}"))
+    });
+    let (echoes, adds) = tokio::join!(join(echoes), join(adds));
+    for echo in echoes {
+        assert_eq!(echo.unwrap(), note());
+    }
+    for add in adds {
+        add.unwrap();
+    }
+    assert_eq!(desk.add(to.to_owned(), 0).await.unwrap(), 50);
+}
+
 /// A command whose worker died is run again by another one.
 pub(super) async fn outlives_a_worker(place: &Place) {
     let desk = DeskClient::new(&place.bus);

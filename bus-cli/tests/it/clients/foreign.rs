@@ -11,7 +11,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-/// A program that serves until its input is closed.
+/// A program that serves, or calls, until its input is closed.
 pub(super) struct Worker {
     child: Child,
     said: BufReader<ChildStdout>,
@@ -19,14 +19,25 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts it, and waits until it serves.
-    pub(super) async fn start(mut command: Command) -> Self {
+    pub(super) async fn start(command: Command) -> Self {
+        let mut worker = Self::begin(command);
+        worker.says("serving").await;
+        worker
+    }
+
+    /// Starts it.
+    pub(super) fn begin(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().unwrap();
-        let mut said = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        bounded(said.read_line(&mut line)).await.unwrap();
-        assert_eq!(line, "serving\n");
+        let said = BufReader::new(child.stdout.take().unwrap());
         Self { child, said }
+    }
+
+    /// Waits until it has said another line, which is this.
+    pub(super) async fn says(&mut self, expected: &str) {
+        let mut line = String::new();
+        bounded(self.said.read_line(&mut line)).await.unwrap();
+        assert_eq!(line.trim_end(), expected);
     }
 
     /// Closes its input, and waits for its end. Returns what it said before that.

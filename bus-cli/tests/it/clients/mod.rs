@@ -4,6 +4,7 @@
 mod adapters;
 mod brought;
 mod desk;
+mod faults;
 mod foreign;
 mod readme;
 
