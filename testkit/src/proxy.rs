@@ -52,6 +52,14 @@ pub enum Mode {
     SwallowOld,
     /// Forwards each chunk after this time, in both directions.
     Latency(Duration),
+    /// Forwards at most so many bytes at a time, in both directions, and nothing for this time after
+    /// each piece, as a line does that is slow. With no time it only cuts what passes.
+    Pieces {
+        /// The largest piece.
+        bytes: usize,
+        /// The time after each.
+        pause: Duration,
+    },
 }
 
 /// A proxy in front of one server. Dropped, it resets its connections.
@@ -65,7 +73,6 @@ pub struct Proxy {
 /// The state that the proxy and its connections share.
 #[derive(Debug)]
 struct Shared {
-    server: SocketAddr,
     rules: watch::Sender<Rules>,
     injected: broadcast::Sender<Arc<[u8]>>,
     ended_by_client: AtomicU64,
@@ -75,6 +82,7 @@ struct Shared {
 #[derive(Debug, Clone, Copy)]
 struct Rules {
     mode: Mode,
+    server: SocketAddr,
     accepted: u64,
     /// Connections up to this one are to be reset.
     cut_up_to: u64,
@@ -93,6 +101,14 @@ impl Rules {
             _ => Duration::ZERO,
         }
     }
+
+    /// The most bytes that pass at once, and the time after them.
+    fn piece(&self) -> (usize, Duration) {
+        match self.mode {
+            Mode::Pieces { bytes, pause } => (bytes.max(1), pause),
+            _ => (usize::MAX, Duration::ZERO),
+        }
+    }
 }
 
 impl Proxy {
@@ -106,12 +122,12 @@ impl Proxy {
         let listener = TcpListener::bind(address).await?;
         let rules = Rules {
             mode: Mode::Pass,
+            server,
             accepted: 0,
             cut_up_to: 0,
             swallowed_up_to: 0,
         };
         let shared = Arc::new(Shared {
-            server,
             rules: watch::Sender::new(rules),
             injected: broadcast::Sender::new(INJECTED_MAX),
             ended_by_client: AtomicU64::new(0),
@@ -155,9 +171,14 @@ impl Proxy {
             match mode {
                 Mode::Cut | Mode::Refuse => rules.cut_up_to = rules.accepted,
                 Mode::SwallowOld => rules.swallowed_up_to = rules.accepted,
-                Mode::Pass | Mode::Swallow | Mode::Latency(_) => {}
+                Mode::Pass | Mode::Swallow | Mode::Latency(_) | Mode::Pieces { .. } => {}
             }
         });
+    }
+
+    /// Leads new connections to another server. Those that are open stay where they are.
+    pub fn lead_to(&self, server: SocketAddr) {
+        self.shared.rules.send_modify(|rules| rules.server = server);
     }
 
     /// Connections accepted so far.
@@ -237,7 +258,8 @@ type Chunk = (Instant, Vec<u8>);
 impl Connection {
     /// Carries it until both ends are done or it is cut.
     async fn serve(mut self, mut client: TcpStream, injected: broadcast::Receiver<Arc<[u8]>>) {
-        let Ok(mut server) = TcpStream::connect(self.shared.server).await else {
+        let server = self.rules.borrow().server;
+        let Ok(mut server) = TcpStream::connect(server).await else {
             let _ = client.set_zero_linger();
             return;
         };
@@ -331,12 +353,32 @@ impl Connection {
                 Ok(bytes) = injection => (Instant::now(), bytes.to_vec()),
             };
             sleep_until(due).await;
-            self.open().await;
-            if to.write_all(&bytes).await.is_err() {
+            if self.pass(&bytes, &mut to).await.is_err() {
                 return;
             }
         }
         let _ = to.shutdown().await;
+    }
+
+    /// Writes bytes in pieces as large as the rules allow, which may change between two of them.
+    async fn pass(&mut self, mut bytes: &[u8], to: &mut WriteHalf<'_>) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.open().await;
+            let (at_most, pause) = self.rules.borrow().piece();
+            let (piece, rest) = bytes.split_at(at_most.min(bytes.len()));
+            to.write_all(piece).await?;
+            bytes = rest;
+            if pause > Duration::ZERO {
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    _ = self.rules.changed() => {}
+                }
+            } else if !bytes.is_empty() {
+                // So that the other end can read the piece by itself.
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until it may carry bytes.

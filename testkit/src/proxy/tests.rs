@@ -145,3 +145,35 @@ async fn what_is_injected_comes_to_everybody() {
         echoes(client).await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn pieces_pass_one_by_one_and_whole_again_when_that_ends() {
+    let proxy = echo().await;
+    let mut stream = connect(&proxy).await;
+    proxy.set(Mode::Pieces {
+        bytes: 2,
+        pause: Duration::from_secs(3_600),
+    });
+    stream.write_all(b"hello").await.unwrap();
+    // The next piece is an hour away.
+    let mut piece = [0; 2];
+    stream.read_exact(&mut piece).await.unwrap();
+    assert_eq!(&piece, b"he");
+    assert!(is_silent(&mut stream).await);
+    proxy.set(Mode::Pass);
+    let mut rest = [0; 3];
+    stream.read_exact(&mut rest).await.unwrap();
+    assert_eq!(&rest, b"llo");
+}
+
+#[tokio::test]
+async fn another_server_is_for_new_connections() {
+    let (proxy, other) = (echo().await, echo().await);
+    let mut stream = connect(&proxy).await;
+    echoes(&mut stream).await.unwrap();
+    proxy.lead_to(other.addr());
+    echoes(&mut stream).await.unwrap();
+    assert_eq!(other.accepted(), 0);
+    echoes(&mut connect(&proxy).await).await.unwrap();
+    assert_eq!(other.accepted(), 1);
+}

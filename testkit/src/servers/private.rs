@@ -159,6 +159,30 @@ impl<P: Program> PrivateServer<P> {
         }
     }
 
+    /// Leaves it room for so many bytes in each file, or for as many as ever. What is more is written
+    /// in part or not at all, as on a disk that is full. It is a limit of processes, so that it takes
+    /// no right to mount a disk; `prlimit` is the tool of that name, run by who may set it. A server
+    /// that does not ignore `SIGXFSZ` is ended by it.
+    pub(super) async fn leave_room(
+        &self,
+        prlimit: impl Fn() -> Command,
+        bytes: Option<u64>,
+    ) -> Result<(), ServerError> {
+        let bytes = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let (server, mut left) = (self.server.id(), Ok(()));
+        // Those that a server starts later have what it has.
+        for process in self.server.family() {
+            let mut set = prlimit();
+            set.args(["--pid", &process.to_string(), &format!("--fsize={bytes}:")]);
+            let set = output("prlimit", set).await.map(drop);
+            // A child may have ended.
+            if process == server {
+                left = set;
+            }
+        }
+        left
+    }
+
     pub(super) fn program(&self) -> &P {
         &self.program
     }

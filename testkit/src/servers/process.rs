@@ -149,13 +149,26 @@ impl Process {
     }
 
     fn signal_children(&self, signal: Signal) {
+        for child in self.children() {
+            // Fails only when it has ended.
+            let _ = kill_process(child, signal);
+        }
+    }
+
+    fn children(&self) -> Vec<Pid> {
         let id = self.child.id();
         let listed = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
-        for child in listed.unwrap_or_default().split_whitespace() {
-            let child = child.parse().ok().and_then(Pid::from_raw);
-            // Fails only when it has ended.
-            let _ = child.map(|child| kill_process(child, signal));
-        }
+        let listed = listed.unwrap_or_default();
+        let numbers = listed.split_whitespace().map(|child| child.parse().ok());
+        numbers.flatten().filter_map(Pid::from_raw).collect()
+    }
+
+    /// Its number and those of its children, which are found on Linux only.
+    #[cfg(feature = "live")]
+    pub(super) fn family(&self) -> Vec<u32> {
+        let children = self.children().into_iter().map(Pid::as_raw_pid);
+        let children = children.filter_map(|child| child.try_into().ok());
+        std::iter::once(self.id()).chain(children).collect()
     }
 
     /// Asks it to end in good order.

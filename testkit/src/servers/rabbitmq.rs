@@ -325,6 +325,34 @@ impl PrivateServer<RabbitMq> {
         self.memory_limit("2GB").await
     }
 
+    /// Raises the disk alarm, as a disk that is nearly full does: the node blocks every connection
+    /// that publishes.
+    ///
+    /// # Errors
+    /// As [`ctl`](Self::ctl).
+    ///
+    /// # Cancel safety
+    /// As [`ctl`](Self::ctl).
+    pub async fn disk_is_full(&self) -> Result<(), ServerError> {
+        // More than there is anywhere.
+        self.disk_limit("1000000GB").await
+    }
+
+    /// Ends the alarm of [`disk_is_full`](Self::disk_is_full).
+    ///
+    /// # Errors
+    /// As [`ctl`](Self::ctl).
+    ///
+    /// # Cancel safety
+    /// As [`ctl`](Self::ctl).
+    pub async fn disk_has_room(&self) -> Result<(), ServerError> {
+        self.disk_limit("10MB").await
+    }
+
+    async fn disk_limit(&self, limit: &str) -> Result<(), ServerError> {
+        self.ctl(&["set_disk_free_limit", limit]).await.map(drop)
+    }
+
     async fn memory_limit(&self, limit: &str) -> Result<(), ServerError> {
         self.ctl(&["set_vm_memory_high_watermark", "absolute", limit])
             .await

@@ -17,6 +17,9 @@ use std::{
     time::Duration,
 };
 
+/// Becomes a program that is not ended by a file that may not grow, but told so.
+const OUTLIVE_LIMITS: &str = r#"trap '' XFSZ; exec "$0" "$@""#;
+
 /// The file of a server that rewrites its own settings.
 const CONFIGURATION: &str = "redis.conf";
 
@@ -25,6 +28,9 @@ const CONFIGURATION: &str = "redis.conf";
 pub enum Persistence {
     /// Nothing.
     None,
+    /// All but what it had acknowledged in the last second or two (`appendonly yes`, `appendfsync
+    /// everysec`, Redis's own default). It goes on when it can't write it down.
+    EverySecond,
     /// All that it had acknowledged (`appendonly yes`, `appendfsync always`).
     AppendOnly,
 }
@@ -62,6 +68,9 @@ impl Redis {
             Persistence::None => self,
             Persistence::AppendOnly => {
                 self.arguments(["--appendonly", "yes", "--appendfsync", "always"])
+            }
+            Persistence::EverySecond => {
+                self.arguments(["--appendonly", "yes", "--appendfsync", "everysec"])
             }
         }
     }
@@ -122,7 +131,8 @@ impl Program for Redis {
     fn processes(&self, _: &Path, ports: &[u16]) -> Vec<Launch> {
         let port = ports.first().copied().unwrap_or_default();
         let number = port.to_string();
-        let mut command = self.installation.command(&self.server);
+        let mut command = self.installation.command(Path::new("sh"));
+        command.args(["-c", OUTLIVE_LIMITS]).arg(&self.server);
         if self.configuration.is_some() {
             command.args([CONFIGURATION, "--sentinel"]);
         } else {
@@ -190,10 +200,33 @@ impl PrivateServer<Redis> {
     /// # Cancel safety
     /// Dropped before it is ready, its nodes are killed.
     pub async fn cluster(nodes: usize) -> Result<Vec<Self>, ServerError> {
+        Self::clustered(nodes, 0).await
+    }
+
+    /// The same with a replica of each master. The masters come first.
+    ///
+    /// # Errors
+    /// As [`cluster`](Self::cluster).
+    ///
+    /// # Cancel safety
+    /// As [`cluster`](Self::cluster).
+    pub async fn cluster_with_replicas(masters: usize) -> Result<Vec<Self>, ServerError> {
+        Self::clustered(masters, 1).await
+    }
+
+    async fn clustered(masters: usize, replicas: usize) -> Result<Vec<Self>, ServerError> {
         let installation = Installation::chosen()?;
         let mut cluster = Vec::new();
-        for _ in 0..nodes {
-            let settings = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
+        for _ in 0..masters * (1 + replicas) {
+            let settings = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-node-timeout",
+                "2000",
+                // A master that gives all of its slots away stays one.
+                "--cluster-allow-replica-migration",
+                "no",
+            ];
             let node = Redis::find(&installation)?.arguments(settings);
             cluster.push(Self::launch_on(node, ReservedPort::pair()?.into()).await?);
         }
@@ -201,7 +234,7 @@ impl PrivateServer<Redis> {
         create
             .args(["--cluster", "create"])
             .args(cluster.iter().map(|node| node.address().to_string()))
-            .args(["--cluster-replicas", "0", "--cluster-yes"]);
+            .args(["--cluster-replicas", &replicas.to_string(), "--cluster-yes"]);
         output("redis-cli", create).await?;
         let end = tokio::time::Instant::now() + Redis::START_WITHIN;
         for node in &cluster {
@@ -218,6 +251,33 @@ impl PrivateServer<Redis> {
             }
         }
         Ok(cluster)
+    }
+
+    /// Fills its disk: there is room for so many bytes in each of its files, and no more, until
+    /// [`free_disk`](Self::free_disk) or a restart.
+    ///
+    /// # Errors
+    /// The server has ended, or there is no `prlimit`, which Linux has.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the tool runs on.
+    pub async fn fill_disk(&self, bytes: u64) -> Result<(), ServerError> {
+        self.leave_room(|| self.prlimit(), Some(bytes)).await
+    }
+
+    /// Makes room on the disk that [`fill_disk`](Self::fill_disk) has filled.
+    ///
+    /// # Errors
+    /// As [`fill_disk`](Self::fill_disk).
+    ///
+    /// # Cancel safety
+    /// As [`fill_disk`](Self::fill_disk).
+    pub async fn free_disk(&self) -> Result<(), ServerError> {
+        self.leave_room(|| self.prlimit(), None).await
+    }
+
+    fn prlimit(&self) -> Command {
+        self.program().installation.command(Path::new("prlimit"))
     }
 
     /// Runs one command through `redis-cli` and returns what it printed.
