@@ -219,6 +219,7 @@ fn refusal(error: &RedisError, words: &str) -> Option<String> {
         (ErrorKind::Server(ServerErrorKind::ResponseError), _) if words.contains("syntax") => {
             Some(format!("{words}; Redis 6.2 or later is needed"))
         }
+        _ if within_script(error).is_some() => None,
         (ErrorKind::AuthenticationFailed, _)
         | (
             ErrorKind::Server(
@@ -254,6 +255,9 @@ impl From<PoolError> for Failure {
 
 fn cure(error: &RedisError) -> Cure {
     use ServerErrorKind as Server;
+    if let Some(cure) = within_script(error) {
+        return cure;
+    }
     match error.kind() {
         ErrorKind::Server(kind) => match kind {
             // A failover: the way to the new master leads over a new connection.
@@ -271,6 +275,22 @@ fn cure(error: &RedisError) -> Cure {
         },
         // What is left concerns the connection, or finding the server behind it.
         _ => Cure::Reconnect,
+    }
+}
+
+/// The remedy for a command of a script that could not be carried out for now. Redis 6 gives its error
+/// within that of the script, `.. @user_script: 1: -READONLY You can't write ..`; from Redis 7 on it
+/// stands alone.
+fn within_script(error: &RedisError) -> Option<Cure> {
+    if error.kind() != ErrorKind::Server(ServerErrorKind::ResponseError) {
+        return None;
+    }
+    let words = error.detail()?;
+    let (_, answered) = words.split_once("@user_script")?.1.split_once(": -")?;
+    match answered.split(' ').next()? {
+        "READONLY" => Some(Cure::Reconnect),
+        "OOM" | "NOREPLICAS" | "MISCONF" => Some(Cure::Wait),
+        _ => None,
     }
 }
 
@@ -310,6 +330,24 @@ mod tests {
             ("BUSY Redis is busy running a script.", Cure::Wait, false),
             (
                 "MISCONF Redis is configured to save RDB snapshots",
+                Cure::Wait,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_0f): @user_script:29: @user_script: 29: \
+                 -READONLY You can't write against a read only replica.",
+                Cure::Reconnect,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_0f): @user_script:29: @user_script: 29: \
+                 -MISCONF Errors writing to the AOF file: No space left on device",
+                Cure::Wait,
+                false,
+            ),
+            (
+                "ERR Error running script (call to f_0f): @user_script:29: @user_script: 29: \
+                 -OOM command not allowed when used memory > 'maxmemory'.",
                 Cure::Wait,
                 false,
             ),
