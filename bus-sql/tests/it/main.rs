@@ -11,6 +11,7 @@
 mod stage;
 
 mod crashes;
+mod disk;
 mod inbox;
 mod installing;
 mod live;

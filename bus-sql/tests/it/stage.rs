@@ -3,7 +3,7 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 use replybus::{Bus, Event, event::Listener};
 use replybus_sql::{Backend, Connections, Inbox, Outbox, Relay};
-use replybus_testkit::{live, wait};
+use replybus_testkit::{live, servers::PrivatePostgres, wait};
 use serde::{Deserialize, Serialize};
 use sqlx::{
     AnyPool, AssertSqlSafe, Connection as _, PgConnection, PgPool, Pool, SqlitePool,
@@ -229,6 +229,22 @@ pub(crate) async fn on_postgres<F: Future<Output = ()>>(
         let pool: PgPool = options.connect(&place.url).await.unwrap();
         run(place, pool, test).await;
     }
+}
+
+/// Runs a test on a server that it may do anything with.
+pub(crate) async fn on_a_server_of_its_own(
+    test: impl AsyncFnOnce(Stage<sqlx::Postgres>, &mut PrivatePostgres),
+) {
+    let Some(mut postgres) = live::require_or_skip(PrivatePostgres::start().await) else {
+        return;
+    };
+    // It answers before it lets anybody in.
+    let pool = wait::until("PostgreSQL takes connections", || {
+        let options = PgPoolOptions::new().max_connections(CONNECTIONS);
+        let url = postgres.url();
+        async move { options.connect(&url).await }
+    });
+    test(Stage::new(pool.await).await, &mut postgres).await;
 }
 
 pub(crate) async fn on_sqlite<F: Future<Output = ()>>(test: impl FnOnce(Stage<sqlx::Sqlite>) -> F) {

@@ -16,6 +16,7 @@ mod cancel;
 mod channels;
 mod cluster;
 mod delays;
+mod disk;
 mod feeds;
 mod jobs;
 mod links;
