@@ -18,6 +18,7 @@ mod cluster;
 mod delays;
 mod disk;
 mod feeds;
+mod flapping;
 mod jobs;
 mod links;
 mod nemesis;
