@@ -86,6 +86,22 @@ impl Branch {
             .await;
     }
 
+    /// Runs a test on a PostgreSQL that has a standby, if there are such: what leads to the first can
+    /// be made to lead to the second.
+    pub(crate) async fn with_a_standby(
+        test: impl AsyncFnOnce(&Self, &Proxy, &mut [PrivatePostgres; 2]),
+    ) {
+        let started = PrivatePostgres::with_standby().await;
+        let Some(mut servers) = require_or_skip(started) else {
+            return;
+        };
+        let (proxy, url) = Proxy::before(&servers[0].url(), 5432).await.unwrap();
+        let branch = Self::start(url.as_str(), url.as_str()).await;
+        branch
+            .run(async |branch| test(branch, &proxy, &mut servers).await)
+            .await;
+    }
+
     async fn start(url: &str, audited: &str) -> Self {
         let platform = platform(url).await;
         let running = account_service::start(&platform).await.unwrap();

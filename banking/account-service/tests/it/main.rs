@@ -21,4 +21,5 @@ mod killed;
 mod money;
 mod months;
 mod program;
+mod standby;
 mod told;

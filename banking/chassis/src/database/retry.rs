@@ -23,11 +23,13 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
         sqlx::Error::Database(error) => match error.code().as_deref() {
             // PostgreSQL: connection exceptions (08), insufficient resources (53), operator
             // intervention such as a shutdown (57P), serialization failure, deadlock, lock and
-            // statement timeout, and a transaction that was ended because it was idle.
+            // statement timeout, a transaction that was ended because it was idle, and a server that
+            // is only read, as a standby is until it takes over.
             Some(code) if code.starts_with("08") || code.starts_with("53") => true,
-            Some("25P03" | "40001" | "40P01" | "55P03" | "57014" | "57P01" | "57P02" | "57P03") => {
-                true
-            }
+            Some(
+                "25006" | "25P03" | "40001" | "40P01" | "55P03" | "57014" | "57P01" | "57P02"
+                | "57P03",
+            ) => true,
             // SQLite: busy and locked, extended codes included.
             Some("5" | "6" | "261" | "262" | "517" | "773") => true,
             _ => false,
