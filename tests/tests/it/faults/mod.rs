@@ -29,6 +29,7 @@ mod queues;
 mod retries;
 mod schedules;
 mod shutdown;
+mod slots;
 mod start;
 mod store;
 mod streams;
