@@ -14,6 +14,7 @@ use crate::{
     keys::Keys,
     lanes::Lanes,
     listener::{self, Listener},
+    portion::Portion,
     presences::Presences,
     replies::Replies,
     rights::RedisRights,
@@ -273,6 +274,8 @@ impl ReplyBackend for RedisReplies {
             health: Arc::clone(&health),
             response_timeout: self.response_timeout,
             last: EntryId::default(),
+            portion: Portion::whole(),
+            owes_look: false,
         };
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();

@@ -14,9 +14,6 @@ const INBOX_TTL: Duration = Duration::from_secs(60);
 /// Entries kept in an inbox (`XADD MAXLEN ~`): twice as many as calls may wait, so that none is
 /// trimmed unread.
 pub(crate) const ENTRIES_MAX: usize = 2 * limits::WAITING_MAX;
-/// Entries per answer: enough to spread the cost of a round trip, and at the largest reply a
-/// bounded answer (128 MiB).
-const READ_ENTRIES_MAX: usize = 128;
 
 /// Field names of an entry: of one reply, or of several. One that has none of them is a mark of ours
 /// and is passed over.
@@ -111,18 +108,20 @@ impl Inbox {
         }
     }
 
-    /// Reads what came after `last`, or waits for it for as long as `block`.
+    /// Reads so many entries at most of what came after `last`, or waits for one for as long as
+    /// `block`.
     pub(crate) async fn read(
         &self,
         link: &mut Link,
         last: EntryId,
+        entries: usize,
         block: Duration,
     ) -> Result<Batch, Failure> {
         let mut read = redis::cmd("XREAD");
         read.arg("BLOCK")
             .arg(millis(block))
             .arg("COUNT")
-            .arg(READ_ENTRIES_MAX);
+            .arg(entries);
         read.arg("STREAMS").arg(&self.key).arg(last.to_string());
         parse_batch(read.query_async(link).await?)
     }

@@ -104,6 +104,7 @@ mod inbox;
 mod keys;
 mod lanes;
 mod listener;
+mod portion;
 mod presences;
 mod replies;
 mod rights;

@@ -10,6 +10,7 @@ use crate::{
     health::Health,
     inbox::{EntryId, Inbox},
     keys::Keys,
+    portion::Portion,
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
 use bytes::Bytes;
@@ -30,8 +31,6 @@ const BLOCK: Duration = Duration::from_secs(2);
 const KEEP_EVERY: Duration = Duration::from_secs(2);
 /// Bytes read before they are freed in Redis, if that comes before the time.
 const UNTRIMMED_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Reply keys asked for at once.
-const LOOKUP_KEYS_MAX: usize = 128;
 
 pub(crate) struct Listener {
     pub(crate) pool: Arc<Pool>,
@@ -41,6 +40,10 @@ pub(crate) struct Listener {
     pub(crate) health: Arc<Health>,
     pub(crate) response_timeout: Duration,
     pub(crate) last: EntryId,
+    /// What is asked for at once, of entries and of replies under their keys.
+    pub(crate) portion: Portion,
+    /// Replies may lie under their keys that nobody has looked for yet.
+    pub(crate) owes_look: bool,
 }
 
 impl Listener {
@@ -72,27 +75,33 @@ impl Listener {
     /// Finds the entry to read on from, on a connection that is new.
     async fn resume(&mut self, link: &mut Link) -> Result<(), Failure> {
         match within(self.response_timeout, self.inbox.newest(link)).await? {
-            Some(newest) if newest >= self.last => Ok(()),
+            Some(newest) if newest >= self.last => {}
             // An older copy of the stream, after a failover or from a snapshot: what it holds
             // may have been read, which does no harm.
             Some(_) => {
                 self.last = EntryId::default();
-                self.look_up(link).await
+                self.owes_look = true;
             }
-            None => self.create_again(link).await,
+            None => return self.create_again(link).await,
         }
+        self.look_up(link).await
     }
 
     async fn listen(&mut self, link: &mut Link) -> Failure {
-        let patience = BLOCK + self.response_timeout;
+        let usual = BLOCK + self.response_timeout;
         let mut kept = Instant::now();
         let mut untrimmed = 0;
         loop {
-            let read = self.inbox.read(link, self.last, BLOCK);
-            let batch = match within(patience, read).await {
+            let entries = self.portion.entries();
+            let read = self.inbox.read(link, self.last, entries, BLOCK);
+            let batch = match within(self.portion.patience(usual), read).await {
                 Ok(batch) => batch,
-                Err(failure) => return failure,
+                Err(failure) => {
+                    self.portion.shrink();
+                    return failure;
+                }
             };
+            self.portion.grow();
             self.last = batch.last.unwrap_or(self.last);
             for (id, frame) in batch.replies {
                 untrimmed += frame.len();
@@ -126,26 +135,42 @@ impl Listener {
         );
         within(self.response_timeout, self.inbox.create(link)).await?;
         self.last = EntryId::default();
+        self.owes_look = true;
         self.look_up(link).await
     }
 
-    /// Looks for the replies of all waiting calls under their own keys. The inbox must be there
-    /// before: a reply stored later goes into it.
-    async fn look_up(&self, link: &mut Link) -> Result<(), Failure> {
+    /// Looks for the replies of all waiting calls under their own keys, if that is owed. The inbox
+    /// must be there before: a reply stored later goes into it.
+    async fn look_up(&mut self, link: &mut Link) -> Result<(), Failure> {
+        if !self.owes_look {
+            return Ok(());
+        }
         let waiting = self.arrivals.waiting();
-        for ids in waiting.chunks(LOOKUP_KEYS_MAX) {
+        let mut rest = &waiting[..];
+        while !rest.is_empty() {
+            let (ids, later) = rest.split_at(rest.len().min(self.portion.entries()));
+            rest = later;
             let mut get = redis::cmd("MGET");
             for id in ids {
                 get.arg(self.keys.response(*id));
             }
             let found = async { Ok(get.query_async::<Vec<Option<Vec<u8>>>>(link).await?) };
-            let frames = within(self.response_timeout, found).await?;
+            let patience = self.portion.patience(self.response_timeout);
+            let frames = match within(patience, found).await {
+                Ok(frames) => frames,
+                Err(failure) => {
+                    self.portion.shrink();
+                    return Err(failure);
+                }
+            };
+            self.portion.grow();
             for (id, frame) in ids.iter().zip(frames) {
                 if let Some(frame) = frame {
                     self.arrivals.arrived(*id, Bytes::from(frame));
                 }
             }
         }
+        self.owes_look = false;
         Ok(())
     }
 }

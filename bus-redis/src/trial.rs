@@ -85,7 +85,7 @@ impl Trial {
         let beginning = EntryId::default();
         self.inbox.probe(link).await?;
         self.inbox.newest(link).await?;
-        self.inbox.read(link, beginning, BLOCK).await?;
+        self.inbox.read(link, beginning, 1, BLOCK).await?;
         self.inbox.keep(link, beginning).await?;
         Ok(())
     }

@@ -78,13 +78,7 @@ async fn broken(mode: Mode) {
 /// With the servers up all the time, nobody fails at all.
 async fn settled(account: Account, ledger: &Ledger) {
     account.all_went_well();
-    // Only sends can still be on their way, and all of them were acknowledged.
-    super::rig::eventually("what was sent is done", || async {
-        account.0.iter().all(|one| {
-            one.kind == super::load::Kind::Query || !ledger.journal.page(&one.name).done.is_empty()
-        })
-    })
-    .await;
+    account.are_done(&ledger.journal).await;
     account.is_true_of(&ledger.journal);
     assert_eq!(ledger.caller.health().calls_waiting, 0);
 }

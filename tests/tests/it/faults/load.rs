@@ -1,6 +1,6 @@
 //! Callers that call all the time, and what must be true of all their calls.
 
-use super::rig::until;
+use super::rig::{eventually, until};
 use replybus::{CallError, CallFailure, FailureKind, Never};
 use replybus_tests::ledger::{Journal, LedgerClient, unix_time};
 use std::{
@@ -223,6 +223,16 @@ impl Account {
             self.0.len(),
             failed.first()
         );
+    }
+
+    /// Waits until all is done that went well: sends can still be on their way.
+    pub(crate) async fn are_done(&self, journal: &Journal) {
+        eventually("what was sent is done", || async {
+            let all = self.0.iter();
+            let mut done = all.filter(|one| one.kind != Kind::Query && one.outcome.is_ok());
+            done.all(|one| !journal.page(&one.name).done.is_empty())
+        })
+        .await;
     }
 
     /// Nothing was said that is not true, once the queues are empty.
