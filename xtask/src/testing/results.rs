@@ -41,7 +41,9 @@ impl Results {
                 last.pop_front();
             }
         }
-        if let Some(binary) = line.trim_start().strip_prefix("Running ") {
+        // A program that a test runs by cargo is in backquotes.
+        let running = line.trim_start().strip_prefix("Running ");
+        if let Some(binary) = running.filter(|binary| !binary.starts_with('`')) {
             self.end();
             binary.clone_into(&mut self.binary);
         } else if let Some(crate_name) = line.trim_start().strip_prefix("Doc-tests ") {
@@ -147,6 +149,7 @@ the test result: 5 passed;
         let printed = "\
      Running tests/it/main.rs (target/it-1)
 running 2 tests
+     Running `target/tmp/init/debug/made-service`
 test quick ... ok
 
 the test slow hangs: it is ended
