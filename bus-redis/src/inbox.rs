@@ -14,6 +14,9 @@ const INBOX_TTL: Duration = Duration::from_secs(60);
 /// Entries kept in an inbox (`XADD MAXLEN ~`): twice as many as calls may wait, so that none is
 /// trimmed unread.
 pub(crate) const ENTRIES_MAX: usize = 2 * limits::WAITING_MAX;
+/// Entries per answer: enough to spread the cost of a round trip, and at the largest reply a
+/// bounded answer (128 MiB).
+pub(crate) const READ_ENTRIES_MAX: usize = 128;
 
 /// Field names of an entry: of one reply, or of several. One that has none of them is a mark of ours
 /// and is passed over.
@@ -39,6 +42,7 @@ pub(crate) struct EntryId {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) last: Option<EntryId>,
+    pub(crate) entries: usize,
     pub(crate) replies: Vec<(CallId, Bytes)>,
 }
 
@@ -186,7 +190,10 @@ fn parse_batch(answer: Value) -> Result<Batch, Failure> {
     let Some(Value::Array(entries)) = stream.into_iter().nth(1) else {
         return Err(Failure::Unexpected);
     };
-    let mut batch = Batch::default();
+    let mut batch = Batch {
+        entries: entries.len(),
+        ..Batch::default()
+    };
     for entry in entries {
         let Value::Array(entry) = entry else {
             return Err(Failure::Unexpected);

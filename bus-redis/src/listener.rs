@@ -74,7 +74,10 @@ impl Listener {
 
     /// Finds the entry to read on from, on a connection that is new.
     async fn resume(&mut self, link: &mut Link) -> Result<(), Failure> {
-        match within(self.response_timeout, self.inbox.newest(link)).await? {
+        // The answer has two entries in it, whatever is asked.
+        let patience = self.portion.patience(self.response_timeout);
+        let newest = within(patience, self.inbox.newest(link)).await;
+        match newest.inspect_err(|_| self.portion.shrink())? {
             Some(newest) if newest >= self.last => {}
             // An older copy of the stream, after a failover or from a snapshot: what it holds
             // may have been read, which does no harm.
@@ -101,7 +104,7 @@ impl Listener {
                     return failure;
                 }
             };
-            self.portion.grow();
+            self.portion.grow(batch.entries);
             self.last = batch.last.unwrap_or(self.last);
             for (id, frame) in batch.replies {
                 untrimmed += frame.len();
@@ -163,7 +166,7 @@ impl Listener {
                     return Err(failure);
                 }
             };
-            self.portion.grow();
+            self.portion.grow(ids.len());
             for (id, frame) in ids.iter().zip(frames) {
                 if let Some(frame) = frame {
                     self.arrivals.arrived(*id, Bytes::from(frame));

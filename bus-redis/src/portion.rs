@@ -1,27 +1,27 @@
-//! How much of what waits is asked for at once: fewer on a line that is too slow for many.
+//! How much is asked for, or sent, at once: less on a line that is too slow for all of it.
 
 use std::time::Duration;
 
-/// The most: enough to spread the cost of a round trip, and at the largest reply a bounded answer
-/// (128 MiB).
-const ENTRIES_MAX: usize = 128;
-/// The longest that an answer of one entry may take.
+/// The longest that an answer of one entry may take, unless it usually may take longer.
 const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
-/// What is asked for, and how long its answer may take. An answer that comes too late is asked for
-/// again on another connection, and would be too late again, for as long as the line is slow: so there
-/// is less in the next, and when that is one entry, more time for it.
+/// So many entries at once, and how long their answer may take. What takes too long is tried again on
+/// another connection, and would take too long again, for as long as the line is slow: so there are
+/// fewer in the next try, and more time for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Portion {
+    most: usize,
     entries: usize,
     /// Times the usual patience.
     patience: u32,
 }
 
 impl Portion {
-    pub(crate) const fn whole() -> Self {
+    /// Of so many at most, with which it begins.
+    pub(crate) const fn of(most: usize) -> Self {
         Self {
-            entries: ENTRIES_MAX,
+            most,
+            entries: most,
             patience: 1,
         }
     }
@@ -38,17 +38,16 @@ impl Portion {
 
     /// After an answer that did not come.
     pub(crate) fn shrink(&mut self) {
-        if self.entries > 1 {
-            self.entries = (self.entries / 4).max(1);
-        } else {
-            self.patience = self.patience.saturating_mul(2);
-        }
+        self.entries = (self.entries / 4).max(1);
+        self.patience = self.patience.saturating_mul(2);
     }
 
-    /// After one that did.
-    pub(crate) fn grow(&mut self) {
-        self.entries = (self.entries * 2).min(ENTRIES_MAX);
+    /// After one that did, of so many entries. Fewer than there might have been say nothing of more.
+    pub(crate) fn grow(&mut self, had: usize) {
         self.patience = 1;
+        if had >= self.entries {
+            self.entries = (self.entries + 1 + self.entries / 8).min(self.most);
+        }
     }
 }
 
@@ -56,25 +55,41 @@ impl Portion {
 mod tests {
     use super::*;
 
+    const MOST: usize = 128;
+
     #[test]
-    fn what_comes_too_late_is_asked_for_in_less_and_then_waited_for_longer() {
+    fn what_takes_too_long_is_tried_with_less_and_waited_for_longer() {
         let usual = Duration::from_secs(3);
-        let mut portion = Portion::whole();
-        let mut asked = Vec::new();
+        let mut portion = Portion::of(MOST);
+        let mut tried = Vec::new();
         for _ in 0..12 {
-            asked.push((portion.entries(), portion.patience(usual).as_secs()));
+            tried.push((portion.entries(), portion.patience(usual).as_secs()));
             portion.shrink();
         }
-        let begin = [(128, 3), (32, 3), (8, 3), (2, 3), (1, 3), (1, 6), (1, 12)];
-        assert_eq!(asked[..7], begin);
+        let begin = [(128, 3), (32, 6), (8, 12), (2, 24), (1, 48), (1, 60)];
+        assert_eq!(tried[..6], begin);
         assert_eq!(portion.patience(usual), PATIENCE_MAX);
-        portion.grow();
-        assert_eq!((portion.entries(), portion.patience(usual)), (2, usual));
-        for _ in 0..20 {
-            portion.grow();
-        }
-        assert_eq!(portion, Portion::whole());
         let usual = 2 * PATIENCE_MAX;
         assert_eq!(portion.patience(usual), usual);
+    }
+
+    #[test]
+    fn it_grows_by_what_was_full() {
+        let mut portion = Portion::of(MOST);
+        for _ in 0..5 {
+            portion.shrink();
+        }
+        portion.grow(0);
+        assert_eq!(portion.entries(), 1);
+        assert_eq!(portion.patience(PATIENCE_MAX / 4), PATIENCE_MAX / 4);
+        let mut grown = Vec::new();
+        while portion.entries() < MOST {
+            portion.grow(portion.entries());
+            grown.push(portion.entries());
+        }
+        assert_eq!(grown[..4], [2, 3, 4, 5]);
+        assert!(grown.len() < 40, "{grown:?}");
+        portion.grow(MOST);
+        assert_eq!(portion, Portion::of(MOST));
     }
 }

@@ -30,6 +30,7 @@ mod retries;
 mod schedules;
 mod shutdown;
 mod slots;
+mod slow;
 mod start;
 mod store;
 mod streams;
