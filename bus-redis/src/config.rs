@@ -10,7 +10,7 @@ use crate::{
     delayed::Delayed,
     error::{Cure, Failure},
     health::Health,
-    inbox::{EntryId, Inbox, READ_ENTRIES_MAX},
+    inbox::{EntryId, Inbox},
     keys::Keys,
     lanes::Lanes,
     listener::{self, Listener},
@@ -274,7 +274,7 @@ impl ReplyBackend for RedisReplies {
             health: Arc::clone(&health),
             response_timeout: self.response_timeout,
             last: EntryId::default(),
-            portion: Portion::of(READ_ENTRIES_MAX),
+            portion: Portion::whole(),
             owes_look: false,
         };
         let stop = CancellationToken::new();

@@ -14,9 +14,6 @@ const INBOX_TTL: Duration = Duration::from_secs(60);
 /// Entries kept in an inbox (`XADD MAXLEN ~`): twice as many as calls may wait, so that none is
 /// trimmed unread.
 pub(crate) const ENTRIES_MAX: usize = 2 * limits::WAITING_MAX;
-/// Entries per answer: enough to spread the cost of a round trip, and at the largest reply a
-/// bounded answer (128 MiB).
-pub(crate) const READ_ENTRIES_MAX: usize = 128;
 
 /// Field names of an entry: of one reply, or of several. One that has none of them is a mark of ours
 /// and is passed over.

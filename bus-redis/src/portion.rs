@@ -1,7 +1,10 @@
-//! How much is asked for, or sent, at once: less on a line that is too slow for all of it.
+//! How much of what waits is asked for at once: less on a line that is too slow for all of it.
 
 use std::time::Duration;
 
+/// The most, with which it begins: enough to spread the cost of a round trip, and at the largest reply
+/// a bounded answer (128 MiB).
+const ENTRIES_MAX: usize = 128;
 /// The longest that an answer of one entry may take, unless it usually may take longer.
 const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
@@ -10,18 +13,15 @@ const PATIENCE_MAX: Duration = Duration::from_secs(60);
 /// fewer in the next try, and more time for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Portion {
-    most: usize,
     entries: usize,
     /// Times the usual patience.
     patience: u32,
 }
 
 impl Portion {
-    /// Of so many at most, with which it begins.
-    pub(crate) const fn of(most: usize) -> Self {
+    pub(crate) const fn whole() -> Self {
         Self {
-            most,
-            entries: most,
+            entries: ENTRIES_MAX,
             patience: 1,
         }
     }
@@ -46,7 +46,7 @@ impl Portion {
     pub(crate) fn grow(&mut self, had: usize) {
         self.patience = 1;
         if had >= self.entries {
-            self.entries = (self.entries + 1 + self.entries / 8).min(self.most);
+            self.entries = (self.entries + 1 + self.entries / 8).min(ENTRIES_MAX);
         }
     }
 }
@@ -55,12 +55,10 @@ impl Portion {
 mod tests {
     use super::*;
 
-    const MOST: usize = 128;
-
     #[test]
     fn what_takes_too_long_is_tried_with_less_and_waited_for_longer() {
         let usual = Duration::from_secs(3);
-        let mut portion = Portion::of(MOST);
+        let mut portion = Portion::whole();
         let mut tried = Vec::new();
         for _ in 0..12 {
             tried.push((portion.entries(), portion.patience(usual).as_secs()));
@@ -75,7 +73,7 @@ mod tests {
 
     #[test]
     fn it_grows_by_what_was_full() {
-        let mut portion = Portion::of(MOST);
+        let mut portion = Portion::whole();
         for _ in 0..5 {
             portion.shrink();
         }
@@ -83,13 +81,13 @@ mod tests {
         assert_eq!(portion.entries(), 1);
         assert_eq!(portion.patience(PATIENCE_MAX / 4), PATIENCE_MAX / 4);
         let mut grown = Vec::new();
-        while portion.entries() < MOST {
+        while portion.entries() < ENTRIES_MAX {
             portion.grow(portion.entries());
             grown.push(portion.entries());
         }
         assert_eq!(grown[..4], [2, 3, 4, 5]);
         assert!(grown.len() < 40, "{grown:?}");
-        portion.grow(MOST);
-        assert_eq!(portion, Portion::of(MOST));
+        portion.grow(ENTRIES_MAX);
+        assert_eq!(portion, Portion::whole());
     }
 }
