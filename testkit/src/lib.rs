@@ -1,9 +1,10 @@
-//! What tests that talk to servers share. It knows nothing of replybus, so that every package may
+//! What tests that talk to servers share. It uses nothing of replybus, so that every package may
 //! test with it.
 //!
 //! - [`servers`]: how RabbitMQ, Redis and PostgreSQL are found and started, and private ones that a
 //!   test may stop, freeze, fill or kill;
 //! - [`live`]: the servers that all tests share, and what to do without them;
+//! - [`leftovers`] (feature `leftovers`): what a test leaves on a RabbitMQ that others use;
 //! - [`proxy`]: a proxy that breaks connections the way networks do;
 //! - [`publisher`]: a publisher whose messages are any bytes;
 //! - [`certificates`] (feature `certificates`): an authority, and what it vouches for;
@@ -16,6 +17,8 @@ mod bound;
 pub mod certificates;
 #[cfg(feature = "collector")]
 pub mod collector;
+#[cfg(feature = "leftovers")]
+pub mod leftovers;
 #[cfg(feature = "live")]
 pub mod live;
 #[cfg(feature = "live")]

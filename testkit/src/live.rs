@@ -75,6 +75,10 @@ pub fn allow(within: Duration) {
 /// Passes on a server that is there. Without one the test is skipped: it gets `None`, and the
 /// reason is printed.
 ///
+/// Also where servers are required it is skipped on one whose version does not fit it, and without
+/// libfaketime, which a [`WallClock`](crate::servers::WallClock) takes and `scripts/test`
+/// installs wherever it may.
+///
 /// # Panics
 /// Without a server, if `BUS_REQUIRE_LIVE=1` is set, and always if a server is installed and does
 /// not start.
@@ -88,7 +92,7 @@ pub fn require_or_skip<T>(server: Result<T, ServerError>) -> Option<T> {
     bound::begin();
     match server {
         Ok(server) => Some(server),
-        Err(error) if error.is_absence() && !live_is_required() => {
+        Err(error) if error.is_absence() && (!live_is_required() || error.is_optional()) => {
             eprintln!("skipped: {error}");
             None
         }

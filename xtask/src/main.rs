@@ -1,5 +1,5 @@
-//! The chores of this repository: servers to test against, the bank on real servers, faults, examples,
-//! tests. `cargo xtask help` lists them; the scripts in `scripts/` are other names for them.
+//! The chores of this repository: servers to test against, the bank on real servers, faults, fuzzing,
+//! examples, tests. `cargo xtask help` lists them; the scripts in `scripts/` are other names for them.
 
 #![allow(
     clippy::print_stdout,
@@ -12,6 +12,8 @@ mod chaos;
 mod chromium;
 mod debian;
 mod examples;
+mod faketime;
+mod fuzz;
 mod interrupt;
 mod probe;
 mod process;
@@ -48,6 +50,9 @@ enum Chore {
     Chaos(chaos::Arguments),
     /// Builds the examples and runs each one once; all must end well, in bounded time
     Examples(examples::Chosen),
+    /// Fuzzes what takes apart the bytes that come from outside
+    #[command(after_help = FUZZ)]
+    Fuzz(fuzz::Arguments),
     /// Runs everything that must work: each example once, then all tests
     Test(testing::Arguments),
     /// A browser for the tests of the web page, installed if there is none
@@ -103,6 +108,12 @@ The program's arguments:
 Servers and programs are private, and gone at the end. chaos/README.md says what fails, and what
 must be true afterwards.";
 
+const FUZZ: &str = "\
+Each target begins with its files in fuzz/corpus, and with what earlier runs learned, which is in
+target/fuzz. libFuzzer is compiled for it, which takes a C++ compiler; cargo-fuzz is not needed, nor
+is a nightly toolchain, unless wrong uses of memory are looked for. fuzz/README.md says which decoder
+is covered by which target.";
+
 const CHROMIUM: &str = "\
 Both Chromium and the chromedriver of the same version are needed. For each of the two `up` takes
 the first of these that works:
@@ -120,6 +131,7 @@ fn main() -> ExitCode {
         Chore::Bank(command) => bank::run(command),
         Chore::Chaos(arguments) => chaos::run(arguments),
         Chore::Examples(chosen) => examples::run(chosen),
+        Chore::Fuzz(arguments) => fuzz::run(arguments),
         Chore::Test(arguments) => testing::run(arguments),
         Chore::Chromium(command) => chromium::run(command),
     });

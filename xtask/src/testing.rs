@@ -5,7 +5,7 @@ mod results;
 
 use self::results::Results;
 use crate::{
-    chromium, examples, interrupt,
+    chromium, examples, faketime, interrupt,
     process::LOOK_EVERY,
     program::cargo,
     services::{self, Origin, Server},
@@ -72,6 +72,7 @@ fn test(arguments: &[String], environment: &[(&str, String)]) -> anyhow::Result<
     let mut everything = vec!["--workspace".to_owned(), "--all-features".to_owned()];
     if arguments.is_empty() {
         chromium::up()?;
+        faketime::up()?;
         examples = match examples::run_all(&[], environment) {
             Ok(()) => Examples::RanWell,
             Err(error) => {

@@ -197,7 +197,7 @@ impl Installation {
     }
 
     /// The path of a file of this installation, as the machine sees it.
-    fn outside(&self, path: &Path) -> PathBuf {
+    pub(super) fn outside(&self, path: &Path) -> PathBuf {
         match &self.tree {
             Some(tree) => tree.join(path.strip_prefix("/").unwrap_or(path)),
             None => path.to_owned(),
@@ -214,6 +214,11 @@ impl Installation {
 }
 
 /// A path in a directory, as if that were the root.
+/// The first number of a version.
+pub(super) fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
+}
+
 fn below(path: &Path, directory: &Path) -> PathBuf {
     Path::new("/").join(path.strip_prefix(directory).unwrap_or(path))
 }

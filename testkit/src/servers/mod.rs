@@ -5,6 +5,7 @@
 //! is dropped, or when the test process dies.
 
 mod account;
+mod clock;
 mod installation;
 mod nats;
 mod port;
@@ -19,6 +20,7 @@ mod tls;
 #[cfg(feature = "live")]
 mod worker;
 
+pub use clock::{Shown, WallClock};
 pub use installation::{Installation, Store};
 pub use nats::Nats;
 pub use port::ReservedPort;
@@ -53,6 +55,16 @@ pub enum ServerError {
         server: &'static str,
         /// The places where its program was looked for.
         looked_for: Vec<String>,
+    },
+    /// It is there, in a version that a test can't be made with.
+    #[error("{server} {found} does not fit: {needed} is needed")]
+    Unfit {
+        /// The server.
+        server: &'static str,
+        /// Its version, as far as that is known.
+        found: String,
+        /// The versions that do, and why.
+        needed: &'static str,
     },
     /// A variable that chooses among servers has a value that is not allowed.
     #[error("{variable} must be {allowed}")]
@@ -95,6 +107,19 @@ impl ServerError {
     /// `true` if there is no server, so that a test may be skipped.
     #[must_use]
     pub fn is_absence(&self) -> bool {
-        matches!(self, Self::NotInstalled { .. } | Self::Unreachable { .. })
+        matches!(
+            self,
+            Self::NotInstalled { .. } | Self::Unfit { .. } | Self::Unreachable { .. }
+        )
+    }
+
+    /// `true` if it is what a machine may lack that has all the servers.
+    #[cfg(feature = "live")]
+    pub(crate) fn is_optional(&self) -> bool {
+        match self {
+            Self::NotInstalled { server, .. } => *server == clock::NAME,
+            Self::Unfit { .. } => true,
+            _ => false,
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! RabbitMQ, and a node of one's own.
 
+mod release;
+
 #[cfg(feature = "live")]
 use super::private::{PrivateServer, output};
 use super::{
@@ -25,6 +27,10 @@ const METHOD_FRAME: &[u8] = &[1, 0, 0];
 /// Asks Erlang's name server for the names it knows. It answers with its own port first.
 const NAMES_REQUEST: &[u8] = &[0, 1, b'n'];
 
+/// Where a package puts a release, and how that is called before its version.
+const RELEASES: &str = "/usr/lib/rabbitmq/lib";
+const RELEASE: &str = "rabbitmq_server-";
+
 /// Alarms depend on what a test does, not on the machine it runs on. Of a cluster only a majority
 /// goes on.
 const CONFIGURATION: &str = "\
@@ -43,6 +49,8 @@ pub struct RabbitMq {
     /// The cluster that the node joins, if it does not stand alone.
     cluster: Option<Cluster>,
     tls: Option<(ReservedPort, TlsFiles)>,
+    /// Lines of its configuration beside ours.
+    settings: Vec<String>,
 }
 
 /// What a node must know of the first one of its cluster.
@@ -62,13 +70,26 @@ impl RabbitMq {
         self
     }
 
+    /// Adds a line to its configuration, `name = value`. A node does not start with a name that it
+    /// does not know.
+    #[must_use]
+    pub fn setting(mut self, line: &str) -> Self {
+        self.settings.push(line.to_owned());
+        self
+    }
+
     fn configuration(&self) -> String {
+        let settings: String = self
+            .settings
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect();
         let Some((port, files)) = &self.tls else {
-            return CONFIGURATION.to_owned();
+            return format!("{CONFIGURATION}{settings}");
         };
         let (address, [authority, certificate, key]) = (port.address(), files.shown());
         format!(
-            "{CONFIGURATION}\
+            "{CONFIGURATION}{settings}\
              listeners.ssl.1 = {address}\n\
              ssl_options.cacertfile = {authority}\n\
              ssl_options.certfile = {certificate}\n\
@@ -105,6 +126,7 @@ impl Program for RabbitMq {
             installation: installation.clone(),
             cluster: None,
             tls: None,
+            settings: Vec::new(),
         })
     }
 
@@ -170,8 +192,7 @@ fn ports_of(ports: &[u16]) -> [u16; RabbitMq::PORTS] {
 fn tool(installation: &Installation, name: &str) -> Result<PathBuf, ServerError> {
     let mut candidates = vec![Path::new("/usr/lib/rabbitmq/bin").join(name)];
     let script = format!("sbin/{name}");
-    let releases = Path::new("/usr/lib/rabbitmq/lib");
-    candidates.extend(installation.versions(releases, "rabbitmq_server-", &script));
+    candidates.extend(installation.versions(Path::new(RELEASES), RELEASE, &script));
     candidates.push(name.into());
     installation.program(RabbitMq::NAME, &candidates)
 }
@@ -190,6 +211,9 @@ impl RabbitMq {
             .as_ref()
             .map(|cluster| ports_of(&cluster.first));
         let mut arguments = "-kernel inet_dist_use_interface {127,0,0,1}".to_owned();
+        // What a quorum queue of delays handed on while a node went down is offered again after this,
+        // in milliseconds, and not after 3 minutes.
+        arguments += " -rabbit dead_letter_worker_publisher_confirm_timeout 10000";
         if let Some([first, ..]) = first {
             let nodes = [name(first), name(port)].join(",");
             arguments += &format!(" -rabbit cluster_nodes {{[{nodes}],disc}}");

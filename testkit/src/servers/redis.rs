@@ -1,7 +1,9 @@
 //! Redis, and servers of one's own: one alone, the nodes of a cluster, a sentinel.
 
 use super::{
-    Installation, ServerError, Store, TlsFiles,
+    Installation, ServerError, Store, TlsFiles, WallClock,
+    installation::major,
+    process::finished,
     program::{Launch, Probe, Program},
 };
 #[cfg(feature = "live")]
@@ -42,6 +44,7 @@ pub struct Redis {
     server: PathBuf,
     arguments: Vec<String>,
     configuration: Option<String>,
+    clock: Vec<(&'static str, String)>,
     speaks: Speaks,
 }
 
@@ -96,6 +99,36 @@ impl Redis {
         self.arguments(["--tls-auth-clients", "yes"])
     }
 
+    /// Lets it see this clock on the wall.
+    ///
+    /// # Errors
+    /// The library that shows it is not where the server is, or the server can't be shown one. Blocks:
+    /// it is asked for its version.
+    pub fn clock(mut self, clock: &WallClock) -> Result<Self, ServerError> {
+        self.check_allocator()?;
+        self.clock = clock.variables_in(&self.installation)?;
+        Ok(self)
+    }
+
+    /// Refuses a server that asks jemalloc for memory by more than `malloc`, so that another allocator
+    /// can't stand in for it.
+    fn check_allocator(&self) -> Result<(), ServerError> {
+        let mut version = self.installation.command(&self.server);
+        version.arg("--version");
+        let said = finished("redis-server", version)?;
+        // `Redis server v=7.0.15 sha=..`
+        let found = said.split_once("v=").map_or("", |(_, found)| found);
+        let found = found.split_whitespace().next().unwrap_or_default();
+        match major(found) {
+            Some(..=7) => Ok(()),
+            _ => Err(ServerError::Unfit {
+                server: Self::NAME,
+                found: found.to_owned(),
+                needed: "7 or earlier, to which libfaketime can show a clock,",
+            }),
+        }
+    }
+
     /// Makes it a sentinel with these settings, a line each. It rewrites them.
     #[must_use]
     pub fn sentinel(mut self, settings: &[String]) -> Self {
@@ -117,6 +150,7 @@ impl Program for Redis {
             server: installation.program(Self::NAME, &candidates)?,
             arguments: Vec::new(),
             configuration: None,
+            clock: Vec::new(),
             speaks: Speaks::Freely,
         })
     }
@@ -132,7 +166,14 @@ impl Program for Redis {
         let port = ports.first().copied().unwrap_or_default();
         let number = port.to_string();
         let mut command = self.installation.command(Path::new("sh"));
-        command.args(["-c", OUTLIVE_LIMITS]).arg(&self.server);
+        command.args(["-c", OUTLIVE_LIMITS]);
+        if !self.clock.is_empty() {
+            // The server alone: what begins it sees the clock of the machine.
+            let variables = self.clock.iter();
+            let variables = variables.map(|(name, value)| format!("{name}={value}"));
+            command.arg("env").args(variables);
+        }
+        command.arg(&self.server);
         if self.configuration.is_some() {
             command.args([CONFIGURATION, "--sentinel"]);
         } else {
@@ -189,6 +230,17 @@ impl PrivateServer<Redis> {
     /// As [`start`](Self::start).
     pub async fn set_up(set: impl FnOnce(Redis) -> Redis) -> Result<Self, ServerError> {
         Self::launch(set(Redis::find(&Installation::chosen()?)?)).await
+    }
+
+    /// Starts a server that keeps nothing and sees this clock on the wall.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), or the library that shows the clock is not where the server is.
+    ///
+    /// # Cancel safety
+    /// As [`start`](Self::start).
+    pub async fn by(clock: &WallClock) -> Result<Self, ServerError> {
+        Self::launch(Redis::find(&Installation::chosen()?)?.clock(clock)?).await
     }
 
     /// Starts a Redis Cluster of as many masters and no replicas, and waits until all of them say

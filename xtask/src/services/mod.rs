@@ -33,7 +33,8 @@ use std::{
 pub(crate) enum Command {
     /// Finds or starts servers
     Up(Wanted),
-    /// Stops what `up` started, and nothing else
+    /// Stops what `up` started with the same choice of servers, and nothing else; says what runs of
+    /// another choice
     Down(Wanted),
     /// Prints the addresses, for `eval "$(scripts/services env)"`
     Env(Named),
@@ -79,7 +80,11 @@ impl Named {
 pub(crate) fn run(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Up(wanted) => up(wanted.named.origin, wanted.named.servers(), wanted.holder),
-        Command::Down(wanted) => down(wanted.named.origin, wanted.named.servers(), wanted.holder),
+        Command::Down(wanted) => {
+            let origin = wanted.named.origin;
+            down(origin, wanted.named.servers(), wanted.holder)?;
+            tell_of_others(origin)
+        }
         Command::Env(named) => print_environment(named),
         Command::Status(named) => print_status(named.origin, named.servers()),
     }
@@ -172,6 +177,22 @@ pub(crate) fn down(origin: Origin, servers: &[Server], holder: Option<u32>) -> a
     }
     state.tidy();
     ensure!(!failed, "not all servers have stopped");
+    Ok(())
+}
+
+/// Says which servers of other choices run on, which `down` of this one leaves alone.
+fn tell_of_others(origin: Origin) -> anyhow::Result<()> {
+    for other in Origin::all().filter(|other| *other != origin) {
+        let running = State::of_this_checkout(other)?.running();
+        if !running.is_empty() {
+            let names: Vec<_> = running.iter().map(ToString::to_string).collect();
+            say(format_args!(
+                "others run on: {} (scripts/services down{})",
+                names.join(", "),
+                other.arguments()
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -51,6 +51,30 @@ impl Release {
 }
 
 impl Origin {
+    /// Every choice there is.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let releases = Release::value_variants().iter().flat_map(|release| {
+            let stores = ChosenStore::value_variants().iter().copied().map(Some);
+            let release = Some(*release);
+            [None]
+                .into_iter()
+                .chain(stores)
+                .map(move |store| Self { release, store })
+        });
+        [Self::default()].into_iter().chain(releases)
+    }
+
+    /// What makes the choice on a command line, behind a space each.
+    pub(super) fn arguments(self) -> String {
+        let release = self
+            .release
+            .map(|release| format!(" --servers {}", release.name()));
+        let store = self
+            .store
+            .map(|store| format!(" --store {}", Store::from(store).name()));
+        release.into_iter().chain(store).collect()
+    }
+
     /// `true` if a release is to be taken, and nothing of this machine.
     pub(super) fn is_release(self) -> bool {
         self.release.is_some()
@@ -103,6 +127,10 @@ mod tests {
         let values: Vec<_> = variables.iter().map(|(_, value)| value.as_str()).collect();
         assert!(values[0].ends_with("target/servers/trixie"), "{values:?}");
         assert_eq!(values[1], "valkey");
+        assert_eq!(valkey.arguments(), " --servers trixie --store valkey");
+        let suffixes: std::collections::BTreeSet<_> = Origin::all().map(Origin::suffix).collect();
+        assert_eq!(suffixes.len(), Origin::all().count());
+        assert!(Origin::all().any(|origin| origin == valkey));
         assert!(Origin::default().installation().variables().is_empty());
     }
 }

@@ -125,6 +125,13 @@ impl State {
         })
     }
 
+    /// The servers that were started here and run.
+    pub(crate) fn running(&self) -> Vec<Server> {
+        let all = Server::value_variants().iter().copied();
+        all.filter(|server| self.of(*server).port().is_some())
+            .collect()
+    }
+
     /// Removes the directory, unless a server or a holder is left.
     pub(crate) fn tidy(&self) {
         let owns_any = Server::value_variants()
@@ -408,9 +415,11 @@ mod tests {
         let this = Process::of(std::process::id()).unwrap();
         redis.add(&this, Stop::Terminate).unwrap();
         assert_eq!(redis.port(), Some(7));
+        assert_eq!(state.running(), [Server::Redis]);
         let gone: Process = "1 long-ago".parse().unwrap();
         redis.add(&gone, Stop::Interrupt).unwrap();
         assert_eq!(redis.port(), None);
+        assert!(state.running().is_empty());
         fs::remove_dir_all(state.path()).unwrap();
     }
 

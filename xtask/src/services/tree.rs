@@ -14,8 +14,10 @@ use std::{
     thread::sleep,
 };
 
-/// The servers, as Debian calls them.
-const PACKAGES: &str = "rabbitmq-server,redis-server,valkey-server,postgresql";
+/// The servers, as Debian calls them, and what lets one see another clock on the wall.
+const PACKAGES: &str = "rabbitmq-server,redis-server,valkey-server,postgresql,faketime";
+/// The file of a tree that says which packages it was made of.
+const MADE_OF: &str = "packages";
 /// The setting for a mirror that apt does not know.
 const MIRROR: &str = "REPLYBUS_DEBIAN_MIRROR";
 
@@ -50,7 +52,9 @@ pub(super) fn prepare(release: Release) -> anyhow::Result<()> {
     let lock = File::options().create(true).append(true).open(lock)?;
     // Another command may be at it.
     wait_for(&lock)?;
-    if !tree.exists() {
+    // One that was made before a package was added lacks that.
+    let made_of = fs::read_to_string(tree.join(MADE_OF)).unwrap_or_default();
+    if made_of != PACKAGES {
         fetch(name, &tree)?;
     }
     let installation = Installation::tree(tree.clone());
@@ -79,6 +83,8 @@ fn fetch(name: &str, tree: &Path) -> anyhow::Result<()> {
     made?;
     // Packages that have been unpacked.
     remove(&part.join("var/cache/apt/archives"))?;
+    fs::write(part.join(MADE_OF), PACKAGES)?;
+    remove(tree)?;
     fs::rename(&part, tree)?;
     Ok(())
 }
