@@ -350,6 +350,8 @@ fn about(method: &MethodSchema) -> Value {
     let optional = [
         ("job_ms", method.job_ms.map(Value::from)),
         ("key", method.key.clone().map(Value::from)),
+        ("own_record", method.own_record.then_some(Value::Bool(true))),
+        ("put_off", method.put_off.then_some(Value::Bool(true))),
         ("stream", method.stream.then_some(Value::Bool(true))),
     ];
     for (name, value) in optional {

@@ -155,6 +155,8 @@ fn method(
         fingerprint: String::new(),
         timeout_ms: millis(contract.timeout(method)),
         job_ms: method.job.map(millis),
+        own_record: method.own_record,
+        put_off: method.retry.is_some(),
         key: described.key.map(str::to_owned),
         arguments: views.arguments(&described.arguments)?,
         fed,

@@ -56,6 +56,12 @@ pub(super) struct MethodSchema {
     /// Of a command that takes long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) job_ms: Option<u64>,
+    /// Of a command whose handler keeps the record of it: there is none in the reply store.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) own_record: bool,
+    /// Of a command whose handler may put it off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) put_off: bool,
     /// The argument that its calls are kept in order by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) key: Option<String>,

@@ -9,6 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const FORMS_MAX: usize = 512;
 const DEPTH_MAX: usize = 64;
 
+/// The most schemas that are looked at for the forms of one: each form takes one, and what they have in
+/// common takes few.
+const STEPS_MAX: usize = 2 * FORMS_MAX;
+
 /// Keywords that are not looked into.
 const NOT_COMPARED: &[&str] = &[
     "contains",
@@ -85,12 +89,18 @@ pub(super) enum OtherFields {
     Each(Value),
 }
 
-/// The forms of a schema; none if there is no value of it.
-pub(super) fn forms(schema: &Value, view: View<'_>) -> Vec<Form> {
-    united(of(schema, view, 0))
+/// The forms of a schema; none if there is no value of it. Each schema that is looked at for them is a
+/// step: definitions that refer to each other twice are more than can be looked at, however few they
+/// are, and what is left then is compared as it stands.
+pub(super) fn forms(schema: &Value, view: View<'_>, steps_left: &mut usize) -> Vec<Form> {
+    let most = STEPS_MAX.min(*steps_left);
+    let mut left = most;
+    let forms = united(of(schema, view, 0, &mut left));
+    *steps_left -= most - left;
+    forms
 }
 
-fn of(schema: &Value, view: View<'_>, depth: usize) -> Vec<Form> {
+fn of(schema: &Value, view: View<'_>, depth: usize, steps_left: &mut usize) -> Vec<Form> {
     let other = || vec![Form::Other(schema.clone())];
     let keywords = match schema {
         Value::Bool(true) => return vec![Form::Any],
@@ -99,19 +109,22 @@ fn of(schema: &Value, view: View<'_>, depth: usize) -> Vec<Form> {
         _ => return other(),
     };
     let is_strange = |keyword: &&str| keywords.contains_key(*keyword);
-    if depth > DEPTH_MAX || NOT_COMPARED.iter().any(is_strange) {
+    if depth > DEPTH_MAX || *steps_left == 0 || NOT_COMPARED.iter().any(is_strange) {
         return other();
     }
+    *steps_left -= 1;
     if let Some(name) = reference(schema) {
         return match view.definition(&name) {
-            Some(definition) => of(definition, view, depth + 1),
+            Some(definition) => of(definition, view, depth + 1, steps_left),
             None => other(),
         };
     }
     let mut forms = plain(keywords);
     for keyword in ["anyOf", "oneOf"] {
         if let Some(any) = keywords.get(keyword).and_then(Value::as_array) {
-            let any = any.iter().flat_map(|any| of(any, view, depth + 1));
+            let any = any
+                .iter()
+                .flat_map(|any| of(any, view, depth + 1, steps_left));
             forms = both(&forms, &any.collect::<Vec<_>>());
         }
     }
@@ -121,7 +134,7 @@ fn of(schema: &Value, view: View<'_>, depth: usize) -> Vec<Form> {
         .into_iter()
         .flatten()
     {
-        forms = both(&forms, &of(all, view, depth + 1));
+        forms = both(&forms, &of(all, view, depth + 1, steps_left));
     }
     if forms.len() > FORMS_MAX {
         return other();

@@ -1,14 +1,18 @@
 //! Whether all that is written of one type is read as another, and if not, why and where.
 
 use super::{
-    super::{document::View, json::reference},
+    super::document::View,
     form::{Form, List, ListItems, Object, OtherFields, Range, Text, forms},
 };
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeSet, HashMap};
 
-/// The most pairs of schemas that are looked at for one type.
+/// The most schemas that are looked at for one type.
 const STEPS_MAX: usize = 100_000;
+
+/// How deep they are looked into. A level takes several calls, and the stack is that of any thread.
+const DEPTH_MAX: usize = 64;
 
 /// What is written and not read. `{w}` stands for whoever writes, `{r}` for whoever reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,9 +26,16 @@ pub(super) struct Problem {
 pub(super) struct Reading<'a> {
     reader: View<'a>,
     writer: View<'a>,
-    /// What came of pairs of definitions; nothing yet of those that are looked at.
-    met: HashMap<(String, String), Vec<Problem>>,
-    steps: usize,
+    /// What came of pairs of schemas, by their digests; nothing yet of those that are looked at.
+    met: HashMap<[u8; 32], Vec<Problem>>,
+    steps_left: usize,
+    depth: usize,
+}
+
+/// Names a pair of schemas. Not by the definitions that they refer to: a type that holds itself may
+/// do so in an `anyOf`, as `Option<Box<Self>>` does.
+fn pair(read: &Value, written: &Value) -> [u8; 32] {
+    Sha256::digest(format!("{read} {written}")).into()
 }
 
 fn problem(what: impl Into<String>) -> Vec<Problem> {
@@ -47,28 +58,29 @@ impl<'a> Reading<'a> {
             reader,
             writer,
             met: HashMap::new(),
-            steps: 0,
+            steps_left: STEPS_MAX,
+            depth: 0,
         }
     }
 
     /// What of the one is not read as the other.
     pub(super) fn problems(&mut self, read: &Value, written: &Value) -> Vec<Problem> {
-        self.steps += 1;
-        if self.steps > STEPS_MAX {
+        if self.steps_left == 0 || self.depth > DEPTH_MAX {
             return problem("is too large to be compared");
         }
-        let pair = reference(read).zip(reference(written));
-        if let Some(pair) = &pair {
-            if let Some(problems) = self.met.get(pair) {
-                return problems.clone();
-            }
-            // A type that holds itself is read if all else of it is.
-            self.met.insert(pair.clone(), Vec::new());
+        self.steps_left -= 1;
+        let pair = pair(read, written);
+        if let Some(problems) = self.met.get(&pair) {
+            return problems.clone();
         }
-        let problems = self.of_forms(&forms(read, self.reader), &forms(written, self.writer));
-        if let Some(pair) = pair {
-            self.met.insert(pair, problems.clone());
-        }
+        // A type that holds itself is read if all else of it is.
+        self.met.insert(pair, Vec::new());
+        let read = forms(read, self.reader, &mut self.steps_left);
+        let written = forms(written, self.writer, &mut self.steps_left);
+        self.depth += 1;
+        let problems = self.of_forms(&read, &written);
+        self.depth -= 1;
+        self.met.insert(pair, problems.clone());
         problems
     }
 
