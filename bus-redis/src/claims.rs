@@ -3,19 +3,20 @@
 //!
 //! Time is the server's, so that the clocks of workers don't matter.
 
+mod answers;
+
+pub(crate) use answers::Finished;
+
 use crate::{
     connection::Link,
     error::Failure,
     inbox::{self, millis},
     keys::Keys,
 };
-use bytes::Bytes;
+use answers::{cancelled, claimed, finished, record};
 use deadpool_redis::redis::{Script, ScriptInvocation, Value};
 use replybus::reply::{Cancel, Cancelled, Claim, Claimed, CommandRecord, Reply, ReplyTarget};
-use std::{
-    fmt,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{fmt, time::UNIX_EPOCH};
 
 /// The scripts, hashed once. Sent by hash; a server that does not know one is given it.
 pub(crate) struct Claims {
@@ -27,19 +28,6 @@ pub(crate) struct Claims {
     note: Script,
     record: Script,
     finish: Script,
-}
-
-/// The fate of a command's outcome.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Finished {
-    /// Ours is the outcome.
-    Recorded,
-    /// The same, and the inbox that the reply was for is not there.
-    RecordedAndKept,
-    /// There was one before, and it stands.
-    Before(Bytes),
-    /// Another run has taken over and is not done.
-    TakenOver,
 }
 
 /// An outcome to record.
@@ -78,7 +66,7 @@ impl Claims {
             asked.arg(u8::from(claim.waiting));
         }
         let answers: Vec<Vec<Value>> = asked.invoke_async(link).await?;
-        answers.into_iter().map(parse_claimed).collect()
+        answers.into_iter().map(claimed).collect()
     }
 
     pub(crate) async fn renew(
@@ -121,17 +109,7 @@ impl Claims {
         let mut asked = self.cancel.key(keys.claim(&cancel.key));
         asked.arg(&*cancel.never_started).arg(&*cancel.interrupted);
         asked.arg(millis(cancel.retention));
-        let answer: Vec<Value> = asked.invoke_async(link).await?;
-        let mut answer = answer.into_iter();
-        match (answer.next(), answer.next()) {
-            (Some(Value::BulkString(word)), second) => match (word.as_slice(), second) {
-                (b"unstarted", None) => Ok(Cancelled::NeverStarted),
-                (b"running", None) => Ok(Cancelled::Running),
-                (b"done", Some(Value::BulkString(frame))) => Ok(Cancelled::Done(frame.into())),
-                _ => Err(Failure::Unexpected),
-            },
-            _ => Err(Failure::Unexpected),
-        }
+        cancelled(asked.invoke_async(link).await?)
     }
 
     pub(crate) async fn note(
@@ -153,8 +131,7 @@ impl Claims {
         key: &str,
     ) -> Result<Option<CommandRecord>, Failure> {
         let asked = self.record.key(keys.claim(key));
-        let answer: Vec<Value> = asked.invoke_async(link).await?;
-        parse_record(answer)
+        record(asked.invoke_async(link).await?)
     }
 
     /// Records these outcomes, and in the same step stores the replies that are to be sent.
@@ -170,60 +147,8 @@ impl Claims {
             add_ended(&mut asked, keys, ended);
         }
         let answers: Vec<Value> = asked.invoke_async(link).await?;
-        answers
-            .into_iter()
-            .map(|answer| match answer {
-                Value::Int(0) => Ok(Finished::TakenOver),
-                Value::Int(1) => Ok(Finished::Recorded),
-                Value::Int(2) => Ok(Finished::RecordedAndKept),
-                Value::BulkString(frame) => Ok(Finished::Before(frame.into())),
-                _ => Err(Failure::Unexpected),
-            })
-            .collect()
+        answers.into_iter().map(finished).collect()
     }
-}
-
-fn parse_claimed(answer: Vec<Value>) -> Result<Claimed, Failure> {
-    let mut answer = answer.into_iter();
-    match (answer.next(), answer.next()) {
-        (Some(Value::BulkString(word)), second) => match (word.as_slice(), second) {
-            (b"run", Some(Value::Int(attempt))) => Ok(Claimed::Run {
-                attempt: u32::try_from(attempt).map_err(|_| Failure::Unexpected)?,
-            }),
-            (b"done", Some(Value::BulkString(frame))) => Ok(Claimed::Done(frame.into())),
-            (b"running", None) => Ok(Claimed::Running),
-            (b"conflict", None) => Ok(Claimed::Conflict),
-            (b"expired", None) => Ok(Claimed::Expired),
-            _ => Err(Failure::Unexpected),
-        },
-        _ => Err(Failure::Unexpected),
-    }
-}
-
-fn parse_record(answer: Vec<Value>) -> Result<Option<CommandRecord>, Failure> {
-    let mut answer = answer.into_iter();
-    let word = match answer.next() {
-        None => return Ok(None),
-        Some(Value::BulkString(word)) => word,
-        Some(_) => return Err(Failure::Unexpected),
-    };
-    let parts = (answer.next(), answer.next(), answer.next());
-    Ok(Some(match (word.as_slice(), parts) {
-        (b"done", (Some(Value::BulkString(frame)), None, None)) => {
-            CommandRecord::Done(frame.into())
-        }
-        (b"running", (Some(Value::Int(attempt)), Some(Value::Int(left)), noted)) => {
-            CommandRecord::Running {
-                attempt: u32::try_from(attempt).map_err(|_| Failure::Unexpected)?,
-                lease_left: Duration::from_millis(u64::try_from(left).unwrap_or_default()),
-                progress: match noted {
-                    Some(Value::BulkString(noted)) => Some(noted.into()),
-                    _ => None,
-                },
-            }
-        }
-        _ => return Err(Failure::Unexpected),
-    }))
 }
 
 /// Adds what claiming and renewing are told of a claim. A running record lives on after its lease

@@ -102,6 +102,21 @@ impl Failure {
             other => other,
         }
     }
+
+    /// The same, with the keys that it is about if one of them is of another type. None of them may
+    /// hold what callers sent.
+    pub(crate) fn naming(self, keys: &[&str]) -> Self {
+        match self {
+            Self::Answered(mut answered) if answered.words.contains("WRONGTYPE") => {
+                let keys = keys.join("` or `");
+                answered.words += &format!(
+                    "; `{keys}` was written by somebody else, and is to be renamed or deleted"
+                );
+                Self::Answered(answered)
+            }
+            other => other,
+        }
+    }
 }
 
 impl Answered {

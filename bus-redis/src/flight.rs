@@ -3,20 +3,57 @@
 
 use crate::{connection::Link, error::Failure, inbox::millis, keys::Keys};
 use bytes::Bytes;
-use deadpool_redis::redis;
+use deadpool_redis::redis::{self, Script};
 use replybus::{
-    limits::FLIGHT_PAGE_EVENTS_MAX,
+    limits::{FLIGHT_EVENT_BYTES_MAX, FLIGHT_PAGE_EVENTS_MAX},
     reply::{FlightBatch, FlightCursor, FlightPage},
 };
 
-/// What a user of the server needs; the first two are part of what all else does.
-const NEEDED: &str = "+xadd +pexpire +xrange";
+/// What a user of the server needs; all but the last are part of what all else does.
+const NEEDED: &str = "+xadd +pexpire +evalsha +script|load +xrange";
 
 /// The field of an entry.
 const EVENT: &str = "event";
 
-/// One entry: its id, and its fields with their values, in whatever bytes.
-type Entry = (String, Vec<(Vec<u8>, Vec<u8>)>);
+/// The script that reads, hashed once.
+pub(crate) struct Flights {
+    page: Script,
+}
+
+/// How many entries there are from a place on, the id of the last, and the events in them.
+type Page = (usize, String, Vec<Vec<u8>>);
+
+impl Flights {
+    pub(crate) fn new() -> Self {
+        Self {
+            page: Script::new(include_str!("scripts/flights.lua")),
+        }
+    }
+
+    /// The events from a place on. Anybody who may write to the stream can have put anything there:
+    /// what is larger than an event stays on the server.
+    pub(crate) async fn page(
+        &self,
+        link: &mut Link,
+        keys: &Keys,
+        from: &FlightCursor,
+    ) -> Result<FlightPage, Failure> {
+        let from = match from {
+            FlightCursor::Since(moment) => millis(*moment).to_string(),
+            FlightCursor::After(id) => format!("({id}"),
+            _ => return Err(Failure::Unexpected),
+        };
+        let key = keys.flight();
+        let mut asked = self.page.key(&key);
+        asked.arg(from).arg(FLIGHT_PAGE_EVENTS_MAX);
+        asked.arg(FLIGHT_EVENT_BYTES_MAX);
+        let page: Result<Page, _> = asked.invoke_async(link).await;
+        let (entries, last, events) = page.map_err(|error| needing(keys, error).naming(&[&key]))?;
+        let next = (entries == FLIGHT_PAGE_EVENTS_MAX).then_some(FlightCursor::After(last));
+        let events = events.into_iter().map(Bytes::from);
+        Ok(FlightPage::new(events.collect(), next))
+    }
+}
 
 /// Adds events, behind all that is there.
 pub(crate) async fn record(
@@ -40,35 +77,6 @@ pub(crate) async fn record(
     all.cmd("PEXPIRE").arg(&key).arg(millis(batch.ttl)).ignore();
     let added: Result<(), _> = all.query_async(link).await;
     added.map_err(|error| needing(keys, error))
-}
-
-/// The events from a place on.
-pub(crate) async fn page(
-    link: &mut Link,
-    keys: &Keys,
-    from: &FlightCursor,
-) -> Result<FlightPage, Failure> {
-    let from = match from {
-        FlightCursor::Since(moment) => millis(*moment).to_string(),
-        FlightCursor::After(id) => format!("({id}"),
-        _ => return Err(Failure::Unexpected),
-    };
-    let mut read = redis::cmd("XRANGE");
-    read.arg(keys.flight()).arg(from).arg("+");
-    read.arg("COUNT").arg(FLIGHT_PAGE_EVENTS_MAX);
-    let entries: Result<Vec<Entry>, _> = read.query_async(link).await;
-    let entries = entries.map_err(|error| needing(keys, error))?;
-    let last = entries
-        .last()
-        .filter(|_| entries.len() == FLIGHT_PAGE_EVENTS_MAX);
-    let next = last.map(|(id, _)| FlightCursor::After(id.clone()));
-    // What has no such field was written by somebody else.
-    let events = entries.into_iter().filter_map(|(_, fields)| {
-        let mut fields = fields.into_iter();
-        let (_, event) = fields.find(|(name, _)| name == EVENT.as_bytes())?;
-        Some(Bytes::from(event))
-    });
-    Ok(FlightPage::new(events.collect(), next))
 }
 
 fn needing(keys: &Keys, error: impl Into<Failure>) -> Failure {

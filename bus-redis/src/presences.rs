@@ -70,10 +70,11 @@ impl Presences {
         link: &mut Link,
         keys: &Keys,
     ) -> Result<Vec<String>, Failure> {
-        let mut asked = self.queues.key(keys.served_queues());
+        let served = keys.served_queues();
+        let mut asked = self.queues.key(&served);
         asked.arg(SERVICES_LISTED_MAX);
         let listed: Result<Vec<Vec<u8>>, _> = asked.invoke_async(link).await;
-        let listed = listed.map_err(|error| needing(keys, error))?;
+        let listed = listed.map_err(|error| needing(keys, error).naming(&[&served]))?;
         // What is no text was written by somebody else.
         let queues = listed
             .into_iter()
@@ -109,12 +110,12 @@ impl Presences {
         queue: &str,
     ) -> Result<Vec<Bytes>, Failure> {
         let [until, records] = keys.instances(queue);
-        let mut asked = self.list.key(until);
-        asked.key(records);
+        let mut asked = self.list.key(&until);
+        asked.key(&records);
         asked.arg(INSTANCES_LISTED_MAX);
         asked.arg(PRESENCE_RECORD_BYTES_MAX);
         let listed: Result<Vec<Vec<u8>>, _> = asked.invoke_async(link).await;
-        let listed = listed.map_err(|error| needing(keys, error))?;
+        let listed = listed.map_err(|error| needing(keys, error).naming(&[&until, &records]))?;
         Ok(listed.into_iter().map(Bytes::from).collect())
     }
 

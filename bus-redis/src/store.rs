@@ -6,7 +6,7 @@ use crate::{
     commands::{Claiming, Finishing},
     delayed::Delayed,
     error::Failure,
-    flight,
+    flight::{self, Flights},
     health::Health,
     inbox::{self, Inbox},
     keys::Keys,
@@ -55,6 +55,7 @@ pub(crate) struct RedisStore {
     pub(crate) claims: Arc<Claims>,
     pub(crate) presences: Presences,
     pub(crate) delayed: Delayed,
+    pub(crate) flights: Flights,
     pub(crate) cache: Cache,
     pub(crate) claiming: Lanes<Claiming>,
     pub(crate) finishing: Lanes<Finishing>,
@@ -269,10 +270,10 @@ impl ReplyStore for RedisStore {
     }
 
     async fn flight_page(&self, from: &FlightCursor) -> Result<FlightPage, StoreError> {
-        let keys = &self.keys;
+        let (flights, keys) = (&self.flights, &self.keys);
         let page = self
             .writer
-            .read(|mut link| async move { flight::page(&mut link, keys, from).await })
+            .read(|mut link| async move { flights.page(&mut link, keys, from).await })
             .await;
         page.map_err(|failure| failure.store("read the flight record"))
     }

@@ -5,7 +5,7 @@ use crate::opened::{open, private, raw};
 use deadpool_redis::redis;
 use replybus::{
     Bytes,
-    limits::FLIGHT_TTL,
+    limits::{FLIGHT_EVENT_BYTES_MAX, FLIGHT_PAGE_EVENTS_MAX, FLIGHT_TTL},
     reply::{FlightBatch, FlightCursor, ReplyStore},
 };
 use replybus_redis::RedisReplies;
@@ -15,6 +15,35 @@ const KEY: &str = "replybus:flight";
 
 fn batch(events: [&'static str; 3]) -> FlightBatch {
     FlightBatch::new(events.map(Bytes::from).to_vec(), 1000)
+}
+
+#[tokio::test]
+async fn a_page_of_what_others_put_there_is_followed_by_the_next() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let (store, _) = open(&RedisReplies::new(server.url())).await;
+    let mut redis = raw(&server.url()).await;
+    let mut all = redis::pipe();
+    for _ in 0..FLIGHT_PAGE_EVENTS_MAX {
+        let add = all.cmd("XADD").arg(KEY).arg("*");
+        let large = vec![b'x'; FLIGHT_EVENT_BYTES_MAX + 1];
+        add.arg("event").arg(large).ignore();
+    }
+    let () = all.query_async(&mut redis).await.unwrap();
+    // None of them is to make room for these.
+    let mut own = batch(["a", "b", "c"]);
+    own.keep = 2 * FLIGHT_PAGE_EVENTS_MAX;
+    store.record_flight(&own).await.unwrap();
+    let first = FlightCursor::Since(Duration::ZERO);
+    let page = store.flight_page(&first).await.unwrap();
+    assert!(page.events.is_empty());
+    let next = page.next.expect("there are more");
+    let page = store.flight_page(&next).await.unwrap();
+    assert_eq!(
+        (page.events, page.next),
+        (["a", "b", "c"].map(Bytes::from).to_vec(), None)
+    );
 }
 
 async fn all(store: &Arc<dyn ReplyStore>) -> Vec<Bytes> {
@@ -58,6 +87,16 @@ async fn the_record_expires_and_what_others_put_there_is_passed_over() {
         .arg(b"\xfe");
     let _: String = add.query_async(&mut redis).await.unwrap();
     assert_eq!(all(&store).await, [&b"a"[..], b"b", b"c", b"\xfe"]);
+
+    // Of these the last is the largest that an event can be.
+    for size in [64 << 20, FLIGHT_EVENT_BYTES_MAX + 1, FLIGHT_EVENT_BYTES_MAX] {
+        let mut add = redis::cmd("XADD");
+        let add = add.arg(KEY).arg("*").arg("event").arg(vec![b'x'; size]);
+        let _: String = add.query_async(&mut redis).await.unwrap();
+    }
+    let read = all(&store).await;
+    assert_eq!(read.len(), 5);
+    assert_eq!(read[4].len(), FLIGHT_EVENT_BYTES_MAX);
 
     let mut wipe = redis::cmd("SET");
     let _: () = wipe

@@ -12,6 +12,7 @@
 mod batches;
 mod cache;
 mod claims;
+mod clock;
 #[cfg(feature = "cluster")]
 mod cluster;
 #[cfg(feature = "cluster")]
