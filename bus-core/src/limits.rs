@@ -273,13 +273,14 @@ pub const STREAM_CREDIT_EVERY: Duration = Duration::from_secs(5);
 /// The time after which a reader that hears nothing asks for it again.
 pub const STREAM_ASK_AFTER: Duration = Duration::from_secs(6);
 
-/// The time for which a producer may not be heard, while there is nothing wrong with the reader's own
-/// connections. Long enough for the worker's to come back.
+/// The time for which a producer may not be heard, though it could be: while the reader's own connections
+/// are away, or its process stands still, nothing counts, and once they are back it begins anew. Long
+/// enough for the worker's to come back.
 pub const STREAM_SILENCE_MAX: Duration = Duration::from_secs(20);
 
-/// The time for which a reader may not be heard, before its producer gives it up. Longer than
-/// [`STREAM_SILENCE_MAX`]: of two that can't hear each other the reader, whom somebody waits for,
-/// knows first.
+/// The time for which a reader may not be heard, though it could be, before its producer gives it up.
+/// Longer than [`STREAM_SILENCE_MAX`]: of two that can't hear each other the reader, whom somebody
+/// waits for, knows first.
 pub const STREAM_READER_SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The difference between the clocks of caller and server before a live request counts as expired.
@@ -333,6 +334,9 @@ pub const JOB_HELD_FOR: Duration = Duration::from_secs(10);
 /// its worker lives. Another may begin this much later, and the [`CLAIM_LEASE`], than it died; a job
 /// that runs costs a message and a look at its record each time.
 pub const JOB_LOOKED_AT_EVERY: Duration = Duration::from_secs(10);
+
+// A worker that lives has told a store without data of its job, before that is looked at again.
+const _: () = assert!(JOB_LOOKED_AT_EVERY.as_millis() > CLAIM_LEASE.as_millis());
 
 /// The time for which a delivery of a service with jobs waits here for a handler to be free, before
 /// it waits with the broker instead: all of them may be busy for hours, and RabbitMQ takes back what

@@ -11,8 +11,9 @@ use crate::{
 use replybus::message::Message;
 use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
 
-/// The time after the last caller is done in which what is left is worked off: longer than servers and
-/// processes are away, and a claim and a lost confirm hold something up.
+/// The time after the last caller is done, and all that stood still go on, in which what is left is
+/// worked off: longer than servers and processes are away, and a claim and a lost confirm hold something
+/// up.
 const DRAIN: Duration = Duration::from_secs(40);
 
 /// A number of processes, a broker and a store, on one thread, in a time of their own.
@@ -116,7 +117,8 @@ impl Simulation {
         self.processes.len() - 1
     }
 
-    /// Sets how long services go on when all callers are done; 40 s if it is not set.
+    /// Sets how long services go on when all callers are done and no process stands still any more; 40 s
+    /// if it is not set.
     pub fn drain(&mut self, drain: Duration) {
         self.drain = drain;
     }
@@ -174,7 +176,7 @@ impl fmt::Debug for Simulation {
 }
 
 /// What is left of a simulation that ran to its end.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Ended {
     /// One number for all that happened, in its order: that of the same seed and faults again.
@@ -187,6 +189,8 @@ pub struct Ended {
     pub struck: Vec<usize>,
     /// The broker lost its queues.
     pub lost_queues: bool,
+    /// The store was away, with its data or without.
+    pub was_without_store: bool,
     /// The store lost its data.
     pub lost_records: bool,
     /// The messages that are left, by their queues. Those without any are not named.

@@ -165,7 +165,8 @@ impl Line {
     }
 
     fn put(&self, message: Waiting) {
-        if self.closed.is_cancelled() {
+        let is_late = |at: Instant| at <= Instant::now();
+        if self.closed.is_cancelled() || message.outgoing.deadline.is_some_and(is_late) {
             return;
         }
         if self.is_attached() {

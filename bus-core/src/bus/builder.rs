@@ -125,9 +125,10 @@ impl BusBuilder {
 
     /// Believes only replies that a key of the ring signed: a call with any other fails as
     /// [`BadReply`](crate::FailureKind::BadReply). A service signs its replies to requests that are
-    /// signed, so this bus has to [`sign`](Self::sign), too. Then a call that was cancelled is not known to have
-    /// never been started, calls whose answers are streams are not made
-    /// ([`NotSent`](crate::FailureKind::NotSent)), and no answer is taken that was kept for others.
+    /// signed, so this bus has to [`sign`](Self::sign), too. Of a stream it is each frame: one that
+    /// is not signed is passed over, and a stream that has no others fails when nothing was heard of
+    /// it for [`STREAM_SILENCE_MAX`](crate::limits::STREAM_SILENCE_MAX). Then a call that was cancelled
+    /// is not known to have never been started, and no answer is taken that was kept for others.
     #[cfg(feature = "signed")]
     #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
     pub fn only_signed_replies(mut self, ring: crate::signature::KeyRing) -> Self {

@@ -198,6 +198,7 @@ impl Bus {
         metrics::counter!("replybus_store_failures_total").increment(0);
         metrics::counter!("replybus_republished_total").increment(0);
         metrics::counter!("replybus_late_replies_total").increment(0);
+        metrics::counter!("replybus_stream_frames_refused_total").increment(0);
         metrics::counter!("replybus_leases_late_total").increment(0);
         metrics::counter!("replybus_leases_lost_total").increment(0);
     }

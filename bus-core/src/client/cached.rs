@@ -1,6 +1,6 @@
 //! Calls of queries whose answers are kept for others: what their callers can say, and are told.
 
-use super::{Call, CallRequest, ServiceClient, Verb, call::told};
+use super::{Call, CallRequest, ServiceClient, Verb, answered::told};
 use crate::{cache::CacheStatus, contract::Outcome, error::CallError, schedule::When};
 
 /// What a query came to, and where its answer came from.

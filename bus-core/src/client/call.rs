@@ -2,21 +2,19 @@
 
 use super::{
     ServiceClient, Ticket,
-    cached::{Told, ask_anew},
+    answered::told,
     cancel::{CancelHandle, CancelSlot},
     later::note_delayed,
-    request::{CallInfo, CallRequest, Verb},
+    request::Verb,
     tally::Tally,
 };
 use crate::{
-    cache::CacheStatus,
     call_id::CallId,
-    codec::{self, CodecError, ContentType},
+    codec::CodecError,
     context::Metadata,
     contract::{MethodContract, Outcome, Priority},
-    error::{BoxError, CallError, CallFailure, FailureKind},
+    error::{BoxError, CallError, CallFailure},
     schedule::When,
-    wire::ReplyFrame,
 };
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -215,10 +213,10 @@ impl<R: Outcome> Call<R> {
     }
 
     /// Has the call wait for its service until its time is over, where nobody serves its queue,
-    /// instead of failing at once as [`NoConsumer`](FailureKind::NoConsumer). The request is in the
+    /// instead of failing at once as [`NoConsumer`](crate::FailureKind::NoConsumer). The request is in the
     /// queue meanwhile, and whoever serves it next takes it: right where a service is restarted, and
     /// an answer that takes seconds is better than none. A queue that does not exist is
-    /// [`Unroutable`](FailureKind::Unroutable) all the same.
+    /// [`Unroutable`](crate::FailureKind::Unroutable) all the same.
     ///
     /// ```
     /// use replybus::{Bus, FailureKind, Never, queue_handler};
@@ -345,7 +343,7 @@ impl<R: Outcome> Call<R> {
 
     /// Sets how much this call matters beside others, instead of what is inherited from the call that
     /// is being served: a service that gets more than it can do refuses those of
-    /// [low](Priority::Low) priority first, as [`Overloaded`](FailureKind::Overloaded).
+    /// [low](Priority::Low) priority first, as [`Overloaded`](crate::FailureKind::Overloaded).
     ///
     /// ```
     /// use replybus::{Bus, Context, Never, contract::Priority, queue_handler};
@@ -548,62 +546,6 @@ impl<R: Outcome> Call<R> {
             tally.count_answered(&called);
             called
         })
-    }
-}
-
-pub(crate) fn answered<R: Outcome>(
-    client: ServiceClient,
-    request: CallRequest,
-) -> impl Future<Output = Result<R::Ok, CallError<R::Err>>> + Send {
-    told::<R>(client, request).map(|told| told.map(|(value, _)| value))
-}
-
-/// The same, and where the answer came from if it may have been kept.
-// Not an `async fn`, which would keep room for its arguments a second time.
-#[expect(clippy::manual_async_fn, reason = "see above")]
-pub(super) fn told<R: Outcome>(
-    client: ServiceClient,
-    request: CallRequest,
-) -> impl Future<Output = Result<Told<R>, CallError<R::Err>>> + Send {
-    async move {
-        let response = client.run(&request).await?;
-        let (repeated, cache) = (response.is_repeated(), response.cache());
-        let read = match response.into_reply() {
-            Some(reply) => read_reply::<R>(reply, &request.info(), repeated),
-            None => Err(request
-                .failure(FailureKind::BadReply)
-                .with_cause("a layer answered a call without a reply")
-                .into()),
-        };
-        match read {
-            Err(CallError::Bus(failure))
-                if failure.kind() == FailureKind::BadReply
-                    && cache.is_some_and(CacheStatus::is_reused) =>
-            {
-                let anew: Pin<Box<dyn Future<Output = _> + Send>> =
-                    Box::pin(ask_anew::<R>(client, request));
-                anew.await
-            }
-            read => read.map(|value| (value, cache)),
-        }
-    }
-}
-
-/// The result of a method out of the reply to it; a failure has the name and time of the call.
-pub(super) fn read_reply<R: Outcome>(
-    reply: (ContentType, ReplyFrame),
-    info: &CallInfo,
-    repeated: bool,
-) -> Result<R::Ok, CallError<R::Err>> {
-    let bad = |error: CodecError| info.failure(FailureKind::BadReply).with_cause(error);
-    let (content_type, frame) = reply;
-    match frame {
-        ReplyFrame::Ok(body) => Ok(codec::decode(content_type, &body).map_err(bad)?),
-        ReplyFrame::Handler(body) => {
-            let error = codec::decode(content_type, &body).map_err(bad)?;
-            Err(CallError::Handler(error))
-        }
-        ReplyFrame::Fault(fault) => Err(info.fault(fault).of_one_copy(repeated).into()),
     }
 }
 

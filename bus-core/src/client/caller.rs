@@ -51,13 +51,6 @@ struct TransportDown(String);
 #[error("the broker said: {0}")]
 struct BrokerSaid(Arc<str>);
 
-/// The items of a stream are not signed, and this bus believes nothing else.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "its answer is a stream, whose items are not signed, and this bus believes signed replies only"
-)]
-struct UnsignedItems;
-
 /// The publisher of the requests of one bus.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Arc<BusInner>);
@@ -80,15 +73,12 @@ impl tower::Service<CallRequest> for Caller {
 impl Caller {
     /// Makes a call, where no layer stands before it.
     pub(super) async fn make(&self, request: &CallRequest) -> Result<CallResponse, CallFailure> {
-        let checks = self.0.signatures.check_replies();
-        if checks && request.method.stream {
-            return Err(request
-                .failure(FailureKind::NotSent)
-                .with_cause(UnsignedItems));
-        }
         match request.verb {
             // An answer that is kept for others is nobody's reply.
-            Verb::Call => match request.cache_policy().filter(|_| !checks) {
+            Verb::Call => match request
+                .cache_policy()
+                .filter(|_| !self.0.signatures.check_replies())
+            {
                 None => call(&self.0, request).await,
                 // Boxed: what all other calls wait with has no room for it.
                 Some(policy) => {

@@ -1,6 +1,6 @@
 //! Cancelling a call, and knowing what came of that.
 
-use super::{call::read_reply, request::CallInfo};
+use super::{answered::read_reply, request::CallInfo};
 use crate::{
     bus::Bus,
     codec::ContentType,

@@ -1,10 +1,11 @@
 //! The calling side, in the order a call travels: what the generated client builds, the layers it
 //! passes, the publisher it is handed to, and the place where its reply is waited for.
 
+pub(crate) mod answered;
 mod breaker;
 pub(crate) mod bundle;
 mod cached;
-pub(crate) mod call;
+mod call;
 mod caller;
 mod cancel;
 mod consumer_probe;

@@ -1,7 +1,7 @@
 //! A submitted call's claim on its reply, which any process can wait on.
 
 use super::{
-    call::read_reply,
+    answered::read_reply,
     caller::BusClosed,
     cancel::{CancelOutcome, CancelTarget},
     request::{CallInfo, CallRequest},

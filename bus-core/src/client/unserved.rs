@@ -3,7 +3,7 @@
 use super::{cancel::CancelTarget, consumer_probe::Look, request::CallRequest};
 use crate::{
     bus::BusInner,
-    limits::{CONSUMER_LOOK_EVERY, PRESENCE_TTL},
+    limits::{CLOCK_ALLOWANCE, CONSUMER_LOOK_EVERY, PRESENCE_TTL},
     reply::{Cancelled, CommandRecord},
     work::command_key,
 };
@@ -62,7 +62,9 @@ pub(super) async fn look(bus: &BusInner, request: &CallRequest) -> Found {
         Look::Unserved => {}
         Look::TooSoon(pause) | Look::Served(pause) => return Found::served(pause),
     }
-    let left = request.deadline().saturating_duration_since(Instant::now());
+    // So long it may be started.
+    let left = request.deadline() + CLOCK_ALLOWANCE;
+    let left = left.saturating_duration_since(Instant::now());
     let found = match &request.idempotency_key {
         None if request.method.is_claimed() => cancel(bus, request, left).await,
         Some(key) if request.method.is_claimed() => give_up_keyed(bus, request, key, left).await,

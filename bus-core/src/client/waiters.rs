@@ -152,7 +152,7 @@ impl Waiters {
 impl Arrivals for Waiters {
     fn arrived(&self, id: CallId, frame: Bytes) {
         let mut slots = self.slots();
-        if FeedCredit::is_one(&frame) {
+        if FeedCredit::is_in(&frame) {
             let line = slots.feeds.get(&id).cloned();
             drop(slots);
             if let Some(line) = line {

@@ -313,6 +313,7 @@ mod tests {
             "a b",
             "deadline",
             "x-death",
+            "timestamp_in_ms",
             "traceparent",
             "dead-letter-reason",
             &"n".repeat(METADATA_NAME_BYTES_MAX + 1),

@@ -7,19 +7,15 @@ use super::{
 use crate::{
     bus::Bus,
     job::RunningJobs,
-    limits::{CALL_TIMEOUT_MAX, CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
+    limits::{CONTROL_MESSAGES_MAX, CONTROL_PREFETCH, CONTROL_QUEUE_EXPIRES},
     message::Message,
-    reply::ReplyStore,
+    presence::{Profile, Seen},
     stream::Producers,
     transport::{Binding, Deliveries, QueueSpec, Settled, Source, Transport},
     wire::stream::{CREDIT, Credit},
 };
-use std::{sync::Arc, time::Duration};
-use tokio::time::{Instant, timeout};
+use std::sync::Arc;
 use tokio_util::sync::{CancellationToken, DropGuard};
-
-/// The time that the start of a service waits to be told what was given up.
-const GIVEN_UP_WITHIN: Duration = Duration::from_secs(1);
 
 /// The control line of one service, and the calls and streams that it is about. Dropped, its queue is
 /// removed.
@@ -29,6 +25,7 @@ pub(crate) struct ControlLine {
     served: Arc<ServedCalls>,
     watches: Arc<Watches>,
     running_jobs: Arc<RunningJobs>,
+    profile: Arc<Profile>,
     producers: Arc<Producers>,
     /// `None` if nothing is heard. Dropped, it ends the listener.
     stop: Option<DropGuard>,
@@ -56,24 +53,10 @@ impl ControlLine {
             served: Arc::clone(&answers.served),
             watches: Arc::clone(&answers.watches),
             running_jobs: Arc::clone(&answers.running_jobs),
+            profile: Arc::clone(&answers.profile),
             stop: Self::listen(bus, served, queue, &calls, &producers, answers).await,
             calls,
             producers,
-        }
-    }
-
-    /// Takes note of the calls that were given up before this instance could be seen. Its queue is
-    /// consumed and its record written by now: of what is given up from here on its caller sees that,
-    /// also if the connection to the broker is lost meanwhile, which alone would hide its consumer.
-    pub(crate) async fn learn_given_up(&self, store: &dyn ReplyStore, served: &str) {
-        match timeout(GIVEN_UP_WITHIN, store.given_up(served)).await {
-            Ok(Ok(given_up)) => {
-                let now = Instant::now();
-                for (id, left) in given_up {
-                    self.calls.cancel(id, now + left.min(CALL_TIMEOUT_MAX));
-                }
-            }
-            _ => tracing::debug!(served, "calls that were given up may be run"),
         }
     }
 
@@ -88,8 +71,13 @@ impl ControlLine {
     }
 
     /// The calls that the service holds.
-    pub(crate) fn calls(&self) -> &HeldCalls {
+    pub(crate) fn calls(&self) -> &Arc<HeldCalls> {
         &self.calls
+    }
+
+    /// Whether others see the instance.
+    pub(crate) fn seen(&self) -> &Arc<Seen> {
+        self.profile.seen()
     }
 
     /// What the instance has done.

@@ -31,7 +31,7 @@ pub use watch::{CallWatch, WatchOptions, WatchedCall};
 pub(crate) use answers::{AnswerRate, Answers};
 pub(crate) use cancels::Cancels;
 pub(crate) use contract::ServedContract;
-pub(crate) use held::Entered;
+pub(crate) use held::{Entered, HeldCalls};
 pub(crate) use line::ControlLine;
 pub(crate) use served::ServedCalls;
 pub(crate) use watch::{CallReport, Watches};

@@ -4,8 +4,8 @@ use super::{contract::InstanceContract, histogram::DurationHistogram};
 use crate::{
     call_id::CallId,
     job::RunningJob,
-    limits::CONTRACT_ANSWER_BYTES_MAX,
-    presence::{Instance, InstanceId},
+    limits::{CONTRACT_ANSWER_BYTES_MAX, JOBS_TOLD_MAX},
+    presence::{Instance, InstanceId, is_shown},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
@@ -193,8 +193,7 @@ impl InstanceAnswer for InstanceStats {
     }
 
     fn is_sound(&self) -> bool {
-        let mut names = self.methods.keys();
-        names.all(|name| !name.contains(char::is_control))
+        self.methods.keys().all(|name| is_shown(name))
     }
 }
 
@@ -204,8 +203,7 @@ impl InstanceAnswer for InstanceJobs {
     }
 
     fn is_sound(&self) -> bool {
-        let mut names = self.jobs.iter().map(|job| &job.method);
-        names.all(|name| !name.contains(char::is_control))
+        self.jobs.len() <= JOBS_TOLD_MAX && self.jobs.iter().all(|job| is_shown(&job.method))
     }
 }
 
@@ -216,7 +214,9 @@ impl InstanceAnswer for InstanceContract {
 
     fn is_sound(&self) -> bool {
         let document = self.document.as_ref();
-        document.is_none_or(|document| document.len() <= CONTRACT_ANSWER_BYTES_MAX)
+        let told = document.is_none_or(|document| document.len() <= CONTRACT_ANSWER_BYTES_MAX);
+        let reason = self.reason.as_ref();
+        told && reason.is_none_or(|reason| reason.len() <= CONTRACT_ANSWER_BYTES_MAX)
     }
 }
 
@@ -229,6 +229,7 @@ impl InstanceAnswer for InstanceDrain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::INSTANCE_TEXT_MAX;
 
     #[test]
     fn a_job_that_is_left_out_may_run() {
@@ -247,6 +248,33 @@ mod tests {
         assert!(!jobs.may_run(CallId::new()));
         jobs.more = 1;
         assert!(jobs.may_run(CallId::new()));
+    }
+
+    #[test]
+    fn what_is_more_than_an_instance_tells_or_can_not_be_shown_is_not_sound() {
+        let instance = InstanceId::new();
+        let job = |method: &str| {
+            let id = CallId::new();
+            format!(r#"{{"id":"{id}","method":{method},"since_ms":17,"attempt":1}}"#)
+        };
+        let jobs = |jobs: Vec<String>| {
+            let jobs = jobs.join(",");
+            let text = format!(r#"{{"instance":"{instance}","jobs":[{jobs}]}}"#);
+            serde_json::from_str::<InstanceJobs>(&text).unwrap()
+        };
+        let long = format!("\"{}\"", "x".repeat(INSTANCE_TEXT_MAX + 1));
+        assert!(jobs(vec![job(r#""copy""#); JOBS_TOLD_MAX]).is_sound());
+        assert!(!jobs(vec![job(r#""copy""#); JOBS_TOLD_MAX + 1]).is_sound());
+        assert!(!jobs(vec![job(r#""\u001b[2J""#)]).is_sound());
+        assert!(!jobs(vec![job(&long)]).is_sound());
+        let stats = |method: &str| InstanceStats {
+            instance,
+            since: SystemTime::now(),
+            in_flight: 0,
+            methods: [(method.to_owned(), MethodStats::default())].into(),
+        };
+        assert!(stats("copy").is_sound());
+        assert!(!stats(&long).is_sound() && !stats("\u{1b}[2J").is_sound());
     }
 
     #[test]

@@ -273,11 +273,13 @@ impl Rules {
             let anew = [
                 headers::DEADLINE,
                 headers::DUE,
-                headers::JOB_STARTED,
                 headers::REPEATED,
                 headers::DEAD_REDRIVEN,
             ];
-            headers::is_of_the_letter(name) || headers::is_of_retries(name) || anew.contains(&name)
+            headers::is_of_the_letter(name)
+                || headers::is_of_retries(name)
+                || headers::is_of_jobs(name)
+                || anew.contains(&name)
         };
         properties.retain_headers(|name| !is_set_anew(name));
         let mut set = |name, value| properties.headers.push((Text::from_static(name), value));

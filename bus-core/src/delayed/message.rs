@@ -5,7 +5,8 @@ use crate::{
     client::Ticket,
     codec::{self, ContentType},
     contract::Outcome,
-    limits::{DELAYED_RECORD_BYTES_MAX, INSTANCE_TEXT_MAX},
+    limits::DELAYED_RECORD_BYTES_MAX,
+    presence::is_shown,
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -95,10 +96,8 @@ impl DelayedMessage {
         }
         let mut read: Self = codec::decode(ContentType::Json, record).ok()?;
         place.clone_into(&mut read.place);
-        let is_shown =
-            |text: &String| text.len() <= INSTANCE_TEXT_MAX && !text.contains(char::is_control);
         let texts = [&read.service, &read.name, &read.program];
-        let is_sound = texts.into_iter().all(is_shown);
+        let is_sound = texts.into_iter().all(|text| is_shown(text));
         is_sound.then_some(read)
     }
 
@@ -112,6 +111,7 @@ impl DelayedMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::INSTANCE_TEXT_MAX;
     use std::time::UNIX_EPOCH;
 
     fn message() -> DelayedMessage {

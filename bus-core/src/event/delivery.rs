@@ -294,6 +294,8 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             .carried_by(properties, id);
         Command {
             flights: Flights::default(),
+            // Nobody waits for it, or gives it up.
+            seen: None,
             store: Arc::clone(&self.store),
             leases: Arc::clone(&self.leases),
             claim: event_claim(&self.group, &name),

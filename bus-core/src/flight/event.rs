@@ -3,9 +3,9 @@
 use crate::{
     call_id::CallId,
     codec::{self, CodecError, ContentType},
-    limits::{FLIGHT_EVENT_BYTES_MAX, INSTANCE_TEXT_MAX},
+    limits::FLIGHT_EVENT_BYTES_MAX,
     message::Text,
-    presence::InstanceId,
+    presence::{InstanceId, is_shown},
 };
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -188,10 +188,10 @@ impl FlightEvent {
             return None;
         }
         let read: Self = codec::decode(ContentType::Json, written).ok()?;
-        let is_shown =
-            |text: &Text| text.len() <= INSTANCE_TEXT_MAX && !text.contains(char::is_control);
         let of_step = read.step.texts().into_iter().flatten();
-        let is_sound = of_step.chain([&read.program, &read.host]).all(is_shown);
+        let is_sound = of_step
+            .chain([&read.program, &read.host])
+            .all(|text| is_shown(text));
         is_sound.then_some(read)
     }
 }
@@ -217,6 +217,7 @@ mod micros {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::INSTANCE_TEXT_MAX;
     use std::time::{Duration, UNIX_EPOCH};
 
     fn event(step: FlightStep) -> FlightEvent {

@@ -34,11 +34,14 @@ use crate::{
     bus::Bus,
     call_id::CallId,
     contract::unix_time,
-    limits::{FLIGHT_CLOCK_ALLOWANCE, FLIGHT_EVENTS_KEPT_MAX},
+    limits::{FLIGHT_CLOCK_ALLOWANCE, FLIGHT_EVENTS_KEPT_MAX, FLIGHT_PAGE_EVENTS_MAX},
     reply::{FlightCursor, StoreError},
 };
 use std::time::Duration;
 use timeline::Recorded;
+
+/// As many as there can be of one record, but for what a store leaves in it beyond that.
+const PAGES_MAX: usize = FLIGHT_EVENTS_KEPT_MAX / FLIGHT_PAGE_EVENTS_MAX;
 
 impl Bus {
     /// What is recorded of a call, with the calls that its handler made; `None` if nothing is,
@@ -138,14 +141,13 @@ impl Bus {
         let mut recorded = Recorded::default();
         let since = since.saturating_sub(FLIGHT_CLOCK_ALLOWANCE);
         let mut next = Some(FlightCursor::Since(since));
-        while let Some(from) = next {
+        // Others may add faster than this reads, and what they add need be no events.
+        for _ in 0..=PAGES_MAX {
+            let Some(from) = next else { break };
             let page = store.flight_page(&from).await?;
             let read = page.events.iter();
             recorded.add(read.filter_map(|event| FlightEvent::decode(event)));
-            // Others may add faster than this reads.
-            next = page
-                .next
-                .filter(|_| recorded.len() < FLIGHT_EVENTS_KEPT_MAX);
+            next = page.next;
         }
         Ok(recorded)
     }

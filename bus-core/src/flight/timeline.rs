@@ -184,7 +184,6 @@ pub(super) struct Recorded {
     calls: BTreeMap<CallId, Vec<FlightEvent>>,
     /// The calls that handlers made, by theirs.
     nested: BTreeMap<CallId, BTreeSet<CallId>>,
-    events: usize,
 }
 
 impl Recorded {
@@ -197,13 +196,8 @@ impl Recorded {
             {
                 self.nested.entry(*parent).or_default().insert(event.call);
             }
-            self.events += 1;
             self.calls.entry(event.call).or_default().push(event);
         }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.events
     }
 
     /// What is recorded of a call. Each call within it is shown once: that two are within each other

@@ -17,11 +17,12 @@ pub(crate) enum Look {
     Done(Bytes),
     /// Nothing is known of it.
     Unknown,
+    /// The store can't be reached.
+    Unanswered,
 }
 
 impl Look {
-    /// Looks at the job with this key of a claim. While the store can't be reached it is taken for
-    /// one that runs: so it is looked at again.
+    /// Looks at the job with this key of a claim.
     pub(crate) async fn at(store: &dyn ReplyStore, key: &str) -> Self {
         match store.record(key).await {
             Ok(Some(CommandRecord::Done(frame))) => Self::Done(frame),
@@ -33,7 +34,7 @@ impl Look {
             Ok(None) => Self::Unknown,
             Err(error) => {
                 tracing::debug!(%error, "a job is looked at later");
-                Self::Runs
+                Self::Unanswered
             }
         }
     }

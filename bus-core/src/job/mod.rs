@@ -22,5 +22,5 @@ pub(crate) use held::Held;
 pub(crate) use look::Look;
 pub(crate) use report::{Reporter, Reports};
 pub(crate) use running::{EnteredJob, RunningJobs};
-pub(crate) use waiting::WaitingRoom;
+pub(crate) use waiting::{Again, WaitingRoom};
 pub(crate) use watch::Watch;

@@ -5,7 +5,7 @@ use crate::{
     limits::PROGRESS_NOTE_BYTES_MAX,
 };
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// How far a job is, as its handler said last: [`Context::progress`](crate::Context::progress).
@@ -27,8 +27,13 @@ pub struct Progress {
     #[serde(default)]
     pub total: Option<u64>,
     /// Words for people, up to [`PROGRESS_NOTE_BYTES_MAX`] bytes.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "cut_off")]
     pub note: String,
+}
+
+/// A note as it may be: anybody can have written it.
+fn cut_off<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(Progress::new(0, None, String::deserialize(from)?).note)
 }
 
 impl Progress {
@@ -61,8 +66,7 @@ impl Progress {
 
     /// Reads that form; `None` of what is none.
     pub(super) fn decode(noted: &[u8]) -> Option<Self> {
-        let read: Self = codec::decode(ContentType::MessagePack, noted).ok()?;
-        Some(Self::new(read.done, read.total, read.note))
+        codec::decode(ContentType::MessagePack, noted).ok()
     }
 }
 
@@ -103,6 +107,9 @@ mod tests {
         let note = format!("a{}", "ü".repeat(200));
         let cut = Progress::new(1, None, note).note;
         assert_eq!(cut.len(), PROGRESS_NOTE_BYTES_MAX - 1);
+        let told = format!(r#"{{"done":1,"note":"a{}"}}"#, "ü".repeat(200));
+        let read: Progress = serde_json::from_str(&told).unwrap();
+        assert_eq!(read.note, cut);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
     bus::BusInner,
     limits::{CONFIRM_TIMEOUT, JOB_HELD_FOR, JOB_LOOKED_AT_EVERY},
     message::{Message, Text},
+    signature::ServiceSignatures,
     transport::{Delivery, Outgoing, Settled, Verdict},
     wire::headers,
     work::{Envelope, is_redriven, is_repeated, once_more, word_on},
@@ -22,21 +23,37 @@ use tokio::time::{Instant, sleep};
 /// The pause before a message that the broker did not take is published again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// What the message of a job says when it comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// It was started.
+    Started,
+    /// It was started, and its record was not there.
+    Missed,
+    /// No more than before.
+    Unjudged,
+}
+
 /// The waiting messages of one service.
 #[derive(Debug)]
 pub(crate) struct WaitingRoom {
     bus: Arc<BusInner>,
     /// On the broker.
     queue: Text,
+    /// The same without the namespace.
+    place: Text,
+    signatures: ServiceSignatures,
     is_closed: AtomicBool,
 }
 
 impl WaitingRoom {
     /// Those that come back to `queue`, a name on the broker.
-    pub(crate) fn new(bus: &Arc<BusInner>, queue: &str) -> Self {
+    pub(crate) fn new(bus: &Arc<BusInner>, queue: &str, signatures: &ServiceSignatures) -> Self {
         Self {
             bus: Arc::clone(bus),
             queue: queue.into(),
+            place: bus.name_within(queue).into(),
+            signatures: signatures.clone(),
             is_closed: AtomicBool::new(false),
         }
     }
@@ -51,10 +68,35 @@ impl WaitingRoom {
         std::future::pending().await
     }
 
-    /// Has the broker keep the message of a job that was started, until it is to be looked at again;
-    /// `false` if it can't.
+    /// Has the broker keep the message of a job, until it is to be looked at again; `false` if it
+    /// can't.
+    pub(crate) async fn keep_again(
+        &self,
+        message: &Message,
+        envelope: &Envelope,
+        again: Again,
+    ) -> bool {
+        match again {
+            Again::Started => self.keep_started(message).await,
+            Again::Missed => {
+                let mut missed = self.started(message);
+                missed
+                    .properties
+                    .set_header(headers::JOB_MISSED, headers::TRUE);
+                self.keep_signed(missed).await
+            }
+            Again::Unjudged => self.keep(&self.unstarted(message, envelope, true)).await,
+        }
+    }
+
+    /// [`keep_again`](Self::keep_again) of a job that was started.
     pub(crate) async fn keep_started(&self, message: &Message) -> bool {
-        self.keep(&self.started(message)).await
+        self.keep_signed(self.started(message)).await
+    }
+
+    async fn keep_signed(&self, mut message: Message) -> bool {
+        self.signatures.sign_job(&self.place, &mut message);
+        self.keep(&message).await
     }
 
     /// Has the broker keep a message that no handler was free for, and settles it.
@@ -107,16 +149,19 @@ impl WaitingRoom {
         let waits = message.properties.reply_to.is_some();
         let mut again = once_more(message.clone(), &self.queue);
         let properties = &mut again.properties;
-        if !waits {
+        properties.retain_headers(|name| match name {
             // They say when it is no longer to be started.
-            properties.retain_headers(|name| !matches!(name, headers::DEADLINE | headers::DUE));
-        }
+            headers::DEADLINE | headers::DUE => waits,
+            // What was said of it before, by others too, is not what is said and signed here.
+            name => !headers::is_of_jobs(name),
+        });
         properties.set_header(headers::REPEATED, headers::TRUE);
         properties.set_header(headers::JOB_STARTED, headers::TRUE);
         again
     }
 
-    /// The message of a request that no handler was free for.
+    /// The message of a request of which it is not known here that it was started: its time is over as
+    /// if it had not been kept.
     fn unstarted(&self, message: &Message, envelope: &Envelope, was_seen: bool) -> Message {
         let mut again = once_more(message.clone(), &self.queue);
         let properties = &mut again.properties;

@@ -76,8 +76,13 @@ impl Instance {
         self.methods.len() <= INSTANCE_METHODS_MAX
             && texts
                 .chain(methods.flat_map(|(name, print)| [name, print]))
-                .all(|text| text.len() <= INSTANCE_TEXT_MAX && !text.contains(char::is_control))
+                .all(|text| is_shown(text))
     }
+}
+
+/// `true` of a text that can be shown to people as it is.
+pub(crate) fn is_shown(text: &str) -> bool {
+    text.len() <= INSTANCE_TEXT_MAX && !text.contains(char::is_control)
 }
 
 /// A moment as milliseconds since the Unix epoch.

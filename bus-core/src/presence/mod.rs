@@ -11,6 +11,7 @@ mod heartbeat;
 mod id;
 mod instance;
 mod profile;
+mod seen;
 mod services;
 
 pub use id::{InstanceId, InvalidInstanceId};
@@ -18,8 +19,9 @@ pub use instance::Instance;
 pub use services::ServedQueue;
 
 pub(crate) use heartbeat::Heartbeat;
-pub(crate) use instance::millis;
+pub(crate) use instance::{is_shown, millis};
 pub(crate) use profile::{Profile, host, shown};
+pub(crate) use seen::Seen;
 
 use crate::{bus::Bus, contract::check_name, reply::StoreError};
 use std::collections::BTreeMap;

@@ -1,12 +1,12 @@
 //! What this process knows of an instance that it serves.
 
-use super::{Instance, InstanceId};
+use super::{Instance, InstanceId, Seen};
 use crate::{
     contract::{ServiceContract, wall_clock},
     limits::{INSTANCE_METHODS_MAX, INSTANCE_TEXT_MAX},
     work::Lifetime,
 };
-use std::{collections::BTreeMap, fs, process};
+use std::{collections::BTreeMap, fs, process, sync::Arc};
 
 /// Where Linux keeps the name of the machine, or of the container.
 const HOSTNAME: &str = "/proc/sys/kernel/hostname";
@@ -16,6 +16,7 @@ const HOSTNAME: &str = "/proc/sys/kernel/hostname";
 pub(crate) struct Profile {
     instance: Instance,
     lifetime: Lifetime,
+    seen: Arc<Seen>,
 }
 
 impl Profile {
@@ -42,7 +43,11 @@ impl Profile {
             in_flight: 0,
             draining: false,
         };
-        Self { instance, lifetime }
+        Self {
+            instance,
+            lifetime,
+            seen: Arc::new(Seen::not_yet()),
+        }
     }
 
     pub(crate) fn id(&self) -> InstanceId {
@@ -60,6 +65,11 @@ impl Profile {
 
     pub(crate) fn lifetime(&self) -> &Lifetime {
         &self.lifetime
+    }
+
+    /// Whether others see it.
+    pub(crate) fn seen(&self) -> &Arc<Seen> {
+        &self.seen
     }
 }
 

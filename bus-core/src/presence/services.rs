@@ -5,10 +5,10 @@ use crate::{
     bus::Bus,
     contract::check_name,
     limits::{SERVICES_INSTANCES_MAX, SERVICES_LISTED_MAX},
-    reply::StoreError,
+    reply::{StoreError, StoreHealth},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use std::future::ready;
+use std::{error::Error, future::ready, iter::successors};
 
 /// Queues whose records are read at a time.
 const READ_AT_ONCE: usize = 16;
@@ -22,6 +22,9 @@ pub struct ServedQueue {
     /// Its instances, in the order in which they were started. None if the last one was lost: killed,
     /// frozen, or out of touch with the reply store.
     pub instances: Vec<Instance>,
+    /// Why they are not known, if the store answers and they can't be read: somebody wrote what is no
+    /// record under their name. It names the key.
+    pub unknown: Option<String>,
 }
 
 impl Bus {
@@ -63,7 +66,8 @@ impl Bus {
     /// ```
     ///
     /// # Errors
-    /// The store can't be reached, or keeps no such records.
+    /// The store can't be reached, or keeps no such records. A queue whose instances can't be read is
+    /// no error: [`ServedQueue::unknown`] says why.
     ///
     /// # Cancel safety
     /// Safe; it only reads.
@@ -76,10 +80,7 @@ impl Bus {
         queues.truncate(SERVICES_LISTED_MAX);
         let mut listed = 0;
         stream::iter(queues)
-            .map(|queue| async move {
-                let instances = self.instances(&queue).await?;
-                Ok(ServedQueue { queue, instances })
-            })
+            .map(|queue| async move { self.served(queue).await })
             .buffered(READ_AT_ONCE)
             .try_take_while(move |served: &ServedQueue| {
                 let has_room = listed < SERVICES_INSTANCES_MAX;
@@ -89,4 +90,29 @@ impl Bus {
             .try_collect()
             .await
     }
+
+    /// What is known of one queue.
+    async fn served(&self, queue: String) -> Result<ServedQueue, StoreError> {
+        let (instances, unknown) = match self.instances(&queue).await {
+            Ok(instances) => (instances, None),
+            Err(error) if self.inner().replies.health() == StoreHealth::Up => {
+                (Vec::new(), Some(shown(&error)))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(ServedQueue {
+            queue,
+            instances,
+            unknown,
+        })
+    }
+}
+
+/// An error and what led to it.
+fn shown(error: &(dyn Error + 'static)) -> String {
+    let errors = successors(Some(error), |&error| error.source());
+    errors
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

@@ -49,7 +49,8 @@ pub enum FlightCursor {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FlightPage {
-    /// Up to [`FLIGHT_PAGE_EVENTS_MAX`](crate::limits::FLIGHT_PAGE_EVENTS_MAX) of them.
+    /// Up to [`FLIGHT_PAGE_EVENTS_MAX`](crate::limits::FLIGHT_PAGE_EVENTS_MAX) of them, none larger than
+    /// [`FLIGHT_EVENT_BYTES_MAX`](crate::limits::FLIGHT_EVENT_BYTES_MAX): others may have written what is.
     pub events: Vec<Bytes>,
     /// The place of those that follow, if there may be such.
     pub next: Option<FlightCursor>,

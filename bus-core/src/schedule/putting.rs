@@ -15,8 +15,8 @@ use crate::{
     work::{Pauses, word_on},
 };
 use sha2::{Digest as _, Sha256};
-use std::{sync::Weak, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::{mem, sync::Weak, time::Duration};
+use tokio::time::{Instant, sleep, timeout};
 
 /// The method of a tick's message.
 pub(super) const METHOD: &str = "tick";
@@ -27,6 +27,13 @@ pub(super) const PUT_AGAIN_MAX: Duration = Duration::from_secs(30);
 
 /// The longest sleep: the clock on the wall may be set, and a machine may stand still.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// A clock that shows so much less than before was put back, and not only brought into step.
+const PUT_BACK_BY: Duration = Duration::from_secs(1);
+
+/// The clock on the wall was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PutBack;
 
 /// Puts the ticks of one schedule on the broker.
 #[derive(Debug, Clone)]
@@ -39,26 +46,41 @@ pub(super) struct Putting {
 }
 
 impl Putting {
-    /// Puts each next tick, for as long as there is a bus.
+    /// Puts each next tick, for as long as there is a bus. If the clock was put back, from what it
+    /// shows then: it may have been wrong before, and a tick that was run is known by its key.
     pub(super) async fn run(self) {
+        let mut clock = Clock::now();
         let mut last = unix_time().as_secs();
         while let Some(next) = self.ticks.after(last) {
-            // A year ahead nothing is put.
-            wait_until(Duration::from_secs(next).saturating_sub(DELAY_MAX)).await;
-            let mut pauses = Pauses::new(PUT_AGAIN_MIN, PUT_AGAIN_MAX);
-            while let Err(why) = self.put(next).await {
-                if self.bus.strong_count() == 0 {
-                    return;
+            last = match self.put_and_wait(next, &mut clock).await {
+                Ok(()) => {
+                    // If this process stood still for long, the one that is there tells of the others.
+                    let now = unix_time().as_secs();
+                    let is_late = now >= next.saturating_add(TICK_LATE_AFTER.as_secs());
+                    if is_late { now } else { next }
                 }
-                tracing::warn!(queue = %self.queue, next, why, "a tick is put again");
-                sleep(pauses.next()).await;
+                Err(PutBack) => unix_time().as_secs(),
+            };
+            if self.bus.strong_count() == 0 {
+                return;
             }
-            wait_until(Duration::from_secs(next)).await;
-            // If this process stood still for long, the one that is there tells of the others.
-            let now = unix_time().as_secs();
-            let is_late = now >= next.saturating_add(TICK_LATE_AFTER.as_secs());
-            last = if is_late { now } else { next };
         }
+    }
+
+    /// Puts a tick and waits until it is due.
+    async fn put_and_wait(&self, next: u64, clock: &mut Clock) -> Result<(), PutBack> {
+        let due = Duration::from_secs(next);
+        // A year ahead nothing is put.
+        clock.shows(due.saturating_sub(DELAY_MAX)).await?;
+        let mut pauses = Pauses::new(PUT_AGAIN_MIN, PUT_AGAIN_MAX);
+        while let Err(why) = self.put(next).await {
+            if self.bus.strong_count() == 0 {
+                return Ok(());
+            }
+            tracing::warn!(queue = %self.queue, next, why, "a tick is put again");
+            sleep(pauses.next()).await;
+        }
+        clock.shows(due).await
     }
 
     /// The tick that follows on another, if it is near enough to be put.
@@ -135,13 +157,33 @@ impl Putting {
     }
 }
 
-/// Waits until a moment by the clock on the wall.
-pub(super) async fn wait_until(moment: Duration) {
-    loop {
-        let left = moment.saturating_sub(unix_time());
-        if left.is_zero() {
-            return;
-        }
-        sleep(left.min(LOOK_EVERY)).await;
+/// The clock on the wall, and what it showed when it was last looked at.
+struct Clock(Duration);
+
+impl Clock {
+    fn now() -> Self {
+        Self(unix_time())
     }
+
+    /// Waits until it shows a moment, unless it is put back meanwhile.
+    async fn shows(&mut self, moment: Duration) -> Result<(), PutBack> {
+        loop {
+            let now = unix_time();
+            let before = mem::replace(&mut self.0, now);
+            if now + PUT_BACK_BY < before {
+                return Err(PutBack);
+            }
+            let left = moment.saturating_sub(now);
+            if left.is_zero() {
+                return Ok(());
+            }
+            sleep(left.min(LOOK_EVERY)).await;
+        }
+    }
+}
+
+/// Waits until the clock on the wall shows a moment, for so long at most, whatever becomes of it.
+pub(super) async fn wait_briefly(moment: Duration, at_most: Duration) {
+    // Whichever it is, there is no more to wait for.
+    let _ = timeout(at_most, Clock::now().shows(moment)).await;
 }

@@ -4,7 +4,7 @@ use super::{
     Missed, Tick,
     missed::Step,
     pattern::Pattern,
-    putting::{METHOD, PUT_AGAIN_MAX, PUT_AGAIN_MIN, Putting, wait_until},
+    putting::{METHOD, PUT_AGAIN_MAX, PUT_AGAIN_MIN, Putting, wait_briefly},
     tick::Arguments,
 };
 use crate::{
@@ -248,7 +248,7 @@ impl<H: SubscribeHandler<Tick>> Service for TickRuns<H> {
             let second = arguments.second;
             let due = Duration::from_secs(second);
             if due.saturating_sub(unix_time()) <= EARLY_BY {
-                wait_until(due).await;
+                wait_briefly(due, EARLY_BY).await;
             }
             let now = unix_time().as_secs();
             let (step, then) = runs.missed.step(&runs.putting.ticks, second, now);

@@ -66,9 +66,9 @@ impl RequestProcessor {
         }
     }
 
-    /// A reply to a message, signed if this bus signs.
+    /// A reply to a message, signed if this service signs.
     fn signed(&self, message: &Message, envelope: &Envelope, frame: Bytes) -> Bytes {
-        let signatures = &self.bus.signatures;
+        let signatures = &self.signatures;
         signatures.reply(&self.queue, message, envelope.id, frame)
     }
 

@@ -20,7 +20,7 @@ use crate::{
     partition,
     reply::{ReplyStore, ReplyTarget},
     retry::{Aside, Next, Retries},
-    signature::Callers,
+    signature::ServiceSignatures,
     trace,
     transport::{Delivery, Settled, Settler},
     wire::headers,
@@ -60,8 +60,8 @@ pub(super) struct RequestProcessor {
     pub(super) aside: Option<Aside>,
     /// Where what becomes of calls is recorded.
     pub(super) flights: Flights,
-    /// Whom it believes.
-    pub(super) callers: Callers,
+    /// What it signs, and whom it believes.
+    pub(super) signatures: ServiceSignatures,
 }
 
 /// The label of all methods that the contract does not have.
@@ -136,8 +136,14 @@ impl RequestProcessor {
             if redelivered {
                 self.redelivered().increment(1);
             }
-            let seen_before = redelivered || is_repeated(&message);
+            envelope.was_started = job.as_ref().is_some_and(|job| job.was_started);
+            let seen_before = redelivered || is_repeated(&message) || envelope.was_started;
             self.note_taken(&message, &envelope, seen_before);
+            let seen = self.control.seen();
+            if !seen.is_settled() {
+                // Its caller may have seen nobody, and given it up.
+                Box::pin(seen.again()).await;
+            }
             let mut request = self.request(&mut envelope, &message, seen_before);
             let mut traced =
                 trace::processing(&message, &envelope, &self.queue, request.as_mut().ok());

@@ -13,11 +13,12 @@ use crate::{
     flight::Flights,
     job::RunningJobs,
     limits::CALL_TIMEOUT_MAX,
+    presence::Seen,
     reply::ReplyStore,
     retry::Retries,
     work::{
-        Answer, AnswerFuture, Command, Job, LeaseWatch, UnclaimedCommand, command_claim,
-        fingerprint, panicked,
+        Answer, AnswerFuture, Command, Job, LeaseWatch, UnclaimedCommand, claim_of_signed,
+        command_claim, fingerprint, panicked,
     },
 };
 use futures_util::{FutureExt, future::Either};
@@ -36,6 +37,8 @@ pub(super) struct Dispatch {
     /// Fired when deliveries are given back.
     pub(super) leaving: CancellationToken,
     pub(super) running_jobs: Arc<RunningJobs>,
+    /// Whether others see the instance.
+    pub(super) seen: Arc<Seen>,
 }
 
 impl Dispatch {
@@ -116,6 +119,7 @@ impl Dispatch {
             mut payload,
             deadline_named,
             start_by,
+            is_signed,
             run,
             begun,
             retries,
@@ -130,6 +134,10 @@ impl Dispatch {
             deadline_named,
             fingerprint(payload.content_type, &payload.body),
         );
+        let claim = match is_signed {
+            true => claim_of_signed(claim, deadline_named, method.job.is_some()),
+            false => claim,
+        };
         let command = Command {
             store: Arc::clone(&self.store),
             leases: Arc::clone(&self.leases),
@@ -141,6 +149,7 @@ impl Dispatch {
             errors_count: true,
             begun,
             flights: self.flights.clone(),
+            seen: Some(Arc::clone(&self.seen)),
             job: method.job.map(|_| {
                 Box::new(Job {
                     time: method.longest(),

@@ -10,7 +10,7 @@ use crate::{
     reply::ReplyTarget,
     retry::Retries,
     stream::{Asked, Invitation, Opening},
-    work::{Begun, Envelope, Run, cancelled, expired},
+    work::{Begun, Envelope, Run, cancelled},
 };
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -26,8 +26,7 @@ impl RequestProcessor {
         if let Some(fault) = envelope.take_fault() {
             return Err(fault);
         }
-        self.callers
-            .check(&self.bus.signatures, &self.queue, message, envelope)?;
+        self.signatures.check(&self.queue, message, envelope)?;
         let name = message.properties.kind.as_deref().unwrap_or_default();
         let found = self.contract.method(name);
         // A command that may have been started is not called expired before its claim is asked. Nor is
@@ -37,7 +36,7 @@ impl RequestProcessor {
         let asks = seen_before && is_claimed;
         let asks_late = asks || (is_claimed && envelope.target == ReplyTarget::Key);
         if !asks_late && envelope.is_late() {
-            return Err(expired());
+            return Err(envelope.lateness());
         }
         if !asks_late && self.control.calls().is_cancelled(envelope.id) {
             return Err(cancelled());
@@ -104,6 +103,7 @@ impl RequestProcessor {
             },
             deadline_named: envelope.deadline_named,
             start_by: envelope.start_by,
+            is_signed: envelope.is_signed,
             run: if is_plain {
                 Run::default()
             } else {
@@ -123,12 +123,15 @@ impl RequestProcessor {
     ) -> Result<Asked, Fault> {
         let (id, target) = (envelope.id, &envelope.target);
         let properties = &message.properties;
+        let signatures = self.signatures.of_stream(&self.queue, message, id);
         if method.feed {
             let is_claimed = method.is_claimed();
-            let invited = Invitation::read(&self.bus, id, target, properties, is_claimed);
+            let bus = &self.bus;
+            let invited = Invitation::read(bus, id, target, properties, is_claimed, signatures);
             return invited.map(Asked::Argument);
         }
-        let opening = Opening::read(&self.control, id, target, properties, &self.cancel);
+        let (control, stop) = (&self.control, &self.cancel);
+        let opening = Opening::read(control, id, target, properties, stop, signatures);
         opening.map(Asked::Answer)
     }
 }

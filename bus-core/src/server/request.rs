@@ -32,6 +32,8 @@ pub struct Request {
     pub(crate) deadline_named: Option<Duration>,
     /// When it is no longer to be started.
     pub(crate) start_by: Option<Instant>,
+    /// Its times are what its caller signed.
+    pub(crate) is_signed: bool,
     /// The place where a command's run is found again if a layer drops the future that waits for
     /// it.
     pub(crate) run: Run,

@@ -9,7 +9,7 @@ use crate::{
     contract::QueueType,
     error::SetupError,
     limits::{CONCURRENCY, DRAIN_WITHIN, PREFETCH},
-    signature::Callers,
+    signature::ServiceSignatures,
 };
 use std::{
     fmt,
@@ -70,7 +70,7 @@ pub struct Serve {
     pub(super) version: Option<String>,
     pub(super) allow_drain: bool,
     pub(super) secret_metadata: Vec<String>,
-    pub(super) callers: Callers,
+    pub(super) signatures: ServiceSignatures,
     pub(super) layers: Vec<Box<dyn FnOnce(ServerService) -> ServerService + Send>>,
     /// The layers of the bus are around it, too.
     pub(super) is_within_bus_layers: bool,
@@ -96,7 +96,7 @@ impl Serve {
             version: None,
             allow_drain: false,
             secret_metadata: Vec::new(),
-            callers: Callers::default(),
+            signatures: ServiceSignatures::default(),
             layers: Vec::new(),
             is_within_bus_layers: true,
             service,
@@ -310,11 +310,65 @@ impl Serve {
 
     /// Believes only requests that a key of the ring signed, and that it may ask for: all others are
     /// refused as [`Denied`](crate::FailureKind::Denied), before anything is run. What it covers, and
-    /// what it does not, is said in [`signature`](crate::signature).
+    /// what it does not, is said in [`signature`](crate::signature). A service with
+    /// [jobs](crate::contract::MethodContract::job) needs a [key](Self::sign) beside it.
     #[cfg(feature = "signed")]
     #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
     pub fn only_signed(mut self, ring: crate::signature::KeyRing) -> Self {
-        self.callers = Callers::of(ring);
+        self.signatures.only_signed(ring);
+        self
+    }
+
+    /// Signs the replies of this service with a key of its own, the frames of its streams, and that a
+    /// job was started, in place of [the key of the bus](crate::BusBuilder::sign): of several services
+    /// in one process each can have its own.
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn sign(mut self, key: crate::signature::SigningKey) -> Self {
+        self.signatures.sign(key);
+        self
+    }
+
+    /// Believes these keys, beside its own, when they say that a [job](crate::contract::MethodContract::job)
+    /// was started: those of other instances of this service, if they sign with other keys, such as
+    /// one that is being replaced. No callers': who is believed in this can have a caller told that its
+    /// job was interrupted. Of use with [`only_signed`](Self::only_signed) alone. Each key goes by
+    /// another name.
+    ///
+    /// Without it an instance takes what another has started for a request as it came: it begins one
+    /// anew that nobody runs any more until the time that its caller signed is over, and leaves it from
+    /// then on to an instance that believes what is said of it.
+    ///
+    /// ```
+    /// use replybus::{Bus, Never, queue_handler, signature::{KeyRing, SigningKey}};
+    /// # #[queue_handler("works.requests")]
+    /// # pub trait Works {
+    /// #     #[command(job = "1h")]
+    /// #     async fn build(&self) -> Result<(), Never>;
+    /// # }
+    /// # struct Bricks;
+    /// # impl Works for Bricks { async fn build(&self) -> Result<(), Never> { Ok(()) } }
+    /// #
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (bus, [caller, old, new]) = (Bus::in_memory(), [[1; 32], [2; 32], [3; 32]]);
+    /// # let caller = SigningKey::from_bytes("gateway-1", &caller)?.public_key();
+    /// # let old = SigningKey::from_bytes("works-1", &old)?.public_key();
+    /// let serving = bus
+    ///     .serve(WorksServer::new(Bricks))
+    ///     .only_signed(KeyRing::new().trust("gateway-1", &caller)?)
+    ///     .sign(SigningKey::from_bytes("works-2", &new)?)
+    ///     // Jobs that were started before the key was replaced go on.
+    ///     .believe_instances(KeyRing::new().trust("works-1", &old)?)
+    ///     .await?;
+    /// # serving.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "signed")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "signed")))]
+    pub fn believe_instances(mut self, ring: crate::signature::KeyRing) -> Self {
+        self.signatures.believe_instances(ring);
         self
     }
 

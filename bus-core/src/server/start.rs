@@ -18,12 +18,12 @@ use crate::{
     job::WaitingRoom,
     limits::{INSTANCE_TEXT_MAX, PREFETCH_MAX, RETURNS_MAX},
     partition::{self, Plan},
-    presence::{Heartbeat, InstanceId, Profile},
+    presence::{Heartbeat, InstanceId, Profile, is_shown},
     retry::Aside,
     transport::{QueueSpec, Source},
     work::{Intake, Lifetime, Occupant, Redeliveries},
 };
-use std::{future::Future, sync::Arc};
+use std::{future::Future, mem, sync::Arc};
 
 impl Serve {
     fn check(&self) -> Result<(), SetupError> {
@@ -53,26 +53,25 @@ impl Serve {
                 "a queue of 0 messages takes none".into(),
             );
         }
-        let is_shown = |text: &str| {
-            (1..=INSTANCE_TEXT_MAX).contains(&text.len()) && !text.contains(char::is_control)
-        };
-        if !self.version.as_deref().is_none_or(is_shown) {
+        let is_one = |version: &str| !version.is_empty() && is_shown(version);
+        if !self.version.as_deref().is_none_or(is_one) {
             let reason =
                 format!("1 to {INSTANCE_TEXT_MAX} bytes without control characters are allowed");
             return refuse("version", reason);
         }
-        self.callers.check_service(self.service.contract())?;
+        self.signatures.check_service(self.service.contract())?;
         check_name("queue", &self.queue)
     }
 
-    pub(super) async fn start(self) -> Result<Serving, SetupError> {
-        self.check()?;
+    pub(super) async fn start(mut self) -> Result<Serving, SetupError> {
         let bus = self.bus.inner();
+        self.signatures = mem::take(&mut self.signatures).of_bus(&bus.signatures);
+        self.check()?;
         let contract = self.service.contract();
         let queue = self.bus.name(&self.queue);
         let has = |what: fn(&MethodContract) -> bool| contract.methods.iter().any(what);
-        let jobs =
-            has(|method| method.job.is_some()).then(|| Arc::new(WaitingRoom::new(&bus, &queue)));
+        let jobs = has(|method| method.job.is_some())
+            .then(|| Arc::new(WaitingRoom::new(&bus, &queue, &self.signatures)));
         let aside = has(|method| method.retry.is_some()).then(|| Aside::of(&bus, &queue));
         let source = Source {
             queue: QueueSpec {
@@ -123,6 +122,7 @@ impl Serve {
             leases: Arc::clone(&bus.leases),
             leaving: intake.cancel(),
             running_jobs: Arc::clone(control.running_jobs()),
+            seen: Arc::clone(control.seen()),
         });
         for layer in self.layers {
             pipeline = layer(pipeline);
@@ -152,7 +152,7 @@ impl Serve {
             jobs,
             aside,
             flights,
-            callers: self.callers,
+            signatures: self.signatures,
         });
         // So that the first one is an increase.
         processor.redelivered().increment(0);
@@ -195,8 +195,7 @@ impl Serve {
         async move {
             let control = ControlLine::open(&bus, &queue, answers).await;
             // Who is seen can be asked.
-            Heartbeat::start(Arc::clone(&store), &queue, profile).await;
-            control.learn_given_up(store.as_ref(), &queue).await;
+            Heartbeat::start(store, &queue, profile, Arc::clone(control.calls())).await;
             control
         }
     }

@@ -16,17 +16,21 @@
 //! a second time is as good as the first until its time is over: a command is recognised by its record,
 //! which is kept for longer than that, and a query reads once more and answers the same inbox. After
 //! its time it is [expired](crate::FailureKind::Expired). A reply is bound to its call and to the
-//! request that it answers.
+//! request that it answers, and so is each frame of a [stream](crate::stream), whichever way it goes:
+//! what is not by the right key is never read, and asked for again as if it had been lost.
 //!
 //! What waits carries its signature with it: delays and retries, which end before its time does. A
 //! dead letter that is put back is signed anew, by the bus that puts it back: it is that one's request.
+//! The message of a [job](crate::contract::MethodContract::job) outlives its time: the service that
+//! starts one signs that it did, beside the caller's signature, and believes that word of its own key
+//! alone, and of those that [`Serve::believe_instances`](crate::server::Serve::believe_instances)
+//! names. It is a word that a job was started, never that it may be: without a record of it in the
+//! store none is begun after its caller's time.
 //!
 //! Not signed, and so believed of whoever may write there: cancels and other words on the control line,
-//! events, progress, records of instances and of delayed calls, and the frames of streams. A service
-//! that believes signed requests only has no [jobs](crate::contract::MethodContract::job), whose
-//! messages outlive their time, and a bus that believes signed replies only makes no calls whose
-//! answers are streams, and takes no answers that are kept for others: the first is refused when it is
-//! served, the second when it is called.
+//! by which a call or a stream can be ended but nothing put into it, events, progress, and records of
+//! instances and of delayed calls. A service that believes signed requests only and has jobs needs a
+//! key of its own. A bus that believes signed replies only takes no answers that are kept for others.
 //!
 //! ```
 //! use replybus::{
@@ -66,13 +70,19 @@
 //! ```
 
 mod content;
+mod digits;
+mod frames;
+mod job;
 mod key;
 mod reply;
 mod request;
 mod ring;
+mod serving;
 mod signatures;
 
 pub use key::{InvalidKey, SigningKey};
 pub use ring::KeyRing;
 
-pub(crate) use signatures::{Callers, Signatures};
+pub(crate) use frames::FrameSignatures;
+pub(crate) use serving::ServiceSignatures;
+pub(crate) use signatures::Signatures;

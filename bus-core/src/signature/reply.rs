@@ -23,8 +23,15 @@ pub(super) struct Answered<'a> {
 }
 
 impl Answered<'_> {
-    fn content(&self, key: &str, request: &[u8; 32], frame: &[u8]) -> Content {
-        let mut content = Content::of(KIND, frame.len());
+    /// What is signed of something that answers it, which ends with what it is.
+    pub(super) fn content(
+        &self,
+        kind: &str,
+        key: &str,
+        request: &[u8; 32],
+        frame: &[u8],
+    ) -> Content {
+        let mut content = Content::of(kind, frame.len());
         for text in [key, self.namespace, self.queue, self.method] {
             content.field(text.as_bytes());
         }
@@ -46,7 +53,7 @@ pub(super) fn sign(
     request: [u8; 32],
     frame: &Bytes,
 ) -> Bytes {
-    let content = answered.content(key.name(), &request, frame);
+    let content = answered.content(KIND, key.name(), &request, frame);
     let signature = key.sign(content.as_bytes());
     SignedReply {
         key: key.name(),
@@ -69,7 +76,7 @@ pub(super) fn believed(
         return Err(Refusal::Unsigned);
     }
     let signed = SignedReply::decode(reply).ok_or(Refusal::Unreadable)?;
-    let content = answered.content(signed.key, &signed.request, &signed.frame);
+    let content = answered.content(KIND, signed.key, &signed.request, &signed.frame);
     let place = (answered.queue, answered.method);
     ring.check(signed.key, content.as_bytes(), &signed.signature, place)?;
     match request {

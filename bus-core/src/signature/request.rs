@@ -2,6 +2,7 @@
 
 use super::{
     content::Content,
+    digits,
     key::SigningKey,
     ring::{KeyRing, Refusal},
 };
@@ -19,8 +20,6 @@ use std::time::Duration;
 const KIND: &str = "replybus request 1";
 /// What the header begins with: the version of all of it.
 const VERSION: &str = "1";
-/// Hexadecimal digits of a signature.
-const SIGNATURE_DIGITS: usize = 128;
 
 /// The times between which a request may be started, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,18 +84,9 @@ impl Signed<'_> {
     fn header(&self, key: &SigningKey, times: Times) -> Text {
         let signature = key.sign(self.content(key.name(), times).as_bytes());
         let Times { from, until } = times;
-        let mut digits = String::with_capacity(SIGNATURE_DIGITS);
-        for byte in signature {
-            digits.push(digit(byte >> 4));
-            digits.push(digit(byte & 15));
-        }
-        let name = key.name();
+        let (name, digits) = (key.name(), digits::of(signature));
         Text::shown(format_args!("{VERSION} {name} {from} {until} {digits}"))
     }
-}
-
-fn digit(half: u8) -> char {
-    char::from_digit(half.into(), 16).unwrap_or_default()
 }
 
 /// The header that signs a call, as it is published.
@@ -227,20 +217,25 @@ pub(super) fn check(
     Ok(times)
 }
 
+/// `true` of a message that says that it is signed.
+pub(super) fn is_signed(message: &Message) -> bool {
+    message.properties.header(headers::SIGNATURE).is_some()
+}
+
+/// The name of the key that a message says it is signed by.
+pub(super) fn key_of(message: &Message) -> Option<&str> {
+    let header = message.properties.header(headers::SIGNATURE)?;
+    read(header).map(|(key, ..)| key)
+}
+
 /// The parts of a header: the key's name, the times, the signature.
 fn read(header: &str) -> Option<(&str, Times, [u8; 64])> {
     let mut parts = header.split(' ');
     let mut next = || parts.next();
     (next()? == VERSION).then_some(())?;
     let (key, from, until, digits) = (next()?, next()?, next()?, next()?);
-    let is_last = next().is_none();
-    let is_whole = digits.len() == SIGNATURE_DIGITS && is_last;
-    is_whole.then_some(())?;
-    let mut signature = [0; 64];
-    for (byte, pair) in signature.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        let &[high, low] = pair else { return None };
-        *byte = value_of(high)? << 4 | value_of(low)?;
-    }
+    next().is_none().then_some(())?;
+    let signature = digits::read(digits)?;
     let times = Times {
         from: number(from)?,
         until: number(until)?,
@@ -252,14 +247,6 @@ fn read(header: &str) -> Option<(&str, Times, [u8; 64])> {
 fn number(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
-}
-
-fn value_of(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    }
 }
 
 fn millis(since_epoch: Duration) -> u64 {

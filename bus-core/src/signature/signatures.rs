@@ -1,30 +1,29 @@
-//! What a bus signs, and what it and its services believe.
+//! What a bus signs, and what it believes; of what it serves see `serving`.
 
 use super::{
+    frames::{Believed, FrameSignatures, Stream},
     key::SigningKey,
     reply::{self, Answered, request_digest},
-    request::{self, Times},
+    request,
     ring::{KeyRing, Refusal},
 };
 use crate::{
     call_id::CallId,
     client::CallRequest,
-    contract::{ServiceContract, unix_time},
-    error::{Fault, FaultCode, SetupError},
-    limits::{CLOCK_ALLOWANCE, SEND_TTL},
+    contract::unix_time,
+    error::{FaultCode, SetupError},
+    limits::SEND_TTL,
     message::{Message, Text},
     wire::{ReplyFrame, headers},
-    work::Envelope,
 };
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
-use tokio::time::Instant;
 
 /// The signatures of one bus. Clones share what is in it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Signatures {
-    namespace: Arc<str>,
-    key: Option<SigningKey>,
+    pub(super) namespace: Arc<str>,
+    pub(super) key: Option<SigningKey>,
     replies: Option<Arc<KeyRing>>,
 }
 
@@ -82,19 +81,6 @@ impl Signatures {
         }
     }
 
-    /// A reply to a message, signed if this bus signs and so did its caller, who can read it then.
-    pub(crate) fn reply(&self, queue: &str, message: &Message, id: CallId, frame: Bytes) -> Bytes {
-        let Some(key) = &self.key else {
-            return frame;
-        };
-        if message.properties.header(headers::SIGNATURE).is_none() {
-            return frame;
-        }
-        let method = message.properties.kind.as_deref().unwrap_or_default();
-        let answered = self.answered(queue, method, id);
-        reply::sign(key, answered, request_digest(&message.body), &frame)
-    }
-
     /// `true` if only signed replies are believed.
     pub(crate) fn check_replies(&self) -> bool {
         self.replies.is_some()
@@ -136,6 +122,22 @@ impl Signatures {
         })
     }
 
+    /// Those of the frames of a stream that a call has: what its service says of it is believed as
+    /// its reply is.
+    pub(crate) fn of_stream(&self, request: &CallRequest) -> FrameSignatures {
+        let believed = match &self.replies {
+            Some(ring) => Believed::OfRing(Arc::clone(ring)),
+            None => Believed::Anybodys,
+        };
+        FrameSignatures::of(self.key.clone(), believed, || Stream {
+            namespace: Arc::clone(&self.namespace),
+            queue: (&**request.queue_name()).into(),
+            method: request.method.name.into(),
+            call: request.id(),
+            request: request_digest(&request.body),
+        })
+    }
+
     fn answered<'a>(&'a self, queue: &'a str, method: &'a str, id: CallId) -> Answered<'a> {
         Answered {
             namespace: &self.namespace,
@@ -143,56 +145,5 @@ impl Signatures {
             method,
             id,
         }
-    }
-}
-
-/// The callers that a service believes: anybody, or those of a ring.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Callers(Option<Arc<KeyRing>>);
-
-impl Callers {
-    pub(crate) fn of(ring: KeyRing) -> Self {
-        Self(Some(Arc::new(ring)))
-    }
-
-    /// Refuses to serve what is not covered, or to nobody.
-    pub(crate) fn check_service(&self, contract: &ServiceContract) -> Result<(), SetupError> {
-        let Some(ring) = &self.0 else { return Ok(()) };
-        let refuse = |reason: String| Err(SetupError::setting("only_signed", reason));
-        if ring.is_empty() {
-            return refuse("the ring has no key, so that nobody could call".to_owned());
-        }
-        match contract.methods.iter().find(|method| method.job.is_some()) {
-            Some(job) => refuse(format!(
-                "{}.{} is a job: its messages outlive the time of their signatures",
-                contract.name, job.name
-            )),
-            None => Ok(()),
-        }
-    }
-
-    /// Refuses a message that is not to be believed; of one that is, its times are those that were
-    /// signed.
-    pub(crate) fn check(
-        &self,
-        signatures: &Signatures,
-        queue: &str,
-        message: &Message,
-        envelope: &mut Envelope,
-    ) -> Result<(), Fault> {
-        let Some(ring) = &self.0 else { return Ok(()) };
-        let namespace = &signatures.namespace;
-        let checked = request::check(ring, namespace, queue, message);
-        let times = checked.and_then(|times| {
-            let now = unix_time() + CLOCK_ALLOWANCE;
-            let is_due = Duration::from_millis(times.from) <= now;
-            is_due.then_some(times).ok_or(Refusal::TooEarly)
-        });
-        let Times { until, .. } = times
-            .map_err(|refusal| Fault::new(FaultCode::Denied, format!("the request: {refusal}")))?;
-        let until = Duration::from_millis(until);
-        let left = (until + CLOCK_ALLOWANCE).saturating_sub(unix_time());
-        envelope.bound(until, Instant::now() + left);
-        Ok(())
     }
 }

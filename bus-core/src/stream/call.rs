@@ -2,7 +2,7 @@
 
 use super::{Opened, StreamOutcome, Streaming, keeper::Towards, streaming::Slot, window_of};
 use crate::{
-    client::{Call, Verb, call::answered},
+    client::{Call, Verb, answered::answered},
     contract::Never,
     error::CallError,
     limits::STREAM_WINDOW_BYTES,
@@ -85,7 +85,8 @@ impl<R: StreamOutcome> StreamCall<R> {
         let (client, mut request) = self.call.prepare(Verb::Call, When::Now)?;
         request.window = self.window;
         let bus = client.bus().inner();
-        let slot = Slot::take(bus, request.id(), request.info(), self.window)?;
+        let signatures = bus.signatures.of_stream(&request);
+        let slot = Slot::take(bus, request.id(), request.info(), self.window, signatures)?;
         let (content_type, copies) = (request.content_type, request.copies.clone());
         let Opened { queue, producer } = answered::<Opens<R>>(client, request).await?;
         copies.opened();

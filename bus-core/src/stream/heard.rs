@@ -1,7 +1,11 @@
 //! What a producer has heard from its reader.
 
-use crate::wire::stream::Credit;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use crate::{
+    reply::{ReplyStore, StoreHealth},
+    transport::{Transport, TransportHealth},
+    wire::stream::Credit,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +16,25 @@ pub(super) struct Heard {
     pub(super) changed: Notify,
     /// Fired when there is no reader any more.
     pub(super) gone: CancellationToken,
+}
+
+/// What its reader is heard by.
+#[derive(Debug)]
+pub(super) enum Ear {
+    /// The control queue of its service.
+    Control(Arc<dyn Transport>),
+    /// The inbox of its process.
+    Inbox(Arc<dyn ReplyStore>),
+}
+
+impl Ear {
+    /// `true` while nothing can be heard.
+    pub(super) fn is_deaf(&self) -> bool {
+        match self {
+            Self::Control(transport) => transport.health() != TransportHealth::Up,
+            Self::Inbox(store) => store.health() != StoreHealth::Up,
+        }
+    }
 }
 
 /// The sum of what was said.
@@ -56,11 +79,6 @@ impl Heard {
         let taken = *state;
         state.again = false;
         taken
-    }
-
-    /// Counts its silence from now on.
-    pub(super) fn forgive_silence(&self) {
-        self.state().at = Instant::now();
     }
 
     fn state(&self) -> MutexGuard<'_, HeardState> {

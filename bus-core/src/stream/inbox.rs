@@ -3,8 +3,10 @@
 //! the reader is.
 
 use crate::{
+    call_id::CallId,
     error::FailureKind,
     limits::{REPLY_BYTES_MAX, STREAM_FRAMES_MAX},
+    signature::FrameSignatures,
     wire::stream::{Content, End, StreamFrame},
 };
 use bytes::Bytes;
@@ -20,6 +22,9 @@ use tokio::{sync::Notify, time::Instant};
 /// The frames of one stream.
 #[derive(Debug)]
 pub(crate) struct StreamInbox {
+    /// The id that its frames are under.
+    id: CallId,
+    signatures: FrameSignatures,
     /// Bytes of items that the producer may be ahead.
     window: usize,
     state: Mutex<State>,
@@ -47,6 +52,8 @@ struct State {
     again: bool,
     /// When the producer was heard last.
     heard_at: Instant,
+    /// Why a frame was not believed, of the last one that was not.
+    refused: Option<String>,
     /// Nobody reads any more.
     closed: bool,
     waker: Option<Waker>,
@@ -88,8 +95,10 @@ pub(super) struct Due {
 }
 
 impl StreamInbox {
-    pub(super) fn new(window: u32) -> Self {
+    pub(super) fn new(id: CallId, window: u32, signatures: FrameSignatures) -> Self {
         Self {
+            id,
+            signatures,
             window: usize::try_from(window).unwrap_or(usize::MAX),
             state: Mutex::new(State {
                 producer: Producer::Unknown,
@@ -102,6 +111,7 @@ impl StreamInbox {
                 begun: false,
                 again: false,
                 heard_at: Instant::now(),
+                refused: None,
                 closed: false,
                 waker: None,
             }),
@@ -112,7 +122,14 @@ impl StreamInbox {
     /// Takes a frame in. What was had before is passed over, and so is what comes before its turn,
     /// which is asked for again.
     pub(crate) fn arrived(&self, frame: &Bytes) {
-        let Some(frame) = StreamFrame::read(frame) else {
+        let frame = match self.signatures.believed(self.id, frame) {
+            Ok(frame) => frame,
+            Err(refusal) => {
+                self.state().refused = Some(refusal.to_string());
+                return;
+            }
+        };
+        let Some(frame) = StreamFrame::read(&frame) else {
             return;
         };
         let mut state = self.state();
@@ -149,6 +166,21 @@ impl StreamInbox {
                 self.changed.notify_one();
             }
         }
+    }
+
+    /// Why a frame was not believed, if one was not.
+    pub(super) fn refused(&self) -> Option<String> {
+        self.state().refused.clone()
+    }
+
+    /// The id that its frames are under.
+    pub(super) fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// What is signed of the stream, and what is believed.
+    pub(super) fn signatures(&self) -> &FrameSignatures {
+        &self.signatures
     }
 
     /// The reply to the call names its producer. What came from another copy's is let go.
@@ -221,11 +253,6 @@ impl StreamInbox {
     /// When the producer was heard last.
     pub(super) fn heard_at(&self) -> Instant {
         self.state().heard_at
-    }
-
-    /// Counts its silence from now on.
-    pub(super) fn forgive_silence(&self) {
-        self.state().heard_at = Instant::now();
     }
 
     /// Ends the stream behind what has arrived, unless it has ended.

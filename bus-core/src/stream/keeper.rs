@@ -1,7 +1,10 @@
 //! What keeps a stream going beside its reader, who may be busy: gives its credit, says that it
 //! lives, asks for what is missing, and notices that nothing comes any more.
 
-use super::inbox::{Due, StreamInbox};
+use super::{
+    inbox::{Due, StreamInbox},
+    silence::Silence,
+};
 use crate::{
     bus::BusInner,
     call_id::CallId,
@@ -21,8 +24,6 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Keeper {
     pub(super) bus: Arc<BusInner>,
     pub(super) inbox: Arc<StreamInbox>,
-    /// The id that frames are under.
-    pub(super) id: CallId,
     pub(super) producer: u32,
     pub(super) towards: Towards,
 }
@@ -50,12 +51,14 @@ impl Keeper {
         };
         // Until then nothing is asked for a second time.
         let mut asks_from = Instant::now();
+        let mut silence = Silence::none();
         loop {
-            let now = Instant::now();
-            let quiet = now.saturating_duration_since(self.inbox.heard_at());
-            if quiet >= STREAM_SILENCE_MAX {
+            let heard_at = self.inbox.heard_at();
+            if silence.look(heard_at, || self.is_deaf()) >= STREAM_SILENCE_MAX {
                 self.is_silent();
             }
+            let now = Instant::now();
+            let quiet = now.saturating_duration_since(heard_at);
             let due = self.inbox.due();
             let is_missing = due.again || quiet >= STREAM_ASK_AFTER;
             let asks = is_missing && now >= asks_from;
@@ -77,7 +80,7 @@ impl Keeper {
             }
             let asks_at = match is_missing {
                 true => asks_from,
-                false => self.inbox.heard_at() + STREAM_ASK_AFTER,
+                false => heard_at + STREAM_ASK_AFTER,
             };
             let wake_at = asks_at.min(say_at);
             tokio::select! {
@@ -92,23 +95,28 @@ impl Keeper {
         }
     }
 
-    /// Nothing was heard for as long as a producer may be silent. That says nothing of it while
-    /// nothing could be heard.
+    /// `true` while its producer can't be heard, or can't be asked.
+    fn is_deaf(&self) -> bool {
+        self.bus.replies.health() != StoreHealth::Up
+            || self.bus.transport.health() != TransportHealth::Up
+    }
+
+    /// Nothing was heard for as long as a producer may be silent.
     fn is_silent(&self) {
-        let hears = self.bus.replies.health() == StoreHealth::Up
-            && self.bus.transport.health() == TransportHealth::Up;
-        if hears {
-            let text = format!("nothing was heard of its producer for {STREAM_SILENCE_MAX:?}");
-            self.inbox.fail(FailureKind::Interrupted, text);
-        } else {
-            self.inbox.forgive_silence();
+        let text = format!("nothing was heard of its producer for {STREAM_SILENCE_MAX:?}");
+        match self.inbox.refused() {
+            None => self.inbox.fail(FailureKind::Interrupted, text),
+            Some(why) => {
+                let text = format!("{text} that may be believed: of a frame, {why}");
+                self.inbox.fail(FailureKind::BadReply, text);
+            }
         }
     }
 
     /// Says to the producer how far its reader is; `false` if that is to be said again.
     async fn say(&self, due: Due, asks: bool) -> bool {
         let credit = Credit {
-            id: self.id,
+            id: self.inbox.id(),
             producer: self.producer,
             taken: due.taken,
             again: asks,
@@ -121,12 +129,15 @@ impl Keeper {
                 call,
                 holds_claim,
             } => {
+                let signatures = self.inbox.signatures();
                 let said = FeedCredit {
                     credit,
                     holds_claim: *holds_claim,
+                    checks: signatures.checks(),
                     inbox: self.bus.inbox.clone(),
                 };
-                let added = self.bus.replies.append(inbox, *call, said.frame());
+                let frame = signatures.sign(*call, said.frame());
+                let added = self.bus.replies.append(inbox, *call, frame);
                 matches!(added.await, Ok(Stored::AsAsked))
             }
         }

@@ -62,6 +62,7 @@ pub(crate) mod items;
 mod keeper;
 mod producer;
 mod producers;
+mod silence;
 mod streaming;
 mod tally;
 mod unacknowledged;

@@ -2,8 +2,9 @@
 //! the reader has it.
 
 use super::{
-    heard::Heard,
+    heard::{Ear, Heard},
     items::{Filled, ItemSource},
+    silence::Silence,
     tally::StreamTally,
     unacknowledged::Unacknowledged,
 };
@@ -12,7 +13,8 @@ use crate::{
     error::{Fault, FaultCode},
     limits::{STREAM_FRAMES_MAX, STREAM_READER_SILENCE_MAX, STREAM_SIGN_EVERY},
     message::Text,
-    reply::{ReplyStore, StoreError, StoreHealth, Stored},
+    reply::{ReplyStore, StoreError, Stored},
+    signature::FrameSignatures,
     wire::stream::{self, End},
     work::Pauses,
 };
@@ -40,8 +42,6 @@ pub(super) struct Producer {
     way: Way,
     /// What its reader is told if it is stopped.
     why_stopped: &'static str,
-    /// Its reader is heard through the store, and so not while that is away.
-    hears_by_store: bool,
     sent: Unacknowledged,
     /// When it is to say that it lives, if it has nothing else to say until then.
     sign_at: Instant,
@@ -60,8 +60,10 @@ pub(super) struct Way {
     pub(super) producer: u32,
     pub(super) window: usize,
     pub(super) heard: Arc<Heard>,
+    pub(super) ear: Ear,
     /// Fired when it is to come to an end.
     pub(super) stop: CancellationToken,
+    pub(super) signatures: FrameSignatures,
 }
 
 /// What a producer's work came to.
@@ -82,7 +84,7 @@ enum Next {
     Heard,
     Quiet,
     Stopped,
-    Over(Over),
+    Gone,
 }
 
 impl Producer {
@@ -98,7 +100,6 @@ impl Producer {
             sent: Unacknowledged::new(way.window, STREAM_FRAMES_MAX),
             way,
             why_stopped,
-            hears_by_store: false,
             sign_at: Instant::now() + STREAM_SIGN_EVERY,
             pauses: pauses(),
             tally,
@@ -106,18 +107,23 @@ impl Producer {
         }
     }
 
-    /// Says at once that it is there, and hears its reader through the store.
+    /// Says at once that it is there.
     pub(super) fn of_a_call(mut self) -> Self {
         self.sign_at = Instant::now();
-        self.hears_by_store = true;
         self
     }
 
     /// Produces until the reader has all of it, or is gone.
     pub(super) async fn run(mut self) -> Over {
         let mut stopped_at: Option<Instant> = None;
+        let mut silence = Silence::none();
         loop {
             let heard = self.way.heard.take();
+            let silent_for = silence.look(heard.at, || self.way.ear.is_deaf());
+            if silent_for >= STREAM_READER_SILENCE_MAX {
+                self.tally.ended("silent");
+                return self.left(Over::Silent);
+            }
             self.sent.acknowledge(heard.taken);
             if heard.again {
                 self.sent.again();
@@ -137,8 +143,7 @@ impl Producer {
             if is_over {
                 return Over::Told;
             }
-            let silent_from = heard.at + STREAM_READER_SILENCE_MAX;
-            match self.next(silent_from, stopped_at.is_some()).await {
+            match self.next(stopped_at.is_some()).await {
                 Next::Written(Ok(Stored::AsAsked)) => {
                     self.sent.wrote();
                     self.sign_at = Instant::now() + STREAM_SIGN_EVERY;
@@ -148,24 +153,17 @@ impl Producer {
                 Next::Filled(frame, filled) => self.filled(frame, filled),
                 Next::Heard | Next::Stopped => {}
                 Next::Quiet => self.give_sign().await,
-                Next::Over(Over::Silent) if self.is_deaf() => self.way.heard.forgive_silence(),
-                Next::Over(over) => {
-                    if over == Over::Silent {
-                        self.tally.ended("silent");
-                    }
-                    tracing::debug!(id = %self.way.id, "a stream has no reader any more");
-                    return over;
-                }
+                Next::Gone => return self.left(Over::Gone),
             }
         }
     }
 
-    /// `true` if its reader could not be heard.
-    fn is_deaf(&self) -> bool {
-        self.hears_by_store && self.way.store.health() != StoreHealth::Up
+    fn left(&self, over: Over) -> Over {
+        tracing::debug!(id = %self.way.id, "a stream has no reader any more");
+        over
     }
 
-    async fn next(&mut self, silent_from: Instant, is_stopped: bool) -> Next {
+    async fn next(&mut self, is_stopped: bool) -> Next {
         let heard = &self.way.heard;
         if let Some(frame) = self.sent.unwritten() {
             let Way {
@@ -175,9 +173,8 @@ impl Producer {
             // Whatever is heard meanwhile, a write that is under way is waited for.
             return tokio::select! {
                 biased;
-                () = heard.gone.cancelled() => Next::Over(Over::Gone),
+                () = heard.gone.cancelled() => Next::Gone,
                 written = written => Next::Written(written),
-                () = sleep_until(silent_from) => Next::Over(Over::Silent),
             };
         }
         let (first, room) = (self.sent.next(), self.sent.room());
@@ -195,12 +192,11 @@ impl Producer {
         };
         tokio::select! {
             biased;
-            () = heard.gone.cancelled() => Next::Over(Over::Gone),
+            () = heard.gone.cancelled() => Next::Gone,
             () = self.way.stop.cancelled(), if !is_stopped => Next::Stopped,
             () = heard.changed.notified() => Next::Heard,
             (frame, filled) = filled => Next::Filled(frame, filled),
             () = sleep_until(self.sign_at) => Next::Quiet,
-            () = sleep_until(silent_from) => Next::Over(Over::Silent),
         }
     }
 
@@ -208,7 +204,7 @@ impl Producer {
         if count > 0 {
             let bytes = frame.len().saturating_sub(stream::HEAD_BYTES);
             self.tally.carried(count, bytes);
-            self.sent.push(frame, count);
+            self.keep(frame, count);
         }
         if let Some(end) = end {
             self.end(&end);
@@ -230,7 +226,14 @@ impl Producer {
             End::Fault(_) => "failed",
         });
         let frame = stream::end(self.way.producer, self.sent.next(), end);
-        self.sent.push(frame, 1);
+        self.keep(frame, 1);
+    }
+
+    /// Keeps a frame as it is to be written, once or again.
+    fn keep(&mut self, frame: Bytes, count: u64) {
+        let Way { signatures, id, .. } = &self.way;
+        let bytes = frame.len();
+        self.sent.push(signatures.sign(*id, frame), bytes, count);
     }
 
     /// Says that it lives, and by the number of its next item what was sent.
@@ -240,7 +243,8 @@ impl Producer {
         let Way {
             store, inbox, id, ..
         } = &self.way;
-        let given = store.append(inbox, *id, frame.into());
+        let frame = self.way.signatures.sign(*id, frame.into());
+        let given = store.append(inbox, *id, frame);
         // One that is lost is given again.
         let _ = given.await;
         self.sign_at = Instant::now() + STREAM_SIGN_EVERY;

@@ -2,7 +2,7 @@
 
 use super::{
     Opened,
-    heard::Heard,
+    heard::{Ear, Heard},
     items::ItemSource,
     producer::{Producer, Way},
     tally::{End, StreamTally},
@@ -16,6 +16,8 @@ use crate::{
     limits::STREAMS_SERVED_MAX,
     message::{Properties, Text},
     reply::{ReplyStore, ReplyTarget},
+    signature::FrameSignatures,
+    transport::Transport,
     wire::{headers, stream::Credit},
 };
 use std::{
@@ -30,6 +32,7 @@ pub(crate) struct Producers {
     /// The control queue that their readers write to.
     queue: Text,
     store: Arc<dyn ReplyStore>,
+    transport: Arc<dyn Transport>,
     tasks: TaskTracker,
     held: Mutex<Held>,
 }
@@ -58,6 +61,7 @@ pub(crate) struct Opening {
     window: usize,
     /// Fired when the service has drained.
     stop: CancellationToken,
+    signatures: FrameSignatures,
 }
 
 impl Producers {
@@ -66,6 +70,7 @@ impl Producers {
         Self {
             queue,
             store: Arc::clone(&bus.replies),
+            transport: Arc::clone(&bus.transport),
             tasks: bus.tasks.clone(),
             held: Mutex::default(),
         }
@@ -104,6 +109,7 @@ impl Opening {
         target: &ReplyTarget,
         properties: &Properties,
         stop: &CancellationToken,
+        signatures: FrameSignatures,
     ) -> Result<Self, Fault> {
         let bad = |text: &str| Fault::new(FaultCode::BadRequest, text);
         let ReplyTarget::Inbox(inbox) = target else {
@@ -129,6 +135,7 @@ impl Opening {
             inbox: inbox.clone(),
             window: usize::try_from(window).unwrap_or(usize::MAX),
             stop: stop.clone(),
+            signatures,
         })
     }
 
@@ -150,7 +157,9 @@ impl Opening {
             producer: place.producer,
             window: self.window,
             heard: Arc::clone(&place.heard),
+            ear: Ear::Control(Arc::clone(&producers.transport)),
             stop: self.stop.clone(),
+            signatures: self.signatures.clone(),
         };
         let producer = Producer::new(source, way, "its service stops", tally);
         producers.tasks.spawn(context.scope(async move {

@@ -11,6 +11,7 @@ use crate::{
     client::request::CallInfo,
     codec::{self, ContentType},
     error::{CallError, CallFailure, FailureKind},
+    signature::FrameSignatures,
     wire::{
         ReplyFrame,
         stream::{End, split_item},
@@ -56,8 +57,6 @@ pub struct Streaming<T, E> {
 /// A place among the streams that the bus reads, which is free again when this is dropped.
 pub(super) struct Slot {
     bus: Arc<BusInner>,
-    /// The id that its frames are under.
-    id: CallId,
     info: CallInfo,
     inbox: Arc<StreamInbox>,
 }
@@ -69,18 +68,14 @@ impl Slot {
         id: CallId,
         info: CallInfo,
         window: u32,
+        signatures: FrameSignatures,
     ) -> Result<Self, CallFailure> {
-        let inbox = Arc::new(StreamInbox::new(window));
+        let inbox = Arc::new(StreamInbox::new(id, window, signatures));
         if !bus.waiters.register_stream(id, &inbox) {
             let failure = info.failure(FailureKind::Overloaded);
             return Err(failure.with_cause("too many streams are being read"));
         }
-        Ok(Self {
-            bus,
-            id,
-            info,
-            inbox,
-        })
+        Ok(Self { bus, info, inbox })
     }
 
     /// Reads what the producer that is named sends, who is told how far that is.
@@ -98,7 +93,6 @@ impl Slot {
         let keeper = Keeper {
             bus: Arc::clone(&self.bus),
             inbox: Arc::clone(&self.inbox),
-            id: self.id,
             producer,
             towards,
         };
@@ -122,7 +116,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.bus.waiters.forget_stream(self.id);
+        self.bus.waiters.forget_stream(self.inbox.id());
         self.inbox.close();
     }
 }

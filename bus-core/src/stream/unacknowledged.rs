@@ -21,6 +21,7 @@ struct Kept {
     /// The number behind that of its last item.
     end: u64,
     frame: Bytes,
+    bytes: usize,
 }
 
 impl Unacknowledged {
@@ -54,13 +55,15 @@ impl Unacknowledged {
         self.frames.is_empty()
     }
 
-    /// Keeps a frame of `count` items, to be written.
-    pub(super) fn push(&mut self, frame: Bytes, count: u64) {
+    /// Keeps a frame of `count` items, to be written. It counts as so many bytes: its signature, which
+    /// its reader does not give credit for, is none of them.
+    pub(super) fn push(&mut self, frame: Bytes, bytes: usize, count: u64) {
         self.next = self.next.saturating_add(count);
-        self.bytes += frame.len();
+        self.bytes += bytes;
         self.frames.push_back(Kept {
             end: self.next,
             frame,
+            bytes,
         });
     }
 
@@ -86,7 +89,7 @@ impl Unacknowledged {
             return;
         }
         while self.frames.front().is_some_and(|kept| kept.end <= taken) {
-            let bytes = self.frames.pop_front().map_or(0, |kept| kept.frame.len());
+            let bytes = self.frames.pop_front().map_or(0, |kept| kept.bytes);
             self.bytes = self.bytes.saturating_sub(bytes);
             self.written = self.written.saturating_sub(1);
         }
@@ -106,16 +109,16 @@ mod tests {
     fn what_is_not_taken_is_bounded_in_bytes_and_frames() {
         let mut kept = Unacknowledged::new(100, 3);
         assert_eq!(kept.room(), 25);
-        kept.push(frame(80), 7);
+        kept.push(frame(80), 80, 7);
         assert_eq!((kept.room(), kept.next()), (20, 7));
-        kept.push(frame(40), 4);
+        kept.push(frame(40), 40, 4);
         assert_eq!(kept.room(), 0);
         kept.acknowledge(6);
         assert_eq!(kept.room(), 0);
         kept.acknowledge(7);
         assert_eq!(kept.room(), 25);
         for _ in 0..2 {
-            kept.push(frame(1), 1);
+            kept.push(frame(1), 1, 1);
         }
         assert_eq!(kept.room(), 0);
         kept.acknowledge(13);
@@ -126,7 +129,7 @@ mod tests {
     #[test]
     fn what_was_not_sent_can_not_have_been_taken() {
         let mut kept = Unacknowledged::new(100, 3);
-        kept.push(frame(10), 2);
+        kept.push(frame(10), 10, 2);
         kept.acknowledge(3);
         kept.acknowledge(u64::MAX);
         assert_eq!(kept.unwritten(), Some(&frame(10)));
@@ -142,7 +145,7 @@ mod tests {
             for (step, is_lost) in steps {
                 match step {
                     0 if sent < 255 && kept.room() > 0 => {
-                        kept.push(vec![u8::try_from(sent).unwrap(); 20].into(), 1);
+                        kept.push(vec![u8::try_from(sent).unwrap(); 20].into(), 20, 1);
                         sent += 1;
                     }
                     1 => {

@@ -8,6 +8,9 @@ use bytes::{Buf, BufMut, Bytes};
 /// Which of the frames that begin with [`MARK`] it is.
 const CREDIT: u8 = 4;
 
+/// Of one in its signature; see `signed_frame`.
+pub(super) const SIGNED_CREDIT: u8 = 7;
+
 /// Bytes before the name of the inbox: the mark, the kind, the reader, what was taken, flags, the id
 /// of the stream.
 const HEAD_BYTES: usize = 1 + 1 + 4 + 8 + 1 + 16;
@@ -18,6 +21,9 @@ const INBOX_BYTES_MAX: usize = 255;
 /// This run holds the claim of its call, and no other does.
 const HOLDS_CLAIM: u8 = 4;
 
+/// Only signed frames are believed.
+const CHECKS: u8 = 8;
+
 /// The word of one reader. All of it is in each, so that one that is lost is made good by the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FeedCredit {
@@ -25,6 +31,8 @@ pub(crate) struct FeedCredit {
     pub(crate) credit: Credit,
     /// Its run holds the claim of the call: any other reader's has lost it, and comes to nothing.
     pub(crate) holds_claim: bool,
+    /// Its reader believes signed frames only.
+    pub(crate) checks: bool,
     /// Where its frames go.
     pub(crate) inbox: Text,
 }
@@ -35,11 +43,17 @@ impl FeedCredit {
         frame.starts_with(&[MARK, CREDIT])
     }
 
+    /// The same of a frame that may be in its signature.
+    pub(crate) fn is_in(frame: &[u8]) -> bool {
+        matches!(frame, [MARK, CREDIT | SIGNED_CREDIT, ..])
+    }
+
     /// The frame that says so.
     pub(crate) fn frame(&self) -> Bytes {
         let Self {
             credit,
             holds_claim,
+            checks,
             inbox,
         } = self;
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
@@ -48,7 +62,10 @@ impl FeedCredit {
         frame.put_u32(credit.producer);
         frame.put_u64(credit.taken);
         frame.put_u8(
-            flag(credit.again, AGAIN) | flag(credit.gone, GONE) | flag(*holds_claim, HOLDS_CLAIM),
+            flag(credit.again, AGAIN)
+                | flag(credit.gone, GONE)
+                | flag(*holds_claim, HOLDS_CLAIM)
+                | flag(*checks, CHECKS),
         );
         frame.put_slice(credit.id.as_bytes());
         frame.put_slice(inbox.as_bytes());
@@ -75,6 +92,7 @@ impl FeedCredit {
                 gone: flags & GONE != 0,
             },
             holds_claim: flags & HOLDS_CLAIM != 0,
+            checks: flags & CHECKS != 0,
             inbox: std::str::from_utf8(&body).ok()?.into(),
         })
     }
@@ -97,9 +115,10 @@ mod tests {
                 gone: false,
             },
             holds_claim: true,
+            checks: true,
             inbox: "inbox".into(),
         };
-        let mut frame = b"\xc1\x04\x01\x02\x03\x04\0\0\0\0\0\0\0\x05\x05".to_vec();
+        let mut frame = b"\xc1\x04\x01\x02\x03\x04\0\0\0\0\0\0\0\x05\x0d".to_vec();
         frame.extend([0x11; 16]);
         frame.extend(*b"inbox");
         assert_eq!(said.frame(), frame);
@@ -110,12 +129,12 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_said_is_read(
-            id: [u8; 16], producer: u32, taken: u64, flags: [bool; 3], inbox in "[a-z{}:.]{0,200}",
+            id: [u8; 16], producer: u32, taken: u64, flags: [bool; 4], inbox in "[a-z{}:.]{0,200}",
         ) {
-            let [again, gone, holds_claim] = flags;
+            let [again, gone, holds_claim, checks] = flags;
             let id = CallId::from_bytes(id);
             let credit = Credit { id, producer, taken, again, gone };
-            let said = FeedCredit { credit, holds_claim, inbox: inbox.as_str().into() };
+            let said = FeedCredit { credit, holds_claim, checks, inbox: inbox.as_str().into() };
             prop_assert_eq!(FeedCredit::read(&said.frame()), Some(said));
         }
 

@@ -10,6 +10,13 @@ pub(crate) const DUE: &str = "x-replybus-due";
 /// On the message of a job that was started, and comes back to be looked after: the boolean
 /// [`TRUE`]. Named as [`DUE`] is.
 pub(crate) const JOB_STARTED: &str = "x-replybus-job-started";
+/// On the message of a job that was started, and whose record was not there when it was looked after:
+/// the boolean [`TRUE`]. Named as [`DUE`] is.
+pub(crate) const JOB_MISSED: &str = "x-replybus-job-missed";
+/// On the message of a job that was started, of a service that believes signed requests only: the
+/// service's own word for all that it added of the job. Named as [`DUE`] is.
+#[cfg(feature = "signed")]
+pub(crate) const JOB_SIGNATURE: &str = "x-replybus-job-signature";
 /// On the request of a stream: the bytes of items that its producer may be ahead of its reader. Named
 /// as [`DUE`] is.
 pub(crate) const STREAM: &str = "x-replybus-stream";
@@ -83,6 +90,11 @@ pub(crate) fn is_of_retries(name: &str) -> bool {
     name == RETRIES || name.starts_with(RETRY_ERROR)
 }
 
+/// True if a header is what a service adds to the message of a job.
+pub(crate) fn is_of_jobs(name: &str) -> bool {
+    name.starts_with("x-replybus-job-")
+}
+
 /// True if a header says why a message is a dead letter, and is no part of that message.
 pub(crate) fn is_of_the_letter(name: &str) -> bool {
     matches!(
@@ -107,6 +119,7 @@ pub(crate) fn has_meaning(name: &str) -> bool {
             | DUE
             | IDEMPOTENCY_KEY
             | JOB_STARTED
+            | JOB_MISSED
             | TRACEPARENT
             | TRACESTATE
             | BAGGAGE
@@ -117,10 +130,17 @@ pub(crate) fn has_meaning(name: &str) -> bool {
 /// True if a header is a boolean, [`TRUE`] or not.
 #[cfg(feature = "amqp")]
 pub(crate) fn is_boolean(name: &str) -> bool {
-    matches!(name, REPEATED | JOB_STARTED)
+    matches!(name, REPEATED | JOB_STARTED | JOB_MISSED)
 }
+
+/// What RabbitMQ adds to all messages if it is told to (`message_interceptors.incoming`), beside
+/// `x-routed-by`.
+const BROKER_TIME: &str = "timestamp_in_ms";
 
 /// True if a header is ours or the broker's (`x-death`, ...), and so none of the user's metadata.
 pub(crate) fn is_reserved(name: &str) -> bool {
-    has_meaning(name) || name.starts_with("x-") || name.starts_with("dead-letter-")
+    has_meaning(name)
+        || name.starts_with("x-")
+        || name.starts_with("dead-letter-")
+        || name == BROKER_TIME
 }

@@ -6,6 +6,8 @@ pub(crate) mod bundle;
 pub(crate) mod feed;
 pub(crate) mod headers;
 mod reply_frame;
+#[cfg(feature = "signed")]
+pub(crate) mod signed_frame;
 pub(crate) mod signed_reply;
 pub(crate) mod stream;
 

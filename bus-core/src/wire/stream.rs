@@ -23,6 +23,9 @@ const HANDLER: u8 = 2;
 const FAULT: u8 = 3;
 // 4 is what a reader says; see `feed`.
 const WAIT: u8 = 5;
+/// Of a frame in its signature. 7 is what a reader says in one; see `signed_frame`.
+#[cfg(feature = "signed")]
+pub(super) const SIGNED: u8 = 6;
 
 /// A frame of a stream, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]

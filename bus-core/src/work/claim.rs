@@ -7,7 +7,7 @@ use crate::{
     contract::{MethodContract, unix_time},
     limits::{
         CLAIM_LEASE, DEADLINE_RETENTION, EVENT_RETENTION, KEYED_RETENTION, REDELIVERY_RETENTION,
-        UNKEYED_RETENTION,
+        UNKEYED_RETENTION, WAIT_MAX,
     },
     message::{Message, Properties, Text},
     reply::Claim,
@@ -43,6 +43,20 @@ pub(crate) fn command_claim(
     }
 }
 
+/// The claim of a command whose request is signed, until a moment since the Unix epoch: its record is
+/// kept for as long as a copy of the request may be started, however long that is, for whoever has seen
+/// it may send it again. That of a job outlives its workers by as much as if nothing were signed.
+pub(crate) fn claim_of_signed(mut claim: Claim, until: Option<Duration>, is_job: bool) -> Claim {
+    if is_job {
+        claim.retention = claim.retention.max(UNKEYED_RETENTION);
+    }
+    let until = until.map(|until| until.min(unix_time() + WAIT_MAX) + DEADLINE_RETENTION);
+    match until {
+        Some(until) => claim.until(UNIX_EPOCH + until),
+        None => claim,
+    }
+}
+
 /// What the claim of a command is found under.
 pub(crate) fn command_key(
     queue: &str,
@@ -60,10 +74,11 @@ pub(crate) fn command_key(
 /// still recognised: sooner than its record goes by as much as a claim is given after a deadline, so
 /// that a copy with this deadline is not run because the record is gone.
 pub(crate) fn known_until(claim: &Claim) -> Duration {
-    let gone = match claim.until {
-        Some(until) => until.duration_since(UNIX_EPOCH).unwrap_or_default(),
-        None => unix_time() + claim.retention,
-    };
+    let kept = unix_time() + claim.retention;
+    let until = claim
+        .until
+        .map(|until| until.duration_since(UNIX_EPOCH).unwrap_or_default());
+    let gone = until.map_or(kept, |until| until.max(kept));
     gone.saturating_sub(DEADLINE_RETENTION)
 }
 
@@ -85,6 +100,11 @@ pub(crate) fn command_known_until(
     }
     let (id, deadline) = (envelope.id, envelope.deadline_named);
     let claim = command_claim(queue, "", key, id, deadline, [0; 16]);
+    let is_job = method.is_some_and(|method| method.job.is_some());
+    let claim = match envelope.is_signed {
+        true => claim_of_signed(claim, deadline, is_job),
+        false => claim,
+    };
     Some(known_until(&claim))
 }
 
@@ -226,6 +246,29 @@ mod tests {
             let claim = claim(key, deadline);
             assert_eq!((claim.retention, claim.until), (retention, None));
         }
+    }
+
+    #[test]
+    fn what_is_signed_is_remembered_for_as_long_as_it_may_be_sent_again() {
+        let (id, now) = (CallId::new(), unix_time());
+        let signed = |key, until: Duration, is_job| {
+            let claim = command_claim("q", "m", key, id, Some(until), [0; 16]);
+            claim_of_signed(claim, Some(until), is_job)
+        };
+        let beyond = |until: Duration| Some(UNIX_EPOCH + until + DEADLINE_RETENTION);
+        for until in [now, now + KEYED_RETENTION, now + 7 * KEYED_RETENTION] {
+            for key in [None, Some("key")] {
+                let claim = signed(key, until, false);
+                assert_eq!(claim.until, beyond(until), "{until:?}");
+                assert!(known_until(&claim) >= until, "{until:?}");
+            }
+        }
+        // The worker of a job may be gone for a while, as if it were not signed.
+        assert_eq!(signed(None, now, true).retention, UNKEYED_RETENTION);
+        assert_eq!(signed(Some("key"), now, true).retention, KEYED_RETENTION);
+        // Its caller may say anything.
+        let longest = signed(None, Duration::MAX, false).until.unwrap();
+        assert!(longest < UNIX_EPOCH + now + 2 * WAIT_MAX);
     }
 
     #[test]

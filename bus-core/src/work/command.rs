@@ -14,6 +14,7 @@ use crate::{
     job::{EnteredJob, Reporter, Reports, RunningJobs},
     limits::{ATTEMPTS_MAX, CALL_TIMEOUT_MAX, CLAIM_LEASE},
     message::Text,
+    presence::Seen,
     reply::{Claim, Reply, ReplyStore, ReplyTarget},
     trace,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Command {
     pub(crate) begun: Begun,
     /// Where what becomes of it is recorded.
     pub(crate) flights: Flights,
+    /// Whether others see the instance that runs it, if somebody calls it.
+    pub(crate) seen: Option<Arc<Seen>>,
     pub(crate) job: Option<Box<Job>>,
 }
 
@@ -118,6 +121,10 @@ impl Command {
                 return;
             }
         };
+        if let Some(seen) = self.seen.as_deref().filter(|seen| !seen.is_sure()) {
+            // The store is back: what was given up can be known by now, and withdraws this run.
+            Box::pin(seen.again()).await;
+        }
         let refusal = if noted.is_withdrawn() {
             Some(cancelled())
         } else if done.is_closed() || self.context.token().is_cancelled() {

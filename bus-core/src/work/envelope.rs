@@ -33,6 +33,12 @@ pub(crate) struct Envelope {
     pub(crate) deadline_named: Option<Duration>,
     /// When it is no longer to be started.
     pub(crate) start_by: Option<Instant>,
+    /// It is the message of a job that was started.
+    pub(crate) was_started: bool,
+    /// Its times are what its caller signed.
+    pub(crate) is_signed: bool,
+    /// Its time to live is not over when by its deadline and our clock its time has passed.
+    lives_on: bool,
     /// The first thing that is wrong with it.
     fault: Option<Fault>,
 }
@@ -130,9 +136,11 @@ impl Envelope {
         // does, can only shorten it, and only by more than clocks may differ.
         let deadline = absolute.map(|absolute| {
             let left = (absolute + CLOCK_ALLOWANCE).saturating_sub(unix_time());
-            let by_clock = received + left;
+            // From now on, not from when it came: it may have waited here for a slot.
+            let by_clock = Instant::now() + left;
             expires.map_or(by_clock, |expires| expires.min(by_clock))
         });
+        let lives_on = expires > deadline && expires.is_some_and(|expires| expires > received);
         let waits = matches!(target, ReplyTarget::Inbox(_));
         // What was delayed has its time to live there: of its caller, who does not wait, it says
         // nothing.
@@ -157,6 +165,9 @@ impl Envelope {
             deadline,
             deadline_named: absolute,
             start_by,
+            was_started: false,
+            is_signed: false,
+            lives_on,
             fault,
         }
     }
@@ -190,10 +201,36 @@ impl Envelope {
     /// ours.
     #[cfg(feature = "signed")]
     pub(crate) fn bound(&mut self, until: Duration, at: Instant) {
+        self.is_signed = true;
+        if self.was_started {
+            return self.bound_started(until, at);
+        }
         self.start_by = Some(self.start_by.map_or(at, |by| by.min(at)));
         self.deadline = self.deadline.map(|deadline| deadline.min(at));
-        // Its record is kept for as long as a copy of it may come.
-        self.deadline_named = Some(self.deadline_named.map_or(until, |named| named.min(until)));
+        // Its record is kept for as long as a copy of it may come, whatever this one says.
+        self.deadline_named = Some(until);
+    }
+
+    /// The same of a job that was started: it has the time of its caller, if that waits, and else none.
+    /// Nothing that is not signed has a say in it.
+    #[cfg(feature = "signed")]
+    fn bound_started(&mut self, until: Duration, at: Instant) {
+        let waits = matches!(self.target, ReplyTarget::Inbox(_));
+        self.start_by = waits.then_some(at);
+        self.deadline = waits.then_some(at);
+        // A copy of it as it came may be started until then.
+        self.deadline_named = (waits || until > unix_time()).then_some(until);
+    }
+
+    /// The fault of one that [is late](Self::is_late).
+    pub(crate) fn lateness(&self) -> Fault {
+        if !self.lives_on {
+            return expired();
+        }
+        let text = "its time had passed before it was started, by its deadline and the clock here: it \
+                    was held up on its way, or the clocks of caller and service differ by more than \
+                    500 ms";
+        Fault::new(FaultCode::Expired, text)
     }
 
     /// Its fault, if it has one.
@@ -281,12 +318,17 @@ mod tests {
     use std::sync::Arc;
 
     async fn read(properties: Properties) -> Envelope {
+        read_after(Duration::ZERO, properties).await
+    }
+
+    /// Reads a message that has waited here for so long.
+    async fn read_after(waited: Duration, properties: Properties) -> Envelope {
         let store = MemoryReplies::new().attach("", Arc::new(Waiters::default()));
         let message = Message {
             properties,
             ..Message::default()
         };
-        Envelope::read(&message, Instant::now(), store.as_ref())
+        Envelope::read(&message, Instant::now() - waited, store.as_ref())
     }
 
     fn with_deadline(left: i64, expiration: u64) -> Properties {
@@ -311,6 +353,23 @@ mod tests {
         let ahead = read(with_deadline(60_000, 2_000)).await;
         let left = ahead.deadline.unwrap() - ahead.received;
         assert_eq!(left, Duration::from_millis(2_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_waited_here_has_all_the_time_to_its_deadline() {
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let waited = Duration::from_secs(8);
+        let waiting = read_after(waited, with_deadline(10_000, 30_000)).await;
+        let left = waiting.start_by.unwrap() - Instant::now();
+        assert!(left > Duration::from_secs(10), "{left:?}");
+        assert!(
+            left <= Duration::from_secs(10) + CLOCK_ALLOWANCE,
+            "{left:?}"
+        );
+        // And no more than its time to live.
+        let waiting = read_after(waited, with_deadline(10_000, 12_000)).await;
+        let left = waiting.start_by.unwrap() - Instant::now();
+        assert_eq!(left, Duration::from_secs(4));
     }
 
     #[tokio::test]

@@ -55,6 +55,8 @@ impl Lease<'_> {
             // One without a lease only counts.
             let lease = self.claim.lease;
             let has_lapsed = !lease.is_zero() && asked_at.elapsed() >= lease;
+            // What was true when the store was asked says little of what is now.
+            let is_old = claimed.is_ok() && asked_at.elapsed() > ASK_AGAIN_MAX;
             match claimed {
                 Ok(Claimed::Run { attempt }) if !has_lapsed => {
                     self.watched.holds_since(asked);
@@ -100,8 +102,12 @@ impl Lease<'_> {
                 }
             }
             let pause = pauses.next();
+            let is_late = Instant::now() + pause > until;
+            if is_late && is_old && asked_at < until && !is_abandoned() {
+                continue;
+            }
             let no_longer = running && since.elapsed() > patience;
-            if no_longer || is_abandoned() || Instant::now() + pause > until {
+            if no_longer || is_late || is_abandoned() {
                 return Err(if running {
                     // A claim that was held for longer than it lives was renewed meanwhile.
                     let text = if since.elapsed() > self.claim.lease {

@@ -30,8 +30,8 @@ pub use serving::{Drained, Serving, ServingError};
 
 pub(crate) use again::{once_more, word_on};
 pub(crate) use claim::{
-    command_claim, command_key, command_known_until, event_claim, fingerprint, known_until,
-    redelivery_claim,
+    claim_of_signed, command_claim, command_key, command_known_until, event_claim, fingerprint,
+    known_until, redelivery_claim,
 };
 pub(crate) use command::{Command, Job, panicked};
 pub(crate) use dead_letter::{Cause, DeadLetters, Drops, dead_letter_queue};

@@ -27,6 +27,8 @@ pub(crate) struct Faults {
     pub(crate) no_claims: AtomicBool,
     /// Replies and outcomes can't be stored.
     pub(crate) no_replies: AtomicBool,
+    /// It knows of no record: its data are lost, and whoever runs has not told it again yet.
+    pub(crate) no_records: AtomicBool,
     /// Of every claim it says that another has it by now.
     pub(crate) taken_over: AtomicBool,
     /// Kept answers can't be looked for.
@@ -201,6 +203,9 @@ impl ReplyStore for FaultyStore {
     async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError> {
         self.faults.alive().await;
         check(&self.faults.no_claims)?;
+        if self.faults.no_records.load(Ordering::SeqCst) {
+            return Ok(None);
+        }
         self.store.record(key).await
     }
 

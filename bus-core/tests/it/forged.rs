@@ -206,11 +206,16 @@ async fn requests_that_say_what_they_are_not_do_no_harm() {
         .map(|run| format!("x-replybus-retry-error-{run}"))
         .collect();
     let errors: Vec<_> = many.iter().map(|name| (name.as_str(), "forged")).collect();
-    let sets: [&[(&str, &str)]; 17] = [
+    let sets: [&[(&str, &str)]; 19] = [
         &[("x-replybus-job-started", "true")],
         &[("x-replybus-job-started", "true"), ("repeated", "true")],
         &[("x-replybus-job-started", "true"), ("idempotency-key", "")],
         &[("x-replybus-job-started", "perhaps")],
+        &[("x-replybus-job-missed", "true")],
+        &[
+            ("x-replybus-job-started", "true"),
+            ("x-replybus-job-missed", "true"),
+        ],
         &[("x-replybus-retries", "4294967295")],
         &[("x-replybus-retries", "-1")],
         &[("x-replybus-retries", &long)],
@@ -268,7 +273,7 @@ async fn a_job_that_is_said_to_have_been_started_and_was_not_never_runs() {
     world
         .transport
         .publish(Outgoing::new(message("job", body, &started)));
-    sleep(SECOND).await;
+    sleep(MINUTE).await;
     assert_eq!(world.desk.runs.load(Ordering::SeqCst), 0);
     let letters = world.bus.dead_letters(QUEUE).list(0..9).await.unwrap();
     assert_eq!(letters.letters[0].reason(), "interrupted");

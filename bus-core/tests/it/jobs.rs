@@ -2,24 +2,25 @@
 
 use crate::faulty_store::{Faults, FaultyReplies};
 use replybus::{
-    Bus, CallError, CancelOutcome, Context, FailureKind, Progress, Ticket, TicketStatus,
+    Bus, CallError, CallId, CancelOutcome, Context, FailureKind, Progress, Ticket, TicketStatus,
     limits::{JOB_HELD_FOR, JOB_LOOKED_AT_EVERY, SLOT_AWAITED_FOR},
+    message::{Message, Properties},
     queue_handler,
     reply::memory::MemoryReplies,
     server::Serving,
     transport::{
-        Transport,
+        Outgoing, QueueSpec, Settled, Source, Transport, Verdict,
         memory::{MemoryBroker, MemoryTransport},
     },
 };
 use replybus_testkit::wait::eventually;
 use std::{
-    future::IntoFuture,
+    future::{Future, IntoFuture},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
     sync::watch,
@@ -152,6 +153,24 @@ impl World {
             bus,
             serving,
         }
+    }
+
+    /// Has a job asked for whose claim can't be asked for. The worker that has it dies, and the other,
+    /// which is returned, can't look whether it was started.
+    async fn comes_unstarted_to_another<T>(&self, asking: impl Future<Output = T>) -> (Worker, T) {
+        let mut workers = vec![self.worker().await, self.worker().await];
+        for worker in &workers {
+            worker.faults.no_claims.store(true, Ordering::SeqCst);
+        }
+        let asked = asking.await;
+        let has_it = |worker: &Worker| worker.faults.claims.load(Ordering::SeqCst) > 0;
+        eventually("one asks for its claim", || async {
+            workers.iter().any(has_it)
+        })
+        .await;
+        let dying = workers.iter().position(has_it).unwrap();
+        workers.swap_remove(dying).dies().await;
+        (workers.remove(0), asked)
     }
 
     async fn caller(&self) -> (Bus, ArchiveClient) {
@@ -305,6 +324,84 @@ async fn a_job_whose_record_is_gone_with_its_worker_is_not_run_again() {
     world.all_comes_back().await;
     assert_eq!(world.dead_letters().await, 0);
     call.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_runs_goes_on_though_its_record_is_missing_for_a_moment() {
+    let world = World::default();
+    let worker = world.worker().await;
+    let (bus, client) = world.caller().await;
+    let call = tokio::spawn(client.copy("a".into()).into_future());
+    let ticket = client.copy("b".into()).submit().await.unwrap();
+    world.runs.are(&[1, 1]).await;
+    sleep(HOUR).await;
+    // More than once, and never twice in a row.
+    for _ in 0..3 {
+        worker.faults.no_records.store(true, Ordering::SeqCst);
+        sleep(JOB_LOOKED_AT_EVERY).await;
+        worker.faults.no_records.store(false, Ordering::SeqCst);
+        sleep(JOB_LOOKED_AT_EVERY).await;
+    }
+    world.runs.fate.send_replace(Fate::Succeed);
+    assert_eq!(call.await.unwrap().unwrap(), 1);
+    assert_eq!(ticket.wait(&bus).await.unwrap(), 1);
+    world.all_comes_back().await;
+    assert_eq!(world.runs.attempts(), [1, 1]);
+    assert_eq!(world.dead_letters().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_nobody_could_start_runs_when_the_store_is_back() {
+    let world = World::default();
+    let (bus, client) = world.caller().await;
+    let submitted = client.copy("a".into()).submit();
+    let (worker, ticket) = world.comes_unstarted_to_another(submitted).await;
+    let ticket = ticket.unwrap();
+    sleep(5 * JOB_LOOKED_AT_EVERY).await;
+    assert!(world.runs.attempts().is_empty());
+    worker.faults.no_claims.store(false, Ordering::SeqCst);
+    world.runs.fate.send_replace(Fate::Succeed);
+    assert_eq!(ticket.wait(&bus).await.unwrap(), 1);
+    world.all_comes_back().await;
+    assert_eq!(world.runs.attempts(), [1]);
+    assert_eq!(world.dead_letters().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_was_not_started_keeps_its_time_while_it_waits() {
+    let world = World::default();
+    // Of clients that say it by the time to live of the message alone.
+    let message = Message {
+        routing_key: QUEUE.into(),
+        properties: Properties {
+            kind: Some("copy".into()),
+            message_id: Some(CallId::new().to_string().into()),
+            content_type: Some("application/json".into()),
+            ..Properties::default()
+        },
+        body: br#"{"name":"a"}"#.as_slice().into(),
+        ..Message::default()
+    };
+    let asking = async {
+        let sent = Outgoing::new(message).deadline(Instant::now() + 3 * JOB_LOOKED_AT_EVERY);
+        world.broker.connect().publish(sent).verdict().await
+    };
+    let (worker, sent) = world.comes_unstarted_to_another(asking).await;
+    assert_eq!(sent, Verdict::Confirmed);
+    sleep(JOB_LOOKED_AT_EVERY / 2).await;
+    worker.dies().await;
+    let queue = QueueSpec::new(QUEUE).or_existing();
+    let transport = world.broker.connect();
+    let mut waiting = transport.consume(Source::new(queue, 1)).await.unwrap();
+    let kept = waiting.next().await.unwrap();
+    let properties = &kept.message.properties;
+    assert_eq!(properties.header("repeated"), Some("true"));
+    assert_eq!(properties.header("x-replybus-job-started"), None);
+    let until: u64 = properties.header("deadline").unwrap().parse().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let longest = now + 3 * JOB_LOOKED_AT_EVERY;
+    assert!(u128::from(until) <= longest.as_millis(), "{until}");
+    kept.settler.settle(Settled::Ack);
 }
 
 #[tokio::test(start_paused = true)]

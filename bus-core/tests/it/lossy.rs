@@ -1,4 +1,4 @@
-//! A store of replies that loses, repeats and refuses frames of streams.
+//! A store of replies that loses, repeats, changes and refuses frames of streams.
 
 use async_trait::async_trait;
 use replybus::{
@@ -35,6 +35,10 @@ pub(crate) enum Appended {
     Refused,
     RefusedButThere,
     Absent,
+    /// Without its signature.
+    Bare,
+    /// With another last byte.
+    Altered,
 }
 
 struct LossyStore {
@@ -84,6 +88,8 @@ impl ReplyStore for LossyStore {
                 refused()
             }
             Appended::Absent => Ok(Stored::InboxAbsent),
+            Appended::Bare => self.store.append(inbox, id, bare(&frame)).await,
+            Appended::Altered => self.store.append(inbox, id, altered(&frame)).await,
         }
     }
 
@@ -130,12 +136,32 @@ impl ReplyStore for LossyStore {
     }
 }
 
+/// What is in a signed frame: behind two bytes, the length of a name, the name, and 64 bytes.
+fn bare(frame: &Bytes) -> Bytes {
+    match frame[..] {
+        [0xc1, 6 | 7, name, ..] => frame.slice(3 + usize::from(name) + 64..),
+        _ => frame.clone(),
+    }
+}
+
+fn altered(frame: &Bytes) -> Bytes {
+    let mut frame = frame.to_vec();
+    if let Some(last) = frame.last_mut() {
+        *last ^= 1;
+    }
+    frame.into()
+}
+
+impl<B> Lossy<B> {
+    pub(crate) fn new(replies: B, fate: impl Fn(u64) -> Appended + Send + Sync + 'static) -> Self {
+        let fate = Arc::new(fate);
+        Self { replies, fate }
+    }
+}
+
 /// A bus over such a store.
 pub(crate) async fn lossy(fate: impl Fn(u64) -> Appended + Send + Sync + 'static) -> Bus {
-    let replies = Lossy {
-        replies: MemoryReplies::new(),
-        fate: Arc::new(fate),
-    };
+    let replies = Lossy::new(MemoryReplies::new(), fate);
     let transport = Arc::new(MemoryBroker::new().connect());
     Bus::connect(transport, replies).await.unwrap()
 }

@@ -17,6 +17,8 @@ mod commands;
 mod context;
 #[cfg(feature = "schema")]
 mod contract_changes;
+#[cfg(feature = "schema")]
+mod contract_cycles;
 mod contract_mismatch;
 mod control;
 mod copies;
@@ -66,7 +68,12 @@ mod seen_before;
 mod shutdown;
 #[cfg(feature = "signed")]
 mod signed;
+#[cfg(feature = "signed")]
+mod signed_jobs;
+#[cfg(feature = "signed")]
+mod signed_streams;
 mod stood_still;
+mod stream_outages;
 mod streams;
 mod tickets;
 mod unserved;

@@ -243,6 +243,7 @@ async fn what_should_not_happen_is_there_before_it_happens() {
         "replybus_store_failures_total ",
         "replybus_republished_total ",
         "replybus_late_replies_total ",
+        "replybus_stream_frames_refused_total ",
         "replybus_leases_late_total ",
         "replybus_leases_lost_total ",
     ] {

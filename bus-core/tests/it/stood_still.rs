@@ -70,6 +70,16 @@ struct Held {
     gates: Arc<[Semaphore; 2]>,
 }
 
+impl Held {
+    /// Both are held back.
+    fn back() -> Self {
+        Self {
+            rung: Rung::default(),
+            gates: Arc::new([Semaphore::new(0), Semaphore::new(0)]),
+        }
+    }
+}
+
 impl Till for Held {
     async fn ring(&self) -> Result<u32, Never> {
         let number = self.rung.0.fetch_add(1, Ordering::SeqCst);
@@ -80,13 +90,49 @@ impl Till for Held {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_reads_after_its_time_that_another_runs_asks_once_more() {
+    let (broker, replies) = (MemoryBroker::default(), MemoryReplies::new());
+    let faults = Arc::new(Faults::default());
+    let held = Held::back();
+    let serve = async |bus: &Bus| bus.serve(TillServer::new(held.clone())).await.unwrap();
+    let bus = Bus::connect(broker.clone(), replies.clone()).await.unwrap();
+    let at_work = serve(&bus).await;
+    let ring = || {
+        let call = TillClient::new(&bus).ring().idempotency_key("one ring");
+        call.timeout(10 * CLAIM_LEASE)
+    };
+    let awaited = tokio::spawn(ring().into_future());
+    eventually("it runs", async || held.rung.0.load(Ordering::SeqCst) == 1).await;
+
+    // A copy goes to another, which is told of the run, and reads that when its time is over.
+    let stalled = FaultyReplies::over(&replies, &faults);
+    let stalled = Bus::connect(broker.clone(), stalled).await.unwrap();
+    *faults.claims_answered_after.lock().unwrap() = Some(12 * CLAIM_LEASE);
+    let late = serve(&stalled).await;
+    ring().send().await.unwrap();
+    let asked = |times| {
+        let claims = &faults.claims;
+        async move { claims.load(Ordering::SeqCst) == times }
+    };
+    eventually("it has asked", || asked(1)).await;
+    *faults.claims_answered_after.lock().unwrap() = None;
+    held.gates[0].add_permits(1);
+    assert_eq!(awaited.await.unwrap().unwrap(), 1);
+    eventually("it has asked once more", || asked(2)).await;
+    late.shutdown().await.unwrap();
+    at_work.shutdown().await.unwrap();
+    for queue in ["till.requests", "till.requests.dead"] {
+        let state = bus.inspect(queue).await.unwrap().unwrap();
+        assert_eq!(state.waiting, 0, "{queue}");
+    }
+    assert_eq!(held.rung.0.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_waits_for_a_run_that_was_taken_over_is_told_what_the_other_came_to() {
     let (broker, replies) = (MemoryBroker::default(), MemoryReplies::new());
     let faults = Arc::new(Faults::default());
-    let held = Held {
-        rung: Rung::default(),
-        gates: Arc::new([Semaphore::new(0), Semaphore::new(0)]),
-    };
+    let held = Held::back();
     let serve = async |bus: &Bus| bus.serve(TillServer::new(held.clone())).await.unwrap();
     let began = async |runs| {
         let rung = &held.rung.0;

@@ -36,7 +36,7 @@ pub(crate) struct Broken {
 }
 
 #[queue_handler("lines.requests", timeout = "10s")]
-trait Lines {
+pub(crate) trait Lines {
     /// So many lines.
     #[stream]
     async fn lines(&self, count: u64) -> Result<Items<String, Broken>, Broken>;
@@ -70,7 +70,7 @@ type Seen = (Option<String>, bool);
 
 /// Counts what was taken from its streams, and which of them were dropped.
 #[derive(Clone, Default)]
-struct Files {
+pub(crate) struct Files {
     taken: Arc<AtomicU64>,
     dropped: Arc<AtomicU64>,
 }
@@ -152,14 +152,16 @@ impl Lines for Files {
     }
 }
 
-async fn serve(bus: &Bus) -> (Files, LinesClient, Serving) {
+pub(crate) async fn serve(bus: &Bus) -> (Files, LinesClient, Serving) {
     let files = Files::default();
     let serving = bus.serve(LinesServer::new(files.clone())).await.unwrap();
     (files, LinesClient::new(bus), serving)
 }
 
 /// Reads a stream to its end: how many lines came, each in its place, and its error.
-async fn read_all(mut lines: Streaming<String, Broken>) -> (u64, Option<CallError<Broken>>) {
+pub(crate) async fn read_all(
+    mut lines: Streaming<String, Broken>,
+) -> (u64, Option<CallError<Broken>>) {
     let mut count = 0;
     while let Some(next) = lines.next().await {
         match next {

@@ -7,7 +7,7 @@ use replybus::{
 };
 use replybus_testkit::{
     proxy::{Mode, Proxy},
-    wait::{bounded, eventually},
+    wait::{bounded, eventually, until},
 };
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
@@ -156,4 +156,27 @@ async fn names_the_broker_does_not_allow_are_errors() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_that_are_not_there_can_be_looked_for_as_often_as_one_likes() {
+    let Some(broker) = broker().await else { return };
+    let transport = broker.transport().await;
+    let missing = broker.queue("missing");
+    let there = broker.queue("there");
+    transport.declare(there.spec.clone()).await.unwrap();
+    // More often than a connection has channels, each of which the broker closes.
+    for _ in 0..2_500 {
+        until("it is known whether it is there", async || {
+            transport
+                .inspect(missing.name())
+                .await
+                .map(|found| assert_eq!(found, None))
+        })
+        .await;
+    }
+    let found = bounded(transport.inspect(there.name())).await.unwrap();
+    assert_eq!(found.map(|queue| queue.waiting), Some(0));
+    assert_eq!(transport.health(), TransportHealth::Up);
+    transport.close(Duration::from_secs(5)).await;
 }

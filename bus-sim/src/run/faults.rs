@@ -25,7 +25,7 @@ impl Run {
             self.note(index, format_args!("{step}: {} {}", sent.what, sent.about));
             let faults = self.faults_at(index, step, &sent);
             let mut up = Up::new(index, life_number(&self.processes, index), step, sent);
-            let (mut is_taken, mut after) = (true, None);
+            let (mut is_taken, mut after) = (true, Vec::new());
             for (number, fault) in faults {
                 self.note(index, format_args!("FAULT {number}: {fault}"));
                 self.struck.push(number);
@@ -37,23 +37,29 @@ impl Run {
                     Fault::LoseStoreStep { .. } => is_taken = false,
                     Fault::Crash { taken, .. } | Fault::Cut { taken, .. } => {
                         is_taken &= taken;
-                        after = Some(fault);
+                        after.push(fault);
                     }
-                    other => after = Some(other),
+                    other => after.push(other),
                 }
             }
             if is_taken {
                 let latency = self.latency();
                 self.flights.send_up(self.now + latency, up);
             }
-            match after {
-                Some(Fault::Crash { down, .. }) => {
-                    self.kill(index, down);
-                    return;
+            for fault in &after {
+                match *fault {
+                    Fault::Pause { pause, .. } => self.pause(index, pause),
+                    Fault::Cut { taken, down, .. } => self.cut(index, taken, down),
+                    _ => {}
                 }
-                Some(Fault::Pause { pause, .. }) => self.pause(index, pause),
-                Some(Fault::Cut { taken, down, .. }) => self.cut(index, taken, down),
-                _ => {}
+            }
+            let down = after.iter().find_map(|fault| match fault {
+                Fault::Crash { down, .. } => Some(*down),
+                _ => None,
+            });
+            if let Some(down) = down {
+                self.kill(index, down);
+                return;
             }
         }
     }
@@ -92,6 +98,7 @@ impl Run {
 
     fn pause(&mut self, index: usize, pause: Duration) {
         let (end, now) = (self.now + pause, self.now);
+        self.all_go_on_at = self.all_go_on_at.max(end);
         let Some(life) = self.life(index) else { return };
         life.paused_until = Some(end);
         let life = life.session.life;
@@ -207,6 +214,7 @@ impl Run {
                     self.servers.lose_records();
                     self.lost_records = true;
                 }
+                self.was_without_store = true;
                 self.store_is_up = false;
                 self.schedule(self.now + down, Event::StoreUp);
             }

@@ -77,10 +77,13 @@ pub(crate) struct Run {
     now: Duration,
     stride: Duration,
     drain: Duration,
+    /// When none of those stands still any more that did so far.
+    all_go_on_at: Duration,
     is_stopping: bool,
     broker_is_up: bool,
     store_is_up: bool,
     lost_queues: bool,
+    was_without_store: bool,
     lost_records: bool,
     trace: Trace,
 }
@@ -101,10 +104,12 @@ impl Run {
             now: Duration::ZERO,
             stride: STRIDE,
             drain: simulation.drain,
+            all_go_on_at: Duration::ZERO,
             is_stopping: false,
             broker_is_up: true,
             store_is_up: true,
             lost_queues: false,
+            was_without_store: false,
             lost_records: false,
             trace: Trace::new(simulation.keeps_trace),
         };
@@ -137,8 +142,9 @@ impl Run {
                 .all(|one| !one.is_caller || one.is_done)
         };
         self.until(CALLERS_WITHIN, "callers are not done", are_done)?;
-        let drained = self.now + self.drain;
-        self.until(CALLERS_WITHIN, "", |run| run.now >= drained)?;
+        let done = self.now;
+        let is_drained = |run: &Self| run.now >= done.max(run.all_go_on_at) + run.drain;
+        self.until(CALLERS_WITHIN, "", is_drained)?;
         self.is_stopping = true;
         for process in &self.processes {
             if let Some(life) = &process.life {
@@ -165,6 +171,7 @@ impl Run {
             lasted: self.now,
             struck: std::mem::take(&mut self.struck),
             lost_queues: self.lost_queues,
+            was_without_store: self.was_without_store,
             lost_records: self.lost_records,
             left: self.servers.left(),
         })

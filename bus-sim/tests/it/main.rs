@@ -9,7 +9,9 @@
 
 mod broken;
 mod commands;
+mod conformance;
 mod delegate;
 mod money;
 mod replays;
 mod starting;
+mod stood_still;

@@ -3,12 +3,9 @@
 use crate::{
     call_id::CallId,
     codec::{self, ContentType},
-    limits::{
-        CONTROL_REQUEST_BYTES_MAX, INSTANCE_TEXT_MAX, WATCH_LEASE, WATCHED_IN_ONE_MAX,
-        WATCHED_PER_SECOND_MAX,
-    },
+    limits::{CONTROL_REQUEST_BYTES_MAX, WATCH_LEASE, WATCHED_IN_ONE_MAX, WATCHED_PER_SECOND_MAX},
     message::Text,
-    presence::{InstanceId, millis},
+    presence::{InstanceId, is_shown, millis},
     wire::ReplyFrame,
 };
 use bytes::Bytes;
@@ -121,7 +118,7 @@ impl WatchedCall {
     fn is_sound(&self) -> bool {
         let texts = [&self.method, &self.outcome];
         let mut texts = texts.into_iter().chain(&self.caller);
-        texts.all(|text| text.len() <= INSTANCE_TEXT_MAX && !text.contains(char::is_control))
+        texts.all(|text| is_shown(text))
     }
 }
 
@@ -211,6 +208,7 @@ const _: () = assert!(WATCH_LEASE.as_secs() >= 3);
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::limits::INSTANCE_TEXT_MAX;
 
     /// A call as an instance reports it.
     pub(in crate::control::watch) fn call(

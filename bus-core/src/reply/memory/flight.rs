@@ -2,7 +2,7 @@
 
 use crate::{
     contract::unix_time,
-    limits::FLIGHT_PAGE_EVENTS_MAX,
+    limits::{FLIGHT_EVENT_BYTES_MAX, FLIGHT_PAGE_EVENTS_MAX},
     reply::{FlightBatch, FlightCursor, FlightPage},
 };
 use bytes::Bytes;
@@ -39,6 +39,7 @@ impl Flight {
         let last = page.last().filter(|_| page.len() == FLIGHT_PAGE_EVENTS_MAX);
         let next = last.map(|(number, ..)| FlightCursor::After(number.to_string()));
         let events = page.into_iter().map(|(.., event)| event.clone());
+        let events = events.filter(|event| event.len() <= FLIGHT_EVENT_BYTES_MAX);
         FlightPage::new(events.collect(), next)
     }
 }

@@ -3,12 +3,13 @@
 use super::feeding::Feeding;
 use crate::{
     bus::BusInner,
-    client::{Call, Verb, call::answered, request::CallInfo},
+    client::{Call, Verb, answered::answered, request::CallInfo},
     codec::ContentType,
     contract::{Never, Outcome},
     error::{CallError, FailureKind},
     limits::{STREAM_WINDOW_BYTES, STREAMS_MAX},
     schedule::When,
+    signature::FrameSignatures,
     stream::{Items, items::EncodedItems, window_of},
 };
 use futures_util::{Stream, StreamExt};
@@ -30,6 +31,7 @@ struct Feeder {
     call: CallInfo,
     content_type: ContentType,
     window: u32,
+    signatures: FrameSignatures,
 }
 
 /// A call that has not been made, of a method one of whose arguments is a stream: set options, then
@@ -166,6 +168,7 @@ impl<R: Outcome> FeedCall<R> {
             call: info.clone(),
             content_type: request.content_type,
             window: self.window,
+            signatures: client.bus().inner().signatures.of_stream(&request),
         };
         let Some(mut feeding) = (self.begin)(&feeder) else {
             let failure = info.failure(FailureKind::Overloaded);
@@ -195,7 +198,8 @@ impl Feeder {
             items,
             content_type: self.content_type,
         };
-        Feeding::begin(Arc::clone(&self.bus), self.call.clone(), items, self.window)
+        let (bus, call) = (Arc::clone(&self.bus), self.call.clone());
+        Feeding::begin(bus, call, items, self.window, self.signatures.clone())
     }
 }
 

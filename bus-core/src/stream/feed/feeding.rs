@@ -10,7 +10,10 @@ use crate::{
     contract::Never,
     error::{Fault, FaultCode},
     limits::STREAM_READER_SILENCE_MAX,
+    reply::{StoreError, Stored},
+    signature::FrameSignatures,
     stream::{
+        heard::Ear,
         items::{EncodedItems, Filled, ItemSource},
         producer::{Over, Producer, Way},
         tally::{End as Side, StreamTally},
@@ -20,6 +23,7 @@ use crate::{
         stream::{self, End},
     },
 };
+use bytes::Bytes;
 use serde::Serialize;
 use std::{
     convert::Infallible,
@@ -60,9 +64,11 @@ impl Feeding {
         call: CallInfo,
         items: EncodedItems<T, Never>,
         window: u32,
+        signatures: FrameSignatures,
     ) -> Option<Self> {
         let id = call.id;
-        let line = Arc::new(FeedLine::new(Arc::clone(&bus.replies)));
+        let line = FeedLine::new(Arc::clone(&bus.replies), id, signatures);
+        let line = Arc::new(line);
         if !bus.waiters.register_feed(id, &line) {
             return None;
         }
@@ -132,11 +138,8 @@ impl Task {
                 let text = "another worker would begin it anew: the one that ran it has lost it";
                 self.fail(text.to_owned());
             }
-            for Reader {
-                id, number, inbox, ..
-            } in said.waiting
-            {
-                let told = self.bus.replies.append(&inbox, id, stream::wait(number));
+            for reader in said.waiting {
+                let told = self.tell(&reader, stream::wait(reader.number));
                 // Who does not hear it asks again.
                 let _ = told.await;
             }
@@ -152,7 +155,9 @@ impl Task {
             producer: reader.number,
             window: self.window,
             heard: reader.heard,
+            ear: Ear::Inbox(Arc::clone(&self.bus.replies)),
             stop: self.stop.clone(),
+            signatures: reader.signatures,
         };
         let CallInfo {
             service, method, ..
@@ -185,9 +190,16 @@ impl Task {
         let fault = Fault::new(FaultCode::Interrupted, CALL_IS_OVER);
         let end = End::Fault(ReplyFrame::encode_fault(self.content_type, &fault));
         let frame = stream::end(reader.number, 0, &end);
-        let told = self.bus.replies.append(&reader.inbox, reader.id, frame);
         // One that does not hear it hears nothing any more.
-        let _ = told.await;
+        let _ = self.tell(reader, frame).await;
+    }
+
+    async fn tell(&self, reader: &Reader, frame: Bytes) -> Result<Stored, StoreError> {
+        let frame = reader.signatures.sign(reader.id, frame);
+        self.bus
+            .replies
+            .append(&reader.inbox, reader.id, frame)
+            .await
     }
 }
 

@@ -2,7 +2,8 @@
 //! others are runs of further copies, or of a message that was delivered again.
 
 use crate::{
-    call_id::CallId, message::Text, reply::ReplyStore, stream::heard::Heard, wire::feed::FeedCredit,
+    call_id::CallId, message::Text, reply::ReplyStore, signature::FrameSignatures,
+    stream::heard::Heard, wire::feed::FeedCredit,
 };
 use bytes::Bytes;
 use std::{
@@ -18,6 +19,9 @@ const OTHERS_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct FeedLine {
     store: Arc<dyn ReplyStore>,
+    /// The call.
+    id: CallId,
+    signatures: FrameSignatures,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -47,12 +51,16 @@ pub(super) struct Reader {
     pub(super) number: u32,
     pub(super) inbox: Text,
     pub(super) heard: Arc<Heard>,
+    /// What is signed of its frames: nothing of one that does not ask for it.
+    pub(super) signatures: FrameSignatures,
 }
 
 impl FeedLine {
-    pub(super) fn new(store: Arc<dyn ReplyStore>) -> Self {
+    pub(super) fn new(store: Arc<dyn ReplyStore>, id: CallId, signatures: FrameSignatures) -> Self {
         Self {
             store,
+            id,
+            signatures,
             state: Mutex::default(),
             changed: Notify::new(),
         }
@@ -60,12 +68,16 @@ impl FeedLine {
 
     /// Takes in a credit. Who gives the first is the reader.
     pub(crate) fn arrived(&self, frame: &Bytes) {
-        let Some(said) = FeedCredit::read(frame) else {
+        let Some(frame) = self.signatures.believed(self.id, frame).ok() else {
+            return;
+        };
+        let Some(said) = FeedCredit::read(&frame) else {
             return;
         };
         let FeedCredit {
             credit,
             holds_claim,
+            checks,
             inbox,
         } = said;
         let mut state = self.state();
@@ -90,6 +102,10 @@ impl FeedLine {
             number: credit.producer,
             inbox,
             heard: Arc::new(Heard::new()),
+            signatures: match checks {
+                true => self.signatures.clone(),
+                false => FrameSignatures::default(),
+            },
         };
         if state.reader.is_none() {
             state.reader = Some(reader);

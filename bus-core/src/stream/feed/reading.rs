@@ -11,6 +11,7 @@ use crate::{
     limits::{CALL_TIMEOUT_MAX, STREAMS_MAX},
     message::{Properties, Text},
     reply::ReplyTarget,
+    signature::FrameSignatures,
     stream::{
         Items, Streaming, any_number, inbox::Ended, keeper::Towards, streaming::Slot, window_of,
     },
@@ -30,6 +31,7 @@ pub(crate) struct Invitation {
     window: u32,
     /// Whoever runs it has the call's claim, and no other has.
     is_claimed: bool,
+    signatures: FrameSignatures,
 }
 
 impl Invitation {
@@ -39,6 +41,7 @@ impl Invitation {
         target: &ReplyTarget,
         properties: &Properties,
         is_claimed: bool,
+        signatures: FrameSignatures,
     ) -> Result<Self, Fault> {
         let bad = |text: &str| Fault::new(FaultCode::BadRequest, text);
         let ReplyTarget::Inbox(inbox) = target else {
@@ -55,6 +58,7 @@ impl Invitation {
             inbox: inbox.clone(),
             window: window_of(window),
             is_claimed,
+            signatures,
         })
     }
 
@@ -77,7 +81,8 @@ impl Invitation {
             started: now,
             timeout: until.saturating_duration_since(now),
         };
-        let Ok(slot) = Slot::take(Arc::clone(&self.bus), CallId::new(), info, self.window) else {
+        let (bus, signatures) = (Arc::clone(&self.bus), self.signatures.clone());
+        let Ok(slot) = Slot::take(bus, CallId::new(), info, self.window, signatures) else {
             let text = format!("{STREAMS_MAX} streams are being read");
             return Err(Fault::new(FaultCode::Overloaded, text));
         };

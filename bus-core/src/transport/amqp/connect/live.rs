@@ -1,13 +1,20 @@
 //! One connection while it is up, as those who work on it see it.
 
 use super::{
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, is_of_one_channel},
     frames::{ChannelClose, Marker, Notices},
     socket::Socket,
 };
 use crate::limits::CONNECT_TIMEOUT;
 use lapin::{Connection, ConnectionStatus};
-use std::{fmt, pin::pin, sync::Arc};
+use std::{
+    fmt,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, timeout, timeout_at},
@@ -20,6 +27,8 @@ pub(crate) struct Live {
     notices: Notices,
     blocked: watch::Sender<Option<Arc<str>>>,
     broken: mpsc::Sender<String>,
+    /// Numbers of channels that can't be had again on this connection.
+    spoiled: AtomicU16,
 }
 
 impl Live {
@@ -36,6 +45,7 @@ impl Live {
             notices,
             blocked: watch::Sender::default(),
             broken,
+            spoiled: AtomicU16::new(0),
         };
         (live, reasons)
     }
@@ -91,23 +101,45 @@ impl Live {
 
     /// A new channel, within [`CONNECT_TIMEOUT`].
     pub(crate) async fn channel(&self) -> Result<lapin::Channel, Failure> {
-        let opened = self.answer(self.connection.create_channel()).await;
+        let opened = self.answer(self.open_channel()).await;
         opened.map_err(|failure| self.explained(failure))
     }
 
     /// A new channel, however long the broker takes, which says nothing of the connection.
     pub(crate) async fn channel_without_bound(&self) -> Result<lapin::Channel, Failure> {
-        let opened = self.connection.create_channel().await;
+        let opened = self.open_channel().await;
         opened.map_err(|error| self.explained(error.into()))
     }
 
-    /// The failure to open a channel, which names the limit if it is that.
-    fn explained(&self, failure: Failure) -> Failure {
-        match failure.kind {
-            FailureKind::Exhausted => {
-                Failure::exhausted(self.connection.configuration().channel_max())
+    /// A new channel. The number of one that the broker closed, such as over a queue that is not there,
+    /// has its error for ever in lapin 4.12: whoever is given it again is told that error, and the number
+    /// is lost. The next one is taken.
+    async fn open_channel(&self) -> lapin::Result<lapin::Channel> {
+        loop {
+            match self.connection.create_channel().await {
+                // Nothing that the broker says of an opened channel: there was none.
+                Err(error) if is_of_one_channel(&error) => {
+                    self.spoiled.fetch_add(1, Ordering::Relaxed);
+                }
+                opened => return opened,
             }
-            _ => failure,
+        }
+    }
+
+    /// The failure to open a channel, which names the limit if it is that. If numbers were lost a new
+    /// connection has all of them.
+    fn explained(&self, failure: Failure) -> Failure {
+        if failure.kind != FailureKind::Exhausted {
+            return failure;
+        }
+        match self.spoiled.load(Ordering::Relaxed) {
+            0 => Failure::exhausted(self.connection.configuration().channel_max()),
+            spoiled => {
+                let reason =
+                    format!("{spoiled} channels were closed by the broker, and no more are left");
+                self.fail(reason.clone());
+                Failure::transient(reason)
+            }
         }
     }
 
