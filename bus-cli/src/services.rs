@@ -17,7 +17,8 @@ use std::collections::BTreeSet;
 /// Show what is served, and by whom
 ///
 /// By their records in Redis, where each instance says what it is. One that was killed is among
-/// them for 6 seconds; groups of events are not.
+/// them for 6 seconds; groups of events are not. A queue whose records can't be read is listed as
+/// unknown, and said at the end.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  replybus services\n  replybus services account.requests --json"
@@ -42,13 +43,26 @@ pub(crate) async fn run(
 async fn list(bus: &Bus, output: &Output) -> Result<(), Failure> {
     let services = bus.services().await;
     let services = services.map_err(|error| Failure::because("services are not known", error))?;
+    let unknown = services.iter().filter_map(|served| {
+        let why = served.unknown.as_ref()?;
+        Some(format!("{}: {why}", served.queue))
+    });
+    let unknown: Vec<_> = unknown.collect();
     if output.json {
         let all: Vec<Value> = services.iter().map(as_json).collect();
-        return output.json(&all);
+        output.json(&all)?;
+    } else if services.is_empty() {
+        output.line("nothing is served in this namespace")?;
+    } else {
+        print(&services, output)?;
     }
-    if services.is_empty() {
-        return output.line("nothing is served in this namespace");
+    match unknown.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Said(unknown.join("\n"))),
     }
+}
+
+fn print(services: &[ServedQueue], output: &Output) -> Result<(), Failure> {
     let mut table = Table::new(&[
         "QUEUE",
         "SERVICE",
@@ -57,7 +71,7 @@ async fn list(bus: &Bus, output: &Output) -> Result<(), Failure> {
         "IN FLIGHT",
         "UP",
     ]);
-    for served in &services {
+    for served in services {
         let of_each = |part: fn(&Instance) -> &str| {
             let parts: BTreeSet<&str> = served.instances.iter().map(part).collect();
             parts.into_iter().collect::<Vec<_>>().join(", ")
@@ -78,7 +92,11 @@ async fn list(bus: &Bus, output: &Output) -> Result<(), Failure> {
             &of_each(|instance| instance.version.as_deref().unwrap_or("-")),
             &served.instances.len(),
             &in_flight,
-            &oldest.map_or_else(|| "lost".to_owned(), ago),
+            &match (oldest, &served.unknown) {
+                (Some(oldest), _) => ago(oldest),
+                (None, None) => "lost".to_owned(),
+                (None, Some(_)) => "unknown".to_owned(),
+            },
         ]);
     }
     table.print(output)
@@ -147,7 +165,7 @@ fn state(instance: &Instance) -> &'static str {
 
 fn as_json(served: &ServedQueue) -> Value {
     let instances: Vec<Value> = served.instances.iter().map(instance_json).collect();
-    json!({ "queue": served.queue, "instances": instances })
+    json!({ "queue": served.queue, "instances": instances, "unknown": served.unknown })
 }
 
 fn instance_json(instance: &Instance) -> Value {

@@ -34,6 +34,10 @@ pub(super) async fn look(bus: &Bus, findings: &mut Findings) {
 
 async fn queue(bus: &Bus, served: &ServedQueue, findings: &mut Findings) {
     let (name, instances) = (&served.queue, &served.instances);
+    if let Some(why) = &served.unknown {
+        findings.wrong(name, why.clone());
+        return;
+    }
     match bus.inspect(name).await {
         Ok(Some(state)) if instances.is_empty() => findings.wrong(
             name,

@@ -54,7 +54,7 @@ enum ContractsCommand {
     },
     /// Write a module with typed clients
     ///
-    /// It has a class for each service, and is for calls: methods with streams are left out.
+    /// It has a class for each service, and is for calls.
     Client {
         /// The document of contracts; - for stdin, queue:QUEUE for what is served
         contracts: PathBuf,

@@ -89,7 +89,7 @@ async fn a_method_is_measured_and_its_service_is_seen_at_work() {
     assert!(measured["p50_ms"].as_f64().unwrap() <= measured["p99_ms"].as_f64().unwrap());
     assert!(site.run(&bench).await.text().contains("a second"));
     let unknown = site
-        .run(&["bench", QUEUE, "steal", "--duration", "50ms"])
+        .run(&["bench", QUEUE, "steal", "--duration", "2s"])
         .await;
     assert_eq!(unknown.code, 1);
     assert!(unknown.out.contains("unknown_method"), "{unknown:?}");

@@ -127,6 +127,11 @@ impl Site {
         Some(Self::on(name, rabbitmq().await?, None, redis().await?, builder).await)
     }
 
+    /// The same, on this Redis.
+    pub(crate) async fn on_redis(name: &str, redis: String) -> Option<Self> {
+        Some(Self::on(name, rabbitmq().await?, None, redis, Bus::builder()).await)
+    }
+
     /// The same, with a broker of its own, which ends with it.
     pub(crate) async fn open_private(name: &str) -> Option<Self> {
         let redis = redis().await?;

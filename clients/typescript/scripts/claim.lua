@@ -3,8 +3,8 @@
 -- which it lives at least, and from which on a claim without a record is not given (ms; 0 for none),
 -- 1 if another had it when this one asked before.
 -- A record is a hash: owner, fingerprint, state (running; told, of a cancel while it ran; done),
--- attempt, lease_until, contested, frame (of what is told: the outcome if its worker dies). What is
--- left of one that was released has nothing but released.
+-- attempt, lease (its length), lease_until, contested, frame (of what is told: the outcome if its
+-- worker dies). What is left of one that was released has nothing but released.
 --
 -- Numbers are given to commands as they are: Redis writes them out in full, and cheaper.
 local call = redis.call
@@ -14,11 +14,16 @@ local answers, at = {}, 0
 
 -- Whether a claim is still another's: until its lease is over and somebody has been asking for half
 -- a lease, so that it could have been renewed if the server, or the way to it, had only stood still.
--- Being asked counts from when it should have been renewed.
-local function is_held(key, lapses, contested, half)
+-- Being asked counts from when it should have been renewed. A moment that can't have come yet was
+-- written before the server's clock was put back: both count from now then.
+local function is_held(key, lapses, length, contested, half)
   if lapses == 0 then return false end
+  if length and lapses > now + length then
+    lapses = now + length
+    call('HSET', key, 'lease_until', lapses)
+  end
   if now < lapses - half then return true end
-  if contested < lapses - half then
+  if contested < lapses - half or contested > now then
     contested = now
     call('HSET', key, 'contested', now)
   end
@@ -31,7 +36,7 @@ for number = 1, #KEYS do
   local waited = ARGV[at + 6] == '1'
   at = at + 6
   local held = call('HMGET', key, 'fingerprint', 'state', 'owner', 'attempt', 'lease_until',
-    'contested', 'released')
+    'contested', 'released', 'lease')
   local fingerprint, is_ours, lapses = held[1], held[3] == by, tonumber(held[5]) or 0
   if fingerprint and fingerprint ~= asked then
     answers[number] = {'conflict'}
@@ -42,10 +47,11 @@ for number = 1, #KEYS do
   elseif not fingerprint and waited and not held[7] then
     -- Redis forgot who has it. They renew it, and have it again, or it lapses.
     call('HSET', key, 'fingerprint', asked, 'state', 'running', 'attempt', 1,
-      'lease_until', now + lease)
+      'lease', lease, 'lease_until', now + lease)
     call('PEXPIRE', key, math.max(life, till - now))
     answers[number] = {'running'}
-  elseif not is_ours and is_held(key, lapses, tonumber(held[6]) or 0, lease / 2) then
+  elseif not is_ours
+    and is_held(key, lapses, tonumber(held[8]), tonumber(held[6]) or 0, lease / 2) then
     answers[number] = {'running'}
   elseif held[2] == 'told' and not is_ours then
     call('HSET', key, 'owner', '', 'state', 'done')
@@ -59,7 +65,7 @@ for number = 1, #KEYS do
       if attempt > 1 then call('HSET', key, 'progress', '') end
     end
     call('HSET', key, 'fingerprint', asked, 'state', held[2] or 'running', 'owner', by,
-      'attempt', attempt, 'lease_until', now + lease)
+      'attempt', attempt, 'lease', lease, 'lease_until', now + lease)
     call('PEXPIRE', key, math.max(life, till - now))
     answers[number] = {'run', attempt}
   end

@@ -6,19 +6,21 @@ import { Call } from "./call.js";
 import { Cancels } from "./cancels.js";
 import { type ContentType, MSGPACK, encode } from "./codec.js";
 import { current } from "./context.js";
+import { Delays, type Later, dueOf } from "./delays.js";
 import type { CallError } from "./errors.js";
 import { gather } from "./gather.js";
 import { Inbox } from "./inbox.js";
 import { Link, type Log } from "./link.js";
 import type { CallOptions } from "./method.js";
 import { Names, newId } from "./names.js";
+import type { Progress } from "./progress.js";
 import type { Trace } from "./request.js";
 import { Scripts } from "./scripts.js";
 import type { Service } from "./service.js";
 import { Serving } from "./serving.js";
 import { StreamCall, type StreamOptions } from "./stream.js";
 import { type EventHandler, Subscription } from "./subscription.js";
-import { type CancelOutcome, type Ticket, cancel, poll, wait } from "./ticket.js";
+import { type CancelOutcome, type Ticket, type TicketStatus, cancel, poll, progress, status, wait } from "./ticket.js";
 
 /** Milliseconds that a call is given that says nothing of its time, and an event. */
 const TIMEOUT = 5_000;
@@ -49,6 +51,7 @@ export class Bus {
   readonly inbox: Inbox;
   readonly cancels: Cancels;
   readonly bundles = new Bundles();
+  readonly delays: Delays;
 
   private constructor(amqpUrl: string, redisUrl: string, options: BusOptions) {
     const log = options.log ?? ((line) => console.error(`replybus: ${line}`));
@@ -64,6 +67,7 @@ export class Bus {
     this.scripts = new Scripts(this.redis);
     this.inbox = new Inbox(this.redis, reader, this.names, log);
     this.cancels = new Cancels(this.link, this.names);
+    this.delays = new Delays(this.link, this.names, this.scripts, this.app);
   }
 
   /** Connects to Redis; RabbitMQ is connected to meanwhile, and whenever it is lost. */
@@ -78,9 +82,15 @@ export class Bus {
     }
   }
 
+  /** Whether other programs can't be heard, or not be told anything. */
+  isDeaf(): boolean {
+    return !(this.link.isUp && this.inbox.isRead);
+  }
+
   /** Ends the inbox and the connections. */
   async close(): Promise<void> {
     await this.cancels.close();
+    await this.delays.close();
     await this.inbox.close();
     await this.link.close();
     this.redis.disconnect();
@@ -128,21 +138,42 @@ export class Bus {
     return wait(this, ticket, timeout);
   }
 
+  /**
+   * The state of a submitted call now: whether it waits, runs or is done, and how far it is if it is a job that
+   * says so.
+   */
+  status(ticket: Ticket): Promise<TicketStatus> {
+    return status(this, ticket);
+  }
+
+  /**
+   * What a job says of how far it is, from now on until it is done: read it with `for await`. What came between
+   * two looks is left out, and the last word may be. It looks four times a second, and every 2 s when there is
+   * nothing new, also while Redis can't be reached.
+   */
+  progress(ticket: Ticket): AsyncGenerator<Progress, void> {
+    return progress(this, ticket);
+  }
+
   /** Cancels a submitted call. */
   cancel(ticket: Ticket): Promise<CancelOutcome> {
     return cancel(this, ticket);
   }
 
-  /** Emits an event under its routing key, and returns its id. */
+  /**
+   * Emits an event under its routing key, and returns its id. With `after` or `at` it goes then to the
+   * groups that there are; the broker keeps it until then.
+   */
   async emit(
     event: string,
     body: unknown,
-    options: { exchange?: string; contentType?: ContentType; id?: string } = {},
+    options: { exchange?: string; contentType?: ContentType; id?: string } & Later = {},
   ): Promise<string> {
     const exchange = this.names.full(options.exchange ?? "replybus.events");
     const messageId = options.id ?? newId();
     const contentType = options.contentType ?? MSGPACK;
-    await this.link.declareTopic(exchange);
+    const due = dueOf(options);
+    if (due === undefined) await this.link.declareTopic(exchange);
     const properties = {
       type: event,
       messageId,
@@ -153,7 +184,12 @@ export class Bus {
       headers: this.trace?.() ?? current()?.trace ?? {},
     };
     const data = encode(contentType, body);
-    await this.link.publish(event, data, properties, EMIT_WITHIN, exchange);
+    if (due === undefined) {
+      await this.link.publish(event, data, properties, EMIT_WITHIN, exchange);
+    } else {
+      await this.delays.publish({ exchange, key: event }, data, properties, due, EMIT_WITHIN);
+      this.delays.note(event, { id: messageId, kind: "event", name: event }, due);
+    }
     return messageId;
   }
 

@@ -2,17 +2,20 @@
 
 import type { Options } from "amqplib";
 import type { Bus } from "./bus.js";
+import { type Later, dueOf } from "./delays.js";
 import { CallFailed } from "./errors.js";
+import { type Feed, FeedCall } from "./feeding.js";
 import { type PromiseWithResolvers, deferred, inTime } from "./link.js";
 import type { CallOptions, Method } from "./method.js";
 import { Pauses } from "./pauses.js";
 import { read } from "./replies.js";
 import { type Request, prepare } from "./request.js";
-import { type Frame, isFrame, readFrame } from "./stream_frames.js";
+import { type FeedCredit, type Frame, WINDOW, isFrame, readFeedCredit, readFrame } from "./stream_frames.js";
 import type { Ticket } from "./ticket.js";
 
-/** Milliseconds for which the reply to a submitted call may come after it had to be started. */
-const REPLIED_AFTER = 30 * 60_000;
+/** Milliseconds that a call may run, and that the reply to a submitted one is kept. */
+const LONGEST = 20 * 60_000;
+const REPLY_KEPT = 10 * 60_000;
 
 /** A call that was not made yet: awaited it is made, and its reply waited for. */
 export class Call<T> implements PromiseLike<T> {
@@ -44,9 +47,13 @@ export class Call<T> implements PromiseLike<T> {
     }
   }
 
-  /** Makes the call, and returns a ticket to fetch its reply with, here or elsewhere. */
-  async submit(): Promise<Ticket> {
-    const request = this.prepare(false);
+  /**
+   * Makes the call, and returns a ticket to fetch its reply with, here or elsewhere. With `after` or
+   * `at` it reaches its service then, and not earlier: the broker keeps it, and this process may end.
+   * Its timeout, within which it must be started, counts from then.
+   */
+  async submit(later: Later = {}): Promise<Ticket> {
+    const request = this.later(later);
     await this.put(request, request.submitted(this.bus.app));
     const { service, name, queue, isCommand, isRecorded, isPutOff } = this.method;
     return {
@@ -57,15 +64,24 @@ export class Call<T> implements PromiseLike<T> {
       ...(request.key === undefined ? {} : { idempotency_key: request.key }),
       recorded: isCommand && (isRecorded ?? true),
       put_off: isPutOff ?? false,
-      expires_at: request.until + REPLIED_AFTER,
+      expires_at: expiresAt(request),
+      ...(request.due === undefined ? {} : { delayed: true }),
     };
   }
 
-  /** Makes the call one-way: nobody is told what comes of it. Returns its id. */
-  async send(): Promise<string> {
-    const request = this.prepare(false);
+  /** Makes the call one-way: nobody is told what comes of it. Returns its id. As `submit`, also later. */
+  async send(later: Later = {}): Promise<string> {
+    const request = this.later(later);
     await this.put(request, request.oneWay(this.bus.app));
     return request.callId;
+  }
+
+  /**
+   * The same call, of a method one of whose arguments is a stream: of these items, of which `window` bytes
+   * are sent ahead of its handler.
+   */
+  feed(items: Feed, window = WINDOW): FeedCall<T> {
+    return new FeedCall(this.bus, this, items, window);
   }
 
   /** The call as a request, with an id of its own. */
@@ -78,11 +94,37 @@ export class Call<T> implements PromiseLike<T> {
     return this.options.signal;
   }
 
+  private later(later: Later): Request {
+    const request = this.prepare(false);
+    try {
+      request.due = dueOf(later);
+    } catch (error) {
+      throw new CallFailed("bad_request", (error as Error).message, false);
+    }
+    return request;
+  }
+
   private async put(request: Request, properties: Options.Publish): Promise<void> {
     const within = Math.min(request.timeout, this.method.timeout);
     const queue = this.bus.names.full(request.queue);
-    await this.bus.link.publish(queue, request.body, properties, within);
+    if (request.due === undefined) {
+      await this.bus.link.publish(queue, request.body, properties, within);
+      return;
+    }
+    const { delays } = this.bus;
+    await delays.publish({ exchange: "", key: queue }, request.body, properties, request.due, within);
+    const { service, name, isCommand, isRecorded, isPutOff } = this.method;
+    const recorded = isCommand && (isRecorded ?? true);
+    const ticket = { expires_at: expiresAt(request), recorded, put_off: isPutOff ?? false };
+    const note = { id: request.callId, kind: "call", service, name, keyed: request.key !== undefined, ticket };
+    delays.note(this.method.queue, note, request.due);
   }
+}
+
+/** When it is not worth looking for the reply to a submitted call any more. */
+function expiresAt(request: Request): number {
+  const startBy = request.due === undefined ? request.until : request.due + request.timeout;
+  return startBy + (request.method.job ?? LONGEST) + REPLY_KEPT;
 }
 
 /** Waits for the reply to one request, from before it is published. */
@@ -97,13 +139,16 @@ export class Waiting {
     private readonly request: Request,
     private readonly signal?: AbortSignal,
     onFrame?: (frame: Frame) => void,
+    onCredit?: (credit: FeedCredit) => void,
   ) {
     this.frame.promise.catch(() => undefined);
     this.leave = bus.inbox.waiting(request.callId, (frame) => {
       if (!isFrame(frame)) this.frame.resolve(frame);
       else {
-        const one = readFrame(frame);
+        const one = onFrame && readFrame(frame);
         if (one !== undefined) onFrame?.(one);
+        const credit = onCredit && readFeedCredit(frame);
+        if (credit !== undefined) onCredit?.(credit);
       }
     });
     if (signal?.aborted) this.giveUp();

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ContentType } from "./codec.js";
 import { CallFailed } from "./errors.js";
+import { INBOX_ENTRIES } from "./inbox.js";
 import type { Log } from "./link.js";
 import { type Names, newId } from "./names.js";
 import { Pauses } from "./pauses.js";
@@ -16,8 +17,11 @@ export const ATTEMPTS_MAX = 5;
 const DAY = 24 * 60 * 60_000;
 const KEPT = 2 * 60_000;
 const UNKEYED = 30 * 60_000;
-/** How many entries an inbox has, and how long a reply is kept under its own key. */
-export const INBOX_ENTRIES = 65_536;
+/** The longest pause, in milliseconds, before a claim is asked for again. */
+const ASK_AGAIN_MAX = 500;
+/** Milliseconds between two looks at a record. */
+const LOOK_AGAIN = 250;
+/** How long a reply is kept under its own key. */
 export const REPLY_TTL = 600_000;
 
 /** A claim that may be asked for; times are milliseconds. */
@@ -65,6 +69,9 @@ export type Asked =
   /** `elsewhere`: another run goes on. `unknown`: nothing says whether there was an earlier one. */
   | { refused: CallFailed; elsewhere: boolean; unknown: boolean };
 
+/** A record: its outcome, or its run and for how many milliseconds that is not another's. */
+export type Recorded = { frame: Buffer } | { attempt: number; leaseLeft: number; progress: Buffer | undefined };
+
 export class Claims {
   constructor(
     private readonly scripts: Scripts,
@@ -72,13 +79,23 @@ export class Claims {
     private readonly log: Log,
   ) {}
 
-  /** Asks for a claim until it is given or refused, or until this moment. */
-  async take(claim: Claim, until: number, isOver: () => boolean): Promise<Asked> {
-    const pauses = new Pauses(5, 500);
+  /**
+   * Asks for a claim until it is given or refused, or until this moment, or another has had it for so many
+   * milliseconds.
+   */
+  async take(claim: Claim, until: number, isOver: () => boolean, patience = Number.POSITIVE_INFINITY): Promise<Asked> {
+    const pauses = new Pauses(5, ASK_AGAIN_MAX);
+    const patientUntil = Date.now() + patience;
     let waited = false;
     while (true) {
+      const [asked, askedAt] = [performance.now(), Date.now()];
       const [word, rest] = await this.ask(claim, waited);
-      if (word === "run") return { attempt: Number(rest) };
+      const age = performance.now() - asked;
+      if (word === "run") {
+        const hasLapsed = claim.lease > 0 && age >= claim.lease;
+        if (!hasLapsed) return { attempt: Number(rest) };
+        this.log("a claim was given longer ago than it lives: asking again");
+      }
       if (word === "done") return { frame: rest as Buffer };
       if (word === "conflict") {
         const text = "the idempotency key was used for another request";
@@ -90,7 +107,12 @@ export class Claims {
       }
       waited ||= word === "running";
       const pause = pauses.next();
-      if (isOver() || Date.now() + pause > until) return outOfTime(waited);
+      const isLate = Date.now() + pause > until;
+      // What was true when it was asked says little of what is now.
+      const isOld = word !== "unasked" && age > ASK_AGAIN_MAX;
+      if (isLate && isOld && askedAt < until && !isOver()) continue;
+      const isLeft = waited && Date.now() > patientUntil;
+      if (isLeft || isOver() || isLate) return outOfTime(waited);
       await sleep(pause);
     }
   }
@@ -124,6 +146,32 @@ export class Claims {
         this.log(`a claim was not renewed: ${(error as Error).message}`);
         pause = 100;
       }
+    }
+  }
+
+  /** Looks at the record of what is claimed under this name, if there is one. */
+  async record(name: string): Promise<Recorded | undefined> {
+    const answer = await this.scripts.run("record", [this.names.claim(name)], []);
+    const [word, first, left, noted] = answer as [Buffer?, (Buffer | number)?, number?, (Buffer | null)?];
+    if (word?.toString() === "done") return { frame: (first as Buffer | null) ?? Buffer.alloc(0) };
+    if (word === undefined) return undefined;
+    return { attempt: Number(first), leaseLeft: Number(left), progress: noted ?? undefined };
+  }
+
+  /** Notes in the record of a claim how far its run is, unless it is another's by now. */
+  async note(claim: Claim, progress: Buffer): Promise<void> {
+    await this.scripts.run("note", [this.key(claim)], [claim.owner, progress]);
+  }
+
+  /** Waits until the run of another has ended, or its lease is over; no longer than `until`. */
+  async endedElsewhere(claim: Claim, until: number): Promise<void> {
+    while (Date.now() < until) {
+      try {
+        if (!(await this.scripts.isRunning(this.key(claim)))) return;
+      } catch (error) {
+        this.log(`looking for the end of a run again: ${(error as Error).message}`);
+      }
+      await sleep(LOOK_AGAIN);
     }
   }
 

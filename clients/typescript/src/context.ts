@@ -6,12 +6,21 @@ const NAME = /^[a-z0-9._-]{1,64}$/;
 const ENTRIES_MAX = 32;
 const BYTES_MAX = 8 * 1024;
 export const TRACE = ["traceparent", "tracestate", "baggage"] as const;
-const PROTOCOL = new Set<string>(["deadline", "idempotency-key", "repeated", ...TRACE]);
+// The last is RabbitMQ's, of a broker that is told to add it to all messages.
+const PROTOCOL = new Set<string>(["deadline", "idempotency-key", "repeated", ...TRACE, "timestamp_in_ms"]);
 
 /** The call, or event, that a handler runs for. */
 export interface Context {
   readonly callId: string;
   readonly caller: string | undefined;
+  /** The names of the service and of the method; empty of an event. */
+  readonly service: string;
+  readonly method: string;
+  /**
+   * What a handler that keeps a record of its own knows this request by, in each delivery: its
+   * idempotency key, or else its id, with the names of service and method before it.
+   */
+  readonly recordName: string;
   readonly idempotencyKey: string | undefined;
   /** Which run of it this is; 1 is the first. */
   readonly attempt: number;
@@ -25,6 +34,11 @@ export interface Context {
   readonly trace: Readonly<Record<string, string>>;
   /** Fires when its caller has given it up. Of a query the answer counts no more then. */
   readonly cancelled: AbortSignal;
+  /**
+   * Says how far a job is: so much of so much, and words of up to 256 bytes for people. Say it as often as
+   * you like: the newest is written, four times a second at most. Of all else than jobs it is not heard.
+   */
+  progress(done: number, total?: number | null, note?: string): void;
 }
 
 const STORAGE = new AsyncLocalStorage<Context>();

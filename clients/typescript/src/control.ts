@@ -4,7 +4,7 @@ import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { readEnvelope } from "./envelope.js";
-import type { Consuming } from "./link.js";
+import { type Consuming, inTime } from "./link.js";
 import { type Message, messageOf } from "./message.js";
 import { idOf } from "./names.js";
 import { value } from "./replies.js";
@@ -23,12 +23,18 @@ const ARGUMENTS = {
 /** Milliseconds between two announcements of an instance, and for which one counts. */
 const ANNOUNCED_EVERY = 1_750;
 const ANNOUNCED_FOR = 6_000;
+/** Milliseconds that a delivery waits until others see the instance. */
+const SEEN_WITHIN = 1_000;
 const SERVED_FOR = 24 * 60 * 60_000;
 
 /** What one instance hears, and says of itself. */
 export class ControlLine implements Consuming {
   readonly prefetch = 64;
   private readonly startedAt = Date.now();
+  /** Until when others surely see its record, and from when on that is tried again. */
+  private sureUntil = 0;
+  private againAt = 0;
+  private announcing: Promise<void> | undefined;
 
   constructor(private readonly serving: Serving) {}
 
@@ -58,6 +64,8 @@ export class ControlLine implements Consuming {
       }
     } else if (message.type === "ping") {
       await this.answer(message, { instance: this.serving.instance });
+    } else if (message.type === "jobs") {
+      await this.answer(message, { instance: this.serving.instance, ...this.serving.jobs.told() });
     } else if (message.type === "info") {
       await this.answer(message, this.record());
     }
@@ -81,7 +89,9 @@ export class ControlLine implements Consuming {
   /** What is known of this instance. */
   private record(): object {
     const { serving } = this;
+    const { partitions } = serving.service;
     return {
+      ...(partitions === undefined ? {} : { partitions }),
       id: serving.instance,
       service: serving.service.name,
       program: serving.bus.app,
@@ -96,19 +106,47 @@ export class ControlLine implements Consuming {
 
   /** Says until `stop` fires that this instance is there. */
   async announce(stop: AbortSignal): Promise<void> {
-    const { bus, service, instance } = this.serving;
-    const keys = bus.names.instances(service.queue);
     while (!stop.aborted) {
-      try {
-        const record = JSON.stringify(this.record());
-        await bus.scripts.run("announce", keys, [instance, record, ANNOUNCED_FOR]);
-        const [seconds] = await bus.redis.time();
-        await bus.redis.zadd(bus.names.served(), Number(seconds) * 1000 + SERVED_FOR, service.queue);
-      } catch {
-        // It is said again soon, and nothing depends on it.
-      }
+      await this.announced();
       await sleep(ANNOUNCED_EVERY, undefined, { signal: stop }).catch(() => undefined);
     }
+  }
+
+  /**
+   * Has others see this instance, if they may have missed it: whoever saw nobody may have given up what is
+   * about to be begun.
+   */
+  async beSeen(): Promise<void> {
+    if (performance.now() < Math.max(this.sureUntil, this.againAt)) return;
+    await inTime(this.announced(), SEEN_WITHIN).catch(() => this.excuse());
+  }
+
+  /** Announces it, together with whoever does so already; if that fails it is said again soon. */
+  private announced(): Promise<void> {
+    this.announcing ??= this.announceOnce()
+      .catch(() => this.excuse())
+      .finally(() => {
+        this.announcing = undefined;
+      });
+    return this.announcing;
+  }
+
+  /** It could not be announced: until that is tried again nothing waits for it. */
+  private excuse(): void {
+    this.againAt = performance.now() + ANNOUNCED_EVERY;
+  }
+
+  private async announceOnce(): Promise<void> {
+    const { bus, service, instance } = this.serving;
+    const askedAt = performance.now();
+    const wasSure = askedAt < this.sureUntil;
+    const record = JSON.stringify(this.record());
+    await bus.scripts.run("announce", bus.names.instances(service.queue), [instance, record, ANNOUNCED_FOR]);
+    if (!wasSure) await this.serving.begin();
+    // A second for what is begun by it.
+    this.sureUntil = askedAt + ANNOUNCED_FOR - 1_000;
+    const [seconds] = await bus.redis.time();
+    await bus.redis.zadd(bus.names.served(), Number(seconds) * 1000 + SERVED_FOR, service.queue);
   }
 
   /** Says that it is gone. */

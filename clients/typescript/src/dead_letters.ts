@@ -93,7 +93,7 @@ export class DeadLetters {
     const said = {
       reason: cause.code,
       message: cause.text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "").slice(0, TEXT_MAX),
-      queue: this.of,
+      queue: message.partition === undefined ? this.of : `${this.of}.${message.partition}`,
       at: String(Date.now()),
       "may-have-executed": String(cause.mayHaveExecuted),
       "known-until": cause.knownUntil?.toString(),

@@ -3,23 +3,24 @@
 import { createHash } from "node:crypto";
 import { BUNDLE } from "./bundles.js";
 import { ATTEMPTS_MAX, type Claim, LEASE, claimOf, knownUntil } from "./claims.js";
+import { CommandRun } from "./commands.js";
 import { type Envelope, isLate, readEnvelope } from "./envelope.js";
 import { CallFailed } from "./errors.js";
+import { invited } from "./feeds.js";
 import { type Log, inTime } from "./link.js";
 import { type Message, unbundled } from "./message.js";
-import { type Outcome, faulty, isDeadLetter, seen } from "./outcome.js";
+import { GivenBack, type Outcome, faulty, isDeadLetter, seen } from "./outcome.js";
+import { misplaced } from "./partition_line.js";
 import { Pauses } from "./pauses.js";
 import { opened } from "./producer.js";
-import { CommandRun, LONGEST, query, timeOf } from "./runs.js";
-import type { Served } from "./service.js";
+import { putAside } from "./retries.js";
+import { LONGEST, query, timeOf } from "./runs.js";
+import { type Served, isClaimed } from "./service.js";
 import type { Serving } from "./serving.js";
-
-/** A delivery that was not taken to its end: the broker delivers it again. */
-export class GivenBack extends Error {}
 
 /** Takes one message to its end; throws `GivenBack` if it was not. */
 export async function takeDelivery(serving: Serving, message: Message): Promise<void> {
-  if (message.type !== BUNDLE) return takeOne(serving, message);
+  if (message.type !== BUNDLE || message.partition !== undefined) return takeOne(serving, message);
   let entries: Message[];
   try {
     entries = unbundled(message);
@@ -45,12 +46,17 @@ async function takeOne(serving: Serving, message: Message): Promise<void> {
   } catch (error) {
     return conclude(serving, read, faulty(read, error as CallFailed, { unknown: true }));
   }
-  await serving.places.enter();
+  // What is claimed by a name is counted by that. Each delivery of one without is another.
+  const isCounted = isClaimed(served) && (read.isNamed || read.key !== undefined);
+  if (served.kind === "command" && served.job !== undefined && isCounted) {
+    const work = (of: CommandRun) => command(serving, of, read);
+    return serving.jobs.take(served, read, work, (_, outcome, of) => conclude(serving, read, outcome, of));
+  }
+  if (!serving.service.hasJobs) await serving.places.enter();
+  else if (!(await serving.jobs.entered(read))) return;
   try {
     if (serving.isStopping) throw new GivenBack();
-    // What is claimed by a name is counted by that.
-    const isClaimed = served.kind === "command" && (read.isNamed || read.key !== undefined);
-    if (message.redelivered && !isClaimed) await runAgain(serving, served, read);
+    if (message.redelivered && !isCounted) await runAgain(serving, served, read);
     else await run(serving, served, read, 1);
   } finally {
     serving.places.leave();
@@ -60,10 +66,14 @@ async function takeOne(serving: Serving, message: Message): Promise<void> {
 /** The method that is called, of a request that may be run. */
 function wanted(serving: Serving, read: Envelope): Served {
   if (read.fault !== undefined) throw read.fault;
-  const { methods, queue } = serving.service;
+  const { methods, queue, partitions } = serving.service;
+  const reason = partitions === undefined ? undefined : misplaced(read.message, partitions);
+  if (reason !== undefined) throw new CallFailed("bad_request", reason, false);
   const name = read.message.type ?? "";
   const served = methods.get(name);
-  const asks = read.seenBefore && served?.kind === "command";
+  // Of one that may have been started the claim says so. One whose reply is looked for later may have
+  // been given to another worker, if this one stood still.
+  const asks = isClaimed(served) && (read.seenBefore || (read.isAwaited && read.inbox === undefined));
   if (!asks && isLate(read)) {
     throw new CallFailed("expired", "its time had passed before it was started", false);
   }
@@ -75,6 +85,7 @@ function wanted(serving: Serving, read: Envelope): Served {
     const text = `queue ${queue} has no method ${name.slice(0, 64)}, it has: ${known}`;
     throw new CallFailed("unknown_method", text, false);
   }
+  invited(served, read);
   return served;
 }
 
@@ -103,7 +114,7 @@ async function runAgain(serving: Serving, served: Served, read: Envelope): Promi
 }
 
 async function run(serving: Serving, served: Served, read: Envelope, attempt: number): Promise<void> {
-  if (served.kind === "command") return command(serving, new CommandRun(serving, served, read), read);
+  if (served.kind === "command") return command(serving, new CommandRun(serving, served, read, attempt), read);
   let outcome: Outcome;
   try {
     outcome =
@@ -128,24 +139,61 @@ async function command(serving: Serving, of: CommandRun, read: Envelope): Promis
       // Its caller is told, and it goes on to its end.
       const text = "the handler did not finish in the time given";
       await store(serving, read, faulty(read, new CallFailed("timed_out", text, true)), false);
-      await conclude(serving, read, await running, of.claim, true);
+      const outcome = await running;
+      if (await isLeft(serving, read, outcome, of)) return;
+      await conclude(serving, read, outcome, of, true);
+      await followed(serving, read, outcome, of.claim);
       return;
     }
   }
-  await conclude(serving, read, await running, of.claim);
+  await cameTo(serving, read, await running, of);
+}
+
+/** Whether it is a job that another worker runs, to which it was left; throws `GivenBack` if it is for that. */
+async function isLeft(serving: Serving, read: Envelope, outcome: Outcome, of: CommandRun): Promise<boolean> {
+  if (outcome.isLeft) throw new GivenBack();
+  if (!of.isJob || !outcome.elsewhere) return false;
+  await serving.jobs.leave(read);
+  return true;
+}
+
+async function cameTo(serving: Serving, read: Envelope, came: Outcome, of: CommandRun): Promise<void> {
+  if (await isLeft(serving, read, came, of)) return;
+  const { retries } = of;
+  let outcome = came;
+  if (retries?.due !== undefined) {
+    if (await putAside(serving, read, retries)) return;
+    outcome = { ...outcome, isExhausted: true };
+  }
+  if (retries !== undefined && retries.runs > 0) {
+    retries.noteIn(read.message.headers);
+    outcome = { ...outcome, attempts: Math.max(outcome.attempts ?? 0, retries.runs) };
+  }
+  await conclude(serving, read, outcome, of);
+  await followed(serving, read, outcome, of.claim);
+}
+
+/** What comes after it waits for the run that goes on elsewhere. */
+async function followed(serving: Serving, read: Envelope, outcome: Outcome, claim?: Claim): Promise<void> {
+  if (outcome.elsewhere && claim !== undefined && read.message.partition !== undefined) {
+    await serving.claims.endedElsewhere(claim, Date.now() + LONGEST);
+  }
 }
 
 async function conclude(
   serving: Serving,
   read: Envelope,
   came: Outcome,
-  claim?: Claim,
+  of?: CommandRun,
   isAnswered = false,
 ): Promise<void> {
   const outcome = seen(came, read);
   if (outcome.claim !== undefined || !isAnswered) await store(serving, read, outcome, isAnswered);
   const { error } = outcome;
   if (error === undefined || !isDeadLetter(outcome, read)) return;
+  // Its message says so when it comes again.
+  if (of?.isHandedBack) return;
+  const claim = of?.claim;
   const failed = error instanceof CallFailed ? error : undefined;
   await serving.deadLetters.keep(read.message, {
     code: failed?.code ?? "handler",

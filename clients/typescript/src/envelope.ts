@@ -12,9 +12,10 @@ import { type Context, TRACE, asText, isPlain, metadataOf } from "./context.js";
 import { CallFailed } from "./errors.js";
 import { type Message, malformed } from "./message.js";
 import { type Names, isId, newId } from "./names.js";
+import { type Progress, progressOf } from "./progress.js";
 
 /** Milliseconds by which the clocks of caller and worker may differ. */
-const CLOCK_ALLOWANCE = 500;
+export const CLOCK_ALLOWANCE = 500;
 
 /** A request, as far as it can be read. Times are milliseconds since the Unix epoch, by our clock. */
 export interface Envelope {
@@ -135,7 +136,13 @@ function timesOf(
 }
 
 /** What its handler may know. */
-export function contextOf(read: Envelope, attempt: number, cancelled: AbortSignal): Context {
+export function contextOf(
+  read: Envelope,
+  attempt: number,
+  cancelled: AbortSignal,
+  names = { service: "", method: "" },
+  report: (progress: Progress) => void = () => undefined,
+): Context {
   const { headers } = read.message;
   const texts = TRACE.map((name) => [name, asText(headers[name])] as const);
   const trace = Object.fromEntries(texts.filter((of): of is [(typeof TRACE)[number], string] => !!of[1]));
@@ -144,8 +151,11 @@ export function contextOf(read: Envelope, attempt: number, cancelled: AbortSigna
     const id = read.callId.replaceAll("-", "");
     trace["traceparent"] = `00-${id}-${id.slice(16)}-00`;
   }
+  const known = read.key === undefined ? `id:${read.callId}` : `key:${read.key}`;
   return {
     callId: read.callId,
+    ...names,
+    recordName: `${names.service}.${names.method}:${known}`,
     caller: read.message.appId,
     idempotencyKey: read.key,
     attempt,
@@ -155,5 +165,6 @@ export function contextOf(read: Envelope, attempt: number, cancelled: AbortSigna
     metadata: metadataOf(headers),
     trace,
     cancelled,
+    progress: (done, total, note) => report(progressOf(done, total, note)),
   };
 }

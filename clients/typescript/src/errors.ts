@@ -24,6 +24,25 @@ export class HandlerError<E = unknown> extends CallError {
   }
 }
 
+/**
+ * Thrown by the handler of a command for an error that passes: it is run again after a pause, as its
+ * `Retry` says. Nothing was done, or nothing that a further run does twice. When no run is left, or the
+ * next would be after the caller's deadline, the error is answered. It is not recorded: the same key is
+ * run again. That is all that it does without a `Retry`.
+ */
+export class RetryLater<E = unknown> extends HandlerError<E> {
+  override name = "RetryLater";
+
+  constructor(
+    error: E,
+    /** Milliseconds of the pause, up to a day, instead of that of the `Retry`. */
+    readonly after?: number,
+  ) {
+    super(error);
+    if (after !== undefined && !(after >= 0)) throw new RangeError(`a pause of ${after} ms`);
+  }
+}
+
 /** A call without an answer of the handler's. */
 export class CallFailed extends CallError {
   override name = "CallFailed";
@@ -43,8 +62,10 @@ export class CallFailed extends CallError {
   }
 }
 
-function shown(error: unknown): string {
-  return JSON.stringify(error, (_, value: unknown) =>
+/** An error for people. */
+export function shown(error: unknown): string {
+  const text = JSON.stringify(error, (_, value: unknown) =>
     typeof value === "bigint" ? value.toString() : value,
-  );
+  ) as string | undefined;
+  return text ?? "an error that has no text form";
 }

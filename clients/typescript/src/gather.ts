@@ -2,7 +2,7 @@
 
 import type { Bus } from "./bus.js";
 import { BUNDLE, entry } from "./bundles.js";
-import { type Call, Waiting, publish } from "./call.js";
+import { Call, Waiting, publish } from "./call.js";
 import { CallError, CallFailed } from "./errors.js";
 import { deferred, inTime } from "./link.js";
 import { newId } from "./names.js";
@@ -42,6 +42,7 @@ export async function gather<T>(bus: Bus, calls: Iterable<Call<T>>): Promise<(T 
 }
 
 function prepare<T>(call: Call<T>): Request | CallFailed {
+  if (!(call instanceof Call)) throw new TypeError("only a Call leaves with others: await any other by itself");
   try {
     return call.prepare();
   } catch (error) {

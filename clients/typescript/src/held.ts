@@ -1,5 +1,7 @@
 /** The calls that a worker holds, and those that were cancelled before it had them. */
 
+import { CLOCK_ALLOWANCE } from "./envelope.js";
+
 const REMEMBERED_MAX = 20_000;
 
 export class Held {
@@ -14,14 +16,17 @@ export class Held {
     };
   }
 
-  /** Cancels a call: it is told if it runs, and otherwise not started for `left` ms. */
+  /**
+   * Cancels a call with `left` ms to its deadline: it is told if it runs, and otherwise not started for as
+   * long as it could be.
+   */
   cancel(callId: string, left: number): void {
     this.running.get(callId)?.();
     for (const first of this.cancelled.keys()) {
       if (this.cancelled.size < REMEMBERED_MAX) break;
       this.cancelled.delete(first);
     }
-    this.cancelled.set(callId, Date.now() + left);
+    this.cancelled.set(callId, Date.now() + left + CLOCK_ALLOWANCE);
   }
 
   /** Whether a call is not to be started. */

@@ -8,6 +8,8 @@ import { Pauses } from "./pauses.js";
 import { group } from "./replies.js";
 
 const TTL = 60_000;
+/** How many entries an inbox has. */
+export const INBOX_ENTRIES = 65_536;
 const BLOCK = 2_000;
 const READ_AT_ONCE = 128;
 /** Milliseconds between two times that its end is put off. */
@@ -37,6 +39,11 @@ export class Inbox {
   async open(): Promise<void> {
     await this.make();
     this.tasks = [this.read(), this.keep()];
+  }
+
+  /** Whether what comes to it can be read now. */
+  get isRead(): boolean {
+    return this.reader.status === "ready";
   }
 
   /** Stops reading, and deletes the stream. */
@@ -125,6 +132,12 @@ export class Inbox {
       this.waiters.get(id.toString())?.(frame);
     }
   }
+}
+
+/** Adds a frame of a stream to an inbox, if that is there: what is lost is asked for again. */
+export async function append(redis: Redis, inbox: string, name: string, frame: Buffer): Promise<void> {
+  const entry = ["MAXLEN", "~", INBOX_ENTRIES, "*", "id", name, "frame", frame];
+  await redis.call("XADD", [inbox, "NOMKSTREAM", ...entry]).catch(() => undefined);
 }
 
 function isBefore(entry: string, other: string): boolean {

@@ -32,6 +32,7 @@ export class Link {
   private readonly declared = new Set<string>();
   private readonly closing = new AbortController();
   private readonly keeping: Promise<void>;
+  private hasConnection = false;
   private up: PromiseWithResolvers<amqp.ChannelModel> = deferred();
 
   constructor(
@@ -57,9 +58,11 @@ export class Link {
         model.on("error", (error) => this.log(`the connection to RabbitMQ: ${error.message}`));
         this.model = model;
         this.up.resolve(model);
+        this.hasConnection = true;
         pauses.reset();
         if (this.closing.signal.aborted) await model.close().catch(() => undefined);
         await closed;
+        this.hasConnection = false;
         this.up = deferred();
         this.declared.clear();
         this.confirming = undefined;
@@ -68,6 +71,11 @@ export class Link {
       }
       await pauses.wait(this.closing.signal);
     }
+  }
+
+  /** Whether there is a connection. */
+  get isUp(): boolean {
+    return this.hasConnection;
   }
 
   /** The connection, once there is one. */
@@ -108,8 +116,8 @@ export class Link {
     properties: amqp.Options.Publish,
     within: number,
     exchange = "",
+    mandatory = exchange === "",
   ): Promise<void> {
-    const mandatory = exchange === "";
     const until = Date.now() + within;
     const pauses = new Pauses(PAUSE_MIN, 1_000);
     while (true) {
@@ -139,6 +147,26 @@ export class Link {
       .then(() => channel.close())
       .catch(() => undefined);
     this.declared.add(exchange);
+  }
+
+  /** Whether there is a queue of that name. */
+  async isQueue(queue: string): Promise<boolean> {
+    while (true) {
+      const channel = await (await this.connection()).createChannel();
+      let code: unknown;
+      channel.on("error", (error: Error & { code?: unknown }) => {
+        code = error.code;
+      });
+      try {
+        await channel.checkQueue(queue);
+        await channel.close();
+        return true;
+      } catch (error) {
+        if (code === 404 || (error as { code?: unknown }).code === 404) return false;
+        this.log(`looking for a queue again: ${(error as Error).message}`);
+        await new Pauses(PAUSE_MIN, PAUSE_MAX).wait(this.closing.signal);
+      }
+    }
   }
 
   /** Publishes to a topic exchange of whoever listens. It may be lost. */

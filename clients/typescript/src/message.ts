@@ -24,6 +24,8 @@ export interface Message {
   timestamp?: number | undefined;
   headers: Record<string, unknown>;
   redelivered: boolean;
+  /** The partition that it came by. */
+  partition?: number;
 }
 
 /** The message of a delivery. */

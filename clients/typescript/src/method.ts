@@ -33,6 +33,8 @@ export interface Method {
   isRecorded?: boolean;
   /** Its handler may put it off. */
   isPutOff?: boolean;
+  /** Milliseconds that it may take, of a command that takes long. */
+  job?: number;
 }
 
 /** The queue of a call, without the namespace, and what the message says of its partition. */

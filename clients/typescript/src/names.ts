@@ -69,6 +69,12 @@ export class Names {
     return [`${records}:until`, records];
   }
 
+  /** The ids of what is delayed for a queue by when it is due, and the notes of it. */
+  delayed(place: string): [string, string] {
+    const notes = `${this.scope}delayed:{${place}}`;
+    return [`${notes}:due`, notes];
+  }
+
   served(): string {
     return `${this.scope}instances:queues`;
   }

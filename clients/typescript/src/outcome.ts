@@ -6,6 +6,9 @@ import { CallError, CallFailed } from "./errors.js";
 import { malformed } from "./message.js";
 import { fault, read } from "./replies.js";
 
+/** A delivery that was not taken to its end: the broker delivers it again. */
+export class GivenBack extends Error {}
+
 export interface Outcome {
   frame: Buffer;
   /** What it is, if it is no value. */
@@ -16,6 +19,12 @@ export interface Outcome {
   elsewhere?: boolean;
   /** Nothing says whether an earlier delivery was run. */
   unknown?: boolean;
+  /** It was run in an earlier delivery, and put off. */
+  hasRun?: boolean;
+  /** Its handler would have it run again, and no run is left. */
+  isExhausted?: boolean;
+  /** It is none: another worker is to begin it anew. */
+  isLeft?: boolean;
   /** How often it was begun, if that is known. */
   attempts?: number;
 }
@@ -38,14 +47,15 @@ export function recorded(frame: Buffer): Outcome {
 /** The same, if an earlier delivery may have been run: a fault says so then. */
 export function seen(outcome: Outcome, of: Envelope): Outcome {
   const { error } = outcome;
-  if (!outcome.unknown || !of.seenBefore || !(error instanceof CallFailed)) return outcome;
+  const mayHaveRun = outcome.hasRun || (outcome.unknown && of.seenBefore);
+  if (!mayHaveRun || !(error instanceof CallFailed)) return outcome;
   const told = new CallFailed(error.code, error.reason, true, error.retryAfter);
   return { ...outcome, error: told, frame: fault(of.contentType, told) };
 }
 
 /** Whether its message is kept for somebody to look at. */
 export function isDeadLetter(outcome: Outcome, of: Envelope): boolean {
-  if (malformed(of.message) !== undefined) return true;
+  if (outcome.isExhausted || malformed(of.message) !== undefined) return true;
   const { error } = outcome;
   if (error === undefined) return false;
   const failed = error instanceof CallFailed ? error : undefined;

@@ -1,16 +1,18 @@
 /** A stream as a worker produces it: as far as its reader has room, and kept until the reader has it. */
 
-import { INBOX_ENTRIES } from "./claims.js";
-import { REPLY_BYTES_MAX, encode } from "./codec.js";
+import type { Redis } from "ioredis";
+import { type ContentType, REPLY_BYTES_MAX, encode } from "./codec.js";
 import { type Context, asText, within } from "./context.js";
 import { type Envelope, contextOf } from "./envelope.js";
 import { CallFailed, HandlerError } from "./errors.js";
-import { type PromiseWithResolvers, deferred, inTime } from "./link.js";
+import { append } from "./inbox.js";
+import { type Log, type PromiseWithResolvers, deferred, inTime } from "./link.js";
 import type { Outcome } from "./outcome.js";
 import { fault, value } from "./replies.js";
-import { argumentsOf } from "./runs.js";
+import { argumentsOf, namesOf } from "./runs.js";
 import type { Served, StreamHandler } from "./service.js";
 import type { Serving } from "./serving.js";
+import { Silence } from "./silence.js";
 import { type Credit, FRAME_HEAD, FRAMES_MAX, Kind, WINDOW_MAX, writeFrame, writeItems } from "./stream_frames.js";
 
 /** Milliseconds: a sign of life comes so often, and a reader that is not heard for so long is gone. */
@@ -30,64 +32,77 @@ export function opened(serving: Serving, served: Served, read: Envelope, attempt
   if (serving.producers.size >= STREAMS_MAX) {
     throw new CallFailed("overloaded", `${STREAMS_MAX} streams are produced already`, false);
   }
-  const producer = new Producer(serving, read, read.inbox, Math.min(Number(asked), WINDOW_MAX));
-  const of = { ...contextOf(read, attempt, producer.signal), deadline: undefined };
+  const way = { inbox: read.inbox, name: read.callId, number: serving.nextProducer() };
+  const { bus, producers } = serving;
+  const { link } = bus;
+  const silence = new Silence(() => !link.isUp);
+  const window = Math.min(Number(asked), WINDOW_MAX);
+  const producer = new Producer(bus.redis, way, window, read.contentType, silence, link.log);
+  const key = `${way.name}/${way.number}`;
+  producers.set(key, producer);
+  const leave = serving.held.enter(read.callId, () => producer.end());
+  const of = { ...contextOf(read, attempt, producer.signal, namesOf(serving, served)), deadline: undefined };
   const items = within(of, () => (served.handler as StreamHandler)(args));
-  producer.start(items, of);
-  const where = { queue: serving.controlQueue, producer: producer.number };
+  producer.start(items, of, () => {
+    leave();
+    producers.delete(key);
+  });
+  const where = { queue: serving.controlQueue, producer: way.number };
   return { frame: value(read.contentType, where, 0) };
+}
+
+/** Where the frames of a stream go, and what tells them from those of others. */
+export interface Way {
+  inbox: string;
+  /** The id that they are under. */
+  name: string;
+  number: number;
 }
 
 /** One stream. */
 export class Producer {
-  readonly number: number;
+  /** It ended because its reader was not heard for too long. */
+  isSilent = false;
   private readonly gone = new AbortController();
   /** Frames that the reader has not taken, each with the number behind its last item. */
   private readonly kept: [number, Buffer][] = [];
   private bytes = 0;
   private next = 0;
-  private heardAt = Date.now();
   private changed: PromiseWithResolvers<void> = deferred();
   private hasEnded = false;
 
   constructor(
-    private readonly serving: Serving,
-    private readonly read: Envelope,
-    private readonly inbox: string,
+    private readonly redis: Redis,
+    private readonly way: Way,
     private readonly window: number,
-  ) {
-    this.number = serving.nextProducer();
-  }
+    private readonly contentType: ContentType,
+    /** That of its reader. */
+    private readonly silence: Silence,
+    private readonly log: Log,
+    /** What is made of items that fail; of a handler's it is an error of its own, or a panic. */
+    private readonly failing?: (error: unknown) => CallFailed,
+  ) {}
 
   /** Fires when nobody reads any more. */
   get signal(): AbortSignal {
     return this.gone.signal;
   }
 
-  /** Begins to produce. */
-  start(items: AsyncIterable<unknown>, of: Context): void {
-    const key = `${this.read.callId}/${this.number}`;
-    this.serving.producers.set(key, this);
-    const leave = this.serving.held.enter(this.read.callId, () => this.end());
-    void Promise.all([this.produce(items, of), this.watch()]).finally(() => {
-      leave();
-      this.serving.producers.delete(key);
-    });
+  /** Begins to produce, within a context if there is one; `over` is called when it has ended. */
+  start(items: AsyncIterable<unknown>, of: Context | undefined, over: () => void): void {
+    void Promise.all([this.produce(items, of), this.watch()]).finally(over);
   }
 
-  /** Ends the stream with the fault `interrupted`. */
-  async stop(): Promise<void> {
-    if (!this.hasEnded) {
-      const failed = new CallFailed("interrupted", "the service stops", true);
-      await this.finish(Kind.fault, fault(this.read.contentType, failed));
-    }
+  /** Ends the stream with a fault. */
+  async stop(failed: CallFailed): Promise<void> {
+    if (!this.hasEnded) await this.finish(Kind.fault, fault(this.contentType, failed));
     this.end();
   }
 
   /** Takes what its reader says. */
   async heard(credit: Credit): Promise<void> {
     if (credit.taken > this.next) return;
-    this.heardAt = Date.now();
+    this.silence.broken();
     if (credit.gone) this.end();
     for (let first = this.kept[0]; first && first[0] <= credit.taken; first = this.kept[0]) {
       this.bytes -= first[1].length - FRAME_HEAD;
@@ -97,7 +112,8 @@ export class Producer {
     if (credit.again) for (const [, frame] of [...this.kept]) await this.add(frame);
   }
 
-  private end(): void {
+  /** Ends it: nobody reads any more. */
+  end(): void {
     this.gone.abort();
     this.notify();
   }
@@ -110,13 +126,16 @@ export class Producer {
 
   /** Says that it lives, until its reader has all of it or is gone. */
   private async watch(): Promise<void> {
-    let signedAt = Date.now();
+    let signedAt = 0;
     while (!this.gone.signal.aborted && !(this.hasEnded && this.kept.length === 0)) {
-      await this.aChange();
-      if (Date.now() - this.heardAt > READER_SILENCE) this.end();
       if (Date.now() - signedAt >= SIGN_EVERY) {
         signedAt = Date.now();
-        await this.add(writeItems(this.number, this.next, []));
+        await this.add(writeItems(this.way.number, this.next, []));
+      }
+      await this.aChange();
+      if (this.silence.look() > READER_SILENCE) {
+        this.isSilent = !this.gone.signal.aborted;
+        this.end();
       }
     }
   }
@@ -125,27 +144,32 @@ export class Producer {
     await inTime(this.changed.promise, 1_000).catch(() => undefined);
   }
 
-  private async produce(items: AsyncIterable<unknown>, of: Context): Promise<void> {
-    const { contentType } = this.read;
-    const iterator = within(of, () => items[Symbol.asyncIterator]());
+  private async produce(items: AsyncIterable<unknown>, of: Context | undefined): Promise<void> {
+    const { contentType } = this;
+    const inside = <T>(run: () => T) => (of === undefined ? run() : within(of, run));
+    const iterator = inside(() => items[Symbol.asyncIterator]());
     try {
       while (true) {
-        const item = await within(of, () => iterator.next());
+        const item = await inside(() => iterator.next());
         if (item.done) break;
         const data = this.encoded(item.value);
         while (this.isFull() && !this.gone.signal.aborted) await this.aChange();
         if (this.gone.signal.aborted || this.hasEnded) return;
-        await this.push(data);
+        this.push(data);
       }
       await this.finish(Kind.end, Buffer.alloc(0));
     } catch (error) {
+      if (this.failing !== undefined) {
+        await this.finish(Kind.fault, fault(contentType, this.failing(error)));
+        return;
+      }
       if (error instanceof HandlerError) {
         await this.finish(Kind.handlerError, encode(contentType, error.error));
         return;
       }
       const failed =
         error instanceof CallFailed ? error : new CallFailed("panicked", "the handler panicked", true);
-      this.serving.bus.link.log(`a stream failed: ${String(error)}`);
+      this.log(`a stream failed: ${String(error)}`);
       await this.finish(Kind.fault, fault(contentType, failed));
     } finally {
       await iterator.return?.(undefined)?.catch?.(() => undefined);
@@ -157,21 +181,22 @@ export class Producer {
   }
 
   private encoded(item: unknown): Buffer {
-    const data = encode(this.read.contentType, item);
+    const data = encode(this.contentType, item);
     if (data.length <= REPLY_BYTES_MAX) return data;
     throw new CallFailed("bad_reply", `an item has more than ${REPLY_BYTES_MAX} bytes`, true);
   }
 
-  private async push(item: Buffer): Promise<void> {
-    const frame = writeItems(this.number, this.next, [item]);
+  private push(item: Buffer): void {
+    const frame = writeItems(this.way.number, this.next, [item]);
     this.keep(frame);
-    await this.add(frame);
+    // One connection keeps their order, and the window how many are under way.
+    void this.add(frame);
   }
 
   private async finish(kind: number, rest: Buffer): Promise<void> {
     if (this.hasEnded) return;
     this.hasEnded = true;
-    const frame = writeFrame(kind, this.number, this.next, rest);
+    const frame = writeFrame(kind, this.way.number, this.next, rest);
     this.keep(frame);
     await this.add(frame);
   }
@@ -183,11 +208,7 @@ export class Producer {
     this.kept.push([this.next, frame]);
   }
 
-  private async add(frame: Buffer): Promise<void> {
-    const entry = ["MAXLEN", "~", INBOX_ENTRIES, "*", "id", this.read.callId, "frame", frame];
-    // What is lost the reader asks for again.
-    await this.serving.bus.redis
-      .call("XADD", [this.inbox, "NOMKSTREAM", ...entry])
-      .catch(() => undefined);
+  private add(frame: Buffer): Promise<void> {
+    return append(this.redis, this.way.inbox, this.way.name, frame);
   }
 }

@@ -8,6 +8,8 @@ import { type CallOptions, type Method, placeOf } from "./method.js";
 import { newId } from "./names.js";
 
 const PRIORITIES = { low: 1, normal: undefined, high: 9 } as const;
+/** Above this a quorum queue hands messages out before others. */
+const PRIORITY_IN_ORDER = 4;
 /** Milliseconds within which a call must be started that nobody waits for. */
 const START_WITHIN = 24 * 60 * 60_000;
 /** Milliseconds that a call may be given. */
@@ -21,6 +23,8 @@ export class Request {
   readonly callId = newId();
   /** When its time is over, in milliseconds since the Unix epoch. */
   readonly until: number;
+  /** When it is due, if that is later: milliseconds since the Unix epoch. */
+  due: number | undefined;
   /** More than one copy may have reached the broker. */
   isRepeated = false;
 
@@ -77,11 +81,18 @@ export class Request {
     persistent: boolean,
     named: Options.Publish,
   ): Options.Publish {
-    const headers = { ...first, ...this.entryHeaders() };
+    const headers: Record<string, unknown> = { ...first, ...this.entryHeaders() };
+    let times: Options.Publish = { expiration: String(this.left()) };
+    if (this.due !== undefined) {
+      // It has no time to live while it waits: its deadline says until when it may be started.
+      times = {};
+      headers["deadline"] = String(this.due + this.timeout);
+      headers["x-replybus-due"] = String(this.due);
+    }
     return {
       type: this.method.name,
       contentType: this.contentType,
-      expiration: String(this.left()),
+      ...times,
       appId,
       persistent,
       headers: this.isRepeated ? { ...headers, repeated: true } : headers,
@@ -136,7 +147,9 @@ function prepared(
   const [queue, partition] = placeOf(method, args);
   const headers = { ...of?.metadata, ...of?.trace, ...carried(trace), ...metadata(options) };
   if (partition !== undefined) headers["x-replybus-partition"] = partition;
-  const priority = options.priority === undefined ? of?.priority || undefined : PRIORITIES[options.priority];
+  let priority = options.priority === undefined ? of?.priority || undefined : PRIORITIES[options.priority];
+  // Nothing may overtake another call of its key, as what is above does in a quorum queue.
+  if (partition !== undefined && (priority ?? 0) > PRIORITY_IN_ORDER) priority = undefined;
   const whole = Math.floor(timeout);
   return new Request(method, queue, contentType, body, whole, key, priority, headers);
 }

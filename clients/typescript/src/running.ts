@@ -6,8 +6,8 @@ import { acknowledge } from "./control.js";
 import type { Log } from "./link.js";
 
 /** Milliseconds that handlers have to end, and before a message comes again that could not be handled. */
-const DRAIN_WITHIN = 30_000;
-const AGAIN_AFTER = 1_000;
+export const DRAIN_WITHIN = 30_000;
+export const AGAIN_AFTER = 1_000;
 
 export class Running {
   private readonly all = new Set<Promise<void>>();
@@ -47,11 +47,11 @@ export class Running {
     }
   }
 
-  /** Waits until all are settled, for so long as handlers have. */
-  async drain(): Promise<void> {
+  /** Waits until all are settled, and what is beside them is done, for so long as handlers have. */
+  async drain(within = DRAIN_WITHIN, beside: Promise<void> = Promise.resolve()): Promise<void> {
     const late = new AbortController();
-    const timer = sleep(DRAIN_WITHIN, undefined, { signal: late.signal }).catch(() => undefined);
-    await Promise.race([Promise.allSettled([...this.all]), timer]);
+    const timer = sleep(within, undefined, { signal: late.signal }).catch(() => undefined);
+    await Promise.race([Promise.allSettled([...this.all, beside]), timer]);
     late.abort();
   }
 }

@@ -1,12 +1,11 @@
-/** Runs of handlers: a query in its time, a command under a claim and to its end. */
+/** Runs of handlers, and those of queries: each in its time. */
 
-import { ATTEMPTS_MAX, type Claim, commandClaim } from "./claims.js";
 import { decode } from "./codec.js";
 import { type Context, within } from "./context.js";
-import { type Envelope, contextOf, isLate } from "./envelope.js";
+import { type Envelope, contextOf } from "./envelope.js";
 import { CallFailed, HandlerError } from "./errors.js";
-import { commandName } from "./names.js";
-import { type Outcome, faulty, recorded } from "./outcome.js";
+import { Fed, invited } from "./feeds.js";
+import { type Outcome, faulty } from "./outcome.js";
 import { handlerError, isMap, value } from "./replies.js";
 import type { Handler, Served } from "./service.js";
 import type { Serving } from "./serving.js";
@@ -31,8 +30,36 @@ export function timeOf(read: Envelope): number {
   return read.deadline ?? Date.now() + LONGEST;
 }
 
-/** What a handler comes to. */
-async function answered(
+/** The names that a handler knows its call by. */
+export function namesOf(serving: Serving, served: Served): { service: string; method: string } {
+  return { service: serving.service.name, method: served.name };
+}
+
+/** What a handler comes to, which is called once the stream is there that it reads, if it does. */
+export async function answered(
+  serving: Serving,
+  served: Served & { kind: "query" | "command" },
+  read: Envelope,
+  context: Context,
+  args: Record<string, unknown>,
+): Promise<Outcome> {
+  const window = invited(served, read);
+  if (window === undefined || served.fed === undefined) {
+    return called(serving, served.handler, read, context, args);
+  }
+  const fed = new Fed(serving, served, read, window);
+  try {
+    await fed.open(context.cancelled, timeOf(read));
+    return await called(serving, served.handler, read, context, { ...args, [served.fed]: fed.items() });
+  } catch (error) {
+    if (error instanceof CallFailed) return faulty(read, error);
+    throw error;
+  } finally {
+    await fed.close();
+  }
+}
+
+async function called(
   serving: Serving,
   handler: Handler,
   read: Envelope,
@@ -40,7 +67,9 @@ async function answered(
   args: Record<string, unknown>,
 ): Promise<Outcome> {
   const began = performance.now();
-  const us = () => (read.inbox === undefined ? undefined : Math.ceil((performance.now() - began) * 1000));
+  // By this a caller learns that bundles are taken.
+  const isTold = read.inbox !== undefined && read.message.partition === undefined;
+  const us = () => (!isTold ? undefined : Math.ceil((performance.now() - began) * 1000));
   try {
     const answer = await within(context, () => handler(args));
     return written(read, () => value(read.contentType, answer, us()));
@@ -63,10 +92,10 @@ function written(read: Envelope, write: () => Buffer): Outcome {
 }
 
 /** Runs a query until it is done, its caller stops waiting, or it is cancelled: its answer counts no more. */
-export async function query(serving: Serving, served: Served, read: Envelope, attempt: number): Promise<Outcome> {
+export async function query(serving: Serving, served: Served & { kind: "query" }, read: Envelope, attempt: number): Promise<Outcome> {
   const args = argumentsOf(read);
   const cancel = new AbortController();
-  const context = contextOf(read, attempt, cancel.signal);
+  const context = contextOf(read, attempt, cancel.signal, namesOf(serving, served));
   let timer: NodeJS.Timeout | undefined;
   let leave = () => {};
   const ended = new Promise<Outcome>((resolve) => {
@@ -79,85 +108,10 @@ export async function query(serving: Serving, served: Served, read: Envelope, at
     leave = serving.held.enter(read.callId, () => end("cancelled", "it was cancelled while it ran"));
   });
   try {
-    const run = answered(serving, served.handler as Handler, read, context, args);
+    const run = answered(serving, served, read, context, args);
     return await Promise.race([run, ended]);
   } finally {
     clearTimeout(timer);
     leave();
-  }
-}
-
-/** A run of a command: it goes on to its end, whatever becomes of the delivery. */
-export class CommandRun {
-  readonly claim: Claim;
-
-  constructor(
-    private readonly serving: Serving,
-    private readonly served: Served,
-    private readonly read: Envelope,
-  ) {
-    const name = commandName(serving.service.queue, served.name, read.key, read.callId);
-    const { key, deadlineNamed, contentType, message } = read;
-    this.claim = commandClaim(name, key, deadlineNamed, contentType, message.body);
-  }
-
-  /** What the command comes to, by this run or by an earlier one. */
-  async outcome(): Promise<Outcome> {
-    const { serving, read } = this;
-    let args: Record<string, unknown>;
-    try {
-      args = argumentsOf(read);
-    } catch (error) {
-      return faulty(read, error as CallFailed, { unknown: true });
-    }
-    const asked = await serving.claims.take(this.claim, timeOf(read), () => serving.isStopping);
-    if ("refused" in asked) return faulty(read, asked.refused, asked);
-    if ("frame" in asked) return recorded(asked.frame);
-    const { attempt } = asked;
-    const refusal = this.refusal(attempt);
-    if (refusal !== undefined) {
-      await serving.claims.release(this.claim);
-      return faulty(read, refusal, { attempts: attempt - 1 });
-    }
-    return this.run(args, attempt);
-  }
-
-  /** Why it is not started although the claim was given. */
-  private refusal(attempt: number): CallFailed | undefined {
-    if (this.serving.held.isCancelled(this.read.callId)) {
-      return new CallFailed("cancelled", "it was cancelled before it was started", attempt > 1);
-    }
-    if (attempt > ATTEMPTS_MAX) {
-      const text = `it was started ${ATTEMPTS_MAX} times, and never ended`;
-      return new CallFailed("interrupted", text, true);
-    }
-    if (!isLate(this.read)) return undefined;
-    if (attempt === 1) {
-      return new CallFailed("expired", "its time had passed before it was started", false);
-    }
-    const text = "it was started before and never ended, and its time has passed";
-    return new CallFailed("worker_lost", text, true);
-  }
-
-  private async run(args: Record<string, unknown>, attempt: number): Promise<Outcome> {
-    const { serving, read, claim } = this;
-    const cancel = new AbortController();
-    const over = new AbortController();
-    const context = contextOf(read, attempt, cancel.signal);
-    const keeping = serving.claims.keep(claim, over.signal, () => cancel.abort());
-    const leave = serving.held.enter(read.callId, () => cancel.abort());
-    try {
-      const outcome = await answered(serving, this.served.handler as Handler, read, context, args);
-      if (outcome.error instanceof CallFailed && outcome.error.code === "panicked") {
-        // What it leaves is no outcome: the next run is told that there was one.
-        await serving.claims.lapse(claim);
-        return { ...outcome, attempts: attempt };
-      }
-      return { ...outcome, claim, attempts: attempt };
-    } finally {
-      leave();
-      over.abort();
-      await keeping;
-    }
   }
 }

@@ -12,8 +12,12 @@ export type ScriptName =
   | "cancel"
   | "claim"
   | "finish"
+  | "forget_delayed"
   | "given_up"
   | "lapse"
+  | "note"
+  | "note_delayed"
+  | "record"
   | "release"
   | "renew"
   | "withdraw";
@@ -35,6 +39,14 @@ export class Scripts {
       if (!String((error as Error).message).startsWith("NOSCRIPT")) throw error;
       return await this.redis.callBuffer("EVAL", [text, ...rest]);
     }
+  }
+
+  /** Whether whoever has this claim still runs what it is for: no script, it only reads. */
+  async isRunning(claim: string): Promise<boolean> {
+    const [state, leaseUntil] = await this.redis.hmget(claim, "state", "lease_until");
+    const [seconds, micros] = await this.redis.time();
+    const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+    return (state === "running" || state === "told") && Number(leaseUntil ?? 0) > now;
   }
 
   private script(name: ScriptName): { text: string; hash: string } {

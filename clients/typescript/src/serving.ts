@@ -1,24 +1,35 @@
 /** A service while it is served. */
 
+import { once, setMaxListeners } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ConsumeMessage } from "amqplib";
 import type { Bus } from "./bus.js";
-import { Claims, INBOX_ENTRIES, REPLY_TTL } from "./claims.js";
+import { Claims, REPLY_TTL } from "./claims.js";
 import { ControlLine } from "./control.js";
 import { DeadLetters, returns } from "./dead_letters.js";
-import { GivenBack, takeDelivery } from "./deliveries.js";
+import { takeDelivery } from "./deliveries.js";
 import type { Envelope } from "./envelope.js";
+import { CallFailed } from "./errors.js";
+import type { Fed } from "./feeds.js";
 import { Held } from "./held.js";
+import { INBOX_ENTRIES } from "./inbox.js";
+import { Jobs } from "./jobs.js";
 import { type Consuming, deferred } from "./link.js";
-import { messageOf } from "./message.js";
+import { Members } from "./members.js";
+import { type Message, messageOf } from "./message.js";
 import { type Names, newId } from "./names.js";
+import { GivenBack } from "./outcome.js";
+import { Partition } from "./partitions.js";
 import { Places } from "./places.js";
 import type { Producer } from "./producer.js";
-import { Running } from "./running.js";
+import { AGAIN_AFTER, DRAIN_WITHIN, Running } from "./running.js";
 import type { Service } from "./service.js";
 
 /** Handlers that run at once, and calls that were given up which are looked for. */
 const CONCURRENCY = 32;
 const GIVEN_UP_MAX = 20_000;
+/** Milliseconds that jobs have to end that are told to. */
+const TOLD_WITHIN = 1_000;
 
 /** A service that is served until it is shut down; made by `Bus.serve`. */
 export class Serving implements Consuming {
@@ -28,11 +39,17 @@ export class Serving implements Consuming {
   readonly deadLetters: DeadLetters;
   readonly held = new Held();
   readonly places = new Places(CONCURRENCY);
+  readonly fed = new Set<Fed>();
   readonly producers = new Map<string, Producer>();
+  readonly jobs: Jobs;
+  /** The time of its handlers to end is up, and deliveries are given back. */
+  isLeaving = false;
+  private drainWithin = DRAIN_WITHIN;
   private readonly running: Running;
   private readonly control: ControlLine;
   private readonly stopping = new AbortController();
   private readonly gone = new AbortController();
+  private partitions: Partition[] = [];
   private numbers = Math.floor(Math.random() * 0x7fff_ffff);
   private taking: Promise<void> = Promise.resolve();
   private beside: Promise<unknown> = Promise.resolve();
@@ -45,6 +62,7 @@ export class Serving implements Consuming {
     this.deadLetters = new DeadLetters(bus.link, bus.names, service.queue);
     this.running = new Running(bus.link.log);
     this.control = new ControlLine(this);
+    this.jobs = new Jobs(this);
   }
 
   /** Serves it, and returns once it takes messages. */
@@ -52,18 +70,61 @@ export class Serving implements Consuming {
     const serving = new Serving(bus, service);
     const consumed = deferred<void>();
     const { gone, stopping, control } = serving;
+    if (service.partitions !== undefined) await serving.refuseWhole();
     const hearing = bus.link.consume(control, gone.signal, () => undefined);
+    if (service.partitions !== undefined) {
+      await serving.startPartitions(service.partitions, hearing);
+      return serving;
+    }
     serving.taking = bus.link.consume(serving, stopping.signal, consumed.resolve);
     await consumed.promise;
     serving.beside = Promise.all([hearing, control.announce(gone.signal)]);
     return serving;
   }
 
-  /** Takes no more, ends what runs, and gives back what was not begun. */
-  async shutdown(): Promise<void> {
+  /** What is in a queue that was served as a whole would have no order with the partitions. */
+  private async refuseWhole(): Promise<void> {
+    if (!(await this.bus.link.isQueue(this.queue))) return;
+    throw new TypeError(
+      `queue ${this.queue} exists, and the service has partitions: what comes to it would be out of order. ` +
+        "Give it another queue, or delete this one when it is empty",
+    );
+  }
+
+  private async startPartitions(count: number, hearing: Promise<void>): Promise<void> {
+    const { gone, stopping, control } = this;
+    const members = new Members(this, count, () => {
+      for (const partition of this.partitions) partition.notify();
+    });
+    const consumed = Array.from({ length: count }, () => deferred<void>());
+    const { signal } = stopping;
+    // Each partition that pauses listens to it.
+    setMaxListeners(0, signal);
+    const stopped = once(signal, "abort").then(() => {
+      for (const partition of this.partitions) partition.notify();
+      return undefined;
+    });
+    this.partitions = consumed.map(
+      ({ resolve }, number) => new Partition(this, number, members, signal, resolve, stopped),
+    );
+    this.taking = Promise.all(this.partitions.map((partition) => partition.run())).then(() => undefined);
+    await Promise.all(consumed.map(({ promise }) => promise));
+    this.beside = Promise.all([hearing, control.announce(gone.signal), members.watch(gone.signal)]);
+  }
+
+  /**
+   * Takes no more, ends what runs, and gives back what was not begun.
+   *
+   * After `within` milliseconds what still runs is given back. A job is told then, as one that is cancelled:
+   * if it throws `RetryLater` another worker begins it anew; otherwise it goes on for as long as the program
+   * does, and what it comes to is recorded.
+   */
+  async shutdown(within = DRAIN_WITHIN): Promise<void> {
+    this.drainWithin = within;
     this.stopping.abort();
     await this.taking;
-    await Promise.all([...this.producers.values()].map((producer) => producer.stop()));
+    const failed = new CallFailed("interrupted", "the service stops", true);
+    await Promise.all([...this.producers.values()].map((producer) => producer.stop(failed)));
     this.gone.abort();
     await this.beside;
     await this.control.withdraw();
@@ -86,7 +147,8 @@ export class Serving implements Consuming {
   }
 
   get inFlight(): number {
-    return this.running.count;
+    const ofPartitions = this.partitions.reduce((sum, one) => sum + one.running, 0);
+    return this.running.count + this.jobs.handedBack + ofPartitions;
   }
 
   /** A number that no other stream of this instance has. */
@@ -106,10 +168,19 @@ export class Serving implements Consuming {
   }
 
   async declare(channel: Channel): Promise<void> {
+    await this.declareQueue(channel, this.queue, {});
+  }
+
+  /** Has the queue of a partition be there. */
+  async declarePartition(channel: Channel, queue: string): Promise<void> {
+    await this.declareQueue(channel, queue, { "x-single-active-consumer": true });
+  }
+
+  private async declareQueue(channel: Channel, queue: string, more: object): Promise<void> {
     const { queueType } = this.service;
     const { deadLetters } = this;
-    const args = { "x-queue-type": queueType, ...returns(queueType) };
-    await channel.assertQueue(this.queue, { durable: true, arguments: args });
+    const args = { "x-queue-type": queueType, ...returns(queueType), ...more };
+    await channel.assertQueue(queue, { durable: true, arguments: args });
     await channel.assertQueue(deadLetters.queue, { durable: true, arguments: deadLetters.args(queueType) });
   }
 
@@ -121,18 +192,36 @@ export class Serving implements Consuming {
   }
 
   take(channel: Channel, delivered: ConsumeMessage): void {
-    this.running.add(channel, delivered, async () => {
-      try {
-        await takeDelivery(this, messageOf(delivered));
-        return true;
-      } catch (error) {
-        if (error instanceof GivenBack) return false;
-        throw error;
-      }
-    });
+    this.running.add(channel, delivered, () => this.takeToEnd(messageOf(delivered)));
   }
 
-  end(): Promise<void> {
-    return this.running.drain();
+  /** Takes a message to its end; false if it is to be given back. */
+  async taken(message: Message): Promise<boolean> {
+    try {
+      return await this.takeToEnd(message);
+    } catch (error) {
+      this.bus.link.log(`a message is given back: ${String((error as Error).stack)}`);
+      // Not at once: it would come again as soon.
+      await sleep(AGAIN_AFTER);
+      return false;
+    }
+  }
+
+  private async takeToEnd(message: Message): Promise<boolean> {
+    try {
+      await this.control.beSeen();
+      await takeDelivery(this, message);
+      return true;
+    } catch (error) {
+      if (error instanceof GivenBack) return false;
+      throw error;
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.running.drain(this.drainWithin, this.jobs.drained());
+    this.isLeaving = true;
+    this.jobs.leaveAll();
+    await this.running.drain(TOLD_WITHIN, this.jobs.drained());
   }
 }

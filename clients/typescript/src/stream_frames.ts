@@ -17,7 +17,7 @@ export const WINDOW_MAX = 16 * 1024 * 1024;
 export const FRAMES_MAX = 64;
 
 /** What a frame is. */
-export const Kind = { items: 0, end: 1, handlerError: 2, fault: 3 } as const;
+export const Kind = { items: 0, end: 1, handlerError: 2, fault: 3, wait: 5 } as const;
 
 /** A frame that was read. */
 export interface Frame {
@@ -37,7 +37,8 @@ export function isFrame(data: Uint8Array): boolean {
 export function readFrame(data: Uint8Array): Frame | undefined {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   const kind = bytes[1];
-  if (bytes.length < FRAME_HEAD || kind === undefined || kind > Kind.fault) return undefined;
+  if (bytes.length < FRAME_HEAD || kind === undefined) return undefined;
+  if (kind > Kind.fault && kind !== Kind.wait) return undefined;
   const number = Number(bytes.readBigUInt64BE(6));
   return { kind, producer: bytes.readUInt32BE(2), number, rest: bytes.subarray(FRAME_HEAD) };
 }
@@ -113,4 +114,44 @@ export function readCredits(body: Buffer): Credit[] {
     });
   }
   return found;
+}
+
+/** What the reader of a stream of arguments says to its producer, the caller: under the stream's id. */
+export interface FeedCredit extends Credit {
+  /** Its run has the claim of the call, and no other has. */
+  holdsClaim: boolean;
+  /** Where its frames go. */
+  inbox: string;
+}
+
+const FEED_KIND = 4;
+const FEED_HEAD = 31;
+const INBOX_BYTES_MAX = 255;
+
+export function writeFeedCredit(credit: FeedCredit): Buffer {
+  const head = Buffer.alloc(FEED_HEAD);
+  head.writeUInt8(MARK, 0);
+  head.writeUInt8(FEED_KIND, 1);
+  head.writeUInt32BE(credit.producer, 2);
+  head.writeBigUInt64BE(BigInt(credit.taken), 6);
+  head.writeUInt8((credit.again ? 1 : 0) | (credit.gone ? 2 : 0) | (credit.holdsClaim ? 4 : 0), 14);
+  idBytes(credit.callId).copy(head, 15);
+  return Buffer.concat([head, Buffer.from(credit.inbox)]);
+}
+
+/** A credit for a stream of arguments; undefined of what is none. */
+export function readFeedCredit(data: Uint8Array): FeedCredit | undefined {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  if (bytes.length < FEED_HEAD || bytes.length > FEED_HEAD + INBOX_BYTES_MAX) return undefined;
+  if (bytes[0] !== MARK || bytes[1] !== FEED_KIND) return undefined;
+  const flags = bytes.readUInt8(14);
+  return {
+    callId: idOf(bytes.subarray(15, FEED_HEAD)),
+    producer: bytes.readUInt32BE(2),
+    taken: Number(bytes.readBigUInt64BE(6)),
+    again: (flags & 1) !== 0,
+    gone: (flags & 2) !== 0,
+    holdsClaim: (flags & 4) !== 0,
+    inbox: bytes.toString("utf8", FEED_HEAD),
+  };
 }

@@ -1,10 +1,13 @@
 /** Calls whose reply is fetched later, by whoever has the ticket. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Bus } from "./bus.js";
+import { Claims, REPLY_TTL } from "./claims.js";
 import { MSGPACK } from "./codec.js";
 import { CallError, CallFailed } from "./errors.js";
 import { commandName } from "./names.js";
 import { Pauses } from "./pauses.js";
+import { PROGRESS_EVERY, type Progress, decodeProgress } from "./progress.js";
 import { type Reply, fault, read } from "./replies.js";
 
 /** A submitted call: as JSON it is what tickets are in every language. */
@@ -16,9 +19,64 @@ export interface Ticket {
   idempotency_key?: string;
   recorded?: boolean;
   put_off?: boolean;
+  /** It was to be started later: it is listed until then. */
+  delayed?: boolean;
   /** Milliseconds since the Unix epoch after which it is not worth looking. */
   expires_at: number;
   repeated?: boolean;
+}
+
+/**
+ * The state of a submitted call. `waiting`: it was not started, as far as is known. `running`: it was, in so
+ * many runs, and is not done; `isAlive` if its worker gives signs of life: if not for long, another begins it
+ * anew. `done`: `wait` has its reply at once.
+ */
+export type TicketStatus =
+  | { state: "waiting" | "done" }
+  | { state: "running"; attempt: number; isAlive: boolean; progress: Progress | undefined };
+
+/** The longest pause between two looks at a job that says nothing new. */
+const LOOK_AGAIN_MAX = 2_000;
+
+/** The state of the call now. */
+export async function status(bus: Bus, ticket: Ticket): Promise<TicketStatus> {
+  if (ticket.recorded && ticket.queue) {
+    const name = commandName(ticket.queue, ticket.method, ticket.idempotency_key, ticket.call_id);
+    const known = await new Claims(bus.scripts, bus.names, bus.link.log).record(name);
+    if (known !== undefined && "frame" in known) return { state: "done" };
+    if (known !== undefined) {
+      const progress = known.progress && decodeProgress(known.progress);
+      return { state: "running", attempt: known.attempt, isAlive: known.leaseLeft > 0, progress };
+    }
+  }
+  const isThere = await bus.redis.exists(bus.names.response(ticket.call_id));
+  return { state: isThere ? "done" : "waiting" };
+}
+
+/** What a job says of how far it is, from now on until it is done. */
+export async function* progress(bus: Bus, ticket: Ticket): AsyncGenerator<Progress, void> {
+  let newest: string | undefined;
+  let wasStarted = false;
+  let pause = PROGRESS_EVERY;
+  while (Date.now() < ticket.expires_at) {
+    const now = await status(bus, ticket).catch((error: Error) => {
+      bus.link.log(`looking at a job again: ${error.message}`);
+      return undefined;
+    });
+    // One that was started and waits is forgotten.
+    if (now?.state === "done" || (now?.state === "waiting" && wasStarted)) return;
+    if (now?.state === "running") {
+      wasStarted = true;
+      const said = now.progress && JSON.stringify(now.progress);
+      if (now.progress !== undefined && said !== newest) {
+        [newest, pause] = [said, PROGRESS_EVERY];
+        yield now.progress;
+        continue;
+      }
+    }
+    await sleep(pause);
+    pause = Math.min(pause * 2, LOOK_AGAIN_MAX);
+  }
 }
 
 /**
@@ -72,12 +130,17 @@ export async function cancel(bus: Bus, ticket: Ticket): Promise<CancelOutcome> {
   const unstarted = new CallFailed("cancelled", text, ticket.put_off ?? false);
   const begun = new CallFailed("interrupted", "it was cancelled, and its worker died", true);
   const name = commandName(ticket.queue, ticket.method, ticket.idempotency_key, ticket.call_id);
-  const kept = ticket.idempotency_key === undefined ? Math.max(UNKEYED, left) : KEYED;
+  const kept = Math.max(ticket.idempotency_key === undefined ? UNKEYED : KEYED, left);
   const args = [fault(MSGPACK, unstarted), fault(MSGPACK, begun), Math.floor(kept)];
   const answer = (await bus.scripts.run("cancel", [bus.names.claim(name)], args)) as Buffer[];
   bus.cancels.tell(ticket.queue, ticket.call_id, left);
   const [state, frame] = answer;
-  if (state?.toString() === "unstarted") return { state: "never_started" };
+  if (state?.toString() === "unstarted") {
+    // Whoever waits need not until the message is there.
+    await bus.redis.set(bus.names.response(ticket.call_id), fault(MSGPACK, unstarted), "PX", REPLY_TTL, "NX");
+    if (ticket.delayed) bus.delays.forget(ticket.queue, ticket.call_id);
+    return { state: "never_started" };
+  }
   if (frame === undefined) return { state: "running" };
   try {
     return { state: "done", value: read(frame).body };

@@ -2,15 +2,30 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate as later, setTimeout as sleep } from "node:timers/promises";
 import { entry } from "../dist/bundles.js";
 import { JSON_TYPE, MSGPACK, contentTypeOf, decode, encode } from "../dist/codec.js";
-import { CallFailed, HandlerError } from "../dist/errors.js";
+import { Claims, claimOf } from "../dist/claims.js";
+import { ControlLine } from "../dist/control.js";
+import { readEnvelope } from "../dist/envelope.js";
+import { CallFailed, HandlerError, RetryLater } from "../dist/errors.js";
+import { type Destination, LEVELS, Way, at, atNone, firstAt, nameOf, patternOf, routingKey } from "../dist/levels.js";
 import { type Message, malformed, unbundled } from "../dist/message.js";
 import { placeOf } from "../dist/method.js";
+import { weightOf } from "../dist/members.js";
 import { Names } from "../dist/names.js";
+import { Line, misplaced, placeIn } from "../dist/partition_line.js";
+import { Places } from "../dist/places.js";
+import { Reports, decodeProgress, encodeProgress, progressOf } from "../dist/progress.js";
 import { fault, group, handlerError, read, value } from "../dist/replies.js";
 import { Request } from "../dist/request.js";
-import { Kind, itemsIn, readCredits, readFrame, writeCredit, writeFrame, writeItems } from "../dist/stream_frames.js";
+import { Retries, policyOf } from "../dist/retries.js";
+import type { Scripts } from "../dist/scripts.js";
+import { Service } from "../dist/service.js";
+import type { Serving } from "../dist/serving.js";
+import { Silence } from "../dist/silence.js";
+import { Kind, itemsIn, readCredits, readFeedCredit, readFrame, writeCredit, writeFeedCredit, writeFrame, writeItems } from "../dist/stream_frames.js";
+import { MISSED, STARTED, says, startedHeaders, unstartedHeaders } from "../dist/waiting.js";
 
 const CALL = "018f6d1c-5e7a-7b3c-8d9e-0f1a2b3c4d5e";
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
@@ -22,6 +37,8 @@ const ENTRY = hex(
 function message(body: Buffer): Message {
   return { body, persistent: false, redelivered: false, expiration: "3000", headers: { deadline: "5000" } };
 }
+
+const plain = (headers: Record<string, unknown>): Message => ({ ...message(Buffer.alloc(0)), headers });
 
 test("replies are those of the page", () => {
   assert.equal(value(MSGPACK, 5).toString("hex"), "82a6737461747573a26f6ba4626f647905");
@@ -75,6 +92,53 @@ test("frames are those of the page", () => {
   assert.deepEqual(readCredits(Buffer.concat([writeCredit(credit), hex("01")])), []);
 });
 
+test("what the reader of an argument says is that of the page", () => {
+  const callId = "11111111-1111-1111-1111-111111111111";
+  const said = { callId, producer: 0x01020304, taken: 5, again: true, gone: false, holdsClaim: true, inbox: "inbox" };
+  const frame = Buffer.concat([hex(`c1 04 01020304 0000000000000005 05 ${"11".repeat(16)}`), Buffer.from("inbox")]);
+  assert.deepEqual(writeFeedCredit(said), frame);
+  assert.deepEqual(readFeedCredit(frame), said);
+  // Whoever reads an answer passes it over.
+  assert.equal(readFrame(frame), undefined);
+  const bad = [frame.subarray(0, 30), Buffer.concat([frame, Buffer.alloc(255, "x")]), Buffer.concat([hex("c101"), frame.subarray(2)])];
+  for (const none of bad) assert.equal(readFeedCredit(none), undefined);
+  assert.equal(writeFrame(Kind.wait, 1, 0, Buffer.alloc(0)).toString("hex"), "c105000000010000000000000000");
+});
+
+test("a weight is the same everywhere, and a place is read without trust", () => {
+  assert.equal(weightOf("07070707-0707-0707-0707-070707070707", 3), 0x6098_a097_c220_c07an);
+  for (const header of ["", "8", "/16", "8/", "-8/16", "8/0", "8/257", "4294967296/16", "8/16 ", 8]) {
+    assert.equal(placeIn(plain({ "x-replybus-partition": header })), undefined, String(header));
+  }
+  const at = (partition: number) => ({ ...plain({ "x-replybus-partition": "24/16" }), partition });
+  assert.equal(misplaced(at(8), 16), undefined);
+  assert.ok(misplaced(at(7), 16) && misplaced(at(8), 8));
+});
+
+test("the next of a key is run when the one before is done", async () => {
+  const begun: string[] = [];
+  const ends = new Map<string, (isDone: boolean) => void>();
+  const line = new Line(0, () => undefined);
+  const add = (name: string, place: string) =>
+    line.add(plain({ "x-replybus-partition": place }), () => {
+      begun.push(name);
+      return new Promise((resolve) => ends.set(name, resolve));
+    });
+  add("a", "1/1");
+  add("b", "1/1");
+  add("c", "2/1");
+  add("d", "1/1");
+  assert.deepEqual(begun, ["a", "c"]);
+  ends.get("a")?.(true);
+  while (begun.length < 3) await later();
+  // One that is given back ends the line, and what is behind it is not begun.
+  ends.get("b")?.(false);
+  ends.get("c")?.(true);
+  while (line.running > 0) await later();
+  assert.ok(line.isEnding);
+  assert.deepEqual(begun, ["a", "c", "b"]);
+});
+
 test("partitions and names are those of the page", () => {
   const method = { queue: "account.requests", name: "put", isCommand: true, timeout: 1, key: "account", partitions: 16 };
   assert.deepEqual(placeOf(method, { account: "DE-1" }), ["account.requests.8", "848758152/16"]);
@@ -83,6 +147,151 @@ test("partitions and names are those of the page", () => {
   for (const name of ["", "session:admin", `replybus:inbox:{${CALL}}`, `${names.inbox(CALL)}\n`]) {
     assert.ok(!names.isInbox(name), name);
   }
+});
+
+/** Whether a topic exchange takes a key by this pattern, whose `#` comes last. */
+function selects(pattern: string, key: string): boolean {
+  const words = pattern.split(".");
+  const keys = key.split(".");
+  const some = words.at(-1) === "#" ? words.slice(0, -1) : words;
+  const whole = some.length < words.length || some.length === keys.length;
+  return whole && some.every((word, place) => word === "*" || word === keys[place]);
+}
+
+test("keys and names of delays are those of the page", () => {
+  assert.equal(routingKey(4_500, "account.requests"), `${"0.".repeat(22)}1.0.1.account.requests`);
+  const way = new Way("bank.replybus.delay");
+  assert.equal(way.level(24), "bank.replybus.delay.16777216s");
+  assert.deepEqual([way.below(1), way.below(0)], [way.level(0), "bank.replybus.delay.due"]);
+  const to: Destination = { exchange: "bank.replybus.events", key: "offer.expired" };
+  assert.equal(way.dueQueue(to), "bank.replybus.delay.due.bank.replybus.events:offer.expired");
+  way.check(to);
+  for (const key of ["", "#", "a.*", "a b", "ä", "x".repeat(206)]) {
+    assert.throws(() => way.check({ exchange: "", key }), key);
+  }
+});
+
+test("every delay is waited for and ends where it should", () => {
+  const to = { exchange: "", key: "account.requests" };
+  for (const seconds of [0, 1, 2, 3, 5, 86_400, 366 * 86_400, 2 ** LEVELS - 1]) {
+    const key = routingKey(seconds * 1_000, nameOf(to));
+    const first = Array.from({ length: LEVELS }, (_, level) => level).filter((level) => selects(firstAt(level), key));
+    assert.equal(first.length, seconds > 0 ? 1 : 0);
+    assert.equal(selects(atNone(), key), seconds === 0);
+    let waited = first.reduce((sum, level) => sum + 2 ** level, 0);
+    for (let level = (first[0] ?? 0) - 1; level >= 0; level--) {
+      const waits = selects(at(level, true), key);
+      assert.notEqual(waits, selects(at(level, false), key));
+      if (waits) waited += 2 ** level;
+    }
+    assert.equal(waited, seconds);
+    assert.ok(selects(patternOf(to), key));
+  }
+});
+
+test("a short pause is held and a longer one is not", () => {
+  const policy = policyOf({ max: 4, base: 500 });
+  let retries = new Retries(plain({}), policy, undefined);
+  assert.deepEqual([1, 2].map(() => retries.failed(new RetryLater("away"))), [500, 1_000]);
+  assert.equal(retries.due, undefined);
+  assert.equal(retries.failed(new RetryLater("two\nlines")), undefined);
+  assert.ok(retries.due);
+  const headers: Record<string, unknown> = { tenant: "acme", "x-replybus-retry-error-9": "forged" };
+  retries.noteIn(headers);
+  retries = new Retries(plain({ ...headers }), policy, undefined);
+  assert.equal(retries.before, 3);
+  assert.equal(retries.failed(new RetryLater({ Busy: 4 }, 7_000)), undefined);
+  assert.equal(retries.failed(new RetryLater("x".repeat(300))), undefined);
+  assert.ok(retries.isExhausted);
+  retries.noteIn(headers);
+  const errors = ["away", "away", "twolines", '{"Busy":4}', "x".repeat(256)];
+  const said = Object.fromEntries(errors.map((error, run) => [`x-replybus-retry-error-${run + 1}`, error]));
+  assert.deepEqual(headers, { tenant: "acme", "x-replybus-retries": "5", ...said });
+});
+
+test("no run is planned for when nobody waits for it, and what is forged gives none more", () => {
+  for (const [base, left] of [[1_000, 900], [1_100, 1_900]] as const) {
+    const retries = new Retries(plain({}), policyOf({ base }), Date.now() + left);
+    assert.equal(retries.failed(new RetryLater("away")), undefined);
+    assert.deepEqual([retries.due, retries.isExhausted], [undefined, false]);
+  }
+  for (const runs of ["", "many", "-1", "9".repeat(20), "4294967295", "17", [], null]) {
+    const retries = new Retries(plain({ "x-replybus-retries": runs }), policyOf({}), undefined);
+    assert.equal(retries.failed(new RetryLater("away")), undefined);
+    assert.ok(retries.isExhausted, String(runs));
+  }
+  for (const policy of [{ max: 0 }, { max: 21 }, { base: 0 }, { maxDelay: 1e12 }]) {
+    assert.throws(() => policyOf(policy), RangeError);
+  }
+});
+
+test("progress is that of every language", () => {
+  const written = encodeProgress(progressOf(1, 2, "a"));
+  assert.deepEqual(written, hex("83 a4 646f6e65 01 a5 746f74616c 02 a4 6e6f7465 a1 61"));
+  for (const said of [progressOf(0), progressOf(2 ** 53 - 1, 0, "ü".repeat(128))]) {
+    assert.deepEqual(decodeProgress(encodeProgress(said)), said);
+  }
+  assert.equal(progressOf(1, null, `a${"ü".repeat(200)}`).note, `a${"ü".repeat(127)}`);
+  for (const count of [-1, 1.5, Number.NaN, 2 ** 60]) assert.throws(() => progressOf(count), RangeError);
+  for (const noted of ["", "c1", "80", "01", "81a4646f6e65a161", "81a4646f6e65ff", "82a4646f6e6501a46e6f746505"]) {
+    assert.equal(decodeProgress(hex(noted)), undefined, noted);
+  }
+});
+
+test("only the newest report is written, and again if it was not", async () => {
+  const written: Buffer[] = [];
+  const note = async (_: unknown, progress: Buffer) => {
+    written.push(progress);
+    if (written.length === 1) throw new Error("Redis is away");
+  };
+  const [reports, stop] = [new Reports(), new AbortController()];
+  for (const done of [0, 1, 2]) reports.report(progressOf(done));
+  const claims = { note } as unknown as Claims;
+  const writing = reports.write(claims, claimOf("yard"), stop.signal, () => undefined);
+  while (written.length < 2) await sleep(10);
+  stop.abort();
+  await writing;
+  assert.deepEqual(written, [encodeProgress(progressOf(2)), encodeProgress(progressOf(2))]);
+});
+
+test("a message of a job waits as the page says", () => {
+  const headers = { tenant: "a", CC: ["x"], deadline: "1800000000000", [MISSED]: true };
+  const names = new Names("", "replybus:");
+  for (const replyTo of [undefined, names.inbox(CALL)]) {
+    const read = readEnvelope({ ...plain({ ...headers }), correlationId: CALL, replyTo }, names);
+    const deadline = replyTo === undefined ? {} : { deadline: headers.deadline };
+    const again = { tenant: "a", repeated: true, [STARTED]: true, ...deadline };
+    assert.deepEqual(startedHeaders(read, false), again);
+    assert.deepEqual(startedHeaders(read, true), { ...again, [MISSED]: true });
+    // One that no handler was free for was not started by that.
+    assert.deepEqual(unstartedHeaders(read), { tenant: "a", deadline: headers.deadline });
+  }
+  const read = readEnvelope({ ...plain({}), redelivered: true }, names);
+  assert.deepEqual(Object.keys(unstartedHeaders(read)), ["deadline", "x-replybus-due", "repeated"]);
+  for (const value of [true, "true"]) assert.ok(says(plain({ [STARTED]: value }), STARTED));
+  for (const value of [false, 1, null, [], "yes"]) assert.ok(!says(plain({ [STARTED]: value }), STARTED));
+});
+
+test("a job that could not be looked after is refused", () => {
+  const yard = new Service("yard.requests");
+  const haul = async () => undefined;
+  const options = [{ job: 0 }, { job: 8 * 86_400_000 }, { job: 1, retry: {} }, { job: 1, ownRecord: true }, { job: 1, fed: "rows" }];
+  for (const option of options) assert.throws(() => yard.command("haul", haul, option));
+  assert.throws(() => new Service("yard.requests", "Yard", "classic", 2).command("haul", haul, { job: 1 }));
+  assert.ok(!yard.hasJobs && yard.command("haul", haul, { job: 1 }).hasJobs);
+});
+
+test("a place is waited for, in turn, and not for ever", async () => {
+  const places = new Places(1);
+  await places.enter();
+  assert.equal(await places.enterWithin(1), false);
+  const entered = [places.enterWithin(60_000), places.enterWithin(60_000)];
+  places.leave();
+  assert.equal(await entered[0], true);
+  places.leave();
+  assert.equal(await entered[1], true);
+  places.leave();
+  assert.equal(await places.enterWithin(1), true);
 });
 
 test("bodies that are none are refused, and integers keep their digits", () => {
@@ -95,4 +304,75 @@ test("bodies that are none are refused, and integers keep their digits", () => {
   for (const number of [2 ** 31, -(2 ** 40), 2 ** 53 - 1, 2n ** 64n - 1n, -(2n ** 63n)]) {
     assert.deepEqual(decode(MSGPACK, encode(MSGPACK, { number })), { number });
   }
+});
+
+test("silence is what could have been heard and was not", () => {
+  let [now, isDeaf] = [0, false];
+  const silence = new Silence(() => isDeaf, () => now);
+  const after = (milliseconds: number) => {
+    now += milliseconds;
+    return silence.look();
+  };
+  for (let second = 1; second <= 40; second++) assert.equal(after(1_000), second * 1_000);
+  silence.broken();
+  assert.equal(after(1_000), 1_000);
+  // An outage is none, and what follows it is counted anew.
+  isDeaf = true;
+  for (let second = 0; second < 100; second++) assert.ok(after(1_000) < 6_000);
+  isDeaf = false;
+  for (let second = 1; second <= 20; second++) assert.ok(after(1_000) < second * 1_000 + 6_000);
+  // A process that stood still has not listened.
+  silence.broken();
+  assert.equal(after(1_000_000), 6_000);
+});
+
+test("an answer to a claim that is read too late is asked for again", async () => {
+  const given = async (lease: number, ...answers: [string, unknown][]) => {
+    let asked = 0;
+    const run = async () => {
+      // The process stands still between the first question and its answer.
+      if (asked === 0) await sleep(700);
+      const [word, rest] = answers[asked++] as [string, unknown];
+      return [[Buffer.from(word), rest]];
+    };
+    const claims = new Claims({ run } as unknown as Scripts, new Names("", "replybus:"), () => {});
+    const claim = { ...claimOf("a"), lease };
+    return [await claims.take(claim, Date.now() + 100, () => false), asked] as const;
+  };
+  const frame = Buffer.from("frame");
+  assert.deepEqual(await given(3_000, ["running", undefined], ["done", frame]), [{ frame }, 2]);
+  const [refused, times] = await given(3_000, ["running", undefined], ["running", undefined]);
+  assert.ok("refused" in refused && times === 2, JSON.stringify(refused));
+  // A claim that has lapsed by then begins nothing; one that only counts does not lapse.
+  assert.deepEqual(await given(600, ["run", 1], ["done", frame]), [{ frame }, 2]);
+  assert.deepEqual(await given(0, ["run", 2]), [{ attempt: 2 }, 1]);
+});
+
+test("nothing is begun before it is known what was given up", async () => {
+  const steps: string[] = [];
+  let answer = () => {};
+  const answered = new Promise<void>((resolve) => (answer = resolve));
+  const run = async () => {
+    steps.push("announced");
+    await answered;
+  };
+  const redis = { time: async () => [0, 0], zadd: async () => 1 };
+  const bus = { names: new Names("", "replybus:"), scripts: { run }, redis, app: "a" };
+  const begin = async () => void steps.push("learnt");
+  const serving = { bus, service: { queue: "a.requests", name: "a" }, instance: "i", inFlight: 0, isStopping: false, begin };
+  const control = new ControlLine(serving as unknown as Serving);
+  const stop = new AbortController();
+  // Its own announcement is under way, as when a process goes on that stood still.
+  const beating = control.announce(stop.signal);
+  await later();
+  let isDone = false;
+  const waiting = control.beSeen().then(() => (isDone = true));
+  await sleep(50);
+  assert.deepEqual([steps, isDone], [["announced"], false]);
+  answer();
+  await waiting;
+  await control.beSeen();
+  assert.deepEqual(steps, ["announced", "learnt"]);
+  stop.abort();
+  await beating;
 });

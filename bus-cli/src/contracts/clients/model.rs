@@ -23,6 +23,14 @@ pub(super) struct Method<'a> {
     /// Its answer is a stream of what the reply is.
     pub(super) is_stream: bool,
     pub(super) timeout_ms: u64,
+    /// The time that it may take, of a command that takes long.
+    pub(super) job_ms: Option<u64>,
+    /// Its handler keeps the record of it.
+    pub(super) has_own_record: bool,
+    /// Its handler may put it off.
+    pub(super) is_put_off: bool,
+    /// The argument that is a stream, and the schema of an item.
+    pub(super) fed: Option<(&'a str, &'a Value)>,
     pub(super) key: Option<&'a str>,
     /// Those that must be there first.
     pub(super) arguments: Vec<Argument<'a>>,
@@ -37,8 +45,7 @@ pub(super) struct Argument<'a> {
 }
 
 impl<'a> Api<'a> {
-    /// Reads a document. Methods whose argument is a stream are left out: their clients take more
-    /// than a call.
+    /// Reads a document.
     pub(super) fn read(document: &'a Value) -> Self {
         let operations = entries(part(document, &["operations"]));
         let channels = entries(part(document, &["channels"]));
@@ -76,10 +83,12 @@ impl<'a> Method<'a> {
         let messages = part(document, &["components", "messages"]);
         let message = |name: &str| messages.get(format!("{id}.{name}"));
         let request = message("request")?;
-        if request.get("x-replybus-stream").is_some() {
-            return None;
-        }
+        let fed = request.get("x-replybus-stream").and_then(|fed| {
+            let argument = part(fed, &["argument"]).as_str()?;
+            Some((argument, part(fed, &["item"])))
+        });
         let is_stream = part(about, &["stream"]) == true;
+        let job_ms = part(about, &["job_ms"]).as_u64();
         let body = |name: &str| Some(part(message(name)?, &["payload", "properties", "body"]));
         let required = part(request, &["payload", "required"])
             .as_array()
@@ -101,9 +110,11 @@ impl<'a> Method<'a> {
                 .unwrap_or_default(),
             is_command: part(about, &["kind"]) == "command",
             is_stream,
-            timeout_ms: part(about, &["job_ms"])
-                .as_u64()
-                .or_else(|| part(about, &["timeout_ms"]).as_u64())?,
+            timeout_ms: job_ms.or_else(|| part(about, &["timeout_ms"]).as_u64())?,
+            job_ms,
+            has_own_record: part(about, &["own_record"]) == true,
+            is_put_off: part(about, &["put_off"]) == true,
+            fed,
             key: part(about, &["key"]).as_str(),
             arguments,
             reply: match is_stream {

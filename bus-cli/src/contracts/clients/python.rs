@@ -243,6 +243,15 @@ impl Module {
                 );
             }
         }
+        let fed = method.fed.map(|(argument, item)| {
+            let name = identifier(argument, WORDS);
+            let item = self.type_of(&format!("{of}-{}-{argument}", method.name), item);
+            let _ = write!(
+                parameters,
+                ", {name}: AsyncIterable[{item}] | Iterable[{item}]"
+            );
+            name
+        });
         if !parameters.is_empty() {
             parameters.insert_str(0, ", *");
         }
@@ -253,16 +262,17 @@ impl Module {
             .map(|error| self.type_of(&format!("{like}-error"), error));
         let docs = docs(method.docs, error.as_deref());
         let name = identifier(method.name, WORDS);
-        let call = if method.is_stream {
-            "StreamCall"
-        } else {
-            "Call"
+        let (call, returned) = match (method.is_stream, &fed) {
+            (true, _) => ("StreamCall".to_owned(), "StreamCall"),
+            (false, None) => ("Call".to_owned(), "Call"),
+            (false, Some(_)) => (format!("Call[{reply}]"), "FeedCall"),
         };
+        let fed = fed.map_or_else(String::new, |fed| format!(".feed({fed})"));
         let known = known(service, method);
         format!(
-            "\n    def {name}(self{parameters}, **options: Unpack[CallOptions]) -> {call}[{reply}]:\n\
+            "\n    def {name}(self{parameters}, **options: Unpack[CallOptions]) -> {returned}[{reply}]:\n\
              {docs}        arguments: Dict[str, Any] = {{}}\n{body}        return {call}(self._bus, \
-             {known}, arguments, options)\n"
+             {known}, arguments, options){fed}\n"
         )
     }
 }
@@ -279,6 +289,16 @@ fn known(service: &Service<'_>, method: &Method<'_>) -> String {
     if let (Some(key), Some(partitions)) = (method.key, service.partitions) {
         let key = literal(&json!(key));
         let _ = write!(known, ", key={key}, partitions={partitions}");
+    }
+    if method.has_own_record {
+        known.push_str(", is_recorded=False");
+    }
+    if method.is_put_off {
+        known.push_str(", is_put_off=True");
+    }
+    if let Some(job_ms) = method.job_ms {
+        let seconds = std::time::Duration::from_millis(job_ms).as_secs_f64();
+        let _ = write!(known, ", job={seconds:?}");
     }
     known.push(')');
     known

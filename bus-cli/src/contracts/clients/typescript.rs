@@ -17,7 +17,10 @@ const TAKEN: &[&str] = &[
     "Array",
     "Bus",
     "Call",
+    "AsyncIterable",
     "CallOptions",
+    "FeedCall",
+    "Iterable",
     "Omit",
     "Record",
     "StreamCall",
@@ -124,10 +127,18 @@ fn method(names: &mut TypeNames, service: &Service<'_>, method: &Method<'_>) -> 
         let name = json!(argument.name);
         format!("{name}{mark}: {}", type_of(names, argument.schema))
     });
-    let arguments: Vec<String> = arguments.collect();
-    let (parameter, args) = match &arguments[..] {
-        [] => (String::new(), "{}"),
-        all => (format!("args: {{ {} }}, ", all.join("; ")), "args"),
+    let mut arguments: Vec<String> = arguments.collect();
+    let (mut before, mut fed) = (String::new(), String::new());
+    let mut args = if arguments.is_empty() { "{}" } else { "args" };
+    if let Some((argument, item)) = method.fed {
+        let (name, item) = (json!(argument), type_of(names, item));
+        arguments.push(format!("{name}: AsyncIterable<{item}> | Iterable<{item}>"));
+        let _ = writeln!(before, "    const {{ {name}: items, ...rest }} = args;");
+        (args, fed) = ("rest", ".feed(items)".to_owned());
+    }
+    let parameter = match &arguments[..] {
+        [] => String::new(),
+        all => format!("args: {{ {} }}, ", all.join("; ")),
     };
     let reply = type_of(names, method.reply);
     let error = method.error.map(|error| type_of(names, error));
@@ -136,11 +147,12 @@ fn method(names: &mut TypeNames, service: &Service<'_>, method: &Method<'_>) -> 
         (false, true) => ("Call", "CallOptions"),
         (false, false) => ("Call", "Omit<CallOptions, \"idempotencyKey\">"),
     };
+    let returned = if fed.is_empty() { call } else { "FeedCall" };
     let name = identifier(method.name, &["bus", "constructor"]);
     let known = known(service, method);
     format!(
-        "\n{}  {name}({parameter}options: {options} = {{}}): {call}<{reply}> {{\n    const method = \
-         {known};\n    return new {call}(this.bus, method, {args}, options);\n  }}\n",
+        "\n{}  {name}({parameter}options: {options} = {{}}): {returned}<{reply}> {{\n    const method = \
+         {known};\n{before}    return new {call}<{reply}>(this.bus, method, {args}, options){fed};\n  }}\n",
         docs(method.docs, error.as_deref()),
     )
 }
@@ -159,6 +171,17 @@ fn known(service: &Service<'_>, method: &Method<'_>) -> String {
     {
         known.insert("key".to_owned(), json!(key));
         known.insert("partitions".to_owned(), json!(partitions));
+    }
+    if let Some(known) = known.as_object_mut() {
+        let optional = [
+            ("isRecorded", method.has_own_record.then_some(json!(false))),
+            ("isPutOff", method.is_put_off.then_some(json!(true))),
+            ("job", method.job_ms.map(|job| json!(job))),
+        ];
+        known.extend(optional.into_iter().filter_map(|(name, value)| {
+            let value = value?;
+            Some((name.to_owned(), value))
+        }));
     }
     known.to_string()
 }

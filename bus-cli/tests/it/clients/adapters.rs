@@ -3,6 +3,7 @@
 
 use super::{
     brought::{self, Runner},
+    desk::{remove, with_letters},
     foreign::Worker,
     readme::shown,
 };
@@ -32,19 +33,6 @@ const LONG: Duration = Duration::from_secs(60);
 /// The servers, and a namespace.
 async fn place(name: &str) -> Option<[String; 3]> {
     Some([rabbitmq().await?, redis().await?, unique(name)])
-}
-
-async fn remove([amqp, _, namespace]: &[String; 3], queues: &[&str]) {
-    let transport = Amqp::new(amqp).connect().await.unwrap();
-    for queue in queues {
-        for queue in [
-            format!("{namespace}.{queue}"),
-            format!("{namespace}.{queue}.dead"),
-        ] {
-            let _ = transport.remove(&queue, &[], true).await;
-        }
-    }
-    transport.close(Duration::from_secs(5)).await;
 }
 
 /// Serves the carts of the page.
@@ -116,7 +104,13 @@ async fn callers_in_celery_reach_a_service_and_its_tasks_serve() {
     drop(tasks);
     serves.stop().await;
     carts.stop().await;
-    remove(servers, &["cart.requests", "tasks.requests"]).await;
+    remove(
+        servers,
+        ["cart.requests", "tasks.requests"]
+            .into_iter()
+            .flat_map(with_letters),
+    )
+    .await;
 }
 
 /// docs/migration.md: the task of before asks a service in Rust, and callers in Rust reach the task.
@@ -150,7 +144,13 @@ async fn a_task_of_celery_moves_to_a_service_in_rust_both_ways_round() {
     serves.stop().await;
     carts.shutdown().await.unwrap();
     bus.close(Duration::from_secs(5)).await;
-    remove(servers, &["cart.requests", "tasks.requests"]).await;
+    remove(
+        servers,
+        ["cart.requests", "tasks.requests"]
+            .into_iter()
+            .flat_map(with_letters),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -170,5 +170,11 @@ async fn an_application_in_nestjs_calls_and_serves() {
     assert_eq!(bought.unwrap(), FINE);
     app.stop().await;
     carts.stop().await;
-    remove(&servers, &["cart.requests", "checkout.requests"]).await;
+    remove(
+        &servers,
+        ["cart.requests", "checkout.requests"]
+            .into_iter()
+            .flat_map(with_letters),
+    )
+    .await;
 }

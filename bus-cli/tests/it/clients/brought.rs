@@ -46,6 +46,34 @@ impl Runner {
     }
 }
 
+impl Runner {
+    /// Puts a module and a program that calls by it, `caller.py`, into a folder, and has all types of
+    /// both checked.
+    pub(super) async fn checks(&self, folder: &Path, module: (&str, &str), caller: &str) {
+        put(folder, [module, ("caller.py", caller)]);
+        let mut check = self.command();
+        check.args(["-m", "mypy", "--strict", "--ignore-missing-imports"]);
+        check.arg("caller.py");
+        check.env("MYPYPATH", self.client.join("src"));
+        done(check.current_dir(folder)).await.unwrap();
+    }
+
+    /// The same in TypeScript: `caller.ts`, which is `caller.js` then.
+    pub(super) async fn compiles(&self, folder: &Path, module: (&str, &str), caller: &str) {
+        put(folder, [module, ("caller.ts", caller)]);
+        let mut compile = Command::new(self.client.join("node_modules/.bin/tsc"));
+        compile.args(["--strict", "--target", "es2022", "--module", "nodenext"]);
+        compile.args(["--noUnusedLocals", "--skipLibCheck", "caller.ts"]);
+        done(compile.current_dir(folder)).await.unwrap();
+    }
+}
+
+fn put(folder: &Path, files: [(&str, &str); 2]) {
+    for (name, text) in files {
+        fs::write(folder.join(name), text).unwrap();
+    }
+}
+
 /// Runs a command to its end. Returns what it printed, or all that it said if it failed.
 pub(super) async fn done(command: &mut Command) -> Result<String, String> {
     let ran = command.kill_on_drop(true).output().await;

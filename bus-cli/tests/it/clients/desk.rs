@@ -177,17 +177,34 @@ impl Place {
 
     /// Removes what was declared in its namespace.
     pub(super) async fn close(self) {
-        self.bus.close(Duration::from_secs(5)).await;
-        let [amqp, _, namespace] = &self.servers;
-        let transport = Amqp::new(amqp).connect().await.unwrap();
-        for of in ["desk.requests", "notes", "listeners"] {
-            for queue in [of.to_owned(), format!("{of}.dead")] {
-                let queue = format!("{namespace}.{queue}");
-                let _ = transport.remove(&queue, &[], true).await;
-            }
-        }
-        transport.close(Duration::from_secs(5)).await;
+        self.close_with([]).await;
     }
+
+    /// The same, and these queues of the namespace.
+    pub(super) async fn close_with(self, queues: impl IntoIterator<Item = String>) {
+        self.bus.close(Duration::from_secs(5)).await;
+        let own = ["desk.requests", "notes", "listeners"];
+        let own = own.into_iter().flat_map(with_letters);
+        remove(&self.servers, own.chain(queues)).await;
+    }
+}
+
+/// A queue, and that of its dead letters.
+pub(super) fn with_letters(queue: &str) -> [String; 2] {
+    [queue.to_owned(), format!("{queue}.dead")]
+}
+
+/// Removes queues of a namespace, as far as they are there.
+pub(super) async fn remove(
+    [amqp, _, namespace]: &[String; 3],
+    queues: impl IntoIterator<Item = String>,
+) {
+    let transport = Amqp::new(amqp).connect().await.unwrap();
+    for queue in queues {
+        let queue = format!("{namespace}.{queue}");
+        let _ = transport.remove(&queue, &[], true).await;
+    }
+    transport.close(Duration::from_secs(5)).await;
 }
 
 fn note() -> Note {

@@ -18,14 +18,14 @@ use replybus_testkit::{
 use std::time::Duration;
 
 /// Proxies before both servers, and a place that is reached through them.
-struct Cuts {
+pub(super) struct Cuts {
     amqp: Proxy,
     redis: Proxy,
-    servers: [String; 3],
+    pub(super) servers: [String; 3],
 }
 
 impl Cuts {
-    async fn before(place: &Place) -> Self {
+    pub(super) async fn before(place: &Place) -> Self {
         let [amqp, redis, namespace] = &place.servers;
         let (amqp, amqp_url) = Proxy::before(amqp, 5672).await.unwrap();
         let (redis, redis_url) = Proxy::before(redis, 6379).await.unwrap();
@@ -37,15 +37,21 @@ impl Cuts {
         }
     }
 
+    /// Ends all connections, for good.
+    pub(super) fn off(&self) {
+        self.amqp.set(Mode::Refuse);
+        self.redis.set(Mode::Refuse);
+    }
+
     /// Cuts the connections to RabbitMQ, to Redis, and to both.
-    fn rounds(&self) -> [Vec<&Proxy>; 3] {
+    pub(super) fn rounds(&self) -> [Vec<&Proxy>; 3] {
         let (amqp, redis) = (&self.amqp, &self.redis);
         [vec![amqp], vec![redis], vec![amqp, redis]]
     }
 }
 
 /// Resets all connections, and waits until there are new ones.
-async fn cut(proxies: &[&Proxy]) {
+pub(super) async fn cut(proxies: &[&Proxy]) {
     for proxy in proxies {
         let before = proxy.accepted();
         proxy.set(Mode::Cut);

@@ -2,11 +2,17 @@
 //! service in ours.
 
 mod adapters;
+mod belt;
 mod brought;
+mod depot;
 mod desk;
 mod faults;
 mod foreign;
+mod later;
+mod offered;
 mod readme;
+mod scale;
+mod yard;
 
 use crate::program::run;
 use replybus::{
@@ -17,7 +23,6 @@ use replybus_redis::RedisReplies;
 use replybus_testkit::live::{rabbitmq, redis, unique};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
-use tokio::process::Command;
 
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 struct Jar {
@@ -149,18 +154,8 @@ async fn a_client_in_python_is_checked_and_calls() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("pantry.py"), module).unwrap();
-    std::fs::write(folder.path().join("caller.py"), PYTHON).unwrap();
-    let mut check = python.command();
-    check.args([
-        "-m",
-        "mypy",
-        "--strict",
-        "--ignore-missing-imports",
-        "caller.py",
-    ]);
-    check.env("MYPYPATH", python.client.join("src"));
-    brought::done(check.current_dir(&folder)).await.unwrap();
+    let module = ("pantry.py", &*module);
+    python.checks(folder.path(), module, PYTHON).await;
     let Some(served) = Served::open("python").await else {
         return;
     };
@@ -228,12 +223,8 @@ async fn a_client_in_typescript_is_compiled_and_calls() {
         return;
     };
     let folder = tempfile::tempdir_in(&node.client).unwrap();
-    std::fs::write(folder.path().join("pantry.ts"), module).unwrap();
-    std::fs::write(folder.path().join("caller.ts"), TYPESCRIPT).unwrap();
-    let mut compile = Command::new(node.client.join("node_modules/.bin/tsc"));
-    compile.args(["--strict", "--target", "es2022", "--module", "nodenext"]);
-    compile.args(["--noUnusedLocals", "--skipLibCheck", "caller.ts"]);
-    brought::done(compile.current_dir(&folder)).await.unwrap();
+    let module = ("pantry.ts", &*module);
+    node.compiles(folder.path(), module, TYPESCRIPT).await;
     let Some(served) = Served::open("typescript").await else {
         return;
     };

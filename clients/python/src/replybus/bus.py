@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -14,16 +14,19 @@ from .bundles import Bundles
 from .call import Call
 from .cancels import Cancels
 from .codec import MSGPACK, ContentType, encode
+from .delays import Delays, due_of
 from .errors import CallError
 from .inbox import Inbox
+from .levels import Destination
 from .link import Link, properties
 from .method import CallOptions, Method
 from .names import Names, new_id
+from .progress import Progress
 from .request import Trace
 from .scripts import Scripts
 from .stream import StreamCall
 from .stream_frames import WINDOW
-from .ticket import CancelOutcome, Ticket
+from .ticket import CancelOutcome, Ticket, TicketStatus
 
 if TYPE_CHECKING:
     from .service import Service
@@ -73,6 +76,7 @@ class Bus:
         self.inbox = Inbox(self.redis, self.names)
         self.cancels = Cancels(self.link, self.names)
         self.bundles = Bundles()
+        self.delays = Delays(self.link, self.names, self.scripts, app)
 
     async def __aenter__(self) -> Bus:
         """Connects to Redis; RabbitMQ is connected to meanwhile, and whenever it is lost.
@@ -95,9 +99,14 @@ class Bus:
         traceback: TracebackType | None,
     ) -> None:
         await self.cancels.close()
+        await self.delays.close()
         await self.inbox.close()
         await self.link.close()
         await self.redis.aclose()
+
+    def is_deaf(self) -> bool:
+        """Whether other programs can't be heard, or not be told anything."""
+        return not (self.link.is_up and self.inbox.is_read)
 
     def call(self, method: Method, arguments: Mapping[str, Any], options: CallOptions) -> Call[Any]:
         """A call of a method, as clients that were generated make it."""
@@ -154,6 +163,23 @@ class Bus:
         """
         return await ticket.wait(self, ticket_of, timeout)
 
+    async def status(self, ticket_of: Ticket) -> TicketStatus:
+        """The state of a submitted call now: whether it waits, runs or is done, and how far it is if
+        it is a job that says so.
+
+        Raises:
+            redis.exceptions.RedisError: Redis can't be reached.
+        """
+        return await ticket.status(self, ticket_of)
+
+    def progress(self, ticket_of: Ticket) -> AsyncIterator[Progress]:
+        """What a job says of how far it is, from now on until it is done: read it with `async for`.
+
+        What came between two looks is left out, and the last word may be. It looks four times a
+        second, and every 2 s when there is nothing new, also while Redis can't be reached.
+        """
+        return ticket.progress(self, ticket_of)
+
     async def cancel(self, ticket_of: Ticket) -> CancelOutcome:
         """Cancels a submitted call.
 
@@ -171,11 +197,16 @@ class Bus:
         exchange: str = "replybus.events",
         content_type: ContentType = MSGPACK,
         event_id: str | None = None,
+        after: float | None = None,
+        at: datetime.datetime | None = None,
     ) -> str:
         """Emits an event under its routing key, and returns its id.
 
+        With `after` (seconds, up to 366 days) or `at` (a moment with a time zone) it goes then to
+        the groups that there are; the broker keeps it until then.
+
         Raises:
-            ValueError: the body can't be encoded.
+            ValueError: the body can't be encoded, or there is no such moment.
             CallFailed: the broker has it not, or may not have it.
         """
         of = context.current()
@@ -190,6 +221,13 @@ class Bus:
             headers=dict(self.trace()) if self.trace else dict(of.trace) if of else {},
         )
         data = encode(content_type, body)
+        due = due_of(after, at)
+        if due is not None:
+            to = Destination(self.names.full(exchange), event)
+            await self.delays.publish(to, data, about, due=due, within=_EMIT_WITHIN)
+            note = {"id": event_id, "kind": "event", "name": event}
+            self.delays.note(event, note, due)
+            return event_id
         await self.link.declare_topic(self.names.full(exchange), within=_EMIT_WITHIN)
         await self.link.publish(
             event,

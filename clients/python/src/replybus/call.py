@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from . import replies, stream_frames
+from .delays import due_of
 from .errors import CallFailed
+from .levels import Destination
 from .method import CallOptions, Method
 from .pauses import Pauses
 from .request import Request, prepare
-from .stream_frames import Frame
+from .stream_frames import WINDOW, FeedCredit, Frame
 from .ticket import Ticket
 
 if TYPE_CHECKING:
     from .bus import Bus
+    from .feeding import FeedCall
 
 T = TypeVar("T")
+
+#: Seconds that a call may run, and that the reply to a submitted one is kept.
+_LONGEST, _REPLY_KEPT = 20 * 60.0, 10 * 60.0
 
 
 class Call(Generic[T]):
@@ -43,13 +50,29 @@ class Call(Generic[T]):
         """
         return self._reply().__await__()
 
-    async def submit(self) -> Ticket:
+    def feed(
+        self, items: AsyncIterable[Any] | Iterable[Any], *, window: int = WINDOW
+    ) -> FeedCall[T]:
+        """The same call, of a method one of whose arguments is a stream: of these items, of which
+        `window` bytes are sent ahead of its handler.
+        """
+        from .feeding import FeedCall
+
+        return FeedCall(self._bus, self, items, window)
+
+    async def submit(
+        self, *, after: float | None = None, at: datetime.datetime | None = None
+    ) -> Ticket:
         """Makes the call, and returns a ticket to fetch its reply with, here or elsewhere.
+
+        With `after` (seconds, up to 366 days) or `at` (a moment with a time zone) it reaches its
+        service then, and not earlier: the broker keeps it, and this process may end. Its timeout,
+        within which it must be started, counts from then.
 
         Raises:
             CallFailed: the broker has it not, or may not have it.
         """
-        request = self.prepare(is_awaited=False)
+        request = self._later(after, at)
         await self._put(request, request.submitted(self._bus.app))
         return Ticket(
             service=self._method.service,
@@ -59,16 +82,19 @@ class Call(Generic[T]):
             idempotency_key=request.idempotency_key,
             recorded=self._method.is_command and self._method.is_recorded,
             put_off=self._method.is_put_off,
-            expires_at=int((time.time() + request.timeout + 20 * 60 + 600) * 1000),
+            expires_at=self._expires_at(request),
+            delayed=request.due is not None,
         )
 
-    async def send(self) -> str:
+    async def send(self, *, after: float | None = None, at: datetime.datetime | None = None) -> str:
         """Makes the call one-way: nobody is told what comes of it. Returns its id.
+
+        `after` and `at` are those of `submit`.
 
         Raises:
             CallFailed: the broker has it not, or may not have it.
         """
-        request = self.prepare(is_awaited=False)
+        request = self._later(after, at)
         await self._put(request, request.one_way(self._bus.app))
         return request.call_id
 
@@ -81,10 +107,40 @@ class Call(Generic[T]):
         options, trace = self._options, self._bus.trace
         return prepare(self._method, self._arguments, options, trace, is_awaited=is_awaited)
 
+    def _later(self, after: float | None, at: datetime.datetime | None) -> Request:
+        request = self.prepare(is_awaited=False)
+        try:
+            request.due = due_of(after, at)
+        except ValueError as error:
+            raise CallFailed("bad_request", str(error), False) from error
+        return request
+
+    def _expires_at(self, request: Request) -> int:
+        begins = request.due or time.time()
+        longest = self._method.job or _LONGEST
+        return int((begins + request.timeout + longest + _REPLY_KEPT) * 1000)
+
     async def _put(self, request: Request, properties: Any) -> None:
         queue = self._bus.names.full(request.queue)
         within = min(request.timeout, self._method.timeout)
-        await self._bus.link.publish(queue, request.body, properties, within=within)
+        if request.due is None:
+            await self._bus.link.publish(queue, request.body, properties, within=within)
+            return
+        delays, to = self._bus.delays, Destination("", queue)
+        await delays.publish(to, request.body, properties, due=request.due, within=within)
+        note: dict[str, Any] = {
+            "id": request.call_id,
+            "kind": "call",
+            "service": self._method.service,
+            "name": self._method.name,
+            "keyed": request.idempotency_key is not None,
+            "ticket": {
+                "expires_at": self._expires_at(request),
+                "recorded": self._method.is_command and self._method.is_recorded,
+                "put_off": self._method.is_put_off,
+            },
+        }
+        delays.note(self._method.queue, note, request.due)
 
     async def _reply(self) -> T:
         request = self.prepare()
@@ -97,9 +153,14 @@ class Waiting:
     """Waits for the reply to one request, from before it is published."""
 
     def __init__(
-        self, bus: Bus, request: Request, on_frame: Callable[[Frame], None] | None = None
+        self,
+        bus: Bus,
+        request: Request,
+        on_frame: Callable[[Frame], None] | None = None,
+        on_credit: Callable[[FeedCredit], None] | None = None,
     ) -> None:
-        self._bus, self._request, self._on_frame = bus, request, on_frame
+        self._bus, self._request = bus, request
+        self._on_frame, self._on_credit = on_frame, on_credit
         self._frame: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._registered = bus.inbox.waiting(request.call_id, self._take)
 
@@ -116,9 +177,11 @@ class Waiting:
 
     def _take(self, frame: bytes) -> None:
         if stream_frames.is_frame(frame):
-            read = stream_frames.read(frame)
-            if read is not None and self._on_frame is not None:
+            if self._on_frame is not None and (read := stream_frames.read(frame)) is not None:
                 self._on_frame(read)
+            credit = stream_frames.read_feed_credit(frame) if self._on_credit is not None else None
+            if credit is not None and self._on_credit is not None:
+                self._on_credit(credit)
         elif not self._frame.done():
             self._frame.set_result(frame)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 
 from .codec import ContentType
 from .errors import CallFailed
-from .inbox import FAILURES
+from .inbox import FAILURES, INBOX_ENTRIES
 from .names import Names, new_id
 from .pauses import Pauses
 from .scripts import Scripts
@@ -24,8 +25,12 @@ LEASE_MS = 3_000
 #: Runs of one command that may end without an outcome.
 ATTEMPTS_MAX = 5
 _DAY_MS, _KEPT_MS, _UNKEYED_MS = 24 * 60 * 60_000, 2 * 60_000, 30 * 60_000
-#: How many entries an inbox has, and how long a reply is kept under its own key.
-INBOX_ENTRIES, REPLY_TTL_MS = 65_536, 600_000
+#: The longest pause, in seconds, before a claim is asked for again.
+_ASK_AGAIN_MAX = 0.5
+#: Seconds between two looks at a record.
+_LOOK_AGAIN = 0.25
+#: How long a reply is kept under its own key.
+REPLY_TTL_MS = 600_000
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,17 @@ class Done:
     frame: bytes
 
 
+@dataclass(frozen=True)
+class Running:
+    """A claim that was given and of which no outcome is recorded."""
+
+    attempt: int
+    #: Milliseconds for which it is another's if it is not renewed; 0 of one that nobody renews.
+    lease_left_ms: int
+    #: What its handler said last of how far it is.
+    progress: bytes | None
+
+
 class Refused(Exception):
     """A claim that was not given."""
 
@@ -92,23 +108,35 @@ class Claims:
     def __init__(self, scripts: Scripts, names: Names) -> None:
         self._scripts, self._names = scripts, names
 
-    async def take(self, claim: Claim, until: float, is_over: Callable[[], bool]) -> Taken | Done:
-        """Asks for a claim until it is given or refused, or `until` by the loop's clock.
+    async def take(
+        self,
+        claim: Claim,
+        until: float,
+        is_over: Callable[[], bool],
+        patience: float = math.inf,
+    ) -> Taken | Done:
+        """Asks for a claim until it is given or refused, or `until` by the loop's clock, or another
+        has had it for `patience` seconds.
 
         Raises:
             Refused: it was not given.
         """
-        pauses, waited = Pauses(0.005, 0.5), False
+        pauses, waited = Pauses(0.005, _ASK_AGAIN_MAX), False
         loop = asyncio.get_running_loop()
+        patient_until = loop.time() + patience
         while True:
+            asked_at = loop.time()
             try:
                 answer = await self._ask(claim, waited)
             except FAILURES as error:
                 log.warning("asking for a claim again: %s", type(error).__name__)
                 answer = [b"unasked"]
+            age = loop.time() - asked_at
             match answer:
-                case [b"run", attempt]:
+                case [b"run", attempt] if not 0 < claim.lease_ms <= age * 1000:
                     return Taken(int(attempt))
+                case [b"run", _]:
+                    log.warning("a claim was given longer ago than it lives: asking again")
                 case [b"done", frame]:
                     return Done(bytes(frame))
                 case [b"conflict"]:
@@ -120,7 +148,13 @@ class Claims:
                 case [b"running"]:
                     waited = True
             pause = pauses.next()
-            if is_over() or loop.time() + pause > until:
+            now = loop.time()
+            is_late = now + pause > until
+            # What was true when it was asked says little of what is now.
+            is_old = answer != [b"unasked"] and age > _ASK_AGAIN_MAX
+            if is_late and is_old and asked_at < until and not is_over():
+                continue
+            if is_over() or is_late or (waited and now > patient_until):
                 raise _out_of_time(waited)
             await asyncio.sleep(pause)
 
@@ -144,6 +178,38 @@ class Claims:
             if not is_ours:
                 lost()
                 return
+
+    async def record(self, name: str) -> Running | Done | None:
+        """Looks at the record of what is claimed under this name, if there is one.
+
+        Raises:
+            redis.exceptions.RedisError: Redis can't be reached.
+        """
+        match await self._scripts.record([self._names.claim(name)], []):
+            case [b"done", frame]:
+                return Done(bytes(frame or b""))
+            case [b"running", attempt, left, *rest]:
+                return Running(int(attempt), int(left), rest[0] if rest else None)
+        return None
+
+    async def note(self, claim: Claim, progress: bytes) -> None:
+        """Notes in the record of a claim how far its run is, unless it is another's by now.
+
+        Raises:
+            redis.exceptions.RedisError: it may not be noted.
+        """
+        await self._scripts.note([self._key(claim)], [claim.owner, progress])
+
+    async def ended_elsewhere(self, claim: Claim, until: float) -> None:
+        """Waits until the run of another has ended, or its lease is over; no longer than `until`."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < until:
+            try:
+                if not await self._scripts.is_running(self._key(claim)):
+                    return
+            except FAILURES as error:
+                log.info("looking for the end of a run again: %s", type(error).__name__)
+            await asyncio.sleep(_LOOK_AGAIN)
 
     async def release(self, claim: Claim) -> None:
         """Gives up a claim under which nothing was done: the run does not count."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from .progress import Progress
+
 _NAME = re.compile(r"[a-z0-9._-]{1,64}")
 _ENTRIES_MAX, _BYTES_MAX = 32, 8 * 1024
 TRACE = ("traceparent", "tracestate", "baggage")
-_PROTOCOL = frozenset({"deadline", "idempotency-key", "repeated", *TRACE})
+# The last is RabbitMQ's, of a broker that is told to add it to all messages.
+_PROTOCOL = frozenset({"deadline", "idempotency-key", "repeated", *TRACE, "timestamp_in_ms"})
 
 
 @dataclass
@@ -21,6 +24,9 @@ class Context:
 
     call_id: str
     caller: str | None = None
+    #: The names of the service and of the method; empty of an event.
+    service: str = ""
+    method: str = ""
     idempotency_key: str | None = None
     #: Which run of it this is; 1 is the first.
     attempt: int = 1
@@ -34,6 +40,29 @@ class Context:
     trace: Mapping[str, str] = field(default_factory=dict)
     #: Set when its caller has given it up. A query is cancelled then, a command is only told.
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Where it is told how far a job is; of all else there is none.
+    report: Callable[[Progress], None] | None = field(default=None, repr=False)
+
+    def record_name(self) -> str:
+        """What a handler that keeps a record of its own knows this request by, in each delivery: its
+        idempotency key, or else its id, with the names of service and method before it.
+        """
+        key = self.idempotency_key
+        known = f"id:{self.call_id}" if key is None else f"key:{key}"
+        return f"{self.service}.{self.method}:{known}"
+
+    def progress(self, done: int, total: int | None = None, note: str = "") -> None:
+        """Says how far a job is: so much of so much, and words of up to 256 bytes for people.
+
+        Say it as often as you like, from any thread: the newest is written, four times a second at
+        most. Of all else than jobs it is not heard.
+
+        Raises:
+            ValueError: a count is no integer from 0 to 2^64 - 1.
+        """
+        progress = Progress(done, total, note)
+        if self.report is not None:
+            self.report(progress)
 
     def left(self) -> float | None:
         """Seconds until its deadline, if it has one; 0 when that has passed."""

@@ -29,6 +29,8 @@ _ARGUMENTS: dict[str, Any] = {
 }
 #: Seconds between two announcements of an instance, and milliseconds that one counts for.
 _ANNOUNCED_EVERY, _ANNOUNCED_FOR_MS = 1.75, 6_000
+#: Seconds that a delivery waits until others see the instance.
+_SEEN_WITHIN = 1.0
 _SERVED_FOR = 24 * 60 * 60
 
 
@@ -38,6 +40,9 @@ class ControlLine:
     def __init__(self, serving: Serving) -> None:
         self._serving = serving
         self._started_ms = int(time.time() * 1000)
+        #: Until when others surely see its record, and from when on that is tried again.
+        self._sure_until = self._again_at = 0.0
+        self._announcing = asyncio.Lock()
 
     async def declare(self, channel: AbstractChannel) -> None:
         """Has its queue be there, bound to what is said to all who serve the same."""
@@ -59,6 +64,9 @@ class ControlLine:
                         await producer.heard(credit)
             case "ping":
                 await self._answer(message, {"instance": self._serving.instance})
+            case "jobs":
+                instance = {"instance": self._serving.instance}
+                await self._answer(message, instance | self._serving.jobs.told())
             case "info":
                 await self._answer(message, self.record())
         await channel.basic_ack(delivered.delivery_tag or 0)
@@ -81,7 +89,9 @@ class ControlLine:
     def record(self) -> dict[str, Any]:
         """What is known of this instance."""
         serving = self._serving
-        return {
+        partitions = serving.service.partitions
+        divided = {} if partitions is None else {"partitions": partitions}
+        return divided | {
             "id": serving.instance,
             "service": serving.service.name,
             "program": serving.bus.app,
@@ -95,17 +105,41 @@ class ControlLine:
 
     async def announce(self) -> None:
         """Says for as long as it is not cancelled that this instance is there."""
-        bus, queue = self._serving.bus, self._serving.service.queue
-        keys = list(bus.names.instances(queue))
         while True:
-            record = json.dumps(self.record())
-            try:
-                arguments = [self._serving.instance, record, _ANNOUNCED_FOR_MS]
-                await bus.scripts.announce(keys, arguments)
-                await bus.redis.zadd(bus.names.served(), {queue: await self._forgotten_at()})
-            except FAILURES:
-                pass
+            await self._announced(is_beat=True)
             await asyncio.sleep(_ANNOUNCED_EVERY)
+
+    async def be_seen(self) -> None:
+        """Has others see this instance, if they may have missed it: whoever saw nobody may have given
+        up what is about to be begun.
+        """
+        if not self._is_settled():
+            await self._announced(is_beat=False)
+
+    def _is_settled(self) -> bool:
+        return time.monotonic() < max(self._sure_until, self._again_at)
+
+    async def _announced(self, *, is_beat: bool) -> None:
+        """Announces it, one at a time; of those who wait for it the first does so."""
+        try:
+            async with asyncio.timeout(None if is_beat else _SEEN_WITHIN), self._announcing:
+                if is_beat or not self._is_settled():
+                    await self._announce_once()
+        except FAILURES:
+            # Until then nothing waits for it again.
+            self._again_at = time.monotonic() + _ANNOUNCED_EVERY
+
+    async def _announce_once(self) -> None:
+        bus, queue = self._serving.bus, self._serving.service.queue
+        asked_at = time.monotonic()
+        was_sure = asked_at < self._sure_until
+        arguments = [self._serving.instance, json.dumps(self.record()), _ANNOUNCED_FOR_MS]
+        await bus.scripts.announce(list(bus.names.instances(queue)), arguments)
+        if not was_sure:
+            await self._serving.learn_what_was_given_up()
+        # A second for what is begun by it.
+        self._sure_until = asked_at + _ANNOUNCED_FOR_MS / 1000 - 1
+        await bus.redis.zadd(bus.names.served(), {queue: await self._forgotten_at()})
 
     async def _forgotten_at(self) -> int:
         seconds, _ = await self._serving.bus.redis.time()

@@ -92,7 +92,7 @@ class DeadLetters:
         said = {
             "reason": cause.code,
             "message": text,
-            "queue": self._of,
+            "queue": self._of if message.partition is None else f"{self._of}.{message.partition}",
             "at": str(int(time.time() * 1000)),
             "may-have-executed": "true" if cause.may_have_executed else "false",
             "known-until": None if cause.known_until_ms is None else str(cause.known_until_ms),

@@ -13,7 +13,7 @@ from .message import Message
 from .names import Names, is_id, new_id
 
 #: Seconds by which the clocks of caller and worker may differ.
-_CLOCK_ALLOWANCE = 0.5
+CLOCK_ALLOWANCE = 0.5
 
 
 @dataclass
@@ -155,7 +155,7 @@ def _times(
         text = context.as_text(message.headers["deadline"]) or ""
         if text.isascii() and text.isdecimal() and len(text) < 20:
             named = int(text)
-            by_clock = now + max(0.0, named / 1000 + _CLOCK_ALLOWANCE - clock)
+            by_clock = now + max(0.0, named / 1000 + CLOCK_ALLOWANCE - clock)
         else:
             faults.note("header deadline: milliseconds since the Unix epoch are expected")
     known = [moment for moment in (expires, by_clock) if moment is not None]

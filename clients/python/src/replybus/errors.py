@@ -31,6 +31,22 @@ class HandlerError(CallError):
         self.error = error
 
 
+class RetryLater(HandlerError):
+    """Raised by the handler of a command for an error that passes: it is run again after a pause, as
+    its `Retry` says. Nothing was done, or nothing that a further run does twice.
+
+    When no run is left, or the next would be after the caller's deadline, the error is answered. It
+    is not recorded: the same key is run again. That is all that it does without a `Retry`.
+    """
+
+    def __init__(self, error: Any, *, after: float | None = None) -> None:
+        super().__init__(error)
+        if after is not None and not after >= 0:
+            raise ValueError(f"a pause of {after} s")
+        #: Seconds of the pause, up to a day, instead of that of the `Retry`.
+        self.after = after
+
+
 class CallFailed(CallError):
     """A call without an answer of the handler's."""
 

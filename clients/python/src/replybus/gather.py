@@ -49,6 +49,10 @@ async def gather(bus: Bus, calls: Iterable[Call[T]]) -> list[T | CallError]:
 
 
 def _prepared(call: Call[Any]) -> Request | CallFailed:
+    if not isinstance(call, Call):
+        raise TypeError(
+            f"{type(call).__name__}: only a Call leaves with others; await it by itself"
+        )
     try:
         return call.prepare()
     except CallFailed as failed:

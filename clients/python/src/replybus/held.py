@@ -7,6 +7,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+from .envelope import CLOCK_ALLOWANCE
+
 _REMEMBERED_MAX = 20_000
 
 
@@ -28,12 +30,14 @@ class Held:
                 del self._running[call_id]
 
     def cancel(self, call_id: str, left: float) -> None:
-        """Cancels a call: it is told if it runs, and otherwise not started for `left` seconds."""
+        """Cancels a call with `left` seconds to its deadline: it is told if it runs, and otherwise not
+        started for as long as it could be.
+        """
         if (told := self._running.get(call_id)) is not None:
             told()
         while len(self._cancelled) >= _REMEMBERED_MAX:
             del self._cancelled[next(iter(self._cancelled))]
-        self._cancelled[call_id] = time.monotonic() + left
+        self._cancelled[call_id] = time.monotonic() + left + CLOCK_ALLOWANCE
 
     def is_cancelled(self, call_id: str) -> bool:
         """Whether a call is not to be started."""

@@ -19,6 +19,8 @@ from .tasks import ended
 log = logging.getLogger(__name__)
 
 _TTL_MS = 60_000
+#: How many entries an inbox has.
+INBOX_ENTRIES = 65_536
 _BLOCK_MS = 2_000
 _READ_AT_ONCE = 128
 #: Seconds between two times that its end is put off.
@@ -34,6 +36,8 @@ class Inbox:
     def __init__(self, redis: Redis, names: Names) -> None:
         self._redis, self._names = redis, names
         self.name = names.inbox(new_id())
+        #: False while what comes to it can't be read.
+        self.is_read = True
         self._last = "0-0"
         self._waiters: dict[str, Waiter] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -105,7 +109,9 @@ class Inbox:
                     {self.name: self._last}, count=_READ_AT_ONCE, block=_BLOCK_MS
                 )
                 pauses.reset()
+                self.is_read = True
             except FAILURES as error:
+                self.is_read = False
                 log.warning("the inbox can't be read: %s", type(error).__name__)
                 await asyncio.sleep(pauses.next())
                 continue
@@ -123,6 +129,18 @@ class Inbox:
     def _hand(self, call_id: str, frame: bytes) -> None:
         if waiter := self._waiters.get(call_id):
             waiter(frame)
+
+
+async def append(redis: Redis, inbox: str, name: str, frame: bytes) -> None:
+    """Adds a frame of a stream to an inbox, if that is there: what is lost is asked for again."""
+    with contextlib.suppress(*FAILURES):
+        await redis.xadd(
+            inbox,
+            {"id": name, "frame": frame},
+            maxlen=INBOX_ENTRIES,
+            approximate=True,
+            nomkstream=True,
+        )
 
 
 def as_bytes(value: Any) -> bytes | None:

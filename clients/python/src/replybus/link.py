@@ -11,7 +11,13 @@ from typing import Any, cast
 import aiormq
 from aiormq import Channel
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
-from aiormq.exceptions import AMQPError, ChannelClosed, DeliveryError, PublishError
+from aiormq.exceptions import (
+    AMQPError,
+    ChannelClosed,
+    ChannelNotFoundEntity,
+    DeliveryError,
+    PublishError,
+)
 from pamqp.commands import Basic
 
 from . import frames
@@ -77,6 +83,11 @@ class Link:
             log.warning("the connection to RabbitMQ is lost")
             await asyncio.sleep(pauses.next())
 
+    @property
+    def is_up(self) -> bool:
+        """True while there is a connection."""
+        return self._up.is_set()
+
     async def connection(self) -> AbstractConnection:
         """The connection, once there is one."""
         while True:
@@ -137,6 +148,21 @@ class Link:
                 text = f"the broker did not say that it has the message: {type(error).__name__}"
                 raise CallFailed("disconnected", text, True) from error
             return
+
+    async def is_queue(self, queue: str) -> bool:
+        """Whether there is a queue of that name."""
+        while True:
+            try:
+                channel = await (await self.connection()).channel(publisher_confirms=False)
+                try:
+                    await channel.queue_declare(queue, passive=True)
+                except ChannelNotFoundEntity:
+                    return False
+                await channel.close()
+                return True
+            except FAILURES as error:
+                log.info("looking for a queue again: %s", type(error).__name__)
+                await asyncio.sleep(_PAUSE_MIN)
 
     async def declare_topic(self, exchange: str, *, within: float) -> None:
         """Has a topic exchange be there, once for each connection; one that is there otherwise is used

@@ -47,6 +47,8 @@ class Message:
     redelivered: bool = False
     #: It came in one message with others.
     is_bundled: bool = False
+    #: The partition that it came by.
+    partition: int | None = None
 
     @classmethod
     def of(cls, delivered: DeliveredMessage) -> Message:

@@ -41,6 +41,8 @@ class Method:
     is_recorded: bool = True
     #: Its handler may put it off.
     is_put_off: bool = False
+    #: Seconds that it may take, of a command that takes long.
+    job: float | None = None
 
     def place(self, arguments: Mapping[str, Any]) -> tuple[str, str | None]:
         """The queue of a call, without the namespace, and what the message says of its partition.

@@ -57,6 +57,11 @@ class Names:
         records = f"{self.key_prefix}{self._dot}instances:{{{queue}}}"
         return f"{records}:until", records
 
+    def delayed(self, place: str) -> tuple[str, str]:
+        """The ids of what is delayed for a queue by when it is due, and the notes of it."""
+        notes = f"{self.key_prefix}{self._dot}delayed:{{{place}}}"
+        return f"{notes}:due", notes
+
     def served(self) -> str:
         return f"{self.key_prefix}{self._dot}instances:queues"
 

@@ -11,6 +11,10 @@ from .envelope import Envelope
 from .errors import CallFailed, HandlerError
 
 
+class GivenBack(Exception):
+    """A delivery that was not taken to its end: the broker delivers it again."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The end of one request."""
@@ -24,6 +28,12 @@ class Outcome:
     elsewhere: bool = False
     #: Nothing says whether an earlier delivery was run.
     unknown: bool = False
+    #: It was run in an earlier delivery, and put off.
+    has_run: bool = False
+    #: Its handler would have it run again, and no run is left.
+    is_exhausted: bool = False
+    #: It is none: another worker is to begin it anew.
+    is_left: bool = False
     #: How often it was begun, if that is known.
     attempts: int | None = None
 
@@ -40,7 +50,7 @@ class Outcome:
     ) -> Outcome:
         """One that is no answer of the handler's."""
         frame = replies.fault(content_type, failed)
-        return cls(frame, failed, claim, elsewhere, unknown, attempts)
+        return cls(frame, failed, claim, elsewhere=elsewhere, unknown=unknown, attempts=attempts)
 
     @classmethod
     def recorded(cls, frame: bytes, call_id: str) -> Outcome:
@@ -54,14 +64,15 @@ class Outcome:
     def seen(self, envelope: Envelope) -> Outcome:
         """The same, if an earlier delivery may have been run: a fault says so then."""
         failed = self.error
-        if not (self.unknown and envelope.seen_before and isinstance(failed, CallFailed)):
+        may_have_run = self.has_run or (self.unknown and envelope.seen_before)
+        if not (may_have_run and isinstance(failed, CallFailed)):
             return self
         failed = CallFailed(failed.code, failed.message, True, retry_after=failed.retry_after)
         return replace(self, error=failed, frame=replies.fault(envelope.content_type, failed))
 
     def is_dead_letter(self, envelope: Envelope) -> bool:
         """Whether its message is kept for somebody to look at."""
-        if envelope.message.malformed():
+        if self.is_exhausted or envelope.message.malformed():
             return True
         failed = self.error
         if failed is None:

@@ -17,6 +17,8 @@ from .link import properties
 from .method import CallOptions, Method
 from .names import new_id
 
+#: Above this a quorum queue hands messages out before others.
+_PRIORITY_IN_ORDER = 4
 _PRIORITIES = {"low": 1, "normal": None, "high": 9}
 #: Seconds within which a call must be started that nobody waits for.
 START_WITHIN = 24 * 60 * 60.0
@@ -46,6 +48,8 @@ class Request:
     priority: int | None
     #: What travels besides the deadline and the key.
     headers: dict[str, str] = field(default_factory=dict)
+    #: When it is due, if that is later: seconds since the Unix epoch.
+    due: float | None = None
     #: More than one copy may have reached the broker.
     is_repeated: bool = False
 
@@ -84,12 +88,18 @@ class Request:
 
     def _properties(self, app: str, first: dict[str, Any], **named: Any) -> Basic.Properties:
         headers = first | self.entry_headers()
+        expiration: str | None = str(max(1, int(self.left() * 1000)))
+        if self.due is not None:
+            # It has no time to live while it waits: its deadline says until when it may be started.
+            expiration = None
+            headers["deadline"] = str(int((self.due + self.timeout) * 1000))
+            headers["x-replybus-due"] = str(int(self.due * 1000))
         if self.is_repeated:
             headers["repeated"] = True
         return properties(
             message_type=self.method.name,
             content_type=self.content_type,
-            expiration=str(max(1, int(self.left() * 1000))),
+            expiration=expiration,
             priority=self.priority,
             app_id=app,
             headers=headers,
@@ -135,8 +145,11 @@ def prepare(
         raise CallFailed("bad_request", str(error), False) from error
     if partition is not None:
         headers["x-replybus-partition"] = partition
-    priority = options.get("priority")
-    inherited = of.priority if of else 0
+    asked = options.get("priority")
+    priority = (of.priority if of else 0) or None if asked is None else _PRIORITIES[asked]
+    if partition is not None and priority is not None and priority > _PRIORITY_IN_ORDER:
+        # Nothing may overtake another call of its key, as what is above does in a quorum queue.
+        priority = None
     return Request(
         call_id=new_id(),
         method=method,
@@ -147,7 +160,7 @@ def prepare(
         until=asyncio.get_running_loop().time() + timeout,
         deadline_ms=int((time.time() + timeout) * 1000),
         idempotency_key=key,
-        priority=(inherited or None) if priority is None else _PRIORITIES[priority],
+        priority=priority,
         headers=headers,
     )
 

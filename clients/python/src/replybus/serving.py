@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from .claims import INBOX_ENTRIES, REPLY_TTL_MS, Claims
+from .claims import REPLY_TTL_MS, Claims
 from .control import ControlLine
 from .dead_letters import RETURNS_MAX, DeadLetters
-from .deliveries import Deliveries, GivenBack
+from .deliveries import Deliveries
 from .envelope import Envelope
+from .errors import CallFailed
+from .feeds import Fed
 from .held import Held
+from .inbox import INBOX_ENTRIES
+from .jobs import RunningJobs
 from .link import FAILURES
 from .message import Message
 from .names import new_id
+from .outcome import GivenBack
+from .partitions import Members, Partition
 from .producer import Producer
 from .service import Service
 from .tasks import ended
@@ -32,6 +38,8 @@ log = logging.getLogger(__name__)
 _CONCURRENCY, _PREFETCH, _CONTROL_PREFETCH = 32, 128, 64
 #: Seconds that handlers have to end.
 _DRAIN_WITHIN = 30.0
+#: Seconds that jobs have to end that are told to.
+_TOLD_WITHIN = 1.0
 _GIVEN_UP_MAX = 20_000
 
 
@@ -47,49 +55,108 @@ class Serving:
         self.dead_letters = DeadLetters(bus.link, bus.names, service.queue)
         self.places = asyncio.Semaphore(_CONCURRENCY)
         self.stopping = asyncio.Event()
+        #: Fired when the time of its handlers to end is up, and deliveries are given back.
+        self.leaving = asyncio.Event()
+        self.jobs = RunningJobs()
+        self.jobs_running: set[asyncio.Task[None]] = set()
+        self._drain_within = _DRAIN_WITHIN
+        self.fed: set[Fed] = set()
         self.producers: dict[tuple[str, int], Producer] = {}
         self._numbers = itertools.count(random.getrandbits(31))
         self._deliveries = Deliveries(self)
         self._control = ControlLine(self)
         self._running: set[asyncio.Task[None]] = set()
+        self._partitions: list[Partition] = []
+        #: Those that take messages, and those beside.
+        self._takes: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
     async def start(cls, bus: Bus, service: Service) -> Serving:
         """Serves it, and returns once it takes messages."""
         serving = cls(bus, service)
-        consumed, heard = asyncio.Event(), asyncio.Event()
         control, link = serving._control, bus.link
-        hearing = link.consume(
-            serving.control_queue, _CONTROL_PREFETCH, control.declare, control.take, ready=heard
-        )
+        if service.partitions is not None:
+            await serving._start_partitions(service.partitions)
+            return serving
+        consumed, heard = asyncio.Event(), serving._hear()
         taking = link.consume(
             bus.names.full(service.queue),
             _PREFETCH,
             serving._declare,
             serving._take,
             ready=consumed,
-            begin=serving._learn_what_was_given_up,
+            begin=serving.learn_what_was_given_up,
             end=serving._drain,
         )
-        serving._tasks = [asyncio.create_task(taking), asyncio.create_task(hearing)]
+        serving._takes = [asyncio.create_task(taking)]
         await consumed.wait()
-        serving._tasks.append(asyncio.create_task(control.announce()))
+        serving._tasks = [heard, asyncio.create_task(control.announce())]
         return serving
 
-    async def shutdown(self) -> None:
-        """Takes no more, ends what runs, and gives back what was not begun."""
+    async def _start_partitions(self, count: int) -> None:
+        await self._refuse_whole()
+        members = Members(self, count)
+        declared = False
+
+        async def declare(channel: AbstractChannel, queue: str) -> None:
+            nonlocal declared
+            arguments = self._arguments() | {"x-single-active-consumer": True}
+            await channel.queue_declare(queue, durable=True, arguments=arguments)
+            if not declared:
+                await self._declare_letters(channel)
+                declared = True
+
+        self._partitions = [Partition(self, number, members, declare) for number in range(count)]
+        heard = self._hear()
+        self._takes = [asyncio.create_task(one.run()) for one in self._partitions]
+        await asyncio.gather(*(one.ready.wait() for one in self._partitions))
+        announcing, watching = self._control.announce(), members.watch()
+        self._tasks = [heard, *map(asyncio.create_task, (announcing, watching))]
+
+    async def _refuse_whole(self) -> None:
+        """What is in a queue that was served as a whole would have no order with the partitions.
+
+        Raises:
+            ValueError: there is such a queue.
+        """
+        queue = self.names.full(self.service.queue)
+        if await self.bus.link.is_queue(queue):
+            raise ValueError(
+                f"queue {queue!r} exists, and the service has partitions: what comes to it would be "
+                "out of order. Give it another queue, or delete this one when it is empty"
+            )
+
+    def _hear(self) -> asyncio.Task[None]:
+        control, heard = self._control, asyncio.Event()
+        hearing = self.bus.link.consume(
+            self.control_queue, _CONTROL_PREFETCH, control.declare, control.take, ready=heard
+        )
+        return asyncio.create_task(hearing)
+
+    async def shutdown(self, within: float = _DRAIN_WITHIN) -> None:
+        """Takes no more, ends what runs, and gives back what was not begun.
+
+        After `within` seconds what still runs is given back. A job is told then, as one that is
+        cancelled: if it raises `RetryLater` another worker begins it anew; otherwise it goes on for
+        as long as the program does, and what it comes to is recorded.
+        """
+        self._drain_within = within
         self.stopping.set()
-        taking, *others = self._tasks
-        taking.cancel()
-        await asyncio.wait([taking])
-        await asyncio.gather(*(producer.stop() for producer in list(self.producers.values())))
+        others = self._tasks
+        if not self._partitions:
+            for taking in self._takes:
+                taking.cancel()
+        await asyncio.wait(self._takes)
+        failed = CallFailed("interrupted", "the service stops", True)
+        await asyncio.gather(*(one.stop(failed) for one in list(self.producers.values())))
         await ended(*others)
         await self._control.withdraw()
 
     def in_flight(self) -> int:
         """Deliveries that it works on."""
-        return len(self._running)
+        handed_back = self.jobs.handed_back()
+        return len(self._running) + handed_back + sum(one.running for one in self._partitions)
 
     def next_producer(self) -> int:
         """A number that no other stream of this instance has."""
@@ -112,17 +179,22 @@ class Serving:
             return
         await redis.set(self.names.response(read.call_id), frame, nx=True, px=REPLY_TTL_MS)
 
-    async def _declare(self, channel: AbstractChannel) -> None:
+    def _arguments(self) -> dict[str, Any]:
         kind = self.service.queue_type
-        arguments: dict[str, Any] = {"x-queue-type": kind}
-        if kind == "quorum":
-            arguments["x-delivery-limit"] = RETURNS_MAX
-        queue = self.names.full(self.service.queue)
-        await channel.queue_declare(queue, durable=True, arguments=arguments)
-        letters = self.dead_letters
-        await channel.queue_declare(letters.queue, durable=True, arguments=letters.arguments(kind))
+        returns = {"x-delivery-limit": RETURNS_MAX} if kind == "quorum" else {}
+        return {"x-queue-type": kind} | returns
 
-    async def _learn_what_was_given_up(self) -> None:
+    async def _declare(self, channel: AbstractChannel) -> None:
+        queue = self.names.full(self.service.queue)
+        await channel.queue_declare(queue, durable=True, arguments=self._arguments())
+        await self._declare_letters(channel)
+
+    async def _declare_letters(self, channel: AbstractChannel) -> None:
+        letters = self.dead_letters
+        arguments = letters.arguments(self.service.queue_type)
+        await channel.queue_declare(letters.queue, durable=True, arguments=arguments)
+
+    async def learn_what_was_given_up(self) -> None:
         """Callers were told that nobody will run these: they saw that nobody consumed the queue."""
         key = self.names.given_up(self.service.queue)
         found = await self.bus.scripts.given_up([key], [_GIVEN_UP_MAX])
@@ -137,27 +209,36 @@ class Serving:
 
     async def _process(self, channel: AbstractChannel, delivered: DeliveredMessage) -> None:
         tag = delivered.delivery_tag or 0
+        is_done = await self.taken(Message.of(delivered))
         try:
-            await self._deliveries.take(Message.of(delivered))
-        except GivenBack:
-            given_back = True
-        except Exception:
-            log.exception("a message is given back")
-            # Not at once: it would come again as soon.
-            await asyncio.sleep(1.0)
-            given_back = True
-        else:
-            given_back = False
-        try:
-            if given_back:
-                await channel.basic_nack(tag, requeue=True)
-            else:
+            if is_done:
                 await channel.basic_ack(tag)
+            else:
+                await channel.basic_nack(tag, requeue=True)
         except FAILURES:
             # It is delivered again, and known by its claim.
             log.info("a message could not be acknowledged")
 
+    async def taken(self, message: Message) -> bool:
+        """Takes a message to its end; false if it is to be given back."""
+        try:
+            await self._control.be_seen()
+            await self._deliveries.take(message)
+        except GivenBack:
+            return False
+        except Exception:
+            log.exception("a message is given back")
+            # Not at once: it would come again as soon.
+            await asyncio.sleep(1.0)
+            return False
+        return True
+
     async def _drain(self) -> None:
-        if self._running:
-            await asyncio.wait(self._running, timeout=_DRAIN_WITHIN)
+        working: set[asyncio.Task[None]] = self._running | self.jobs_running
+        if working:
+            await asyncio.wait(working, timeout=self._drain_within)
+        self.leaving.set()
+        self.jobs.tell_all()
+        if self.jobs_running:
+            await asyncio.wait(self.jobs_running, timeout=_TOLD_WITHIN)
         await ended(*self._running)

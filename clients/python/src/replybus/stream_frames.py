@@ -31,6 +31,8 @@ class Kind(IntEnum):
     END = 1
     HANDLER_ERROR = 2
     FAULT = 3
+    #: Another has it: of streams of arguments.
+    WAIT = 5
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def read(data: bytes) -> Frame | None:
     if not is_frame(data) or len(data) < _HEAD.size:
         return None
     _, kind, producer, number = _HEAD.unpack_from(data)
-    if kind > Kind.FAULT:
+    if kind > Kind.FAULT and kind != Kind.WAIT:
         return None
     return Frame(Kind(kind), producer, number, data[_HEAD.size :])
 
@@ -103,6 +105,46 @@ class Credit:
     def write(self) -> bytes:
         flags = int(self.again) | int(self.gone) << 1
         return _CREDIT.pack(uuid.UUID(self.call_id).bytes, self.producer, self.taken, flags)
+
+
+_FEED_CREDIT = struct.Struct(">BBIQB16s")
+_FEED_KIND, _INBOX_BYTES_MAX = 4, 255
+
+
+@dataclass(frozen=True)
+class FeedCredit:
+    """What the reader of a stream of arguments says to its producer, the caller."""
+
+    #: That which the reader gave the stream, and its number.
+    stream_id: str
+    reader: int
+    taken: int
+    again: bool = False
+    gone: bool = False
+    #: Its run has the claim of the call, and no other has.
+    holds_claim: bool = False
+    #: Where its frames go.
+    inbox: str = ""
+
+    def write(self) -> bytes:
+        flags = int(self.again) | int(self.gone) << 1 | int(self.holds_claim) << 2
+        stream = uuid.UUID(self.stream_id).bytes
+        said = (MARK, _FEED_KIND, self.reader, self.taken, flags, stream)
+        return _FEED_CREDIT.pack(*said) + self.inbox.encode()
+
+
+def read_feed_credit(data: bytes) -> FeedCredit | None:
+    """A credit for a stream of arguments; `None` of what is none."""
+    inbox = data[_FEED_CREDIT.size :]
+    if len(data) < _FEED_CREDIT.size or data[1] != _FEED_KIND or len(inbox) > _INBOX_BYTES_MAX:
+        return None
+    _, _, reader, taken, flags, stream = _FEED_CREDIT.unpack_from(data)
+    try:
+        name = inbox.decode()
+    except UnicodeDecodeError:
+        return None
+    again, gone, holds = (bool(flags & flag) for flag in (1, 2, 4))
+    return FeedCredit(str(uuid.UUID(bytes=stream)), reader, taken, again, gone, holds, name)
 
 
 def read_credits(body: bytes) -> list[Credit]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import replies
+from .claims import REPLY_TTL_MS, Claims, Done, Running
 from .codec import MSGPACK
 from .errors import CallFailed, HandlerError
 from .inbox import FAILURES, as_bytes
 from .names import command_name
 from .pauses import Pauses
+from .progress import PROGRESS_EVERY, Progress
 
 if TYPE_CHECKING:
     from .bus import Bus
 
+log = logging.getLogger(__name__)
+
+#: The longest pause between two looks at a job that says nothing new, in seconds.
+_LOOK_AGAIN_MAX = 2.0
 #: Seconds for which the record of a cancelled command is kept: with a key and without one.
 _KEYED, _UNKEYED = 24 * 60 * 60, 30 * 60
 
@@ -34,6 +42,8 @@ class Ticket:
     idempotency_key: str | None = None
     recorded: bool = False
     put_off: bool = False
+    #: It was to be started later: it is listed until then.
+    delayed: bool = False
     repeated: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,6 +105,61 @@ async def wait(bus: Bus, ticket: Ticket, timeout: float) -> Any:
 
 
 @dataclass(frozen=True)
+class TicketStatus:
+    """The state of a submitted call."""
+
+    #: `waiting`: it was not started, as far as is known. `running`: it was, and is not done. `done`:
+    #: `wait` has its reply at once.
+    state: Literal["waiting", "running", "done"]
+    #: Of one that runs: counts the runs that were started.
+    attempt: int | None = None
+    #: Of one that runs: its worker gives signs of life. If not for long, another begins it anew.
+    is_alive: bool | None = None
+    #: Of a job that runs: what it said last of how far it is.
+    progress: Progress | None = None
+
+
+async def status(bus: Bus, ticket: Ticket) -> TicketStatus:
+    """The state of the call now.
+
+    Raises:
+        redis.exceptions.RedisError: Redis can't be reached.
+    """
+    if ticket.recorded and ticket.queue:
+        name = command_name(ticket.queue, ticket.method, ticket.idempotency_key, ticket.call_id)
+        match await Claims(bus.scripts, bus.names).record(name):
+            case Running(attempt, left, noted):
+                progress = None if noted is None else Progress.decode(noted)
+                return TicketStatus("running", attempt, left > 0, progress)
+            case Done():
+                return TicketStatus("done")
+    is_there = await bus.redis.exists(bus.names.response(ticket.call_id))
+    return TicketStatus("done" if is_there else "waiting")
+
+
+async def progress(bus: Bus, ticket: Ticket) -> AsyncIterator[Progress]:
+    """What a job says of how far it is, from now on until it is done."""
+    newest: Progress | None = None
+    was_started, pause = False, PROGRESS_EVERY
+    while time.time() < ticket.expires_at / 1000:
+        try:
+            now = await status(bus, ticket)
+        except FAILURES as error:
+            log.info("looking at a job again: %s", type(error).__name__)
+        else:
+            if now.state == "done" or (now.state == "waiting" and was_started):
+                # The latter is forgotten.
+                return
+            was_started = now.state == "running"
+            if now.progress is not None and now.progress != newest:
+                newest, pause = now.progress, PROGRESS_EVERY
+                yield newest
+                continue
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LOOK_AGAIN_MAX)
+
+
+@dataclass(frozen=True)
 class CancelOutcome:
     """What came of a cancel."""
 
@@ -122,12 +187,16 @@ async def cancel(bus: Bus, ticket: Ticket) -> CancelOutcome:
     unstarted = CallFailed("cancelled", text, ticket.put_off)
     begun = CallFailed("interrupted", "it was cancelled, and its worker died", True)
     name = command_name(ticket.queue, ticket.method, ticket.idempotency_key, ticket.call_id)
-    kept = _KEYED if ticket.idempotency_key is not None else max(_UNKEYED, int(left))
+    kept = max(_UNKEYED if ticket.idempotency_key is None else _KEYED, int(left))
     frames = [replies.fault(MSGPACK, unstarted), replies.fault(MSGPACK, begun)]
     answer = await bus.scripts.cancel([bus.names.claim(name)], [*frames, kept * 1000])
     bus.cancels.tell(ticket.queue, ticket.call_id, left)
     state = answer[0].decode()
     if state == "unstarted":
+        # Whoever waits need not until the message is there.
+        await bus.redis.set(bus.names.response(ticket.call_id), frames[0], nx=True, px=REPLY_TTL_MS)
+        if ticket.delayed:
+            bus.delays.forget(ticket.queue, ticket.call_id)
         return CancelOutcome("never_started")
     if state == "running":
         return CancelOutcome("running")

@@ -7,6 +7,6 @@ local held = redis.call('HMGET', KEYS[1], 'owner', 'state', 'attempt')
 if held[1] and held[1] ~= ARGV[1] then return 0 end
 if held[2] == 'done' then return 1 end
 redis.call('HSET', KEYS[1], 'fingerprint', ARGV[2], 'state', held[2] or 'running', 'owner', ARGV[1],
-  'attempt', held[3] or 1, 'lease_until', string.format('%.0f', now + ARGV[3]))
+  'attempt', held[3] or 1, 'lease', ARGV[3], 'lease_until', string.format('%.0f', now + ARGV[3]))
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.max(ARGV[4], ARGV[5] - now)))
 return 1
