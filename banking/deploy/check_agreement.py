@@ -18,12 +18,12 @@ PROGRAMS = {
     "notification-service",
     "api-producer",
 }
-# Who has private keys, and in which volume of compose.yaml; all others have the public
-# ones alone.
+# Whose private keys are in which volume of compose.yaml.
 KEYS = {
     "auth-service": "auth-keys",
     "account-service": "account-keys",
     "transfer-service": "transfer-keys",
+    "notification-service": "notification-keys",
     "api-producer": "gateway-keys",
 }
 # Written into the README by hand: where which key of which secret comes from.
@@ -46,8 +46,8 @@ class Code:
         # have contracts of their own.
         programs = (root / "banking/contracts/src/program.rs").read_text(encoding="utf-8")
         self.queues = set(re.findall(r'\bof\("([^"]+)", [A-Z_]+\)', programs))
-        (issuers,) = re.findall(r"const ISSUERS: .*? = \[([A-Z_,\s]+)\];", text)
-        self.issuers = {name.lower().replace("_", "-") for name in re.findall(r"\w+", issuers)}
+        (signers,) = re.findall(r"const SIGNERS: .*? = \[([A-Z_,\s]+)\];", text)
+        self.signers = {name.lower().replace("_", "-") for name in re.findall(r"\w+", signers)}
         manifests = (root / "banking").glob("*/Cargo.toml")
         self.packages = {path.parent.name for path in manifests}
 
@@ -122,7 +122,7 @@ def check_compose(code, compose, beside, example, kong):
                 yield f"compose.yaml: {name} has no {wanted}"
         for variable in set(service["environment"]) - code.settings:
             yield f"compose.yaml: {name}: {variable} is no setting"
-        if service["volumes"] != [f"{KEYS.get(name, 'public-keys')}:/keys:ro"]:
+        if service["volumes"] != [f"{KEYS[name]}:/keys:ro"]:
             yield f"compose.yaml: {name} has the volumes {service['volumes']}"
     for name in set(services) - PROGRAMS - {"keys"}:
         if "healthcheck" not in services[name]:
@@ -161,7 +161,7 @@ def check_deployment(code, deployment):
         if wanted not in container:
             yield f"{name} has no {wanted}"
     keys = {volume["secret"]["secretName"] for volume in pod["volumes"]}
-    expected = {f"bank-keys-{name}" if name in KEYS else "bank-keys"}
+    expected = {f"bank-keys-{name}"}
     if keys != expected:
         yield f"{name} has the keys {keys}"
 
@@ -189,17 +189,16 @@ def check_manifests(code, resources, kong):
         yield f"queues that are scaled and queues of the code differ: {queues ^ code.queues}"
 
 
-def check_keys(readme, issuers):
+def check_keys(readme, signers):
     """Each program's secret has its own private keys, and nobody else's."""
-    if issuers != set(KEYS):
-        yield f"the programs of the code that issue passes are {sorted(issuers)}"
+    if signers != set(KEYS):
+        yield f"the programs of the code that sign are {sorted(signers)}"
     made = re.findall(r"create secret generic (bank-keys\S*)((?: \\\n|[^\n])*)", readme)
     private = {}
     for name, rest in made:
         private[name] = set(re.findall(r"/((?:session|pass)-signing\S*\.pem)", rest))
     expected = {f"bank-keys-{name}": {f"pass-signing-{name}.pem"} for name in KEYS}
     expected["bank-keys-auth-service"].add("session-signing.pem")
-    expected["bank-keys"] = set()
     if private != expected:
         yield f"README.md: the secrets of keys are {private}"
 
@@ -221,7 +220,7 @@ def main(root, manifests):
         found += check_passwords(file, services)
     found += check_keys_are_written((here / "Dockerfile").read_text(encoding="utf-8"), compose)
     readme = (here / "README.md").read_text(encoding="utf-8")
-    found += check_keys(readme, code.issuers)
+    found += check_keys(readme, code.signers)
     for name in ("base", "overlays-small", "overlays-production"):
         file = manifests / f"{name}.yaml"
         if file.exists():

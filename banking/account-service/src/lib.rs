@@ -68,8 +68,7 @@ async fn begin(life: Running, platform: &Platform, database: Database) -> anyhow
     let platform = platform.of_issuer(NAME)?;
     let table = MonthTable::new(database.clone());
     let making = platform
-        .bus
-        .serve(MonthJobsServer::new(Maker::new(table.clone())))
+        .serve(MonthJobsServer::new(Maker::new(table.clone())))?
         .concurrency(STATEMENTS)
         .version(env!("CARGO_PKG_VERSION"))
         .await

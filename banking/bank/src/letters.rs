@@ -58,7 +58,7 @@ pub async fn run(settings: LettersSettings) -> anyhow::Result<()> {
     anyhow::ensure!(is_set, "RABBITMQ_URL must say where the letters are");
     // It asks no service, and nobody asks it.
     platform.redis_url = None;
-    let is_signed = queue(&settings.queue).is_some_and(|of| !of.callers.is_empty());
+    let is_signed = queue(&settings.queue).is_some_and(|of| of.is_signed);
     anyhow::ensure!(
         settings.fate != Fate::PutBack || !is_signed || platform.keys_dir.is_some(),
         "requests of {} are believed if one of the bank's programs signed them, and what is put back \

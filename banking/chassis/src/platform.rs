@@ -13,7 +13,7 @@ use crate::{
     vitals,
 };
 use anyhow::Context as _;
-use contracts::program;
+use contracts::program::{self, QueueOf};
 use redis::aio::ConnectionManager;
 use replybus::{
     Amqp, Bus,
@@ -107,7 +107,7 @@ impl Platform {
             .app_id(name)
             .wait_for_services();
         if let Some(key) = keys.of_requests()? {
-            bus = bus.sign(key);
+            bus = bus.sign(key).only_signed_replies(keys.passes.services()?);
         }
         if settings.flight_record {
             bus = bus.flight_record(FlightRecord::new());
@@ -154,16 +154,27 @@ impl Platform {
     }
 
     /// Serves a queue of the bank to the programs that may ask there: a request that none of them
-    /// signed is refused before anything is done. What proves who asks is left out of dead letters.
+    /// signed is refused before anything is done. Replies are signed as those of the queue's program.
+    /// What proves who asks is left out of dead letters.
     ///
     /// # Errors
-    /// The bank has no such queue, or there is no key of anybody who may ask.
+    /// The bank has no such queue, or a key is missing: the program's own, or all of those who may
+    /// ask.
     pub fn serve(&self, service: impl Service) -> anyhow::Result<Serve> {
-        let name = service.contract().queue;
-        let queue = program::queue(name).with_context(|| format!("whose is the queue {name}?"))?;
-        let callers = self.keys.callers(queue)?;
-        let serving = self.bus.serve(service).secret_metadata(PROOFS);
-        Ok(serving.only_signed(callers))
+        let queue = queue_of(&service)?;
+        let (callers, instances) = (self.keys.callers(queue)?, self.keys.instances(queue)?);
+        let serving = self.serve_anybody(service)?.secret_metadata(PROOFS);
+        Ok(serving.only_signed(callers).believe_instances(instances))
+    }
+
+    /// The same of a queue that takes requests of anybody who may write there, for tests of a service
+    /// whose callers have no key.
+    ///
+    /// # Errors
+    /// The bank has no such queue, or the program's own key is missing.
+    pub fn serve_anybody(&self, service: impl Service) -> anyhow::Result<Serve> {
+        let own = self.keys.of_replies(queue_of(&service)?.program)?;
+        Ok(self.bus.serve(service).sign(own))
     }
 
     /// Opens the database of a service; see [`Database::open`].
@@ -226,4 +237,9 @@ impl Platform {
         url.map(|url| redis_client(url.reveal(), &self.settings.redis_tls))
             .transpose()
     }
+}
+
+fn queue_of(service: &impl Service) -> anyhow::Result<&'static QueueOf> {
+    let name = service.contract().queue;
+    program::queue(name).with_context(|| format!("whose is the queue {name}?"))
 }

@@ -20,6 +20,9 @@ pub struct QueueOf {
     pub program: &'static str,
     /// The other programs that ask for what it serves, and are believed.
     pub callers: &'static [&'static str],
+    /// It is one of requests, which are believed if they are signed: what is put back there has to be
+    /// signed anew. Events carry a proof of their own.
+    pub is_signed: bool,
 }
 
 /// Every queue of the bank that a program takes messages from.
@@ -38,7 +41,10 @@ pub const QUEUES: [QueueOf; 7] = [
         NOTIFICATION_SERVICE,
         &[API_PRODUCER],
     ),
-    of("notifications", NOTIFICATION_SERVICE, &[]),
+    QueueOf {
+        is_signed: false,
+        ..of("notifications", NOTIFICATION_SERVICE, &[])
+    },
 ];
 
 /// The queue of this name.
@@ -56,5 +62,6 @@ const fn of(
         queue,
         program,
         callers,
+        is_signed: true,
     }
 }

@@ -2,27 +2,11 @@
 
 use crate::database::PostgresDatabase;
 use anyhow::Result;
-use contracts::{
-    TransactionCompleted,
-    account::AccountsClient,
-    auth::AuthClient,
-    notification::{self, NotificationsClient},
-    transfer::TransfersClient,
-};
-use lapin::{Connection, ConnectionProperties};
+use contracts::{TransactionCompleted, program};
 use redis::AsyncCommands as _;
 use replybus::Event as _;
-use replybus_testkit::live;
+use replybus_testkit::{leftovers::Leftovers, live};
 
-/// All the bank's queues; each has one of dead letters beside it.
-const QUEUES: [&str; 5] = [
-    AuthClient::CONTRACT.queue,
-    AccountsClient::CONTRACT.queue,
-    TransfersClient::CONTRACT.queue,
-    NotificationsClient::CONTRACT.queue,
-    // Of the group that is told of transfers.
-    notification::GROUP,
-];
 /// Keys that Redis looks at in one step of a scan.
 const SCAN: u32 = 1000;
 
@@ -47,6 +31,12 @@ impl Servers {
             redis,
             postgres,
         }
+    }
+
+    /// The same with another RabbitMQ.
+    #[must_use]
+    pub fn with_amqp(self, amqp: String) -> Self {
+        Self { amqp, ..self }
     }
 
     /// The servers that tests share; `None` if one is missing and it may be.
@@ -132,24 +122,11 @@ impl Site {
     }
 
     async fn remove_queues(&self) -> Result<()> {
-        let properties = ConnectionProperties::default();
-        let connection = Connection::connect(&self.servers.amqp, properties).await?;
-        let channel = connection.create_channel().await?;
-        for queue in QUEUES {
-            let queue = format!("{}.{queue}", self.namespace);
-            for name in [format!("{queue}.dead"), queue] {
-                // One that was never made counts as deleted.
-                channel
-                    .queue_delete(name.into(), Default::default())
-                    .await?;
-            }
-        }
-        let exchange = format!("{}.{}", self.namespace, TransactionCompleted::EXCHANGE);
-        channel
-            .exchange_delete(exchange.into(), Default::default())
-            .await?;
-        connection.close(200, "done".into()).await?;
-        Ok(())
+        let queues = program::QUEUES.map(|of| of.queue);
+        let left = Leftovers::of(&self.namespace).queues(queues);
+        let left = left.delays_to(queues);
+        let left = left.exchanges([TransactionCompleted::EXCHANGE]);
+        Ok(left.delete(&self.servers.amqp).await?)
     }
 
     async fn remove_keys(&self) -> Result<()> {

@@ -77,8 +77,7 @@ async fn begin(life: Running, platform: &Platform) -> anyhow::Result<Running> {
         execution: execution.clone(),
     };
     let waking = platform
-        .bus
-        .serve(StandingJobsServer::new(waking))
+        .serve(StandingJobsServer::new(waking))?
         .concurrency(STANDING)
         .version(env!("CARGO_PKG_VERSION"))
         .await

@@ -6,9 +6,8 @@
 //! throws old ones away.
 //!
 //! A statement is a row, and the row is the truth: who asked, which month, and how far it is. The
-//! job's message only says which row. So it carries no authority: whoever forges one has a statement
-//! made that is being made in any case. Its ticket stays here, for what it is good for is the row's
-//! user alone.
+//! job's message only says which row, and is believed if this service signed it. Its ticket stays
+//! here, for what it is good for is the row's user alone.
 
 mod job;
 mod record;

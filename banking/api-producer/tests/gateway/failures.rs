@@ -1,16 +1,19 @@
 //! What a client is told when a service refuses, fails, is late, or is not there.
 
 use crate::{
-    services::Script,
+    services::{FakeAccounts, Script},
     started::{Answer, Started, answer, bank},
 };
 use contracts::{
-    Refused, account::AccountError, auth::AuthError, notification::NotificationError,
+    Refused,
+    account::{AccountError, AccountsServer},
+    auth::AuthError,
+    notification::NotificationError,
     transfer::TransferError,
 };
 use reqwest::StatusCode;
 use serde_json::json;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 async fn register(bank: &Started) -> Answer {
     let who = json!({ "username": "eve", "password": "pa55 word" });
@@ -252,4 +255,20 @@ async fn a_service_that_panics_is_502_without_its_words() {
     let bank = bank().await;
     bank.accounts.follows(Script::Panic);
     assert_told(&deposit(&bank).await, 502, "The service failed");
+}
+
+#[tokio::test]
+async fn who_answers_in_place_of_a_service_is_not_believed() {
+    let bank = Started::with(|_| {}, false, None).await;
+    // By the key of another program of the bank, which the bus has.
+    let stranger = AccountsServer::new(FakeAccounts(Arc::clone(&bank.accounts)));
+    let serving = bank.platform.bus.serve(stranger).await.unwrap();
+    assert_told(&deposit(&bank).await, 502, "The service failed");
+    assert_eq!(bank.accounts.seen().len(), 1);
+    serving.shutdown().await.unwrap();
+
+    let own = AccountsServer::new(FakeAccounts(Arc::clone(&bank.accounts)));
+    let serving = bank.platform.serve_anybody(own).unwrap().await.unwrap();
+    assert_eq!(deposit(&bank).await.status, StatusCode::OK);
+    serving.shutdown().await.unwrap();
 }

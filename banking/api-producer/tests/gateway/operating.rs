@@ -450,7 +450,8 @@ async fn a_job_that_runs_is_listed_and_can_be_cancelled() {
     let bank = bank().await;
     let bus = &bank.platform.bus;
     assert_eq!(look(&bank, "/jobs").await.json(), json!([]));
-    let serving = bus.serve(MonthJobsServer::new(Slow)).await.unwrap();
+    let serving = bank.platform.serve_anybody(MonthJobsServer::new(Slow));
+    let serving = serving.unwrap().await.unwrap();
     let ticket = MonthJobsClient::new(bus).make(3).submit().await.unwrap();
     ticket.progress(bus).next().await.unwrap();
     let listed = look(&bank, "/jobs").await.json();

@@ -13,6 +13,7 @@ use contracts::{
     transfer::{TransferError, TransfersServer},
 };
 use live_feed::Feed;
+use replybus::server::{Service, Serving};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -68,6 +69,11 @@ pub(crate) async fn bank() -> Started {
     Started::with(|_| {}, true, Some(ADMIN_SECRET)).await
 }
 
+/// A service of the bank in place of its program, which takes requests of anybody.
+async fn served(platform: &Platform, service: impl Service) -> Serving {
+    platform.serve_anybody(service).unwrap().await.unwrap()
+}
+
 impl Started {
     pub(crate) async fn with(
         change: impl FnOnce(&mut Limits),
@@ -95,15 +101,14 @@ impl Started {
         );
         let mut serving = Running::new();
         if services {
-            let bus = &platform.bus;
             let serve = AuthServer::new(FakeAuth(Arc::clone(&auth)));
-            serving = serving.serving(bus.serve(serve).await.unwrap());
+            serving = serving.serving(served(&platform, serve).await);
             let serve = AccountsServer::new(FakeAccounts(Arc::clone(&accounts)));
-            serving = serving.serving(bus.serve(serve).await.unwrap());
+            serving = serving.serving(served(&platform, serve).await);
             let serve = TransfersServer::new(FakeTransfers(Arc::clone(&transfers)));
-            serving = serving.serving(bus.serve(serve).await.unwrap());
+            serving = serving.serving(served(&platform, serve).await);
             let serve = NotificationsServer::new(FakeNotifications(Arc::clone(&notifications)));
-            serving = serving.serving(bus.serve(serve).await.unwrap());
+            serving = serving.serving(served(&platform, serve).await);
         }
         let mut settings = HttpSettings::at("127.0.0.1:0".parse().unwrap());
         settings.admin_secret = admin_secret.map(|secret| Secret::new(secret.to_owned()));

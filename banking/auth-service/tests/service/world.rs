@@ -66,8 +66,8 @@ impl World {
         let platform = Platform::connect("test", settings).await.unwrap();
         let running = auth_service::start(&platform, ttl).await;
         let accounts = FakeAccounts::new(platform.identity.of_program("account-service"));
-        let serving = platform.bus.serve(AccountsServer::new(accounts.clone()));
-        let running = running.unwrap().serving(serving.await.unwrap());
+        let serving = platform.serve_anybody(AccountsServer::new(accounts.clone()));
+        let running = running.unwrap().serving(serving.unwrap().await.unwrap());
         let migrations = auth_service::migrations();
         let database = platform.database("auth", &migrations).await.unwrap();
         Self {

@@ -5,6 +5,10 @@
 //! skipped, unless `BUS_REQUIRE_LIVE=1`.
 
 use crate::program;
+use replybus_testkit::{
+    live::require_or_skip,
+    servers::{PrivateRabbit, RabbitMq},
+};
 use serde_json::json;
 use town::{
     Bank,
@@ -23,8 +27,12 @@ const REQUESTS: usize = 10_000;
 const AT_A_TIME: usize = 64;
 
 async fn every_unit_is_accounted_for(bank: &Bank) {
-    let seed = trade::plan::seed_of_environment("MONEY_SEED");
     let requests = trade::plan::number_of_environment("MONEY_REQUESTS").unwrap_or(REQUESTS);
+    accounted_for(bank, requests).await;
+}
+
+async fn accounted_for(bank: &Bank, requests: usize) {
+    let seed = trade::plan::seed_of_environment("MONEY_SEED");
     println!("MONEY_SEED={seed}");
     let customers = trade::customers(bank, CUSTOMERS).await.unwrap();
     let plan = Plan::draw(seed, CUSTOMERS, requests);
@@ -50,6 +58,23 @@ async fn money_is_neither_made_nor_lost_on_real_servers() {
     };
     let bank = Bank::live(program(), servers).await.unwrap();
     bank.lent_to(every_unit_is_accounted_for).await.unwrap();
+}
+
+/// As RabbitMQ 4.3 does by itself, for the most part. An older one than RabbitMQ 4 has nothing to deny.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn money_is_counted_on_a_broker_that_denies_all_that_is_deprecated() {
+    let Some(shared) = Servers::found().await else {
+        return;
+    };
+    let rabbit = PrivateRabbit::set_up_4(RabbitMq::without_deprecated_features).await;
+    let Some(rabbit) = require_or_skip(rabbit) else {
+        return;
+    };
+    let servers = shared.with_amqp(rabbit.url());
+    let bank = Bank::live(program(), servers).await.unwrap();
+    bank.lent_to(async |bank: &Bank| accounted_for(bank, 1_000).await)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

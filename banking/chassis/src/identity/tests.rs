@@ -465,12 +465,17 @@ async fn a_program_without_a_key_of_its_own_has_no_pass() {
     let accounts = identity(ACCOUNT_SERVICE, &keys);
     let mut public = keys.clone();
     public.passes.signing.clear();
-    let without = identity(NOTIFICATION_SERVICE, &keys);
-    for nobody in [without, identity(TRANSFER_SERVICE, &public)] {
+    for nobody in [NOTIFICATION_SERVICE, TRANSFER_SERVICE] {
+        let nobody = identity(nobody, &public);
         assert!(!nobody.can_issue_passes());
         for (_, pass) in [nobody.service_pass(), nobody.admin_pass()] {
             assert_eq!(admissions(&accounts, &pass).await, FORGED);
         }
+    }
+    // Whose key is for replies alone has none that opens anything.
+    let notifications = identity(NOTIFICATION_SERVICE, &keys);
+    for (_, pass) in [notifications.service_pass(), notifications.admin_pass()] {
+        assert_eq!(admissions(&accounts, &pass).await, ANOTHERS);
     }
     let transfers = identity(TRANSFER_SERVICE, &keys);
     assert!(transfers.can_issue_passes());

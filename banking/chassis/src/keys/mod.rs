@@ -1,12 +1,14 @@
-//! The keys that say who somebody is: a pair for sessions, and one for each program that asks others
-//! for something or signs events. Who holds a private key can sign; the public ones are for all.
+//! The keys that say who somebody is: a pair for sessions, and one for each program, by which it asks
+//! others for something, answers them or signs events. Who holds a private key can sign; the public ones are for all.
 
 mod algorithm;
 mod messages;
 mod pair;
 
 use anyhow::{Context as _, ensure};
-use contracts::program::{ACCOUNT_SERVICE, API_PRODUCER, AUTH_SERVICE, TRANSFER_SERVICE};
+use contracts::program::{
+    ACCOUNT_SERVICE, API_PRODUCER, AUTH_SERVICE, NOTIFICATION_SERVICE, TRANSFER_SERVICE,
+};
 pub use pair::{Pair, SigningSide, VerifyingSide};
 use std::{fmt, fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
@@ -17,11 +19,12 @@ const SESSION_VERIFYING: &str = "session-verifying.pem";
 /// The public keys of passes, each after a line with the name of its program.
 const PASS_VERIFYING: &str = "pass-verifying.pem";
 
-/// The programs that issue passes, and sign requests and events. All others only look at them.
-const ISSUERS: [&str; 4] = [
+/// The programs that issue passes, or sign requests, replies or events. All others only look at them.
+const SIGNERS: [&str; 5] = [
     AUTH_SERVICE,
     ACCOUNT_SERVICE,
     TRANSFER_SERVICE,
+    NOTIFICATION_SERVICE,
     API_PRODUCER,
 ];
 
@@ -62,7 +65,7 @@ impl Keys {
             signing: Vec::new(),
             verifying: Vec::new(),
         };
-        for program in ISSUERS {
+        for program in SIGNERS {
             let pair = Pair::draw();
             passes.signing.push((program, pair.signing()?));
             passes.verifying.push((program, pair.verifying()));
@@ -110,7 +113,7 @@ impl Keys {
         if directory.join(PASS_VERIFYING).exists() {
             return add_missing(directory);
         }
-        let of_passes = ISSUERS.map(pass_signing);
+        let of_passes = SIGNERS.map(pass_signing);
         let others = [SESSION_SIGNING, SESSION_VERIFYING, PASS_VERIFYING];
         for name in of_passes.iter().map(String::as_str).chain(others) {
             ensure_free(directory, name)?;
@@ -119,7 +122,7 @@ impl Keys {
         write(directory, SESSION_SIGNING, 0o600, &sessions.private_pem()?)?;
         write(directory, SESSION_VERIFYING, 0o644, &sessions.public_pem()?)?;
         let mut verifying = String::new();
-        for (program, name) in ISSUERS.iter().zip(&of_passes) {
+        for (program, name) in SIGNERS.iter().zip(&of_passes) {
             let pair = Pair::draw();
             write(directory, name, 0o600, &pair.private_pem()?)?;
             verifying += &format!("{program}\n{}", pair.public_pem()?);
@@ -133,9 +136,9 @@ impl PassKeys {
         let public = read(directory, PASS_VERIFYING)?;
         let mut verifying: Vec<(&'static str, VerifyingSide)> = Vec::new();
         for (named, key) in VerifyingSide::read_all(&public).context(PASS_VERIFYING)? {
-            let program = ISSUERS.into_iter().find(|program| *program == named);
+            let program = SIGNERS.into_iter().find(|program| *program == named);
             let program = program.with_context(|| {
-                let programs = ISSUERS.join(", ");
+                let programs = SIGNERS.join(", ");
                 format!("{PASS_VERIFYING}: before each key is a line with its program: {programs}")
             })?;
             // Which program signed must never be a question.
@@ -146,7 +149,7 @@ impl PassKeys {
             verifying.push((program, key));
         }
         let mut signing = Vec::new();
-        for program in ISSUERS {
+        for program in SIGNERS {
             let name = pass_signing(program);
             let Some(key) = read_signing(directory, &name)? else {
                 continue;
@@ -168,8 +171,8 @@ fn add_missing(directory: &Path) -> anyhow::Result<()> {
     let mut verifying = read(directory, PASS_VERIFYING)?;
     let known = VerifyingSide::read_all(&verifying).context(PASS_VERIFYING)?;
     let known: Vec<String> = known.iter().map(|(of, _)| (*of).to_owned()).collect();
-    let missing = ISSUERS.map(|program| !known.iter().any(|known| known == program));
-    let missing = ISSUERS.into_iter().zip(missing);
+    let missing = SIGNERS.map(|program| !known.iter().any(|known| known == program));
+    let missing = SIGNERS.into_iter().zip(missing);
     let missing: Vec<&str> = missing
         .filter_map(|(program, is_missing)| is_missing.then_some(program))
         .collect();

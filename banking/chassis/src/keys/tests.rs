@@ -41,7 +41,7 @@ impl Drop for Directory {
 }
 
 fn private_files() -> Vec<String> {
-    let of_passes = ISSUERS.map(pass_signing);
+    let of_passes = SIGNERS.map(pass_signing);
     of_passes
         .into_iter()
         .chain([SESSION_SIGNING.into()])
@@ -53,7 +53,7 @@ fn what_is_written_is_read_and_private_to_its_owner() {
     let directory = Directory::new();
     let keys = directory.keys();
     assert_eq!(keys.signing.unwrap().id, keys.verifying[0].id);
-    assert_eq!(keys.passes.signing.len(), ISSUERS.len());
+    assert_eq!(keys.passes.signing.len(), SIGNERS.len());
     for ((signer, signing), (verified, verifying)) in
         keys.passes.signing.iter().zip(&keys.passes.verifying)
     {
@@ -99,7 +99,7 @@ fn keys_of_a_version_before_get_those_that_are_missing() {
 
     Keys::write_new(&directory.0).unwrap();
     let keys = directory.keys();
-    assert_eq!(keys.passes.verifying.len(), ISSUERS.len());
+    assert_eq!(keys.passes.verifying.len(), SIGNERS.len());
     assert!(
         directory
             .read(PASS_VERIFYING)
@@ -123,7 +123,7 @@ fn a_program_without_private_keys_can_still_verify() {
     let keys = directory.keys();
     assert!(keys.signing.is_none() && keys.passes.signing.is_empty());
     assert_eq!(keys.verifying.len(), 1);
-    assert_eq!(keys.passes.verifying.len(), ISSUERS.len());
+    assert_eq!(keys.passes.verifying.len(), SIGNERS.len());
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn keys_can_be_replaced_one_after_the_other() {
     let (keys, old) = (new.keys(), old.keys());
     assert_eq!(keys.verifying.len(), 2);
     assert_eq!(keys.verifying[1].id, old.verifying[0].id);
-    for program in ISSUERS {
+    for program in SIGNERS {
         let of_program = |keys: &Keys| {
             let of_it = keys.passes.verifying.iter();
             let of_it = of_it.filter(|(of, _)| *of == program);
@@ -179,11 +179,10 @@ fn a_public_key_of_passes_is_of_one_program_that_is_named() {
     let public = directory.read(PASS_VERIFYING);
     let session = directory.read(SESSION_VERIFYING);
     for wrong in [
-        // Of nobody; of nobody known; of who issues none.
+        // Of nobody; of nobody known.
         session.clone(),
         format!("{public}{session}"),
         format!("{public}town\n{session}"),
-        format!("{public}notification-service\n{session}"),
         // Of two programs, or twice.
         format!("{public}{API_PRODUCER}\n{session}{TRANSFER_SERVICE}\n{session}"),
         format!("{public}{public}"),

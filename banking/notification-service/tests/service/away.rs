@@ -9,12 +9,9 @@ use contracts::{
     Refused, TransactionCompleted,
     notification::{GROUP, NotificationError, NotificationsClient},
 };
-use lapin::{
-    Connection, ConnectionProperties,
-    options::{ExchangeDeleteOptions, QueueDeleteOptions},
-};
 use replybus::{CallError, Event as _};
 use replybus_testkit::{
+    leftovers::Leftovers,
     live::{self, unique},
     proxy::{Mode, Proxy},
 };
@@ -141,27 +138,10 @@ async fn an_event_whose_replica_stops_is_stored_by_another() {
         for replica in [&stops.platform, &other.platform] {
             replica.bus.close(Duration::from_secs(5)).await;
         }
-        delete_queues(&amqp, &namespace).await;
+        let left = Leftovers::of(&namespace).queues([GROUP, NotificationsClient::CONTRACT.queue]);
+        let left = left.exchanges([TransactionCompleted::EXCHANGE]);
+        left.delete(&amqp).await.unwrap();
         std::fs::remove_dir_all(&keys).unwrap();
     })
     .await;
-}
-
-/// What a run leaves on the shared broker.
-async fn delete_queues(amqp: &str, namespace: &str) {
-    let connection = Connection::connect(amqp, ConnectionProperties::default());
-    let connection = connection.await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    for queue in [GROUP, NotificationsClient::CONTRACT.queue] {
-        for name in [
-            format!("{namespace}.{queue}"),
-            format!("{namespace}.{queue}.dead"),
-        ] {
-            let deleted = channel.queue_delete(name.into(), QueueDeleteOptions::default());
-            deleted.await.unwrap();
-        }
-    }
-    let exchange = format!("{namespace}.{}", TransactionCompleted::EXCHANGE);
-    let deleted = channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default());
-    deleted.await.unwrap();
 }

@@ -87,7 +87,7 @@ impl Bank {
     /// The account service; it goes on to the end of the test.
     pub(crate) async fn serve_accounts(&self) -> Serving {
         let server = AccountsServer::new(self.accounts.clone());
-        self.platform.bus.serve(server).await.unwrap()
+        self.platform.serve_anybody(server).unwrap().await.unwrap()
     }
 
     /// The transfer service, as a process that can be killed.

@@ -4,8 +4,7 @@
 use crate::client::Client;
 use chassis::{Running, settings::Secret};
 use clap::ValueEnum as _;
-use lapin::{Connection, ConnectionProperties};
-use replybus_testkit::live;
+use replybus_testkit::{leftovers::Leftovers, live};
 use shop::{Keys, Platform, ServiceName, Settings, Shop, contracts};
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use town::database::on_postgres;
@@ -95,34 +94,14 @@ pub(crate) async fn on_servers(test: impl AsyncFnOnce(Client)) {
 
 /// Removes what a shop leaves on RabbitMQ; what it leaves in Redis expires.
 async fn remove_queues(amqp: &str, namespace: &str) {
-    let connection = Connection::connect(amqp, ConnectionProperties::default());
-    let connection = connection.await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    for queue in [
+    let left = Leftovers::of(namespace).queues([
         "user.requests",
         "product.requests",
         "notification.requests",
         contracts::ORDER_NOTIFICATIONS,
         contracts::DASHBOARD_ARTICLES,
         contracts::DASHBOARD_PRODUCTS,
-    ] {
-        for name in [
-            format!("{namespace}.{queue}"),
-            format!("{namespace}.{queue}.dead"),
-        ] {
-            let deleted = channel.queue_delete(name.into(), Default::default());
-            deleted.await.unwrap();
-        }
-    }
-    for exchange in [
-        "order_events",
-        "article_events",
-        "product_events",
-        "replybus.control",
-    ] {
-        let exchange = format!("{namespace}.{exchange}");
-        let deleted = channel.exchange_delete(exchange.into(), Default::default());
-        deleted.await.unwrap();
-    }
-    connection.close(200, "done".into()).await.unwrap();
+    ]);
+    let left = left.exchanges(["order_events", "article_events", "product_events"]);
+    left.delete(amqp).await.unwrap();
 }

@@ -19,7 +19,7 @@ use contracts::{
     transfer::{TransferError, TransferOrder, TransfersClient},
 };
 use jiff::Timestamp;
-use replybus::{Amqp, Bus, CallError, FailureKind, signature::SigningKey};
+use replybus::{Amqp, Bus, CallError, FailureKind, Never, queue_handler, signature::SigningKey};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
     live,
@@ -30,6 +30,13 @@ use serde_json::json;
 use std::{fs, path::Path, time::Duration};
 use town::{Bank, wait::eventually};
 use uuid::Uuid;
+
+/// What the account service asks of itself.
+#[queue_handler("account.months")]
+trait MonthJobs {
+    #[command(job = "1h")]
+    async fn make(&self, statement: Uuid) -> Result<(), Never>;
+}
 
 /// Asks every method but `health`, `register` and `login` with this metadata, and hands each
 /// outcome to `judge` with the method's name and whether it is for the administrator, a service or
@@ -147,6 +154,13 @@ async fn nobody_is_believed_without_proof(bank: &Bank) {
     let transfers = bus(bank, key_of(TRANSFER_SERVICE, &directory)).await;
     let elsewhere = AuthClient::new(&transfers).logout().await.unwrap_err();
     assert_eq!(elsewhere.kind(), Some(FailureKind::Denied), "{elsewhere}");
+    let not_its_own = MonthJobsClient::new(&transfers).make(Uuid::nil());
+    let not_its_own = not_its_own.await.unwrap_err();
+    assert_eq!(
+        not_its_own.kind(),
+        Some(FailureKind::Denied),
+        "{not_its_own}"
+    );
     transfers.close(Duration::from_secs(5)).await;
 
     // Not even that of one who has its key, and signs what is asked.

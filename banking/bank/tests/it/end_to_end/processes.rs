@@ -112,7 +112,7 @@ fn keys_are_private_and_never_written_over() {
         .unwrap()
         .map(|file| file.unwrap().path())
         .collect();
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), 8);
     let read = || {
         files
             .iter()
