@@ -39,7 +39,7 @@ use std::{
 };
 
 /// Where documents are, from the root.
-const FOLDERS: [&str; 14] = [
+const FOLDERS: [&str; 15] = [
     "",
     "docs",
     "banking",
@@ -53,6 +53,7 @@ const FOLDERS: [&str; 14] = [
     "bus-sql",
     "chaos",
     "examples",
+    "fuzz",
     "model",
 ];
 

@@ -7,6 +7,7 @@ use replybus::{
 };
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
+    leftovers::Leftovers,
     live::{rabbitmq, redis, unique},
     wait::bounded,
 };
@@ -96,13 +97,8 @@ impl Servers {
         else {
             return;
         };
-        let connection = lapin::Connection::connect(amqp, Default::default());
-        let channel = connection.await.unwrap().create_channel().await.unwrap();
-        for suffix in ["", ".dead"] {
-            let queue = format!("{namespace}.proof.requests{suffix}");
-            let deleted = channel.queue_delete(queue.into(), Default::default());
-            deleted.await.unwrap();
-        }
+        let left = Leftovers::of(namespace).queues(["proof.requests"]);
+        left.delete(amqp).await.unwrap();
     }
 }
 

@@ -20,7 +20,7 @@ async fn rabbitmq(case: TransportCase) {
     }
 }
 
-struct RabbitMq(String);
+pub(crate) struct RabbitMq(pub(crate) String);
 
 #[async_trait]
 impl TransportFixture for RabbitMq {

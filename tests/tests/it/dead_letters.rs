@@ -10,6 +10,7 @@ use replybus::{
 };
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
+    leftovers::Leftovers,
     live::{self, unique},
     proxy::{Mode, Proxy},
     wait::eventually,
@@ -145,24 +146,9 @@ impl Site {
         let twice = self.till.orders().into_iter().find(|(_, times)| *times > 1);
         assert_eq!(twice, None, "a copy was not recognised");
         self.bus.close(Duration::from_secs(5)).await;
-        delete(&self.amqp_url, &self.namespace, QUEUE).await;
+        let left = Leftovers::of(&self.namespace).queues([QUEUE]);
+        left.delete(&self.amqp_url).await.unwrap();
     }
-}
-
-async fn delete(amqp_url: &str, namespace: &str, queue: &str) {
-    let properties = lapin::ConnectionProperties::default();
-    let connection = lapin::Connection::connect(amqp_url, properties)
-        .await
-        .unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    for queue in [queue.to_owned(), format!("{queue}.dead")] {
-        let queue = format!("{namespace}.{queue}");
-        channel
-            .queue_delete(queue.into(), Default::default())
-            .await
-            .unwrap();
-    }
-    connection.close(200, "done".into()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -281,5 +267,6 @@ async fn a_queue_that_is_full_leaves_the_letters_where_they_are() {
     .await;
     assert!(site.till.orders().values().all(|times| *times == 1));
     serving.shutdown().await.unwrap();
-    delete(&site.amqp_url, &site.namespace, "narrow.requests").await;
+    let left = Leftovers::of(&site.namespace).queues(["narrow.requests"]);
+    left.delete(&site.amqp_url).await.unwrap();
 }

@@ -3,6 +3,7 @@
 use replybus::{Amqp, Bus, CallId, Event, event::EmitError, server::Serving};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
+    leftovers::Leftovers,
     live::{rabbitmq, redis, unique},
     wait::bounded,
 };
@@ -45,24 +46,9 @@ impl Rig {
 
     /// Deletes the queues of these groups and the exchange.
     async fn clean_up(&self, groups: &[&str]) {
-        let connection = lapin::Connection::connect(&self.amqp, Default::default())
-            .await
-            .unwrap();
-        let channel = connection.create_channel().await.unwrap();
-        for group in groups {
-            for suffix in ["", ".dead"] {
-                let queue = format!("{}.{group}{suffix}", self.namespace);
-                channel
-                    .queue_delete(queue.into(), Default::default())
-                    .await
-                    .unwrap();
-            }
-        }
-        let exchange = format!("{}.{}", self.namespace, OrderPlaced::EXCHANGE);
-        channel
-            .exchange_delete(exchange.into(), Default::default())
-            .await
-            .unwrap();
+        let left = Leftovers::of(&self.namespace).queues(groups.iter().copied());
+        let left = left.exchanges([OrderPlaced::EXCHANGE]);
+        left.delete(&self.amqp).await.unwrap();
     }
 }
 

@@ -9,6 +9,7 @@ use replybus::{
 };
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
+    leftovers::Leftovers,
     live::{self, require_or_skip, unique},
     servers::{Persistence, PrivateRedis},
     wait::eventually,
@@ -74,12 +75,8 @@ impl Site {
     }
 
     async fn remove_queues(&self) {
-        let transport = Amqp::new(&self.amqp).connect().await.unwrap();
-        for queue in ["flown.requests", "flown.requests.dead"] {
-            let queue = format!("{}.{queue}", self.namespace);
-            transport.remove(&queue, &[], true).await.unwrap();
-        }
-        transport.close(Duration::from_secs(5)).await;
+        let left = Leftovers::of(&self.namespace).queues(["flown.requests"]);
+        left.delete(&self.amqp).await.unwrap();
     }
 }
 

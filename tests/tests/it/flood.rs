@@ -14,6 +14,7 @@ use replybus::{
 };
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
+    leftovers::Leftovers,
     live::{allow, rabbitmq, redis, unique},
     publisher::RawPublisher,
     wait::{AT_MOST, bounded, eventually},
@@ -249,18 +250,9 @@ impl Town {
         for serving in self.serving {
             serving.shutdown().await.unwrap();
         }
-        let channel = lapin::Connection::connect(&self.amqp, Default::default());
-        let channel = channel.await.unwrap().create_channel().await.unwrap();
-        for queue in [QUEUE, GROUP] {
-            for name in [queue.to_owned(), format!("{queue}.dead")] {
-                let name = format!("{}.{name}", self.namespace);
-                let deleted = channel.queue_delete(name.into(), Default::default());
-                deleted.await.unwrap();
-            }
-        }
-        let exchange = format!("{}.{}", self.namespace, NoteTaken::EXCHANGE);
-        let deleted = channel.exchange_delete(exchange.into(), Default::default());
-        deleted.await.unwrap();
+        let left = Leftovers::of(&self.namespace).queues([QUEUE, GROUP]);
+        let left = left.exchanges([NoteTaken::EXCHANGE]);
+        left.delete(&self.amqp).await.unwrap();
     }
 }
 

@@ -3,6 +3,7 @@
 use replybus::{Amqp, Bus, Never, join, queue_handler};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
+    leftovers::Leftovers,
     live::{self, unique},
     proxy::{Mode, Proxy},
 };
@@ -69,16 +70,6 @@ async fn calls_that_are_joined_survive_cut_connections() {
     caller.close(Duration::from_secs(5)).await;
     serving.shutdown().await.unwrap();
     service.close(Duration::from_secs(5)).await;
-    let properties = lapin::ConnectionProperties::default();
-    let connection = lapin::Connection::connect(&amqp_url, properties)
-        .await
-        .unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    for queue in ["echo.requests", "echo.requests.dead"] {
-        let queue = format!("{namespace}.{queue}");
-        channel
-            .queue_delete(queue.into(), Default::default())
-            .await
-            .unwrap();
-    }
+    let left = Leftovers::of(&namespace).queues(["echo.requests"]);
+    left.delete(&amqp_url).await.unwrap();
 }

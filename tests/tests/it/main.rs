@@ -22,6 +22,8 @@ mod flood;
 mod joined;
 mod malformed;
 mod private_servers;
+mod rabbitmq_4;
 mod runtimes;
 mod signed;
+mod signed_jobs;
 mod two_databases;

@@ -9,6 +9,7 @@ use replybus::{
 };
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
+    leftovers::Leftovers,
     live::{rabbitmq, redis, unique},
     proxy::Proxy,
     publisher::{RawPublisher, long, short},
@@ -189,16 +190,9 @@ impl Rig {
     }
 
     async fn clean_up(&self, queue: &str) {
-        let channel = self.channel().await;
-        for queue in [queue.to_owned(), format!("{queue}.dead")] {
-            channel
-                .queue_delete(queue.into(), Default::default())
-                .await
-                .unwrap();
-        }
-        let exchange = format!("{}.{}", self.namespace, OrderPlaced::EXCHANGE);
-        let deleted = channel.exchange_delete(exchange.into(), Default::default());
-        deleted.await.unwrap();
+        let left = Leftovers::of(&self.namespace).queues([queue]);
+        let left = left.exchanges([OrderPlaced::EXCHANGE]);
+        left.delete(&self.amqp).await.unwrap();
     }
 }
 
@@ -251,7 +245,7 @@ async fn messages_that_cannot_be_read_become_dead_letters_and_calls_are_served()
     serving.shutdown().await.unwrap();
     let left = worker.inspect("requests").await.unwrap().unwrap();
     assert_eq!(left.waiting, 0);
-    rig.clean_up(&queue).await;
+    rig.clean_up("requests").await;
 }
 
 /// Who asked, and can be told from what is readable, is answered.
@@ -282,7 +276,7 @@ async fn a_caller_whose_message_cannot_be_read_is_told() {
         "app_id is not UTF-8",
     );
     serving.shutdown().await.unwrap();
-    rig.clean_up(&queue).await;
+    rig.clean_up("requests").await;
 }
 
 /// Somebody bound the queue for every key, and a publisher uses one that is no text.
@@ -324,5 +318,5 @@ async fn an_event_under_a_key_that_is_no_text_becomes_a_dead_letter_and_others_a
     }
     assert_eq!(proxy.accepted(), connections, "a connection was lost");
     serving.shutdown().await.unwrap();
-    rig.clean_up(&queue).await;
+    rig.clean_up("audit").await;
 }

@@ -8,6 +8,7 @@ use replybus::{
 };
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
+    leftovers::Leftovers,
     live::{rabbitmq, redis, unique},
     wait::{eventually, until},
 };
@@ -109,4 +110,7 @@ async fn what_servers_make_of_a_message_leaves_its_signature_good() {
     })
     .await;
     serving.shutdown().await.unwrap();
+    let left = Leftovers::of(&namespace).queues(["vault.requests"]);
+    let left = left.delays_to(["vault.requests"]);
+    left.delete(&amqp).await.unwrap();
 }

@@ -1,10 +1,10 @@
 //! A caller and a service that by mistake have different databases of one Redis. All else works, and
 //! the caller can't know why no reply comes.
 
-use lapin::{Connection, ConnectionProperties};
 use replybus::{Amqp, Bus, CallError, Context, FailureKind, Never, queue_handler};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
+    leftovers::Leftovers,
     live::{rabbitmq, redis, unique},
     wait::until,
 };
@@ -127,13 +127,6 @@ async fn a_caller_whose_redis_is_another_times_out_and_the_service_says_why() {
     assert!(here.health().is_up() && there.health().is_up());
 
     serving.shutdown().await.unwrap();
-    let connection = Connection::connect(&amqp, ConnectionProperties::default());
-    let connection = connection.await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    let queue = format!("{namespace}.requests");
-    for queue in [format!("{queue}.dead"), queue] {
-        let deleted = channel.queue_delete(queue.into(), Default::default());
-        deleted.await.unwrap();
-    }
-    connection.close(200, "done".into()).await.unwrap();
+    let left = Leftovers::of(&namespace).queues(["requests"]);
+    left.delete(&amqp).await.unwrap();
 }

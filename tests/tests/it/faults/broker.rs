@@ -34,10 +34,7 @@ async fn killed_and_restarted(queue_type: QueueType) {
     };
     let ledger = rig.ledger(settings).await;
     if queue_type == QueueType::Quorum {
-        // RabbitMQ 3.10 writes down which quorum queues it has minutes later, and one that it does
-        // not know of after a crash is lost for ever.
-        let sync = "[dets:sync(Table) || Table <- dets:all()].";
-        rig.rabbit.ctl(&["eval", sync]).await.unwrap();
+        rig.writes_down_its_queues().await;
     }
     // First callers that may not live to see it again, then some that do.
     for within in [WITHIN, PATIENT] {

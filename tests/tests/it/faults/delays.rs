@@ -100,9 +100,7 @@ async fn what_waits_outlives_a_broker_that_is_killed() {
     let (bell, _serving) = serve(&bus).await;
     ring(&alarm, 0, Duration::ZERO).await;
     ring(&alarm, 1, SECOND).await;
-    // RabbitMQ 3.10 writes down which quorum queues it has minutes later.
-    let sync = "[dets:sync(Table) || Table <- dets:all()], ok = mnesia:sync_log().";
-    rig.rabbit.ctl(&["eval", sync]).await.unwrap();
+    rig.writes_down_its_queues().await;
     for number in 2..60 {
         let delay = Duration::from_millis(number * 7 % 30 * 1000 + 123);
         ring(&alarm, number, delay).await;

@@ -49,6 +49,7 @@ async fn jobs_outlive_their_worker_and_both_servers() {
     })
     .await;
     handed_back(&rig, &namespace).await;
+    rig.writes_down_its_queues().await;
 
     // Redis forgets everything, and is told by those who run.
     rig.redis.restart().await.unwrap();

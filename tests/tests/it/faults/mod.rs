@@ -14,6 +14,7 @@ mod bundles;
 mod cache;
 mod cancel;
 mod channels;
+mod clocks;
 mod cluster;
 mod delays;
 mod disk;

@@ -1,7 +1,7 @@
 //! Members of a contract with partitions come, go and die, connections and servers fail: each call
 //! is run, and the calls of a key in their order.
 
-use super::rig::{Rig, Settings, bounded, connect, eventually};
+use super::rig::{Rig, Settings, bounded, connect, eventually, until};
 use replybus::{Bus, server::Serving};
 use replybus_testkit::{
     live::unique,
@@ -92,11 +92,13 @@ impl Stage {
     /// Of each key all numbers are done, and began in order; `once` if none may have begun twice.
     async fn is_in_order(&self, callers: Callers, once: bool) {
         let added = callers.end().await;
-        eventually("all is done", || async {
-            let pages = self.pages().into_iter().zip(&added);
-            pages
-                .into_iter()
-                .all(|((_, page), added)| page.done.last().map_or(0, |last| last + 1) == *added)
+        until("all is done", || async {
+            let mut pages = self.pages().into_iter().zip(&added);
+            let done = |page: &Page| page.done.last().map_or(0, |last| last + 1);
+            match pages.find(|((_, page), added)| done(page) != **added) {
+                None => Ok(()),
+                Some(((key, page), added)) => Err(format!("{key}: {added} added, {:?}", page.done)),
+            }
         })
         .await;
         for ((key, page), added) in self.pages().into_iter().zip(added) {
@@ -133,15 +135,17 @@ impl Callers {
                         let call = client.add(name.clone(), number);
                         call.idempotency_key(format!("{name}-{number}"))
                     };
-                    // Until it is known to be done, or kept: then it is the next one's turn.
-                    let is_added = match key % 2 {
-                        0 => call().send().await.is_ok(),
-                        _ => call().wait_for_service().await.is_ok(),
-                    };
-                    if is_added {
-                        number += 1;
-                        added.fetch_add(1, Ordering::Relaxed);
-                    }
+                    // Until it is known to be done, or kept: then it is the next one's turn. One
+                    // that failed may have been done, so it is added in the end, too.
+                    eventually("it is added", || async {
+                        match key % 2 {
+                            0 => call().send().await.is_ok(),
+                            _ => call().wait_for_service().await.is_ok(),
+                        }
+                    })
+                    .await;
+                    number += 1;
+                    added.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 // Its key is told by its place.

@@ -94,9 +94,7 @@ async fn what_was_put_aside_outlives_a_broker_that_is_killed() {
     let ledger = rig.ledger(Settings::default()).await;
     let first = submit(&ledger.client, 1).await;
     all_are_done(&ledger.caller, first, || copy(&ledger.journal)).await;
-    // RabbitMQ 3.10 writes down which quorum queues it has minutes later.
-    let sync = "[dets:sync(Table) || Table <- dets:all()], ok = mnesia:sync_log().";
-    rig.rabbit.ctl(&["eval", sync]).await.unwrap();
+    rig.writes_down_its_queues().await;
     let tickets = submit(&ledger.client, 40).await;
     are_put_aside(&tickets, &ledger.journal).await;
     rig.rabbit.kill();

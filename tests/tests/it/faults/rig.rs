@@ -63,6 +63,13 @@ impl Rig {
         format!("amqp://{name}:secret@{host}")
     }
 
+    /// Has RabbitMQ write down which quorum queues it has. RabbitMQ 3.10 does so minutes later, and one
+    /// that it does not know of after a crash is lost for ever, with what waits in it.
+    pub(crate) async fn writes_down_its_queues(&self) {
+        let sync = "[dets:sync(Table) || Table <- dets:all()], ok = mnesia:sync_log().";
+        self.rabbit.ctl(&["eval", sync]).await.unwrap();
+    }
+
     /// Waits until no queue holds a message, neither ready nor delivered, except for dead letters.
     pub(crate) async fn drained(&self) {
         drained(&self.rabbit).await;

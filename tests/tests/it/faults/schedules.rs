@@ -119,9 +119,7 @@ async fn a_broker_that_is_killed_takes_no_tick_with_it() {
     let book = Book::default();
     let _scheduled = book.run_on(&bus).await;
     let ran = book.has(3).await;
-    // RabbitMQ 3.10 writes down which quorum queues it has minutes later.
-    let sync = "[dets:sync(Table) || Table <- dets:all()], ok = mnesia:sync_log().";
-    rig.rabbit.ctl(&["eval", sync]).await.unwrap();
+    rig.writes_down_its_queues().await;
     rig.rabbit.kill();
     rig.rabbit.restart().await.unwrap();
     book.has(ran.len() + 10).await;
