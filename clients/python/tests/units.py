@@ -15,6 +15,7 @@ import msgpack
 from pamqp import frame as wire
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
+from redis.exceptions import RedisError
 
 from replybus import (
     JSON,
@@ -38,6 +39,7 @@ from replybus.codec import content_type_of, decode, encode
 from replybus.commands import CommandRun
 from replybus.control import ControlLine
 from replybus.envelope import Envelope
+from replybus.held import Held
 from replybus.jobs import Jobs
 from replybus.levels import LEVELS, Destination, Way
 from replybus.message import Message, unbundled
@@ -300,6 +302,17 @@ class StoodStill(unittest.IsolatedAsyncioTestCase):
 class Unseen(unittest.IsolatedAsyncioTestCase):
     """An instance that nobody may have seen for a while."""
 
+    def line(self, announce: Any, learn: Any) -> ControlLine:
+        redis = mock.AsyncMock()
+        redis.time.return_value = (0, 0)
+        bus = SimpleNamespace(names=Names("", "replybus:"), redis=redis, app="a")
+        bus.scripts = SimpleNamespace(announce=announce)
+        serving: Any = SimpleNamespace(
+            bus=bus, service=Service("a.requests"), instance="i", stopping=asyncio.Event()
+        )
+        serving.in_flight, serving.learn_what_was_given_up = lambda: 0, learn
+        return ControlLine(serving)
+
     async def test_nothing_is_begun_before_it_is_known_what_was_given_up(self) -> None:
         answered, steps = asyncio.Event(), []
 
@@ -310,15 +323,7 @@ class Unseen(unittest.IsolatedAsyncioTestCase):
         async def learn() -> None:
             steps.append("learnt")
 
-        redis = mock.AsyncMock()
-        redis.time.return_value = (0, 0)
-        bus = SimpleNamespace(names=Names("", "replybus:"), redis=redis, app="a")
-        bus.scripts = SimpleNamespace(announce=announced)
-        serving: Any = SimpleNamespace(
-            bus=bus, service=Service("a.requests"), instance="i", stopping=asyncio.Event()
-        )
-        serving.in_flight, serving.learn_what_was_given_up = lambda: 0, learn
-        control = ControlLine(serving)
+        control = self.line(announced, learn)
         # Its own announcement is under way, as when a process goes on that stood still.
         beating = asyncio.create_task(control.announce())
         await asyncio.sleep(0)
@@ -331,6 +336,38 @@ class Unseen(unittest.IsolatedAsyncioTestCase):
         await control.be_seen()
         self.assertEqual(len(steps), 2)
         await ended(beating)
+
+    async def test_who_was_not_seen_in_vain_tries_again_when_redis_has_answered(self) -> None:
+        announce, learn = mock.AsyncMock(side_effect=RedisError("away")), mock.AsyncMock()
+        control = self.line(announce, learn)
+        await control.be_seen()
+        await control.be_seen()
+        self.assertEqual((announce.await_count, learn.await_count), (1, 0))
+        announce.side_effect = None
+        await control.be_surely_seen()
+        await control.be_surely_seen()
+        self.assertEqual((announce.await_count, learn.await_count), (2, 1))
+
+    async def test_a_command_that_was_given_up_by_the_time_of_its_claim_is_not_begun(self) -> None:
+        async def trade() -> None:
+            raise AssertionError("it was begun")
+
+        serving: Any = SimpleNamespace(
+            service=Service("a.requests"), held=Held(), claims=mock.AsyncMock()
+        )
+        serving.claims.take.return_value = Taken(1)
+        serving.stopping = asyncio.Event()
+
+        async def be_surely_seen() -> None:
+            serving.held.cancel(CALL, 20)
+
+        serving.be_surely_seen = be_surely_seen
+        read = envelope.read(Message(b"\x80", kind="trade", correlation_id=CALL), Names())
+        served = Served("trade", "command", trade, inspect.signature(trade))
+        outcome = await CommandRun(serving, served, read, 1).outcome()
+        failed = cast(CallFailed, outcome.error)
+        self.assertEqual((failed.code, failed.may_have_executed), ("cancelled", False))
+        serving.claims.release.assert_awaited_once()
 
 
 class PutOff(unittest.IsolatedAsyncioTestCase):

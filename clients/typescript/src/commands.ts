@@ -83,6 +83,8 @@ export class CommandRun {
     if ("refused" in asked) return faulty(read, asked.refused, asked);
     if ("frame" in asked) return { hasRun: false, ...recorded(asked.frame) };
     const { attempt } = asked;
+    // Redis is back, if it was away: what was given up meanwhile is not begun.
+    await serving.control.beSurelySeen();
     const refusal = this.refusal(attempt);
     if (refusal !== undefined) {
       await serving.claims.release(claim);

@@ -117,7 +117,12 @@ export class ControlLine implements Consuming {
    * about to be begun.
    */
   async beSeen(): Promise<void> {
-    if (performance.now() < Math.max(this.sureUntil, this.againAt)) return;
+    if (performance.now() >= this.againAt) await this.beSurelySeen();
+  }
+
+  /** As `beSeen`, also if that was tried in vain a moment ago: Redis has answered since then. */
+  async beSurelySeen(): Promise<void> {
+    if (performance.now() < this.sureUntil) return;
     await inTime(this.announced(), SEEN_WITHIN).catch(() => this.excuse());
   }
 

@@ -46,7 +46,7 @@ export class Serving implements Consuming {
   isLeaving = false;
   private drainWithin = DRAIN_WITHIN;
   private readonly running: Running;
-  private readonly control: ControlLine;
+  readonly control: ControlLine;
   private readonly stopping = new AbortController();
   private readonly gone = new AbortController();
   private partitions: Partition[] = [];

@@ -6,6 +6,7 @@ import { setImmediate as later, setTimeout as sleep } from "node:timers/promises
 import { entry } from "../dist/bundles.js";
 import { JSON_TYPE, MSGPACK, contentTypeOf, decode, encode } from "../dist/codec.js";
 import { Claims, claimOf } from "../dist/claims.js";
+import { CommandRun, type ServedCommand } from "../dist/commands.js";
 import { ControlLine } from "../dist/control.js";
 import { readEnvelope } from "../dist/envelope.js";
 import { CallFailed, HandlerError, RetryLater } from "../dist/errors.js";
@@ -348,6 +349,14 @@ test("an answer to a claim that is read too late is asked for again", async () =
   assert.deepEqual(await given(0, ["run", 2]), [{ attempt: 2 }, 1]);
 });
 
+/** The control line of an instance that is announced and learns what was given up by these. */
+function lineOf(run: () => Promise<void>, begin: () => Promise<void>): ControlLine {
+  const redis = { time: async () => [0, 0], zadd: async () => 1 };
+  const bus = { names: new Names("", "replybus:"), scripts: { run }, redis, app: "a" };
+  const serving = { bus, service: { queue: "a.requests", name: "a" }, instance: "i", inFlight: 0, isStopping: false, begin };
+  return new ControlLine(serving as unknown as Serving);
+}
+
 test("nothing is begun before it is known what was given up", async () => {
   const steps: string[] = [];
   let answer = () => {};
@@ -356,11 +365,7 @@ test("nothing is begun before it is known what was given up", async () => {
     steps.push("announced");
     await answered;
   };
-  const redis = { time: async () => [0, 0], zadd: async () => 1 };
-  const bus = { names: new Names("", "replybus:"), scripts: { run }, redis, app: "a" };
-  const begin = async () => void steps.push("learnt");
-  const serving = { bus, service: { queue: "a.requests", name: "a" }, instance: "i", inFlight: 0, isStopping: false, begin };
-  const control = new ControlLine(serving as unknown as Serving);
+  const control = lineOf(run, async () => void steps.push("learnt"));
   const stop = new AbortController();
   // Its own announcement is under way, as when a process goes on that stood still.
   const beating = control.announce(stop.signal);
@@ -375,4 +380,39 @@ test("nothing is begun before it is known what was given up", async () => {
   assert.deepEqual(steps, ["announced", "learnt"]);
   stop.abort();
   await beating;
+});
+
+test("who was not seen in vain tries again when redis has answered", async () => {
+  const steps: string[] = [];
+  let isAway = true;
+  const run = async () => {
+    steps.push("announced");
+    if (isAway) throw new Error("away");
+  };
+  const control = lineOf(run, async () => void steps.push("learnt"));
+  await control.beSeen();
+  await control.beSeen();
+  assert.deepEqual(steps, ["announced"]);
+  isAway = false;
+  await control.beSurelySeen();
+  await control.beSurelySeen();
+  assert.deepEqual(steps, ["announced", "announced", "learnt"]);
+});
+
+test("a command that was given up by the time of its claim is not begun", async () => {
+  let isCancelled = false;
+  let released = 0;
+  const serving = {
+    service: { queue: "a.requests" },
+    claims: { take: async () => ({ attempt: 1 }), release: async () => void released++ },
+    control: { beSurelySeen: async () => void (isCancelled = true) },
+    held: { isCancelled: () => isCancelled },
+    isStopping: false,
+  };
+  const handler = () => assert.fail("it was begun");
+  const served = { kind: "command", name: "trade", handler } as unknown as ServedCommand;
+  const read = readEnvelope({ ...message(encode(MSGPACK, {})), type: "trade", correlationId: CALL }, new Names("", "replybus:"));
+  const { error } = await new CommandRun(serving as unknown as Serving, served, read, 1).outcome();
+  assert.ok(error instanceof CallFailed, String(error));
+  assert.deepEqual([error.code, error.mayHaveExecuted, released], ["cancelled", false, 1]);
 });

@@ -97,6 +97,8 @@ class CommandRun:
             return self._told(outcome)
         if isinstance(taken, Done):
             return Outcome.recorded(taken.frame, envelope.call_id)
+        # Redis is back, if it was away: what was given up meanwhile is not begun.
+        await self._serving.be_surely_seen()
         if refusal := self._refusal(taken.attempt):
             await self._serving.claims.release(claim)
             attempts = taken.attempt - 1

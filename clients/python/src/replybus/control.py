@@ -8,6 +8,7 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
@@ -106,7 +107,7 @@ class ControlLine:
     async def announce(self) -> None:
         """Says for as long as it is not cancelled that this instance is there."""
         while True:
-            await self._announced(is_beat=True)
+            await self._announced()
             await asyncio.sleep(_ANNOUNCED_EVERY)
 
     async def be_seen(self) -> None:
@@ -114,16 +115,24 @@ class ControlLine:
         up what is about to be begun.
         """
         if not self._is_settled():
-            await self._announced(is_beat=False)
+            await self._announced(unless=self._is_settled)
+
+    async def be_surely_seen(self) -> None:
+        """As `be_seen`, also if that was tried in vain a moment ago: Redis has answered since then."""
+        if not self._is_sure():
+            await self._announced(unless=self._is_sure)
+
+    def _is_sure(self) -> bool:
+        return time.monotonic() < self._sure_until
 
     def _is_settled(self) -> bool:
-        return time.monotonic() < max(self._sure_until, self._again_at)
+        return self._is_sure() or time.monotonic() < self._again_at
 
-    async def _announced(self, *, is_beat: bool) -> None:
+    async def _announced(self, unless: Callable[[], bool] | None = None) -> None:
         """Announces it, one at a time; of those who wait for it the first does so."""
         try:
-            async with asyncio.timeout(None if is_beat else _SEEN_WITHIN), self._announcing:
-                if is_beat or not self._is_settled():
+            async with asyncio.timeout(unless and _SEEN_WITHIN), self._announcing:
+                if unless is None or not unless():
                     await self._announce_once()
         except FAILURES:
             # Until then nothing waits for it again.

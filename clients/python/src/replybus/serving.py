@@ -201,6 +201,10 @@ class Serving:
         for call_id, left in found:
             self.held.cancel(call_id.decode(errors="replace"), int(left) / 1000)
 
+    async def be_surely_seen(self) -> None:
+        """Has others see this instance, if they may have missed it; what was given up is known then."""
+        await self._control.be_surely_seen()
+
     async def _take(self, channel: AbstractChannel, delivered: DeliveredMessage) -> None:
         # A task of its own: the channel's end would cancel those that it began.
         task = asyncio.create_task(self._process(channel, delivered))
