@@ -63,6 +63,7 @@
 //! - `amqp` (default): requests and events over RabbitMQ. Without it a bus lives in one process.
 //! - `schedules`: work that is due again and again, by cron's patterns.
 //! - `schema`: contracts as data, with the JSON Schema of all that travels.
+//! - `sealed`: values that one program alone can read, see `sealed`.
 //! - `signed`: requests and replies that say by a key who made them, see `signature`.
 //! - `tls`: `amqps://`, with rustls and the platform's certificates, or an authority of one's own.
 //!
@@ -91,6 +92,8 @@ pub mod schedule;
 mod schedule;
 #[cfg(feature = "schema")]
 pub mod schema;
+#[cfg(feature = "sealed")]
+pub mod sealed;
 pub mod server;
 #[cfg(feature = "signed")]
 pub mod signature;
@@ -114,6 +117,8 @@ mod bus;
 mod cache;
 mod call_id;
 mod job;
+#[cfg(any(feature = "sealed", feature = "signed"))]
+mod key_name;
 mod metric;
 mod retry;
 mod work;

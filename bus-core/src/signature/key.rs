@@ -1,11 +1,8 @@
 //! Keys that sign, and their names.
 
-use crate::error::SetupError;
+use crate::{error::SetupError, key_name::is_key_name};
 use ed25519_dalek::{Signer as _, pkcs8::DecodePrivateKey as _};
 use std::{fmt, sync::Arc};
-
-/// Bytes of the name of a key.
-const NAME_BYTES_MAX: usize = 64;
 
 /// A private key (Ed25519), and the name by which others know its public one. Wiped from memory when
 /// the last clone is dropped, and not shown by `Debug`.
@@ -37,12 +34,7 @@ impl From<InvalidKey> for SetupError {
 
 /// Refuses what can't be the name of a key: it travels in a header, before what is behind a space.
 pub(super) fn check_name(name: &str) -> Result<(), InvalidKey> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed) {
-        Ok(())
-    } else {
-        Err(InvalidKey::Name)
-    }
+    is_key_name(name).then_some(()).ok_or(InvalidKey::Name)
 }
 
 impl SigningKey {

@@ -23,6 +23,7 @@ mod rate_limit;
 mod retries_by_callers;
 mod retries_by_handlers;
 mod rights;
+mod sealed;
 mod several_buses;
 mod shutdown;
 mod simulation;
