@@ -3,6 +3,7 @@
 
 pub(crate) mod cart;
 pub(crate) mod contract;
+pub(crate) mod grpc;
 pub(crate) mod ledger;
 pub(crate) mod orders;
 pub(crate) mod place;

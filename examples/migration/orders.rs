@@ -17,6 +17,10 @@ pub enum OrderError {
     NotFound { id: u64 },
     #[error("a quantity is 1 to 1000")]
     InvalidQuantity,
+    #[error("what was to be imported was cut off")]
+    CutOff,
+    #[error("not available")]
+    NotAvailable,
 }
 
 #[queue_handler("orders.requests", timeout = "2s")]
@@ -34,55 +38,104 @@ pub trait Orders {
 }
 
 use futures_util::stream;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// The data of the service, on which old and new programs work while both run. Here they share it as
+/// tasks of one process; a real one is a database.
+#[derive(Debug, Default)]
+pub struct Book(Mutex<Entries>);
 
 #[derive(Debug, Default)]
-pub struct Book(Mutex<Vec<Order>>);
+struct Entries {
+    orders: Vec<Order>,
+    /// The ids of orders that were placed under a key.
+    by_key: HashMap<String, u64>,
+}
 
-impl Book {
-    fn orders(&self) -> MutexGuard<'_, Vec<Order>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Entries {
+    fn find(&self, id: u64) -> Option<&Order> {
+        self.orders.iter().find(|order| order.id == id)
     }
 }
 
-impl Orders for Book {
-    async fn get_order(&self, id: u64) -> Result<Order, OrderError> {
-        let orders = self.orders();
-        let order = orders.iter().find(|order| order.id == id);
-        order.cloned().ok_or(OrderError::NotFound { id })
+impl Book {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn place_order(&self, sku: String, quantity: u32) -> Result<Order, OrderError> {
+    pub(crate) fn find(&self, id: u64) -> Option<Order> {
+        self.entries().find(id).cloned()
+    }
+
+    /// Places an order, once for a key.
+    pub(crate) fn place(
+        &self,
+        sku: String,
+        quantity: u32,
+        by: Option<String>,
+        key: Option<&str>,
+    ) -> Result<Order, OrderError> {
         if !(1..=1000).contains(&quantity) {
             return Err(OrderError::InvalidQuantity);
         }
-        // What was `request.metadata()`.
-        let by = Context::current().metadata().get("user").map(str::to_owned);
-        let mut orders = self.orders();
-        let id = orders.len() as u64 + 1;
+        let mut entries = self.entries();
+        let placed = key.and_then(|key| entries.by_key.get(key));
+        if let Some(order) = placed.and_then(|id| entries.find(*id)) {
+            return Ok(order.clone());
+        }
+        let id = entries.orders.len() as u64 + 1;
         let order = Order {
             id,
             sku,
             quantity,
             by,
         };
-        orders.push(order.clone());
+        entries.orders.push(order.clone());
+        entries.by_key.extend(key.map(|key| (key.to_owned(), id)));
         Ok(order)
     }
 
-    async fn list_orders(&self, sku: String) -> Result<Items<Order, OrderError>, OrderError> {
-        let mut orders = self.orders().clone();
+    pub(crate) fn of_sku(&self, sku: &str) -> Vec<Order> {
+        let mut orders = self.entries().orders.clone();
         orders.retain(|order| order.sku == sku);
+        orders
+    }
+
+    /// Takes all of these in; returns how many they are.
+    pub(crate) fn import(&self, orders: Vec<Order>) -> u64 {
+        let count = orders.len() as u64;
+        self.entries().orders.extend(orders);
+        count
+    }
+}
+
+impl Orders for Book {
+    async fn get_order(&self, id: u64) -> Result<Order, OrderError> {
+        self.find(id).ok_or(OrderError::NotFound { id })
+    }
+
+    async fn place_order(&self, sku: String, quantity: u32) -> Result<Order, OrderError> {
+        let context = Context::current();
+        // What was `request.metadata()`.
+        let by = context.metadata().get("user").map(str::to_owned);
+        // It is claimed before this runs; the old service knows the keys of the book alone.
+        self.place(sku, quantity, by, context.idempotency_key())
+    }
+
+    async fn list_orders(&self, sku: String) -> Result<Items<Order, OrderError>, OrderError> {
+        let orders = self.of_sku(&sku);
         Ok(Items::new(stream::iter(orders.into_iter().map(Ok))))
     }
 
     async fn import_orders(&self, mut orders: Items<Order>) -> Result<u64, OrderError> {
-        let mut count = 0;
-        while let Some(Ok(order)) = orders.next().await {
-            self.orders().push(order);
-            count += 1;
+        let mut whole = Vec::new();
+        while let Some(order) = orders.next().await {
+            whole.push(order.map_err(|_| OrderError::CutOff)?);
         }
-        Ok(count)
+        Ok(self.import(whole))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the programs meet: servers, and names that are those of one run.
 
-use super::ledger::Ledger;
+use super::{ledger::Ledger, orders::Book};
 use lapin::{
     Channel, Connection, ConnectionProperties, Consumer,
     options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions, QueueDeleteOptions},
@@ -9,6 +9,9 @@ use lapin::{
 use redis::{AsyncTypedCommands, Client, aio::MultiplexedConnection};
 use replybus::{Amqp, Bus, SetupError};
 use replybus_redis::RedisReplies;
+use std::{io, net, sync::Arc};
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
 
 /// What one old program holds of messages that it has not acknowledged.
 const PREFETCH: u16 = 16;
@@ -18,9 +21,34 @@ pub(crate) struct Place {
     pub(crate) amqp_url: String,
     pub(crate) redis_url: String,
     pub(crate) name: String,
+    pub(crate) book: Arc<Book>,
+    /// Where old callers find what is behind gRPC. Programs that serve it share its listener, as they
+    /// would have a load balancer between them and the callers.
+    grpc: Arc<net::TcpListener>,
 }
 
 impl Place {
+    pub(crate) fn new(amqp_url: String, redis_url: String, name: String) -> io::Result<Self> {
+        let grpc = net::TcpListener::bind(("127.0.0.1", 0))?;
+        grpc.set_nonblocking(true)?;
+        Ok(Self {
+            amqp_url,
+            redis_url,
+            name,
+            book: Arc::default(),
+            grpc: Arc::new(grpc),
+        })
+    }
+
+    pub(crate) fn grpc_url(&self) -> io::Result<String> {
+        Ok(format!("http://{}", self.grpc.local_addr()?))
+    }
+
+    pub(crate) fn grpc_server(&self) -> io::Result<TcpIncoming> {
+        let listener = TcpListener::from_std(self.grpc.try_clone()?)?;
+        Ok(TcpIncoming::from(listener).with_nodelay(Some(true)))
+    }
+
     /// The queue of the old workers.
     pub(crate) fn old_queue(&self) -> String {
         format!("{}.accounts", self.name)

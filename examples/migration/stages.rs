@@ -1,17 +1,18 @@
-//! One service moves while its callers go on, service first or callers first. Each caller deposits 1
-//! again and again: an answer that is not one more than the last one tells of a deposit that was lost
-//! or made twice.
+//! One service moves while its callers go on, service first or callers first. Each caller deposits 1,
+//! or orders one, again and again: an answer that is not one more than the last one tells of a deposit
+//! that was lost or made twice.
 
 use super::{
     contract::{AccountsClient, AccountsError},
+    orders::{OrderError, OrdersClient},
     place::Place,
     polled::producer::{Producer, Reply},
     program::Program,
     reply_to::caller::{Caller as LapinCaller, Request},
-    service,
 };
 use anyhow::{Context as _, ensure};
-use replybus::{CallError, CallId};
+use futures_util::TryStreamExt as _;
+use replybus::{Bus, CallError, CallId};
 use serde_json::json;
 use std::{future::Future, time::Duration};
 use tokio::{
@@ -24,25 +25,34 @@ use tokio::{
 const ANSWERS: i64 = 20;
 /// A stage takes less than a second; a server that is busy with other tests may take longer.
 const STAGE_WITHIN: Duration = Duration::from_secs(60);
+/// So may a call.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a caller can do, old or new.
 pub(crate) trait Calls: Send + Sync + 'static {
-    fn deposit(&self, account: &str) -> impl Future<Output = anyhow::Result<i64>> + Send;
-    /// Why there is no balance of nobody's account.
+    /// The text of the error of what nobody has.
+    const REFUSAL: &'static str = "no such account";
+
+    /// Deposits 1, or orders one more; returns how many there are.
+    fn once_more(&self, account: &str) -> impl Future<Output = anyhow::Result<i64>> + Send;
+    /// Why it is not told of what nobody has.
     fn refused(&self) -> impl Future<Output = anyhow::Result<String>> + Send;
 }
 
-/// What was there before, and a bridge each way.
+/// What was there before, a bridge each way, and what comes.
 pub(crate) trait Old {
     type Caller: Calls;
+    type NewCaller: Calls;
     async fn caller(place: &Place) -> anyhow::Result<Self::Caller>;
     async fn worker(place: &Place) -> anyhow::Result<Program>;
     async fn from_old(place: &Place) -> anyhow::Result<Program>;
     async fn to_old(place: &Place) -> anyhow::Result<Program>;
+    async fn service(place: &Place) -> anyhow::Result<Program>;
+    fn new_caller(bus: &Bus, place: &Place) -> Self::NewCaller;
 }
 
 impl Calls for Producer {
-    async fn deposit(&self, account: &str) -> anyhow::Result<i64> {
+    async fn once_more(&self, account: &str) -> anyhow::Result<i64> {
         let request = json!({"method": "deposit", "account": account, "amount": 1});
         match self.call(&CallId::new().to_string(), &request).await? {
             Reply::Ok(balance) => Ok(balance),
@@ -60,7 +70,7 @@ impl Calls for Producer {
 }
 
 impl Calls for LapinCaller {
-    async fn deposit(&self, account: &str) -> anyhow::Result<i64> {
+    async fn once_more(&self, account: &str) -> anyhow::Result<i64> {
         let account = account.to_owned();
         let request = Request::Deposit { account, amount: 1 };
         let reply = self.call(&CallId::new().to_string(), &request).await?;
@@ -76,13 +86,37 @@ impl Calls for LapinCaller {
 }
 
 impl Calls for AccountsClient {
-    async fn deposit(&self, account: &str) -> anyhow::Result<i64> {
+    async fn once_more(&self, account: &str) -> anyhow::Result<i64> {
         Ok(AccountsClient::deposit(self, account.to_owned(), 1).await?)
     }
 
     async fn refused(&self) -> anyhow::Result<String> {
         match self.balance("nobody".to_owned()).await {
             Err(CallError::Handler(error @ AccountsError::NoAccount)) => Ok(error.to_string()),
+            other => anyhow::bail!("{other:?}"),
+        }
+    }
+}
+
+impl Calls for OrdersClient {
+    const REFUSAL: &'static str = "there is no order 0";
+
+    async fn once_more(&self, account: &str) -> anyhow::Result<i64> {
+        let placing = self.place_order(account.to_owned(), 1);
+        let placed = placing
+            .idempotency_key(CallId::new().to_string())
+            .timeout(ANSWERED_WITHIN)
+            .await?;
+        ensure!(self.get_order(placed.id).await? == placed);
+        let listed = self.list_orders(account.to_owned()).await?;
+        let listed: Vec<_> = listed.try_collect().await?;
+        ensure!(listed.last() == Some(&placed), "{placed:?} is not the last");
+        Ok(i64::try_from(listed.len())?)
+    }
+
+    async fn refused(&self) -> anyhow::Result<String> {
+        match self.get_order(0).await {
+            Err(CallError::Handler(error @ OrderError::NotFound { .. })) => Ok(error.to_string()),
             other => anyhow::bail!("{other:?}"),
         }
     }
@@ -96,17 +130,17 @@ struct Busy {
 }
 
 impl Busy {
-    fn begin(caller: impl Calls, account: &'static str) -> Self {
+    fn begin<C: Calls>(caller: C, account: &'static str) -> Self {
         let (counted, answers) = watch::channel(0);
         let (stop, stopped) = watch::channel(false);
         let ended = tokio::spawn(async move {
             while !*stopped.borrow() {
-                let balance = caller.deposit(account).await?;
+                let balance = caller.once_more(account).await?;
                 let expected = *counted.borrow() + 1;
                 ensure!(balance == expected, "{account}: {balance}, not {expected}");
                 counted.send_replace(balance);
                 let refused = caller.refused().await?;
-                ensure!(refused == "no such account", "{account}: {refused}");
+                ensure!(refused == C::REFUSAL, "{account}: {refused}");
                 sleep(Duration::from_millis(1)).await;
             }
             Ok(())
@@ -142,14 +176,14 @@ pub(crate) async fn service_first<O: Old>(place: &Place) -> anyhow::Result<()> {
     let mut old = Busy::begin(O::caller(place).await?, "ada");
     old.goes_on().await?;
 
-    let service = service::start(place).await?;
+    let service = O::service(place).await?;
     let bridge = O::from_old(place).await?; // from now on both answer
     old.goes_on().await?;
     worker.stop().await?; // and now only the service
     old.goes_on().await?;
 
     let bus = place.bus().await?;
-    let mut new = Busy::begin(service::client(&bus, place), "bob");
+    let mut new = Busy::begin(O::new_caller(&bus, place), "bob");
     new.goes_on().await?;
     old.end().await?; // the last caller has moved
     bridge.stop().await?;
@@ -168,11 +202,11 @@ pub(crate) async fn callers_first<O: Old>(place: &Place) -> anyhow::Result<()> {
     old.goes_on().await?;
 
     let bus = place.bus().await?;
-    let mut new = Busy::begin(service::client(&bus, place), "bob");
+    let mut new = Busy::begin(O::new_caller(&bus, place), "bob");
     new.goes_on().await?; // beside the old ones, from the same workers
     old.end().await?; // the last caller has moved
 
-    let service = service::start(place).await?; // on the queue that the bridge serves
+    let service = O::service(place).await?; // on the queue that the bridge serves
     new.goes_on().await?;
     bridge.stop().await?;
     new.goes_on().await?;

@@ -6,12 +6,14 @@ pub(crate) mod producer;
 pub(crate) mod to_old;
 pub(crate) mod worker;
 
-use super::{place::Place, program::Program, stages::Old};
+use super::{contract::AccountsClient, place::Place, program::Program, service, stages::Old};
 use producer::Producer;
+use replybus::Bus;
 
 pub(crate) struct Polled;
 
 impl Old for Polled {
+    type NewCaller = AccountsClient;
     type Caller = Producer;
 
     async fn caller(place: &Place) -> anyhow::Result<Producer> {
@@ -28,5 +30,13 @@ impl Old for Polled {
 
     async fn to_old(place: &Place) -> anyhow::Result<Program> {
         to_old::start(place).await
+    }
+
+    async fn service(place: &Place) -> anyhow::Result<Program> {
+        service::start(place).await
+    }
+
+    fn new_caller(bus: &Bus, place: &Place) -> AccountsClient {
+        service::client(bus, place)
     }
 }
