@@ -196,9 +196,10 @@ def check_keys(readme, signers):
     made = re.findall(r"create secret generic (bank-keys\S*)((?: \\\n|[^\n])*)", readme)
     private = {}
     for name, rest in made:
-        private[name] = set(re.findall(r"/((?:session|pass)-signing\S*\.pem)", rest))
+        of = r"/((?:(?:session|pass)-signing|password-opening)\S*\.pem)"
+        private[name] = set(re.findall(of, rest))
     expected = {f"bank-keys-{name}": {f"pass-signing-{name}.pem"} for name in KEYS}
-    expected["bank-keys-auth-service"].add("session-signing.pem")
+    expected["bank-keys-auth-service"] |= {"session-signing.pem", "password-opening.pem"}
     if private != expected:
         yield f"README.md: the secrets of keys are {private}"
 

@@ -4,20 +4,26 @@ use crate::{
     correlation::noting,
     limits::Limits,
     operating::{Breakers, Looks, Watchers},
+    problem::Problem,
     request::{ADMIN_GUESSES, Network, Rates},
     settings::HttpSettings,
     unserved::watching,
 };
 use chassis::{Identity, Platform, guesses::Guesses, settings::Secret};
 use contracts::{
-    account::AccountsClient, auth::AuthClient, notification::NotificationsClient,
+    account::AccountsClient,
+    auth::{AuthClient, Password},
+    notification::NotificationsClient,
     transfer::TransfersClient,
 };
+use replybus::sealed::SealingKey;
 
 /// The services, as the gateway calls them, and who it is.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     pub(crate) auth: AuthClient,
+    /// Passwords are sealed to it.
+    passwords: SealingKey,
     pub(crate) accounts: AccountsClient,
     pub(crate) transfers: TransfersClient,
     pub(crate) notifications: NotificationsClient,
@@ -37,10 +43,15 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn new(platform: &Platform, settings: &HttpSettings, limits: Limits) -> Self {
+    pub(crate) fn new(
+        platform: &Platform,
+        settings: &HttpSettings,
+        limits: Limits,
+    ) -> anyhow::Result<Self> {
         let bus = &platform.bus;
         let breakers = Breakers::new(settings);
-        Self {
+        Ok(Self {
+            passwords: platform.password_sealing()?,
             auth: AuthClient::new(bus)
                 .layer(breakers.guarding())
                 .layer(watching(bus, AuthClient::CONTRACT.queue))
@@ -68,6 +79,14 @@ impl Gateway {
             limits,
             public_metrics: settings.public_metrics,
             proxies: settings.trusted_proxies.clone(),
-        }
+        })
+    }
+
+    /// A password as it travels, for a [purpose](contracts::auth::purpose).
+    pub(crate) fn sealed(&self, password: &String, purpose: &str) -> Result<Password, Problem> {
+        Password::seal(password, &self.passwords, purpose).map_err(|error| {
+            tracing::error!(%error, "a password can't be sealed");
+            Problem::internal()
+        })
     }
 }

@@ -67,7 +67,7 @@ pub async fn start_within(
         None => platform.of_program(NAME),
     };
     let limits = limits.with(settings);
-    let gateway = Arc::new(Gateway::new(&platform, settings, limits));
+    let gateway = Arc::new(Gateway::new(&platform, settings, limits)?);
     let watchers = gateway.watchers.clone();
     let app = app(&platform, settings, feed, gateway);
     let address = settings.http_addr;

@@ -1,8 +1,10 @@
 //! Another password for a user who has one.
 
-use crate::{fields::check_password, passwords::PasswordCheck, service::Authenticator};
+use crate::{
+    fields::check_password, password::Password, passwords::PasswordCheck, service::Authenticator,
+};
 use chassis::User as Caller;
-use contracts::auth::{AuthError, LoginName, PasswordChange};
+use contracts::auth::{AuthError, LoginName};
 
 impl Authenticator {
     /// Changes the password of the caller, and ends their other sessions: whoever else has one may
@@ -10,21 +12,22 @@ impl Authenticator {
     pub(crate) async fn change_password(
         &self,
         caller: Caller,
-        change: PasswordChange,
+        current: Password,
+        new: Password,
     ) -> Result<(), AuthError> {
-        check_password("new_password", &change.new, &caller.username)?;
+        check_password("new_password", &new, &caller.username)?;
         let user = self.users.by_id(caller.id).await?;
         let user = user.ok_or(AuthError::WrongPassword)?;
         let name = LoginName::Username(user.username.clone());
-        let proved = self.prove(&name, Some(&user), &change.current).await;
+        let proved = self.prove(&name, Some(&user), &current).await;
         match proved {
             Ok(()) => {
-                let hash = self.passwords.hash(change.new).await?;
+                let hash = self.passwords.hash(new).await?;
                 self.users.change_hash(user.id, &hash).await?;
             }
             Err(AuthError::InvalidCredentials) => {
                 let stored = Some(user.password_hash.clone());
-                if self.passwords.check(change.new, stored).await? == PasswordCheck::Wrong {
+                if self.passwords.check(new, stored).await? == PasswordCheck::Wrong {
                     return Err(AuthError::WrongPassword);
                 }
             }

@@ -1,9 +1,9 @@
 //! The fields of a registration, checked.
 
-use crate::weak;
+use crate::{password::Password, weak};
 use contracts::{
     IdempotencyKey, InvalidUsername, Username,
-    auth::{AuthError, Password, Registration},
+    auth::{AuthError, Registration},
 };
 use replybus::{CallId, Context};
 
@@ -21,15 +21,17 @@ pub(crate) struct Applicant {
     pub(crate) registered_by: String,
 }
 
-impl TryFrom<Registration> for Applicant {
-    type Error = AuthError;
-
-    fn try_from(registration: Registration) -> Result<Self, AuthError> {
+impl Applicant {
+    /// Of a registration whose password was opened.
+    pub(crate) fn checked(
+        registration: Registration,
+        password: Password,
+    ) -> Result<Self, AuthError> {
         let Registration {
             username,
-            password,
             phone,
             key,
+            ..
         } = registration;
         let username = Username::try_from(username)
             .map_err(|_| invalid("username", InvalidUsername::ALLOWED))?;
@@ -95,11 +97,11 @@ mod tests {
     fn refused(username: &str, password: &str, phone: Option<&str>) -> Option<String> {
         let registration = Registration {
             username: username.to_owned(),
-            password: Password::new(password.to_owned()),
+            password: contracts::auth::Password::clear(String::new()),
             phone: phone.map(str::to_owned),
             key: None,
         };
-        match Applicant::try_from(registration) {
+        match Applicant::checked(registration, password.to_owned().into()) {
             Ok(_) => None,
             Err(AuthError::Invalid { field, .. }) => Some(field),
             Err(other) => panic!("{other}"),

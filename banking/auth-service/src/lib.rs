@@ -1,7 +1,7 @@
 //! The auth service: who somebody is.
 //!
 //! In reading order: [`SessionSettings`] are read and the service is [`start`]ed; `service` takes
-//! the calls, `registration`, `login` and `change` decide, `fields` says what can be registered,
+//! the calls and opens what is sealed in them (`password`), `registration`, `login` and `change` decide, `fields` says what can be registered,
 //! and `weak` which passwords can't. All prove a password (`proof`), which wrong ones before it may
 //! put off and `passwords` computes. `account`
 //! has the user's account opened, and `users` is the table.
@@ -10,6 +10,7 @@ mod account;
 mod change;
 mod fields;
 mod login;
+mod password;
 mod passwords;
 mod proof;
 mod registration;
@@ -79,7 +80,8 @@ async fn begin(
         session_ttl,
     };
     let tasks = TaskTracker::new();
-    let service = AuthService::new(authenticator, tasks.clone());
+    let opening = platform.password_opening()?;
+    let service = AuthService::new(authenticator, opening, tasks.clone());
     let serving = platform.serve(AuthServer::new(service))?;
     let serving = serving.concurrency(CONCURRENCY);
     let serving = serving.version(env!("CARGO_PKG_VERSION")).await?;

@@ -1,13 +1,11 @@
 //! Passwords are hashed with Argon2id (RFC 9106), and compared with such hashes.
 
+use crate::password::Password;
 use argon2::{
     Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier as _,
     password_hash::{Error as HashError, Result as HashResult},
 };
-use contracts::{
-    Refused,
-    auth::{AuthError, Password},
-};
+use contracts::{Refused, auth::AuthError};
 use replybus::Context;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -146,7 +144,7 @@ mod tests {
     use tokio::time::Instant;
 
     fn sesame() -> Password {
-        Password::new("open sesame".to_owned())
+        Password::from("open sesame".to_owned())
     }
 
     #[tokio::test]
@@ -162,7 +160,7 @@ mod tests {
         let right = passwords.check(sesame(), Some(stored.clone())).await;
         assert_eq!(right, Ok(PasswordCheck::Right));
         for wrong in ["open sesam", "Open sesame", "", "open sesame\0"] {
-            let wrong = Password::new(wrong.to_owned());
+            let wrong = Password::from(wrong.to_owned());
             let verdict = passwords.check(wrong, Some(stored.clone())).await;
             assert_eq!(verdict, Ok(PasswordCheck::Wrong));
         }
@@ -178,7 +176,7 @@ mod tests {
         let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, weak);
         let weak = weak.hash_password(b"open sesame").unwrap().to_string();
         let passwords = Passwords::new(1).unwrap();
-        let wrong = Password::new("something else".to_owned());
+        let wrong = Password::from("something else".to_owned());
         let verdict = passwords.check(wrong, Some(weak.clone())).await;
         assert_eq!(verdict, Ok(PasswordCheck::Wrong));
 

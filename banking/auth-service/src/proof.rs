@@ -1,11 +1,12 @@
 //! The proof of a user by their password.
 
 use crate::{
+    password::Password,
     passwords::{PasswordCheck, patience},
     service::Authenticator,
     users::User,
 };
-use contracts::auth::{AuthError, CLIENT, LoginName, Password, username_key};
+use contracts::auth::{AuthError, CLIENT, LoginName, username_key};
 use replybus::Context;
 use tokio::time::timeout;
 

@@ -5,7 +5,7 @@
 //! registers again with the same password and phone, or logs in, goes on where it stopped. Nor does
 //! a lost answer: under the same key the same registration is answered again.
 
-use crate::{fields::Applicant, service::Authenticator, users::User};
+use crate::{fields::Applicant, password::Password, service::Authenticator, users::User};
 use contracts::{
     UserId,
     auth::{AuthError, LoginName, Registered, Registration, mask_phone, username_key},
@@ -16,8 +16,9 @@ impl Authenticator {
     pub(crate) async fn register(
         &self,
         registration: Registration,
+        password: Password,
     ) -> Result<Registered, AuthError> {
-        let applicant = Applicant::try_from(registration)?;
+        let applicant = Applicant::checked(registration, password)?;
         let key = username_key(&applicant.username);
         let user = match self.users.by_username(&key).await? {
             Some(user) => self.go_on(user, &applicant).await?,

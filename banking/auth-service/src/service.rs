@@ -1,14 +1,14 @@
 //! The calls, as they come.
 
-use crate::{passwords::Passwords, users::Users};
+use crate::{password::Password, passwords::Passwords, users::Users};
 use chassis::{Identity, guesses::Guesses};
 use contracts::{
     Refused, ServiceHealth,
     account::AccountsClient,
-    auth::{Auth, AuthError, LoggedIn, Login, PasswordChange, Registered, Registration},
+    auth::{Auth, AuthError, LoggedIn, Login, PasswordChange, Registered, Registration, purpose},
     program::AUTH_SERVICE,
 };
-use replybus::{Context, Never};
+use replybus::{Context, Never, sealed::OpeningKey};
 use std::{future::Future, panic::resume_unwind, sync::Arc, time::Duration};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -16,6 +16,8 @@ use tracing::Instrument as _;
 /// Takes the calls and brings them to an end.
 pub(crate) struct AuthService {
     authenticator: Arc<Authenticator>,
+    /// Of the passwords that are sent.
+    opening: OpeningKey,
     tasks: TaskTracker,
 }
 
@@ -34,10 +36,15 @@ pub(crate) struct Authenticator {
 
 impl AuthService {
     /// The service; what callers no longer wait for ends in `tasks`.
-    pub(crate) fn new(authenticator: Authenticator, tasks: TaskTracker) -> Self {
+    pub(crate) fn new(
+        authenticator: Authenticator,
+        opening: OpeningKey,
+        tasks: TaskTracker,
+    ) -> Self {
         let authenticator = Arc::new(authenticator);
         Self {
             authenticator,
+            opening,
             tasks,
         }
     }
@@ -62,20 +69,28 @@ impl AuthService {
 impl Auth for AuthService {
     async fn register(&self, registration: Registration) -> Result<Registered, AuthError> {
         let authenticator = Arc::clone(&self.authenticator);
-        self.to_the_end(async move { authenticator.register(registration).await })
+        let purpose = purpose::of_registration(&registration.username);
+        let password = registration.password.clone();
+        let password = Password::open(password, &self.opening, &purpose)?;
+        self.to_the_end(async move { authenticator.register(registration, password).await })
             .await
     }
 
     async fn login(&self, login: Login) -> Result<LoggedIn, AuthError> {
         let authenticator = Arc::clone(&self.authenticator);
-        self.to_the_end(async move { authenticator.login(login).await })
+        let Login { who, password } = login;
+        let purpose = purpose::of_login(&who);
+        let password = Password::open(password, &self.opening, &purpose)?;
+        self.to_the_end(async move { authenticator.login(who, password).await })
             .await
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<(), AuthError> {
         let caller = self.authenticator.identity.user().await?;
         let authenticator = Arc::clone(&self.authenticator);
-        self.to_the_end(async move { authenticator.change_password(caller, change).await })
+        let current = Password::open(change.current, &self.opening, purpose::CURRENT)?;
+        let new = Password::open(change.new, &self.opening, purpose::NEW)?;
+        self.to_the_end(async move { authenticator.change_password(caller, current, new).await })
             .await
     }
 

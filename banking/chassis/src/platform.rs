@@ -5,7 +5,7 @@ use crate::{
     guesses::{self, Guesses},
     health::Databases,
     identity::{Identity, PROOFS, SessionStore},
-    keys::{self, Keys, PassKeys},
+    keys::{self, Keys, PassKeys, PasswordKeys},
     rates::RateLimit,
     redis_connection::{redis_client, redis_manager},
     replicas::Replicas,
@@ -19,6 +19,7 @@ use replybus::{
     Amqp, Bus,
     flight::FlightRecord,
     reply::{ReplyBackend, memory::MemoryReplies},
+    sealed::{OpeningKey, SealingKey},
     server::{Serve, Service},
     transport::{TransportBackend, memory::MemoryBroker},
 };
@@ -34,6 +35,7 @@ pub struct Platform {
     /// The identity of this program, and of who asks it.
     pub identity: Identity,
     keys: PassKeys,
+    passwords: PasswordKeys,
     pub(crate) name: String,
     pub(crate) databases: Databases,
     settings: PlatformSettings,
@@ -121,6 +123,7 @@ impl Platform {
             bus: bus.context("can't connect to the bus")?,
             identity: Identity::new(name, &keys, store),
             keys: keys.passes,
+            passwords: keys.passwords,
             name: name.to_owned(),
             databases: Databases::default(),
             settings,
@@ -151,6 +154,24 @@ impl Platform {
             keys::pass_signing(name)
         );
         Ok(platform)
+    }
+
+    /// The key that passwords are sealed to, for who sends them.
+    ///
+    /// # Errors
+    /// It is missing.
+    pub fn password_sealing(&self) -> anyhow::Result<SealingKey> {
+        let key = self.passwords.sealing.clone();
+        key.with_context(|| missing_of_passwords(keys::SEALING))
+    }
+
+    /// The key that opens passwords, for who checks them.
+    ///
+    /// # Errors
+    /// It is missing.
+    pub fn password_opening(&self) -> anyhow::Result<OpeningKey> {
+        let key = self.passwords.opening.clone();
+        key.with_context(|| missing_of_passwords(keys::OPENING))
     }
 
     /// Serves a queue of the bank to the programs that may ask there: a request that none of them
@@ -237,6 +258,13 @@ impl Platform {
         url.map(|url| redis_client(url.reveal(), &self.settings.redis_tls))
             .transpose()
     }
+}
+
+fn missing_of_passwords(file: &str) -> String {
+    format!(
+        "passwords would travel in the clear: {file} is missing in the directory of keys; \
+         `bank keys` adds a pair to those of an older version"
+    )
 }
 
 fn queue_of(service: &impl Service) -> anyhow::Result<&'static QueueOf> {

@@ -1,7 +1,10 @@
 //! Users: registration and sessions.
 
 use crate::{AccountNumber, IdempotencyKey, Refused, ServiceHealth, UserId};
-use replybus::{Never, queue_handler};
+use replybus::{
+    Never, queue_handler,
+    sealed::{NotOpened, NotSealed, OpeningKey, Sealed, SealingKey},
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
@@ -13,7 +16,7 @@ pub const CLIENT: &str = "client";
 /// Users and their sessions.
 ///
 /// `register`, `login` and `change_password` are marked as queries though they write: then no
-/// broker keeps a message with a password on disk or as a dead letter. All may be repeated: a
+/// broker keeps a message with a password, sealed as it is, on disk or as a dead letter. All may be repeated: a
 /// registration that stopped half way, or whose answer was lost, is gone on with by the same
 /// password, phone and key, and a login makes another session.
 #[queue_handler("auth.requests", timeout = "10s")]
@@ -87,23 +90,71 @@ pub enum LoginName {
     Phone(String),
 }
 
-/// A password on its way. It is not shown by `Debug`.
+/// A password on its way: sealed to the auth service, which alone can read it, for one
+/// [purpose](purpose). Not shown by `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct Password(String);
+pub struct Password(#[cfg_attr(feature = "schema", schemars(with = "String"))] Sent);
 
-impl Password {
-    /// A password.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Sent {
+    Sealed(Sealed<String>),
+    /// By a gateway of a version that sealed none.
+    Clear(String),
+}
+
+/// What passwords are sealed for.
+pub mod purpose {
+    use super::LoginName;
+
+    /// Of the password that is there, when it is changed.
+    pub const CURRENT: &str = "change password: current";
+    /// Of the one that is to be.
+    pub const NEW: &str = "change password: new";
+
+    /// Of the password of a new user.
     #[must_use]
-    pub fn new(password: String) -> Self {
-        Self(password)
+    pub fn of_registration(username: &str) -> String {
+        format!("register: {username}")
     }
 
-    /// The secret itself.
+    /// Of a password at login.
     #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
+    pub fn of_login(who: &LoginName) -> String {
+        match who {
+            LoginName::Username(name) => format!("log in: name {name}"),
+            LoginName::Phone(phone) => format!("log in: phone {phone}"),
+        }
+    }
+}
+
+impl Password {
+    /// Seals a password for a purpose.
+    ///
+    /// # Errors
+    /// The key is none that keeps secrets.
+    pub fn seal(password: &String, key: &SealingKey, purpose: &str) -> Result<Self, NotSealed> {
+        let sealed = Sealed::new(password, key, purpose)?;
+        Ok(Self(Sent::Sealed(sealed)))
+    }
+
+    /// A password as a gateway of an older version sent it, which everybody can read on its way.
+    #[must_use]
+    pub fn clear(password: String) -> Self {
+        Self(Sent::Clear(password))
+    }
+
+    /// The secret itself, if it was sealed for that purpose.
+    ///
+    /// # Errors
+    /// It was sealed for another purpose or to another key, or altered.
+    pub fn open(self, key: &OpeningKey, purpose: &str) -> Result<String, NotOpened> {
+        match self.0 {
+            Sent::Sealed(sealed) => sealed.open(key, purpose),
+            Sent::Clear(password) => Ok(password),
+        }
     }
 }
 
@@ -219,6 +270,7 @@ pub fn mask_phone(phone: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use replybus::{ContentType, codec};
 
     #[test]
     fn a_masked_phone_shows_two_digits_on_each_side() {
@@ -229,10 +281,28 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_sealed_on_its_way_and_that_of_an_older_gateway_is_read() {
+        let key = OpeningKey::from_bytes("test", &[7; 32]).unwrap();
+        let password = "open sesame".to_owned();
+        let sealed = Password::seal(&password, &key.sealing_key(), purpose::NEW).unwrap();
+        for (sent, is_clear) in [(sealed, false), (Password::clear(password), true)] {
+            for content_type in [ContentType::MessagePack, ContentType::Json] {
+                let body = codec::encode(content_type, &sent, 1024).unwrap();
+                let shown = String::from_utf8_lossy(&body);
+                assert_eq!(shown.contains("open sesame"), is_clear, "{shown}");
+                let read: Password = codec::decode(content_type, &body).unwrap();
+                let wrong = read.clone().open(&key, purpose::CURRENT);
+                assert_eq!(wrong.is_ok(), is_clear);
+                assert_eq!(read.open(&key, purpose::NEW).unwrap(), "open sesame");
+            }
+        }
+    }
+
+    #[test]
     fn no_debug_shows_a_secret() {
         let login = Login {
             who: LoginName::Username("ada".to_owned()),
-            password: Password::new("open sesame".to_owned()),
+            password: Password::clear("open sesame".to_owned()),
         };
         assert!(!format!("{login:?}").contains("sesame"));
         let session = LoggedIn {

@@ -11,7 +11,7 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use contracts::auth::{
-    CLIENT, LoggedIn, Login, LoginName, Password, PasswordChange, Registered, Registration,
+    CLIENT, LoggedIn, Login, LoginName, PasswordChange, Registered, Registration, purpose,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -28,7 +28,6 @@ pub(super) fn router() -> OpenApiRouter<Arc<Gateway>> {
 
 /// Whom to register.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "it describes what is read field by field")]
 struct RegisterBody {
     /// 3 to 32 letters, digits, `_`, `-` and `.`, beginning with a letter or digit.
     #[schema(min_length = 3, max_length = 32)]
@@ -41,13 +40,12 @@ struct RegisterBody {
     phone: Option<String>,
 }
 
-impl FromFields for Registration {
+impl FromFields for RegisterBody {
     fn from_fields(fields: &Fields) -> Result<Self, Problem> {
         Ok(Self {
             username: fields.text("username")?,
-            password: Password::new(fields.text("password")?),
+            password: fields.text("password")?,
             phone: fields.optional_text("phone")?,
-            key: None,
         })
     }
 }
@@ -65,7 +63,13 @@ struct LoginBody {
     password: String,
 }
 
-impl FromFields for Login {
+/// What is read of it.
+struct Typed {
+    who: LoginName,
+    password: String,
+}
+
+impl FromFields for Typed {
     fn from_fields(fields: &Fields) -> Result<Self, Problem> {
         let who = match fields.either_text("username", "phone")? {
             Either::One(username) => LoginName::Username(username),
@@ -73,14 +77,13 @@ impl FromFields for Login {
         };
         Ok(Self {
             who,
-            password: Password::new(fields.text("password")?),
+            password: fields.text("password")?,
         })
     }
 }
 
 /// Another password instead of the one there is.
 #[derive(ToSchema)]
-#[allow(dead_code, reason = "it describes what is read field by field")]
 struct PasswordBody {
     /// The one there is.
     #[schema(format = Password)]
@@ -90,11 +93,11 @@ struct PasswordBody {
     new_password: String,
 }
 
-impl FromFields for PasswordChange {
+impl FromFields for PasswordBody {
     fn from_fields(fields: &Fields) -> Result<Self, Problem> {
         Ok(Self {
-            current: Password::new(fields.text("current_password")?),
-            new: Password::new(fields.text("new_password")?),
+            current_password: fields.text("current_password")?,
+            new_password: fields.text("new_password")?,
         })
     }
 }
@@ -129,13 +132,19 @@ async fn register(
     _: WithinRate<Registering>,
     Client(client): Client,
     Key(key): Key,
-    Body(registration): Body<Registration>,
+    Body(body): Body<RegisterBody>,
 ) -> Keyed<Registered> {
-    let registration = Registration {
-        key: Some(key.clone()),
-        ..registration
+    let purpose = purpose::of_registration(&body.username);
+    let password = match gateway.sealed(&body.password, &purpose) {
+        Ok(password) => password,
+        Err(problem) => return Keyed(key, Err(problem)),
     };
-    let registered = gateway.auth.register(registration);
+    let registered = gateway.auth.register(Registration {
+        username: body.username,
+        password,
+        phone: body.phone,
+        key: Some(key.clone()),
+    });
     let registered = registered.metadata(CLIENT, client.to_string()).await;
     Keyed(key, registered.map_err(Problem::from))
 }
@@ -152,9 +161,10 @@ async fn login(
     State(gateway): State<Arc<Gateway>>,
     _: WithinRate<LoggingIn>,
     Client(client): Client,
-    Body(login): Body<Login>,
+    Body(Typed { who, password }): Body<Typed>,
 ) -> Result<Json<LoggedIn>, Problem> {
-    let logged_in = gateway.auth.login(login);
+    let password = gateway.sealed(&password, &purpose::of_login(&who))?;
+    let logged_in = gateway.auth.login(Login { who, password });
     Ok(Json(logged_in.metadata(CLIENT, client.to_string()).await?))
 }
 
@@ -176,9 +186,12 @@ async fn change_password(
     _: Signed,
     _: WithinRate<LoggingIn>,
     Client(client): Client,
-    Body(change): Body<PasswordChange>,
+    Body(body): Body<PasswordBody>,
 ) -> Result<Json<PasswordChanged>, Problem> {
-    let changed = gateway.auth.change_password(change);
+    let changed = gateway.auth.change_password(PasswordChange {
+        current: gateway.sealed(&body.current_password, purpose::CURRENT)?,
+        new: gateway.sealed(&body.new_password, purpose::NEW)?,
+    });
     changed.metadata(CLIENT, client.to_string()).await?;
     Ok(Json(PasswordChanged { ok: true }))
 }

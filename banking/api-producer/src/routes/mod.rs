@@ -63,7 +63,7 @@ mod tests {
         let platform = Platform::connect("test", PlatformSettings::default());
         let platform = platform.await.unwrap();
         let http = HttpSettings::at("127.0.0.1:0".parse().unwrap());
-        let gateway = Arc::new(Gateway::new(&platform, &http, Limits::default()));
+        let gateway = Arc::new(Gateway::new(&platform, &http, Limits::default()).unwrap());
         let (router, api) = described();
         // A router lists its paths nowhere but here.
         let printed = format!("{:?}", finished(router, api.clone(), gateway));

@@ -8,7 +8,10 @@ use contracts::{
         AccountError, AccountTotals, Accounts, AdminUser, Balance, EntryKind, Holder, NewHolder,
         Parties, Posted, Profile, Recipient, StatementEntry, StatementFilter, TransferPosting,
     },
-    auth::{Auth, AuthError, LoggedIn, Login, LoginName, PasswordChange, Registered, Registration},
+    auth::{
+        Auth, AuthError, LoggedIn, Login, LoginName, Password, PasswordChange, Registered,
+        Registration, purpose,
+    },
     month_statement::{MonthOrder, MonthResult, MonthState, MonthStatement},
     notification::{AdminNotification, MarkedRead, Notification, NotificationError, Notifications},
     standing_order::{CalendarUnit, NewStandingOrder, StandingOrder, StandingState},
@@ -19,7 +22,7 @@ use contracts::{
 };
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use replybus::{Context, Never, stream::Items};
+use replybus::{Context, Never, sealed::OpeningKey, stream::Items};
 use std::{
     future::{pending, ready},
     sync::{
@@ -254,7 +257,15 @@ fn month_statement(state: MonthState) -> MonthStatement {
     }
 }
 
-pub(crate) struct FakeAuth(pub(crate) Arc<Scripted<AuthError>>);
+pub(crate) struct FakeAuth(pub(crate) Arc<Scripted<AuthError>>, pub(crate) OpeningKey);
+
+impl FakeAuth {
+    fn open(&self, password: Password, purpose: &str) -> String {
+        let elsewhere = password.clone().open(&self.1, "something else");
+        assert!(elsewhere.is_err(), "a password came in the clear");
+        password.open(&self.1, purpose).unwrap()
+    }
+}
 
 impl Auth for FakeAuth {
     async fn register(&self, registration: Registration) -> Result<Registered, AuthError> {
@@ -264,7 +275,7 @@ impl Auth for FakeAuth {
             phone,
             key,
         } = registration;
-        let password = password.reveal().to_owned();
+        let password = self.open(password, &purpose::of_registration(&username));
         let key = key.unwrap();
         self.0
             .ask(format!("{username} {password} {phone:?} {key}"))
@@ -280,7 +291,7 @@ impl Auth for FakeAuth {
     }
 
     async fn login(&self, login: Login) -> Result<LoggedIn, AuthError> {
-        let password = login.password.reveal();
+        let password = self.open(login.password, &purpose::of_login(&login.who));
         self.0.ask(format!("{:?} {password}", login.who)).await?;
         let LoginName::Username(username) = login.who else {
             return Err(AuthError::InvalidCredentials);
@@ -295,7 +306,8 @@ impl Auth for FakeAuth {
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<(), AuthError> {
-        let (current, new) = (change.current.reveal(), change.new.reveal());
+        let current = self.open(change.current, purpose::CURRENT);
+        let new = self.open(change.new, purpose::NEW);
         self.0.ask(format!("{current} {new}")).await
     }
 

@@ -101,7 +101,8 @@ impl Started {
         );
         let mut serving = Running::new();
         if services {
-            let serve = AuthServer::new(FakeAuth(Arc::clone(&auth)));
+            let opening = platform.password_opening().unwrap();
+            let serve = AuthServer::new(FakeAuth(Arc::clone(&auth), opening));
             serving = serving.serving(served(&platform, serve).await);
             let serve = AccountsServer::new(FakeAccounts(Arc::clone(&accounts)));
             serving = serving.serving(served(&platform, serve).await);

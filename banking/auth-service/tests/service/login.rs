@@ -23,7 +23,7 @@ async fn a_wrong_password_and_an_unknown_user_are_answered_the_same() {
             .await
             .unwrap();
         let login = async |who: LoginName, password: &str| {
-            let password = Password::new(password.to_owned());
+            let password = Password::clear(password.to_owned());
             refused(world.auth().login(Login { who, password }).await)
         };
         let name = |name: &str| LoginName::Username(name.to_owned());

@@ -9,6 +9,7 @@ mod login;
 mod logout;
 mod registration;
 mod replicas;
+mod sealed;
 mod secrecy;
 mod start;
 mod world;

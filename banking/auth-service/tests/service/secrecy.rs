@@ -65,7 +65,7 @@ async fn no_log_line_tells_a_password_a_token_or_what_was_typed_as_a_name() {
         // Somebody is a line too far up.
         let typed = Login {
             who: LoginName::Username(format!("typed{MARK}")),
-            password: Password::new(String::new()),
+            password: Password::clear(String::new()),
         };
         assert!(world.auth().login(typed).await.is_err());
         let logout = world.auth().logout().metadata("session", &session).await;

@@ -163,7 +163,10 @@ async fn a_guess_at_one_replica_counts_at_the_others() {
     // among them, so a name of those alone could be there by chance.
     let kept = program.kept().await;
     assert!(kept.contains("wrong"), "{kept}");
-    assert!(!kept.contains("yolanda") && !kept.contains("brake"), "{kept}");
+    assert!(
+        !kept.contains("yolanda") && !kept.contains("brake"),
+        "{kept}"
+    );
 
     // The right one at a replica makes up for the wrong ones at all.
     wrong(&one, "eve", 4).await;

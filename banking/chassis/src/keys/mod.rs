@@ -1,15 +1,18 @@
 //! The keys that say who somebody is: a pair for sessions, and one for each program, by which it asks
-//! others for something, answers them or signs events. Who holds a private key can sign; the public ones are for all.
+//! others for something, answers them or signs events. Who holds a private key can sign; the public ones
+//! are for all. And a pair for passwords, which are sealed on their way.
 
 mod algorithm;
 mod messages;
 mod pair;
+mod passwords;
 
 use anyhow::{Context as _, ensure};
 use contracts::program::{
     ACCOUNT_SERVICE, API_PRODUCER, AUTH_SERVICE, NOTIFICATION_SERVICE, TRANSFER_SERVICE,
 };
 pub use pair::{Pair, SigningSide, VerifyingSide};
+pub(crate) use passwords::{OPENING, PasswordKeys, SEALING};
 use std::{fmt, fs, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 /// The private key of sessions; only the auth service has it.
@@ -39,6 +42,7 @@ pub struct Keys {
     pub(crate) signing: Option<SigningSide>,
     pub(crate) verifying: Vec<VerifyingSide>,
     pub(crate) passes: PassKeys,
+    pub(crate) passwords: PasswordKeys,
 }
 
 /// The keys of passes, each with the program whose it is.
@@ -74,6 +78,7 @@ impl Keys {
             signing: Some(sessions.signing()?),
             verifying: vec![sessions.verifying()],
             passes,
+            passwords: PasswordKeys::draw()?,
         })
     }
 
@@ -98,6 +103,7 @@ impl Keys {
             signing,
             verifying,
             passes: PassKeys::load(directory)?,
+            passwords: PasswordKeys::load(directory)?,
         })
     }
 
@@ -118,6 +124,7 @@ impl Keys {
         for name in of_passes.iter().map(String::as_str).chain(others) {
             ensure_free(directory, name)?;
         }
+        PasswordKeys::write_new(directory)?;
         let sessions = Pair::draw();
         write(directory, SESSION_SIGNING, 0o600, &sessions.private_pem()?)?;
         write(directory, SESSION_VERIFYING, 0o644, &sessions.public_pem()?)?;
@@ -166,8 +173,12 @@ impl PassKeys {
     }
 }
 
-/// Adds pairs of programs that have no public key yet.
+/// Adds the pair of passwords, and pairs of programs that have no public key yet.
 fn add_missing(directory: &Path) -> anyhow::Result<()> {
+    let had_passwords = PasswordKeys::are_in(directory);
+    if !had_passwords {
+        PasswordKeys::write_new(directory)?;
+    }
     let mut verifying = read(directory, PASS_VERIFYING)?;
     let known = VerifyingSide::read_all(&verifying).context(PASS_VERIFYING)?;
     let known: Vec<String> = known.iter().map(|(of, _)| (*of).to_owned()).collect();
@@ -177,7 +188,10 @@ fn add_missing(directory: &Path) -> anyhow::Result<()> {
         .filter_map(|(program, is_missing)| is_missing.then_some(program))
         .collect();
     if missing.is_empty() {
-        return ensure_free(directory, PASS_VERIFYING);
+        return match had_passwords {
+            true => ensure_free(directory, PASS_VERIFYING),
+            false => Ok(()),
+        };
     }
     for program in &missing {
         ensure_free(directory, &pass_signing(program))?;

@@ -44,7 +44,7 @@ fn private_files() -> Vec<String> {
     let of_passes = SIGNERS.map(pass_signing);
     of_passes
         .into_iter()
-        .chain([SESSION_SIGNING.into()])
+        .chain([SESSION_SIGNING.into(), OPENING.into()])
         .collect()
 }
 
@@ -112,6 +112,47 @@ fn keys_of_a_version_before_get_those_that_are_missing() {
     let file = fs::metadata(directory.0.join(private)).unwrap();
     assert_eq!(file.permissions().mode() & 0o777, 0o600);
     assert!(Keys::write_new(&directory.0).is_err(), "nothing is missing");
+}
+
+#[test]
+fn a_version_before_passwords_were_sealed_gets_their_key() {
+    let directory = Directory::new();
+    for name in [OPENING, SEALING] {
+        directory.remove(name);
+    }
+    let passwords = directory.keys().passwords;
+    assert!(passwords.opening.is_none() && passwords.sealing.is_none());
+    let before = directory.read(PASS_VERIFYING);
+    Keys::write_new(&directory.0).unwrap();
+    assert_eq!(directory.read(PASS_VERIFYING), before);
+    let passwords = directory.keys().passwords;
+    assert!(
+        passwords
+            .opening
+            .unwrap()
+            .opens(&passwords.sealing.unwrap())
+    );
+    assert!(Keys::write_new(&directory.0).is_err(), "nothing is missing");
+}
+
+#[test]
+fn the_key_of_passwords_is_replaced_without_losing_any() {
+    let (old, new) = (Directory::new(), Directory::new());
+    let both = format!("{}\n{}", new.read(OPENING), old.read(OPENING));
+    old.write(OPENING, &both);
+    let passwords = old.keys().passwords;
+    let opening = passwords.opening.unwrap();
+    for public in [passwords.sealing, new.keys().passwords.sealing] {
+        assert!(opening.opens(&public.unwrap()));
+    }
+    old.write(OPENING, &new.read(OPENING));
+    assert!(old.refused().contains(SEALING), "{}", old.refused());
+    old.write(OPENING, "hunter2");
+    let refused = old.refused();
+    assert!(
+        refused.contains(OPENING) && !refused.contains("hunter2"),
+        "{refused}"
+    );
 }
 
 #[test]
