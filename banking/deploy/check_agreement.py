@@ -45,7 +45,7 @@ class Code:
         # Those that a test of the gateway holds against what is served; tests beside the sources
         # have contracts of their own.
         programs = (root / "banking/contracts/src/program.rs").read_text(encoding="utf-8")
-        self.queues = set(re.findall(r'\bof\("([^"]+)", [A-Z_]+\)', programs))
+        self.queues = set(re.findall(r'\bof\(\s*"([^"]+)",\s*[A-Z_]+,', programs))
         (signers,) = re.findall(r"const SIGNERS: .*? = \[([A-Z_,\s]+)\];", text)
         self.signers = {name.lower().replace("_", "-") for name in re.findall(r"\w+", signers)}
         manifests = (root / "banking").glob("*/Cargo.toml")
