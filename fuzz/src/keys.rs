@@ -1,7 +1,10 @@
 //! Keys in files: PEM under a name that comes first, in a line of its own. What is no key is refused
 //! without a word of it, and one that is read signs what the ring then believes.
 
-use replybus::signature::{InvalidKey, KeyRing, SigningKey};
+use replybus::{
+    sealed::{OpeningKey, SealingKey},
+    signature::{InvalidKey, KeyRing, SigningKey},
+};
 
 pub(crate) fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
@@ -28,6 +31,14 @@ pub(crate) fn run(data: &[u8]) {
         Ok(ring) => assert!(is_name && ring.len() == 1),
         Err(InvalidKey::Name) => assert!(!is_name),
         Err(refused) => said_nothing(refused),
+    }
+    match OpeningKey::from_pem(name, pem) {
+        Ok(key) => assert!(is_name && key.opens(&key.sealing_key())),
+        Err(refused) => assert!(refused.to_string().len() < 150),
+    }
+    match SealingKey::from_pem(name, pem) {
+        Ok(key) => assert!(is_name && key.name() == name),
+        Err(refused) => assert!(refused.to_string().len() < 150),
     }
     let Some(bytes) = data.first_chunk::<32>() else {
         return;

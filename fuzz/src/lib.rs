@@ -28,6 +28,7 @@ mod outcomes;
 mod records;
 mod redis_answers;
 mod reply_frame;
+mod sealed;
 mod signatures;
 mod signed_reply;
 mod streams;
@@ -87,6 +88,7 @@ pub const TARGETS: &[Target] = &[
     Target::new("records", records::run, 60),
     Target::new("redis_answers", redis_answers::run, 600),
     Target::new("reply_frame", reply_frame::run, 300),
+    Target::new("sealed", sealed::run, 100),
     Target::new("signatures", signatures::run, 30),
     Target::new("signed_reply", signed_reply::run, 300),
     Target::new("streams", streams::run, 300),

@@ -1,5 +1,7 @@
 //! The bytes of a sealed value: by whom it can be read, the encapsulated key, and what is sealed.
 
+use crate::key_name::is_key_name;
+
 /// How the rest is to be read.
 const VERSION: u8 = 1;
 /// Bytes of an encapsulated key, and of the tag behind what is encrypted (RFC 9180, sections 7.1 and
@@ -36,7 +38,7 @@ impl<'a> Frame<'a> {
         let (encapsulated, encrypted) = rest.split_first_chunk()?;
         Some(Self {
             head,
-            key: str::from_utf8(key).ok()?,
+            key: str::from_utf8(key).ok().filter(|key| is_key_name(key))?,
             encapsulated,
             encrypted: (encrypted.len() >= TAG).then_some(encrypted)?,
         })

@@ -1,20 +1,13 @@
 //! Keys to seal with and to open with, and their names.
 
+use super::pem;
 use crate::{error::SetupError, key_name::is_key_name};
 use hpke::{Deserializable as _, Kem, Serializable as _, kem::X25519HkdfSha256};
-use pkcs8::{
-    Document, ObjectIdentifier, PrivateKeyInfo, SecretDocument, spki::SubjectPublicKeyInfoRef,
-};
-use std::{fmt, sync::Arc};
+use std::{fmt, iter::successors, sync::Arc};
+use zeroize::Zeroizing;
 
 pub(super) type PublicKey = <X25519HkdfSha256 as Kem>::PublicKey;
 pub(super) type PrivateKey = <X25519HkdfSha256 as Kem>::PrivateKey;
-
-/// X25519 (RFC 8410, section 3).
-const ALGORITHM: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
-
-/// Before the bytes of a private key: an octet string within the one of PKCS #8 (RFC 8410, section 7).
-const OCTETS_OF_KEY: [u8; 2] = [0x04, 32];
 
 /// The public key (X25519) of who is to read what is sealed, and its name.
 #[derive(Clone)]
@@ -77,17 +70,14 @@ impl SealingKey {
     /// # Errors
     /// The name or the text is none.
     pub fn from_pem(name: &str, pem: &str) -> Result<Self, InvalidKey> {
-        let (label, document) = Document::from_pem(pem).map_err(|_| InvalidKey::Key)?;
-        let info = SubjectPublicKeyInfoRef::try_from(document.as_bytes());
-        let info = info.map_err(|_| InvalidKey::Key)?;
-        let bytes = info.subject_public_key.as_bytes();
-        let key = bytes.and_then(|bytes| <&[u8; 32]>::try_from(bytes).ok());
-        match key {
-            Some(key) if label == "PUBLIC KEY" && info.algorithm.oid == ALGORITHM => {
-                Self::from_bytes(name, key)
-            }
-            _ => Err(InvalidKey::Key),
-        }
+        let key = pem::read_public(pem).ok_or(InvalidKey::Key)?;
+        Self::from_bytes(name, &key)
+    }
+
+    /// As it is written into a file: PEM, SPKI.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        pem::public(&self.to_bytes())
     }
 
     /// Its name.
@@ -114,8 +104,12 @@ impl OpeningKey {
     /// # Errors
     /// The name is none.
     pub fn from_bytes(name: &str, secret: &[u8; 32]) -> Result<Self, InvalidKey> {
-        check_name(name)?;
         let key = PrivateKey::from_bytes(secret).map_err(|_| InvalidKey::Key)?;
+        Self::of(name, key)
+    }
+
+    fn of(name: &str, key: PrivateKey) -> Result<Self, InvalidKey> {
+        check_name(name)?;
         let name = name.into();
         let earlier = None;
         Ok(Self {
@@ -123,21 +117,47 @@ impl OpeningKey {
         })
     }
 
+    /// A new key.
+    ///
+    /// ```
+    /// use replybus::sealed::{OpeningKey, SealingKey};
+    ///
+    /// let key = OpeningKey::generate("logins-1")?;
+    /// let (private, public) = (key.to_pem(), key.sealing_key().to_pem());
+    /// // .. of which the one is for the service alone, and the other for all who call it.
+    /// let (opening, sealing) = (
+    ///     OpeningKey::from_pem("logins-1", &private)?,
+    ///     SealingKey::from_pem("logins-1", &public)?,
+    /// );
+    /// assert!(opening.opens(&sealing));
+    /// # Ok::<(), replybus::sealed::InvalidKey>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The name is none.
+    ///
+    /// # Panics
+    /// The system has no randomness to give.
+    pub fn generate(name: &str) -> Result<Self, InvalidKey> {
+        let (key, _) = X25519HkdfSha256::gen_keypair();
+        Self::of(name, key)
+    }
+
     /// The key in a file, as `openssl genpkey -algorithm x25519` writes it: PEM, PKCS #8.
     ///
     /// # Errors
     /// The name is none, or the text is no such key. Nothing of it is repeated.
     pub fn from_pem(name: &str, pem: &str) -> Result<Self, InvalidKey> {
-        let (label, document) = SecretDocument::from_pem(pem).map_err(|_| InvalidKey::Key)?;
-        let info = PrivateKeyInfo::try_from(document.as_bytes()).map_err(|_| InvalidKey::Key)?;
-        let key = info.private_key.strip_prefix(&OCTETS_OF_KEY);
-        let key = key.and_then(|key| <&[u8; 32]>::try_from(key).ok());
-        match key {
-            Some(key) if label == "PRIVATE KEY" && info.algorithm.oid == ALGORITHM => {
-                Self::from_bytes(name, key)
-            }
-            _ => Err(InvalidKey::Key),
-        }
+        let key = pem::read_private(pem).ok_or(InvalidKey::Key)?;
+        Self::from_bytes(name, &key)
+    }
+
+    /// As it is written into a file, which only who opens may read: PEM, PKCS #8. Of a key that replaces
+    /// others it is the newest.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let secret = Zeroizing::new(<[u8; 32]>::from(self.keys.key.to_bytes()));
+        pem::private(&secret)
     }
 
     /// Opens also what was sealed to an earlier key, for as long as there is something of it.
@@ -181,16 +201,17 @@ impl OpeningKey {
     /// `true` if what is sealed to that key can be opened by this one, or one that it replaces.
     #[must_use]
     pub fn opens(&self, key: &SealingKey) -> bool {
-        let own = self.named(key.name()).map(X25519HkdfSha256::sk_to_pk);
-        own.is_some_and(|own| own.to_bytes() == key.key.to_bytes())
+        let mut own = self.named(key.name()).map(X25519HkdfSha256::sk_to_pk);
+        own.any(|own| own.to_bytes() == key.key.to_bytes())
     }
 
-    /// The key of that name.
-    pub(super) fn named(&self, name: &str) -> Option<&PrivateKey> {
-        if *self.keys.name == *name {
-            return Some(&self.keys.key);
-        }
-        self.keys.earlier.as_ref()?.named(name)
+    /// The keys of that name, the newest first.
+    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &PrivateKey> {
+        let all = successors(Some(&*self.keys), |keys| {
+            Some(&*keys.earlier.as_ref()?.keys)
+        });
+        let named = all.filter(move |keys| *keys.name == *name);
+        named.map(|keys| &keys.key)
     }
 }
 
@@ -232,7 +253,8 @@ mod tests {
     fn keys_are_read_as_openssl_writes_them() {
         let opening = OpeningKey::from_pem("a", PRIVATE).unwrap();
         let sealing = SealingKey::from_pem("a", PUBLIC).unwrap();
-        assert_eq!(opening.sealing_key().to_bytes(), sealing.to_bytes());
+        assert!(opening.opens(&sealing));
+        assert_eq!((&*opening.to_pem(), &*sealing.to_pem()), (PRIVATE, PUBLIC));
         // Of Ed25519: RFC 8410, sections 10.1 and 10.3.
         let signs = "-----BEGIN PRIVATE KEY-----\n\
             MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
@@ -278,5 +300,9 @@ mod tests {
         assert!(!all.opens(&key("d").sealing_key()));
         let other = OpeningKey::from_bytes("a", &[2; 32]).unwrap();
         assert!(!all.opens(&other.sealing_key()));
+        assert!(
+            all.replacing(other.clone()).opens(&other.sealing_key()),
+            "of one name, too"
+        );
     }
 }

@@ -34,9 +34,8 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! // Drawn once, by `openssl genpkey -algorithm x25519`, and kept where only the service can read it.
-//! # let secret = [7; 32];
-//! let key = OpeningKey::from_bytes("logins-1", &secret)?;
+//! // Made once, and kept where only the service can read it: `OpeningKey::from_pem`.
+//! let key = OpeningKey::generate("logins-1")?;
 //! let public: SealingKey = key.sealing_key(); // what callers have
 //!
 //! let bus = Bus::in_memory();
@@ -55,6 +54,9 @@
 //! ChaCha20-Poly1305, in its base mode, with a key of its own for each value. What is sealed is filled
 //! up to a multiple of 64 bytes, so that its length tells little.
 //!
+//! Sealing a value twice gives different bytes: a call that is made again under its idempotency key
+//! takes what was sealed for the first, or the key is a conflict.
+//!
 //! It does not say who sealed it: everybody may who has the public key, and whoever can read a queue
 //! can send a sealed value a second time, for the same purpose. So name in the purpose what it is for
 //! and whose it is, and [sign](crate::BusBuilder::sign) requests, if others than the right ones can
@@ -66,6 +68,7 @@
 mod content;
 mod frame;
 mod key;
+mod pem;
 mod value;
 
 pub use self::{

@@ -30,9 +30,9 @@ const EXPECTED: usize = 256;
 
 /// A value that only who has the [`OpeningKey`] can read: see [the module](super).
 ///
-/// It travels as bytes, in JSON as Base64 (RFC 4648, section 4), which is read in every encoding. What
-/// is larger than the value: 82 bytes and the name of the key, and what it is filled up with to a
-/// multiple of 64. `Debug` shows the name of the key and the length.
+/// It travels as a text of Base64 (RFC 4648, section 4), and is read as bytes, too. Before that it is 54
+/// bytes and the name of its key longer than the value as MessagePack, and what is filled up: to within
+/// 64 bytes its length tells that of the value. `Debug` shows the name of the key and the length.
 pub struct Sealed<T> {
     bytes: Bytes,
     of: PhantomData<fn() -> T>,
@@ -78,10 +78,11 @@ impl<T> Sealed<T> {
     /// Seals a value to a key, for a purpose: a text that who opens it has to know, such as the method
     /// and whose password it is. It is neither in what is sealed nor beside it.
     ///
-    /// Randomness is the system's; without it this panics.
-    ///
     /// # Errors
     /// The value can't be encoded, or the key is none that keeps secrets.
+    ///
+    /// # Panics
+    /// The system has no randomness to give.
     pub fn new(value: &T, key: &SealingKey, purpose: &str) -> Result<Self, NotSealed>
     where
         T: Serialize,
@@ -115,17 +116,22 @@ impl<T> Sealed<T> {
         let unknown = || NotOpened::UnknownKey {
             name: frame.key.to_owned(),
         };
-        let key = key.named(frame.key).ok_or_else(unknown)?;
+        let mut keys = key.named(frame.key).peekable();
+        keys.peek().ok_or_else(unknown)?;
         let encapsulated = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(frame.encapsulated);
-        let content = single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeR::Base,
-            key,
-            &encapsulated.map_err(|_| NotOpened::Refused)?,
-            &info(purpose),
-            frame.encrypted,
-            frame.head,
-        );
-        let content = Zeroizing::new(content.map_err(|_| NotOpened::Refused)?);
+        let encapsulated = encapsulated.map_err(|_| NotOpened::Refused)?;
+        let content = keys.find_map(|key| {
+            let content = single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
+                &OpModeR::Base,
+                key,
+                &encapsulated,
+                &info(purpose),
+                frame.encrypted,
+                frame.head,
+            );
+            content.ok()
+        });
+        let content = Zeroizing::new(content.ok_or(NotOpened::Refused)?);
         let value = content::read(&content).ok_or(NotOpened::Value)?;
         codec::decode(ContentType::MessagePack, value).map_err(|_| NotOpened::Value)
     }
@@ -188,6 +194,7 @@ impl<T> fmt::Debug for Sealed<T> {
 
 impl<T> Serialize for Sealed<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Our MessagePack counts as readable, too: what travels has one form.
         if serializer.is_human_readable() {
             serializer.serialize_str(&Base64::encode_string(&self.bytes))
         } else {
@@ -199,11 +206,13 @@ impl<T> Serialize for Sealed<T> {
 impl<'de, T> Deserialize<'de> for Sealed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = if deserializer.is_human_readable() {
-            deserializer.deserialize_str(SealedBytes)?
+            deserializer.deserialize_str(SealedBytes)
         } else {
-            deserializer.deserialize_byte_buf(SealedBytes)?
+            deserializer.deserialize_byte_buf(SealedBytes)
         };
-        Self::from_bytes(bytes).ok_or_else(|| Error::custom("it is no sealed value"))
+        // What it is instead is not repeated: somebody may have forgotten to seal it.
+        let sealed = bytes.ok().and_then(Self::from_bytes);
+        sealed.ok_or_else(|| D::Error::custom("it is no sealed value"))
     }
 }
 
@@ -217,8 +226,7 @@ impl<'de> Visitor<'de> for SealedBytes {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Vec<u8>, E> {
-        // What it is instead is not repeated: somebody may have forgotten to seal it.
-        Base64::decode_vec(text).map_err(|_| E::custom("it is no sealed value: no Base64"))
+        Base64::decode_vec(text).map_err(E::custom)
     }
 
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
