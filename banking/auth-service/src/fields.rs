@@ -1,10 +1,7 @@
 //! The fields of a registration, checked.
 
 use crate::{password::Password, weak};
-use contracts::{
-    IdempotencyKey, InvalidUsername, Username,
-    auth::{AuthError, Registration},
-};
+use contracts::{IdempotencyKey, InvalidUsername, Username, auth::AuthError};
 use replybus::{CallId, Context};
 
 const PHONE: &str = "7 to 15 digits are allowed";
@@ -24,15 +21,11 @@ pub(crate) struct Applicant {
 impl Applicant {
     /// Of a registration whose password was opened.
     pub(crate) fn checked(
-        registration: Registration,
+        username: String,
         password: Password,
+        phone: Option<String>,
+        key: Option<IdempotencyKey>,
     ) -> Result<Self, AuthError> {
-        let Registration {
-            username,
-            phone,
-            key,
-            ..
-        } = registration;
         let username = Username::try_from(username)
             .map_err(|_| invalid("username", InvalidUsername::ALLOWED))?;
         check_password("password", &password, username.as_str())?;
@@ -95,13 +88,8 @@ mod tests {
     use super::*;
 
     fn refused(username: &str, password: &str, phone: Option<&str>) -> Option<String> {
-        let registration = Registration {
-            username: username.to_owned(),
-            password: contracts::auth::Password::clear(String::new()),
-            phone: phone.map(str::to_owned),
-            key: None,
-        };
-        match Applicant::checked(registration, password.to_owned().into()) {
+        let (username, password) = (username.to_owned(), password.to_owned().into());
+        match Applicant::checked(username, password, phone.map(str::to_owned), None) {
             Ok(_) => None,
             Err(AuthError::Invalid { field, .. }) => Some(field),
             Err(other) => panic!("{other}"),

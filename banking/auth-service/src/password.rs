@@ -5,8 +5,14 @@ use contracts::{
     auth::{AuthError, Password as Sent},
 };
 use replybus::sealed::OpeningKey;
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use zeroize::Zeroizing;
+
+/// One has come in the clear. It is said once.
+static WAS_CLEAR: AtomicBool = AtomicBool::new(false);
 
 /// A password, as it was typed. Wiped from memory, and not shown by `Debug`.
 #[derive(Clone)]
@@ -15,6 +21,11 @@ pub(crate) struct Password(Zeroizing<String>);
 impl Password {
     /// Opens what was sent for a purpose.
     pub(crate) fn open(sent: Sent, key: &OpeningKey, purpose: &str) -> Result<Self, AuthError> {
+        if sent.is_clear() && !WAS_CLEAR.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a password came in the clear: a gateway of an older version is still in use"
+            );
+        }
         let password = sent.open(key, purpose).map_err(|error| {
             // Nobody's mistake who typed it: keys that differ, or a message that somebody made.
             tracing::error!(%error, "a password can't be opened");

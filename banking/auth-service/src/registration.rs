@@ -5,20 +5,15 @@
 //! registers again with the same password and phone, or logs in, goes on where it stopped. Nor does
 //! a lost answer: under the same key the same registration is answered again.
 
-use crate::{fields::Applicant, password::Password, service::Authenticator, users::User};
+use crate::{fields::Applicant, service::Authenticator, users::User};
 use contracts::{
     UserId,
-    auth::{AuthError, LoginName, Registered, Registration, mask_phone, username_key},
+    auth::{AuthError, LoginName, Registered, mask_phone, username_key},
 };
 
 impl Authenticator {
     /// Makes a user and has their account opened.
-    pub(crate) async fn register(
-        &self,
-        registration: Registration,
-        password: Password,
-    ) -> Result<Registered, AuthError> {
-        let applicant = Applicant::checked(registration, password)?;
+    pub(crate) async fn register(&self, applicant: Applicant) -> Result<Registered, AuthError> {
         let key = username_key(&applicant.username);
         let user = match self.users.by_username(&key).await? {
             Some(user) => self.go_on(user, &applicant).await?,

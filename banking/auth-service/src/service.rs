@@ -1,7 +1,7 @@
 //! The calls, as they come.
 
-use crate::{password::Password, passwords::Passwords, users::Users};
-use chassis::{Identity, guesses::Guesses};
+use crate::{fields::Applicant, password::Password, passwords::Passwords, users::Users};
+use chassis::{Identity, guesses::Guesses, identity::SESSION};
 use contracts::{
     Refused, ServiceHealth,
     account::AccountsClient,
@@ -70,9 +70,15 @@ impl Auth for AuthService {
     async fn register(&self, registration: Registration) -> Result<Registered, AuthError> {
         let authenticator = Arc::clone(&self.authenticator);
         let purpose = purpose::of_registration(&registration.username);
-        let password = registration.password.clone();
+        let Registration {
+            username,
+            password,
+            phone,
+            key,
+        } = registration;
         let password = Password::open(password, &self.opening, &purpose)?;
-        self.to_the_end(async move { authenticator.register(registration, password).await })
+        let applicant = Applicant::checked(username, password, phone, key)?;
+        self.to_the_end(async move { authenticator.register(applicant).await })
             .await
     }
 
@@ -88,8 +94,12 @@ impl Auth for AuthService {
     async fn change_password(&self, change: PasswordChange) -> Result<(), AuthError> {
         let caller = self.authenticator.identity.user().await?;
         let authenticator = Arc::clone(&self.authenticator);
-        let current = Password::open(change.current, &self.opening, purpose::CURRENT)?;
-        let new = Password::open(change.new, &self.opening, purpose::NEW)?;
+        let context = Context::current();
+        let session = context.metadata().get(SESSION).unwrap_or_default();
+        let current = purpose::of_current(session);
+        let current = Password::open(change.current, &self.opening, &current)?;
+        let new = purpose::of_new(session);
+        let new = Password::open(change.new, &self.opening, &new)?;
         self.to_the_end(async move { authenticator.change_password(caller, current, new).await })
             .await
     }

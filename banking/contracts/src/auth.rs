@@ -95,12 +95,17 @@ pub enum LoginName {
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
-pub struct Password(#[cfg_attr(feature = "schema", schemars(with = "String"))] Sent);
+pub struct Password(Sent);
 
+/// What is sealed is in a map, so that an auth service that knows of none refuses it, and takes it for no
+/// password.
 #[derive(Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Sent {
-    Sealed(Sealed<String>),
+    Sealed {
+        sealed: Sealed<String>,
+    },
     /// By a gateway of a version that sealed none.
     Clear(String),
 }
@@ -109,10 +114,17 @@ enum Sent {
 pub mod purpose {
     use super::LoginName;
 
-    /// Of the password that is there, when it is changed.
-    pub const CURRENT: &str = "change password: current";
+    /// Of the password that is there, when it is changed by who has this session.
+    #[must_use]
+    pub fn of_current(session: &str) -> String {
+        format!("change password: current of {session}")
+    }
+
     /// Of the one that is to be.
-    pub const NEW: &str = "change password: new";
+    #[must_use]
+    pub fn of_new(session: &str) -> String {
+        format!("change password: new of {session}")
+    }
 
     /// Of the password of a new user.
     #[must_use]
@@ -137,7 +149,7 @@ impl Password {
     /// The key is none that keeps secrets.
     pub fn seal(password: &String, key: &SealingKey, purpose: &str) -> Result<Self, NotSealed> {
         let sealed = Sealed::new(password, key, purpose)?;
-        Ok(Self(Sent::Sealed(sealed)))
+        Ok(Self(Sent::Sealed { sealed }))
     }
 
     /// A password as a gateway of an older version sent it, which everybody can read on its way.
@@ -152,9 +164,15 @@ impl Password {
     /// It was sealed for another purpose or to another key, or altered.
     pub fn open(self, key: &OpeningKey, purpose: &str) -> Result<String, NotOpened> {
         match self.0 {
-            Sent::Sealed(sealed) => sealed.open(key, purpose),
+            Sent::Sealed { sealed } => sealed.open(key, purpose),
             Sent::Clear(password) => Ok(password),
         }
+    }
+
+    /// Whether it could be read by anybody on its way.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        matches!(self.0, Sent::Clear(_))
     }
 }
 
@@ -284,16 +302,21 @@ mod tests {
     fn a_password_is_sealed_on_its_way_and_that_of_an_older_gateway_is_read() {
         let key = OpeningKey::from_bytes("test", &[7; 32]).unwrap();
         let password = "open sesame".to_owned();
-        let sealed = Password::seal(&password, &key.sealing_key(), purpose::NEW).unwrap();
+        let (new, current) = (purpose::of_new("a.b.c"), purpose::of_current("a.b.c"));
+        let sealed = Password::seal(&password, &key.sealing_key(), &new).unwrap();
         for (sent, is_clear) in [(sealed, false), (Password::clear(password), true)] {
             for content_type in [ContentType::MessagePack, ContentType::Json] {
                 let body = codec::encode(content_type, &sent, 1024).unwrap();
                 let shown = String::from_utf8_lossy(&body);
                 assert_eq!(shown.contains("open sesame"), is_clear, "{shown}");
                 let read: Password = codec::decode(content_type, &body).unwrap();
-                let wrong = read.clone().open(&key, purpose::CURRENT);
+                assert_eq!(read.is_clear(), is_clear);
+                let wrong = read.clone().open(&key, &current);
                 assert_eq!(wrong.is_ok(), is_clear);
-                assert_eq!(read.open(&key, purpose::NEW).unwrap(), "open sesame");
+                assert_eq!(read.open(&key, &new).unwrap(), "open sesame");
+                // A service of an older version.
+                let older = codec::decode::<String>(content_type, &body);
+                assert_eq!(older.is_ok(), is_clear);
             }
         }
     }

@@ -75,7 +75,10 @@ fn keys(files: &Files, binaries: &Path) -> anyhow::Result<String> {
     // What is written last says that all are there. To keys of an older version those are added
     // that it had not.
     let public = fs::read_to_string(keys.join("pass-verifying.pem"));
-    if !public.is_ok_and(|public| public.lines().any(|line| line == "account-service")) {
+    let is_whole = public
+        .is_ok_and(|public| public.lines().any(|line| line == "notification-service"))
+        && keys.join("password-sealing.pem").exists();
+    if !is_whole {
         let mut write = Command::new(binaries.join("bank"));
         let written = write.arg("keys").arg(&keys).status()?;
         ensure!(

@@ -6,10 +6,10 @@ use crate::{
     problem::{Detail, Problem},
     request::{
         Body, Client, Either, Fields, FromFields, Key, Keyed, LoggingIn, Registering, Signed,
-        WithinRate,
+        WithinRate, session_of,
     },
 };
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::HeaderMap};
 use contracts::auth::{
     CLIENT, LoggedIn, Login, LoginName, PasswordChange, Registered, Registration, purpose,
 };
@@ -186,11 +186,13 @@ async fn change_password(
     _: Signed,
     _: WithinRate<LoggingIn>,
     Client(client): Client,
+    headers: HeaderMap,
     Body(body): Body<PasswordBody>,
 ) -> Result<Json<PasswordChanged>, Problem> {
+    let session = session_of(&headers).unwrap_or_default();
     let changed = gateway.auth.change_password(PasswordChange {
-        current: gateway.sealed(&body.current_password, purpose::CURRENT)?,
-        new: gateway.sealed(&body.new_password, purpose::NEW)?,
+        current: gateway.sealed(&body.current_password, &purpose::of_current(session))?,
+        new: gateway.sealed(&body.new_password, &purpose::of_new(session))?,
     });
     changed.metadata(CLIENT, client.to_string()).await?;
     Ok(Json(PasswordChanged { ok: true }))

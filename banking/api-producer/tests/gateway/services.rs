@@ -1,6 +1,6 @@
 //! Services without a database: each notes how it was asked, and then does what its script says.
 
-use chassis::Identity;
+use chassis::{Identity, identity::SESSION};
 use contracts::{
     AccountNumber, Amount, IdempotencyKey, Page, PageRequest, Party, Refused, ServiceHealth,
     TimeZoneName, UserId,
@@ -306,8 +306,10 @@ impl Auth for FakeAuth {
     }
 
     async fn change_password(&self, change: PasswordChange) -> Result<(), AuthError> {
-        let current = self.open(change.current, purpose::CURRENT);
-        let new = self.open(change.new, purpose::NEW);
+        let context = Context::current();
+        let session = context.metadata().get(SESSION).unwrap();
+        let current = self.open(change.current, &purpose::of_current(session));
+        let new = self.open(change.new, &purpose::of_new(session));
         self.0.ask(format!("{current} {new}")).await
     }
 

@@ -41,8 +41,8 @@ async fn who_registers_logs_in_and_changes_the_password_that_was_sealed() {
         let login = async |password| world.auth().login(of_ada(&world.platform, password)).await;
         let session = login("ada's").await.unwrap().session;
         let change = PasswordChange {
-            current: sealed(&world.platform, "ada's", purpose::CURRENT),
-            new: sealed(&world.platform, "another", purpose::NEW),
+            current: sealed(&world.platform, "ada's", &purpose::of_current(&session)),
+            new: sealed(&world.platform, "another", &purpose::of_new(&session)),
         };
         let change = world.auth().change_password(change);
         change.metadata(SESSION, &session).await.unwrap();

@@ -3,7 +3,6 @@
 
 use super::{ensure_free, read, write};
 use anyhow::{Context as _, ensure};
-use ed25519_dalek::pkcs8::{Document, SecretDocument, spki::der::pem::LineEnding};
 use replybus::sealed::{OpeningKey, SealingKey};
 use std::path::Path;
 
@@ -12,9 +11,8 @@ pub(crate) const OPENING: &str = "password-opening.pem";
 /// The public key in use.
 pub(crate) const SEALING: &str = "password-sealing.pem";
 
-/// What is before the 32 bytes of a private and of a public key (X25519) in DER: RFC 8410.
-const PRIVATE: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x6e\x04\x22\x04\x20";
-const PUBLIC: [u8; 12] = *b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x6e\x03\x21\x00";
+/// The name of a key until it is known.
+const UNNAMED: &str = "unnamed";
 
 /// The keys of passwords, as far as a program has them.
 #[derive(Clone)]
@@ -25,7 +23,7 @@ pub(crate) struct PasswordKeys {
 
 impl PasswordKeys {
     pub(super) fn draw() -> anyhow::Result<Self> {
-        let opening = named(&rand::random())?;
+        let opening = named(&OpeningKey::generate(UNNAMED)?.to_pem())?;
         Ok(Self {
             sealing: Some(opening.sealing_key()),
             opening: Some(opening),
@@ -58,24 +56,16 @@ impl PasswordKeys {
         for name in [OPENING, SEALING] {
             ensure_free(directory, name)?;
         }
-        let secret: [u8; 32] = rand::random();
-        let public = named(&secret)?.sealing_key().to_bytes();
-        let private = SecretDocument::try_from([&PRIVATE[..], &secret].concat().as_slice());
-        let private = private.and_then(|key| key.to_pem("PRIVATE KEY", LineEnding::LF));
-        let private = private.context("can't encode the key")?;
-        let public = Document::try_from([&PUBLIC[..], &public].concat().as_slice());
-        let public = public.and_then(|key| key.to_pem("PUBLIC KEY", LineEnding::LF));
-        let public = public.context("can't encode the key")?;
-        write(directory, OPENING, 0o600, &private)?;
-        write(directory, SEALING, 0o644, &public)
+        let opening = OpeningKey::generate(UNNAMED)?;
+        write(directory, OPENING, 0o600, &opening.to_pem())?;
+        write(directory, SEALING, 0o644, &opening.sealing_key().to_pem())
     }
 }
 
 /// A private key, under the name of its public half.
-fn named(secret: &[u8; 32]) -> anyhow::Result<OpeningKey> {
-    let key = OpeningKey::from_bytes("unnamed", secret)?;
-    let name = name_of(&key.sealing_key());
-    Ok(OpeningKey::from_bytes(&name, secret)?)
+fn named(pem: &str) -> anyhow::Result<OpeningKey> {
+    let key = OpeningKey::from_pem(UNNAMED, pem)?;
+    Ok(OpeningKey::from_pem(&name_of(&key.sealing_key()), pem)?)
 }
 
 /// The first 8 bytes of a public key.
@@ -92,8 +82,7 @@ fn read_opening(text: &str) -> anyhow::Result<OpeningKey> {
         if block.is_empty() {
             continue;
         }
-        let key = OpeningKey::from_pem("unnamed", block)?;
-        let key = OpeningKey::from_pem(&name_of(&key.sealing_key()), block)?;
+        let key = named(block)?;
         newest = Some(match newest {
             Some(newest) => newest.replacing(key),
             None => key,
@@ -103,6 +92,6 @@ fn read_opening(text: &str) -> anyhow::Result<OpeningKey> {
 }
 
 fn read_sealing(text: &str) -> anyhow::Result<SealingKey> {
-    let key = SealingKey::from_pem("unnamed", text)?;
+    let key = SealingKey::from_pem(UNNAMED, text)?;
     Ok(SealingKey::from_bytes(&name_of(&key), &key.to_bytes())?)
 }
