@@ -50,10 +50,10 @@ impl Orders for Bridge {
         request: Request<PlaceOrderRequest>,
     ) -> Result<Response<Order>, Status> {
         let (metadata, _, order) = request.into_parts();
-        let mut placing = self
-            .orders
-            .place_order(order.sku, order.quantity)
-            .idempotency_key(order.key); // or one of its own, if the old callers have none
+        let mut placing = self.orders.place_order(order.sku, order.quantity);
+        if !order.key.is_empty() {
+            placing = placing.idempotency_key(order.key);
+        }
         if let Some(Ok(user)) = metadata.get("user").map(|user| user.to_str()) {
             placing = placing.metadata("user", user);
         }

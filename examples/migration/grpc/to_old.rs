@@ -38,6 +38,16 @@ fn key() -> Option<String> {
     context.idempotency_key().map(str::to_owned).or_else(id)
 }
 
+/// What is no answer is no outcome either: whoever asks again under its key asks the old service, which
+/// knows it.
+fn not_placed(status: &Status) -> OrderError {
+    let error = OrderError::of(status);
+    if error == OrderError::NotAvailable {
+        Context::current().release_key();
+    }
+    error
+}
+
 struct OldService(OrdersClient<Channel>);
 
 impl Orders for OldService {
@@ -52,7 +62,7 @@ impl Orders for OldService {
         let mut old = self.0.clone();
         let key = key().ok_or(OrderError::NotAvailable)?;
         let placed = old.place_order(request(PlaceOrderRequest { sku, quantity, key }));
-        let order = placed.await.map_err(|status| OrderError::of(&status))?;
+        let order = placed.await.map_err(|status| not_placed(&status))?;
         Ok(order.into_inner().into())
     }
 
