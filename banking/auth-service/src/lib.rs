@@ -1,9 +1,9 @@
 //! The auth service: who somebody is.
 //!
 //! In reading order: [`SessionSettings`] are read and the service is [`start`]ed; `service` takes
-//! the calls and opens what is sealed in them (`password`), `registration`, `login` and `change` decide, `fields` says what can be registered,
-//! and `weak` which passwords can't. All prove a password (`proof`), which wrong ones before it may
-//! put off and `passwords` computes. `account`
+//! the calls and opens what is sealed in them (`password`), `registration`, `login` and `change`
+//! decide, `fields` says what can be registered, and `weak` which passwords can't. All prove a
+//! password (`proof`), which wrong ones before it may put off and `passwords` computes. `account`
 //! has the user's account opened, and `users` is the table.
 
 mod account;

@@ -16,9 +16,9 @@ pub const CLIENT: &str = "client";
 /// Users and their sessions.
 ///
 /// `register`, `login` and `change_password` are marked as queries though they write: then no
-/// broker keeps a message with a password, sealed as it is, on disk or as a dead letter. All may be repeated: a
-/// registration that stopped half way, or whose answer was lost, is gone on with by the same
-/// password, phone and key, and a login makes another session.
+/// broker keeps a message with a password, sealed as it is, on disk or as a dead letter. All may be
+/// repeated: a registration that stopped half way, or whose answer was lost, is gone on with by the
+/// same password, phone and key, and a login makes another session.
 #[queue_handler("auth.requests", timeout = "10s")]
 pub trait Auth {
     /// Makes a user and has their account opened.

@@ -52,7 +52,7 @@
 //!
 //! It is the hybrid public key encryption of [RFC 9180]: DHKEM (X25519, HKDF-SHA256), HKDF-SHA256 and
 //! ChaCha20-Poly1305, in its base mode, with a key of its own for each value. What is sealed is filled
-//! up to a multiple of 64 bytes, so that its length tells little.
+//! up to a multiple of 64 bytes: two passwords have one length, and two documents have not.
 //!
 //! Sealing a value twice gives different bytes: a call that is made again under its idempotency key
 //! takes what was sealed for the first, or the key is a conflict.
