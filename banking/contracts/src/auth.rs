@@ -91,7 +91,7 @@ pub enum LoginName {
 }
 
 /// A password on its way: sealed to the auth service, which alone can read it, for one
-/// [purpose](purpose). Not shown by `Debug`.
+/// [purpose]. Not shown by `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import inspect
 import struct
 import unittest
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
@@ -51,6 +53,7 @@ from replybus.progress import Reports
 from replybus.request import Request
 from replybus.retries import Retries
 from replybus.scripts import Scripts
+from replybus.sealed import NotOpened, OpeningKey, SealingKey, open_sealed, seal
 from replybus.service import Served
 from replybus.silence import Silence
 from replybus.stream_frames import FeedCredit, Kind
@@ -571,6 +574,68 @@ class LongJobs(unittest.IsolatedAsyncioTestCase):
         self.assertFalse(yard.has_jobs())
         yard.command(job=1.0)(haul)
         self.assertTrue(yard.has_jobs())
+
+
+class SealedValues(unittest.TestCase):
+    """What its key alone opens, as docs/wire-protocol.md shows it."""
+
+    def test_the_bytes_are_those_of_the_page(self) -> None:
+        page = Path(__file__).parents[3] / "docs" / "wire-protocol.md"
+        shown = page.read_text().split("for the purpose `log in ada`:")[1].split("```")[1]
+        key = OpeningKey("logins-1", bytes([7]) * 32)
+        sealed = shown.removeprefix("text").strip()
+        self.assertEqual(open_sealed(sealed, key, "log in ada"), "correct horse")
+
+    def test_it_is_opened_by_its_key_for_its_purpose_and_as_it_was(self) -> None:
+        first = OpeningKey.generate("a")
+        both = OpeningKey.generate("a").replacing(first)
+        for key in (first, both):
+            sealed = seal({"card": "4111", "cents": 5}, key.sealing_key(), "charge 17")
+            self.assertEqual(open_sealed(sealed, both, "charge 17"), {"card": "4111", "cents": 5})
+            self.assertNotEqual(sealed, seal({"card": "4111"}, key.sealing_key(), "charge 17"))
+        data = base64.b64decode(seal(1, first.sealing_key(), "charge 17"))
+        self.assertEqual(open_sealed(data, first, "charge 17"), 1)
+        refused: list[tuple[str | bytes, OpeningKey, str]] = [
+            (data, first, "charge 18"),
+            (data, OpeningKey.generate("b"), "charge 17"),
+            (data, OpeningKey.generate("a"), "charge 17"),
+            *((data[:place], first, "charge 17") for place in range(len(data))),
+            *((flipped(data, place), first, "charge 17") for place in range(len(data))),
+            ("hunter2", first, "charge 17"),
+        ]
+        for one, key, purpose in refused:
+            with self.assertRaises(NotOpened) as caught:
+                open_sealed(one, key, purpose)
+            self.assertNotIn("hunter2", str(caught.exception))
+
+    def test_lengths_are_those_of_64_bytes(self) -> None:
+        key = OpeningKey.generate("a").sealing_key()
+        lengths = [len(seal("x" * length, key, "")) for length in (1, 50, 60)]
+        self.assertEqual(lengths[0], lengths[1])
+        self.assertNotEqual(lengths[1], lengths[2])
+
+    def test_keys_are_in_files_as_openssl_writes_them(self) -> None:
+        pem = (
+            "-----BEGIN PRIVATE KEY-----\n"
+            "MC4CAQAwBQYDK2VuBCIEIDB9NuwlRooeiqFNM5a10DzrvZ8Dd/cKwbSY47JI10Jo\n"
+            "-----END PRIVATE KEY-----\n"
+        )
+        key = OpeningKey.from_pem("a", pem)
+        self.assertEqual(key.to_pem(), pem)
+        public = SealingKey.from_pem("a", key.sealing_key().to_pem())
+        self.assertEqual(open_sealed(seal(1, public, "p"), key, "p"), 1)
+        for bad in ("", "hunter2", pem):
+            with self.assertRaises(ValueError):
+                SealingKey.from_pem("a", bad)
+        for name in ("", "a b", "ä", "x" * 65):
+            with self.assertRaises(ValueError):
+                OpeningKey.generate(name)
+
+
+def flipped(data: bytes, place: int) -> bytes:
+    changed = bytearray(data)
+    changed[place] ^= 0x80
+    return bytes(changed)
 
 
 class Malformed(unittest.TestCase):

@@ -22,6 +22,7 @@ import { fault, group, handlerError, read, value } from "../dist/replies.js";
 import { Request } from "../dist/request.js";
 import { Retries, policyOf } from "../dist/retries.js";
 import type { Scripts } from "../dist/scripts.js";
+import { NotOpened, OpeningKey, SealingKey, open, seal } from "../dist/sealed.js";
 import { Service } from "../dist/service.js";
 import type { Serving } from "../dist/serving.js";
 import { Silence } from "../dist/silence.js";
@@ -347,6 +348,50 @@ test("an answer to a claim that is read too late is asked for again", async () =
   // A claim that has lapsed by then begins nothing; one that only counts does not lapse.
   assert.deepEqual(await given(600, ["run", 1], ["done", frame]), [{ frame }, 2]);
   assert.deepEqual(await given(0, ["run", 2]), [{ attempt: 2 }, 1]);
+});
+
+test("sealed values are those of the page", async () => {
+  // Sealed by another implementation: docs/wire-protocol.md.
+  const shown =
+    "AQhsb2dpbnMtMYgZJS/Azi5i1Mh8tZ3QEXtcWRShVeGz6i41NzulbKYeq0oy4bzQw1zrDY+u/02uwLHL4yaX5IEpVUrmhprtdgzTlGBYI9BL" +
+    "bLiIl8L3SRkzSWHGTeJA/c/u6U8mDOrao4EQd7PCz4FYhRsl6On45yE=";
+  assert.equal(await open(shown, new OpeningKey("logins-1", Buffer.alloc(32, 7)), "log in ada"), "correct horse");
+});
+
+test("a sealed value is opened by its key, for its purpose, and as it was", async () => {
+  const first = OpeningKey.generate("a");
+  const both = OpeningKey.generate("a").replacing(first);
+  for (const key of [first, both]) {
+    const sealed = await seal({ card: "4111", cents: 5 }, key.sealingKey(), "charge 17");
+    assert.deepEqual(await open(sealed, both, "charge 17"), { card: "4111", cents: 5 });
+    assert.notEqual(sealed, await seal({ card: "4111", cents: 5 }, key.sealingKey(), "charge 17"));
+  }
+  const data = Buffer.from(await seal(1, first.sealingKey(), "charge 17"), "base64");
+  assert.equal(await open(data, first, "charge 17"), 1);
+  const flipped = (place: number) => data.map((byte, at) => (at === place ? byte ^ 0x80 : byte));
+  const refused: [string | Uint8Array, OpeningKey, string][] = [
+    [data, first, "charge 18"],
+    [data, OpeningKey.generate("b"), "charge 17"],
+    [data, OpeningKey.generate("a"), "charge 17"],
+    ["hunter2", first, "charge 17"],
+  ];
+  for (let place = 0; place < data.length; place++) {
+    refused.push([data.subarray(0, place), first, "charge 17"], [flipped(place), first, "charge 17"]);
+  }
+  for (const [sealed, key, purpose] of refused) await assert.rejects(open(sealed, key, purpose), NotOpened);
+  const lengths = await Promise.all([1, 50, 60].map((length) => seal("x".repeat(length), first.sealingKey(), "")));
+  assert.deepEqual(lengths.map((sealed) => sealed.length === lengths[0]!.length), [true, true, false]);
+});
+
+test("keys to seal with are in files as openssl writes them", async () => {
+  const secret = "MC4CAQAwBQYDK2VuBCIEIDB9NuwlRooeiqFNM5a10DzrvZ8Dd/cKwbSY47JI10Jo";
+  const pem = `-----BEGIN PRIVATE KEY-----\n${secret}\n-----END PRIVATE KEY-----\n`;
+  const key = OpeningKey.fromPem("a", pem);
+  assert.equal(key.toPem(), pem);
+  const sealing = SealingKey.fromPem("a", key.sealingKey().toPem());
+  assert.equal(await open(await seal(1, sealing, "p"), key, "p"), 1);
+  for (const bad of ["", "hunter2", pem]) assert.throws(() => SealingKey.fromPem("a", bad));
+  for (const name of ["", "a b", "ä", "x".repeat(65)]) assert.throws(() => OpeningKey.generate(name), TypeError);
 });
 
 /** The control line of an instance that is announced and learns what was given up by these. */
