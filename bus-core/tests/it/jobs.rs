@@ -1,17 +1,13 @@
 //! Commands that take long: their messages, their workers, and what they say of themselves.
 
-use crate::faulty_store::{Faults, FaultyReplies};
+use crate::mortal::Worker;
 use replybus::{
     Bus, CallError, CallId, CancelOutcome, Context, FailureKind, Progress, Ticket, TicketStatus,
     limits::{JOB_HELD_FOR, JOB_LOOKED_AT_EVERY, SLOT_AWAITED_FOR},
     message::{Message, Properties},
     queue_handler,
     reply::memory::MemoryReplies,
-    server::Serving,
-    transport::{
-        Outgoing, QueueSpec, Settled, Source, Transport, Verdict,
-        memory::{MemoryBroker, MemoryTransport},
-    },
+    transport::{Outgoing, QueueSpec, Settled, Source, Transport, Verdict, memory::MemoryBroker},
 };
 use replybus_testkit::wait::eventually;
 use std::{
@@ -127,32 +123,17 @@ struct World {
     runs: Runs,
 }
 
-struct Worker {
-    transport: Arc<MemoryTransport>,
-    faults: Arc<Faults>,
-    bus: Bus,
-    serving: Serving,
-}
-
 impl World {
     async fn worker(&self) -> Worker {
         self.worker_of(2).await
     }
 
     async fn worker_of(&self, concurrency: u16) -> Worker {
-        let transport = Arc::new(self.broker.connect());
-        let faults = Arc::new(Faults::default());
-        let store = FaultyReplies::over(&self.replies, &faults);
-        let bus = Bus::connect(Arc::clone(&transport), store).await.unwrap();
-        let service = bus.serve(ArchiveServer::new(self.runs.clone()));
-        let service = service.concurrency(concurrency).prefetch(8);
-        let serving = service.drain_within(Duration::ZERO).await.unwrap();
-        Worker {
-            transport,
-            faults,
-            bus,
-            serving,
-        }
+        Worker::start(&self.broker, &self.replies, |bus| {
+            let service = bus.serve(ArchiveServer::new(self.runs.clone()));
+            service.concurrency(concurrency).prefetch(8)
+        })
+        .await
     }
 
     /// Has a job asked for whose claim can't be asked for. The worker that has it dies, and the other,
@@ -192,16 +173,6 @@ impl World {
     /// Long enough for everything that waits to have come back.
     async fn all_comes_back(&self) {
         sleep(4 * JOB_LOOKED_AT_EVERY).await;
-    }
-}
-
-impl Worker {
-    /// Ends it as a power failure does: nobody hears of it any more.
-    async fn dies(self) {
-        self.faults.silent.store(true, Ordering::SeqCst);
-        self.transport.close(Duration::ZERO).await;
-        std::mem::forget(self.serving);
-        std::mem::forget(self.bus);
     }
 }
 

@@ -46,6 +46,7 @@ mod logged;
 mod lossy;
 mod metrics;
 mod missed_inboxes;
+mod mortal;
 mod occupied;
 mod overload;
 mod own_record;

@@ -2,7 +2,7 @@
 //! signature is over, and what others make of it on its way.
 
 use crate::{
-    faulty_store::{Faults, FaultyReplies},
+    mortal::Worker,
     signed::{key, ring, teller},
 };
 use replybus::{
@@ -13,17 +13,13 @@ use replybus::{
     message::{Message, Text},
     queue_handler,
     reply::memory::MemoryReplies,
-    server::Serving,
     signature::{KeyRing, SigningKey},
-    transport::{
-        Outgoing, QueueSpec, Settled, Source, Transport,
-        memory::{MemoryBroker, MemoryTransport},
-    },
+    transport::{Outgoing, QueueSpec, Settled, Source, Transport, memory::MemoryBroker},
 };
 use replybus_testkit::wait::eventually;
 use std::{
     future::{Future, IntoFuture},
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{sync::watch, time::sleep};
@@ -88,13 +84,6 @@ struct World {
     runs: Runs,
 }
 
-struct Worker {
-    transport: Arc<MemoryTransport>,
-    faults: Arc<Faults>,
-    bus: Bus,
-    serving: Serving,
-}
-
 fn works(number: u8) -> SigningKey {
     key(&format!("works-{number}"), 20 + number)
 }
@@ -116,20 +105,12 @@ impl World {
     }
 
     async fn worker_with(&self, key: SigningKey, instances: KeyRing) -> Worker {
-        let transport = Arc::new(self.broker.connect());
-        let faults = Arc::new(Faults::default());
-        let store = FaultyReplies::over(&self.replies, &faults);
-        let bus = Bus::connect(Arc::clone(&transport), store).await.unwrap();
-        let service = bus.serve(WorksServer::new(self.runs.clone()));
-        let service = service.only_signed(ring(&teller())).sign(key);
-        let service = service.believe_instances(instances);
-        let serving = service.drain_within(Duration::ZERO).await.unwrap();
-        Worker {
-            transport,
-            faults,
-            bus,
-            serving,
-        }
+        Worker::start(&self.broker, &self.replies, |bus| {
+            let service = bus.serve(WorksServer::new(self.runs.clone()));
+            let service = service.only_signed(ring(&teller())).sign(key);
+            service.believe_instances(instances)
+        })
+        .await
     }
 
     async fn bus(&self, builder: BusBuilder) -> Bus {
@@ -197,16 +178,6 @@ impl World {
         worker.dies().await;
         time_is_over();
         (ticket.unwrap(), sent, self.caught(async {}).await)
-    }
-}
-
-impl Worker {
-    /// Ends it as a power failure does.
-    async fn dies(self) {
-        self.faults.silent.store(true, Ordering::SeqCst);
-        self.transport.close(Duration::ZERO).await;
-        std::mem::forget(self.serving);
-        std::mem::forget(self.bus);
     }
 }
 
