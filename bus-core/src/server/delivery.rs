@@ -1,36 +1,31 @@
-//! The way of one delivery through the server: read, run, reply, keep, settle.
+//! The way of one delivery through the server: read, run, concluded, settled.
 
 use super::{
     admission::Slot,
-    conclusion::{Conclusion, Seen, kind_of},
     job::{self, HeldJob},
     missed_inbox::MissedInboxes,
     queue_age::QueueAge,
     running::span,
+    worked::{Runs, Worked},
 };
 use crate::{
     bus::BusInner,
-    contract::{Fingerprint, MethodContract, ServiceContract, wall_clock},
-    control::{CallReport, ControlLine},
+    contract::{Fingerprint, MethodContract, ServiceContract},
+    control::ControlLine,
     error::Fault,
-    flight::{FlightStep, Flights},
+    flight::Flights,
     job::WaitingRoom,
-    message::{Message, Text},
+    message::Message,
     metric::MethodMetrics,
     partition,
-    reply::{ReplyStore, ReplyTarget},
-    retry::{Aside, Next, Retries},
+    reply::ReplyStore,
+    retry::Aside,
     signature::ServiceSignatures,
     trace,
     transport::{Delivery, Settled, Settler},
-    wire::headers,
-    work::{
-        Answer, AnswerClass, Begun, Cause, DeadLetters, DeliveryKind, Envelope, FinishedRun,
-        Redeliveries, Run, RunEnd, RunState, command_key, is_repeated, unreadable,
-    },
+    work::{Begun, DeadLetters, Envelope, Redeliveries, RunEnd, RunState, is_repeated, unreadable},
 };
 use futures_util::{FutureExt, future::Either};
-use metrics::Counter;
 use std::{future::Future, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -64,18 +59,6 @@ pub(super) struct RequestProcessor {
     pub(super) signatures: ServiceSignatures,
 }
 
-/// The label of all methods that the contract does not have.
-const UNKNOWN: &str = "unknown";
-
-/// The metrics of each method of a contract, and behind them of all others.
-pub(super) fn metrics_of(contract: &ServiceContract) -> Box<[MethodMetrics]> {
-    let names = contract.methods.iter().map(|method| method.name);
-    let names = names.chain([UNKNOWN]);
-    names
-        .map(|method| MethodMetrics::of_served(contract.name, method))
-        .collect()
-}
-
 impl RequestProcessor {
     /// Takes one delivery to its end.
     pub(super) fn process(
@@ -89,10 +72,6 @@ impl RequestProcessor {
                 Either::Right(Box::pin(job::process(self, jobs, method, slot, delivery)))
             }
         }
-    }
-
-    pub(super) fn redelivered(&self) -> Counter {
-        metrics::counter!("replybus_redeliveries_total", "service" => self.contract.name)
     }
 
     /// The method of a message, if it is a job, and where messages of jobs wait.
@@ -121,24 +100,15 @@ impl RequestProcessor {
             settler,
         } = delivery;
         async move {
+            let job = job.as_deref();
             let mut envelope = Envelope::read(&message, received, self.store.as_ref());
             envelope.reads_groups = bundled;
-            if let Some(reason) = &malformed {
-                envelope.refuse(unreadable(reason));
-            } else if let Some(refusal) = job.as_ref().and_then(|job| job.refusal()) {
-                envelope.refuse(refusal);
-            } else if let Some(refusal) = self.misplaced(&message, partition) {
+            envelope.was_started = job.is_some_and(|job| job.was_started);
+            if let Some(refusal) = self.unfit(&message, malformed.as_deref(), partition, job) {
                 envelope.refuse(refusal);
             }
-            if let Some(named) = &envelope.foreign_inbox {
-                self.missed_inboxes.is_foreign(envelope.id, named);
-            }
-            if redelivered {
-                self.redelivered().increment(1);
-            }
-            envelope.was_started = job.as_ref().is_some_and(|job| job.was_started);
             let seen_before = redelivered || is_repeated(&message) || envelope.was_started;
-            self.note_taken(&message, &envelope, seen_before);
+            self.note_taken(&message, &envelope, redelivered, seen_before);
             let seen = self.control.seen();
             if !seen.is_settled() {
                 // Its caller may have seen nobody, and given it up.
@@ -147,13 +117,7 @@ impl RequestProcessor {
             let mut request = self.request(&mut envelope, &message, seen_before);
             let mut traced =
                 trace::processing(&message, &envelope, &self.queue, request.as_mut().ok());
-            let run = request
-                .as_ref()
-                .map_or_else(|_| Run::default(), |request| request.run.clone());
-            let retries = request
-                .as_ref()
-                .ok()
-                .and_then(|request| request.retries.clone());
+            let runs = request.as_ref().map_or_else(|_| Runs::default(), Runs::of);
             let _entered = request
                 .as_ref()
                 .ok()
@@ -174,7 +138,7 @@ impl RequestProcessor {
                     (fault.into(), None, Begun::default())
                 }
             };
-            let (end, abandoned) = match run.take() {
+            let (end, abandoned) = match runs.run.take() {
                 RunState::Ended(RunEnd::Elsewhere) if job.is_some() => return Some(settler),
                 RunState::Ended(end) => {
                     drop(permit);
@@ -183,221 +147,37 @@ impl RequestProcessor {
                 // It goes on, and keeps its permit.
                 RunState::Abandoned(finished) => (RunEnd::Started, Some((finished, permit))),
             };
-            let mut exhausted = false;
-            if let Some(retries) = &retries
-                && abandoned.is_none()
-                && matches!(AnswerClass::of(&answer), AnswerClass::HandlerError)
-            {
-                match Box::pin(self.put_aside(&message, &envelope, retries, &run)).await {
-                    Some(true) => {
-                        traced.set("replybus.outcome", "put_off");
-                        self.flights.note(envelope.id, || FlightStep::PutOff {
-                            runs: retries.runs(),
-                        });
-                        if begun.is_counted() {
-                            Box::pin(begun.end()).await;
-                        }
-                        settler.settle(Settled::Ack);
-                        return None;
-                    }
-                    told => exhausted = told == Some(false),
-                }
-            }
-            let has_run = retries.as_ref().is_some_and(|retries| retries.has_run());
-            let kind = DeliveryKind {
-                exhausted,
-                ..kind_of(&message, &envelope, malformed.is_some())
-            };
-            let seen = Seen {
+            let mut worked = Worked {
+                processor: &self,
+                message: &message,
+                envelope: &envelope,
+                is_malformed: malformed.is_some(),
+                partition,
+                job,
                 seen_before,
-                has_run,
+                runs,
+                begun,
+                traced: &mut traced,
             };
-            let elsewhere = match end {
-                RunEnd::Elsewhere if partition.is_some() => {
-                    Some(self.claim_key(&message, &envelope))
-                }
-                _ => None,
-            };
-            trace::concluded(&mut traced, &answer);
-            let mut conclusion = Conclusion::of(answer, end, seen, kind);
-            let attempt = attempt(&run, retries.as_deref(), exhausted);
-            self.count(&message, &conclusion.answer, &envelope, attempt);
-            if !self
-                .answer(
-                    &mut conclusion,
-                    &message,
-                    &envelope,
-                    envelope.target.clone(),
-                    &traced,
-                )
-                .await
-            {
-                // Dropping the settler gives the message back: another worker may reach the store.
-                return None;
+            // Dropping the settler gives the message back.
+            if worked.conclude(answer, end, abandoned).await {
+                settler.settle(Settled::Ack);
             }
-            if let Some((finished, permit)) = abandoned {
-                // A layer gave up on a command. Its caller has an answer; what it came to is recorded,
-                // and says what becomes of the message.
-                let finished = Box::pin(begun.during(finished)).await;
-                let Ok(FinishedRun { answer, end }) = finished else {
-                    // It was not started because this worker is told to stop.
-                    return None;
-                };
-                drop(permit);
-                conclusion = Conclusion::of(answer, end, seen, kind);
-                if !Box::pin(self.answer(
-                    &mut conclusion,
-                    &message,
-                    &envelope,
-                    ReplyTarget::None,
-                    &traced,
-                ))
-                .await
-                {
-                    return None;
-                }
-            }
-            // A job's message that the broker has once more says so when it comes again.
-            let is_ours = job.is_none_or(|job| !job.is_handed_back());
-            if conclusion.settlement.dead_letter && is_ours {
-                // Boxed, like what follows an abandoned run: rare, and larger than all the rest.
-                let mut attempts = run.attempts();
-                let mut message = message;
-                if let Some(retries) = retries.filter(|retries| retries.runs() > 0) {
-                    retries.note_in(&mut message.properties);
-                    attempts = attempts.max(Some(retries.runs()));
-                }
-                let cause = Cause {
-                    answer: &conclusion.answer,
-                    known_until: self.known_until(&message, &envelope),
-                    attempts,
-                    malformed: malformed.is_some(),
-                    partition,
-                };
-                Box::pin(traced.within(self.keep_letter(envelope.id, message, &cause))).await;
-            }
-            if begun.is_counted() {
-                Box::pin(begun.end()).await;
-            }
-            if let Some(key) = elsewhere {
-                // What comes after it waits for the run that goes on.
-                Box::pin(partition::ended_elsewhere(self.store.as_ref(), &key)).await;
-            }
-            settler.settle(Settled::Ack);
             None
         }
     }
 
-    /// Records that a message was taken.
-    fn note_taken(&self, message: &Message, envelope: &Envelope, redelivered: bool) {
-        self.flights.note(envelope.id, || {
-            let name = message.properties.kind.as_deref().unwrap_or_default();
-            let method = self.contract.method(name);
-            FlightStep::Taken {
-                service: Text::from_static(self.contract.name),
-                method: Text::from_static(method.map_or(UNKNOWN, |(_, method)| method.name)),
-                queue: self.queue.as_str().into(),
-                redelivered,
-            }
-        });
-    }
-
-    /// What the claim of a command is found under.
-    fn claim_key(&self, message: &Message, envelope: &Envelope) -> String {
-        let name = message.properties.kind.as_deref().unwrap_or_default();
-        let key = message.properties.header(headers::IDEMPOTENCY_KEY);
-        command_key(&self.queue, name, key, envelope.id)
-    }
-
-    /// Why a message is not to be run where it came, if it came by a partition.
-    fn misplaced(&self, message: &Message, partition: Option<u16>) -> Option<Fault> {
-        partition::refusal(message, partition?, self.contract.partitions?)
-    }
-
-    /// Puts a command aside whose handler put it off. Returns whether that was done, or could not
-    /// be; `None` if it is not to be run again.
-    async fn put_aside(
+    /// Why a message is not to be run, whatever it asks for.
+    fn unfit(
         &self,
         message: &Message,
-        envelope: &Envelope,
-        retries: &Retries,
-        run: &Run,
-    ) -> Option<bool> {
-        let due = match retries.next() {
-            Next::Nothing => return None,
-            Next::Exhausted => return Some(false),
-            Next::Due(due) => due,
-        };
-        let put = match &self.aside {
-            Some(aside) => {
-                let mut message = message.clone();
-                envelope.note_start_by(&mut message.properties);
-                aside.put(message, envelope.id, retries, due).await
-            }
-            None => false,
-        };
-        if put {
-            let attempt = attempt(run, Some(retries), true);
-            self.count_as(message, "put_off", envelope, attempt);
-        }
-        Some(put)
+        malformed: Option<&str>,
+        partition: Option<u16>,
+        job: Option<&HeldJob>,
+    ) -> Option<Fault> {
+        malformed
+            .map(unreadable)
+            .or_else(|| job?.refusal())
+            .or_else(|| partition::refusal(message, partition?, self.contract.partitions?))
     }
-
-    fn count(&self, message: &Message, answer: &Answer, envelope: &Envelope, attempt: u32) {
-        let outcome = answer.label();
-        let (position, method) = self.count_as(message, outcome, envelope, attempt);
-        let service = self.contract.name;
-        let (took, waited) = (envelope.received.elapsed(), envelope.waited(message));
-        let served = self.control.served();
-        served.count(position, answer, took, waited);
-        match answer.as_fault() {
-            Some(fault) if fault.may_have_executed => {
-                tracing::warn!(service, method, id = %envelope.id, %fault, "a call failed");
-            }
-            _ => tracing::debug!(service, method, id = %envelope.id, outcome, "served"),
-        }
-    }
-
-    /// Counts a delivery under its outcome in one word, and has those know of it who watch. Returns
-    /// the position and the name of its method.
-    fn count_as(
-        &self,
-        message: &Message,
-        outcome: &'static str,
-        envelope: &Envelope,
-        attempt: u32,
-    ) -> (usize, &'static str) {
-        // Only names out of the contract become labels: a caller must not be able to make more.
-        let name = message.properties.kind.as_deref().unwrap_or_default();
-        let methods = self.contract.methods;
-        let found = self.contract.method(name);
-        let (position, method) = found.map_or((methods.len(), UNKNOWN), |(at, m)| (at, m.name));
-        if let Some(metrics) = self.metrics.get(position) {
-            metrics.count(outcome, envelope.received);
-        }
-        let watches = self.control.watches();
-        if watches.is_any() {
-            watches.note(&CallReport {
-                ended_at: wall_clock(),
-                id: envelope.id,
-                method,
-                caller: message.properties.app_id.clone(),
-                waited: envelope.waited(message),
-                took: envelope.received.elapsed(),
-                outcome,
-                attempt,
-            });
-        }
-        (position, method)
-    }
-}
-
-/// The number of a run, of which the last was put off or not.
-fn attempt(run: &Run, retries: Option<&Retries>, is_put_off: bool) -> u32 {
-    let begun = run.attempts().unwrap_or(1);
-    let of_retries = retries.map_or(1, |retries| match is_put_off {
-        true => retries.runs(),
-        false => retries.runs().saturating_add(1),
-    });
-    begun.max(of_retries)
 }

@@ -5,6 +5,7 @@
 mod admission;
 mod answering;
 mod conclusion;
+mod counting;
 mod delivery;
 mod dispatch;
 mod job;
@@ -17,6 +18,7 @@ mod running;
 mod serve;
 pub(crate) mod service;
 mod start;
+mod worked;
 
 pub use crate::work::{Answer, AnswerFuture, Drained, Serving, ServingError};
 pub use layer::{ServerLayer, ServerService};

@@ -2,13 +2,8 @@
 //! delivery is put together.
 
 use super::{
-    Serve, Serving,
-    admission::Admission,
-    delivery::{RequestProcessor, metrics_of},
-    dispatch::Dispatch,
-    layer::ServerService,
-    missed_inbox::MissedInboxes,
-    queue_age::QueueAge,
+    Serve, Serving, admission::Admission, counting::metrics_of, delivery::RequestProcessor,
+    dispatch::Dispatch, layer::ServerService, missed_inbox::MissedInboxes, queue_age::QueueAge,
 };
 use crate::{
     bus::BusInner,
