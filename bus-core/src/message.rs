@@ -3,9 +3,11 @@
 //! The fields are those of AMQP 0-9-1 (basic class, section 1.8 of the specification), because
 //! that is what travels; the in-memory transport carries the same.
 
+mod headers;
 mod other_headers;
 mod text;
 
+pub use headers::{Headers, IntoIter};
 pub use other_headers::OtherHeaders;
 pub use text::Text;
 
@@ -81,7 +83,7 @@ pub struct Properties {
     /// Delivery mode 2: written to disk.
     pub persistent: bool,
     /// Headers as text, in the order they were set: texts, integers and booleans.
-    pub headers: Vec<(Text, Text)>,
+    pub headers: Headers,
     /// Headers that are not text, as they came.
     pub other_headers: OtherHeaders,
 }
@@ -92,7 +94,7 @@ impl Properties {
     /// ```
     /// use replybus::message::Properties;
     ///
-    /// let headers = vec![("dead-letter-reason".into(), "panicked".into())];
+    /// let headers = [("dead-letter-reason".into(), "panicked".into())].into();
     /// let properties = Properties { headers, ..Properties::default() };
     /// assert_eq!(properties.header("dead-letter-reason"), Some("panicked"));
     /// ```
@@ -155,7 +157,6 @@ impl fmt::Debug for Message {
 
 impl fmt::Debug for Properties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
         f.debug_struct("Properties")
             .field("message_id", &self.message_id)
             .field("correlation_id", &self.correlation_id)
@@ -166,7 +167,7 @@ impl fmt::Debug for Properties {
             .field("priority", &self.priority)
             .field("expiration", &self.expiration)
             .field("persistent", &self.persistent)
-            .field("headers", &names)
+            .field("headers", &self.headers)
             .field("other_headers", &self.other_headers)
             .finish_non_exhaustive()
     }

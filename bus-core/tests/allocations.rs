@@ -26,9 +26,9 @@ const CALLS: u64 = 1_000;
 const TEXT_BYTES: usize = 128;
 
 /// Allocations of a query, of which 2 are the texts that the two ends decode. Only ever lower.
-const QUERY_MAX: u64 = 14;
+const QUERY_MAX: u64 = 12;
 /// Allocations of a command, likewise.
-const COMMAND_MAX: u64 = 29;
+const COMMAND_MAX: u64 = 27;
 
 #[queue_handler("echo.requests", timeout = "60s")]
 pub trait Echo {
@@ -51,7 +51,7 @@ impl Echo for Echoes {
 
 /// Bytes of a call that waits for its reply, all that belongs to it together: its future in a task,
 /// its place among those that wait, and its message, which is in the same process here.
-const WAITING_BYTES_MAX: u64 = 2_045;
+const WAITING_BYTES_MAX: u64 = 1_941;
 
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()

@@ -144,7 +144,7 @@ impl From<Message> for Carried {
             message.body.into(),
             texts,
             others,
-            p.headers,
+            p.headers.into_iter().collect(),
         )
     }
 }
@@ -176,7 +176,7 @@ impl From<Carried> for Message {
             expiration,
             timestamp,
             persistent,
-            headers,
+            headers: headers.into(),
             ..Properties::default()
         };
         let body = Bytes::from(body);

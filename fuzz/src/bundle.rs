@@ -59,7 +59,7 @@ fn neighbour(id: u8) -> Entry {
         repeated: true,
         unrecorded: false,
         method: "balance".into(),
-        headers: vec![("tenant".into(), "b".into())],
+        headers: [("tenant".into(), "b".into())].into(),
         body: Bytes::from_static(b"\x80"),
     }
 }

@@ -58,7 +58,7 @@ mod limits {
     pub(crate) use replybus::limits::*;
 }
 mod message {
-    pub(crate) use replybus::message::{Message, Properties, Text};
+    pub(crate) use replybus::message::{Headers, Message, Properties, Text};
 }
 
 /// One decoder, or what several are part of.

@@ -7,7 +7,7 @@ use crate::{
     context::Metadata,
     contract::{CachePolicy, MethodContract, MethodKind, Priority, ServiceContract, unix_time},
     error::{CallFailure, FailedCall, FailureKind, Fault},
-    message::{Message, Properties, Text},
+    message::{Headers, Message, Properties, Text},
     partition::Place,
     schedule::Due,
     signature::Signatures,
@@ -281,18 +281,8 @@ impl CallRequest {
         deadline: bool,
         repeated: bool,
         signature: Option<(Text, Text)>,
-    ) -> Vec<(Text, Text)> {
-        let set = [
-            deadline,
-            repeated,
-            self.idempotency_key.is_some(),
-            self.window > 0,
-            self.contract.partitions.is_some(),
-            signature.is_some(),
-        ];
-        let own: usize = set.into_iter().map(usize::from).sum();
-        let mut headers =
-            Vec::with_capacity(own + self.metadata.len() + self.carried.most_headers());
+    ) -> Headers {
+        let mut headers = Headers::default();
         // A trace that begins here is named after the call: the service derives it from the id.
         headers.extend(self.carried.headers());
         let mut set =

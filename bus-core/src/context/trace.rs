@@ -84,9 +84,6 @@ impl TraceContext {
             })
     }
 
-    /// Headers that name a trace, at most.
-    pub(crate) const HEADERS_MAX: usize = 2;
-
     /// The headers that name this trace.
     pub(crate) fn headers(&self) -> impl Iterator<Item = (Text, Text)> + use<> {
         let state = self.state.clone();

@@ -217,7 +217,7 @@ mod tests {
                 let message = Message {
                     routing_key: (*key).into(),
                     properties: Properties {
-                        headers: vec![place],
+                        headers: [place].into(),
                         ..Properties::default()
                     },
                     ..Message::default()

@@ -146,10 +146,11 @@ impl Putting {
                 timestamp: Some(unix_time().as_secs()),
                 app_id: Some(app_id.clone()),
                 persistent: true,
-                headers: vec![(
+                headers: [(
                     Text::from_static(headers::IDEMPOTENCY_KEY),
                     Text::shown(second),
-                )],
+                )]
+                .into(),
                 ..Properties::default()
             },
             body: body.map_err(|error| error.to_string())?,

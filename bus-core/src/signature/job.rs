@@ -92,11 +92,12 @@ mod tests {
         let header = |name: &'static str, value: &str| (Text::from_static(name), value.into());
         Properties {
             kind: Some("deposit".into()),
-            headers: vec![
+            headers: [
                 header("tenant", "acme"),
                 header(headers::SIGNATURE, REQUEST),
                 header(headers::JOB_STARTED, headers::TRUE),
-            ],
+            ]
+            .into(),
             ..Properties::default()
         }
     }

@@ -280,12 +280,13 @@ mod tests {
                 reply_to: Some("replybus:bank.inbox:one".into()),
                 kind: Some("deposit".into()),
                 app_id: Some("gateway".into()),
-                headers: vec![
+                headers: [
                     header(headers::IDEMPOTENCY_KEY, "k-1"),
                     header(headers::BAGGAGE, "a=b"),
                     header("tenant", "acme"),
                     header("user", "ada"),
-                ],
+                ]
+                .into(),
                 ..Properties::default()
             },
             body: Bytes::from_static(b"\x81\xa6amount\x05"),

@@ -98,12 +98,4 @@ impl Carried {
             trace.chain(named.baggage.iter().map(|baggage| baggage.header()))
         })
     }
-
-    /// The number of [`headers`](Self::headers), at most.
-    pub(crate) const fn most_headers(&self) -> usize {
-        match self {
-            Self::Nothing | Self::Unrecorded => 0,
-            Self::Named(_) => TraceContext::HEADERS_MAX + 1,
-        }
-    }
 }

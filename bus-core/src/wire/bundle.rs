@@ -4,7 +4,7 @@
 use crate::{
     call_id::CallId,
     limits::{BUNDLE_ENTRIES_READ_MAX, REQUEST_BYTES_MAX},
-    message::Text,
+    message::{Headers, Text},
 };
 use bytes::{Buf, Bytes};
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub(crate) struct Entry {
     pub(crate) repeated: bool,
     pub(crate) unrecorded: bool,
     pub(crate) method: Text,
-    pub(crate) headers: Vec<(Text, Text)>,
+    pub(crate) headers: Headers,
     pub(crate) body: Bytes,
 }
 
@@ -161,7 +161,7 @@ fn read(mut from: Bytes) -> Result<Entry, Bad> {
     };
     let method = short(&mut from)?;
     let count = from.try_get_u8().map_err(|_| bad(CUT))?;
-    let mut headers = Vec::new();
+    let mut headers = Headers::default();
     for _ in 0..count {
         let name = short(&mut from)?;
         let length = from.try_get_u16().map_err(|_| bad(CUT))?;
@@ -240,7 +240,7 @@ mod tests {
             repeated: false,
             unrecorded: false,
             method: "balance".into(),
-            headers: vec![("tenant".into(), "b".into())],
+            headers: [("tenant".into(), "b".into())].into(),
             body: Bytes::from_static(b"\x81\xa7account\xa1a"),
         };
         put(&mut body, &entry);

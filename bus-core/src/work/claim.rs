@@ -278,7 +278,7 @@ mod tests {
         let mut named = first.clone();
         named.properties.message_id = Some("order 17".into());
         let mut marked = first.clone();
-        marked.properties.headers = vec![("tenant".into(), "7".into())];
+        marked.properties.headers = [("tenant".into(), "7".into())].into();
         for other in [message("a", "bc"), message("abc", ""), named, marked] {
             assert_ne!(key(&first), key(&other), "{other:?}");
         }
@@ -288,7 +288,7 @@ mod tests {
     fn what_the_broker_adds_makes_no_other_message_of_it() {
         let first = message("a", "b");
         let mut again = first.clone();
-        again.properties.headers = vec![("x-delivery-count".into(), "3".into())];
+        again.properties.headers = [("x-delivery-count".into(), "3".into())].into();
         assert_eq!(key(&first), key(&again));
     }
 }

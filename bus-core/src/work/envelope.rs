@@ -336,7 +336,7 @@ mod tests {
         Properties {
             correlation_id: Some(CallId::new().to_text()),
             expiration: Some(Duration::from_millis(expiration)),
-            headers: vec![(headers::DEADLINE.into(), (now + left).to_string().into())],
+            headers: [(headers::DEADLINE.into(), (now + left).to_string().into())].into(),
             ..Properties::default()
         }
     }

@@ -97,7 +97,7 @@ pub(crate) fn request(id: CallId, method: &str) -> Properties {
 #[tokio::test]
 async fn each_mistake_is_answered_by_its_name() {
     let site = site().await;
-    let header = |name: &str, value: &str| vec![(name.into(), value.into())];
+    let header = |name: &str, value: &str| [(name.into(), value.into())].into();
     let deep = "[".repeat(100_000);
     let large = " ".repeat(limits::REQUEST_BYTES_MAX + 1);
     let cases: Vec<(&str, Properties, &str)> = vec![

@@ -36,7 +36,7 @@ fn unreadable(headers: Vec<(Text, Text)>, body: Vec<u8>) -> Outgoing {
             correlation_id: None,
             message_id: Some("m".into()),
             persistent: true,
-            headers,
+            headers: headers.into(),
             ..request(CallId::new(), "steal")
         },
         body: body.into(),

@@ -135,7 +135,7 @@ async fn publish(way: &Way, baggage: &str) {
     let properties = Properties {
         kind: Some("note".into()),
         message_id: Some(CallId::new().to_string().into()),
-        headers: vec![("baggage".into(), baggage.into())],
+        headers: [("baggage".into(), baggage.into())].into(),
         ..Properties::default()
     };
     let message = Message {

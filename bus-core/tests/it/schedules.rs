@@ -79,7 +79,7 @@ impl World {
                 kind: Some("tick".into()),
                 content_type: Some("application/json".into()),
                 persistent: true,
-                headers: vec![("idempotency-key".into(), body.into())],
+                headers: [("idempotency-key".into(), body.into())].into(),
                 ..Properties::default()
             },
             body: body.to_owned().into(),

@@ -157,7 +157,7 @@ fn late_by(late: Duration, id: CallId, method: &str) -> Properties {
     let deadline = (SystemTime::now() - late).duration_since(UNIX_EPOCH);
     let deadline = deadline.unwrap().as_millis().to_string();
     Properties {
-        headers: vec![("deadline".into(), deadline.into())],
+        headers: [("deadline".into(), deadline.into())].into(),
         ..request(id, method)
     }
 }

@@ -434,7 +434,7 @@ fn request(inbox: &str, window: &str) -> Message {
             correlation_id: Some(CallId::new().to_string().into()),
             reply_to: Some(inbox.into()),
             expiration: Some(Duration::from_secs(5)),
-            headers: vec![("x-replybus-stream".into(), window.into())],
+            headers: [("x-replybus-stream".into(), window.into())].into(),
             ..Properties::default()
         },
         body: body.into(),

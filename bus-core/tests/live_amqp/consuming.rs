@@ -152,7 +152,7 @@ async fn a_bound_queue_gets_the_events_it_asked_for() {
     let event = |key: &str| {
         let mut outgoing = to_queue(key, "event");
         outgoing.message.exchange = exchange.as_str().into();
-        outgoing.message.properties.headers = vec![("traceparent".into(), "00-ab".into())];
+        outgoing.message.properties.headers = [("traceparent".into(), "00-ab".into())].into();
         outgoing
     };
     let other = event("account.opened").mandatory(false);

@@ -246,7 +246,7 @@ impl Lane {
                     .then(|| Text::from_static(self.content_type.as_str())),
                 app_id: Some(self.post.app_id.clone()),
                 persistent: self.persistent,
-                headers: vec![(Text::from_static(headers::DEADLINE), Text::shown(latest))],
+                headers: [(Text::from_static(headers::DEADLINE), Text::shown(latest))].into(),
                 ..Properties::default()
             },
             body: body.into(),

@@ -201,7 +201,7 @@ mod tests {
                 user_id: Some("guest".into()),
                 cluster_id: Some("x".into()),
                 persistent: true,
-                headers: vec![("a".into(), "ä".into()), ("b".into(), Text::default())],
+                headers: [("a".into(), "ä".into()), ("b".into(), Text::default())].into(),
                 other_headers: OtherHeaders::default(),
             },
             body: Bytes::from_static(b"\x00\xff"),
@@ -293,14 +293,14 @@ mod tests {
             },
             Message {
                 properties: Properties {
-                    headers: vec![(long.into(), Text::default())],
+                    headers: [(long.into(), Text::default())].into(),
                     ..Properties::default()
                 },
                 ..Message::default()
             },
             Message {
                 properties: Properties {
-                    headers: vec![("a".into(), "x".repeat(HEADERS_BYTES_MAX).into())],
+                    headers: [("a".into(), "x".repeat(HEADERS_BYTES_MAX).into())].into(),
                     ..Properties::default()
                 },
                 ..Message::default()

@@ -3,7 +3,7 @@
 use super::convert::{TooLong, short};
 use crate::{
     limits::HEADERS_BYTES_MAX,
-    message::{HeaderValue, OtherHeaders, Properties, Text},
+    message::{HeaderValue, Headers, OtherHeaders, Properties, Text},
     wire::headers,
 };
 use lapin::types::FieldTable;
@@ -34,8 +34,8 @@ pub(super) fn encode_headers(from: &mut Properties) -> Result<FieldTable, TooLon
 
 /// The headers that have a text, which are all of the protocol's, wherever they stand, and the
 /// first others; and all that have none, or are not only text.
-pub(super) fn decode_headers(table: &FieldTable) -> (Vec<(Text, Text)>, OtherHeaders) {
-    let (mut texts, mut others) = (Vec::new(), OtherHeaders::default());
+pub(super) fn decode_headers(table: &FieldTable) -> (Headers, OtherHeaders) {
+    let (mut texts, mut others) = (Headers::default(), OtherHeaders::default());
     let mut places = HEADERS_MAX;
     for (name, value) in table {
         let name = Text::from(name.as_str());
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn the_mark_of_a_repetition_is_a_boolean() {
-        let headers = vec![(headers::REPEATED.into(), headers::TRUE.into())];
+        let headers = [(headers::REPEATED.into(), headers::TRUE.into())].into();
         let properties = Properties {
             headers,
             ..Properties::default()
