@@ -448,6 +448,38 @@ mod tests {
     }
 
     #[cfg(feature = "amqp")]
+    #[test]
+    fn a_copy_whose_mark_can_not_be_read_is_taken_for_one() {
+        let copy = |other_headers| Message {
+            properties: Properties {
+                other_headers,
+                ..Properties::default()
+            },
+            ..Message::default()
+        };
+        assert!(is_repeated(&copy(unreadable(headers::REPEATED))));
+        assert!(!is_repeated(&copy(unreadable(headers::DEADLINE))));
+        assert!(!is_repeated(&Message::default()));
+    }
+
+    #[tokio::test]
+    async fn of_several_faults_the_first_is_named() {
+        let mut envelope = read(Properties {
+            correlation_id: Some("17".into()),
+            content_type: Some("text/plain".into()),
+            headers: [(headers::DEADLINE.into(), "soon".into())].into(),
+            ..Properties::default()
+        })
+        .await;
+        let fault = envelope.take_fault().unwrap();
+        assert!(fault.message.starts_with("correlation_id: "), "{fault}");
+        envelope.refuse(expired());
+        envelope.refuse(cancelled());
+        let fault = envelope.take_fault().unwrap();
+        assert_eq!(fault.code, FaultCode::Cancelled);
+    }
+
+    #[cfg(feature = "amqp")]
     #[tokio::test]
     async fn a_header_of_the_protocol_that_can_not_be_read_is_not_passed_over() {
         for name in [
