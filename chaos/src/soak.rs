@@ -61,7 +61,27 @@ pub(crate) async fn watch(
         teller.tell(&look);
         looks.push(look);
     }
-    Ok(grown(&looks, &site.names()))
+    let names = site.names();
+    for line in by_program(&looks, &names) {
+        teller.tell(line);
+    }
+    Ok(grown(&looks, &names))
+}
+
+/// What each program had in memory after the first fifth of the time, half of it, and all of it.
+fn by_program(looks: &[Look], names: &[String]) -> Vec<String> {
+    let at = |look: usize, number: usize| {
+        let program = looks.get(look).and_then(|look| look.programs.get(number));
+        program.map_or(0, |usage| usage.memory_bytes) / 1024 / 1024
+    };
+    let times = [WARM_UP, LOOKS / 2, LOOKS].map(|looks| looks - 1);
+    let names = names.iter().enumerate();
+    names
+        .map(|(number, name)| {
+            let [early, middle, late] = times.map(|look| at(look, number));
+            format!("{name}: {early} MiB, {middle}, {late}")
+        })
+        .collect()
 }
 
 impl Look {
@@ -201,6 +221,19 @@ mod tests {
         // What comes and goes is no growth.
         looks.last_mut().unwrap().messages = 1_000_000;
         assert_eq!(grown(&looks, &names), []);
+    }
+
+    #[test]
+    fn each_program_is_told_of_by_itself() {
+        let grows = Look {
+            programs: vec![Usage {
+                memory_bytes: MIB,
+                descriptors: 0,
+            }],
+            ..Look::default()
+        };
+        let told = by_program(&looks(&grows), &["bank".to_owned()]);
+        assert_eq!(told, ["bank: 25 MiB, 34, 49"]);
     }
 
     #[test]
