@@ -205,6 +205,10 @@ pub const DELAYED_RECORD_BYTES_MAX: usize = 1024;
 /// left out.
 pub const DELAYED_NOTED_AT_ONCE: usize = 256;
 
+/// The time for which such a message is not noted once its note was forgotten: whoever delayed it may
+/// still be writing it, for a second at most.
+pub const DELAYED_FORGOTTEN_FOR: Duration = Duration::from_secs(2);
+
 /// Contracts that one process [learns](crate::contract::LearnedContract): they are kept for as long as
 /// it lives, and each is a label of metrics.
 pub const LEARNED_CONTRACTS_MAX: usize = 1000;

@@ -57,6 +57,18 @@ pub(crate) async fn what_waits_is_listed_until_it_is_due_or_forgotten(bench: Ben
             .unwrap();
     }
     assert_eq!(listed().await, ["later"]);
+    // Whoever delayed it is late with its note, or was never heard of before.
+    let unheard = CallId::new();
+    other
+        .store
+        .forget_delayed("work.requests", unheard)
+        .await
+        .unwrap();
+    for id in [first, unheard] {
+        let late = note(id, LONG, "late");
+        caller.store.note_delayed(&late).await.unwrap();
+    }
+    assert_eq!(listed().await, ["later"]);
 }
 
 pub(crate) async fn a_note_that_is_too_large_is_not_read(bench: Bench) {

@@ -397,7 +397,9 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Forgets such a note, if there is one.
+    /// Forgets such a note, if there is one, and keeps one from being written for
+    /// [`DELAYED_FORGOTTEN_FOR`](crate::limits::DELAYED_FORGOTTEN_FOR): whoever delayed the message may
+    /// still be about to.
     ///
     /// # Errors
     /// The store can't be reached or refuses.

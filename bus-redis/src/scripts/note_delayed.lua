@@ -1,4 +1,5 @@
--- Notes a message that waits, unless there are too many, and forgets some that are due.
+-- Notes a message that waits, unless there are too many or it was just forgotten, and drops some that
+-- are due.
 -- KEYS: ids by when they are due, records by id. ARGV: id, due ms, record, how many at most.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -7,8 +8,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0
   redis.call('HDEL', KEYS[2], id)
 end
 local left = tonumber(ARGV[2]) - now
-local is_new = redis.call('HSTRLEN', KEYS[2], ARGV[1]) == 0
-if left <= 0 or (is_new and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4])) then return 0 end
+local known = redis.call('HGET', KEYS[2], ARGV[1])
+if known == '' or left <= 0 or (not known and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[4])) then return 0 end
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 for _, key in ipairs(KEYS) do

@@ -3,14 +3,14 @@
 use crate::{
     call_id::CallId,
     contract::unix_time,
-    limits::{DELAYED_LISTED_MAX, DELAYED_RECORD_BYTES_MAX},
+    limits::{DELAYED_FORGOTTEN_FOR, DELAYED_LISTED_MAX, DELAYED_RECORD_BYTES_MAX},
     reply::DelayedNote,
 };
 use bytes::Bytes;
 use std::collections::HashMap;
 use tokio::time::Instant;
 
-/// Each until it is due.
+/// Each until it is due. One that was forgotten has no record.
 #[derive(Debug, Default)]
 pub(super) struct Delayed(HashMap<String, HashMap<CallId, (Instant, Bytes)>>);
 
@@ -20,7 +20,10 @@ impl Delayed {
         let left = note.due.saturating_sub(unix_time());
         let of_place = self.0.entry(note.place.clone()).or_default();
         of_place.retain(|_, (due, _)| *due > now);
-        let fits = of_place.len() < DELAYED_LISTED_MAX || of_place.contains_key(&note.id);
+        let fits = match of_place.get(&note.id) {
+            Some((_, known)) => !known.is_empty(),
+            None => of_place.len() < DELAYED_LISTED_MAX,
+        };
         // More than a clock can show is never.
         if let Some(due) = now.checked_add(left).filter(|due| *due > now && fits) {
             of_place.insert(note.id, (due, note.record.clone()));
@@ -28,12 +31,10 @@ impl Delayed {
     }
 
     pub(super) fn forget(&mut self, place: &str, id: CallId) {
-        if let Some(of_place) = self.0.get_mut(place) {
-            of_place.remove(&id);
-            if of_place.is_empty() {
-                self.0.remove(place);
-            }
-        }
+        let of_place = self.0.entry(place.to_owned()).or_default();
+        let now = Instant::now();
+        of_place.retain(|_, (due, _)| *due > now);
+        of_place.insert(id, (now + DELAYED_FORGOTTEN_FOR, Bytes::new()));
     }
 
     /// The nearest first.
@@ -44,7 +45,7 @@ impl Delayed {
         waiting.sort_by_key(|(due, _)| *due);
         let records = waiting.into_iter().map(|(_, record)| record);
         records
-            .filter(|record| record.len() <= DELAYED_RECORD_BYTES_MAX)
+            .filter(|record| (1..=DELAYED_RECORD_BYTES_MAX).contains(&record.len()))
             .take(DELAYED_LISTED_MAX)
             .cloned()
             .collect()
