@@ -13,7 +13,7 @@ use anyhow::Context;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, options::BasicPublishOptions,
 };
-use redis::{AsyncTypedCommands, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, AsyncTypedCommands, aio::MultiplexedConnection};
 use replybus::{Amqp, Bus, CallId};
 use replybus_examples::{
     contract::AccountServiceServer,
@@ -69,8 +69,10 @@ async fn main() -> anyhow::Result<()> {
 
     let connection = Connection::connect(&amqp_url(), ConnectionProperties::default()).await?;
     let rabbit = connection.create_channel().await?;
+    // By default it gives a server half a second for an answer.
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(30)));
     let mut redis = redis::Client::open(redis_url())?
-        .get_multiplexed_async_connection()
+        .get_multiplexed_async_connection_with_config(&config)
         .await?;
 
     for (method, arguments, expected) in [

@@ -6,15 +6,18 @@ use lapin::{
     options::{BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::FieldTable,
 };
-use redis::{AsyncTypedCommands, Client, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, AsyncTypedCommands, Client, aio::MultiplexedConnection};
 use replybus::{Amqp, Bus, SetupError};
 use replybus_redis::RedisReplies;
-use std::{io, net, sync::Arc};
+use std::{io, net, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 
 /// What one old program holds of messages that it has not acknowledged.
 const PREFETCH: u16 = 16;
+
+/// The time in which Redis answers: half a second if it is not said.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 pub(crate) struct Place {
@@ -65,7 +68,10 @@ impl Place {
 
     pub(crate) async fn redis(&self) -> redis::RedisResult<MultiplexedConnection> {
         let client = Client::open(self.redis_url.as_str())?;
-        client.get_multiplexed_async_connection().await
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWERS_WITHIN));
+        client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
     }
 
     pub(crate) async fn ledger(&self) -> redis::RedisResult<Ledger> {

@@ -3,9 +3,9 @@
 use crate::database::PostgresDatabase;
 use anyhow::Result;
 use contracts::{TransactionCompleted, program};
-use redis::AsyncCommands as _;
+use redis::{AsyncCommands as _, AsyncConnectionConfig};
 use replybus::Event as _;
-use replybus_testkit::{leftovers::Leftovers, live};
+use replybus_testkit::{leftovers::Leftovers, live, wait::AT_MOST};
 
 /// Keys that Redis looks at in one step of a scan.
 const SCAN: u32 = 1000;
@@ -131,7 +131,11 @@ impl Site {
 
     async fn remove_keys(&self) -> Result<()> {
         let client = redis::Client::open(self.servers.redis.as_str())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(AT_MOST))
+            .set_response_timeout(Some(AT_MOST));
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connecting.await?;
         // Claims and inboxes have a prefix before the namespace.
         let pattern = format!("*{}.*", self.namespace);
         let mut cursor = 0_u64;

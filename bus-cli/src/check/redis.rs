@@ -2,7 +2,7 @@
 
 use super::{Findings, State};
 use crate::{output::duration, settings::Servers};
-use redis::{RedisResult, aio::MultiplexedConnection};
+use redis::{AsyncConnectionConfig, RedisResult, aio::MultiplexedConnection};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The time for all of it.
@@ -55,7 +55,12 @@ struct Skew {
 
 async fn ask(servers: &Servers) -> RedisResult<Said> {
     let client = servers.redis_tls.client(servers.redis.expose())?;
-    let mut redis: MultiplexedConnection = client.get_multiplexed_async_connection().await?;
+    // By default it gives a server half a second for each answer.
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(WITHIN))
+        .set_response_timeout(Some(WITHIN));
+    let connecting = client.get_multiplexed_async_connection_with_config(&config);
+    let mut redis: MultiplexedConnection = connecting.await?;
     let info: String = redis::cmd("INFO").query_async(&mut redis).await?;
     let before = SystemTime::now();
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut redis).await?;

@@ -2,7 +2,7 @@
 
 use crate::waiters::Waiters;
 use bytes::Bytes;
-use deadpool_redis::redis::{Client, aio::MultiplexedConnection};
+use deadpool_redis::redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
 use replybus::{
     CallId,
     reply::{Claim, Reply, ReplyBackend, ReplyStore, ReplyTarget},
@@ -11,6 +11,7 @@ use replybus_redis::RedisReplies;
 use replybus_testkit::{
     live::require_or_skip,
     servers::{Persistence, PrivateRedis},
+    wait::AT_MOST,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -21,8 +22,12 @@ pub(crate) async fn private() -> Option<PrivateRedis> {
 
 pub(crate) async fn raw(url: &str) -> MultiplexedConnection {
     let client = Client::open(url).expect("a URL");
+    // By default it gives a server half a second for an answer.
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(AT_MOST))
+        .set_response_timeout(Some(AT_MOST));
     client
-        .get_multiplexed_async_connection()
+        .get_multiplexed_async_connection_with_config(&config)
         .await
         .expect("a connection")
 }

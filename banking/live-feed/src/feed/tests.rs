@@ -12,6 +12,7 @@ use redis::AsyncCommands as _;
 use replybus_testkit::{
     live::{self, require_or_skip, unique},
     servers::{Persistence, PrivateRedis},
+    wait::AT_MOST,
 };
 use std::net::SocketAddr;
 
@@ -81,7 +82,11 @@ async fn what_is_no_notification_is_passed_over() {
     let ada = UserId::new();
     let mut client = Client::connect(bank.address, &bank.login(ada).await).await;
     let server = redis::Client::open(redis).unwrap();
-    let mut server = server.get_multiplexed_async_connection().await.unwrap();
+    let config = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(AT_MOST))
+        .set_response_timeout(Some(AT_MOST));
+    let connecting = server.get_multiplexed_async_connection_with_config(&config);
+    let mut server = connecting.await.unwrap();
     let channel = format!("{namespace}.bank:notifications");
     for strange in ["", "{}", "null"] {
         let heard: i64 = server.publish(&channel, strange).await.unwrap();

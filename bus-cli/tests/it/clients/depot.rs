@@ -216,9 +216,8 @@ pub(super) async fn is_noted_once(place: &Place) {
 
 /// There is no claim of such a command.
 pub(super) async fn has_no_claim(place: &Place) {
-    let [_, redis, namespace] = &place.servers;
-    let client = redis::Client::open(redis.as_str()).unwrap();
-    let mut link = client.get_multiplexed_async_connection().await.unwrap();
+    let [_, _, namespace] = &place.servers;
+    let mut link = place.redis().await;
     let pattern = format!("replybus:{namespace}.claim:depot.requests:noted:*");
     let mut keys = redis::cmd("KEYS");
     let keys: Vec<String> = keys.arg(pattern).query_async(&mut link).await.unwrap();

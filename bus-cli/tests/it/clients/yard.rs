@@ -256,11 +256,10 @@ async fn is_taken_over_by_theirs(hauled: Hauled, language: &str) {
 
 /// Messages of jobs that were started, of which there is no record: it may come back, or it does not.
 async fn is_missed(hauled: Hauled) {
-    let [_, redis, namespace] = &hauled.place.servers;
+    let [_, _, namespace] = &hauled.place.servers;
     let theirs = hauled.theirs().await;
     let [back, gone] = [CallId::new(), CallId::new()].map(|id| id.to_string());
-    let client = redis::Client::open(redis.as_str()).unwrap();
-    let mut link = client.get_multiplexed_async_connection().await.unwrap();
+    let mut link = hauled.place.redis().await;
     let mut record = redis::cmd("HSET");
     record.arg(format!("replybus:{namespace}.claim:{QUEUE}:haul:id:{back}"));
     record.arg(&[
