@@ -629,6 +629,37 @@ async fn a_bad_entry_is_answered_and_kept_and_its_neighbours_are_served() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn replies_to_what_came_together_may_go_together() {
+    let (stage, serving) = Stage::with_service().await;
+    serving.shutdown().await.unwrap();
+    let faults = Arc::new(Faults::default());
+    let store = FaultyReplies::over(&stage.replies, &faults);
+    let bus = Bus::connect(stage.broker.clone(), store).await.unwrap();
+    let service = bus.serve(AccountsServer::new(stage.ledger.clone()));
+    let _serving = service.drain_within(Duration::ZERO).await.unwrap();
+    let replies = Replies::of(&stage).await;
+    let groupable = || faults.groupable.load(Ordering::SeqCst);
+
+    let [alone, one, two] = [(); 3].map(|()| CallId::new());
+    stage
+        .publish(Message {
+            routing_key: QUEUE.into(),
+            properties: request(alone, "post"),
+            body: POST.into(),
+            ..Message::default()
+        })
+        .await;
+    assert_eq!(replies.to(alone).await, "ok");
+    assert_eq!(groupable(), 0, "its caller may not read groups");
+    let entries = [one, two].map(|id| entry(id, 0, "post", POST));
+    stage.publish(bundle(CallId::new(), &entries)).await;
+    for id in [one, two] {
+        assert_eq!(replies.to(id).await, "ok");
+    }
+    assert_eq!(groupable(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_in_one_leaves_the_others_alone() {
     let (stage, _serving) = Stage::with_service().await;
     let replies = Replies::of(&stage).await;

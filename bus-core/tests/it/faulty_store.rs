@@ -45,6 +45,8 @@ pub(crate) struct Faults {
     pub(crate) silent: AtomicBool,
     /// The claims that were asked for.
     pub(crate) claims: AtomicU32,
+    /// The replies that may be grouped with others.
+    pub(crate) groupable: AtomicU32,
     /// The answer to a claim is read so long after it was given.
     pub(crate) claims_answered_after: Mutex<Option<Duration>>,
 }
@@ -117,6 +119,8 @@ impl ReplyStore for FaultyStore {
     async fn store(&self, reply: Reply) -> Result<Stored, StoreError> {
         self.faults.alive().await;
         check(&self.faults.no_replies)?;
+        let groupable = u32::from(reply.groupable);
+        self.faults.groupable.fetch_add(groupable, Ordering::SeqCst);
         self.store.store(reply).await
     }
 
