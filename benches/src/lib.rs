@@ -3,11 +3,13 @@
 //! A [`path::Path`] is one way for a call to travel: the framework's, or a hand-written reference.
 //! [`rounds`] gives each its turn, round by round, and [`report`] says what came of it. [`bank`] is
 //! another harness: a whole application, under the same [`load`]. `streams` is a third, for what comes
-//! item by item, and [`partitions`] a fourth, for calls in the order of their keys.
+//! item by item, [`partitions`] a fourth, for calls in the order of their keys, and [`callers`] a
+//! fifth, for many that are connected.
 
 pub mod arguments;
 #[cfg(feature = "bank")]
 pub mod bank;
+pub mod callers;
 pub mod cpu;
 pub mod echo;
 pub mod entry;

@@ -84,6 +84,8 @@ impl Worker {
                     format!("--observed={told}"),
                 ]
             }))
+            .env("AMQP_URL", &site.amqp_url)
+            .env("REDIS_URL", &site.redis_url)
             .envs(site.nats_url.as_ref().map(|url| ("NATS_URL", url)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -1,0 +1,72 @@
+//! Measures what many callers cost; see the README beside it.
+#![allow(clippy::print_stdout, reason = "the figures go there")]
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use replybus_benches::{callers, entry, handler::Handler, path::Site, worker};
+use replybus_testkit::servers::{Persistence, PrivateRabbit, PrivateRedis};
+use std::{process::ExitCode, time::Duration};
+use uuid::Uuid;
+
+/// Measures what callers take that are connected, and whether calls get slower for them, on servers
+/// that are started for it
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Numbers of callers, each a bus with connections of its own
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 1_000, 2_000], value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    callers: Vec<u32>,
+    /// Calls under way at any time, each by the next caller
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4_096))]
+    at_once: u32,
+    /// Seconds of a turn, and of the pause before it
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+
+    /// Given by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// `worker` in the process that serves
+    #[arg(long, hide = true)]
+    role: Option<String>,
+    #[arg(long, hide = true)]
+    path: Option<String>,
+    #[arg(long, hide = true, default_value_t = Uuid::new_v4().simple().to_string())]
+    run: String,
+    #[arg(long, hide = true)]
+    handler_us: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    entry::run(run)
+}
+
+#[tokio::main]
+async fn run(arguments: &Arguments) -> Result<()> {
+    let site = Site::of_environment(arguments.run.clone(), Handler(Duration::ZERO))?;
+    if arguments.role.is_some() {
+        let is_ours = arguments.path.as_deref() == Some(callers::WORKER);
+        ensure!(is_ours, "there is no such worker");
+        return worker::serve_as(callers::WORKER, |ready| callers::serve(&site, ready)).await;
+    }
+    let mut numbers = arguments.callers.clone();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let wanted = callers::Wanted {
+        callers: numbers,
+        at_once: arguments.at_once,
+        seconds: Duration::from_secs(arguments.seconds),
+    };
+    // Shared ones may allow fewer connections, and their memory is that of others as well.
+    let rabbit = PrivateRabbit::start().await?;
+    let redis = PrivateRedis::start(Persistence::None).await?;
+    let site = Site {
+        amqp_url: rabbit.url(),
+        redis_url: redis.url(),
+        ..site
+    };
+    callers::measure(&site, &wanted, |row| {
+        println!("{}", serde_json::to_string(row)?);
+        Ok(())
+    })
+    .await
+}
