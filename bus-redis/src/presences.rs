@@ -7,10 +7,7 @@ use bytes::Bytes;
 use deadpool_redis::redis::{Script, cmd};
 use replybus::{
     CallId,
-    limits::{
-        GIVEN_UP_MAX, INSTANCES_LISTED_MAX, PRESENCE_RECORD_BYTES_MAX, SERVICE_REMEMBERED,
-        SERVICES_LISTED_MAX,
-    },
+    limits::{GIVEN_UP_MAX, PRESENCE_RECORD_BYTES_MAX, SERVICE_REMEMBERED, SERVICES_LISTED_MAX},
     presence::InstanceId,
     reply::Presence,
 };
@@ -103,17 +100,18 @@ impl Presences {
         forgotten.map_err(|error| needing(keys, error))
     }
 
+    /// The records of so many instances.
     pub(crate) async fn list(
         &self,
         link: &mut Link,
         keys: &Keys,
         queue: &str,
+        most: usize,
     ) -> Result<Vec<Bytes>, Failure> {
         let [until, records] = keys.instances(queue);
         let mut asked = self.list.key(&until);
         asked.key(&records);
-        asked.arg(INSTANCES_LISTED_MAX);
-        asked.arg(PRESENCE_RECORD_BYTES_MAX);
+        asked.arg(most).arg(PRESENCE_RECORD_BYTES_MAX);
         let listed: Result<Vec<Vec<u8>>, _> = asked.invoke_async(link).await;
         let listed = listed.map_err(|error| needing(keys, error).naming(&[&until, &records]))?;
         Ok(listed.into_iter().map(Bytes::from).collect())

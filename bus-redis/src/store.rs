@@ -20,6 +20,7 @@ use bytes::Bytes;
 use deadpool_redis::redis;
 use replybus::{
     CallId,
+    limits::INSTANCES_LISTED_MAX,
     message::Text,
     presence::InstanceId,
     reply::{
@@ -194,11 +195,11 @@ impl ReplyStore for RedisStore {
     }
 
     async fn present(&self, queue: &str) -> Result<Vec<Bytes>, StoreError> {
-        let records = self
-            .writer
-            .read(|mut link| async move { self.presences.list(&mut link, &self.keys, queue).await })
-            .await;
-        records.map_err(|failure| failure.store("list instances"))
+        self.instances(queue, INSTANCES_LISTED_MAX).await
+    }
+
+    async fn one_present(&self, queue: &str) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.instances(queue, 1).await?.pop())
     }
 
     async fn present_queues(&self) -> Result<Vec<String>, StoreError> {
@@ -346,6 +347,16 @@ impl RedisStore {
         } else {
             &self.apart
         }
+    }
+
+    /// The records of so many instances of a service.
+    async fn instances(&self, queue: &str, most: usize) -> Result<Vec<Bytes>, StoreError> {
+        let (presences, keys) = (&self.presences, &self.keys);
+        let records = self
+            .writer
+            .read(|mut link| async move { presences.list(&mut link, keys, queue, most).await })
+            .await;
+        records.map_err(|failure| failure.store("list instances"))
     }
 
     /// Ends a claim with its outcome, and answers. On one server that is one step; in a cluster

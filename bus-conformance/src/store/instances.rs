@@ -27,6 +27,8 @@ async fn listed(end: &End, queue: &str) -> Vec<Bytes> {
 pub(crate) async fn who_serves_a_queue_is_listed_until_withdrawn(bench: Bench) {
     let (worker, other) = (bench.open().await, bench.open().await);
     assert!(listed(&other, "work.requests").await.is_empty());
+    let any = async |queue| other.store.one_present(queue).await.unwrap();
+    assert_eq!(any("work.requests").await, None);
     let (one, two) = (id(), id());
     worker.store.announce(&presence(one, "one")).await.unwrap();
     other.store.announce(&presence(two, "two")).await.unwrap();
@@ -38,9 +40,13 @@ pub(crate) async fn who_serves_a_queue_is_listed_until_withdrawn(bench: Bench) {
         .unwrap();
     assert_eq!(listed(&other, "work.requests").await, ["one, later", "two"]);
     assert!(listed(&other, "other.requests").await.is_empty());
+    let found = any("work.requests").await.unwrap();
+    assert!(found == "one, later" || found == "two", "{found:?}");
+    assert_eq!(any("other.requests").await, None);
 
     worker.store.withdraw("work.requests", one).await.unwrap();
     assert_eq!(listed(&worker, "work.requests").await, ["two"]);
+    assert_eq!(any("work.requests").await.unwrap(), "two");
     for _ in 0..2 {
         worker.store.withdraw("work.requests", two).await.unwrap();
     }

@@ -7,6 +7,7 @@ use crate::{
     reply::ReplyStore,
     transport::Transport,
 };
+use bytes::Bytes;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
@@ -129,24 +130,32 @@ impl ConsumerProbe {
 
     /// A look: `false` if nobody serves the queue for sure.
     ///
-    /// A consumer alone would not tell: a service whose connection is being made again has none, and
-    /// has a record. The broker is asked first, since who starts consumes before it is recorded, and
-    /// who ends goes on being recorded until it has ended.
+    /// Who is recorded serves it, whatever the broker says: a service whose connection is being made
+    /// again has no consumer, and has a record. The store is asked for one record first, since the
+    /// broker's answer takes a channel that is opened and closed, for each process that waits for a
+    /// slow service. That nobody serves the queue is told by the broker and then by the store, since
+    /// who starts consumes before it is recorded, and who ends goes on being recorded until it has
+    /// ended.
     fn begin(&self) -> impl Future<Output = bool> + Send + 'static {
         let (transport, replies) = (Arc::clone(&self.transport), Arc::clone(&self.replies));
         let (queue, name) = (self.queue.clone(), self.name.clone());
         let partitions = self.partitions;
+        // One that divides its calls otherwise does not consume this queue.
+        let consumes = move |record: &Bytes| {
+            Instance::read(record).is_some_and(|instance| instance.partitions == partitions)
+        };
         async move {
+            if let Ok(Some(record)) = replies.one_present(&name).await
+                && consumes(&record)
+            {
+                return true;
+            }
             match transport.inspect(&queue).await {
                 Ok(Some(state)) if state.consumers == 0 => {}
                 _ => return true,
             }
             match replies.present(&name).await {
-                // One that divides its calls otherwise does not consume this queue.
-                Ok(records) => records
-                    .iter()
-                    .filter_map(|record| Instance::read(record))
-                    .any(|instance| instance.partitions == partitions),
+                Ok(records) => records.iter().any(consumes),
                 Err(_) => true,
             }
         }

@@ -353,6 +353,15 @@ pub trait ReplyStore: fmt::Debug + Send + Sync + 'static {
         Err(StoreError::new("list instances", reason))
     }
 
+    /// The record of one of these instances, if there are any. Callers that wait for a slow service
+    /// ask for it once a second; by default it is the first of all.
+    ///
+    /// # Errors
+    /// As of [`present`](Self::present).
+    async fn one_present(&self, queue: &str) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.present(queue).await?.into_iter().next())
+    }
+
     /// The queues, without the namespace, that have records of instances, or had until the last of
     /// them expired, less than [`SERVICE_REMEMBERED`](crate::limits::SERVICE_REMEMBERED) ago; up to
     /// [`SERVICES_LISTED_MAX`](crate::limits::SERVICES_LISTED_MAX). One whose last record was

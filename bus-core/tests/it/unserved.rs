@@ -1,6 +1,9 @@
 //! Calls to a queue that nobody serves.
 
-use crate::bank::{AccountsClient, AccountsServer, Ledger};
+use crate::{
+    bank::{AccountsClient, AccountsServer, Ledger},
+    faulty_store::FaultyReplies,
+};
 use async_trait::async_trait;
 use replybus::{
     Bus, Bytes, CallId, FailureKind, Instant, SetupError,
@@ -131,13 +134,25 @@ async fn a_call_that_runs_when_the_last_instance_ends_is_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_service_is_looked_at_once_a_second_for_all() {
+async fn a_slow_service_without_a_record_is_looked_at_once_a_second_for_all() {
+    // It keeps no records of instances.
+    let looks = looks_at_a_slow_service(FaultyReplies::new(&Arc::default())).await;
+    assert!((25..=31).contains(&looks), "{looks} looks in half a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_broker_is_not_asked_for_a_slow_service_that_has_a_record() {
+    assert_eq!(looks_at_a_slow_service(MemoryReplies::new()).await, 0);
+}
+
+/// How often a broker is asked for a queue whose service takes half a minute for each of many calls.
+async fn looks_at_a_slow_service(replies: impl ReplyBackend) -> u32 {
     let looks = Arc::new(AtomicU32::new(0));
     let counted = Arc::new(Counted {
         inner: MemoryBroker::new().connect(),
         looks: Arc::clone(&looks),
     });
-    let bus = Bus::connect(counted, MemoryReplies::new()).await.unwrap();
+    let bus = Bus::connect(counted, replies).await.unwrap();
     let ledger = Ledger::new();
     let _serving = bus
         .serve(AccountsServer::new(ledger.clone()))
@@ -154,8 +169,7 @@ async fn a_slow_service_is_looked_at_once_a_second_for_all() {
     for call in calls.join_all().await {
         call.unwrap();
     }
-    let looks = looks.load(Ordering::SeqCst);
-    assert!((25..=31).contains(&looks), "{looks} looks in half a minute");
+    looks.load(Ordering::SeqCst)
 }
 
 /// Counts how often queues are looked at.
