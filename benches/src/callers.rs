@@ -23,6 +23,7 @@ use replybus_redis::RedisReplies;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use std::{
+    collections::HashSet,
     fs,
     future::pending,
     sync::Arc,
@@ -32,10 +33,14 @@ use std::{
 /// What a worker is started as.
 pub const WORKER: &str = "callers";
 
-/// Connections of a bus: two to RabbitMQ, and to Redis two that write and one that listens.
-pub const CONNECTIONS: u32 = 5;
+/// Sockets of a bus: two connections to RabbitMQ, two that wake their threads, and to Redis one that
+/// listens and two that write, which are made when they are needed.
+const SOCKETS: u32 = 7;
 
-/// Open files of a process besides its connections.
+/// In a table of sockets, a connection.
+const ESTABLISHED: &str = "01";
+
+/// Open files of a process besides those.
 const OTHER_FILES: u64 = 256;
 /// Buses that connect at a time.
 const CONNECTING: usize = 16;
@@ -56,7 +61,7 @@ pub struct Wanted {
 #[derive(Debug, Clone, Serialize)]
 pub struct Row {
     callers: u32,
-    /// Sockets of their process.
+    /// Those of their process to both servers.
     connections: usize,
     /// Milliseconds until one more caller was connected, while others were, too.
     connect_ms: f64,
@@ -142,7 +147,7 @@ pub async fn measure(
 
 /// Refuses a number of callers whose connections this process may not have.
 fn check_open_files(callers: u32) -> Result<()> {
-    let needed = u64::from(callers) * u64::from(CONNECTIONS) + OTHER_FILES;
+    let needed = u64::from(callers) * u64::from(SOCKETS) + OTHER_FILES;
     let allowed = getrlimit(Resource::Nofile).current;
     ensure!(
         allowed.is_none_or(|allowed| allowed >= needed),
@@ -196,7 +201,7 @@ impl Crowd<'_> {
         };
         let row = Row {
             callers,
-            connections: sockets()?,
+            connections: connections()?,
             connect_ms: stats::round(connect_ms, 10.0),
             calls_per_s: stats::round(turn.calls_per_s, 1.0),
             p50_us: stats::round(turn.p50_us, 1.0),
@@ -277,15 +282,51 @@ fn resident_kib(process: u32) -> Option<f64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// The sockets of this process.
-fn sockets() -> Result<usize> {
+/// The TCP connections of this process.
+fn connections() -> Result<usize> {
+    let table = fs::read_to_string("/proc/self/net/tcp").context("could not look at sockets")?;
+    let established: HashSet<_> = established_in(&table).collect();
     let open = fs::read_dir("/proc/self/fd").context("could not look at the open files")?;
     let targets = open
         .flatten()
         .filter_map(|file| fs::read_link(file.path()).ok());
-    let sockets = targets.filter(|target| {
-        let target = target.to_str();
-        target.is_some_and(|target| target.starts_with("socket:"))
+    let ours = targets.filter(|target| {
+        let target = target.to_str().unwrap_or_default();
+        let inode = target.strip_prefix("socket:[");
+        inode.is_some_and(|inode| established.contains(inode.trim_end_matches(']')))
     });
-    Ok(sockets.count())
+    Ok(ours.count())
+}
+
+/// The inodes of the connections in a table of sockets.
+fn established_in(table: &str) -> impl Iterator<Item = &str> {
+    table.lines().skip(1).filter_map(|line| {
+        let mut words = line.split_ascii_whitespace().skip(3);
+        (words.next()? == ESTABLISHED).then(|| words.nth(5))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn connections_are_counted_and_what_listens_is_none() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1628 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  110        0 11111 1 0
+   1: 0100007F:1628 00000000:0000 0A 00000000:00000000 00:00000000 00000000  110        0 22222 1 0
+";
+        assert_eq!(established_in(table).collect::<Vec<_>>(), ["11111"]);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _connected = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(connections().unwrap() >= 1);
+    }
+
+    #[test]
+    fn more_callers_than_files_are_refused() {
+        let refused = check_open_files(u32::MAX).unwrap_err().to_string();
+        assert!(refused.contains("ulimit -n"), "{refused}");
+        check_open_files(1).unwrap();
+    }
 }
