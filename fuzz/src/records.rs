@@ -8,7 +8,7 @@ use bytes::Bytes;
 use replybus::{
     Bus, CallId, SetupError,
     flight::Flight,
-    limits::{FLIGHT_DEPTH_MAX, INSTANCE_METHODS_MAX, INSTANCE_TEXT_MAX},
+    limits::{FLIGHT_DEPTH_MAX, INSTANCE_METHODS_MAX, INSTANCE_TEXT_MAX, INSTANCES_LISTED_MAX},
     presence::{Instance, InstanceId},
     reply::{
         Arrivals, DelayedNote, FlightBatch, Presence, ReplyBackend, ReplyStore,
@@ -54,8 +54,9 @@ pub(crate) fn run(data: &[u8]) {
     let Some((&kind, data)) = data.split_first() else {
         return;
     };
-    // Several records, a line each.
+    // Several records, a line each, as many as are listed with a good one.
     let records = data.split(|byte| *byte == b'\n');
+    let records = records.take(INSTANCES_LISTED_MAX - 1);
     let records: Vec<_> = records.map(Bytes::copy_from_slice).collect();
     to_its_end(async move {
         let shared = Shared::default();
