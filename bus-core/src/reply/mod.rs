@@ -97,6 +97,9 @@
 //! #    async fn present(&self, queue: &str) -> Result<Vec<Bytes>, StoreError> {
 //! #        self.store.present(queue).await
 //! #    }
+//! #    async fn one_present(&self, queue: &str) -> Result<Option<Bytes>, StoreError> {
+//! #        self.store.one_present(queue).await
+//! #    }
 //! #    async fn present_queues(&self) -> Result<Vec<String>, StoreError> {
 //! #        self.store.present_queues().await
 //! #    }
