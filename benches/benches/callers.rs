@@ -13,7 +13,7 @@ use uuid::Uuid;
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Numbers of callers, each a bus with connections of its own
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 1_000, 2_600], value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 10, 100, 1_000, 2_800], value_parser = clap::value_parser!(u32).range(1..=10_000))]
     callers: Vec<u32>,
     /// Calls under way at any time, each by the next caller
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4_096))]

@@ -33,9 +33,9 @@ use std::{
 /// What a worker is started as.
 pub const WORKER: &str = "callers";
 
-/// Sockets of a bus: two connections to RabbitMQ, two that wake their threads, and to Redis one that
-/// listens and two that write, which are made when they are needed.
-const SOCKETS: u32 = 7;
+/// Open files of a bus: two connections to RabbitMQ, each of which its client opens twice, and to Redis
+/// one that listens and two that write, which are made when they are needed.
+const FILES: u32 = 7;
 
 /// In a table of sockets, a connection.
 const ESTABLISHED: &str = "01";
@@ -147,7 +147,7 @@ pub async fn measure(
 
 /// Refuses a number of callers whose connections this process may not have.
 fn check_open_files(callers: u32) -> Result<()> {
-    let needed = u64::from(callers) * u64::from(SOCKETS) + OTHER_FILES;
+    let needed = u64::from(callers) * u64::from(FILES) + OTHER_FILES;
     let allowed = getrlimit(Resource::Nofile).current;
     ensure!(
         allowed.is_none_or(|allowed| allowed >= needed),
@@ -290,12 +290,12 @@ fn connections() -> Result<usize> {
     let targets = open
         .flatten()
         .filter_map(|file| fs::read_link(file.path()).ok());
-    let ours = targets.filter(|target| {
-        let target = target.to_str().unwrap_or_default();
-        let inode = target.strip_prefix("socket:[");
-        inode.is_some_and(|inode| established.contains(inode.trim_end_matches(']')))
+    let inodes = targets.filter_map(|target| {
+        let inode = target.to_str()?.strip_prefix("socket:[")?;
+        established.get(inode.trim_end_matches(']')).copied()
     });
-    Ok(ours.count())
+    // One that is open twice is one connection.
+    Ok(inodes.collect::<HashSet<_>>().len())
 }
 
 /// The inodes of the connections in a table of sockets.
