@@ -3,10 +3,13 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use replybus_benches::{callers, entry, handler::Handler, path::Site, worker};
+use replybus_benches::{
+    callers, entry,
+    path::Site,
+    worker::{self, StartArguments},
+};
 use replybus_testkit::servers::{Persistence, PrivateRabbit, PrivateRedis};
 use std::{process::ExitCode, time::Duration};
-use uuid::Uuid;
 
 /// Measures what callers take that are connected, and whether calls get slower for them, on servers
 /// that are started for it
@@ -22,18 +25,8 @@ struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
 
-    /// Given by `cargo bench`
-    #[arg(long, hide = true)]
-    bench: bool,
-    /// `worker` in the process that serves
-    #[arg(long, hide = true)]
-    role: Option<String>,
-    #[arg(long, hide = true)]
-    path: Option<String>,
-    #[arg(long, hide = true, default_value_t = Uuid::new_v4().simple().to_string())]
-    run: String,
-    #[arg(long, hide = true)]
-    handler_us: Option<u64>,
+    #[command(flatten)]
+    start: StartArguments,
 }
 
 fn main() -> ExitCode {
@@ -42,10 +35,9 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<()> {
-    let site = Site::of_environment(arguments.run.clone(), Handler(Duration::ZERO))?;
-    if arguments.role.is_some() {
-        let is_ours = arguments.path.as_deref() == Some(callers::WORKER);
-        ensure!(is_ours, "there is no such worker");
+    let site = arguments.start.site()?;
+    if let Some(path) = arguments.start.served()? {
+        ensure!(path == callers::WORKER, "there is no such worker");
         return worker::serve_as(callers::WORKER, |ready| callers::serve(&site, ready)).await;
     }
     let mut numbers = arguments.callers.clone();

@@ -3,9 +3,11 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use replybus_benches::{entry, handler::Handler, partitions, path::Site, worker};
+use replybus_benches::{
+    entry, partitions,
+    worker::{self, StartArguments},
+};
 use std::{process::ExitCode, time::Duration};
-use uuid::Uuid;
 
 /// Measures how many calls a second are answered by 1, 4 and 16 partitions
 #[derive(Debug, Parser)]
@@ -23,18 +25,8 @@ struct Arguments {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
 
-    /// Given by `cargo bench`
-    #[arg(long, hide = true)]
-    bench: bool,
-    /// `worker` in the process that serves `path`
-    #[arg(long, hide = true)]
-    role: Option<String>,
-    #[arg(long, hide = true)]
-    path: Option<String>,
-    #[arg(long, hide = true, default_value_t = Uuid::new_v4().simple().to_string())]
-    run: String,
-    #[arg(long, hide = true)]
-    handler_us: Option<u64>,
+    #[command(flatten)]
+    start: StartArguments,
 }
 
 fn main() -> ExitCode {
@@ -43,10 +35,9 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<()> {
-    let site = Site::of_environment(arguments.run.clone(), Handler(Duration::ZERO))?;
-    if arguments.role.is_some() {
-        let is_ours = arguments.path.as_deref() == Some(partitions::WORKER);
-        ensure!(is_ours, "there is no such worker");
+    let site = arguments.start.site()?;
+    if let Some(path) = arguments.start.served()? {
+        ensure!(path == partitions::WORKER, "there is no such worker");
         return worker::serve_as(partitions::WORKER, |ready| partitions::serve(&site, ready)).await;
     }
     let wanted = partitions::Wanted {

@@ -1,17 +1,14 @@
 //! Measures how fast a stream of items travels, both ways; see the README beside it.
 #![allow(clippy::print_stdout, reason = "the figures go there")]
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
 use replybus_benches::{
     entry,
-    handler::Handler,
-    path::Site,
     streams::{self, Source},
-    worker,
+    worker::{self, StartArguments},
 };
-use std::{process::ExitCode, time::Duration};
-use uuid::Uuid;
+use std::process::ExitCode;
 
 /// Measures how many items of a stream arrive in a second, from a worker and at one
 #[derive(Debug, Parser)]
@@ -26,18 +23,8 @@ struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
-    /// Given by `cargo bench`
-    #[arg(long, hide = true)]
-    bench: bool,
-    /// `worker` in the process that serves `path`
-    #[arg(long, hide = true)]
-    role: Option<String>,
-    #[arg(long, hide = true)]
-    path: Option<String>,
-    #[arg(long, hide = true, default_value_t = Uuid::new_v4().simple().to_string())]
-    run: String,
-    #[arg(long, hide = true)]
-    handler_us: Option<u64>,
+    #[command(flatten)]
+    start: StartArguments,
 }
 
 fn main() -> ExitCode {
@@ -46,9 +33,8 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(arguments: &Arguments) -> Result<()> {
-    let site = Site::of_environment(arguments.run.clone(), Handler(Duration::ZERO))?;
-    if arguments.role.is_some() {
-        let path = arguments.path.as_deref().context("a worker needs a path")?;
+    let site = arguments.start.site()?;
+    if let Some(path) = arguments.start.served()? {
         let source = Source::named(path)?;
         return worker::serve_as(source.name(), |ready| source.serve(&site, ready)).await;
     }

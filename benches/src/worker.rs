@@ -1,7 +1,11 @@
 //! The worker side of a path, in a process of its own that never outlives the benchmark.
 
-use crate::path::{Path, Site};
+use crate::{
+    handler::Handler,
+    path::{Path, Site},
+};
 use anyhow::{Context, Error, Result, bail};
+use clap::Args;
 use std::{
     env,
     io::{self, Read, Write},
@@ -15,11 +19,51 @@ use tokio::{
     process::{Child, Command},
     time::timeout,
 };
+use uuid::Uuid;
 
 /// What a worker writes to its output once it consumes, with its address behind it if it has one.
 const READY: &str = "ready";
 /// Declaring a queue and consuming it takes milliseconds; a worker that needs longer has failed.
 const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// What a benchmark is started with that people do not give: by `cargo bench`, and as a worker.
+#[derive(Debug, Args)]
+pub struct StartArguments {
+    /// Given by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// `worker` in the process that serves `path`
+    #[arg(long, hide = true)]
+    role: Option<String>,
+    #[arg(long, hide = true)]
+    path: Option<String>,
+    #[arg(long, hide = true, default_value_t = Uuid::new_v4().simple().to_string())]
+    run: String,
+    #[arg(long, hide = true)]
+    handler_us: Option<u64>,
+}
+
+impl StartArguments {
+    /// The servers of the environment, and handlers that take no time.
+    ///
+    /// # Errors
+    /// As of [`Site::of_environment`].
+    pub fn site(&self) -> Result<Site> {
+        Site::of_environment(self.run.clone(), Handler(Duration::ZERO))
+    }
+
+    /// The name of what this process is to serve, if it is a worker.
+    ///
+    /// # Errors
+    /// It is one, and there is no name.
+    pub fn served(&self) -> Result<Option<&str>> {
+        let path = self.path.as_deref();
+        match self.role {
+            None => Ok(None),
+            Some(_) => path.context("a worker needs a path").map(Some),
+        }
+    }
+}
 
 /// Told by a worker that it consumes.
 #[derive(Debug)]
