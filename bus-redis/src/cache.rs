@@ -13,7 +13,7 @@ use replybus::{
     reply::{CacheEntry, CacheFound, CacheKey, CacheLookup},
 };
 
-/// What a user of the server needs; it is part of what all else does.
+/// What a user of the server needs.
 const NEEDED: &str = "+evalsha +script|load +time +hmget +hget +hset +pexpire +set +get +del";
 
 /// The scripts, hashed once.

@@ -55,14 +55,14 @@
 //! ```text
 //! ACL SETUSER bus on >password ~replybus:* ~response:* +@connection +multi +exec +evalsha
 //!   +script|load +time +xadd +xread +xtrim +xinfo|stream +pexpire +set +get +mget +del +hmget
-//!   +hget +hset
+//!   +hset
 //! ```
 //!
-//! The records of serving instances and the list of their queues, the calls that are given up because
-//! there is none, and the notes of what is delayed, take
-//! `+zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hdel +hstrlen +pttl` as well. That is not
-//! tried: without it a service says once that others do not see it, and serves, and nothing is
-//! listed.
+//! Answers that are kept take `+hget` as well. The records of serving instances and the list of their
+//! queues, the calls that are given up because there is none, and the notes of what is delayed, take
+//! `+hget +zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hdel +hstrlen +pttl`. Neither is tried:
+//! without it a service says once that others do not see it, and serves, nothing is listed, and queries
+//! are answered anew.
 //!
 //! Nor is `+xrange`, which who reads the flight record needs; to write it takes what is above.
 //!

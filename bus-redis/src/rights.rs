@@ -10,8 +10,10 @@ use std::collections::BTreeSet;
 /// What connections and transactions take.
 const ON_CONNECTIONS: &str = "+@connection +multi +exec";
 
-/// What records of instances, lists of what is delayed, and calls that are given up take.
-const ON_LISTS: &str = "+zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hdel +hstrlen +pttl";
+/// What records of instances, lists of what is delayed, calls that are given up, and answers that are
+/// kept take.
+const ON_LISTS: &str =
+    "+hget +zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hdel +hstrlen +pttl";
 
 /// The least rights of a Redis user, by what its programs do, as rules of its access list.
 ///

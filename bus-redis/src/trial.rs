@@ -24,7 +24,7 @@ const BLOCK: Duration = Duration::from_millis(1);
 /// The commands of each step, as rules of the server's access lists.
 pub(crate) const ON_INBOXES: &str = "+xadd +xread +xtrim +xinfo|stream +pexpire +multi +exec";
 pub(crate) const ON_CLAIMS: &str =
-    "+evalsha +script|load +time +hmget +hget +hset +pexpire +set +del";
+    "+evalsha +script|load +time +hmget +hset +pexpire +get +set +del";
 pub(crate) const ON_REPLIES: &str = "+set +get +mget";
 
 /// What claims that are tried begin with.

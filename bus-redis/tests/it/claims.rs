@@ -2,8 +2,8 @@
 
 use crate::opened::{claim, open, raw, reply, to_inbox};
 use bytes::Bytes;
-use deadpool_redis::redis::cmd as redis_command;
-use replybus::reply::{Claimed, ReplyTarget};
+use deadpool_redis::redis::{aio::MultiplexedConnection, cmd as redis_command};
+use replybus::reply::{Cancel, Cancelled, Claimed, CommandRecord, ReplyTarget, Stored};
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
     live::{redis, unique},
@@ -16,6 +16,21 @@ use std::{
 };
 
 const RUN: fn(u32) -> Claimed = |attempt| Claimed::Run { attempt };
+
+/// The key in Redis of the record of a claim.
+fn record_of(key: &str) -> String {
+    format!("replybus:claim:{key}")
+}
+
+async fn text_of(server: &mut MultiplexedConnection, key: &str) -> Vec<u8> {
+    let mut get = redis_command("GET");
+    get.arg(record_of(key)).query_async(server).await.unwrap()
+}
+
+fn cancel(key: &str) -> Cancel {
+    let [never, interrupted] = ["never started", "interrupted"].map(Into::into);
+    Cancel::new(key, Duration::from_secs(60), never, interrupted)
+}
 
 /// Everything a claim can be asked and answer, in order.
 pub(crate) async fn table(replies: &RedisReplies) {
@@ -345,51 +360,41 @@ async fn of_two_outcomes_that_go_to_one_call_the_first_arrives() {
 }
 
 #[tokio::test]
-async fn records_of_the_release_before_are_read_and_ours_are_by_it() {
+async fn records_that_are_hashes_when_they_are_done_are_read() {
     let Some(url) = redis().await else { return };
     let (store, _) = open(&RedisReplies::new(&url)).await;
     let mut server = raw(&url).await;
-    let until = SystemTime::now() + Duration::from_secs(120);
-    for (fields, answer) in [
-        (
-            vec![("state", "done"), ("frame", "outcome")],
-            Claimed::Done("outcome".into()),
-        ),
-        (
-            vec![("state", "running"), ("lease_until", "99999999999999")],
-            Claimed::Running,
-        ),
-        (vec![("state", "running"), ("lease_until", "1")], RUN(4)),
-    ] {
-        let key = unique("before");
-        let record = format!("replybus:claim:{key}");
-        let mut set = redis_command("HSET");
-        set.arg(&record).arg("owner").arg("theirs");
-        set.arg("fingerprint")
-            .arg(&[7_u8; 16][..])
-            .arg("attempt")
-            .arg(3);
-        for (field, value) in fields {
-            set.arg(field).arg(value);
-        }
-        let _: i64 = set.query_async(&mut server).await.unwrap();
-        let mut expire = redis_command("PEXPIRE");
-        let _: bool = expire
-            .arg(&record)
-            .arg(60_000)
-            .query_async(&mut server)
-            .await
-            .unwrap();
-        let ours = claim(&key, "ours").until(until);
-        assert_eq!(store.claim(&ours).await.unwrap(), answer);
-    }
+    let key = unique("before");
+    let mut set = redis_command("HSET");
+    set.arg(record_of(&key)).arg(&["owner", "theirs"]);
+    set.arg(&["state", "done", "frame", "outcome"]);
+    set.arg("fingerprint").arg(&[7_u8; 16][..]);
+    let _: i64 = set.query_async(&mut server).await.unwrap();
+    let mut expire = redis_command("PEXPIRE");
+    expire.arg(record_of(&key)).arg(60_000);
+    let _: bool = expire.query_async(&mut server).await.unwrap();
 
-    // As it was written then, field by field.
-    let key = unique("now");
-    let ours = claim(&key, "ours").until(until);
+    let ours = claim(&key, "ours");
+    let done = Claimed::Done("outcome".into());
+    assert_eq!(store.claim(&ours).await.unwrap(), done);
+    assert!(!store.renew(&ours).await.unwrap());
+    assert!(store.renew(&claim(&key, "theirs")).await.unwrap());
+    let outcome = reply(ReplyTarget::None, "another").record(ours.clone());
+    store.store(outcome).await.unwrap();
+    // The first one stands.
+    assert_eq!(store.claim(&ours).await.unwrap(), done);
+}
+
+#[tokio::test]
+async fn a_record_is_a_hash_until_it_is_done_and_then_a_text() {
+    let Some(url) = redis().await else { return };
+    let (store, _) = open(&RedisReplies::new(&url)).await;
+    let mut server = raw(&url).await;
+    let key = unique("layout");
+    let ours = claim(&key, "ours").until(SystemTime::now() + Duration::from_secs(120));
     assert_eq!(store.claim(&ours).await.unwrap(), RUN(1));
     let mut read = redis_command("HGETALL");
-    read.arg(format!("replybus:claim:{key}"));
+    read.arg(record_of(&key));
     let running: HashMap<String, Bytes> = read.query_async(&mut server).await.unwrap();
     assert_eq!(
         (&running["state"], &running["owner"]),
@@ -399,24 +404,69 @@ async fn records_of_the_release_before_are_read_and_ours_are_by_it() {
         (&running["fingerprint"][..], &running["attempt"]),
         (&[7; 16][..], &"1".into())
     );
-    // The release before passes over the length of the lease.
     assert!(running["lease_until"].len() == 13 && running["lease"] == "60000");
     assert_eq!(running.len(), 6);
+
     let outcome = reply(ReplyTarget::None, "outcome").record(ours);
     store.store(outcome).await.unwrap();
-    let done: HashMap<String, Bytes> = read.query_async(&mut server).await.unwrap();
     assert_eq!(
-        (&done["state"], &done["frame"]),
-        (&"done".into(), &"outcome".into())
-    );
-    assert_eq!(
-        (&done["fingerprint"], &done["owner"]),
-        (&running["fingerprint"], &"ours".into())
+        text_of(&mut server, &key).await,
+        [&[7; 16][..], b"\0\x04ours", b"outcome"].concat()
     );
     let mut left = redis_command("PTTL");
-    left.arg(format!("replybus:claim:{key}"));
+    left.arg(record_of(&key));
     let left: i64 = left.query_async(&mut server).await.unwrap();
     assert!((110_000..=121_000).contains(&left), "{left} ms");
+
+    // What was cancelled before anybody began it: whose it is and what it asks for is not known.
+    let key = unique("never");
+    store.cancel(&cancel(&key)).await.unwrap();
+    let text = text_of(&mut server, &key).await;
+    assert_eq!(text, [&[0; 18][..], b"never started"].concat());
+    let done = Claimed::Done("never started".into());
+    assert_eq!(store.claim(&claim(&key, "any")).await.unwrap(), done);
+    assert!(!store.renew(&claim(&key, "any")).await.unwrap());
+    let outcome = reply(ReplyTarget::None, "late").record(claim(&key, "any"));
+    assert_eq!(store.store(outcome).await.unwrap(), Stored::TakenOver);
+    assert_eq!(text_of(&mut server, &key).await, text);
+}
+
+#[tokio::test]
+async fn a_text_of_a_stranger_fails_its_own_key_and_no_other() {
+    let Some(url) = redis().await else { return };
+    let (store, _) = open(&RedisReplies::new(&url)).await;
+    let mut server = raw(&url).await;
+    let long = [&[7; 16][..], b"\xff\xff", b"owner"].concat();
+    for text in [&[0; 18][..], &[8; 1_000], &long] {
+        let (key, other) = (unique("forged"), unique("other"));
+        let mut set = redis_command("SET");
+        set.arg(record_of(&key)).arg(text).arg("PX").arg(60_000);
+        let _: () = set.query_async(&mut server).await.unwrap();
+        let (ours, theirs) = (claim(&key, "ours"), claim(&other, "theirs"));
+        // They are due together.
+        let (forged, given) = tokio::join!(store.claim(&ours), store.claim(&theirs));
+        let forged = forged.unwrap();
+        let is_refused = matches!(&forged, Claimed::Conflict | Claimed::Done(_));
+        assert!(is_refused, "{forged:?}");
+        assert_eq!(given.unwrap(), RUN(1));
+
+        let [ended, other_ended] = [ours.clone(), theirs]
+            .map(|claim| store.store(reply(ReplyTarget::None, "outcome").record(claim)));
+        let (ended, other_ended) = tokio::join!(ended, other_ended);
+        ended.unwrap();
+        assert_eq!(other_ended.unwrap(), Stored::AsAsked);
+        let done = Some(CommandRecord::Done("outcome".into()));
+        assert_eq!(store.record(&other).await.unwrap(), done);
+        assert!(!store.renew(&ours).await.unwrap());
+        store.note(&ours, "half".into()).await.unwrap();
+        store.lapse(&ours).await.unwrap();
+        store.release(&ours).await.unwrap();
+        let looked = store.record(&key).await.unwrap();
+        assert!(matches!(looked, Some(CommandRecord::Done(_))), "{looked:?}");
+        let cancelled = store.cancel(&cancel(&key)).await.unwrap();
+        assert!(matches!(cancelled, Cancelled::Done(_)), "{cancelled:?}");
+        assert_eq!(text_of(&mut server, &key).await, text);
+    }
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ async fn missing_rights_and_databases_are_refused_at_once() {
 /// All that is documented.
 const RIGHTS: &str = "bus on >pw ~replybus:* ~response:* +@connection +multi +exec +evalsha \
                       +script|load +time +xadd +xread +xtrim +xinfo|stream +pexpire +set +get \
-                      +mget +del +hmget +hget +hset";
+                      +mget +del +hmget +hset";
 
 #[tokio::test]
 async fn the_rights_it_needs_are_those_it_documents() {
@@ -128,6 +128,7 @@ async fn the_rights_it_needs_are_those_it_documents() {
     allow(&server, RIGHTS).await;
     let replies = RedisReplies::new(format!("redis://bus:pw@127.0.0.1:{}", server.port()));
     bounded(crate::claims::table(&replies)).await;
+    allow(&server, "bus +hget").await;
     bounded(crate::cache::kept_and_invalidated(&replies)).await;
     bounded(crate::faults::finds_what_was_stored_without_inbox(
         &server, &replies,
@@ -136,7 +137,7 @@ async fn the_rights_it_needs_are_those_it_documents() {
 }
 
 /// What is documented beside that for what is only looked at.
-const RIGHTS_TO_LIST: &str = "bus +zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hdel \
+const RIGHTS_TO_LIST: &str = "bus +hget +zadd +zrem +zcard +zrangebyscore +zremrangebyscore +hdel \
                               +hstrlen +pttl";
 
 #[tokio::test]

@@ -10,15 +10,26 @@ local call = redis.call
 local answers, groups, inboxes, taken, number = {}, nil, nil, 0, 0
 local now
 
--- A run that ended in time has set it when it was claimed.
-local function live(claim, is_held, retention, till)
+-- Who recorded what is done, under which fingerprint, and what, as `claim.lua` says; nothing if it is
+-- no record.
+local function done(claim)
+  local text = call('GET', claim)
+  if not text or #text < 18 then return end
+  local owner_ends = 18 + text:byte(17) * 256 + text:byte(18)
+  return {text:sub(19, owner_ends), text:sub(1, 16), 'done', text:sub(owner_ends + 1)}
+end
+
+-- A run that ended in time has set for how long it is kept when it was claimed.
+local function record(claim, is_held, owner, fingerprint, frame, retention, till)
   if not now then
     local time = call('TIME')
     now = time[1] * 1000 + math.floor(time[2] / 1000)
   end
-  local left = till - now
-  if not is_held or left <= retention then
-    call('PEXPIRE', claim, math.max(retention, left))
+  local text, left = fingerprint .. struct.pack('>I2', #owner) .. owner .. frame, till - now
+  if is_held and left > retention then
+    call('SET', claim, text, 'KEEPTTL')
+  else
+    call('SET', claim, text, 'PX', math.max(retention, left))
   end
 end
 
@@ -34,7 +45,9 @@ end
 for at = 2, #ARGV, 8 do
   number, taken = number + 1, taken + 1
   local claim, owner, fingerprint, frame = KEYS[taken], ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local held = call('HMGET', claim, 'owner', 'fingerprint', 'state', 'frame')
+  local held = redis.pcall('HMGET', claim, 'owner', 'fingerprint', 'state', 'frame')
+  if held.err then held = done(claim) or held end
+  if held.err then return held end
   local holder, is_same = held[1], held[2] == fingerprint
   if held[3] == 'done' and is_same then
     frame = held[4]
@@ -43,13 +56,7 @@ for at = 2, #ARGV, 8 do
     frame = nil
     answers[number] = 0
   else
-    if holder and is_same then
-      call('HSET', claim, 'state', 'done', 'frame', frame)
-    else
-      call('HSET', claim, 'owner', owner, 'fingerprint', fingerprint, 'state', 'done',
-        'frame', frame)
-    end
-    live(claim, holder, ARGV[at + 3] + 0, ARGV[at + 4] + 0)
+    record(claim, holder, owner, fingerprint, frame, ARGV[at + 3] + 0, ARGV[at + 4] + 0)
     answers[number] = 1
   end
 

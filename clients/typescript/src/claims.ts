@@ -167,7 +167,8 @@ export class Claims {
   async endedElsewhere(claim: Claim, until: number): Promise<void> {
     while (Date.now() < until) {
       try {
-        if (!(await this.scripts.isRunning(this.key(claim)))) return;
+        const known = await this.record(claim.name);
+        if (known === undefined || "frame" in known || known.leaseLeft <= 0) return;
       } catch (error) {
         this.log(`looking for the end of a run again: ${(error as Error).message}`);
       }

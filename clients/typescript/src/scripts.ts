@@ -41,14 +41,6 @@ export class Scripts {
     }
   }
 
-  /** Whether whoever has this claim still runs what it is for: no script, it only reads. */
-  async isRunning(claim: string): Promise<boolean> {
-    const [state, leaseUntil] = await this.redis.hmget(claim, "state", "lease_until");
-    const [seconds, micros] = await this.redis.time();
-    const now = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
-    return (state === "running" || state === "told") && Number(leaseUntil ?? 0) > now;
-  }
-
   private script(name: ScriptName): { text: string; hash: string } {
     let script = this.known.get(name);
     if (script === undefined) {

@@ -205,7 +205,8 @@ class Claims:
         loop = asyncio.get_running_loop()
         while loop.time() < until:
             try:
-                if not await self._scripts.is_running(self._key(claim)):
+                known = await self.record(claim.name)
+                if not isinstance(known, Running) or known.lease_left_ms <= 0:
                     return
             except FAILURES as error:
                 log.info("looking for the end of a run again: %s", type(error).__name__)

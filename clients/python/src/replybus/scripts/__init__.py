@@ -23,7 +23,6 @@ class Scripts:
             text = files(__package__).joinpath(f"{name}.lua").read_text()
             return cast(Script, redis.register_script(text))
 
-        self._redis = redis
         self.announce = script("announce")
         self.cancel = script("cancel")
         self.claim = script("claim")
@@ -37,11 +36,3 @@ class Scripts:
         self.release = script("release")
         self.renew = script("renew")
         self.withdraw = script("withdraw")
-
-    async def is_running(self, claim: str) -> bool:
-        """Whether whoever has this claim still runs what it is for: no script, it only reads."""
-        reading: Any = self._redis.hmget(claim, ["state", "lease_until"])
-        state, lease_until = await reading
-        seconds, micros = await self._redis.time()
-        now = int(seconds) * 1000 + int(micros) // 1000
-        return state in (b"running", b"told") and int(lease_until or 0) > now

@@ -2,8 +2,10 @@
 -- KEYS: claim. ARGV: owner.
 -- Of a first attempt nothing is left but that for a while, longer than the pauses of those who ask:
 -- what was released is not what Redis forgot.
-local held = redis.call('HMGET', KEYS[1], 'owner', 'state', 'attempt')
-if held[1] ~= ARGV[1] or held[2] == 'done' then return 0 end
+local held = redis.pcall('HMGET', KEYS[1], 'owner', 'state', 'attempt')
+if held.err and not held.err:find('WRONGTYPE') then return held end
+-- A text is the record of what is done.
+if held.err or held[1] ~= ARGV[1] or held[2] == 'done' then return 0 end
 local attempt = tonumber(held[3]) - 1
 if attempt < 1 then
   redis.call('DEL', KEYS[1])
