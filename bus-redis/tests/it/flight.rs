@@ -9,6 +9,7 @@ use replybus::{
     reply::{FlightBatch, FlightCursor, ReplyStore},
 };
 use replybus_redis::RedisReplies;
+use replybus_testkit::wait::AT_MOST;
 use std::{sync::Arc, time::Duration};
 
 const KEY: &str = "replybus:flight";
@@ -66,7 +67,9 @@ async fn the_record_expires_and_what_others_put_there_is_passed_over() {
     let Some(server) = private().await else {
         return;
     };
-    let (store, _) = open(&RedisReplies::new(server.url())).await;
+    // The server looks through what is large, which may take a busy machine its time.
+    let replies = RedisReplies::new(server.url()).response_timeout(AT_MOST);
+    let (store, _) = open(&replies).await;
     store.record_flight(&batch(["a", "b", "c"])).await.unwrap();
     let mut redis = raw(&server.url()).await;
     let mut ttl = redis::cmd("PTTL");
