@@ -12,7 +12,7 @@ use replybus_testkit::{
 use serde_json::json;
 use town::{
     Bank,
-    audit::audit,
+    audit::{Books, audit},
     site::Servers,
     trade::{
         self,
@@ -28,10 +28,12 @@ const AT_A_TIME: usize = 64;
 
 async fn every_unit_is_accounted_for(bank: &Bank) {
     let requests = trade::plan::number_of_environment("MONEY_REQUESTS").unwrap_or(REQUESTS);
-    accounted_for(bank, requests).await;
+    let books = accounted_for(bank, requests).await;
+    // So many find an account that has not enough.
+    assert!(books.refused > 0 || requests < REQUESTS);
 }
 
-async fn accounted_for(bank: &Bank, requests: usize) {
+async fn accounted_for(bank: &Bank, requests: usize) -> Books {
     let seed = trade::plan::seed_of_environment("MONEY_SEED");
     println!("MONEY_SEED={seed}");
     let customers = trade::customers(bank, CUSTOMERS).await.unwrap();
@@ -42,7 +44,8 @@ async fn accounted_for(bank: &Bank, requests: usize) {
     let books = audit(bank, &customers, &deals).await.unwrap();
     println!("{} requests: {books:?}", plan.requests());
     // Else it was no trade.
-    assert!(books.transfers > requests / 4 && books.refused > 0);
+    assert!(books.transfers > requests / 4);
+    books
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,9 +75,10 @@ async fn money_is_counted_on_a_broker_that_denies_all_that_is_deprecated() {
     };
     let servers = shared.with_amqp(rabbit.url());
     let bank = Bank::live(program(), servers).await.unwrap();
-    bank.lent_to(async |bank: &Bank| accounted_for(bank, 1_000).await)
-        .await
-        .unwrap();
+    let some = async |bank: &Bank| {
+        accounted_for(bank, 1_000).await;
+    };
+    bank.lent_to(some).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
