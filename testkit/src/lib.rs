@@ -9,6 +9,7 @@
 //! - [`publisher`]: a publisher whose messages are any bytes;
 //! - [`certificates`] (feature `certificates`): an authority, and what it vouches for;
 //! - [`collector`] (feature `collector`): takes traces and keeps them to be looked at;
+//! - [`redis`] (feature `redis`): connections for what a test does to Redis by itself;
 //! - [`wait`]: waiting for a state, with a bound.
 
 #[cfg(feature = "live")]
@@ -25,6 +26,8 @@ pub mod live;
 pub mod proxy;
 #[cfg(feature = "live")]
 pub mod publisher;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod servers;
 #[cfg(feature = "live")]
 pub mod wait;

@@ -3,9 +3,9 @@
 use crate::database::PostgresDatabase;
 use anyhow::Result;
 use contracts::{TransactionCompleted, program};
-use redis::{AsyncCommands as _, AsyncConnectionConfig};
+use redis::AsyncCommands as _;
 use replybus::Event as _;
-use replybus_testkit::{leftovers::Leftovers, live, wait::AT_MOST};
+use replybus_testkit::{leftovers::Leftovers, live, redis::connect};
 
 /// Keys that Redis looks at in one step of a scan.
 const SCAN: u32 = 1000;
@@ -130,12 +130,7 @@ impl Site {
     }
 
     async fn remove_keys(&self) -> Result<()> {
-        let client = redis::Client::open(self.servers.redis.as_str())?;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(AT_MOST))
-            .set_response_timeout(Some(AT_MOST));
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connecting.await?;
+        let mut connection = connect(&self.servers.redis).await?;
         // Claims and inboxes have a prefix before the namespace.
         let pattern = format!("*{}.*", self.namespace);
         let mut cursor = 0_u64;

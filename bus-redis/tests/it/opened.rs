@@ -2,7 +2,7 @@
 
 use crate::waiters::Waiters;
 use bytes::Bytes;
-use deadpool_redis::redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
+use deadpool_redis::redis::aio::MultiplexedConnection;
 use replybus::{
     CallId,
     reply::{Claim, Reply, ReplyBackend, ReplyStore, ReplyTarget},
@@ -10,8 +10,8 @@ use replybus::{
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
     live::require_or_skip,
+    redis::connect,
     servers::{Persistence, PrivateRedis},
-    wait::AT_MOST,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -21,15 +21,7 @@ pub(crate) async fn private() -> Option<PrivateRedis> {
 }
 
 pub(crate) async fn raw(url: &str) -> MultiplexedConnection {
-    let client = Client::open(url).expect("a URL");
-    // By default it gives a server half a second for an answer.
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(AT_MOST))
-        .set_response_timeout(Some(AT_MOST));
-    client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
-        .expect("a connection")
+    connect(url).await.expect("a connection")
 }
 
 /// A store, and who waits for its replies.

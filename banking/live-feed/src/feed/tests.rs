@@ -11,8 +11,8 @@ use contracts::UserId;
 use redis::AsyncCommands as _;
 use replybus_testkit::{
     live::{self, require_or_skip, unique},
+    redis::connect,
     servers::{Persistence, PrivateRedis},
-    wait::AT_MOST,
 };
 use std::net::SocketAddr;
 
@@ -81,12 +81,7 @@ async fn what_is_no_notification_is_passed_over() {
     let bank = Bank::on(&redis, &namespace).await;
     let ada = UserId::new();
     let mut client = Client::connect(bank.address, &bank.login(ada).await).await;
-    let server = redis::Client::open(redis).unwrap();
-    let config = redis::AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(AT_MOST))
-        .set_response_timeout(Some(AT_MOST));
-    let connecting = server.get_multiplexed_async_connection_with_config(&config);
-    let mut server = connecting.await.unwrap();
+    let mut server = connect(&redis).await.unwrap();
     let channel = format!("{namespace}.bank:notifications");
     for strange in ["", "{}", "null"] {
         let heard: i64 = server.publish(&channel, strange).await.unwrap();

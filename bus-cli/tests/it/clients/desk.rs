@@ -2,7 +2,7 @@
 //! that they serve.
 
 use futures_util::{StreamExt as _, stream};
-use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
+use redis::aio::MultiplexedConnection;
 use replybus::{
     Amqp, Bus, CallError, CancelOutcome, ContentType, Context, Event, FailureKind, join,
     queue_handler, stream::Items,
@@ -10,7 +10,8 @@ use replybus::{
 use replybus_redis::RedisReplies;
 use replybus_testkit::{
     live::{rabbitmq, redis, unique},
-    wait::{AT_MOST, bounded},
+    redis::connect,
+    wait::bounded,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -176,15 +177,10 @@ impl Place {
         })
     }
 
-    /// A connection to its Redis, which has the time that a test has.
+    /// A connection to its Redis.
     pub(super) async fn redis(&self) -> MultiplexedConnection {
         let [_, redis, _] = &self.servers;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(AT_MOST))
-            .set_response_timeout(Some(AT_MOST));
-        let client = Client::open(redis.as_str()).unwrap();
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        connecting.await.unwrap()
+        connect(redis).await.unwrap()
     }
 
     /// Removes what was declared in its namespace.
