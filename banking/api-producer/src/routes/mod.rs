@@ -15,8 +15,8 @@ mod standing_order;
 mod transfer;
 
 use crate::{gateway::Gateway, operating};
-use axum::{Json, Router, routing::get};
-use std::{future::ready, sync::Arc};
+use axum::{Json, Router, response::IntoResponse as _, routing::get};
+use std::sync::Arc;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -46,8 +46,11 @@ fn described() -> (Router<Arc<Gateway>>, OpenApi) {
 }
 
 fn finished(router: Router<Arc<Gateway>>, api: OpenApi, gateway: Arc<Gateway>) -> Router {
+    // Shared: each request copies what its handler holds.
+    let api = Arc::new(api);
+    let description = async move || Json(&*api).into_response();
     router
-        .route("/openapi.json", get(move || ready(Json(api.clone()))))
+        .route("/openapi.json", get(description))
         .with_state(gateway)
 }
 

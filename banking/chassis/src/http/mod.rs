@@ -4,9 +4,13 @@
 mod pace;
 mod places;
 
-use axum::{Extension, Router};
-use hyper::server::conn::http1::Builder;
-use hyper::service::{Service as _, service_fn};
+use axum::Router;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1::Builder,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -94,10 +98,10 @@ pub async fn serve(
     {
         match accepted {
             Ok((stream, peer, taken)) => {
-                let app = app.clone().layer(Extension(peer));
                 let permits = Arc::clone(&permits);
                 let is_full = move || permits.available_permits() == 0;
-                let connection = attend(http.clone(), stream, app, limits, is_full, stop.clone());
+                let (http, app, stop) = (http.clone(), app.clone(), stop.clone());
+                let connection = attend(http, stream, peer, app, limits, is_full, stop);
                 let over = over.clone();
                 open.spawn(async move {
                     over.run_until_cancelled(connection).await;
@@ -147,6 +151,7 @@ async fn accept(
 async fn attend(
     http: Builder,
     stream: TcpStream,
+    peer: Peer,
     app: Router,
     limits: ConnectionLimits,
     is_full: impl Fn() -> bool,
@@ -154,7 +159,9 @@ async fn attend(
 ) {
     let (pace, service) = (Pace::new(), TowerToHyperService::new(app));
     let noted = pace.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        // Not by a layer: a router gives each connection that has one a copy of all its routes.
+        request.extensions_mut().insert(peer);
         let (_answering, answer) = (noted.begin_answer(), service.call(request));
         async move {
             let answer = answer.await;
@@ -187,5 +194,60 @@ async fn attend(
         let error: &(dyn std::error::Error + 'static) = &error;
         // Mostly a client that is gone, or was too slow.
         tracing::debug!(error, "a connection ended early");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Extension, routing::get};
+    use replybus_testkit::wait::bounded;
+    use std::{
+        future::ready,
+        net::Ipv4Addr,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// Counts how often it was copied.
+    #[derive(Debug, Default)]
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Clone for Counted {
+        fn clone(&self) -> Self {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Self(Arc::clone(&self.0))
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_share_the_routes_and_each_request_knows_its_peer() {
+        let counted = Counted::default();
+        let copies = Arc::clone(&counted.0);
+        let large = get(move || ready(format!("{counted:?}")));
+        let peer = async |Extension(Peer(peer)): Extension<Peer>| peer.to_string();
+        let app = Router::new().route("/large", large).route("/", get(peer));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let limits = ConnectionLimits::default();
+        let serving = tokio::spawn(serve(listener, app, limits, stop.clone()));
+
+        let before = copies.load(Ordering::Relaxed);
+        let mut open = Vec::new();
+        for _ in 0..10 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = b"GET / HTTP/1.1\r\nHost: bank\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"127.0.0.1") {
+                let read = bounded(stream.read_buf(&mut answer)).await.unwrap();
+                assert_ne!(read, 0, "{}", String::from_utf8_lossy(&answer));
+            }
+            open.push(stream);
+        }
+        assert_eq!(copies.load(Ordering::Relaxed), before);
+        stop.cancel();
+        bounded(serving).await.unwrap();
     }
 }
