@@ -160,7 +160,7 @@ async fn attend(
     let (pace, service) = (Pace::new(), TowerToHyperService::new(app));
     let noted = pace.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        // Not by a layer: a router gives each connection that has one a copy of all its routes.
+        // Not by a layer on the router, which would copy all routes for each connection.
         request.extensions_mut().insert(peer);
         let (_answering, answer) = (noted.begin_answer(), service.call(request));
         async move {
