@@ -27,6 +27,12 @@ async fn text_of(server: &mut MultiplexedConnection, key: &str) -> Vec<u8> {
     get.arg(record_of(key)).query_async(server).await.unwrap()
 }
 
+/// Milliseconds until the record expires.
+async fn left_of(server: &mut MultiplexedConnection, key: &str) -> i64 {
+    let mut left = redis_command("PTTL");
+    left.arg(record_of(key)).query_async(server).await.unwrap()
+}
+
 fn cancel(key: &str) -> Cancel {
     let [never, interrupted] = ["never started", "interrupted"].map(Into::into);
     Cancel::new(key, Duration::from_secs(60), never, interrupted)
@@ -407,15 +413,14 @@ async fn a_record_is_a_hash_until_it_is_done_and_then_a_text() {
     assert!(running["lease_until"].len() == 13 && running["lease"] == "60000");
     assert_eq!(running.len(), 6);
 
-    let outcome = reply(ReplyTarget::None, "outcome").record(ours);
+    let outcome = reply(ReplyTarget::None, "outcome").record(ours.clone());
     store.store(outcome).await.unwrap();
+    assert!(store.renew(&ours).await.unwrap(), "it is still ours");
     assert_eq!(
         text_of(&mut server, &key).await,
         [&[7; 16][..], b"\0\x04ours", b"outcome"].concat()
     );
-    let mut left = redis_command("PTTL");
-    left.arg(record_of(&key));
-    let left: i64 = left.query_async(&mut server).await.unwrap();
+    let left = left_of(&mut server, &key).await;
     assert!((110_000..=121_000).contains(&left), "{left} ms");
 
     // What was cancelled before anybody began it: whose it is and what it asks for is not known.
@@ -483,8 +488,41 @@ async fn an_outcome_that_comes_late_is_remembered_for_its_time() {
     assert_eq!(store.claim(&claim).await.unwrap(), RUN(1));
     let outcome = reply(ReplyTarget::None, "outcome").record(claim);
     store.store(outcome).await.unwrap();
-    let mut left = redis_command("PTTL");
-    left.arg(format!("replybus:claim:{key}"));
-    let left: i64 = left.query_async(&mut server).await.unwrap();
+    let left = left_of(&mut server, &key).await;
     assert!((30_000..=60_000).contains(&left), "{left} ms");
+}
+
+#[tokio::test]
+async fn outcomes_that_were_not_claimed_or_are_of_who_died_expire_as_well() {
+    let Some(url) = redis().await else { return };
+    let (store, _) = open(&RedisReplies::new(&url)).await;
+    let mut server = raw(&url).await;
+    let moment = SystemTime::now() + Duration::from_secs(120);
+
+    // Redis forgot that it was claimed.
+    let key = unique("forgotten");
+    let outcome = reply(ReplyTarget::None, "outcome");
+    let outcome = outcome.record(claim(&key, "mine").until(moment));
+    store.store(outcome).await.unwrap();
+    let left = left_of(&mut server, &key).await;
+    assert!((110_000..=121_000).contains(&left), "{left} ms");
+
+    // It was cancelled while it ran, and whoever ran it died.
+    let key = unique("died");
+    let mut died = claim(&key, "died");
+    died.lease = Duration::from_millis(30);
+    assert_eq!(store.claim(&died).await.unwrap(), RUN(1));
+    assert_eq!(
+        store.cancel(&cancel(&key)).await.unwrap(),
+        Cancelled::Running
+    );
+    let heir = claim(&key, "heir").until(moment);
+    eventually("the lease lapses", || async {
+        store.claim(&heir).await.unwrap() == Claimed::Done("interrupted".into())
+    })
+    .await;
+    let left = left_of(&mut server, &key).await;
+    assert!((110_000..=121_000).contains(&left), "{left} ms");
+    let done = Some(CommandRecord::Done("interrupted".into()));
+    assert_eq!(store.record(&key).await.unwrap(), done);
 }

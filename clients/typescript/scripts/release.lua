@@ -4,8 +4,8 @@
 -- what was released is not what Redis forgot.
 local held = redis.pcall('HMGET', KEYS[1], 'owner', 'state', 'attempt')
 if held.err and not held.err:find('WRONGTYPE') then return held end
--- A text is the record of what is done.
-if held.err or held[1] ~= ARGV[1] or held[2] == 'done' then return 0 end
+-- A text is the record of what is done, of which no field is ours.
+if held[1] ~= ARGV[1] or held[2] == 'done' then return 0 end
 local attempt = tonumber(held[3]) - 1
 if attempt < 1 then
   redis.call('DEL', KEYS[1])
