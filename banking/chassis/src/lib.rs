@@ -16,7 +16,6 @@ pub mod settings;
 pub mod telemetry;
 
 mod digest;
-mod hashing_threads;
 mod health;
 mod platform;
 mod probe;
@@ -27,7 +26,6 @@ mod running;
 mod vitals;
 
 pub use database::Database;
-pub use hashing_threads::HashingThreads;
 pub use identity::{Identity, User};
 pub use platform::Platform;
 pub use probe::metrics_text;

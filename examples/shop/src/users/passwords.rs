@@ -5,9 +5,8 @@ use argon2::{
     Argon2, PasswordHash, PasswordHasher as _, PasswordVerifier as _,
     password_hash::{Error as HashError, Result as HashResult},
 };
-use chassis::HashingThreads;
 use std::{io, num::NonZero, sync::Arc, thread::available_parallelism};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 
 /// Hashes passwords, off the threads that serve requests and only so many at once: each takes a
 /// processor and 19 MiB.
@@ -18,7 +17,6 @@ pub(super) struct Passwords {
     /// can't tell them apart by the time.
     nobodys: Arc<str>,
     at_once: Arc<Semaphore>,
-    threads: Arc<HashingThreads>,
 }
 
 impl Passwords {
@@ -32,7 +30,6 @@ impl Passwords {
             argon2,
             nobodys: nobodys.to_string().into(),
             at_once: Arc::new(Semaphore::new(processors)),
-            threads: Arc::new(HashingThreads::new(processors)?),
         })
     }
 
@@ -68,7 +65,7 @@ impl Passwords {
     ) -> Result<T, Problem> {
         let permit = Arc::clone(&self.at_once).acquire_owned().await;
         let permit = permit.map_err(|error| Problem::unavailable(&error))?;
-        let computed = self.threads.run(move || {
+        let computed = spawn_blocking(move || {
             // Held until the processor is free, also if nobody waits any longer.
             let _permit = permit;
             work()
