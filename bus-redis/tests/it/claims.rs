@@ -366,29 +366,40 @@ async fn of_two_outcomes_that_go_to_one_call_the_first_arrives() {
 }
 
 #[tokio::test]
-async fn records_that_are_hashes_when_they_are_done_are_read() {
+async fn records_of_earlier_builds_are_read() {
     let Some(url) = redis().await else { return };
     let (store, _) = open(&RedisReplies::new(&url)).await;
     let mut server = raw(&url).await;
-    let key = unique("before");
-    let mut set = redis_command("HSET");
-    set.arg(record_of(&key)).arg(&["owner", "theirs"]);
-    set.arg(&["state", "done", "frame", "outcome"]);
-    set.arg("fingerprint").arg(&[7_u8; 16][..]);
-    let _: i64 = set.query_async(&mut server).await.unwrap();
-    let mut expire = redis_command("PEXPIRE");
-    expire.arg(record_of(&key)).arg(60_000);
-    let _: bool = expire.query_async(&mut server).await.unwrap();
-
-    let ours = claim(&key, "ours");
     let done = Claimed::Done("outcome".into());
-    assert_eq!(store.claim(&ours).await.unwrap(), done);
-    assert!(!store.renew(&ours).await.unwrap());
-    assert!(store.renew(&claim(&key, "theirs")).await.unwrap());
-    let outcome = reply(ReplyTarget::None, "another").record(ours.clone());
-    store.store(outcome).await.unwrap();
-    // The first one stands.
-    assert_eq!(store.claim(&ours).await.unwrap(), done);
+    for (fields, answer) in [
+        (["state", "done", "frame", "outcome"], done.clone()),
+        (
+            ["state", "running", "lease_until", "99999999999999"],
+            Claimed::Running,
+        ),
+        (["state", "running", "lease_until", "1"], RUN(4)),
+    ] {
+        let key = unique("before");
+        let mut set = redis_command("HSET");
+        set.arg(record_of(&key))
+            .arg(&["owner", "theirs", "attempt", "3"]);
+        set.arg("fingerprint").arg(&[7_u8; 16][..]).arg(&fields);
+        let _: i64 = set.query_async(&mut server).await.unwrap();
+        let mut expire = redis_command("PEXPIRE");
+        expire.arg(record_of(&key)).arg(60_000);
+        let _: bool = expire.query_async(&mut server).await.unwrap();
+
+        let ours = claim(&key, "ours").until(SystemTime::now() + Duration::from_secs(120));
+        assert_eq!(store.claim(&ours).await.unwrap(), answer);
+        if answer == done {
+            assert!(!store.renew(&ours).await.unwrap());
+            assert!(store.renew(&claim(&key, "theirs")).await.unwrap());
+            let outcome = reply(ReplyTarget::None, "another").record(ours.clone());
+            store.store(outcome).await.unwrap();
+            // The first one stands.
+            assert_eq!(store.claim(&ours).await.unwrap(), done);
+        }
+    }
 }
 
 #[tokio::test]
