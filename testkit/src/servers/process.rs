@@ -24,7 +24,8 @@ rm -rf -- "$1"
 "#;
 
 /// A directory, and a watch over the processes that work in it. Dropped, it is removed; a watch
-/// removes it and kills them when the test process dies in any way.
+/// removes it and kills them when the test process dies in any way. Of a test that fails the end of
+/// their log is told.
 #[derive(Debug)]
 pub struct Workplace {
     directory: PathBuf,
@@ -101,6 +102,12 @@ impl Workplace {
         let tail = log.len().saturating_sub(LOG_TAIL_BYTES);
         String::from_utf8_lossy(log.get(tail..).unwrap_or_default()).into_owned()
     }
+
+    #[allow(clippy::print_stderr, reason = "a failed test says on stderr why")]
+    fn tell_log(&self) {
+        let of = self.directory.file_name().unwrap_or_default().display();
+        eprintln!("the end of the log of {of}:\n{}", self.log_tail());
+    }
 }
 
 impl Drop for Workplace {
@@ -108,6 +115,9 @@ impl Drop for Workplace {
         // The owner's processes are gone: there is nothing left to watch.
         let _ = self.watch.kill();
         let _ = self.watch.wait();
+        if std::thread::panicking() {
+            self.tell_log();
+        }
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
