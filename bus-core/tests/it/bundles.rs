@@ -4,6 +4,7 @@
 use crate::{
     bad_input::{Nobody, request},
     bank::{AccountsClient, AccountsServer, Ledger, Refused},
+    between::Between,
     dead_letters::{dead, kept, next},
     faulty_store::{Faults, FaultyReplies},
     paced::Paced,
@@ -38,7 +39,7 @@ type Called<T> = JoinHandle<Result<T, CallError<Refused>>>;
 struct Stage {
     broker: MemoryBroker,
     replies: MemoryReplies,
-    paced: Arc<Paced>,
+    paced: Arc<Between<Paced>>,
     accounts: AccountsClient,
     ledger: Ledger,
     /// For as long as what they serve.

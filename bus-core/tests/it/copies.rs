@@ -3,6 +3,7 @@
 
 use crate::{
     bank::{AccountsClient, Refused},
+    between::Between,
     unsure::Unsure,
 };
 use replybus::{
@@ -22,14 +23,14 @@ type Called<T> = JoinHandle<Result<T, CallError<Refused>>>;
 /// A caller on a transport whose word is the test's.
 struct Stage {
     bus: Bus,
-    transport: Arc<Unsure>,
+    transport: Arc<Between<Unsure>>,
     replies: MemoryReplies,
 }
 
 impl Stage {
     async fn open() -> Self {
-        let (transport, replies) = (Unsure::new(), MemoryReplies::new());
-        let bus = Bus::builder().connect(Arc::<Unsure>::clone(&transport), replies.clone());
+        let (transport, replies) = (Unsure::transport(), MemoryReplies::new());
+        let bus = Bus::builder().connect(Arc::clone(&transport), replies.clone());
         Self {
             bus: bus.await.unwrap(),
             transport,

@@ -1,19 +1,14 @@
 //! Calls and events that are due later, by a paused clock.
 
-use async_trait::async_trait;
+use crate::between::{Between, Hook};
 use replybus::{
     Bus, CancelOutcome, Context, Event, FailureKind, Never,
-    error::SetupError,
     event::EmitError,
     limits::{DELAY_MAX, DELAYED_AGAIN_AFTER},
     queue_handler,
     reply::memory::MemoryReplies,
     server::Serving,
-    transport::{
-        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Source, Transport,
-        TransportHealth,
-        memory::{MemoryBroker, MemoryTransport},
-    },
+    transport::{Transport as _, memory::MemoryBroker},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -194,33 +189,13 @@ async fn events_reach_the_groups_that_there_are_when_they_are_due() {
 
 /// A transport that was written before there were delays.
 #[derive(Debug)]
-pub(crate) struct Older(pub(crate) MemoryTransport);
+pub(crate) struct Older;
 
-#[async_trait]
-impl Transport for Older {
-    fn publish(&self, outgoing: Outgoing) -> Receipt {
-        self.0.publish(outgoing)
-    }
-    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
-        self.0.consume(source).await
-    }
-    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
-        self.0.declare(queue).await
-    }
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
-        self.0.inspect(queue).await
-    }
-    fn health(&self) -> TransportHealth {
-        self.0.health()
-    }
-    async fn close(&self, within: Duration) {
-        self.0.close(within).await;
-    }
-}
+impl Hook for Older {}
 
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_does_not_delay_says_so() {
-    let older = Arc::new(Older(MemoryBroker::new().connect()));
+    let older = Between::on(&MemoryBroker::new(), Older);
     let bus = Bus::connect(older, MemoryReplies::new()).await.unwrap();
     let (alarm, mut rung, _serving) = alarm(&bus).await;
     let refused = alarm.ring(1).send_after(SECOND).await.unwrap_err();

@@ -209,10 +209,9 @@ async fn a_call_that_is_given_up_and_one_that_is_late_say_so() {
 
 #[tokio::test]
 async fn a_repeated_command_waits_for_its_run_and_one_that_panics_is_a_dead_letter() {
-    let transport = Unsure::new();
+    let transport = Unsure::transport();
     let replies = MemoryReplies::new();
-    let (bus, ledger, client, _serving, made) =
-        recording(Arc::<Unsure>::clone(&transport), replies).await;
+    let (bus, ledger, client, _serving, made) = recording(Arc::clone(&transport), replies).await;
     let call = tokio::spawn(client.work().into_future());
     ledger.entered(1).await;
     transport.say(Verdict::Lost);

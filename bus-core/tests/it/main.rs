@@ -9,6 +9,7 @@ mod asked_again;
 mod audit;
 mod bad_input;
 mod bank;
+mod between;
 mod breaker;
 mod bundles;
 mod cache;

@@ -1,24 +1,19 @@
 //! A transport in this process whose messages are out when the test says so.
 
-use async_trait::async_trait;
+use crate::between::{Between, Hook};
 use replybus::{
-    SetupError,
     message::Message,
     transport::{
-        Deliveries, Departure, DirectPublish, InspectError, Outgoing, QueueSpec, QueueState,
-        Receipt, Slip, Source, Transport, TransportHealth, Verdict,
+        Departure, DirectPublish, Outgoing, Slip, Transport as _, Verdict,
         memory::{MemoryBroker, MemoryTransport},
     },
 };
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 /// Carries what is published at once, and tells of its departure later.
 #[derive(Debug)]
 pub(crate) struct Paced {
-    inner: MemoryTransport,
+    written_on: MemoryTransport,
     state: Mutex<State>,
 }
 
@@ -33,11 +28,12 @@ struct State {
 }
 
 impl Paced {
-    pub(crate) fn on(broker: &MemoryBroker) -> Arc<Self> {
-        Arc::new(Self {
-            inner: broker.connect(),
+    pub(crate) fn on(broker: &MemoryBroker) -> Arc<Between<Self>> {
+        let paced = Self {
+            written_on: broker.connect(),
             state: Mutex::default(),
-        })
+        };
+        Between::on(broker, paced)
     }
 
     /// Lets what was written be out.
@@ -84,38 +80,13 @@ impl DirectPublish for Paced {
         state.written.push(outgoing.message.clone());
         state.slips.push(slip);
         state.departing.push(departure);
-        drop(self.inner.publish(outgoing));
+        drop(self.written_on.publish(outgoing));
         None
     }
 }
 
-#[async_trait]
-impl Transport for Paced {
-    fn publish(&self, outgoing: Outgoing) -> Receipt {
-        self.inner.publish(outgoing)
-    }
-
+impl Hook for Paced {
     fn direct(&self) -> Option<&dyn DirectPublish> {
         Some(self)
-    }
-
-    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
-        self.inner.consume(source).await
-    }
-
-    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
-        self.inner.declare(queue).await
-    }
-
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
-        self.inner.inspect(queue).await
-    }
-
-    fn health(&self) -> TransportHealth {
-        self.inner.health()
-    }
-
-    async fn close(&self, within: Duration) {
-        self.inner.close(within).await;
     }
 }

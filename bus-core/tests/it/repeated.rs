@@ -2,6 +2,7 @@
 
 use crate::{
     bank::{AccountsClient, AccountsServer, Ledger, Refused},
+    between::Between,
     unsure::Unsure,
 };
 use replybus::{
@@ -17,10 +18,10 @@ use tower::{ServiceExt, layer::layer_fn, service_fn};
 
 /// A service with room for one handler that refuses what is too much, over a transport that is
 /// unsure of everything.
-async fn unsure() -> (Bus, Arc<Unsure>, Ledger, AccountsClient, Serving) {
-    let transport = Unsure::new();
+async fn unsure() -> (Bus, Arc<Between<Unsure>>, Ledger, AccountsClient, Serving) {
+    let transport = Unsure::transport();
     let bus = Bus::builder()
-        .connect(Arc::<Unsure>::clone(&transport), MemoryReplies::new())
+        .connect(Arc::clone(&transport), MemoryReplies::new())
         .await
         .unwrap();
     let ledger = Ledger::new();
@@ -95,9 +96,9 @@ async fn a_ticket_of_one_copy_believes_its_reply_and_so_does_one_that_says_nothi
 
 #[tokio::test]
 async fn further_copies_are_marked() {
-    let transport = Unsure::new();
+    let transport = Unsure::transport();
     let bus = Bus::builder()
-        .connect(Arc::<Unsure>::clone(&transport), MemoryReplies::new())
+        .connect(Arc::clone(&transport), MemoryReplies::new())
         .await
         .unwrap();
     let source = Source::new(QueueSpec::new("account.requests"), 10);
@@ -118,7 +119,7 @@ async fn further_copies_are_marked() {
 /// Makes a second attempt as soon as the first one is published.
 async fn twice(
     inner: ClientService,
-    transport: Arc<Unsure>,
+    transport: Arc<Between<Unsure>>,
     request: CallRequest,
 ) -> Result<CallResponse, BoxError> {
     let first = tokio::spawn(inner.clone().oneshot(request.clone()));

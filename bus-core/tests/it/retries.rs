@@ -1,6 +1,6 @@
 //! Commands that their handlers put off, by a paused clock.
 
-use crate::delays::Older;
+use crate::{between::Between, delays::Older};
 use replybus::{
     Bus, CallError, CallId, CancelOutcome, Context, Event, FailureKind, RetryLater,
     contract::RetryPolicy,
@@ -530,7 +530,7 @@ async fn what_a_message_says_of_its_runs_is_read_without_trust() {
 #[tokio::test(start_paused = true)]
 async fn what_can_not_be_put_aside_is_answered_and_kept() {
     let world = World::new().await;
-    let older = Arc::new(Older(MemoryBroker::new().connect()));
+    let older = Between::on(&MemoryBroker::new(), Older);
     let bus = Bus::connect(older, MemoryReplies::new()).await.unwrap();
     let service = bus.serve(PaymentsServer::new(world.bank.clone()));
     let _serving = service.on_queue("other.requests").await.unwrap();

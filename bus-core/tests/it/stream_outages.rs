@@ -1,16 +1,15 @@
 //! Streams while the broker is away, for longer than either end may be silent.
 
 use super::{
+    between::{Between, Hook},
     lossy::{Appended, Lossy},
     streams::{read_all, serve},
 };
-use async_trait::async_trait;
 use replybus::{
-    Bus, SetupError,
+    Bus,
     reply::memory::MemoryReplies,
     transport::{
-        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Source, Transport,
-        TransportHealth, Verdict,
+        Outgoing, Receipt, Transport as _, TransportHealth, Verdict,
         memory::{MemoryBroker, MemoryTransport},
     },
 };
@@ -38,36 +37,23 @@ impl Clock {
 /// A way to the broker that is cut for a while.
 #[derive(Debug)]
 struct Way {
-    inner: MemoryTransport,
     clock: Arc<Clock>,
     away_for: Duration,
 }
 
-#[async_trait]
-impl Transport for Way {
-    fn publish(&self, outgoing: Outgoing) -> Receipt {
+impl Hook for Way {
+    fn publish(&self, outgoing: Outgoing, on: &MemoryTransport) -> Receipt {
         if self.clock.is_within(self.away_for) {
             return Receipt::told(Verdict::Lost);
         }
-        self.inner.publish(outgoing)
+        on.publish(outgoing)
     }
-    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
-        self.inner.consume(source).await
-    }
-    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
-        self.inner.declare(queue).await
-    }
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
-        self.inner.inspect(queue).await
-    }
-    fn health(&self) -> TransportHealth {
+
+    fn health(&self, of: &MemoryTransport) -> TransportHealth {
         if self.clock.is_within(self.away_for) {
             return TransportHealth::Down("on purpose".into());
         }
-        self.inner.health()
-    }
-    async fn close(&self, within: Duration) {
-        self.inner.close(within).await;
+        of.health()
     }
 }
 
@@ -76,7 +62,6 @@ impl Transport for Way {
 async fn read_through(away_for: Duration, refused_for: Duration) {
     let clock = Arc::new(Clock::default());
     let way = Way {
-        inner: MemoryBroker::new().connect(),
         clock: Arc::clone(&clock),
         away_for,
     };
@@ -90,7 +75,9 @@ async fn read_through(away_for: Duration, refused_for: Duration) {
             false => Appended::Well,
         }
     });
-    let bus = Bus::connect(Arc::new(way), replies).await.unwrap();
+    let bus = Bus::connect(Between::on(&MemoryBroker::new(), way), replies)
+        .await
+        .unwrap();
     let (_, client, _serving) = serve(&bus).await;
     let lines = client.lines(2_000).window_bytes(10_000).await.unwrap();
     assert_eq!(read_all(lines).await, (2_000, None));

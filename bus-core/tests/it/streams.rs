@@ -1,10 +1,12 @@
 //! Answers that are streams of items.
 
-use super::lossy::{Appended, lossy};
-use async_trait::async_trait;
+use super::{
+    between::{Between, Hook},
+    lossy::{Appended, lossy},
+};
 use futures_util::{StreamExt, stream};
 use replybus::{
-    Bus, Bytes, CallError, CallId, ContentType, Context, FailureKind, Never, SetupError,
+    Bus, Bytes, CallError, CallId, ContentType, Context, FailureKind, Never,
     client::{RetryLayer, ServiceClient},
     limits,
     message::{Message, Properties, Text},
@@ -13,8 +15,7 @@ use replybus::{
     server::Serving,
     stream::{Items, Streaming},
     transport::{
-        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Source, Transport,
-        TransportHealth,
+        Outgoing, QueueSpec, Receipt, Source, Transport,
         memory::{MemoryBroker, MemoryTransport},
     },
 };
@@ -492,44 +493,25 @@ async fn a_window_that_is_none_is_a_bad_request() {
 }
 
 /// Keeps the credits that are published.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Watched {
-    inner: MemoryTransport,
     credits: Mutex<Vec<Message>>,
 }
 
-#[async_trait]
-impl Transport for Watched {
-    fn publish(&self, outgoing: Outgoing) -> Receipt {
+impl Hook for Watched {
+    fn publish(&self, outgoing: Outgoing, on: &MemoryTransport) -> Receipt {
         if outgoing.message.properties.kind.as_deref() == Some("stream") {
-            self.credits.lock().unwrap().push(outgoing.message.clone());
+            let credit = outgoing.message.clone();
+            self.credits.lock().unwrap().push(credit);
         }
-        self.inner.publish(outgoing)
-    }
-    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
-        self.inner.consume(source).await
-    }
-    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
-        self.inner.declare(queue).await
-    }
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
-        self.inner.inspect(queue).await
-    }
-    fn health(&self) -> TransportHealth {
-        self.inner.health()
-    }
-    async fn close(&self, within: Duration) {
-        self.inner.close(within).await;
+        on.publish(outgoing)
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn forged_frames_and_credits_do_no_harm() {
     let (broker, replies) = (MemoryBroker::new(), MemoryReplies::new());
-    let watched = Arc::new(Watched {
-        inner: broker.connect(),
-        credits: Mutex::default(),
-    });
+    let watched = Between::on(&broker, Watched::default());
     let bus = Bus::connect(Arc::clone(&watched), replies.clone())
         .await
         .unwrap();
@@ -556,7 +538,7 @@ async fn forged_frames_and_credits_do_no_harm() {
     let producer: [u8; 4] = credit.body[16..20].try_into().unwrap();
     let nobody: Arc<dyn Arrivals> = Arc::new(Nobody);
     let store = Box::new(replies).open("", nobody).await.unwrap();
-    let inbox = inbox_of(&bus, &watched).await;
+    let inbox = inbox_of(&bus, &broker).await;
     // Frames of another producer, of none, cut short, far ahead, of no kind.
     let head = |kind: u8, producer: [u8; 4], first: u64| {
         let mut frame = vec![0xc1, kind];
@@ -587,15 +569,15 @@ async fn forged_frames_and_credits_do_no_harm() {
     ] {
         let mut forged = credit.clone();
         forged.body = body.into();
-        watched.inner.publish(Outgoing::new(forged));
+        watched.publish(Outgoing::new(forged));
     }
     assert_eq!(reading.await.unwrap(), 5_000);
 }
 
 /// The inbox of a bus: where a call that it makes wants its reply.
-async fn inbox_of(bus: &Bus, watched: &Watched) -> Text {
-    let mut deliveries = watched
-        .inner
+async fn inbox_of(bus: &Bus, broker: &MemoryBroker) -> Text {
+    let mut deliveries = broker
+        .connect()
         .consume(Source::new(QueueSpec::new("asked.requests"), 1))
         .await
         .unwrap();

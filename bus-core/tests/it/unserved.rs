@@ -2,19 +2,15 @@
 
 use crate::{
     bank::{AccountsClient, AccountsServer, Ledger},
+    between::{Between, Hook},
     faulty_store::FaultyReplies,
 };
-use async_trait::async_trait;
 use replybus::{
-    Bus, Bytes, CallId, FailureKind, Instant, SetupError,
+    Bus, Bytes, CallId, FailureKind, Instant,
     limits::{CONSUMER_LOOK_AFTER, CONSUMER_LOOK_EVERY, PRESENCE_TTL},
     presence::InstanceId,
     reply::{Arrivals, Presence, ReplyBackend, memory::MemoryReplies},
-    transport::{
-        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Source, Transport,
-        TransportHealth,
-        memory::{MemoryBroker, MemoryTransport},
-    },
+    transport::{QueueSpec, Transport as _, memory::MemoryBroker},
 };
 use std::{
     future::IntoFuture,
@@ -147,12 +143,8 @@ async fn the_broker_is_not_asked_for_a_slow_service_that_has_a_record() {
 
 /// How often a broker is asked for a queue whose service takes half a minute for each of many calls.
 async fn looks_at_a_slow_service(replies: impl ReplyBackend) -> u32 {
-    let looks = Arc::new(AtomicU32::new(0));
-    let counted = Arc::new(Counted {
-        inner: MemoryBroker::new().connect(),
-        looks: Arc::clone(&looks),
-    });
-    let bus = Bus::connect(counted, replies).await.unwrap();
+    let counted = Between::on(&MemoryBroker::new(), Counted::default());
+    let bus = Bus::connect(Arc::clone(&counted), replies).await.unwrap();
     let ledger = Ledger::new();
     let _serving = bus
         .serve(AccountsServer::new(ledger.clone()))
@@ -169,41 +161,16 @@ async fn looks_at_a_slow_service(replies: impl ReplyBackend) -> u32 {
     for call in calls.join_all().await {
         call.unwrap();
     }
-    looks.load(Ordering::SeqCst)
+    counted.0.load(Ordering::SeqCst)
 }
 
 /// Counts how often queues are looked at.
-#[derive(Debug)]
-struct Counted {
-    inner: MemoryTransport,
-    looks: Arc<AtomicU32>,
-}
+#[derive(Debug, Default)]
+struct Counted(AtomicU32);
 
-#[async_trait]
-impl Transport for Counted {
-    fn publish(&self, outgoing: Outgoing) -> Receipt {
-        self.inner.publish(outgoing)
-    }
-
-    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
-        self.inner.consume(source).await
-    }
-
-    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
-        self.inner.declare(queue).await
-    }
-
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
-        self.looks.fetch_add(1, Ordering::SeqCst);
-        self.inner.inspect(queue).await
-    }
-
-    fn health(&self) -> TransportHealth {
-        self.inner.health()
-    }
-
-    async fn close(&self, within: Duration) {
-        self.inner.close(within).await;
+impl Hook for Counted {
+    fn inspected(&self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -1,13 +1,9 @@
 //! A transport that carries requests, and whose word about them is the test's.
 
-use async_trait::async_trait;
-use replybus::{
-    SetupError,
-    transport::{
-        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source,
-        Transport, TransportHealth, Verdict,
-        memory::{MemoryBroker, MemoryTransport},
-    },
+use crate::between::{Between, Hook};
+use replybus::transport::{
+    Outgoing, Receipt, Slip, Transport as _, Verdict,
+    memory::{MemoryBroker, MemoryTransport},
 };
 use std::{
     collections::VecDeque,
@@ -15,14 +11,12 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::{Semaphore, watch};
 
 /// Stores what is published, and gives no verdict about requests but by [`say`](Self::say).
 #[derive(Debug)]
 pub(crate) struct Unsure {
-    inner: MemoryTransport,
     asked: Mutex<VecDeque<Slip>>,
     published: Semaphore,
     /// Further requests are not written.
@@ -32,14 +26,14 @@ pub(crate) struct Unsure {
 }
 
 impl Unsure {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            inner: MemoryBroker::new().connect(),
+    pub(crate) fn transport() -> Arc<Between<Self>> {
+        let unsure = Self {
             asked: Mutex::default(),
             published: Semaphore::new(0),
             held: AtomicBool::new(false),
             confirm: watch::Sender::default(),
-        })
+        };
+        Between::on(&MemoryBroker::new(), unsure)
     }
 
     /// Waits until `n` more requests were published.
@@ -67,40 +61,19 @@ impl Unsure {
     }
 }
 
-#[async_trait]
-impl Transport for Unsure {
-    fn publish(&self, outgoing: Outgoing) -> Receipt {
+impl Hook for Unsure {
+    fn publish(&self, outgoing: Outgoing, on: &MemoryTransport) -> Receipt {
         self.confirm.send_replace(Some(outgoing.confirm));
         if outgoing.message.properties.correlation_id.is_none() {
-            return self.inner.publish(outgoing);
+            return on.publish(outgoing);
         }
         let (slip, receipt) = Receipt::pair();
         if !self.held.load(Ordering::SeqCst) {
             assert!(slip.begin_write());
-            drop(self.inner.publish(outgoing));
+            drop(on.publish(outgoing));
         }
         self.asked.lock().unwrap().push_back(slip);
         self.published.add_permits(1);
         receipt
-    }
-
-    async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {
-        self.inner.consume(source).await
-    }
-
-    async fn declare(&self, queue: QueueSpec) -> Result<(), SetupError> {
-        self.inner.declare(queue).await
-    }
-
-    async fn inspect(&self, queue: &str) -> Result<Option<QueueState>, InspectError> {
-        self.inner.inspect(queue).await
-    }
-
-    fn health(&self) -> TransportHealth {
-        self.inner.health()
-    }
-
-    async fn close(&self, within: Duration) {
-        self.inner.close(within).await;
     }
 }

@@ -5,6 +5,8 @@
     reason = "tests say what they expect"
 )]
 
+#[path = "../it/between.rs"]
+mod between;
 #[path = "../it/hops.rs"]
 mod hops;
 #[path = "../it/paced.rs"]

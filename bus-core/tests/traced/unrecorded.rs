@@ -1,6 +1,7 @@
 //! Traces that begin with a call and are not recorded: the service is told so, and decides nothing.
 
 use crate::{
+    between::Between,
     hops::Way,
     paced::Paced,
     recorded::{Spans, decline},
@@ -23,7 +24,7 @@ fn traceparent(message: &Message) -> Option<&str> {
 async fn a_service_heeds_what_the_caller_decided_of_calls_alone_and_together() {
     decline();
     let paced = Paced::on(&MemoryBroker::new());
-    let mut way = Way::over(Arc::<Paced>::clone(&paced)).await;
+    let mut way = Way::over(Arc::<Between<Paced>>::clone(&paced)).await;
     // The caller learns that the service takes bundles.
     way.client.look().await.unwrap();
     paced.depart();
