@@ -109,25 +109,26 @@ impl Retries {
                 .clone()
                 .scope(async { handler().await })
                 .await;
-            if context_of_run.key_is_released() {
-                context.release_key();
-            }
             let pause = match &answer.0 {
                 AnswerKind::Handler(frame) if context_of_run.is_put_off() => {
                     self.failed(text_of(frame), true)
                 }
                 _ => None,
             };
-            let Some(pause) = pause else {
-                return answer;
-            };
-            tracing::debug!(attempt, ?pause, "a command is run again");
-            tokio::select! {
-                biased;
-                // Nobody wants it any more, or another worker has it.
-                () = context.cancelled() => return answer,
-                () = sleep(pause) => {}
+            if let Some(pause) = pause {
+                tracing::debug!(attempt, ?pause, "a command is run again");
+                tokio::select! {
+                    biased;
+                    // Nobody wants it any more, or another worker has it.
+                    () = context.cancelled() => {}
+                    () = sleep(pause) => continue,
+                }
             }
+            // By the run that is answered: what those before it said of the key is over.
+            if context_of_run.key_is_released() {
+                context.release_key();
+            }
+            return answer;
         }
         // There is no end to the numbers above that a policy reaches.
         Answer::done()

@@ -60,6 +60,10 @@ trait Payments {
     #[command(retry)]
     async fn decline(&self, name: String) -> Result<(), Unpaid>;
 
+    /// Fails once of an error that passes, and is declined then.
+    #[command(retry(base = "100ms"))]
+    async fn decline_later(&self, name: String) -> Result<u32, Unpaid>;
+
     /// Panics at its second run.
     #[command(retry(base = "2s"))]
     async fn panic(&self, name: String) -> Result<(), Unpaid>;
@@ -154,6 +158,10 @@ impl Payments for Bank {
 
     async fn decline(&self, name: String) -> Result<(), Unpaid> {
         self.run(name, 0).and(Err(Unpaid::Declined))
+    }
+
+    async fn decline_later(&self, name: String) -> Result<u32, Unpaid> {
+        self.run(name, 1).and(Err(Unpaid::Declined))
     }
 
     async fn panic(&self, name: String) -> Result<(), Unpaid> {
@@ -260,6 +268,16 @@ async fn an_error_that_passes_is_tried_again_as_one_call() {
     assert_eq!(again.await.unwrap(), 4);
     assert_eq!(world.bank.runs("a").len(), 4);
     assert!(world.letters().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_it_comes_to_is_recorded_whatever_the_runs_before_it_came_to() {
+    let world = World::new().await;
+    for _ in 0..2 {
+        let call = world.client.decline_later("a".into());
+        assert_eq!(handler(call.idempotency_key("k").await), Unpaid::Declined);
+        assert_eq!(world.bank.runs("a").len(), 2);
+    }
 }
 
 #[tokio::test(start_paused = true)]
