@@ -52,10 +52,10 @@ pub(crate) async fn what_was_interrupted_is_not_started_again_once_cancelled(ben
 
 pub(crate) async fn what_was_cancelled_while_it_ran_is_not_begun_anew(bench: Bench) {
     let store = bench.open().await;
-    let [ends, dies, leaves] = ["ends", "dies", "leaves"].map(|key| on(key, "a"));
+    let [ends, dies, leaves, undone] = ["ends", "dies", "leaves", "undone"].map(|key| on(key, "a"));
     let mut dies = dies;
     dies.lease = SHORT;
-    for claim in [&ends, &leaves, &dies] {
+    for claim in [&ends, &leaves, &undone, &dies] {
         assert_eq!(store.claim(claim).await, run(1));
         let cancel = Cancel::new(&*claim.key, LONG, "never".into(), "interrupted".into());
         let cancelled = store.store.cancel(&cancel).await.unwrap();
@@ -72,6 +72,11 @@ pub(crate) async fn what_was_cancelled_while_it_ran_is_not_begun_anew(bench: Ben
     assert_eq!(store.claim(&on("ends", "b")).await, done("ok"));
     store.store.lapse(&leaves).await.unwrap();
     assert_eq!(store.claim(&on("leaves", "b")).await, done("interrupted"));
+    // One that says that it did nothing was told all the same.
+    store.store.release(&undone).await.unwrap();
+    for owner in ["b", "c"] {
+        assert_eq!(store.claim(&on("undone", owner)).await, done("interrupted"));
+    }
     assert_eq!(lapsed(&store, &on("dies", "b")).await, done("interrupted"));
     assert_eq!(store.claim(&on("dies", "c")).await, done("interrupted"));
 }

@@ -53,6 +53,11 @@ impl Record {
             && matches!(&self.state, State::Running { owner, .. } if *owner == claim.owner)
     }
 
+    /// `true` if its run was told of a cancel: it is not begun anew.
+    fn is_told(&self) -> bool {
+        matches!(&self.state, State::Running { told: Some(_), .. })
+    }
+
     /// The state of a run that gave its claim up.
     fn given_up(&self) -> State {
         let (progress, told) = match &self.state {
@@ -140,7 +145,9 @@ impl Claims {
         let record = self.0.get(claim.key.as_str());
         match record.filter(|record| record.is_run_by(claim)) {
             None => {}
-            Some(record) if record.attempt <= 1 => self.0.remove(claim.key.as_str()),
+            Some(record) if record.attempt <= 1 && !record.is_told() => {
+                self.0.remove(claim.key.as_str());
+            }
             Some(record) => self.set(claim, record.attempt - 1, record.given_up()),
         }
     }
