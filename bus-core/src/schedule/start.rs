@@ -256,18 +256,18 @@ impl<H: SubscribeHandler<Tick>> Service for TickRuns<H> {
                 Step::Instead(other) => Some(other),
                 Step::Run | Step::Nothing => then,
             };
-            if let Some(other) = put {
-                runs.put(other).await?;
-            }
-            if step == Step::Run
-                && let Some(next) = runs.putting.following(second)
-                && Some(next) != put
+            if let Some(other) = put
+                && let Err(why) = runs.put(other).await
             {
-                // All programs may end before one of them puts it: this message ends later.
-                runs.put(next).await?;
+                Context::current().release_key();
+                return Err(why);
             }
             let outcome = match step {
-                Step::Run => runs.run(second).await,
+                Step::Run => {
+                    let next = runs.putting.following(second);
+                    let next = next.filter(|next| Some(*next) != put);
+                    tokio::join!(runs.put_next(next), runs.run(second)).1
+                }
                 Step::Instead(_) | Step::Nothing => "missed",
             };
             let schedule = runs.name.clone();
@@ -279,7 +279,19 @@ impl<H: SubscribeHandler<Tick>> Service for TickRuns<H> {
 }
 
 impl<H: SubscribeHandler<Tick>> TickRuns<H> {
-    /// Puts another tick, which is to come at once, before anything of this one is done.
+    /// Puts the tick that follows: all programs may end before one of them does, and the message of
+    /// this one ends later. One that can't be put holds up nothing: each program goes on trying.
+    async fn put_next(&self, next: Option<u64>) {
+        let Some(next) = next else {
+            return;
+        };
+        if let Err(why) = self.put(next).await {
+            let schedule = &self.name;
+            tracing::warn!(schedule, why, "the tick after one that is run is not put");
+        }
+    }
+
+    /// Puts another tick.
     async fn put(&self, second: u64) -> Result<(), String> {
         let until = Instant::now() + RETRY_ASIDE_WITHIN;
         let mut pauses = Pauses::new(PUT_AGAIN_MIN, PUT_AGAIN_MAX);
@@ -289,7 +301,6 @@ impl<H: SubscribeHandler<Tick>> TickRuns<H> {
             };
             let pause = pauses.next();
             if Instant::now() + pause > until {
-                Context::current().release_key();
                 return Err(format!("the tick {second} can't be put: {why}"));
             }
             sleep(pause).await;

@@ -1,6 +1,7 @@
 //! Work that is due again and again. By the clock on the wall, which nothing here can pause: each
 //! test takes a few seconds of it.
 
+use crate::{between::Between, delays::Older};
 use replybus::{
     Bus, RetryLater, SetupError,
     limits::TICK_LATE_AFTER,
@@ -114,6 +115,25 @@ fn assert_whole(ran: &BTreeMap<u64, u32>) {
     for second in *first..=*last {
         assert_eq!(ran.get(&second), Some(&1), "{second} of {ran:?}");
     }
+}
+
+/// As while the broker takes no messages, and hands out those that it has.
+#[tokio::test]
+async fn a_tick_is_run_although_the_next_one_can_not_be_put() {
+    let world = World::new();
+    let transport = Between::on(&world.broker, Older);
+    let bus = Bus::connect(transport, world.replies.clone())
+        .await
+        .unwrap();
+    let ran = Arc::clone(&world.ran);
+    let scheduled = bus.schedule("ticks", "* * * * * *", move |tick: Tick| {
+        ran.lock().unwrap().insert(second(tick.at()), 1);
+        async {}
+    });
+    let _scheduled = scheduled.missed(Missed::Once).await.unwrap();
+    let tick = now();
+    world.puts(&format!("{{\"second\":{tick}}}")).await;
+    assert_eq!(world.has_run(1).await, BTreeMap::from([(tick, 1)]));
 }
 
 #[tokio::test]
