@@ -164,7 +164,12 @@ impl State {
             // Of an interval in which little came nothing can be said.
             let is_told = lasted < 2 * QUEUE_AGE_INTERVAL || self.behind.is_some();
             let over = self.skew + QUEUE_AGE_TARGET;
-            let youngest = self.youngest.take();
+            // Of one that ended long ago this request says more than those that were in it.
+            let least = |youngest: Duration| match lasted < 2 * QUEUE_AGE_INTERVAL {
+                true => youngest,
+                false => youngest.min(age),
+            };
+            let youngest = self.youngest.take().map(least);
             self.behind = youngest.filter(|youngest| is_told && *youngest > over);
             self.since = now;
         }
@@ -229,5 +234,16 @@ mod tests {
         assert!(behind(&mut state, from, &[900; 30]).is_some());
         let later = state.since;
         assert_eq!(behind(&mut state, later, &[2; 30]), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_behind_is_so_no_more_when_a_young_one_comes_after_a_while() {
+        for (age, is_behind) in [(1, false), (900, true)] {
+            let (mut state, from) = state(Duration::ZERO);
+            assert!(behind(&mut state, from, &[900; 30]).is_some());
+            let later = state.since + 3600 * 1000 * MS;
+            let told = state.note(MS * age, later);
+            assert_eq!(told.is_some(), is_behind, "{age}");
+        }
     }
 }
