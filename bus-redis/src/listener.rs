@@ -60,8 +60,12 @@ impl Listener {
                 Ok(mut link) => match self.resume(&mut link).await {
                     Ok(()) => {
                         self.health.hearing_works();
-                        pauses = self::pauses();
-                        self.listen(&mut link).await
+                        let mut has_heard = false;
+                        let ended = self.listen(&mut link, &mut has_heard).await;
+                        if has_heard {
+                            pauses = self::pauses();
+                        }
+                        ended
                     }
                     Err(failure) => failure,
                 },
@@ -90,7 +94,9 @@ impl Listener {
         self.look_up(link).await
     }
 
-    async fn listen(&mut self, link: &mut Link) -> Failure {
+    /// Listens until that fails. Notes whether anything was read: where reading is refused, finding
+    /// the inbox is no success.
+    async fn listen(&mut self, link: &mut Link, has_heard: &mut bool) -> Failure {
         let usual = BLOCK + self.response_timeout;
         let mut kept = Instant::now();
         let mut untrimmed = 0;
@@ -104,6 +110,7 @@ impl Listener {
                     return failure;
                 }
             };
+            *has_heard = true;
             self.portion.grow(batch.entries);
             self.last = batch.last.unwrap_or(self.last);
             for (id, frame) in batch.replies {
