@@ -32,6 +32,8 @@ struct Shared {
     /// What one of them opened goes on, and is ended by its reader.
     open: AtomicBool,
     count: AtomicU32,
+    /// The attempts that wait for a reply.
+    waiting: AtomicU32,
     reply: Mutex<ReplyPlace>,
 }
 
@@ -43,6 +45,8 @@ struct ReplyPlace {
     /// The attempt that waits: the last one, if a layer makes several at once.
     attempt: u64,
     frame: Option<Bytes>,
+    /// A reply beside it, for whichever attempt waits when that one has ended. Boxed: rare.
+    spare: Option<Box<Bytes>>,
     waker: Option<Waker>,
 }
 
@@ -62,6 +66,7 @@ impl Copies {
             over: AtomicBool::default(),
             open: AtomicBool::default(),
             count: AtomicU32::default(),
+            waiting: AtomicU32::default(),
             reply: Mutex::default(),
         }))
     }
@@ -113,12 +118,31 @@ impl Copies {
         self.0.count.load(Ordering::Acquire) > 1
     }
 
-    /// Has an attempt wait, and no other from now on.
+    /// Has a new attempt wait. Those before it wait for it to end.
     pub(super) fn expect_reply(&self, attempt: u64) {
-        *self.reply() = ReplyPlace {
+        self.0.waiting.fetch_add(1, Ordering::AcqRel);
+        let mut reply = self.reply();
+        let unread = reply.frame.take().map(Box::new);
+        *reply = ReplyPlace {
             attempt,
+            spare: unread.or(reply.spare.take()),
             ..ReplyPlace::default()
         };
+    }
+
+    /// Has an attempt wait in the place of a later one, which has ended.
+    pub(super) fn expect_reply_again(&self, attempt: u64) {
+        let mut reply = self.reply();
+        *reply = ReplyPlace {
+            attempt,
+            frame: reply.spare.take().map(|spare| *spare),
+            ..ReplyPlace::default()
+        };
+    }
+
+    /// `true` if more than one attempt waits: what comes beside the reply to one may be another's.
+    pub(super) fn several_wait(&self) -> bool {
+        self.0.waiting.load(Ordering::Acquire) > 1
     }
 
     /// `true` if the attempt that waited has ended, and no other waits yet.
@@ -126,24 +150,33 @@ impl Copies {
         self.reply().attempt == FREE
     }
 
-    /// Says that an attempt waits no longer.
-    pub(super) fn free_place(&self, attempt: u64) {
+    /// Says that an attempt waits no longer. Returns how many do.
+    pub(super) fn free_place(&self, attempt: u64) -> u32 {
+        let waited = self.0.waiting.fetch_sub(1, Ordering::AcqRel);
         let mut reply = self.reply();
         if reply.attempt == attempt {
-            *reply = ReplyPlace::default();
+            let unread = reply.frame.take().map(Box::new);
+            *reply = ReplyPlace {
+                spare: unread.or(reply.spare.take()),
+                ..ReplyPlace::default()
+            };
         }
+        waited - 1
     }
 
-    /// Puts the reply to an attempt where that finds it.
+    /// Puts the reply to an attempt where that finds it, or, if there is one, or it has ended, where
+    /// another does.
     pub(super) fn put_reply(&self, attempt: u64, frame: Bytes) {
         let mut reply = self.reply();
-        if reply.attempt == attempt {
-            reply.frame = Some(frame);
-            let waker = reply.waker.take();
-            drop(reply);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+        if reply.attempt != attempt || reply.frame.is_some() {
+            reply.spare = Some(Box::new(frame));
+            return;
+        }
+        reply.frame = Some(frame);
+        let waker = reply.waker.take();
+        drop(reply);
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     future::{Future, poll_fn},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -169,6 +169,11 @@ impl Arrivals for Waiters {
             return;
         }
         let slot = slots.waiting.remove(&id);
+        if let Some((attempt, copies)) = &slot
+            && copies.several_wait()
+        {
+            slots.waiting.insert(id, (*attempt, copies.clone()));
+        }
         let bundle = match slot {
             Some(_) => None,
             None => slots.bundles.get(&id).and_then(Weak::upgrade),
@@ -213,7 +218,7 @@ impl Waiter {
     /// Waits in the place of another attempt at the same call, which came later and has ended.
     fn take_place(&self) {
         let mut slots = self.waiters.slots();
-        self.copies.expect_reply(self.attempt);
+        self.copies.expect_reply_again(self.attempt);
         let place = (self.attempt, self.copies.clone());
         slots.waiting.insert(self.copies.id(), place);
     }
@@ -238,13 +243,10 @@ impl Drop for Gathering {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut slots = self.waiters.slots();
-        if let Entry::Occupied(slot) = slots.waiting.entry(self.copies.id())
-            && slot.get().0 == self.attempt
-        {
-            slot.remove();
+        // While another attempt waits, what comes is that one's.
+        if self.copies.free_place(self.attempt) == 0 {
+            slots.waiting.remove(&self.copies.id());
         }
-        drop(slots);
-        self.copies.free_place(self.attempt);
     }
 }
 
@@ -272,6 +274,37 @@ mod tests {
         waiters.arrived(copies.id(), Bytes::from_static(b"another"));
         assert_eq!(first.reply().await, "another");
         drop(first);
+        assert_eq!(waiters.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_comes_beside_the_reply_to_one_attempt_is_that_to_another() {
+        let waiters = Arc::new(Waiters::default());
+        let copies = Copies::of_none();
+        let register = || waiters.register(&copies).unwrap();
+        let arrive = |frame: &'static [u8]| {
+            waiters.arrived(copies.id(), Bytes::from_static(frame));
+        };
+        let (mut first, mut last) = (register(), register());
+        // Both come before either attempt gets to its own.
+        arrive(b"overloaded");
+        arrive(b"value");
+        assert_eq!(last.reply().await, "overloaded");
+        drop(last);
+        assert_eq!(first.reply().await, "value");
+        // It has come before another attempt is made, or after that has ended.
+        let unread = register();
+        arrive(b"unread");
+        let mut last = register();
+        assert!(last.reply().now_or_never().is_none());
+        drop((last, first));
+        let mut unread = unread;
+        assert_eq!(unread.reply().await, "unread");
+        let last = register();
+        drop(last);
+        arrive(b"after its end");
+        assert_eq!(unread.reply().await, "after its end");
+        drop(unread);
         assert_eq!(waiters.len(), 0);
     }
 
