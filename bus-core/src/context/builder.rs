@@ -34,6 +34,26 @@ impl ContextBuilder {
         self
     }
 
+    /// Sets which run of the command this is, from 1; see [`Context::attempt`].
+    pub fn attempt(mut self, attempt: u32) -> Self {
+        self.0.attempt = attempt;
+        self
+    }
+
+    /// Sets the name of the program that made the call; see [`Context::caller`].
+    pub fn caller(mut self, app_id: impl Into<String>) -> Self {
+        self.0.caller = Some(app_id.into().into());
+        self
+    }
+
+    /// Sets that the work is cancelled; see [`Context::is_cancelled`].
+    pub fn cancelled(mut self) -> Self {
+        let token = CancellationToken::new();
+        token.cancel();
+        self.0.cancelled = Some(token);
+        self
+    }
+
     /// Sets the idempotency key.
     pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
         self.0.idempotency_key = Some(key.into());
@@ -78,7 +98,7 @@ impl ContextBuilder {
         self
     }
 
-    pub(crate) fn caller(mut self, caller: Option<Text>) -> Self {
+    pub(crate) fn called_by(mut self, caller: Option<Text>) -> Self {
         self.0.caller = caller;
         self
     }

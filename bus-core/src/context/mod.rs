@@ -165,6 +165,11 @@ impl Context {
     /// let metadata = Metadata::try_from([("tenant", "acme")])?;
     /// let context = Context::builder().metadata(metadata).build();
     /// assert_eq!(context.scope(tenant()).await.as_deref(), Some("acme"));
+    ///
+    /// // The second run of a command, and one that nobody waits for any more.
+    /// let second = Context::builder().attempt(2).caller("till").build();
+    /// assert_eq!((second.attempt(), second.caller()), (2, Some("till")));
+    /// assert!(Context::builder().cancelled().build().is_cancelled());
     /// # Ok(())
     /// # }
     /// ```
@@ -252,8 +257,8 @@ impl Context {
     }
 
     /// The number of this run of a command: more than 1 after one that did not end, because its
-    /// worker died or it panicked, and after one that was [put off](crate::RetryLater). Of a message without any id, the number of its deliveries that
-    /// did not end, and 1. Always 1 for a query.
+    /// worker died or it panicked, and after one that was [put off](crate::RetryLater). Of a message
+    /// without any id, the number of its deliveries that did not end, and 1. Always 1 for a query.
     ///
     /// ```
     /// use replybus::Context;

@@ -288,7 +288,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         let context = Context::builder()
             .call_id(id)
             .redelivered(seen_before)
-            .caller(properties.app_id.clone())
+            .called_by(properties.app_id.clone())
             .serving("event", E::ROUTING_KEY)
             .cancelled_by(self.cancel.child_token())
             .carried_by(properties, id);

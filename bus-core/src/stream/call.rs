@@ -3,7 +3,7 @@
 use super::{Opened, StreamOutcome, Streaming, keeper::Towards, streaming::Slot, window_of};
 use crate::{
     client::{Call, Verb, answered::answered},
-    contract::Never,
+    contract::{Never, Priority},
     error::CallError,
     limits::STREAM_WINDOW_BYTES,
     schedule::When,
@@ -61,6 +61,18 @@ impl<R> StreamCall<R> {
     /// Attaches metadata; see [`Call::metadata`].
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.call = self.call.metadata(name, value);
+        self
+    }
+
+    /// Has the opening wait for its service; see [`Call::wait_for_service`].
+    pub fn wait_for_service(mut self) -> Self {
+        self.call = self.call.wait_for_service();
+        self
+    }
+
+    /// Sets how much the opening matters beside other calls; see [`Call::priority`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.call = self.call.priority(priority);
         self
     }
 

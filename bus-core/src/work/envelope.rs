@@ -295,7 +295,7 @@ impl Envelope {
         let mut context = Context::builder()
             .call_id(self.id)
             .redelivered(seen_before)
-            .caller(properties.app_id.clone())
+            .called_by(properties.app_id.clone())
             .priority(Priority::from_wire(properties.priority))
             .metadata(Metadata::from_headers(&properties.headers));
         if let Some(deadline) = self.deadline {

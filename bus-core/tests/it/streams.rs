@@ -8,6 +8,7 @@ use futures_util::{StreamExt, stream};
 use replybus::{
     Bus, Bytes, CallError, CallId, ContentType, Context, FailureKind, Never,
     client::{RetryLayer, ServiceClient},
+    contract::Priority,
     limits,
     message::{Message, Properties, Text},
     queue_handler,
@@ -21,7 +22,7 @@ use replybus::{
 };
 use replybus_testkit::wait::eventually;
 use std::{
-    future::pending,
+    future::{IntoFuture, pending},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -490,6 +491,19 @@ async fn a_window_that_is_none_is_a_bad_request() {
     assert_eq!(client.ask().await, Ok(7));
     assert_eq!(read_all(client.lines(5).await.unwrap()).await, (5, None));
     assert_eq!(files.taken(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_opening_of_a_stream_waits_for_its_service() {
+    let bus = Bus::in_memory();
+    let (_, client, serving) = serve(&bus).await;
+    serving.shutdown().await.unwrap();
+    let lines = client.lines(2).priority(Priority::High).wait_for_service();
+    let opening = tokio::spawn(lines.into_future());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!opening.is_finished());
+    let (_, _, _serving) = serve(&bus).await;
+    assert_eq!(read_all(opening.await.unwrap().unwrap()).await, (2, None));
 }
 
 /// Keeps the credits that are published.

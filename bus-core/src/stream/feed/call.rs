@@ -5,7 +5,7 @@ use crate::{
     bus::BusInner,
     client::{Call, Verb, answered::answered, request::CallInfo},
     codec::ContentType,
-    contract::{Never, Outcome},
+    contract::{Never, Outcome, Priority},
     error::{CallError, FailureKind},
     limits::{STREAM_WINDOW_BYTES, STREAMS_MAX},
     schedule::When,
@@ -127,6 +127,12 @@ impl<R: Outcome> FeedCall<R> {
     /// Has the call wait for its service; see [`Call::wait_for_service`].
     pub fn wait_for_service(mut self) -> Self {
         self.call = self.call.wait_for_service();
+        self
+    }
+
+    /// Sets how much it matters beside other calls; see [`Call::priority`].
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.call = self.call.priority(priority);
         self
     }
 
