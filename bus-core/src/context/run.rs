@@ -7,10 +7,12 @@ use std::{future::Future, sync::atomic::Ordering, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 impl Context {
-    /// True if the work is no longer wanted: the deadline has passed, the service is shut down and
-    /// its time to drain is up, or another worker has taken the command over. A command is not
-    /// stopped by it; it may stop itself where that is safe. One that stops before it did anything
-    /// should call [`release_key`](Self::release_key), else its error is the outcome for its key.
+    /// True if the work is no longer wanted: its caller dropped the call or cancelled it, by a handle
+    /// or a ticket, the deadline has passed, the service is shut down and its time to drain is up, or
+    /// another worker has taken the command over. Within a [stream](crate::stream): its reader has
+    /// left. A command is not stopped by it; it may stop itself where that is safe. One that stops
+    /// before it did anything should call [`release_key`](Self::release_key), else its error is the
+    /// outcome for its key.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         let token = self.0.cancelled.as_ref();
