@@ -158,17 +158,19 @@ impl Serve {
         self
     }
 
-    /// Messages the queue holds before further calls are refused as overloaded. Set it in the
-    /// contract rather than here: clients ask the broker whether a queue took their call only if
-    /// the contract says that it may not.
+    /// Messages the queue holds before further calls are refused as overloaded. Callers ask the
+    /// broker whether the queue took their call only if their contract has a `queue_length_max`, of
+    /// whatever number. Those whose contract has none are not told, and their calls time out. So it
+    /// belongs into the contract, and here goes another number for one place.
     ///
     /// ```
     /// # use replybus::{Bus, Never, queue_handler};
-    /// # #[queue_handler("greeter.requests")]
-    /// # pub trait Greeter {
-    /// #     #[query]
-    /// #     async fn greet(&self, name: String) -> Result<String, Never>;
-    /// # }
+    /// #[queue_handler("greeter.requests", queue_length_max = 10000)]
+    /// pub trait Greeter {
+    ///     #[query]
+    ///     async fn greet(&self, name: String) -> Result<String, Never>;
+    /// }
+    ///
     /// # struct English;
     /// # impl Greeter for English {
     /// #     async fn greet(&self, name: String) -> Result<String, Never> {
@@ -179,8 +181,9 @@ impl Serve {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let bus = Bus::in_memory();
-    /// // No more than 10,000 requests wait, of callers that are told if there are more.
-    /// let serving = bus.serve(GreeterServer::new(English)).queue_length_max(10_000).await?;
+    /// // A small broker: 1,000 requests wait here. Callers are told if there are more, since the
+    /// // contract has a limit.
+    /// let serving = bus.serve(GreeterServer::new(English)).queue_length_max(1_000).await?;
     /// # serving.shutdown().await?;
     /// # Ok(())
     /// # }
