@@ -160,7 +160,9 @@ pub use tokio::time::Instant;
 /// [`Bus::inspect`], the methods and their defaults. See
 /// [`ServiceContract`](contract::ServiceContract).
 ///
-/// The queue's name comes first, then options, each of which can be overridden when serving:
+/// The queue's name comes first, then options. `timeout` and `partitions` are the contract's alone;
+/// `concurrency`, `prefetch`, `queue_type`, `queue_length_max` and `bundles` can be overridden when
+/// [serving](server::Serve):
 ///
 /// | option | meaning | default |
 /// |---|---|---|
