@@ -35,12 +35,11 @@
 //!
 //! # The way of one call
 //!
-//! The modules below are in this order. A generated client encodes the arguments ([`codec`]) and
-//! builds a [`Call`]; awaited, it passes the client's layers, takes a slot among those who wait,
-//! and is handed to the publisher ([`client`], [`transport`]). On the other side a delivery is
-//! taken when there is a permit, its envelope read without trust, its handler run inside the
-//! server's layers ([`server`]); the reply is stored where the caller looks for it ([`reply`]), and
-//! only then the delivery is acknowledged.
+//! A generated client encodes the arguments ([`codec`]) and builds a [`Call`]; awaited, it passes
+//! the client's layers, takes a slot among those who wait, and is handed to the publisher
+//! ([`client`], [`transport`]). On the other side a delivery is taken when there is a permit, its
+//! envelope read without trust, its handler run inside the server's layers ([`server`]); the reply
+//! is stored where the caller looks for it ([`reply`]), and only then the delivery is acknowledged.
 //!
 //! The context of a call is ambient: a handler finds it by [`Context::current`]. Calls it makes
 //! inherit deadline, metadata and trace.
@@ -71,7 +70,6 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-// In the order a call travels.
 pub mod client;
 pub mod codec;
 pub mod context;
