@@ -64,6 +64,7 @@
 //! - `schema`: contracts as data, with the JSON Schema of all that travels.
 //! - `sealed`: values that one program alone can read, see `sealed`.
 //! - `signed`: requests and replies that say by a key who made them, see `signature`.
+//! - `simulation`: the wall clock and chance from outside, for tests by `replybus-sim`.
 //! - `tls`: `amqps://`, with rustls and the platform's certificates, or an authority of one's own.
 //!
 //! Replies through Redis are in the crate `replybus-redis`.
