@@ -20,11 +20,12 @@
 //! |---|---|---|
 //! | `replybus:{namespace.}inbox:{<uuid>}` | stream, one per process | as long as its owner, and 60 s |
 //! | `{namespace.}response:<call id>` | string, a reply | [`REPLY_TTL`](replybus::limits::REPLY_TTL) |
-//! | `replybus:{namespace.}claim:<key>` | hash, a command's claim and outcome | its retention |
+//! | `replybus:{namespace.}claim:<key>` | a command's claim: hash while it runs, string with its outcome when it is done | its retention |
 //! | `replybus:{namespace.}instances:..` | sorted sets and a hash, who serves which queue | 6 s after the last word |
 //! | `replybus:{namespace.}given-up:..` | sorted set, calls that nobody is to start | their time |
 //! | `replybus:{namespace.}delayed:..` | sorted set and hash, what waits for a queue | until it is due |
 //! | `replybus:{namespace.}cache:..` | hashes and strings, answers kept for others | the time in their contract |
+//! | `replybus:{namespace.}flight` | stream, the [flight record](replybus::flight), if a program writes one | [`FLIGHT_TTL`](replybus::limits::FLIGHT_TTL) after its last event |
 //!
 //! `replybus:` is the [prefix](RedisReplies::key_prefix), `{namespace.}` the bus's namespace and a
 //! dot, or nothing. The braces around the uuid are part of the key. Reply keys have no prefix, so
