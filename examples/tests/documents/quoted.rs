@@ -510,12 +510,12 @@ mod guide {
 
     #[rustfmt::skip]
     #[expect(clippy::print_stdout, reason = "as in the guide")]
-    async fn cancelling(accounts: &AccountsClient, bus: &replybus::Bus) -> Result<(), Box<dyn Error>> {
+    async fn cancelling(accounts: &AccountsClient, bus: replybus::Bus) -> Result<(), Box<dyn Error>> {
         use replybus::CancelOutcome;
 
         let account = "DE-1".to_owned();
         let ticket = accounts.withdraw(account, 500).submit().await?;
-        match ticket.cancel(bus).await? {
+        match ticket.cancel(&bus).await? {
             CancelOutcome::NeverStarted => println!("and it never will be"),
             CancelOutcome::Running => println!("its handler is told, and ends when it sees fit"),
             CancelOutcome::Done(left) => println!("too late: {left:?}"),
@@ -568,14 +568,14 @@ mod guide {
         }
 
         #[expect(clippy::print_stdout, reason = "as in the guide")]
-        async fn followed(reports: &ReportsClient, bus: &Bus) -> Result<u64, Box<dyn Error>> {
+        async fn followed(reports: &ReportsClient, bus: Bus) -> Result<u64, Box<dyn Error>> {
             use replybus::TicketStatus;
 
             let entries = reports.yearly(2025)
                 .on_progress(|progress| println!("{progress}"))       // 3 of 12, adding up 3/2025
                 .await?;
             let ticket = reports.yearly(2026).submit().await?;
-            if let TicketStatus::Running { attempt, progress, .. } = ticket.status(bus).await? {
+            if let TicketStatus::Running { attempt, progress, .. } = ticket.status(&bus).await? {
                 println!("run {attempt}: {progress:?}");
             }
             Ok(entries)
@@ -738,7 +738,7 @@ pub(crate) mod inbox_and_outbox {
 
     #[rustfmt::skip]
     async fn told(
-        bus: &Bus,
+        bus: Bus,
         pool: SqlitePool,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Box<dyn std::error::Error>> {
@@ -746,7 +746,7 @@ pub(crate) mod inbox_and_outbox {
 
         let outbox = Outbox::new(); // the table outbox
         outbox.install().run(&mut *pool.acquire().await?).await?;
-        let relay = Relay::new(bus, &outbox, pool.clone());
+        let relay = Relay::new(&bus, &outbox, pool.clone());
         let relaying = tokio::spawn(relay.run_until(stop));
 
         let mut transaction = pool.begin().await?;

@@ -34,7 +34,7 @@ pub(crate) async fn start(platform: &Platform) -> anyhow::Result<(Running, Socke
     let table = OrderTable::new(database.clone(), outbox.clone());
     // Before a group first subscribed nobody would get an event: it is kept till then. What says no
     // name is of a version before `replybus-sql`.
-    let relay = Relay::new(bus, &outbox, &database)
+    let relay = Relay::new(&platform.bus, &outbox, &database)
         .mandatory()
         .unnamed::<OrderCreated>();
     let saga = Saga {
