@@ -25,6 +25,7 @@ mod retries_by_handlers;
 mod rights;
 mod sealed;
 mod several_buses;
+mod several_services;
 mod shutdown;
 mod simulation;
 mod sizes;
