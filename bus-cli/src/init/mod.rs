@@ -41,7 +41,7 @@ const FILES: &[(&str, &str)] = &[
 /// Its folder has the name of the service, and must not exist.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  replybus init rate-service && cd rate-service && cargo test\n  replybus init rate-service --in services --replybus ../replybus"
+    after_help = "Examples:\n  replybus init rate-service --replybus ../replybus && cd rate-service && cargo test\n  replybus init rate-service --in services"
 )]
 pub(crate) struct InitArgs {
     /// The service's name: lower-case letters, digits and single hyphens
@@ -49,7 +49,7 @@ pub(crate) struct InitArgs {
     /// The directory to make its folder in
     #[arg(long = "in", value_name = "DIRECTORY", default_value = ".")]
     directory: PathBuf,
-    /// A checkout of replybus to depend on, instead of the published version
+    /// A checkout of replybus to depend on, instead of this version from crates.io
     #[arg(long, value_name = "DIRECTORY")]
     replybus: Option<PathBuf>,
 }
@@ -76,6 +76,14 @@ pub(crate) fn run(args: &InitArgs, output: &Output) -> Result<(), Failure> {
     }
     output.line(&format!(
         "{shown}: `cargo test` runs its tests, and its README.md says the rest"
+    ))?;
+    if args.replybus.is_some() {
+        return Ok(());
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    output.line(&format!(
+        "it takes replybus {version} from crates.io; until that is published, make it with \
+         --replybus CHECKOUT"
     ))
 }
 

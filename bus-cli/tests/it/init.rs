@@ -34,6 +34,7 @@ async fn made(folder: &Path, name: &str) -> PathBuf {
     )
     .await;
     assert!(ran.text().contains("cargo test"), "{ran:?}");
+    assert!(!ran.text().contains("crates.io"), "{ran:?}");
     folder.join(name)
 }
 
@@ -169,4 +170,7 @@ async fn nothing_is_written_over_and_no_name_leads_elsewhere() {
         manifest.contains(&format!("replybus = \"{version}\"\n")),
         "{manifest}"
     );
+    let told = run(&[], &["init", "another", "--in", into], "").await;
+    let source = format!("replybus {version} from crates.io");
+    assert!(told.text().contains(&source), "{told:?}");
 }
