@@ -14,8 +14,9 @@ use deadpool_redis::redis::{self, Cmd, RedisError, Value};
 use replybus::limits;
 use std::time::Duration;
 
-/// The time an inbox outlives a sign of life of its owner.
-const INBOX_TTL: Duration = Duration::from_secs(60);
+/// The time an inbox outlives a sign of life of its owner: as long as a call may wait, so that the
+/// replies to one that is cut off are there when it is back.
+const INBOX_TTL: Duration = limits::CALL_TIMEOUT_MAX;
 /// Entries kept in an inbox (`XADD MAXLEN ~`): twice as many as calls may wait, so that none is
 /// trimmed unread.
 pub(crate) const ENTRIES_MAX: usize = 2 * limits::WAITING_MAX;

@@ -18,7 +18,7 @@
 //!
 //! | key | type | lives |
 //! |---|---|---|
-//! | `replybus:{namespace.}inbox:{<uuid>}` | stream, one per process | as long as its owner, and 60 s |
+//! | `replybus:{namespace.}inbox:{<uuid>}` | stream, one per process | as long as its owner, and 20 min |
 //! | `{namespace.}response:<call id>` | string, a reply | [`REPLY_TTL`](replybus::limits::REPLY_TTL) |
 //! | `replybus:{namespace.}claim:<key>` | a command's claim: hash while it runs, string with its outcome when it is done | its retention |
 //! | `replybus:{namespace.}instances:..` | sorted sets and a hash, who serves which queue | 6 s after the last word |

@@ -7,7 +7,8 @@ import { type Names, newId } from "./names.js";
 import { Pauses } from "./pauses.js";
 import { group } from "./replies.js";
 
-const TTL = 60_000;
+/** As long as a call may wait: the replies to one that is cut off are there when it is back. */
+const TTL = 20 * 60_000;
 /** How many entries an inbox has. */
 export const INBOX_ENTRIES = 65_536;
 const BLOCK = 2_000;

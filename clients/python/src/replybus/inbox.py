@@ -18,7 +18,8 @@ from .tasks import ended
 
 log = logging.getLogger(__name__)
 
-_TTL_MS = 60_000
+#: As long as a call may wait: the replies to one that is cut off are there when it is back.
+_TTL_MS = 20 * 60_000
 #: How many entries an inbox has.
 INBOX_ENTRIES = 65_536
 _BLOCK_MS = 2_000
