@@ -1,6 +1,8 @@
 //! A password for a session.
 
-use crate::{password::Password, service::Authenticator};
+use crate::{
+    password::Password, passwords::PasswordCheck, service::Authenticator, users::User,
+};
 use contracts::auth::{AuthError, LoggedIn, LoginName, mask_phone, username_key};
 
 impl Authenticator {
@@ -22,6 +24,10 @@ impl Authenticator {
         let session = identity
             .begin_session(user.id, &user.username, self.session_ttl)
             .await?;
+        if let Err(error) = self.still_proves(&user, password).await {
+            self.take_back(&session).await;
+            return Err(error);
+        }
         Ok(LoggedIn {
             session,
             phone: user.phone.as_deref().map(mask_phone),
@@ -29,5 +35,29 @@ impl Authenticator {
             account_number: account.account_number,
             balance: account.balance,
         })
+    }
+
+    /// Ends with `Ok` only if `password` is the user's to this moment: a login takes its time, and a
+    /// change of the password ends only the sessions that had begun.
+    async fn still_proves(&self, user: &User, password: Password) -> Result<(), AuthError> {
+        let stored = self.users.by_id(user.id).await?;
+        let stored = stored.ok_or(AuthError::InvalidCredentials)?.password_hash;
+        if stored == user.password_hash {
+            return Ok(());
+        }
+        // Changed, or the hash of the same one was renewed.
+        match self.passwords.check(password, Some(stored)).await? {
+            PasswordCheck::Wrong => Err(AuthError::InvalidCredentials),
+            PasswordCheck::Right | PasswordCheck::Outdated { .. } => Ok(()),
+        }
+    }
+
+    /// Ends a session that was given to nobody yet. If it can't, nobody has its token.
+    async fn take_back(&self, session: &str) {
+        let identity = &self.identity;
+        if let Ok(begun) = identity.user_of(session).await {
+            // What failed is logged there.
+            let _ = identity.end_session(begun.session).await;
+        }
     }
 }

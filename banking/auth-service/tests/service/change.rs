@@ -1,11 +1,16 @@
 //! Another password.
 
-use crate::world::{World, on_both, password_of, refused};
+use crate::{
+    accounts::Mood,
+    world::{World, by_name, on_both, password_of, refused},
+};
 use chassis::identity::SESSION;
 use contracts::{
     Refused,
     auth::{AuthError, PasswordChange},
 };
+use replybus_testkit::wait::bounded;
+use std::future::IntoFuture as _;
 
 async fn change(world: &World, session: &str, current: &str, new: &str) -> Result<(), AuthError> {
     let change = PasswordChange {
@@ -81,6 +86,32 @@ async fn guessing_the_password_in_a_session_is_as_slow_as_at_the_door() {
             matches!(paused, Err(AuthError::TooManyGuesses { .. })),
             "{paused:?}"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_login_that_is_under_way_does_not_outlive_a_change() {
+    on_both(async |world| {
+        let ada = world.register("ada", "ada's").await.unwrap();
+        let session = world.login("ada", "ada's").await.unwrap().session;
+        let mut ended = world.platform.identity.ended_sessions().unwrap();
+        world.accounts.become_(Mood::Silent);
+        let login = world.auth().login(by_name("ada", "ada's"));
+        let login = tokio::spawn(login.into_future());
+        // The registration, the first login, and this one, whose password was right.
+        bounded(world.accounts.asked(3)).await;
+        change(world, &session, "ada's", "another").await.unwrap();
+        world.accounts.become_(Mood::Opens);
+
+        let late = bounded(login).await.unwrap();
+        assert_eq!(refused(late), AuthError::InvalidCredentials);
+        let taken_back = bounded(ended.recv()).await.unwrap();
+        assert_eq!(taken_back.user_id, ada.id);
+        let identity = &world.platform.identity;
+        let kept = identity.user_of(&session).await.unwrap().session;
+        assert_ne!(taken_back.session, kept);
+        world.login("ada", "another").await.unwrap();
     })
     .await;
 }
