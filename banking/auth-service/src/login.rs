@@ -1,8 +1,6 @@
 //! A password for a session.
 
-use crate::{
-    password::Password, passwords::PasswordCheck, service::Authenticator, users::User,
-};
+use crate::{password::Password, service::Authenticator, users::User};
 use contracts::auth::{AuthError, LoggedIn, LoginName, mask_phone, username_key};
 
 impl Authenticator {
@@ -41,14 +39,13 @@ impl Authenticator {
     /// change of the password ends only the sessions that had begun.
     async fn still_proves(&self, user: &User, password: Password) -> Result<(), AuthError> {
         let stored = self.users.by_id(user.id).await?;
-        let stored = stored.ok_or(AuthError::InvalidCredentials)?.password_hash;
-        if stored == user.password_hash {
-            return Ok(());
-        }
-        // Changed, or the hash of the same one was renewed.
-        match self.passwords.check(password, Some(stored)).await? {
-            PasswordCheck::Wrong => Err(AuthError::InvalidCredentials),
-            PasswordCheck::Right | PasswordCheck::Outdated { .. } => Ok(()),
+        let stored = stored.ok_or(AuthError::InvalidCredentials)?;
+        // It differs after a change, and if the hash of the same password was renewed.
+        let is_same = stored.password_hash == user.password_hash;
+        if is_same || self.is_password(&stored, password).await? {
+            Ok(())
+        } else {
+            Err(AuthError::InvalidCredentials)
         }
     }
 

@@ -63,6 +63,17 @@ impl Authenticator {
             }
         }
     }
+
+    /// Compares what is not a guess: its caller knew the password a moment ago.
+    pub(crate) async fn is_password(
+        &self,
+        user: &User,
+        password: Password,
+    ) -> Result<bool, AuthError> {
+        let stored = Some(user.password_hash.clone());
+        let check = self.passwords.check(password, stored).await?;
+        Ok(check != PasswordCheck::Wrong)
+    }
 }
 
 /// The client that asks, as the gateway says.

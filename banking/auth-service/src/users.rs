@@ -120,16 +120,19 @@ impl Users {
         activated.map(drop).map_err(|error| unavailable(&error))
     }
 
-    /// Gives a user another password, by its hash.
-    pub(crate) async fn change_hash(&self, id: UserId, hash: &str) -> Result<(), Refused> {
+    /// Gives a user another password, by its hash, unless the stored one is no longer that of `user`.
+    /// Returns whether it was: repeated, `false` may mean that it had been done before.
+    pub(crate) async fn change_hash(&self, user: &User, hash: &str) -> Result<bool, Refused> {
         let change = || {
-            sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2")
+            sqlx::query("UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3")
                 .bind(hash)
-                .bind(id.to_string())
+                .bind(user.id.to_string())
+                .bind(&user.password_hash)
                 .execute(self.database.pool())
         };
         let changed = patiently(change).await;
-        changed.map(drop).map_err(|error| unavailable(&error))
+        let changed = changed.map_err(|error| unavailable(&error))?;
+        Ok(changed.rows_affected() == 1)
     }
 
     /// Replaces the hash of a user's password by another of the same password. If it can't, the

@@ -2,6 +2,7 @@
 
 use crate::{
     accounts::Mood,
+    login::{store_hash, weak_hash},
     world::{World, by_name, on_both, password_of, refused},
 };
 use chassis::identity::SESSION;
@@ -9,6 +10,7 @@ use contracts::{
     Refused,
     auth::{AuthError, PasswordChange},
 };
+use futures_util::future::join_all;
 use replybus_testkit::wait::bounded;
 use std::future::IntoFuture as _;
 
@@ -77,15 +79,66 @@ async fn guessing_the_password_in_a_session_is_as_slow_as_at_the_door() {
     on_both(async |world| {
         world.register("ada", "ada's").await.unwrap();
         let ada = world.login("ada", "ada's").await.unwrap().session;
-        for guess in 0..5 {
-            let wrong = change(world, &ada, &format!("guess {guess}"), "another").await;
+        // Five guesses are free, and each change is two: one that repeats another is told by its
+        // new password.
+        for guess in 0..2 {
+            let new = format!("another {guess}");
+            let wrong = change(world, &ada, &format!("guess {guess}"), &new).await;
             assert_eq!(wrong, Err(AuthError::WrongPassword));
         }
-        let paused = change(world, &ada, "guess", "another").await;
-        assert!(
-            matches!(paused, Err(AuthError::TooManyGuesses { .. })),
-            "{paused:?}"
-        );
+        for new in ["another", "ada's"] {
+            let paused = change(world, &ada, "guess", new).await;
+            assert!(
+                matches!(paused, Err(AuthError::TooManyGuesses { .. })),
+                "{paused:?}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_changes_at_once_one_is_made_and_the_others_are_refused() {
+    on_both(async |world| {
+        world.register("ada", "ada's").await.unwrap();
+        let ada = world.login("ada", "ada's").await.unwrap().session;
+        let others = ["first", "second", "third"];
+        let changes = others.map(|new| change(world, &ada, "ada's", new));
+        let changes = join_all(changes).await;
+        let made = changes.iter().filter(|change| change.is_ok()).count();
+        assert_eq!(made, 1, "{changes:?}");
+        for (new, change) in others.iter().zip(&changes) {
+            if change.is_ok() {
+                world.login("ada", new).await.unwrap();
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_that_is_delivered_twice_at_once_is_made() {
+    on_both(async |world| {
+        world.register("ada", "ada's").await.unwrap();
+        let ada = world.login("ada", "ada's").await.unwrap().session;
+        let twice = [(); 2].map(|()| change(world, &ada, "ada's", "another"));
+        assert_eq!(join_all(twice).await, [Ok(()), Ok(())]);
+        world.login("ada", "another").await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_whose_hash_is_of_yesterday_is_changed() {
+    on_both(async |world| {
+        world.register("ada", "ada's").await.unwrap();
+        let ada = world.login("ada", "ada's").await.unwrap().session;
+        // The proof of the old one renews it.
+        store_hash(world, "ada", &weak_hash("ada's")).await;
+        change(world, &ada, "ada's", "another").await.unwrap();
+        let old = world.login("ada", "ada's").await;
+        assert_eq!(refused(old), AuthError::InvalidCredentials);
+        world.login("ada", "another").await.unwrap();
     })
     .await;
 }

@@ -219,14 +219,14 @@ async fn who_logs_in_at_once_from_many_places_gets_a_session_for_each() {
     .await;
 }
 
-fn weak_hash(password: &str) -> String {
+pub(crate) fn weak_hash(password: &str) -> String {
     let weak = Params::new(8 * 1024, 1, 1, None).unwrap();
     let weak = Argon2::new(Algorithm::Argon2id, Version::V0x13, weak);
     let password = format!("{password}{MARK}");
     weak.hash_password(password.as_bytes()).unwrap().to_string()
 }
 
-async fn store_hash(world: &World, username: &str, hash: &str) {
+pub(crate) async fn store_hash(world: &World, username: &str, hash: &str) {
     let update = "UPDATE users SET password_hash = $1 WHERE username = $2";
     let update = sqlx::query(update).bind(hash).bind(username);
     let done = update.execute(world.database.pool()).await.unwrap();
