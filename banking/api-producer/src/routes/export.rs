@@ -48,6 +48,9 @@ const HEADERS: [(HeaderName, &str); 2] = [
     ),
 ];
 
+/// What a spreadsheet knows a formula by, or leaves out before one.
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
 const COLUMNS: &str =
     "number,created_at,kind,amount,balance,counterparty_username,counterparty,reference,id\r\n";
 
@@ -159,20 +162,36 @@ fn decimal(minor_units: i64) -> String {
     format!("{sign}{}.{:02}", units / 100, units % 100)
 }
 
-/// A text as a field. One that a spreadsheet would take for a formula begins with an apostrophe.
+/// A text as a field, in which nothing is taken for a formula.
 fn field(text: Option<&str>) -> String {
     let Some(text) = text else {
         return String::new();
     };
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        "'"
-    } else {
-        ""
-    };
-    if guard.is_empty() && !text.contains(['"', ',', '\r', '\n']) {
-        return text.to_owned();
+    let guarded = guarded(text);
+    if guarded == text && !text.contains(['"', ',', '\r', '\n']) {
+        return guarded;
     }
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+    format!("\"{}\"", guarded.replace('"', "\"\""))
+}
+
+/// A text with an apostrophe before each character that a spreadsheet would begin a formula with: at
+/// the start, and behind a semicolon, which separates cells where the comma is that of decimals.
+/// There the quotes of a field count for nothing, unless they begin a cell.
+fn guarded(text: &str) -> String {
+    let mut guarded = String::with_capacity(text.len() + 1);
+    let mut begins_cell = true;
+    for character in text.chars() {
+        if begins_cell && FORMULA.contains(&character) {
+            guarded.push('\'');
+        }
+        begins_cell = match character {
+            ';' => true,
+            ' ' | '"' => begins_cell,
+            _ => false,
+        };
+        guarded.push(character);
+    }
+    guarded
 }
 
 #[cfg(test)]
@@ -203,6 +222,11 @@ mod tests {
             (Some("=1+1"), "\"'=1+1\""),
             (Some("@SUM(A1)"), "\"'@SUM(A1)\""),
             (Some("-1"), "\"'-1\""),
+            (Some(" =1+1"), "\" '=1+1\""),
+            (Some("x;=1+1;y"), "\"x;'=1+1;y\""),
+            (Some("x; @SUM(A1);-1"), "\"x; '@SUM(A1);'-1\""),
+            (Some("x;\"=1+1"), "\"x;\"\"'=1+1\""),
+            (Some("a;b-c; d=e"), "a;b-c; d=e"),
             (Some("tiền nhà"), "tiền nhà"),
         ] {
             assert_eq!(field(text), expected);
