@@ -23,7 +23,11 @@ use contracts::{
     transfer::TransferError,
 };
 use jiff::Timestamp;
+use std::time::Duration;
 use uuid::Uuid;
+
+/// An alarm may ring so early, by the clock of whoever hears it, and is then set again.
+const EARLY_MAX: Duration = Duration::from_secs(10);
 
 /// Makes what is due.
 #[derive(Debug, Clone)]
@@ -54,25 +58,30 @@ pub(crate) enum Undone {
 }
 
 impl Execution {
-    /// Makes what is due of an order, if something is, and sets the alarm for the next time.
+    /// Makes what is due of an order, if something is, and sets the alarm for the next time. Whoever
+    /// is woken for what others made sets none: theirs would be one more for ever.
     pub(crate) async fn of(&self, id: Uuid) -> Result<(), Undone> {
+        let mut advanced = false;
         loop {
             let Some(order) = self.table.one(id).await? else {
                 return Ok(());
             };
-            match order.next_at {
-                Some(due_at) if due_at <= Timestamp::now() => self.once(&order, due_at).await?,
-                // It was woken early, or for what was made; or goes on later.
-                Some(_) => {
+            let Some(next_at) = order.next_at else {
+                return Ok(());
+            };
+            let now = Timestamp::now();
+            if next_at > now {
+                if advanced || next_at <= now + EARLY_MAX {
                     self.alarm.set(&order).await;
-                    return Ok(());
                 }
-                None => return Ok(()),
+                return Ok(());
             }
+            advanced |= self.once(&order, next_at).await?;
         }
     }
 
-    async fn once(&self, order: &Standing, due_at: Timestamp) -> Result<(), Undone> {
+    /// Makes a time that has come. Returns whether it was written down by this.
+    async fn once(&self, order: &Standing, due_at: Timestamp) -> Result<bool, Undone> {
         let (failed, tells) = self.transfer(order).await?;
         let outcome = StandingOutcome {
             due_at,
@@ -81,15 +90,15 @@ impl Execution {
         };
         let next_at = order.after_next();
         let result = if outcome.made { "made" } else { "failed" };
-        if self
+        let advanced = self
             .table
             .advance(order, &outcome, next_at, tells.as_ref())
-            .await?
-        {
+            .await?;
+        if advanced {
             self.outbox.wake();
             metrics::counter!("bank_standing_orders_total", "outcome" => result).increment(1);
         }
-        Ok(())
+        Ok(advanced)
     }
 
     /// The transfer of the next time, to its verdict: why the money was not moved, and what its

@@ -6,7 +6,8 @@
 //!
 //! The table is the truth: what is due, when, and how often it was. A delayed command wakes whoever
 //! looks, and says only which row. So a message that is forged, repeated or early moves nothing but
-//! what the table says is due, and one that is lost costs half a minute.
+//! what the table says is due, and one that is lost costs half a minute. Each time of an order has
+//! one: whoever writes down that there is such a time sets its alarm, and nobody else does.
 
 mod execution;
 mod overdue;
@@ -59,21 +60,24 @@ impl Orders {
         let known = match known.map_err(|error| unavailable(&error))? {
             Some(known) => known,
             None => {
-                self.record(user, order).await?;
+                let is_new = self.record(user, order).await?;
                 let recorded = self.table.find(user, &order.key).await;
                 let recorded = recorded.map_err(|error| unavailable(&error))?;
-                recorded.ok_or(Refused::Unavailable)?
+                let recorded = recorded.ok_or(Refused::Unavailable)?;
+                if is_new {
+                    self.alarm.set(&recorded).await;
+                }
+                recorded
             }
         };
         if !known.is_for(order) {
             return Err(TransferError::KeyConflict);
         }
-        // Of one whose alarm the broker does not take, whoever looks for what is overdue learns.
-        self.alarm.set(&known).await;
         Ok(known.shown())
     }
 
-    async fn record(&self, user: UserId, order: &NewStandingOrder) -> Result<(), TransferError> {
+    /// Records an order. `true` if it was not there, and has no alarm yet.
+    async fn record(&self, user: UserId, order: &NewStandingOrder) -> Result<bool, TransferError> {
         makes_sense(order, Timestamp::now())?;
         let parties = self.accounts.parties(user, &order.to).await;
         let parties = parties.map_err(|error| unavailable(&error))?;
@@ -83,7 +87,8 @@ impl Orders {
         }
         let recorded = self.table.record(user, order, &parties.to).await;
         match recorded.map_err(|error| unavailable(&error))? {
-            Recorded::There => Ok(()),
+            Recorded::New => Ok(true),
+            Recorded::There => Ok(false),
             Recorded::TooMany => Err(TransferError::TooManyStandingOrders(ACTIVE_MAX)),
         }
     }

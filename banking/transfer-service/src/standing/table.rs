@@ -33,7 +33,9 @@ pub(crate) struct StandingTable {
 /// What came of recording an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Recorded {
-    /// It is there now, or was before under its key.
+    /// It is there now.
+    New,
+    /// It was there before, under its key.
     There,
     /// Its user has as many as allowed.
     TooMany,
@@ -171,7 +173,7 @@ impl StandingTable {
             .execute(&mut *writing)
             .await?;
         writing.commit().await?;
-        Ok(Recorded::There)
+        Ok(Recorded::New)
     }
 
     /// Ends one of a user that goes on.

@@ -10,7 +10,8 @@ use std::{
 use tokio::time::timeout;
 use uuid::Uuid;
 
-/// An alarm is set no further ahead than this, and set again when it rings: delays have a bound.
+/// An alarm is set no further ahead than this: delays have a bound. What is due later is found
+/// overdue, half a minute late, rather than woken on the way by alarms that set others.
 const AHEAD_MAX: Duration = Duration::from_secs(180 * 24 * 60 * 60);
 /// The broker takes an alarm within this, or it is not set.
 const SET_WITHIN: Duration = Duration::from_secs(2);
@@ -44,8 +45,10 @@ impl Alarm {
         let Some(next_at) = order.next_at else {
             return;
         };
-        let latest = Timestamp::now() + AHEAD_MAX;
-        let at = SystemTime::from(next_at.min(latest));
+        if next_at > Timestamp::now() + AHEAD_MAX {
+            return;
+        }
+        let at = SystemTime::from(next_at);
         let wake = self.jobs.wake(order.id).timeout(HEARD_WITHIN);
         // Nothing of who asked travels with it.
         let setting = Context::builder()

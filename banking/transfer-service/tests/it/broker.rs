@@ -5,7 +5,7 @@ use contracts::TransactionCompleted;
 use replybus::{
     Event as _, SetupError,
     transport::{
-        Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source,
+        Delay, Deliveries, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Slip, Source,
         Transport, TransportHealth, Verdict,
         memory::{MemoryBroker, MemoryTransport},
     },
@@ -96,6 +96,10 @@ impl Transport for ScriptedBroker {
         self.taken
             .send_modify(|taken| taken.extend(id.map(String::from)));
         receipt
+    }
+
+    fn publish_at(&self, outgoing: Outgoing, delay: Delay) -> Receipt {
+        self.inner.publish_at(outgoing, delay)
     }
 
     async fn consume(&self, source: Source) -> Result<Box<dyn Deliveries>, SetupError> {

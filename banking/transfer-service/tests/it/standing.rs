@@ -12,7 +12,10 @@ use contracts::{
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use replybus::{CallError, Never, queue_handler};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use town::wait::eventually;
 use uuid::Uuid;
 
@@ -24,6 +27,7 @@ on_both_databases! {
     a_forged_message_moves_nothing_that_is_not_due,
     an_order_that_is_cancelled_moves_nothing_more,
     one_key_is_one_order,
+    an_order_has_one_alarm_however_often_it_is_sent_and_woken,
     an_order_that_makes_no_sense_is_refused,
     an_order_is_its_users_alone,
     a_crash_in_the_middle_of_a_transfer_costs_nobody_anything,
@@ -267,6 +271,56 @@ async fn one_key_is_one_order(bank: Arc<Bank>) {
     let other = orders(&bank, &ada, daily(201, first, "key")).await;
     assert_eq!(other, Err(TransferError::KeyConflict));
     assert_eq!(bank.count("standing_orders").await, 1);
+}
+
+async fn an_order_has_one_alarm_however_often_it_is_sent_and_woken(bank: Arc<Bank>) {
+    let _accounts = bank.serve_accounts().await;
+    let _process = bank.start().await;
+    let [ada, _bob] = customers(&bank, 500).await;
+    let first = soon_as_stored(tomorrow());
+    for _ in 0..50 {
+        orders(&bank, &ada, daily(200, first, "key")).await.unwrap();
+    }
+    let ordered = all(&bank, &ada).await.remove(0);
+    let alarms = eventually("an alarm is set", async || {
+        let alarms = alarms(&bank).await;
+        (!alarms.is_empty()).then_some(alarms)
+    })
+    .await;
+    assert_eq!(alarms.len(), 1, "{alarms:?}");
+
+    // The time comes, and as many wake the service as older versions set alarms.
+    is_days_ago(&bank, ordered.id, 1).await;
+    let forged = ForgedClient::new(&bank.platform.bus);
+    let wakes = (0..50).map(|_| async { forged.wake(ordered.id).await.unwrap() });
+    join_all(wakes).await;
+    let made = came(&bank, &ada, ordered.id, 1).await;
+    let next_at = made.next_at.unwrap();
+    let alarms = eventually("the next alarm is set", async || {
+        let mut alarms = self::alarms(&bank).await;
+        // The one that was set first is for the moment that has been moved.
+        alarms.retain(|at| *at != alarm_at(first));
+        (!alarms.is_empty()).then_some(alarms)
+    })
+    .await;
+    assert_eq!(alarms, [alarm_at(next_at)]);
+
+    // Others that wake it set none.
+    forged.wake(ordered.id).await.unwrap();
+    assert_eq!(self::alarms(&bank).await.len(), 2);
+}
+
+/// When the service is to be woken.
+async fn alarms(bank: &Bank) -> Vec<SystemTime> {
+    let delayed = bank.platform.bus.delayed("transfer.standing").await;
+    let delayed = delayed.unwrap().into_iter();
+    delayed.map(|alarm| alarm.due_at).collect()
+}
+
+/// The alarm of a moment, as precise as it is noted.
+fn alarm_at(moment: Timestamp) -> SystemTime {
+    let since = SystemTime::from(moment).duration_since(UNIX_EPOCH).unwrap();
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap())
 }
 
 async fn an_order_that_makes_no_sense_is_refused(bank: Arc<Bank>) {
