@@ -110,7 +110,7 @@ struct Given {
         long,
         env = "CONNECTIONS_PER_ADDRESS",
         value_name = "N",
-        value_parser = clap::value_parser!(u16).range(1..=4096)
+        value_parser = clap::value_parser!(u16).range(1..=16384)
     )]
     connections_per_address: Option<u16>,
 

@@ -17,7 +17,7 @@ pub use contracts::program::NOTIFICATION_SERVICE as NAME;
 pub use settings::SocketSettings;
 
 use anyhow::Context as _;
-use chassis::{Platform, Running};
+use chassis::{Platform, Running, http::ConnectionLimits};
 use contracts::{
     TransactionCompleted,
     notification::{GROUP, NotificationsServer},
@@ -48,11 +48,16 @@ pub async fn start_with_sockets(
     settings: SocketSettings,
 ) -> anyhow::Result<Running> {
     let feed = Feed::open(platform)?;
+    let limits = ConnectionLimits {
+        of_address_max: settings.connections_per_address.into(),
+        ..ConnectionLimits::default()
+    };
     let sockets = ws::serve(
         platform.identity.clone(),
         &feed,
         settings.ws_addr,
         settings.ws_origins,
+        limits,
     )
     .await;
     let (sockets, _) = sockets.context("live notifications can't be served")?;

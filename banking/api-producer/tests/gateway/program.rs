@@ -44,7 +44,7 @@ fn settings_that_make_no_sense_are_refused_with_the_reason() {
         (vec!["--amqp-url", "http://broker"], "amqp://"),
         (vec!["--admin-secret-file", "/nowhere"], "can't be read"),
         (vec!["--ws-origins", "*"], "an origin is"),
-        (vec!["--connections-per-address", "0"], "1..=4096"),
+        (vec!["--connections-per-address", "0"], "1..=16384"),
         (vec!["--logins-per-minute", "-1"], "-1"),
         (vec!["--lookups-per-minute", "10000001"], "10000000"),
         (vec!["--trusted-proxies", "kong"], "a network such as"),

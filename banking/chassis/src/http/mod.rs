@@ -16,12 +16,12 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use pace::{AnswerBody, Pace, Paced};
-pub use places::site;
-use places::{Place, Places};
+use places::Places;
+pub use places::{Taken, site};
 use std::{io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -46,11 +46,12 @@ pub struct ConnectionLimits {
     pub idle: Duration,
     /// Time for which the other side may take nothing of an answer.
     pub write: Duration,
-    /// Connections that may be open, but for WebSockets; more wait to be accepted.
+    /// Connections that may be open, but for WebSockets that are counted where they are served; more
+    /// wait to be accepted.
     pub open_max: usize,
-    /// Connections that may be open from one address, or one network of IPv6 (64 bits); more are
-    /// closed at once. A program that asks for many has no use for more, and eight such addresses
-    /// take all.
+    /// Connections that may be open from one address, or one network of IPv6 (64 bits), WebSockets
+    /// among them; more are closed at once. A program that asks for many has no use for more, and
+    /// eight such addresses take all.
     pub of_address_max: usize,
     /// Time for requests to end when the service stops.
     pub drain: Duration,
@@ -101,12 +102,10 @@ pub async fn serve(
                 let permits = Arc::clone(&permits);
                 let is_full = move || permits.available_permits() == 0;
                 let (http, app, stop) = (http.clone(), app.clone(), stop.clone());
-                let connection = attend(http, stream, peer, app, limits, is_full, stop);
+                let who = (peer, taken);
+                let connection = attend(http, stream, who, app, limits, is_full, stop);
                 let over = over.clone();
-                open.spawn(async move {
-                    over.run_until_cancelled(connection).await;
-                    drop(taken);
-                });
+                open.spawn(async move { over.run_until_cancelled(connection).await });
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -124,14 +123,12 @@ pub async fn serve(
     }
 }
 
-/// A connection, and what it takes: a permit, of which there are as many as connections may be
-/// open, and a place of its address. A WebSocket gives both back: they are counted where they are
-/// served.
+/// A connection, and what it takes.
 async fn accept(
     listener: &TcpListener,
     permits: Arc<Semaphore>,
     places: &Arc<Places>,
-) -> io::Result<(TcpStream, Peer, (OwnedSemaphorePermit, Place))> {
+) -> io::Result<(TcpStream, Peer, Taken)> {
     // It is never closed.
     let permit = permits.acquire_owned().await.map_err(io::Error::other)?;
     loop {
@@ -143,7 +140,7 @@ async fn accept(
         };
         // Answers are small, and someone waits for each.
         stream.set_nodelay(true)?;
-        return Ok((stream, Peer(peer.ip()), (permit, place)));
+        return Ok((stream, Peer(peer.ip()), Taken::new(permit, place)));
     }
 }
 
@@ -151,7 +148,7 @@ async fn accept(
 async fn attend(
     http: Builder,
     stream: TcpStream,
-    peer: Peer,
+    (peer, taken): (Peer, Taken),
     app: Router,
     limits: ConnectionLimits,
     is_full: impl Fn() -> bool,
@@ -162,6 +159,8 @@ async fn attend(
     let service = service_fn(move |mut request: Request<Incoming>| {
         // Not by a layer on the router, which would copy all routes for each connection.
         request.extensions_mut().insert(peer);
+        // What becomes a WebSocket takes it on: this task ends then.
+        request.extensions_mut().insert(taken.clone());
         let (_answering, answer) = (noted.begin_answer(), service.call(request));
         async move {
             let answer = answer.await;

@@ -5,6 +5,34 @@ use std::{
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
 };
+use tokio::sync::OwnedSemaphorePermit;
+
+/// What a connection takes until the last of its clones is dropped: one of the connections that may
+/// be open, and a place of its address. It is among the extensions of each request, and a WebSocket,
+/// which outlives the task of its connection, is to keep it to its end.
+#[derive(Debug, Clone)]
+pub struct Taken {
+    _connection: Option<Arc<OwnedSemaphorePermit>>,
+    _place: Arc<Place>,
+}
+
+impl Taken {
+    pub(super) fn new(connection: OwnedSemaphorePermit, place: Place) -> Self {
+        Self {
+            _connection: Some(Arc::new(connection)),
+            _place: Arc::new(place),
+        }
+    }
+
+    /// The place of its address alone, for who counts among others than connections.
+    #[must_use]
+    pub fn of_address(self) -> Self {
+        Self {
+            _connection: None,
+            ..self
+        }
+    }
+}
 
 /// Connections that are open, by the address they come from.
 #[derive(Debug)]

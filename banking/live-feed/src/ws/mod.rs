@@ -14,7 +14,7 @@ pub use serve::serve;
 
 use crate::feed::{Feed, SubscribeError, Subscription};
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{
         Query, State,
         rejection::QueryRejection,
@@ -24,7 +24,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use chassis::{Identity, User};
+use chassis::{Identity, User, http::Taken};
 use contracts::Refused;
 use serde::Deserialize;
 use serde_json::json;
@@ -130,7 +130,7 @@ struct Parameters {
 struct Admitted {
     session: String,
     subscription: Subscription,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 /// The socket is open for its client when this has answered, so it is subscribed by then.
@@ -138,6 +138,7 @@ async fn connect(
     State(sockets): State<Arc<Sockets>>,
     headers: HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
+    taken: Option<Extension<Taken>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let upgrade = match upgrade {
@@ -160,8 +161,9 @@ async fn connect(
         .max_frame_size(MESSAGE_BYTES_MAX)
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(0);
+    let taken = taken.map(|Extension(taken)| taken);
     upgrade.on_upgrade(move |socket| async move {
-        let socket = Socket::new(socket);
+        let socket = Socket::new(socket, taken);
         sockets.feed.run(socket.serve(&sockets, admitted)).await;
     })
 }
@@ -183,7 +185,7 @@ impl Sockets {
         Ok(Admitted {
             session,
             subscription,
-            _permit: permit,
+            permit,
         })
     }
 

@@ -10,7 +10,7 @@ use chassis::{
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
-/// Serves the [router] on `address`; returns the address it listens on.
+/// Serves the [router] on `address` within `limits`; returns the address it listens on.
 ///
 /// # Errors
 /// The address can't be bound.
@@ -18,23 +18,6 @@ use tokio::net::TcpListener;
 /// # Cancel safety
 /// Dropped before it is ready, it serves nothing.
 pub async fn serve(
-    identity: Identity,
-    feed: &Feed,
-    address: SocketAddr,
-    origins: Vec<Origin>,
-) -> anyhow::Result<(Running, SocketAddr)> {
-    serve_within(
-        identity,
-        feed,
-        address,
-        origins,
-        ConnectionLimits::default(),
-    )
-    .await
-}
-
-/// [`serve`], with other limits.
-pub(crate) async fn serve_within(
     identity: Identity,
     feed: &Feed,
     address: SocketAddr,

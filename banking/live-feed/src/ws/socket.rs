@@ -1,8 +1,9 @@
 //! One socket, from its first message to its close.
 
 use super::{Admitted, MESSAGES_MAX, Sockets};
-use crate::feed::Interrupted;
+use crate::feed::{Interrupted, Subscription};
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, close_code};
+use chassis::http::Taken;
 use contracts::Refused;
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
@@ -65,13 +66,16 @@ impl CloseReason {
 
 /// A socket that is open.
 pub(super) struct Socket {
+    /// Of its connection. Before the socket itself, so that whoever sees its end finds it free.
+    taken: Option<Taken>,
     socket: WebSocket,
     heard: Instant,
 }
 
 impl Socket {
-    pub(super) fn new(socket: WebSocket) -> Self {
+    pub(super) fn new(socket: WebSocket, taken: Option<Taken>) -> Self {
         Self {
+            taken,
             socket,
             heard: Instant::now(),
         }
@@ -83,32 +87,44 @@ impl Socket {
         sockets: &Sockets,
         admitted: Result<Admitted, CloseReason>,
     ) {
-        let reason = match admitted {
-            Ok(admitted) => {
+        // It is counted among the sockets until it is closed; one that is refused is not, and goes on
+        // to take one of the connections.
+        let (reason, _permit) = match admitted {
+            Ok(Admitted {
+                session,
+                subscription,
+                permit,
+            }) => {
+                self.taken = self.taken.map(Taken::of_address);
                 let open = metrics::gauge!("bank_live_sockets");
                 open.increment(1.0);
                 let reason = tokio::select! {
                     () = sockets.feed.closing() => CloseReason::Stopping,
-                    reason = self.attend(sockets, admitted) => reason,
+                    reason = self.attend(sockets, &session, subscription) => reason,
                 };
                 open.decrement(1.0);
-                reason
+                (reason, Some(permit))
             }
-            Err(reason) => reason,
+            Err(reason) => (reason, None),
         };
         tracing::debug!(?reason, "a socket is closed");
         // A client that stays silent holds no task for long.
         let _ = timeout(CLOSE_WITHIN, self.close(reason)).await;
     }
 
-    async fn attend(&mut self, sockets: &Sockets, mut admitted: Admitted) -> CloseReason {
+    async fn attend(
+        &mut self,
+        sockets: &Sockets,
+        session: &str,
+        mut subscription: Subscription,
+    ) -> CloseReason {
         let limits = &sockets.limits;
         let mut ping = every(limits.ping_every);
         let mut verify = every(limits.verify_every);
         let (mut unverified, mut said) = (0, 0);
         loop {
             tokio::select! {
-                message = admitted.subscription.next() => match message {
+                message = subscription.next() => match message {
                     Ok(text) => match self.send(Message::Text(text)).await {
                         Ok(()) => {}
                         Err(reason) => return reason,
@@ -136,7 +152,7 @@ impl Socket {
                         return reason;
                     }
                 }
-                _ = verify.tick() => match sockets.verify(&admitted.session).await {
+                _ = verify.tick() => match sockets.verify(session).await {
                     Ok(_) => unverified = 0,
                     Err(Refused::Unauthenticated | Refused::Forbidden) => {
                         return CloseReason::Refused;

@@ -1,4 +1,4 @@
-use super::{serve::serve_within, *};
+use super::*;
 use crate::testing::{Client, HOUR, SOON, feed, identity, notification, serve};
 use axum::extract::ws::close_code::{AGAIN, AWAY, POLICY, RESTART};
 use chassis::{http::ConnectionLimits, identity::SessionStore, keys::Keys, settings::TlsSettings};
@@ -313,7 +313,8 @@ async fn a_page_from_elsewhere_is_refused() {
 async fn a_stop_closes_all_sockets() {
     let (bank, feed) = (identity(), feed(None, "").await);
     let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = super::serve(bank.clone(), &feed, any, Vec::new())
+    let limits = ConnectionLimits::default();
+    let (running, address) = super::serve(bank.clone(), &feed, any, Vec::new(), limits)
         .await
         .unwrap();
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
@@ -332,7 +333,7 @@ async fn a_connection_that_asks_nothing_is_closed() {
         ..ConnectionLimits::default()
     };
     let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = serve_within(bank.clone(), &feed, any, Vec::new(), limits)
+    let (running, address) = super::serve(bank.clone(), &feed, any, Vec::new(), limits)
         .await
         .unwrap();
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
@@ -361,7 +362,7 @@ async fn connections_beyond_the_bound_wait_and_sockets_take_no_place() {
         ..ConnectionLimits::default()
     };
     let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = serve_within(bank.clone(), &feed, any, Vec::new(), limits)
+    let (running, address) = super::serve(bank.clone(), &feed, any, Vec::new(), limits)
         .await
         .unwrap();
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
@@ -384,6 +385,54 @@ async fn connections_beyond_the_bound_wait_and_sockets_take_no_place() {
     timeout(SOON, read).await.unwrap().unwrap();
     assert!(told.starts_with("HTTP/1.1 404"), "{told}");
     running.stop().await;
+}
+
+#[tokio::test]
+async fn sockets_take_places_of_their_address_to_their_end() {
+    let (bank, feed) = (identity(), feed(None, "").await);
+    let limits = ConnectionLimits {
+        of_address_max: 2,
+        ..ConnectionLimits::default()
+    };
+    let any = "127.0.0.1:0".parse().unwrap();
+    let (running, address) = super::serve(bank.clone(), &feed, any, Vec::new(), limits)
+        .await
+        .unwrap();
+    // Refused, and they do not answer the close.
+    let _silent = [
+        upgraded(address, "forged").await.unwrap(),
+        upgraded(address, "forged").await.unwrap(),
+    ];
+    assert!(upgraded(address, "forged").await.is_none());
+
+    // Until they are given up; then of two that stay.
+    let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
+    let session = session.unwrap();
+    let comes_in = async || loop {
+        if let Some(stream) = upgraded(address, &session).await {
+            return stream;
+        }
+    };
+    let first = timeout(SOON, comes_in()).await.unwrap();
+    let _second = timeout(SOON, comes_in()).await.unwrap();
+    assert!(upgraded(address, &session).await.is_none());
+    drop(first);
+    timeout(SOON, comes_in()).await.unwrap();
+    running.stop().await;
+}
+
+/// A connection that has become a socket, and says nothing; none if it was closed at once.
+async fn upgraded(address: std::net::SocketAddr, session: &str) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "GET /ws?session={session} HTTP/1.1\r\nhost: bank\r\nconnection: upgrade\r\n\
+        upgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut line = [0; 12];
+    let read = timeout(SOON, stream.read_exact(&mut line)).await.unwrap();
+    (read.is_ok() && &line == b"HTTP/1.1 101").then_some(stream)
 }
 
 #[tokio::test]
