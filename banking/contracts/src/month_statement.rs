@@ -69,7 +69,8 @@ pub struct MonthResult {
     /// The moment with which it ends, or up to which it had come when the statement was asked for.
     #[schema(value_type = String, format = DateTime)]
     pub to: Timestamp,
-    /// Whether the month was over when the statement was asked for.
+    /// Whether the month was over when the statement was asked for, for 10 seconds at least: what was
+    /// posted in it is on the account by then.
     pub is_whole: bool,
     /// What was on the account when it began, in minor units.
     pub opening_balance: i64,

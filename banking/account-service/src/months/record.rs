@@ -14,6 +14,11 @@ use uuid::Uuid;
 /// A job is begun within an hour and ends within another one. What is open for longer nobody is at.
 const OPEN_FOR: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// A posting has its moment before it has locked its accounts, and may be applied so much later: a
+/// statement that was asked for sooner after its month may lack some. It waits 3 s for a lock and 5 s
+/// for a statement; the rest is for clocks that differ.
+const APPLIED_WITHIN: Duration = Duration::from_secs(10);
+
 /// A statement that somebody asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
@@ -104,11 +109,10 @@ impl Record {
     }
 
     fn result(&self) -> MonthResult {
-        let is_whole = self.ends_at <= self.created_at;
         MonthResult {
             from: self.begins_at,
             to: self.ends_at.min(self.created_at),
-            is_whole,
+            is_whole: is_whole(self.ends_at, self.created_at),
             opening_balance: self.sums.opening,
             paid_in: self.sums.paid_in,
             paid_out: self.sums.paid_out,
@@ -141,5 +145,31 @@ impl Record {
             },
             created_at: at("created_at")?,
         })
+    }
+}
+
+/// `true` if nothing can be added any more to a month that ended then.
+fn is_whole(ends_at: Timestamp, asked_for_at: Timestamp) -> bool {
+    let since = Duration::try_from(asked_for_at.duration_since(ends_at));
+    since.is_ok_and(|since| since >= APPLIED_WITHIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_is_whole_once_all_that_was_posted_in_it_is_applied() {
+        let ends_at: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
+        for (asked_for_at, whole) in [
+            ("2026-02-28T23:59:59Z", false),
+            ("2026-03-01T00:00:00Z", false),
+            ("2026-03-01T00:00:09.999999Z", false),
+            ("2026-03-01T00:00:10Z", true),
+            ("2027-01-01T00:00:00Z", true),
+        ] {
+            let asked_for_at = asked_for_at.parse().unwrap();
+            assert_eq!(is_whole(ends_at, asked_for_at), whole, "{asked_for_at}");
+        }
     }
 }
