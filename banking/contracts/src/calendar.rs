@@ -1,11 +1,12 @@
 //! Calendars: the time zone of whoever asks, and months in it.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{fmt, str::FromStr};
 use utoipa::ToSchema;
 
-/// The name of a time zone that this machine knows, such as `Asia/Ho_Chi_Minh` or `UTC`.
+/// The name of a time zone, such as `Asia/Ho_Chi_Minh` or `UTC`: one that this machine knows, unless
+/// it was [`stored`](Self::stored) where others were known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
@@ -20,6 +21,18 @@ impl TimeZoneName {
     #[must_use]
     pub fn utc() -> Self {
         Self("UTC".to_owned())
+    }
+
+    /// A name that was checked when it was stored, by a machine that may have known others than this
+    /// one.
+    #[must_use]
+    pub const fn stored(name: String) -> Self {
+        Self(name)
+    }
+
+    /// Reads a name of what was stored, as [`stored`](Self::stored) takes it.
+    pub(crate) fn read_stored<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(Self)
     }
 
     /// The name.

@@ -28,6 +28,7 @@ pub struct MonthStatement {
     /// Which month.
     pub month: Month,
     /// By the days of which time zone.
+    #[serde(deserialize_with = "TimeZoneName::read_stored")]
     pub time_zone: TimeZoneName,
     /// How far it is.
     pub state: MonthState,

@@ -1,7 +1,7 @@
 //! Standing orders: transfers that a user orders once, and that are made again and again.
 
 use crate::{AccountNumber, Amount, IdempotencyKey, Reference, TimeZoneName, account::Recipient};
-use jiff::{Span, Timestamp};
+use jiff::{Span, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -87,11 +87,10 @@ impl Every {
 
     /// The moment of a transfer by its number, from 0, which is that of the first: counted from the
     /// first, by the clock and the calendar of the time zone, so that a month that is too short
-    /// shortens no later one. `None` if there is no such moment, or this machine does not know the
-    /// time zone.
+    /// shortens no later one. `None` if there is no such moment.
     #[must_use]
-    pub fn moment(self, first: Timestamp, number: u32, zone: &TimeZoneName) -> Option<Timestamp> {
-        let first = first.to_zoned(zone.rules()?);
+    pub fn moment(self, first: Timestamp, number: u32, rules: TimeZone) -> Option<Timestamp> {
+        let first = first.to_zoned(rules);
         let units = i64::from(number).checked_mul(i64::from(self.count))?;
         let span = match self.unit {
             CalendarUnit::Day => Span::new().try_days(units),
@@ -170,6 +169,7 @@ pub struct StandingOrder {
     /// How many of it.
     pub count: u16,
     /// By the clock and the calendar of which place.
+    #[serde(deserialize_with = "TimeZoneName::read_stored")]
     pub time_zone: TimeZoneName,
     /// Not after this moment.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -224,7 +224,12 @@ mod tests {
         let every = Every::new(count, unit).unwrap();
         let zone: TimeZoneName = zone.parse().unwrap();
         let first: Timestamp = first.parse().unwrap();
-        let moment = |number| every.moment(first, number, &zone).unwrap().to_string();
+        let moment = |number| {
+            every
+                .moment(first, number, zone.rules().unwrap())
+                .unwrap()
+                .to_string()
+        };
         (0..times).map(moment).collect()
     }
 
@@ -277,9 +282,9 @@ mod tests {
         assert!("year".parse::<CalendarUnit>().is_err());
         let every = Every::new(366, CalendarUnit::Month).unwrap();
         let first = "2026-01-01T00:00:00Z".parse().unwrap();
-        assert_eq!(every.moment(first, u32::MAX, &TimeZoneName::utc()), None);
+        assert_eq!(every.moment(first, u32::MAX, TimeZone::UTC), None);
         let last = Timestamp::MAX;
         let daily = Every::new(1, CalendarUnit::Day).unwrap();
-        assert_eq!(daily.moment(last, 1, &TimeZoneName::utc()), None);
+        assert_eq!(daily.moment(last, 1, TimeZone::UTC), None);
     }
 }

@@ -128,7 +128,7 @@ impl Record {
             id: parsed(row.try_get("id")?)?,
             user: parsed(row.try_get("user_id")?)?,
             month: parsed(row.try_get("month")?)?,
-            time_zone: parsed(row.try_get("time_zone")?)?,
+            time_zone: TimeZoneName::stored(row.try_get("time_zone")?),
             begins_at: at("begins_at")?,
             ends_at: at("ends_at")?,
             up_to: row.try_get("up_to")?,

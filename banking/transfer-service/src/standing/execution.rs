@@ -7,7 +7,7 @@
 //! Times that were missed are all made, late and one after the other: each of them is owed.
 
 use super::{
-    record::{Standing, reason},
+    record::{Standing, UnknownTimeZone, reason},
     table::StandingTable,
     wake::Alarm,
 };
@@ -55,6 +55,8 @@ pub(crate) enum Undone {
     Undecided(#[from] Undecided),
     #[error("its transfer has no key")]
     Key,
+    #[error("its next time can't be told")]
+    TimeZone(#[from] UnknownTimeZone),
 }
 
 impl Execution {
@@ -82,13 +84,13 @@ impl Execution {
 
     /// Makes a time that has come. Returns whether it was written down by this.
     async fn once(&self, order: &Standing, due_at: Timestamp) -> Result<bool, Undone> {
+        let next_at = order.after_next()?;
         let (failed, tells) = self.transfer(order).await?;
         let outcome = StandingOutcome {
             due_at,
             made: failed.is_none(),
             reason: reason(failed.as_ref()),
         };
-        let next_at = order.after_next();
         let result = if outcome.made { "made" } else { "failed" };
         let advanced = self
             .table

@@ -3,7 +3,7 @@
 
 use super::{
     execution::Execution,
-    table::{OVERDUE_MAX, StandingTable},
+    table::{Place, StandingTable},
 };
 use chassis::database::now;
 use futures_util::future::join_all;
@@ -26,8 +26,11 @@ pub(crate) struct Overdue {
 impl Overdue {
     /// Goes on until it is told to stop; a round that has begun is ended.
     pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut behind = None;
         while !stop.is_cancelled() {
-            let pause = if self.round().await {
+            let got_somewhere;
+            (behind, got_somewhere) = self.round(behind).await;
+            let pause = if behind.is_some() && got_somewhere {
                 Duration::ZERO
             } else {
                 LOOK_EVERY
@@ -36,17 +39,20 @@ impl Overdue {
         }
     }
 
-    /// Takes some up; `true` if there are more, and these got somewhere.
-    async fn round(&self) -> bool {
+    /// Takes some up that are behind this one; returns where there are more, and whether these got
+    /// somewhere.
+    async fn round(&self, behind: Option<Place>) -> (Option<Place>, bool) {
         let grace = i64::try_from(OVERDUE_AFTER.as_micros()).unwrap_or(i64::MAX);
-        let overdue = match self.table.overdue(now().saturating_sub(grace)).await {
-            Ok(overdue) => overdue,
+        let before = now().saturating_sub(grace);
+        let behind = behind.unwrap_or((i64::MIN, String::new()));
+        let (overdue, more) = match self.table.overdue(before, &behind).await {
+            Ok(found) => found,
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn Error,
                     "can't look for standing orders"
                 );
-                return false;
+                return (None, false);
             }
         };
         let made = join_all(overdue.iter().map(|order| self.execution.of(order.id))).await;
@@ -56,6 +62,6 @@ impl Overdue {
                 tracing::warn!(order = %order.id, error, "a standing order stays due");
             }
         }
-        overdue.len() == OVERDUE_MAX && made.iter().any(Result::is_ok)
+        (more, made.iter().any(Result::is_ok))
     }
 }

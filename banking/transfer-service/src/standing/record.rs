@@ -38,6 +38,11 @@ pub(crate) struct Standing {
     pub(super) created_at: Timestamp,
 }
 
+/// This machine does not know the time zone of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the rules of a time zone are missing on this machine")]
+pub(crate) struct UnknownTimeZone;
+
 /// The columns that [`Standing::read`] reads, as a literal for `concat!`.
 macro_rules! columns {
     () => {
@@ -74,14 +79,17 @@ impl Standing {
     }
 
     /// When the time after the next one is; `None` if there is none.
-    pub(super) fn after_next(&self) -> Option<Timestamp> {
-        let number = self.occurrence.checked_add(1)?;
-        if self.times.is_some_and(|times| number >= times) {
-            return None;
-        }
-        let moment = self.every.moment(self.first_at, number, &self.time_zone)?;
-        let is_over = self.until.is_some_and(|until| moment > until);
-        (!is_over).then_some(moment)
+    pub(super) fn after_next(&self) -> Result<Option<Timestamp>, UnknownTimeZone> {
+        let number = self.occurrence.checked_add(1);
+        let is_last = |number: &u32| self.times.is_some_and(|times| *number >= times);
+        let Some(number) = number.filter(|number| !is_last(number)) else {
+            return Ok(None);
+        };
+        // This machine may know fewer than the one that took the order. That is not its end.
+        let rules = self.time_zone.rules().ok_or(UnknownTimeZone)?;
+        let moment = self.every.moment(self.first_at, number, rules);
+        let is_over = |moment: &Timestamp| self.until.is_some_and(|until| *moment > until);
+        Ok(moment.filter(|moment| !is_over(moment)))
     }
 
     /// The order as its user sees it.
@@ -143,7 +151,7 @@ impl Standing {
                 .transpose()?,
             first_at: at("first_at")?.ok_or_else(needed)?,
             every,
-            time_zone: parsed(row.try_get("time_zone")?)?,
+            time_zone: TimeZoneName::stored(row.try_get("time_zone")?),
             until: at("until_at")?,
             times: small("times")?,
             state: state(row.try_get("state")?)?,

@@ -13,7 +13,7 @@ use contracts::{
     standing_order::{NewStandingOrder, StandingOrder, StandingOutcome, StandingState},
 };
 use jiff::Timestamp;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use uuid::Uuid;
 
 /// Orders of one user that go on at the same time. A household has ten or so.
@@ -21,7 +21,10 @@ pub(super) const ACTIVE_MAX: u32 = 100;
 /// Orders of one user in all: those that are over stay to be looked at, until there are so many.
 const KEPT_MAX: i64 = 500;
 /// Orders that are overdue, taken up at once.
-pub(super) const OVERDUE_MAX: usize = 32;
+const OVERDUE_MAX: usize = 32;
+
+/// Behind which order the next ones begin: when it is due, and its id.
+pub(super) type Place = (i64, String);
 
 /// The orders in the database.
 #[derive(Debug, Clone)]
@@ -207,18 +210,32 @@ impl StandingTable {
         .await
     }
 
-    /// Orders whose time has come before this moment, those that wait longest first.
-    pub(super) async fn overdue(&self, before: i64) -> sqlx::Result<Vec<Standing>> {
+    /// Some of the orders whose time has come before this moment, those that wait longest first, and
+    /// where the next ones begin, if there may be more. So those that can't be made, or read, keep no
+    /// others back.
+    pub(super) async fn overdue(
+        &self,
+        before: i64,
+        (next_at, id): &Place,
+    ) -> sqlx::Result<(Vec<Standing>, Option<Place>)> {
         let overdue = format!(
             "SELECT {} FROM standing_orders WHERE state = 'active' AND next_at < $1
-            ORDER BY next_at LIMIT {OVERDUE_MAX}",
+            AND next_at >= $2 AND (next_at > $2 OR id > $3)
+            ORDER BY next_at, id LIMIT {OVERDUE_MAX}",
             columns!()
         );
         let rows = sqlx::query(AssertSqlSafe(overdue))
             .bind(before)
+            .bind(*next_at)
+            .bind(id)
             .fetch_all(self.database.pool())
             .await?;
-        Ok(readable("overdue standing orders", &rows, Standing::read))
+        let last = rows.last().filter(|_| rows.len() == OVERDUE_MAX);
+        let place =
+            |row: &AnyRow| Ok::<_, sqlx::Error>((row.try_get("next_at")?, row.try_get("id")?));
+        let next = last.map(place).transpose()?;
+        let read = readable("overdue standing orders", &rows, Standing::read);
+        Ok((read, next))
     }
 }
 

@@ -32,6 +32,7 @@ on_both_databases! {
     an_order_is_its_users_alone,
     a_crash_in_the_middle_of_a_transfer_costs_nobody_anything,
     a_thousand_orders_are_all_made,
+    an_order_of_an_unknown_time_zone_stays_due_and_keeps_nobody_back,
 }
 
 /// The messages that wake the service, as whoever may write to its queue sends them.
@@ -419,29 +420,69 @@ async fn a_thousand_orders_are_all_made(bank: Arc<Bank>) {
     const ORDERS: i64 = 1_000;
     let _accounts = bank.serve_accounts().await;
     let [ada, bob] = customers(&bank, ORDERS).await;
-    let database = bank.database().await;
-    // Past the service, which lets nobody have so many.
-    let insert = "WITH RECURSIVE numbers (n) AS (
-            SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
-        INSERT INTO standing_orders (id, user_id, idempotency_key, recipient, to_username,
-            to_account, amount, first_at, unit, unit_count, time_zone, times, state, next_at,
-            created_at)
-        SELECT '0190a1b2-c3d4-7e5f-8a9b-' || SUBSTR(CAST(1000000000000 + n AS TEXT), 2), $2,
-            CAST(n AS TEXT), 'username bob', 'bob', $3, 1, $4, 'day', 1, 'UTC', 1, 'active', $4, $4
-        FROM numbers";
-    sqlx::query(insert)
-        .bind(ORDERS)
-        .bind(ada.party.user_id.to_string())
-        .bind(bob.party.account_number.as_str())
-        .bind((Timestamp::now() - DAY).as_microsecond())
-        .execute(database.pool())
-        .await
-        .unwrap();
-    database.close().await;
+    due_days_ago(&bank, &ada, &bob, ORDERS, ("UTC", Some(1))).await;
     let _processes = join_all((0..2).map(|_| bank.start())).await;
     eventually("all are made", async || {
         (bank.accounts.balance(&bob.party.account_number) == ORDERS).then_some(())
     })
     .await;
     assert_eq!(bank.accounts.balance(&ada.party.account_number), 0);
+}
+
+async fn an_order_of_an_unknown_time_zone_stays_due_and_keeps_nobody_back(bank: Arc<Bank>) {
+    // More than are taken up at once, all of them due before the one that can be made.
+    const UNKNOWN: i64 = 40;
+    let _accounts = bank.serve_accounts().await;
+    let [ada, bob] = customers(&bank, 500).await;
+    due_days_ago(&bank, &ada, &bob, UNKNOWN, ("No/Where", None)).await;
+    let _process = bank.start().await;
+    let mut order = daily(200, Timestamp::now() + DAY, "known");
+    order.times = Some(1);
+    let known = orders(&bank, &ada, order).await.unwrap();
+    is_days_ago(&bank, known.id, 1).await;
+    came(&bank, &ada, known.id, 1).await;
+    assert_eq!(bank.accounts.balance(&bob.party.account_number), 200);
+
+    let all = all(&bank, &ada).await;
+    let unknown: Vec<_> = all.iter().filter(|order| order.id != known.id).collect();
+    assert_eq!(unknown.len(), usize::try_from(UNKNOWN).unwrap());
+    for order in &unknown {
+        assert_eq!(order.time_zone.as_str(), "No/Where");
+        assert_eq!((order.state, order.occurrences), (StandingState::Active, 0));
+    }
+    let cancel = bank.transfers().cancel_standing_order(unknown[0].id);
+    let cancelled = cancel.metadata("session", &ada.session).await.unwrap();
+    assert_eq!(cancelled.state, StandingState::Cancelled);
+}
+
+/// Orders of two days ago, past the service, which lets nobody have so many: in a time zone, and so
+/// often.
+async fn due_days_ago(
+    bank: &Bank,
+    from: &Customer,
+    to: &Customer,
+    orders: i64,
+    (time_zone, times): (&str, Option<i64>),
+) {
+    let database = bank.database().await;
+    let insert = "WITH RECURSIVE numbers (n) AS (
+            SELECT CAST(1 AS BIGINT) UNION ALL SELECT n + 1 FROM numbers WHERE n < $1)
+        INSERT INTO standing_orders (id, user_id, idempotency_key, recipient, to_username,
+            to_account, amount, first_at, unit, unit_count, time_zone, times, state, next_at,
+            created_at)
+        SELECT '0190a1b2-c3d4-7e5f-8a9b-' || SUBSTR(CAST(1000000000000 + n AS TEXT), 2), $2,
+            CAST(n AS TEXT), 'username bob', 'bob', $3, 1, $4, 'day', 1, $5, CAST($6 AS BIGINT),
+            'active', $4, $4
+        FROM numbers";
+    sqlx::query(insert)
+        .bind(orders)
+        .bind(from.party.user_id.to_string())
+        .bind(to.party.account_number.as_str())
+        .bind((Timestamp::now() - DAY - DAY).as_microsecond())
+        .bind(time_zone)
+        .bind(times)
+        .execute(database.pool())
+        .await
+        .unwrap();
+    database.close().await;
 }
