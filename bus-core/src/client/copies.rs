@@ -5,7 +5,7 @@ use super::bundle::QueueLanes;
 use crate::call_id::CallId;
 use bytes::Bytes;
 use std::{
-    fmt,
+    fmt, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -32,22 +32,43 @@ struct Shared {
     /// What one of them opened goes on, and is ended by its reader.
     open: AtomicBool,
     count: AtomicU32,
-    /// The attempts that wait for a reply.
-    waiting: AtomicU32,
     reply: Mutex<ReplyPlace>,
 }
 
 /// No attempt waits: they are counted from 1.
-const FREE: u64 = 0;
+const FREE: u32 = 0;
 
 #[derive(Default)]
 struct ReplyPlace {
     /// The attempt that waits: the last one, if a layer makes several at once.
-    attempt: u64,
-    frame: Option<Bytes>,
+    attempt: u32,
+    /// How many wait.
+    waiting: u32,
+    frame: Frame,
     /// A reply beside it, for whichever attempt waits when that one has ended. Boxed: rare.
     spare: Option<Box<Bytes>>,
-    waker: Option<Waker>,
+}
+
+/// What an attempt waits for.
+enum Frame {
+    Awaited(Option<Waker>),
+    There(Bytes),
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self::Awaited(None)
+    }
+}
+
+impl ReplyPlace {
+    /// Leaves the place to an attempt, or free. A reply that was not read is kept.
+    fn pass_on(&mut self, attempt: u32) {
+        self.attempt = attempt;
+        if let Frame::There(unread) = mem::take(&mut self.frame) {
+            self.spare = Some(Box::new(unread));
+        }
+    }
 }
 
 impl Copies {
@@ -66,7 +87,6 @@ impl Copies {
             over: AtomicBool::default(),
             open: AtomicBool::default(),
             count: AtomicU32::default(),
-            waiting: AtomicU32::default(),
             reply: Mutex::default(),
         }))
     }
@@ -119,30 +139,24 @@ impl Copies {
     }
 
     /// Has a new attempt wait. Those before it wait for it to end.
-    pub(super) fn expect_reply(&self, attempt: u64) {
-        self.0.waiting.fetch_add(1, Ordering::AcqRel);
+    pub(super) fn expect_reply(&self, attempt: u32) {
         let mut reply = self.reply();
-        let unread = reply.frame.take().map(Box::new);
-        *reply = ReplyPlace {
-            attempt,
-            spare: unread.or(reply.spare.take()),
-            ..ReplyPlace::default()
-        };
+        reply.waiting += 1;
+        reply.pass_on(attempt);
     }
 
     /// Has an attempt wait in the place of a later one, which has ended.
-    pub(super) fn expect_reply_again(&self, attempt: u64) {
+    pub(super) fn expect_reply_again(&self, attempt: u32) {
         let mut reply = self.reply();
-        *reply = ReplyPlace {
-            attempt,
-            frame: reply.spare.take().map(|spare| *spare),
-            ..ReplyPlace::default()
-        };
+        reply.attempt = attempt;
+        if let Some(spare) = reply.spare.take() {
+            reply.frame = Frame::There(*spare);
+        }
     }
 
     /// `true` if more than one attempt waits: what comes beside the reply to one may be another's.
     pub(super) fn several_wait(&self) -> bool {
-        self.0.waiting.load(Ordering::Acquire) > 1
+        self.reply().waiting > 1
     }
 
     /// `true` if the attempt that waited has ended, and no other waits yet.
@@ -151,47 +165,42 @@ impl Copies {
     }
 
     /// Says that an attempt waits no longer. Returns how many do.
-    pub(super) fn free_place(&self, attempt: u64) -> u32 {
-        let waited = self.0.waiting.fetch_sub(1, Ordering::AcqRel);
+    pub(super) fn free_place(&self, attempt: u32) -> u32 {
         let mut reply = self.reply();
+        reply.waiting -= 1;
         if reply.attempt == attempt {
-            let unread = reply.frame.take().map(Box::new);
-            *reply = ReplyPlace {
-                spare: unread.or(reply.spare.take()),
-                ..ReplyPlace::default()
-            };
+            reply.pass_on(FREE);
         }
-        waited - 1
+        reply.waiting
     }
 
     /// Puts the reply to an attempt where that finds it, or, if there is one, or it has ended, where
     /// another does.
-    pub(super) fn put_reply(&self, attempt: u64, frame: Bytes) {
+    pub(super) fn put_reply(&self, attempt: u32, frame: Bytes) {
         let mut reply = self.reply();
-        if reply.attempt != attempt || reply.frame.is_some() {
+        if reply.attempt != attempt || matches!(reply.frame, Frame::There(_)) {
             reply.spare = Some(Box::new(frame));
             return;
         }
-        reply.frame = Some(frame);
-        let waker = reply.waker.take();
+        let awaited = mem::replace(&mut reply.frame, Frame::There(frame));
         drop(reply);
-        if let Some(waker) = waker {
+        if let Frame::Awaited(Some(waker)) = awaited {
             waker.wake();
         }
     }
 
     /// Takes the reply to an attempt.
-    pub(super) fn poll_reply(&self, attempt: u64, cx: &Context<'_>) -> Poll<Bytes> {
+    pub(super) fn poll_reply(&self, attempt: u32, cx: &Context<'_>) -> Poll<Bytes> {
         let mut reply = self.reply();
         if reply.attempt != attempt {
             return Poll::Pending;
         }
-        if let Some(frame) = reply.frame.take() {
-            return Poll::Ready(frame);
-        }
-        match &mut reply.waker {
-            Some(waker) => waker.clone_from(cx.waker()),
-            waker => *waker = Some(cx.waker().clone()),
+        match mem::take(&mut reply.frame) {
+            Frame::There(frame) => return Poll::Ready(frame),
+            Frame::Awaited(Some(waker)) if waker.will_wake(cx.waker()) => {
+                reply.frame = Frame::Awaited(Some(waker));
+            }
+            Frame::Awaited(_) => reply.frame = Frame::Awaited(Some(cx.waker().clone())),
         }
         Poll::Pending
     }

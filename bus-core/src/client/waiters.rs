@@ -24,8 +24,8 @@ pub(crate) struct Waiters(Mutex<Slots>);
 /// makes several at once under one id.
 #[derive(Debug, Default)]
 struct Slots {
-    waiting: HashMap<CallId, (u64, Copies)>,
-    attempts: u64,
+    waiting: HashMap<CallId, (u32, Copies)>,
+    attempts: u32,
     /// The messages of several calls that were sent: only one that is refused as a whole is
     /// answered.
     bundles: HashMap<CallId, Weak<SentBundle>>,
@@ -48,7 +48,7 @@ pub(crate) struct Gathering {
 /// A slot among the waiters. Dropped on reply, timeout, error and cancel alike, it is free again.
 #[derive(Debug)]
 pub(crate) struct Waiter {
-    attempt: u64,
+    attempt: u32,
     waiters: Arc<Waiters>,
     copies: Copies,
 }
@@ -61,7 +61,8 @@ impl Waiters {
         if slots.waiting.len() >= WAITING_MAX {
             return None;
         }
-        slots.attempts += 1;
+        // Those at one call are told apart, by no 0: so it may begin anew.
+        slots.attempts = slots.attempts.wrapping_add(1).max(1);
         let attempt = slots.attempts;
         copies.expect_reply(attempt);
         slots.waiting.insert(copies.id(), (attempt, copies.clone()));
