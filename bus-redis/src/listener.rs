@@ -60,12 +60,8 @@ impl Listener {
                 Ok(mut link) => match self.resume(&mut link).await {
                     Ok(()) => {
                         self.health.hearing_works();
-                        let mut has_heard = false;
-                        let ended = self.listen(&mut link, &mut has_heard).await;
-                        if has_heard {
-                            pauses = self::pauses();
-                        }
-                        ended
+                        pauses = self::pauses();
+                        self.listen(&mut link).await
                     }
                     Err(failure) => failure,
                 },
@@ -94,9 +90,7 @@ impl Listener {
         self.look_up(link).await
     }
 
-    /// Listens until that fails. Notes whether anything was read: where reading is refused, finding
-    /// the inbox is no success.
-    async fn listen(&mut self, link: &mut Link, has_heard: &mut bool) -> Failure {
+    async fn listen(&mut self, link: &mut Link) -> Failure {
         let usual = BLOCK + self.response_timeout;
         let mut kept = Instant::now();
         let mut untrimmed = 0;
@@ -110,7 +104,6 @@ impl Listener {
                     return failure;
                 }
             };
-            *has_heard = true;
             self.portion.grow(batch.entries);
             self.last = batch.last.unwrap_or(self.last);
             for (id, frame) in batch.replies {
