@@ -1,4 +1,5 @@
-//! What tests across crates share: services that write down what they did.
+//! What tests across crates share: services that write down what they did, and the programs that
+//! run them.
 
 #![allow(
     clippy::panic,
@@ -8,3 +9,4 @@
 
 pub mod ledger;
 pub mod sequence;
+pub mod worker;

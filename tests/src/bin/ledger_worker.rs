@@ -2,34 +2,24 @@
 //! `NAMESPACE`, `JOURNAL`, `GATE=closed` for handlers that never finish, and `SCHEDULE`, a pattern
 //! of whose ticks each is entered.
 
-use replybus::{Amqp, Bus, schedule::Tick};
-use replybus_redis::RedisReplies;
-use replybus_testkit::{servers::Worker, wait::AT_MOST};
-use replybus_tests::ledger::{Books, Journal, LedgerServer};
-use std::{env, error::Error, io, path::Path, sync::Arc, time::Duration};
+use replybus::schedule::Tick;
+use replybus_testkit::servers::Worker;
+use replybus_tests::{
+    ledger::{Books, Journal, LedgerServer},
+    worker,
+};
+use std::{env, error::Error, path::Path, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::Level;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn Error>> {
-    tracing_subscriber::fmt()
-        .with_max_level(Level::WARN)
-        .with_ansi(false)
-        .with_writer(io::stderr)
-        .init();
     let journal = Journal::kept_in(Path::new(&env::var(Worker::JOURNAL)?))?;
     let (books, gate) = Books::new(Arc::new(journal));
     if env::var("GATE").is_ok_and(|gate| gate == "closed") {
         gate.close();
     }
     let mut terminated = signal(SignalKind::terminate())?;
-    let bus = Bus::builder()
-        .namespace(env::var("NAMESPACE")?)
-        .connect(
-            Amqp::new(env::var("AMQP_URL")?).connect_within(AT_MOST),
-            RedisReplies::new(env::var("REDIS_URL")?).connect_within(AT_MOST),
-        )
-        .await?;
+    let bus = worker::connect().await?;
     let ticks = books.clone();
     let serving = bus.serve(LedgerServer::new(books)).await?;
     let _scheduled = match env::var("SCHEDULE") {
