@@ -309,14 +309,22 @@ async fn a_page_from_elsewhere_is_refused() {
     }
 }
 
+/// Serves sockets on a port of their own, within these limits.
+async fn serve_within(
+    bank: &Identity,
+    feed: &Feed,
+    limits: ConnectionLimits,
+) -> (chassis::Running, std::net::SocketAddr) {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let served = super::serve(bank.clone(), feed, any, Vec::new(), limits);
+    served.await.unwrap()
+}
+
 #[tokio::test]
 async fn a_stop_closes_all_sockets() {
     let (bank, feed) = (identity(), feed(None, "").await);
-    let any = "127.0.0.1:0".parse().unwrap();
     let limits = ConnectionLimits::default();
-    let (running, address) = super::serve(bank.clone(), &feed, any, Vec::new(), limits)
-        .await
-        .unwrap();
+    let (running, address) = serve_within(&bank, &feed, limits).await;
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
     let session = session.unwrap();
     let mut client = Client::connect(address, &session).await;
@@ -332,10 +340,7 @@ async fn a_connection_that_asks_nothing_is_closed() {
         header_read: Duration::from_millis(100),
         ..ConnectionLimits::default()
     };
-    let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = super::serve(bank.clone(), &feed, any, Vec::new(), limits)
-        .await
-        .unwrap();
+    let (running, address) = serve_within(&bank, &feed, limits).await;
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
     let mut live = Client::connect(address, &session.unwrap()).await;
     for begun in [
@@ -361,10 +366,7 @@ async fn connections_beyond_the_bound_wait_and_sockets_take_no_place() {
         open_max: 1,
         ..ConnectionLimits::default()
     };
-    let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = super::serve(bank.clone(), &feed, any, Vec::new(), limits)
-        .await
-        .unwrap();
+    let (running, address) = serve_within(&bank, &feed, limits).await;
     let session = bank.begin_session(UserId::new(), "ada", HOUR).await;
     let session = session.unwrap();
     let _first = Client::connect(address, &session).await;
@@ -394,10 +396,7 @@ async fn sockets_take_places_of_their_address_to_their_end() {
         of_address_max: 2,
         ..ConnectionLimits::default()
     };
-    let any = "127.0.0.1:0".parse().unwrap();
-    let (running, address) = super::serve(bank.clone(), &feed, any, Vec::new(), limits)
-        .await
-        .unwrap();
+    let (running, address) = serve_within(&bank, &feed, limits).await;
     // Refused, and they do not answer the close.
     let _silent = [
         upgraded(address, "forged").await.unwrap(),
