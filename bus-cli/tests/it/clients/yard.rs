@@ -199,7 +199,10 @@ async fn is_taken_over_by_ours(hauled: Hauled, language: &str) {
     hauled.tell("awaited", "");
     assert_eq!(bounded(kept.wait(&place.bus)).await.unwrap(), "rust 2");
     assert_eq!(bounded(awaited).await.unwrap().unwrap(), "rust 2");
-    assert_eq!(hauled.letters().await, ["handler"]);
+    // The worker may have been killed before it acknowledged what it had put down: then ours did too.
+    let mut letters = hauled.letters().await;
+    letters.dedup();
+    assert_eq!(letters, ["handler"]);
     ours.shutdown().await.unwrap();
     hauled.close().await;
 }
