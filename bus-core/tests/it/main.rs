@@ -49,6 +49,9 @@ mod metrics;
 mod missed_inboxes;
 mod mortal;
 mod occupied;
+#[cfg(feature = "simulation")]
+mod one_clock;
+#[cfg(feature = "simulation")]
 mod overload;
 mod own_record;
 mod paced;
