@@ -307,6 +307,7 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
             // again.
             errors_count: false,
             begun: Begun::default(),
+            leaving: self.cancel.clone(),
             job: None,
         }
     }

@@ -91,7 +91,11 @@ impl Dispatch {
             retries,
             ..
         } = request;
-        let command = UnclaimedCommand { context, start_by };
+        let command = UnclaimedCommand {
+            context,
+            start_by,
+            leaving: self.leaving.clone(),
+        };
         command.start(run, move || {
             handle(service, position, payload, retries, outdates)
         })
@@ -150,10 +154,10 @@ impl Dispatch {
             begun,
             flights: self.flights.clone(),
             seen: Some(Arc::clone(&self.seen)),
+            leaving: self.leaving.clone(),
             job: method.job.map(|_| {
                 Box::new(Job {
                     time: method.longest(),
-                    leaving: self.leaving.clone(),
                     running: Arc::clone(&self.running_jobs),
                 })
             }),

@@ -47,6 +47,8 @@ pub(crate) struct Command {
     pub(crate) flights: Flights,
     /// Whether others see the instance that runs it, if somebody calls it.
     pub(crate) seen: Option<Arc<Seen>>,
+    /// Fired when this worker is told to stop, and deliveries are given back.
+    pub(crate) leaving: CancellationToken,
     pub(crate) job: Option<Box<Job>>,
 }
 
@@ -54,8 +56,6 @@ pub(crate) struct Command {
 pub(crate) struct Job {
     /// The time it may take.
     pub(crate) time: Duration,
-    /// Fired when this worker is told to stop, and deliveries are given back.
-    pub(crate) leaving: CancellationToken,
     /// Those that this instance runs.
     pub(crate) running: Arc<RunningJobs>,
 }
@@ -81,6 +81,7 @@ impl Command {
             claim: &self.claim,
             id: self.id,
             flights: &self.flights,
+            seen: self.seen.as_deref(),
             watched: self
                 .leases
                 .place(&self.claim, self.id, &self.context.token()),
@@ -121,13 +122,9 @@ impl Command {
                 return;
             }
         };
-        if let Some(seen) = self.seen.as_deref().filter(|seen| !seen.is_sure()) {
-            // The store is back: what was given up can be known by now, and withdraws this run.
-            Box::pin(seen.again()).await;
-        }
         let refusal = if noted.is_withdrawn() {
             Some(cancelled())
-        } else if done.is_closed() || self.context.token().is_cancelled() {
+        } else if done.is_closed() || self.leaving.is_cancelled() {
             // The delivery is given back, with its attempt.
             lease.release().await;
             return;
@@ -195,10 +192,7 @@ impl Command {
             never = &mut renewing => match never {},
         };
         let (is_job, has_panicked) = (self.job.is_some(), outcome.is_err());
-        let is_left = self
-            .job
-            .as_ref()
-            .is_some_and(|job| job.leaving.is_cancelled());
+        let is_left = is_job && self.leaving.is_cancelled();
         let (answer, is_outcome) = match outcome {
             // Its delivery is given back: it is begun anew elsewhere.
             Ok(_) if is_left && context.key_is_released() => return lease.lapse().await,

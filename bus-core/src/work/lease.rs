@@ -7,6 +7,7 @@ use crate::{
     error::FaultCode,
     flight::{FlightStep, Flights},
     limits::CLAIM_LEASE,
+    presence::Seen,
     reply::{Claim, Claimed, ReplyStore, StoreError},
 };
 use std::{borrow::Cow, convert::Infallible, time::Duration};
@@ -27,6 +28,8 @@ pub(super) struct Lease<'a> {
     pub(super) id: CallId,
     /// Where it is recorded that another has the claim.
     pub(super) flights: &'a Flights,
+    /// Whether others see the instance that runs it, if somebody calls it.
+    pub(super) seen: Option<&'a Seen>,
     /// Its place among those that are looked after in case they don't get to it themselves.
     pub(super) watched: Watched,
 }
@@ -52,6 +55,10 @@ impl Lease<'_> {
         loop {
             let (asked, asked_at) = (std::time::Instant::now(), Instant::now());
             let claimed = self.store.claim(&claim).await;
+            if let (Ok(Claimed::Run { .. }), Some(seen)) = (&claimed, self.unsure()) {
+                // The store is back: what was given up can be known by now, and withdraws this run.
+                Box::pin(seen.again()).await;
+            }
             // One without a lease only counts.
             let lease = self.claim.lease;
             let has_lapsed = !lease.is_zero() && asked_at.elapsed() >= lease;
@@ -124,6 +131,10 @@ impl Lease<'_> {
             }
             sleep(pause).await;
         }
+    }
+
+    fn unsure(&self) -> Option<&Seen> {
+        self.seen.filter(|seen| !seen.is_sure())
     }
 
     /// Renews the claim for as long as it is polled. If another run has it by now, the handler is

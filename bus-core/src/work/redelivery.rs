@@ -157,6 +157,7 @@ impl Hold {
             id: self.id,
             // It counts, and is no claim on a command.
             flights: Flights::OFF,
+            seen: None,
             watched: self.watched.clone(),
         }
     }

@@ -10,12 +10,15 @@ use crate::context::Context;
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use tokio::{sync::oneshot, time::Instant};
+use tokio_util::sync::CancellationToken;
 
 /// A command to run without a claim.
 pub(crate) struct UnclaimedCommand {
     pub(crate) context: Context,
     /// When it is no longer to be started.
     pub(crate) start_by: Option<Instant>,
+    /// Fired when this worker is told to stop, and deliveries are given back.
+    pub(crate) leaving: CancellationToken,
 }
 
 impl UnclaimedCommand {
@@ -34,7 +37,7 @@ impl UnclaimedCommand {
         handler: impl FnOnce() -> AnswerFuture + Send,
         done: oneshot::Sender<FinishedRun>,
     ) {
-        if !noted.is_withdrawn() && (done.is_closed() || self.context.token().is_cancelled()) {
+        if !noted.is_withdrawn() && (done.is_closed() || self.leaving.is_cancelled()) {
             // The delivery is given back.
             return;
         }

@@ -7,8 +7,8 @@ use replybus::{
     message::Text,
     reply::{
         Arrivals, CacheEntry, CacheFound, CacheLookup, Cancel, Cancelled, Claim, Claimed,
-        CommandRecord, FlightBatch, FlightCursor, FlightPage, Reply, ReplyBackend, ReplyStore,
-        StoreError, StoreHealth, Stored, memory::MemoryReplies,
+        CommandRecord, FlightBatch, FlightCursor, FlightPage, Presence, Reply, ReplyBackend,
+        ReplyStore, StoreError, StoreHealth, Stored, memory::MemoryReplies,
     },
 };
 use std::{
@@ -18,7 +18,7 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::sleep;
+use tokio::time::{advance, sleep};
 
 /// What is wrong with the store now.
 #[derive(Debug, Default)]
@@ -43,12 +43,18 @@ pub(crate) struct Faults {
     pub(crate) no_flights: AtomicBool,
     /// It hears nothing more of the process that uses it: that is dead.
     pub(crate) silent: AtomicBool,
+    /// The records that were asked for.
+    pub(crate) records: AtomicU32,
     /// The claims that were asked for.
     pub(crate) claims: AtomicU32,
     /// The replies that may be grouped with others.
     pub(crate) groupable: AtomicU32,
     /// The answer to a claim is read so long after it was given.
     pub(crate) claims_answered_after: Mutex<Option<Duration>>,
+    /// Instances can't be announced.
+    pub(crate) no_presence: AtomicBool,
+    /// The next time that an instance is announced, its process stands still for so long.
+    pub(crate) stands_still: Mutex<Option<Duration>>,
 }
 
 impl Faults {
@@ -159,6 +165,15 @@ impl ReplyStore for FaultyStore {
         self.store.lapse(claim).await
     }
 
+    async fn announce(&self, presence: &Presence) -> Result<(), StoreError> {
+        check(&self.faults.no_presence)?;
+        let stands_still = self.faults.stands_still.lock().unwrap().take();
+        if let Some(time) = stands_still {
+            advance(time).await;
+        }
+        self.store.announce(presence).await
+    }
+
     async fn look_up(&self, lookup: &CacheLookup) -> Result<CacheFound, StoreError> {
         self.faults.looks.fetch_add(1, Ordering::SeqCst);
         check(&self.faults.no_cache)?;
@@ -206,6 +221,7 @@ impl ReplyStore for FaultyStore {
 
     async fn record(&self, key: &str) -> Result<Option<CommandRecord>, StoreError> {
         self.faults.alive().await;
+        self.faults.records.fetch_add(1, Ordering::SeqCst);
         check(&self.faults.no_claims)?;
         if self.faults.no_records.load(Ordering::SeqCst) {
             return Ok(None);

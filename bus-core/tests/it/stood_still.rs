@@ -3,8 +3,13 @@
 
 use crate::faulty_store::{Faults, FaultyReplies};
 use replybus::{
-    Bus, Never, limits::CLAIM_LEASE, queue_handler, reply::memory::MemoryReplies,
-    transport::memory::MemoryBroker,
+    Bus, Never,
+    limits::{CLAIM_LEASE, PRESENCE_TTL},
+    message::{Message, Properties},
+    queue_handler,
+    reply::memory::MemoryReplies,
+    server::ServerService,
+    transport::{Outgoing, QueueSpec, Source, Transport, Verdict, memory::MemoryBroker},
 };
 use replybus_testkit::wait::eventually;
 use std::{
@@ -14,7 +19,8 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::sleep};
+use tower::{Service, layer::layer_fn, service_fn};
 
 #[queue_handler("till.requests", concurrency = 1, prefetch = 1)]
 trait Till {
@@ -61,6 +67,70 @@ async fn a_claim_that_has_lapsed_by_the_time_its_answer_is_read_begins_nothing()
     assert_eq!(rung.0.load(Ordering::SeqCst), 1);
     first.shutdown().await.unwrap();
     second.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_lapses_while_the_instance_is_announced_begins_nothing() {
+    let (broker, replies) = (MemoryBroker::default(), MemoryReplies::new());
+    let (rung, faults) = (Rung::default(), Arc::new(Faults::default()));
+    let stalled = FaultyReplies::over(&replies, &faults);
+    let stalled = Bus::connect(broker.clone(), stalled).await.unwrap();
+    let serving = stalled.serve(TillServer::new(rung.clone())).await.unwrap();
+    // Nobody has heard of it for long, and it was tried in vain.
+    faults.no_presence.store(true, Ordering::SeqCst);
+    sleep(2 * PRESENCE_TTL).await;
+    faults.no_presence.store(false, Ordering::SeqCst);
+    *faults.stands_still.lock().unwrap() = Some(2 * CLAIM_LEASE);
+
+    let bus = Bus::connect(broker, replies).await.unwrap();
+    let ring = TillClient::new(&bus).ring();
+    assert_eq!(ring.timeout(10 * CLAIM_LEASE).await.unwrap(), 1);
+    assert!(faults.stands_still.lock().unwrap().is_none(), "it did not");
+    assert_eq!(faults.claims.load(Ordering::SeqCst), 2);
+    serving.shutdown().await.unwrap();
+}
+
+/// What has no name is known by its bytes, and of those that are equal one runs at a time.
+#[tokio::test(start_paused = true)]
+async fn a_message_without_a_name_comes_to_its_end_though_another_was_begun_before_it() {
+    let (broker, replies) = (MemoryBroker::default(), MemoryReplies::new());
+    let (rung, faults) = (Rung::default(), Arc::new(Faults::default()));
+    let transport = broker.connect();
+    let source = Source::new(QueueSpec::new("till.requests"), 1);
+    let mut died = transport.consume(source).await.unwrap();
+    let message = Message {
+        routing_key: "till.requests".into(),
+        properties: Properties {
+            kind: Some("ring".into()),
+            content_type: Some("application/json".into()),
+            ..Properties::default()
+        },
+        body: "{}".into(),
+        ..Message::default()
+    };
+    let mut receipt = transport.publish(Outgoing::new(message));
+    assert_eq!(receipt.verdict().await, Verdict::Confirmed);
+    drop(died.next().await.unwrap());
+    drop(died);
+
+    faults.taken_over.store(true, Ordering::SeqCst);
+    let stalled = FaultyReplies::over(&replies, &faults);
+    let stalled = Bus::connect(broker, stalled).await.unwrap();
+    let slow = layer_fn(|service: ServerService| {
+        service_fn(move |request| {
+            let mut service = service.clone();
+            async move {
+                sleep(CLAIM_LEASE).await;
+                service.call(request).await
+            }
+        })
+    });
+    let serving = stalled.serve(TillServer::new(rung.clone())).layer(slow);
+    let serving = serving.await.unwrap();
+    eventually("it is rung", async || rung.0.load(Ordering::SeqCst) == 1).await;
+    serving.shutdown().await.unwrap();
+    let state = stalled.inspect("till.requests").await.unwrap().unwrap();
+    assert_eq!((state.waiting, rung.0.load(Ordering::SeqCst)), (0, 1));
 }
 
 /// Rings that last until they are let go, the first and the second.
