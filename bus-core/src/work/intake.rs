@@ -18,6 +18,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// The time that the end of an intake waits for what is done beside it.
 const BESIDE_WITHIN: Duration = Duration::from_secs(2);
 
+/// The time that a slot waits for what is being put off.
+const PUT_OFF_WITHIN: Duration = Duration::from_secs(1);
+
 /// A stream of deliveries, and what ends it.
 pub(crate) struct Intake {
     /// The service or group, for errors and logs.
@@ -262,7 +265,20 @@ async fn slot<S>(
         patience = JOB_LOOKED_AT_EVERY;
         while let Some(Some(delivery)) = deliveries.next().now_or_never() {
             match delivery.malformed {
-                None => put_off(delivery).await,
+                None => {
+                    let mut putting = put_off(delivery);
+                    tokio::select! {
+                        biased;
+                        () = &mut putting => {}
+                        slot = &mut ready => {
+                            // The broker takes nothing, and a handler is free: what was to wait there
+                            // goes back to where it came from, and is taken.
+                            let _ = timeout(PUT_OFF_WITHIN, putting).await;
+                            deliveries.take_back(malformed);
+                            return slot;
+                        }
+                    }
+                }
                 // Published once more, it would be without what can't be read.
                 Some(_) => malformed.push(delivery),
             }
@@ -327,5 +343,28 @@ mod tests {
         assert_eq!(*names.lock().unwrap(), ["read"]);
         let next = deliveries.next().await.unwrap();
         assert_eq!(next.message.routing_key.as_str(), "malformed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_waits_for_no_broker_that_takes_nothing() {
+        let given = Given([delivery("put off"), delivery("next")].into());
+        let mut deliveries = TakenApart::none_of(Box::new(given));
+        let put_off: PutOff = Box::new(|delivery| {
+            Box::pin(async move {
+                let _held = delivery;
+                std::future::pending().await
+            })
+        });
+        let ready = async {
+            tokio::time::sleep(SLOT_AWAITED_FOR * 2).await;
+            Ok(7)
+        };
+        let slot = timeout(
+            SLOT_AWAITED_FOR * 3,
+            slot(ready, &mut deliveries, Some(&put_off)),
+        );
+        assert_eq!(slot.await.unwrap().unwrap(), 7);
+        let next = deliveries.next().await.unwrap();
+        assert_eq!(next.message.routing_key.as_str(), "next");
     }
 }
