@@ -34,7 +34,7 @@ use std::{fmt, time::Duration};
 /// }
 /// # }
 /// ```
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CallError<E> {
     /// The handler ran and returned its own error.
     Handler(E),

@@ -3,14 +3,15 @@
 
 use super::{BoxError, FailureKind, Fault};
 use crate::{call_id::CallId, contract::Fingerprint};
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 /// The failure of a call that got no answer of the handler's: what happened, to which call, after
 /// how long.
 ///
 /// Its message names all of that, with the cause if there is one. So the cause is no source of it,
 /// lest a report says it twice: it is had by [`cause`](Self::cause), and its own source is the
-/// failure's. Two failures are equal if they are of one call and say the same.
+/// failure's. Two failures are equal if they are of one call and say the same; a clone has the same
+/// cause.
 ///
 /// ```
 /// use replybus::{Bus, CallError, FailureKind, Never, queue_handler};
@@ -33,14 +34,17 @@ use std::{borrow::Cow, fmt, time::Duration};
 /// assert!(failure.to_string().contains(&failure.call_id().to_string()));
 /// # }
 /// ```
+#[derive(Clone)]
 pub struct CallFailure(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: FailureKind,
     may_have_executed: bool,
     retry_after: Option<Duration>,
     call: FailedCall,
-    cause: Option<BoxError>,
+    /// Shared by the copies of a failure.
+    cause: Option<Arc<dyn Error + Send + Sync>>,
     mismatch: Option<ContractMismatch>,
 }
 
@@ -56,7 +60,7 @@ pub struct ContractMismatch {
 }
 
 /// The call that failed, as a failure names it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FailedCall {
     pub(crate) service: Cow<'static, str>,
     pub(crate) method: Cow<'static, str>,
@@ -116,7 +120,7 @@ impl CallFailure {
     }
 
     pub(crate) fn with_cause(mut self, cause: impl Into<BoxError>) -> Self {
-        self.0.cause = Some(cause.into());
+        self.0.cause = Some(Arc::from(cause.into()));
         self
     }
 
@@ -221,7 +225,7 @@ impl CallFailure {
     /// # }
     /// ```
     #[must_use]
-    pub fn cause(&self) -> Option<&(dyn std::error::Error + 'static)> {
+    pub fn cause(&self) -> Option<&(dyn Error + 'static)> {
         self.0.cause.as_deref().map(|cause| cause as _)
     }
 
@@ -296,8 +300,8 @@ impl fmt::Debug for CallFailure {
     }
 }
 
-impl std::error::Error for CallFailure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for CallFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.cause()?.source()
     }
 }
@@ -363,7 +367,7 @@ mod tests {
                 .to_string()
                 .ends_with(": denied: the role teller is needed")
         );
-        assert!(std::error::Error::source(&denied).is_none());
+        assert!(Error::source(&denied).is_none());
         let said = Fault::new(FaultCode::Panicked, "the handler panicked");
         let panicked = CallFailure::from_fault(said, failure(FailureKind::Panicked).0.call);
         assert!(panicked.to_string().ends_with("5s: the handler panicked"));
@@ -375,7 +379,7 @@ mod tests {
                 .to_string()
                 .ends_with(": Redis can't be reached at h:1")
         );
-        let source = std::error::Error::source(&layer).unwrap();
+        let source = Error::source(&layer).unwrap();
         assert_eq!(source.to_string(), "refused");
     }
 
@@ -383,6 +387,7 @@ mod tests {
     fn failures_of_one_call_that_say_the_same_are_equal() {
         let said = |text: &str| failure(FailureKind::Layer).with_cause(text);
         assert_eq!(said("no"), said("no"));
+        assert_eq!(said("no").clone(), said("no"));
         assert_ne!(said("no"), said("never"));
         assert_ne!(said("no"), failure(FailureKind::Layer));
         assert_ne!(failure(FailureKind::Layer), failure(FailureKind::Denied));
