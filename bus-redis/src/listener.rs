@@ -29,6 +29,9 @@ const BLOCK: Duration = Duration::from_secs(2);
 /// The pause between two times that the inbox's expiry is put off; also how soon a wiped inbox is
 /// noticed.
 const KEEP_EVERY: Duration = Duration::from_secs(2);
+/// The least pause after a read that failed before anything was heard: that the inbox is found does not
+/// say that it may be read.
+const READ_AGAIN: Duration = Duration::from_millis(500);
 /// Bytes read before they are freed in Redis, if that comes before the time.
 const UNTRIMMED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -56,19 +59,26 @@ impl Listener {
                 Some(link) => Ok(link),
                 None => self.pool.get().await.map(|held| held.take()),
             };
+            let mut least = Duration::ZERO;
             let ended = match link {
                 Ok(mut link) => match self.resume(&mut link).await {
                     Ok(()) => {
                         self.health.hearing_works();
                         pauses = self::pauses();
-                        self.listen(&mut link).await
+                        let mut has_heard = false;
+                        let ended = self.listen(&mut link, &mut has_heard).await;
+                        if !has_heard {
+                            least = READ_AGAIN;
+                        }
+                        ended
                     }
                     Err(failure) => failure,
                 },
                 Err(failure) => failure,
             };
             self.health.hearing_fails(&ended.reason());
-            sleep(pauses.next().unwrap_or(limits::RECONNECT_MAX)).await;
+            let pause = pauses.next().unwrap_or(limits::RECONNECT_MAX);
+            sleep(pause.max(least)).await;
         }
     }
 
@@ -90,7 +100,8 @@ impl Listener {
         self.look_up(link).await
     }
 
-    async fn listen(&mut self, link: &mut Link) -> Failure {
+    /// Listens until that fails. Notes when anything was read, if only that there is nothing.
+    async fn listen(&mut self, link: &mut Link, has_heard: &mut bool) -> Failure {
         let usual = BLOCK + self.response_timeout;
         let mut kept = Instant::now();
         let mut untrimmed = 0;
@@ -104,6 +115,7 @@ impl Listener {
                     return failure;
                 }
             };
+            *has_heard = true;
             self.portion.grow(batch.entries);
             self.last = batch.last.unwrap_or(self.last);
             for (id, frame) in batch.replies {

@@ -18,7 +18,7 @@ use replybus_testkit::{
 };
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 pub(crate) async fn refused(replies: RedisReplies, namespace: &str) -> SetupError {
@@ -38,6 +38,41 @@ async fn allow(server: &PrivateRedis, rights: &str) {
     set.arg("SETUSER")
         .arg(rights.split_whitespace().collect::<Vec<_>>());
     let _: () = set.query_async(&mut admin).await.unwrap();
+}
+
+/// The connections that were ever made to it.
+async fn connections(link: &mut redis::aio::MultiplexedConnection) -> u64 {
+    let mut info = redis::cmd("INFO");
+    let info: String = info.arg("stats").query_async(link).await.unwrap();
+    let made = info
+        .lines()
+        .find_map(|line| line.strip_prefix("total_connections_received:"));
+    made.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn one_that_may_not_read_its_inbox_connects_twice_a_second_at_most() {
+    let Some(server) = private().await else {
+        return;
+    };
+    allow(&server, "bus on >s3cret ~* &* +@all").await;
+    let url = format!("redis://bus:s3cret@127.0.0.1:{}", server.port());
+    let (store, _waiters) = bounded(open(&RedisReplies::new(url))).await;
+    let mut link = raw(&server.url()).await;
+    allow(&server, "bus -xread").await;
+    eventually("it hears nothing", async || {
+        store.health() != StoreHealth::Up
+    })
+    .await;
+    let (before, began) = (connections(&mut link).await, Instant::now());
+    eventually("it connects again and again", async || {
+        connections(&mut link.clone()).await >= before + 5
+    })
+    .await;
+    // The first may have come at once.
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    allow(&server, "bus +xread").await;
+    eventually("it hears again", async || store.health() == StoreHealth::Up).await;
 }
 
 #[tokio::test]
