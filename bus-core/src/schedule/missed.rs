@@ -117,6 +117,20 @@ mod tests {
     }
 
     #[test]
+    fn a_tick_of_an_hour_that_is_left_out_or_comes_twice_is_run_once() {
+        let day = 24 * 60 * 60;
+        // Noon before the night in which clocks are put forward, and put back.
+        for noon in [1_774_699_200, 1_792_843_200] {
+            let nights = Pattern::read("30 2 * * *", Some("Europe/Vienna"), noon).unwrap();
+            let tick = nights.after(noon).unwrap();
+            for missed in [Missed::Skip, Missed::Once, Missed::All { at_most: 5 }] {
+                assert_eq!(missed.step(&nights, tick, tick), (Run, None), "{missed:?}");
+            }
+            assert_eq!(Missed::Once.step(&nights, tick, noon + day), (Run, None));
+        }
+    }
+
+    #[test]
     fn the_last_of_a_rare_schedule_is_run_however_late() {
         let yearly = Pattern::read("0 0 1 1 *", None, 0).unwrap();
         let tick = yearly.after(0).unwrap();

@@ -35,24 +35,47 @@ impl Pattern {
 
     /// The next tick after a moment.
     pub(super) fn after(&self, moment: u64) -> Option<u64> {
-        let next = self.cron.find_next_occurrence(&self.at(moment)?, false);
-        second_of(&next.ok()?)
+        second_of(&self.next(moment.try_into().ok()?)?)
     }
 
     /// The last tick up to a moment.
     pub(super) fn up_to(&self, moment: u64) -> Option<u64> {
-        let last = self.cron.find_previous_occurrence(&self.at(moment)?, true);
+        let mut last = self.matching_up_to(moment)?;
+        while !self.is_tick(last) {
+            last = self.matching_up_to(last.checked_sub(1)?)?;
+        }
+        // One of an hour that was left out is at a time which does not match.
+        while let Some(next) = self.after(last).filter(|next| *next <= moment) {
+            last = next;
+        }
+        Some(last)
+    }
+
+    /// `true` if a moment is a tick. By the clock on the wall that is not told: of an hour that is
+    /// left out the tick comes later, and of one that comes twice the second has none.
+    pub(super) fn is_tick(&self, moment: u64) -> bool {
+        let Ok(moment) = i64::try_from(moment) else {
+            return false;
+        };
+        let next = self.next(moment - 1);
+        next.is_some_and(|next| next.timestamp().as_second() == moment)
+    }
+
+    fn next(&self, second: i64) -> Option<Zoned> {
+        self.cron
+            .find_next_occurrence(&self.at(second)?, false)
+            .ok()
+    }
+
+    /// The last moment whose time matches.
+    fn matching_up_to(&self, moment: u64) -> Option<u64> {
+        let at = self.at(moment.try_into().ok()?)?;
+        let last = self.cron.find_previous_occurrence(&at, true);
         second_of(&last.ok()?)
     }
 
-    /// `true` if a moment is a tick.
-    pub(super) fn is_tick(&self, moment: u64) -> bool {
-        let is_tick = |at: Zoned| self.cron.is_time_matching(&at).unwrap_or(false);
-        self.at(moment).is_some_and(is_tick)
-    }
-
-    fn at(&self, moment: u64) -> Option<Zoned> {
-        let timestamp = Timestamp::from_second(moment.try_into().ok()?).ok()?;
+    fn at(&self, second: i64) -> Option<Zoned> {
+        let timestamp = Timestamp::from_second(second).ok()?;
         Some(timestamp.to_zoned(self.zone.clone()))
     }
 }
@@ -94,9 +117,20 @@ mod tests {
         let spring = nights.after(second("2026-03-28T12:00:00Z")).unwrap();
         assert!(spring > second("2026-03-29T00:59:59Z") && spring < second("2026-03-29T02:00:00Z"));
         assert_eq!(nights.after(spring), Some(second("2026-03-30T00:30:00Z")));
+        assert!(nights.is_tick(spring));
+        let noon = second("2026-03-29T12:00:00Z");
+        assert_eq!(nights.up_to(noon), Some(spring));
+        assert_eq!(nights.up_to(spring), Some(spring));
+        assert_eq!(
+            nights.up_to(spring - 1),
+            Some(second("2026-03-28T01:30:00Z"))
+        );
         // In autumn there are two.
         let autumn = nights.after(second("2026-10-24T12:00:00Z")).unwrap();
         assert_eq!(nights.after(autumn), Some(second("2026-10-26T01:30:00Z")));
+        let noon = second("2026-10-25T12:00:00Z");
+        assert_eq!(nights.up_to(noon), Some(autumn));
+        assert!(nights.is_tick(autumn) && !nights.is_tick(autumn + 60 * 60));
     }
 
     #[test]
