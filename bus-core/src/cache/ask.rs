@@ -3,7 +3,7 @@
 
 use super::{
     CacheStatus, count, count_kept,
-    flights::{Boarding, Landing, Leader, landing},
+    flights::{Boarding, Landing, Leader},
     key,
     turn::Turn,
 };
@@ -18,7 +18,10 @@ use crate::{
     work::Pauses,
 };
 use bytes::Bytes;
-use std::future::Future;
+use std::{
+    convert::Infallible,
+    future::{Future, pending},
+};
 use tokio::time::{Instant, sleep_until};
 
 type Answered = Result<CallResponse, CallFailure>;
@@ -81,7 +84,11 @@ where
         let mut pauses = Pauses::new(CACHE_LOOK_MIN, CACHE_LOOK_MAX);
         // Of several that wait here for what another process computes, one looks for it.
         let mut leader: Option<Leader> = None;
+        let mut was_outdated = false;
         loop {
+            if let Some(leader) = &leader {
+                leader.is_at_work();
+            }
             match self.look(&lookup).await {
                 Looked::Done(status, answered) => {
                     if let (Some(leader), CacheStatus::Bypassed) = (leader, status) {
@@ -98,14 +105,21 @@ where
             if leader.is_none() {
                 match self.bus.cache.flights.board(&lookup.key) {
                     Boarding::Leads(first) => leader = Some(first),
-                    Boarding::Waits(ended) => match self.in_time(landing(ended)).await {
-                        Ok(Landing::Shared(response)) => {
-                            return (CacheStatus::Shared, Ok(response));
+                    Boarding::Waits(passenger) => {
+                        match self.in_time(passenger.landing()).await {
+                            Ok(Landing::Shared(response)) => {
+                                return (CacheStatus::Shared, Ok(response));
+                            }
+                            Ok(Landing::Alone) => return self.alone().await,
+                            // It changes faster than it is computed: what each has computed for
+                            // itself is true for it.
+                            Ok(Landing::Outdated) if was_outdated => return self.alone().await,
+                            Ok(Landing::Outdated) => was_outdated = true,
+                            Ok(Landing::Again) => {}
+                            Err(ended) => return ended,
                         }
-                        Ok(Landing::Alone) => return self.alone().await,
-                        Ok(Landing::Again) => continue,
-                        Err(ended) => return ended,
-                    },
+                        continue;
+                    }
                 }
             }
             let pause = sleep_until(Instant::now() + pauses.next());
@@ -169,7 +183,12 @@ where
             biased;
             answered = (self.make)() => answered,
             never = turn.hold() => match never {},
+            never = works(leader.as_ref()) => match never {},
         };
+        // Who comes once that is judged may come after a change.
+        if let Some(leader) = &leader {
+            leader.close();
+        }
         let answer = answered.as_ref().ok().and_then(|it| self.to_keep(it));
         let is_kept = answer.is_some();
         let deadline = self.request.deadline();
@@ -181,7 +200,7 @@ where
             (Ok(response), Some(true)) if response.reply().is_some() => {
                 Landing::Shared(response.clone())
             }
-            (Ok(_), Some(false)) => Landing::Again,
+            (Ok(_), Some(false)) => Landing::Outdated,
             _ => Landing::Alone,
         };
         if let Some(leader) = leader {
@@ -202,5 +221,13 @@ where
             }
             _ => None,
         }
+    }
+}
+
+/// Says that a leader is at work, if there is one, for as long as it is polled.
+async fn works(leader: Option<&Leader>) -> Infallible {
+    match leader {
+        Some(leader) => leader.works().await,
+        None => pending().await,
     }
 }

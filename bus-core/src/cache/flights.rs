@@ -1,19 +1,30 @@
 //! Calls of one process that wait for the same answer: one of them looks for it or has it computed,
-//! and the others wait for that one.
+//! and the others wait for that one, for as long as it is at work. It is somebody's call, and whoever
+//! made it may have left it lying.
 
-use crate::{client::CallResponse, reply::CacheKey};
+use crate::{client::CallResponse, limits::CACHE_LEASE, reply::CacheKey};
 use std::{
     collections::{HashMap, hash_map::Entry},
+    convert::Infallible,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout_at},
+};
 
-type ByKey = Mutex<HashMap<CacheKey, watch::Receiver<Option<Landing>>>>;
+type ByKey = Mutex<HashMap<CacheKey, watch::Receiver<Flight>>>;
 
 /// The answers that are being waited for.
 #[derive(Default)]
 pub(super) struct Flights(Arc<ByKey>);
+
+enum Flight {
+    /// Its leader was at work at this moment.
+    UnderWay(Instant),
+    Landed(Landing),
+}
 
 /// What those who waited get.
 #[derive(Clone)]
@@ -22,6 +33,8 @@ pub(super) enum Landing {
     Shared(CallResponse),
     /// Nothing: each makes a call of its own.
     Alone,
+    /// Nothing: what the answer depends on changed while it was computed.
+    Outdated,
     /// Nothing: each looks again.
     Again,
 }
@@ -31,20 +44,25 @@ pub(super) enum Boarding {
     /// The first: the others wait for it.
     Leads(Leader),
     /// One of the others.
-    Waits(watch::Receiver<Option<Landing>>),
+    Waits(Passenger),
 }
 
 impl Flights {
     pub(super) fn board(&self, key: &CacheKey) -> Boarding {
+        let (flights, key) = (Arc::clone(&self.0), key.clone());
         match lock(&self.0).entry(key.clone()) {
-            Entry::Occupied(flight) => Boarding::Waits(flight.get().clone()),
+            Entry::Occupied(flight) => Boarding::Waits(Passenger {
+                flights,
+                key,
+                flight: flight.get().clone(),
+            }),
             Entry::Vacant(place) => {
-                let (landing, ended) = watch::channel(None);
-                place.insert(ended);
+                let (state, flight) = watch::channel(Flight::UnderWay(Instant::now()));
+                place.insert(flight);
                 Boarding::Leads(Leader {
-                    flights: Arc::clone(&self.0),
-                    key: key.clone(),
-                    landing,
+                    flights,
+                    key,
+                    state,
                 })
             }
         }
@@ -64,33 +82,86 @@ impl Flights {
 pub(super) struct Leader {
     flights: Arc<ByKey>,
     key: CacheKey,
-    landing: watch::Sender<Option<Landing>>,
+    state: watch::Sender<Flight>,
 }
 
 impl Leader {
-    /// Tells those who wait what came of it. Whoever comes from now on does not wait for it.
+    /// Says that it is at work.
+    pub(super) fn is_at_work(&self) {
+        self.state.send_if_modified(|flight| {
+            *flight = Flight::UnderWay(Instant::now());
+            // Nobody need wake for that.
+            false
+        });
+    }
+
+    /// Says so for as long as it is polled.
+    pub(super) async fn works(&self) -> Infallible {
+        loop {
+            self.is_at_work();
+            sleep(CACHE_LEASE / 2).await;
+        }
+    }
+
+    /// Whoever comes from now on does not wait for it.
+    pub(super) fn close(&self) {
+        leave(&self.flights, &self.key, &self.state.subscribe());
+    }
+
+    /// Tells those who wait what came of it.
     pub(super) fn land(self, landing: Landing) {
-        lock(&self.flights).remove(&self.key);
-        self.landing.send_replace(Some(landing));
+        self.close();
+        self.state.send_replace(Flight::Landed(landing));
     }
 }
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        let mut flights = lock(&self.flights);
-        // It has landed, and another may be under way.
-        if self.landing.borrow().is_none() {
-            flights.remove(&self.key);
+        self.close();
+    }
+}
+
+/// A call that waits for another.
+pub(super) struct Passenger {
+    flights: Arc<ByKey>,
+    key: CacheKey,
+    flight: watch::Receiver<Flight>,
+}
+
+impl Passenger {
+    /// Waits for what the leader comes to. It is not waited for once it was not at work for as long as
+    /// a turn is anybody's.
+    pub(super) async fn landing(mut self) -> Landing {
+        loop {
+            let seen = match &*self.flight.borrow() {
+                Flight::UnderWay(at) => *at,
+                Flight::Landed(landing) => return landing.clone(),
+            };
+            match timeout_at(seen + CACHE_LEASE, self.flight.changed()).await {
+                Ok(Ok(())) => {}
+                // It was dropped.
+                Ok(Err(_)) => return Landing::Again,
+                Err(_) => {
+                    let is_left =
+                        matches!(&*self.flight.borrow(), Flight::UnderWay(at) if *at == seen);
+                    if is_left {
+                        leave(&self.flights, &self.key, &self.flight);
+                        return Landing::Again;
+                    }
+                }
+            }
         }
     }
 }
 
-/// Waits for what a leader comes to.
-pub(super) async fn landing(mut ended: watch::Receiver<Option<Landing>>) -> Landing {
-    match ended.wait_for(Option::is_some).await {
-        Ok(landing) => landing.clone().unwrap_or(Landing::Again),
-        // It was dropped.
-        Err(_) => Landing::Again,
+/// Takes this flight from those that can be boarded; another of its key may be by now.
+fn leave(flights: &ByKey, key: &CacheKey, flight: &watch::Receiver<Flight>) {
+    let mut flights = lock(flights);
+    if flights
+        .get(key)
+        .is_some_and(|there| there.same_channel(flight))
+    {
+        flights.remove(key);
     }
 }
 

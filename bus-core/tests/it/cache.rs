@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     future::IntoFuture,
+    pin::pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -23,7 +24,7 @@ use std::{
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{advance, sleep},
+    time::{Instant, advance, sleep},
 };
 
 #[queue_handler("product.requests", timeout = "10s")]
@@ -360,6 +361,64 @@ async fn who_waits_goes_on_when_the_one_who_computed_is_gone() {
     assert_eq!(beside.await.unwrap().0, "pen");
     assert_eq!(elsewhere.await.unwrap().0, "pen");
     assert_eq!(shelf.asked(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_goes_on_when_nobody_polls_the_call_that_computes() {
+    let (shelf, opener) = Shelf::new();
+    let bus = Bus::in_memory();
+    let _serving = bus.serve(ProductsServer::new(shelf.clone())).await.unwrap();
+    let client = ProductsClient::new(&bus);
+    opener.send_replace(false);
+    let mut left = pin!(client.name(7).into_future());
+    let asked = async {
+        while shelf.asked.load(Ordering::SeqCst) == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        answered = &mut left => panic!("{answered:?}"),
+        () = asked => {}
+    }
+    opener.send_replace(true);
+    let began = Instant::now();
+    assert_eq!(client.name(7).await.unwrap(), "pen");
+    assert!(began.elapsed() < 3 * CACHE_LEASE);
+    assert_eq!(left.await.unwrap(), "pen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_wait_are_answered_though_it_changes_faster_than_it_is_computed() {
+    let (shelf, opener) = Shelf::new();
+    let bus = Bus::in_memory();
+    let serving = bus.serve(ProductsServer::new(shelf)).concurrency(256);
+    let _serving = serving.await.unwrap();
+    let client = ProductsClient::new(&bus);
+    let computing = async {
+        loop {
+            // Each takes 50 ms, in which something is changed five times.
+            opener.send_replace(false);
+            for _ in 0..5 {
+                sleep(Duration::from_millis(10)).await;
+                client.rename(8, "ink".to_owned()).await.unwrap();
+                bus.invalidate("product.requests", ["products"])
+                    .await
+                    .unwrap();
+            }
+            opener.send_replace(true);
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let mut asking = JoinSet::new();
+    for _ in 0..200 {
+        asking.spawn(client.name(7).timeout(Duration::from_secs(5)).into_future());
+    }
+    tokio::select! {
+        () = computing => {}
+        names = asking.join_all() => {
+            assert!(names.iter().all(|name| name.as_deref() == Ok("pen")), "{names:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
