@@ -20,6 +20,9 @@ use tokio::time::{advance, sleep};
 
 #[queue_handler("stock.requests", timeout = "1s")]
 trait Stock {
+    #[query(cache = "300s")]
+    async fn name(&self, article: u32) -> Result<u32, Never>;
+
     #[query]
     async fn count(&self, article: u32) -> Result<u32, String>;
 
@@ -50,6 +53,11 @@ impl Shelf {
 }
 
 impl Stock for Shelf {
+    async fn name(&self, article: u32) -> Result<u32, Never> {
+        self.answers().await;
+        Ok(article)
+    }
+
     async fn count(&self, article: u32) -> Result<u32, String> {
         self.answers().await;
         match article {
@@ -67,6 +75,30 @@ impl Stock for Shelf {
         self.answers().await;
         Ok(())
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_were_kept_tell_nothing_of_the_service() {
+    let bus = Bus::in_memory();
+    let shelf = Shelf::default();
+    let _serving = bus.serve(StockServer::new(shelf.clone())).await.unwrap();
+    let breaker = BreakerLayer::new();
+    let stock = StockClient::new(&bus).layer(breaker.clone());
+    stock.name(1).await.unwrap();
+    shelf.hangs.store(true, Ordering::SeqCst);
+    for article in 2..2 + CIRCUIT_FAILURES {
+        assert_eq!(breaker.report()[0].state, CircuitState::Closed);
+        let failure = stock.name(article).await.unwrap_err();
+        assert_eq!(failure.kind(), Some(FailureKind::TimedOut));
+        if article <= CIRCUIT_FAILURES {
+            stock.name(1).await.unwrap();
+        }
+    }
+    let state = || breaker.report()[0].state;
+    assert!(matches!(state(), CircuitState::Open { .. }));
+    advance(CIRCUIT_OPEN_FOR).await;
+    stock.name(1).await.unwrap();
+    assert!(!matches!(state(), CircuitState::Closed), "{:?}", state());
 }
 
 async fn kind_of_count(stock: &StockClient, article: u32) -> Option<FailureKind> {

@@ -8,6 +8,7 @@ pub use circuits::CircuitReport;
 
 use super::{CallOutcome, CallRequest, CallResponse, ClientService, Verb};
 use crate::{
+    cache::CacheStatus,
     error::{BoxError, FailureKind},
     limits::{CIRCUIT_FAILURES, CIRCUIT_OPEN_FOR, CIRCUIT_SUCCESSES},
 };
@@ -178,7 +179,12 @@ impl Service<CallRequest> for BreakerService {
         Box::pin(async move {
             let passing = breaker.pass(&request)?;
             let called = inner.oneshot(request).await;
-            passing.end(tells(CallOutcome::of(&called)));
+            let is_kept = called.as_ref().is_ok_and(|response| {
+                // The service was not asked.
+                response.cache().is_some_and(CacheStatus::is_reused)
+            });
+            let outcome = CallOutcome::of(&called);
+            passing.end((!is_kept).then(|| tells(outcome)).flatten());
             called
         })
     }
