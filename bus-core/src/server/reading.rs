@@ -126,8 +126,15 @@ impl RequestProcessor {
         let signatures = self.signatures.of_stream(&self.queue, message, id);
         if method.feed {
             let is_claimed = method.is_claimed();
-            let bus = &self.bus;
-            let invited = Invitation::read(bus, id, target, properties, is_claimed, signatures);
+            let invited = Invitation::read(
+                &self.bus,
+                id,
+                target,
+                properties,
+                is_claimed,
+                signatures,
+                &self.cancel,
+            );
             return invited.map(Asked::Argument);
         }
         let (control, stop) = (&self.control, &self.cancel);

@@ -17,6 +17,7 @@ use crate::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 /// The pause after something could not be said, or was asked for, before it is said again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -38,6 +39,8 @@ pub(super) enum Towards {
         call: CallId,
         /// Whoever read for that call before has the claim no more.
         holds_claim: bool,
+        /// Fired when the reader's service gives back what it has.
+        leaving: CancellationToken,
     },
 }
 
@@ -67,6 +70,9 @@ impl Keeper {
                     asks_from = now + AGAIN_AFTER;
                 }
                 let due = self.inbox.take_due(asks);
+                if due.gone && self.is_left() {
+                    return;
+                }
                 let was_said = self.say(due, asks).await;
                 if due.gone {
                     return;
@@ -93,6 +99,12 @@ impl Keeper {
                 () = sleep_until(wake_at) => {}
             }
         }
+    }
+
+    /// `true` if its handler has not let go of it but was dropped: that it is gone would tell the caller
+    /// that its answer is to come.
+    fn is_left(&self) -> bool {
+        matches!(&self.towards, Towards::Caller { leaving, .. } if leaving.is_cancelled())
     }
 
     /// `true` while its producer can't be heard, or can't be asked.
@@ -128,6 +140,7 @@ impl Keeper {
                 inbox,
                 call,
                 holds_claim,
+                ..
             } => {
                 let signatures = self.inbox.signatures();
                 let said = FeedCredit {

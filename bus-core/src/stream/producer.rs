@@ -232,7 +232,8 @@ impl Producer {
     /// Keeps a frame as it is to be written, once or again.
     fn keep(&mut self, frame: Bytes, count: u64) {
         let Way { signatures, id, .. } = &self.way;
-        let bytes = frame.len();
+        // As its reader counts them.
+        let bytes = frame.len().saturating_sub(stream::HEAD_BYTES);
         self.sent.push(signatures.sign(*id, frame), bytes, count);
     }
 

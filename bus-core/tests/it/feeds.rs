@@ -18,7 +18,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep, timeout},
+};
 
 #[queue_handler("imports.requests", timeout = "1m")]
 pub(crate) trait Imports {
@@ -189,6 +192,44 @@ async fn items_that_come_one_by_one_are_read_one_by_one() {
     let counted = client.count(0, numbers.boxed()).await;
     assert_eq!(counted, Ok(20));
     assert!(started.elapsed() < Duration::from_secs(21));
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_items_in_small_windows_wait_for_no_timer() {
+    let bus = Bus::in_memory();
+    let (_, client, _serving) = serve(&bus).await;
+    for window in [1, 16, 100, 300] {
+        // Each in a frame of its own.
+        let one_by_one = stream::iter(0..200).then(async |number| {
+            yield_now().await;
+            number
+        });
+        let began = Instant::now();
+        let counted = client.count(0, one_by_one.boxed()).window_bytes(window);
+        assert_eq!(counted.await, Ok(200));
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(1), "{window}: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_query_whose_worker_is_shut_down_in_the_middle_of_its_stream_is_interrupted() {
+    let bus = Bus::in_memory();
+    let counter = Counter::default();
+    let serving = bus.serve(ImportsServer::new(counter.clone()));
+    let first = serving.drain_within(Duration::ZERO).await.unwrap();
+    let client = ImportsClient::new(&bus);
+    let numbers = stream::iter(0..3).chain(stream::pending()).boxed();
+    let call = client.ask(numbers).timeout(Duration::from_secs(600));
+    let call = tokio::spawn(call.into_future());
+    eventually("it is begun", async || counter.begun() == 1).await;
+    let began = Instant::now();
+    first.shutdown().await.unwrap();
+    let second = bus.serve(ImportsServer::new(counter.clone()));
+    let _second = second.await.unwrap();
+    assert_eq!(kind_of(call.await.unwrap()), FailureKind::Interrupted);
+    assert!(began.elapsed() < 2 * limits::STREAM_READER_SILENCE_MAX);
+    assert_eq!(counter.begun(), 1);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use std::{fmt, sync::Arc};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 /// What the request of a call says that has a stream for its handler.
 pub(crate) struct Invitation {
@@ -32,6 +33,8 @@ pub(crate) struct Invitation {
     /// Whoever runs it has the call's claim, and no other has.
     is_claimed: bool,
     signatures: FrameSignatures,
+    /// Fired when its service gives back what it has.
+    leaving: CancellationToken,
 }
 
 impl Invitation {
@@ -42,6 +45,7 @@ impl Invitation {
         properties: &Properties,
         is_claimed: bool,
         signatures: FrameSignatures,
+        leaving: &CancellationToken,
     ) -> Result<Self, Fault> {
         let bad = |text: &str| Fault::new(FaultCode::BadRequest, text);
         let ReplyTarget::Inbox(inbox) = target else {
@@ -59,6 +63,7 @@ impl Invitation {
             window: window_of(window),
             is_claimed,
             signatures,
+            leaving: leaving.clone(),
         })
     }
 
@@ -90,6 +95,7 @@ impl Invitation {
             inbox: self.inbox.clone(),
             call: self.id,
             holds_claim: self.is_claimed,
+            leaving: self.leaving.clone(),
         };
         let items: Streaming<T, Never> = slot.open(content_type, any_number(), towards);
         tokio::select! {
