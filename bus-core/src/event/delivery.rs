@@ -14,7 +14,7 @@ use crate::{
     limits::CALL_TIMEOUT_MAX,
     message::Message,
     reply::{Reply, ReplyStore, ReplyTarget},
-    retry::{Aside, Next, Retries},
+    retry::{Aside, Next, Put, Retries, is_of_retries},
     trace::{self, Span},
     transport::{Delivery, Settled},
     work::{
@@ -27,9 +27,12 @@ use std::{marker::PhantomData, sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// `true` of a call that was made to the group's queue: somebody waits for an answer.
+/// `true` of a call that was made to the group's queue: somebody waits for an answer. An event comes by
+/// the queue's name too once it was put aside, or put back, and some publishers name each a correlation
+/// id.
 fn is_request(message: &Message) -> bool {
-    message.exchange.is_empty() && message.properties.correlation_id.is_some()
+    let is_event = || is_redriven(message) || is_of_retries(message);
+    message.exchange.is_empty() && message.properties.correlation_id.is_some() && !is_event()
 }
 
 /// The name an event gives itself, if it can be claimed by that.
@@ -135,12 +138,19 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         }
         trace::concluded(&mut span, &answer);
         let mut message = message;
-        if settlement.dead_letter && Box::pin(self.put_aside(&mut message, id, &answer)).await {
-            span.set("replybus.outcome", "put_off");
-            count::<E>("put_off");
-            begun.end().await;
-            settler.settle(Settled::Ack);
-            return;
+        if settlement.dead_letter {
+            match Box::pin(self.put_aside(&mut message, id, &answer)).await {
+                Put::Done => {
+                    span.set("replybus.outcome", "put_off");
+                    count::<E>("put_off");
+                    begun.end().await;
+                    settler.settle(Settled::Ack);
+                    return;
+                }
+                // Given back: a letter would be of what may yet be handled.
+                Put::Unsure => return,
+                Put::Refused => {}
+            }
         }
         let outcome = answer.label();
         count::<E>(outcome);
@@ -166,23 +176,23 @@ impl<E: Event, H: SubscribeHandler<E>> EventProcessor<E, H> {
         settler.settle(Settled::Ack);
     }
 
-    /// Puts an event aside whose handler failed for as long as it is run at once; `false` if it is
-    /// not to be run again, or can't be put.
-    async fn put_aside(&self, message: &mut Message, id: CallId, answer: &Answer) -> bool {
+    /// Puts an event aside whose handler failed for as long as it is run at once, unless it is not to
+    /// be run again.
+    async fn put_aside(&self, message: &mut Message, id: CallId, answer: &Answer) -> Put {
         let fault = answer.as_fault();
         let failed = fault.filter(|fault| fault.code == FaultCode::Failed);
         let Some((fault, (policy, aside))) = failed.zip(self.retry.as_ref()) else {
-            return false;
+            return Put::Refused;
         };
         let retries = Retries::of(message, *policy, None);
-        let next = retries.put_off(&fault.message);
-        if let Next::Due(due) = next
-            && aside.put(message.clone(), id, &retries, due).await
-        {
-            return true;
+        let put = match retries.put_off(&fault.message) {
+            Next::Due(due) => aside.put(message.clone(), id, &retries, due).await,
+            Next::Nothing | Next::Exhausted => Put::Refused,
+        };
+        if put == Put::Refused {
+            retries.note_in(&mut message.properties);
         }
-        retries.note_in(&mut message.properties);
-        false
+        put
     }
 
     /// Counts a delivery that is not the first of an event that no claim of an earlier one knows.

@@ -18,6 +18,17 @@ use tokio::time::{Instant, sleep};
 /// Pause before a message that the broker did not take is published again.
 const TRY_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// What came of putting a message aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Put {
+    /// The broker has it.
+    Done,
+    /// It has not.
+    Refused,
+    /// It may have it: then it comes again, whatever is said of it now.
+    Unsure,
+}
+
 /// The place where the commands of one queue wait for their next run.
 #[derive(Debug, Clone)]
 pub(crate) struct Aside {
@@ -43,9 +54,8 @@ impl Aside {
         }
     }
 
-    /// Publishes a message again, which is due then; `id` is its name in the log. `false` if the
-    /// broker does not take it; while it is away that is tried again, for as long as a run can be of
-    /// use.
+    /// Publishes a message again, which is due then; `id` is its name in the log. While the broker is
+    /// away that is tried again, for as long as a run can be of use.
     ///
     /// # Cancel safety
     /// Dropped before it is ready, the message may wait on the broker. Its delivery is not
@@ -56,8 +66,9 @@ impl Aside {
         id: CallId,
         retries: &Retries,
         due: Instant,
-    ) -> bool {
+    ) -> Put {
         let message = self.again(message, retries);
+        let mut failed = Put::Refused;
         let until = Instant::now() + RETRY_ASIDE_WITHIN;
         let until = retries.until().map_or(until, |by| by.min(until));
         loop {
@@ -65,15 +76,19 @@ impl Aside {
             let away = match &verdict {
                 Verdict::Confirmed => {
                     self.note(&message, id, due);
-                    return true;
+                    return Put::Done;
                 }
                 // A second copy is recognised by its claim.
-                Verdict::Lost | Verdict::NotWritten | Verdict::Busy => true,
+                Verdict::Lost => {
+                    failed = Put::Unsure;
+                    true
+                }
+                Verdict::NotWritten | Verdict::Busy => true,
                 _ => false,
             };
             tracing::warn!(%id, ?verdict, "what was put off was not put aside");
             if !away || Instant::now() + TRY_AGAIN >= until {
-                return false;
+                return failed;
             }
             sleep(TRY_AGAIN).await;
         }

@@ -12,5 +12,5 @@ mod retries;
 
 pub use mark::RetryLater;
 
-pub(crate) use aside::Aside;
-pub(crate) use retries::{Next, Retries};
+pub(crate) use aside::{Aside, Put};
+pub(crate) use retries::{Next, Retries, is_of_retries};

@@ -186,6 +186,11 @@ impl Retries {
     }
 }
 
+/// `true` of a message that was put aside before.
+pub(crate) fn is_of_retries(message: &Message) -> bool {
+    message.properties.header(headers::RETRIES).is_some()
+}
+
 /// The runs that a message says it had; one that says it illegibly had more than are allowed.
 fn runs_before(properties: &Properties) -> u32 {
     match properties.header(headers::RETRIES) {

@@ -12,7 +12,7 @@ use crate::{
     message::Message,
     partition,
     reply::ReplyTarget,
-    retry::{Next, Retries},
+    retry::{Next, Put, Retries},
     trace::{self, Span},
     wire::headers,
     work::{
@@ -58,6 +58,8 @@ enum PutOff {
     Done,
     /// It can't be run again: no run is left, or there was no way to put it off.
     Exhausted,
+    /// The broker may have it, or not.
+    Unsure,
 }
 
 impl Runs {
@@ -94,9 +96,14 @@ impl Worked<'_> {
             }
             _ => PutOff::NotAsked,
         };
-        if matches!(put_off, PutOff::Done) {
-            self.end_count().await;
-            return true;
+        match put_off {
+            PutOff::Done => {
+                self.end_count().await;
+                return true;
+            }
+            // Nobody may be told that it failed: its copy may yet succeed.
+            PutOff::Unsure => return false,
+            PutOff::NotAsked | PutOff::Exhausted => {}
         }
         let exhausted = matches!(put_off, PutOff::Exhausted);
         let elsewhere = match end {
@@ -154,8 +161,10 @@ impl Worked<'_> {
         };
         let mut message = self.message.clone();
         envelope.note_start_by(&mut message.properties);
-        if !aside.put(message, envelope.id, retries, due).await {
-            return PutOff::Exhausted;
+        match aside.put(message, envelope.id, retries, due).await {
+            Put::Done => {}
+            Put::Refused => return PutOff::Exhausted,
+            Put::Unsure => return PutOff::Unsure,
         }
         processor.count_as(self.message, "put_off", envelope, self.runs.attempt(true));
         self.traced.set("replybus.outcome", "put_off");

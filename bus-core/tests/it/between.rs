@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use replybus::{
     SetupError,
     transport::{
-        Deliveries, DirectPublish, InspectError, Outgoing, QueueSpec, QueueState, Receipt, Source,
-        Transport, TransportHealth,
+        Delay, Deliveries, DirectPublish, InspectError, Outgoing, QueueSpec, QueueState, Receipt,
+        Source, Transport, TransportHealth, Verdict,
         memory::{MemoryBroker, MemoryTransport},
     },
 };
@@ -15,6 +15,14 @@ use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 pub(crate) trait Hook: fmt::Debug + Send + Sync + 'static {
     fn publish(&self, outgoing: Outgoing, on: &MemoryTransport) -> Receipt {
         on.publish(outgoing)
+    }
+
+    /// Nothing can be delayed.
+    fn publish_at(&self, outgoing: Outgoing, delay: Delay, on: &MemoryTransport) -> Receipt {
+        let _ = (outgoing, delay, on);
+        Receipt::told(Verdict::Unacceptable(
+            "this transport can't delay messages".into(),
+        ))
     }
 
     fn direct(&self) -> Option<&dyn DirectPublish> {
@@ -57,6 +65,10 @@ impl<H> Deref for Between<H> {
 impl<H: Hook> Transport for Between<H> {
     fn publish(&self, outgoing: Outgoing) -> Receipt {
         self.hook.publish(outgoing, &self.transport)
+    }
+
+    fn publish_at(&self, outgoing: Outgoing, delay: Delay) -> Receipt {
+        self.hook.publish_at(outgoing, delay, &self.transport)
     }
 
     fn direct(&self) -> Option<&dyn DirectPublish> {

@@ -1,6 +1,9 @@
 //! Commands that their handlers put off, by a paused clock.
 
-use crate::{between::Between, delays::Older};
+use crate::{
+    between::{Between, Hook},
+    delays::Older,
+};
 use replybus::{
     Bus, CallError, CallId, CancelOutcome, Context, Event, FailureKind, RetryLater,
     contract::RetryPolicy,
@@ -11,7 +14,7 @@ use replybus::{
     reply::memory::MemoryReplies,
     server::Serving,
     transport::{
-        Outgoing, Transport, Verdict,
+        Delay, Outgoing, Receipt, Transport, Verdict,
         memory::{MemoryBroker, MemoryTransport},
     },
 };
@@ -48,6 +51,10 @@ trait Payments {
     /// The same, with pauses of which none is held.
     #[command(retry(max = 3, base = "2s", max_delay = "2s"))]
     async fn later(&self, name: String, failures: u32) -> Result<u32, Unpaid>;
+
+    /// The same, with pauses that are longer than the broker is tried for.
+    #[command(retry(max = 3, base = "90s", max_delay = "90s"))]
+    async fn much_later(&self, name: String, failures: u32) -> Result<u32, Unpaid>;
 
     /// The same, under no claim.
     #[command(own_record, retry(max = 3, base = "800ms"))]
@@ -136,6 +143,10 @@ impl Bank {
 }
 
 impl Payments for Bank {
+    async fn much_later(&self, name: String, failures: u32) -> Result<u32, Unpaid> {
+        self.run(name, failures)
+    }
+
     async fn pay(&self, name: String, failures: u32) -> Result<u32, Unpaid> {
         self.run(name, failures)
     }
@@ -572,6 +583,37 @@ async fn what_can_not_be_put_aside_is_answered_and_kept() {
     assert_eq!(client.soon("b".into(), 2).await.unwrap(), 3);
 }
 
+/// The broker has what is put aside and does not say so, and is away from then on.
+#[derive(Debug, Default)]
+struct Doubtful(AtomicU32);
+
+impl Hook for Doubtful {
+    fn publish_at(&self, outgoing: Outgoing, delay: Delay, on: &MemoryTransport) -> Receipt {
+        if self.0.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Receipt::told(Verdict::NotWritten);
+        }
+        drop(on.publish_at(outgoing, delay));
+        Receipt::told(Verdict::Lost)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_may_have_been_put_aside_nobody_is_told_that_it_failed() {
+    let bank = Bank::default();
+    let (broker, replies) = (MemoryBroker::new(), MemoryReplies::new());
+    let doubtful = Between::on(&broker, Doubtful::default());
+    let bus = Bus::connect(doubtful, replies.clone()).await.unwrap();
+    let serving = bus.serve(PaymentsServer::new(bank.clone()));
+    let _serving = serving.await.unwrap();
+    let client = PaymentsClient::new(&bus);
+    let ticket = client.much_later("a".into(), 1).submit().await.unwrap();
+    ticket.wait(&bus).await.unwrap();
+    tokio::time::sleep(300 * SECOND).await;
+    assert_eq!(bank.runs("a").len(), 2);
+    let others = Bus::connect(broker, replies).await.unwrap();
+    assert!(letters(&others, "payment.requests", 0).await.is_empty());
+}
+
 /// A worker that stops does not wait for what it holds, and loses nothing.
 #[tokio::test(start_paused = true)]
 async fn what_is_held_when_its_worker_stops_is_run_elsewhere() {
@@ -630,6 +672,42 @@ async fn an_event_comes_to_its_group_again_until_its_handler_can() {
     let kept = letters(&bus, "mail", 1).await;
     assert_eq!((kept.len(), kept[0].reason()), (1, "failed"));
     assert_eq!(kept[0].retry_errors().count(), 3);
+}
+
+/// Some publishers name a correlation id with each message.
+#[tokio::test(start_paused = true)]
+async fn an_event_with_a_correlation_id_is_one_when_it_comes_again() {
+    let broker = MemoryBroker::new();
+    let bus = Bus::connect(broker.clone(), MemoryReplies::new())
+        .await
+        .unwrap();
+    let bank = Bank::default();
+    let runs = bank.clone();
+    let subscription = bus.subscribe("mail", move |made: Made| {
+        let outcome = runs.run(made.name, 1);
+        async move { outcome.map(drop).map_err(|error| format!("{error:?}")) }
+    });
+    let _subscription = subscription
+        .retry_within(Duration::ZERO)
+        .retry(RetryPolicy::new().max(2).base(60 * SECOND))
+        .await
+        .unwrap();
+    let message = Message {
+        exchange: Made::EXCHANGE.into(),
+        routing_key: Made::ROUTING_KEY.into(),
+        properties: Properties {
+            correlation_id: Some("of another program".into()),
+            content_type: Some("application/json".into()),
+            persistent: true,
+            ..Properties::default()
+        },
+        body: r#"{"name":"a"}"#.into(),
+    };
+    let mut receipt = broker.connect().publish(Outgoing::new(message));
+    assert_eq!(receipt.verdict().await, Verdict::Confirmed);
+    tokio::time::sleep(300 * SECOND).await;
+    assert_eq!(bank.runs("a").len(), 2);
+    assert!(letters(&bus, "mail", 0).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
