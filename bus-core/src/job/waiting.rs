@@ -18,7 +18,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 /// The pause before a message that the broker did not take is published again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -58,10 +61,11 @@ impl WaitingRoom {
         }
     }
 
-    /// Has the broker keep the message of a job that runs, once that has taken so long that it is no
-    /// longer held here. Then it is polled to no end.
-    pub(crate) async fn hand_back(&self, message: &Message, held: &Held) {
-        sleep(JOB_HELD_FOR).await;
+    /// Has the broker keep the message of a job that runs, once it was held here for long. One that
+    /// waits to be started is held on: its message would say what is not so. Then it is polled to no
+    /// end.
+    pub(crate) async fn hand_back(&self, message: &Message, held: &Held, starts: &Notify) {
+        tokio::join!(sleep(JOB_HELD_FOR), starts.notified());
         if self.keep_started(message).await {
             held.hand_back();
         }

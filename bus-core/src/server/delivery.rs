@@ -115,6 +115,9 @@ impl RequestProcessor {
                 Box::pin(seen.again()).await;
             }
             let mut request = self.request(&mut envelope, &message, seen_before);
+            if let (Ok(request), Some(job)) = (&mut request, job) {
+                request.run = job.run();
+            }
             let mut traced =
                 trace::processing(&message, &envelope, &self.queue, request.as_mut().ok());
             let runs = request.as_ref().map_or_else(|_| Runs::default(), Runs::of);

@@ -6,16 +6,20 @@ use crate::{
     contract::MethodContract,
     error::{Fault, FaultCode},
     job::{Again, Held, Look, WaitingRoom},
+    limits::JOB_LOOKED_AT_EVERY,
     transport::{Delivery, Settled, Settler},
     wire::headers,
-    work::{Envelope, command_key, is_repeated},
+    work::{Envelope, Run, command_key, is_repeated},
 };
 use bytes::Bytes;
 use std::{pin::pin, sync::Arc};
+use tokio::{sync::Notify, time::sleep};
 
 /// A job whose delivery is worked off.
 pub(super) struct HeldJob {
     held: Arc<Held>,
+    /// Notified when it is started.
+    starts: Arc<Notify>,
     /// Its message says that it was started.
     pub(super) was_started: bool,
     /// Nothing is known of it, although it was started.
@@ -23,6 +27,11 @@ pub(super) struct HeldJob {
 }
 
 impl HeldJob {
+    /// Its run, which says when it starts.
+    pub(super) fn run(&self) -> Run {
+        Run::telling(Arc::clone(&self.starts))
+    }
+
     /// The fault of a job that is not to be started.
     pub(super) fn refusal(&self) -> Option<Fault> {
         self.is_forgotten.then(|| {
@@ -115,7 +124,7 @@ pub(super) async fn process(
             Next::Keep(again) => {
                 drop(slot);
                 let is_kept = jobs.keep_again(&message, &envelope, again).await;
-                return settle_if(is_kept, delivery.settler);
+                return settle(is_kept, delivery.settler).await;
             }
             Next::Conclude(frame) => {
                 drop(slot);
@@ -130,8 +139,10 @@ pub(super) async fn process(
     let is_kept = is_believed && (envelope.is_named || key.is_some());
     let (held, settler) = Held::over(delivery.settler);
     delivery.settler = settler;
+    let starts = Arc::new(Notify::new());
     let job = HeldJob {
         held: Arc::clone(&held),
+        starts: Arc::clone(&starts),
         was_started,
         is_forgotten,
     };
@@ -139,16 +150,19 @@ pub(super) async fn process(
     let left = tokio::select! {
         biased;
         left = &mut taking => left,
-        () = jobs.hand_back(&message, &held), if is_kept => None,
+        () = jobs.hand_back(&message, &held, &starts), if is_kept => None,
     };
-    if let Some(settler) = left {
-        settle_if(jobs.keep_started(&message).await, settler);
+    if let Some(settler) = left.filter(|_| !held.is_handed_back()) {
+        settle(jobs.keep_started(&message).await, settler).await;
     }
 }
 
-/// Settles a delivery whose message the broker has once more; else it is given back.
-fn settle_if(is_kept: bool, settler: Settler) {
+/// Settles a delivery whose message the broker has once more; else it is given back when it is to be
+/// looked at again, for it comes at once.
+async fn settle(is_kept: bool, settler: Settler) {
     if is_kept {
         settler.settle(Settled::Ack);
+    } else {
+        sleep(JOB_LOOKED_AT_EVERY).await;
     }
 }

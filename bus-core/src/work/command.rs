@@ -141,7 +141,7 @@ impl Command {
                 });
             }
             None => {
-                noted.begun(attempt);
+                noted.starts(attempt);
                 self.run_claimed(&lease, attempt, handler, done).await;
             }
         }

@@ -13,7 +13,7 @@ use std::{
     },
     task::Poll,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tracing::Instrument;
 
 /// The end of a command's task.
@@ -99,6 +99,8 @@ struct Noted {
     withdrawn: AtomicBool,
     /// 0 if nothing is known of them.
     attempts: AtomicU32,
+    /// Who wants to know that it starts.
+    starts: Option<Arc<Notify>>,
 }
 
 /// The state of a run when the layers have answered.
@@ -120,6 +122,14 @@ impl Run {
     /// A run that is noted.
     pub(crate) fn noted() -> Self {
         Self(Some(Arc::default()))
+    }
+
+    /// A run that is noted, and notifies when it is given its claim and starts.
+    pub(crate) fn telling(starts: Arc<Notify>) -> Self {
+        Self(Some(Arc::new(Noted {
+            starts: Some(starts),
+            ..Noted::default()
+        })))
     }
 
     fn set(&self, state: RunState) {
@@ -175,6 +185,15 @@ impl WeakRun {
     /// As [`Run::begun`].
     pub(super) fn begun(&self, attempts: u32) {
         self.run().begun(attempts);
+    }
+
+    /// Notes the same of a run whose handler is called now.
+    pub(super) fn starts(&self, attempts: u32) {
+        let run = self.run();
+        run.begun(attempts);
+        if let Some(starts) = run.0.as_ref().and_then(|noted| noted.starts.as_ref()) {
+            starts.notify_one();
+        }
     }
 
     /// `true` if it is cancelled, and its delivery is still there to say so.

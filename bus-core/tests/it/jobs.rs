@@ -1,8 +1,14 @@
 //! Commands that take long: their messages, their workers, and what they say of themselves.
 
-use crate::mortal::Worker;
+use crate::{
+    between::Between,
+    delays::Older,
+    faulty_store::{Faults, FaultyReplies},
+    mortal::Worker,
+};
 use replybus::{
     Bus, CallError, CallId, CancelOutcome, Context, FailureKind, Progress, Ticket, TicketStatus,
+    layer::RateLimitLayer,
     limits::{JOB_HELD_FOR, JOB_LOOKED_AT_EVERY, SLOT_AWAITED_FOR},
     message::{Message, Properties},
     queue_handler,
@@ -331,6 +337,77 @@ async fn a_job_that_nobody_could_start_runs_when_the_store_is_back() {
     sleep(5 * JOB_LOOKED_AT_EVERY).await;
     assert!(world.runs.attempts().is_empty());
     worker.faults.no_claims.store(false, Ordering::SeqCst);
+    world.runs.fate.send_replace(Fate::Succeed);
+    assert_eq!(ticket.wait(&bus).await.unwrap(), 1);
+    world.all_comes_back().await;
+    assert_eq!(world.runs.attempts(), [1]);
+    assert_eq!(world.dead_letters().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_to_be_started_for_long_is_not_said_to_have_been() {
+    let world = World::default();
+    let (bus, client) = world.caller().await;
+    let worker = world.worker().await;
+    worker.faults.no_claims.store(true, Ordering::SeqCst);
+    let ticket = client.copy("a".into()).submit().await.unwrap();
+    eventually("its claim is asked for", async || {
+        worker.faults.claims.load(Ordering::SeqCst) > 0
+    })
+    .await;
+    sleep(3 * JOB_HELD_FOR).await;
+    worker.dies().await;
+    let _second = world.worker().await;
+    world.runs.are(&[1]).await;
+    world.runs.fate.send_replace(Fate::Succeed);
+    assert_eq!(ticket.wait(&bus).await.unwrap(), 1);
+    world.all_comes_back().await;
+    assert_eq!(world.runs.attempts(), [1]);
+    assert_eq!(world.dead_letters().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_a_layer_holds_up_are_run_when_it_lets_them() {
+    let world = World::default();
+    let (bus, client) = world.caller().await;
+    let limit = RateLimitLayer::new(1, 6 * JOB_HELD_FOR);
+    let _worker = Worker::start(&world.broker, &world.replies, |bus| {
+        bus.serve(ArchiveServer::new(world.runs.clone()))
+            .layer(limit)
+    })
+    .await;
+    world.runs.fate.send_replace(Fate::Succeed);
+    let first = client.copy("a".into()).submit().await.unwrap();
+    let second = client.copy("b".into()).submit().await.unwrap();
+    assert_eq!(first.wait(&bus).await.unwrap(), 1);
+    assert_eq!(second.wait(&bus).await.unwrap(), 1);
+    world.all_comes_back().await;
+    assert_eq!(world.runs.attempts(), [1, 1]);
+    assert_eq!(world.dead_letters().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_message_of_a_job_that_runs_is_looked_at_now_and_then_without_delays_too() {
+    let world = World::default();
+    let (bus, client) = world.caller().await;
+    let faults = Arc::new(Faults::default());
+    let serve = async || {
+        let store = FaultyReplies::over(&world.replies, &faults);
+        let bus = Bus::connect(Between::on(&world.broker, Older), store);
+        let bus = bus.await.unwrap();
+        let service = bus.serve(ArchiveServer::new(world.runs.clone()));
+        service.concurrency(1).prefetch(1).await.unwrap()
+    };
+    let copy = || client.copy("a".into()).idempotency_key("k");
+    let _first = serve().await;
+    let ticket = copy().submit().await.unwrap();
+    world.runs.are(&[1]).await;
+    // That one takes no more, and its job is asked for again.
+    let _second = serve().await;
+    copy().send().await.unwrap();
+    sleep(10 * JOB_LOOKED_AT_EVERY).await;
+    let looks = faults.records.load(Ordering::SeqCst);
+    assert!((5..=10).contains(&looks), "{looks}");
     world.runs.fate.send_replace(Fate::Succeed);
     assert_eq!(ticket.wait(&bus).await.unwrap(), 1);
     world.all_comes_back().await;
