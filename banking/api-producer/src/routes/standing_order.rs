@@ -43,7 +43,7 @@ struct StandingOrderBody {
     amount: Amount,
     /// The reason, for both sides to see.
     reference: Option<Reference>,
-    /// When for the first time: not before now, and within ten years.
+    /// When for the first time: five minutes ago at the earliest, and within ten years.
     #[schema(value_type = String, format = DateTime)]
     first_at: Timestamp,
     /// What is counted from one time to the next. The 31st is the last day of a shorter month.
@@ -53,7 +53,7 @@ struct StandingOrderBody {
     count: Option<u16>,
     /// By the clock and the calendar of which place; UTC unless given.
     time_zone: Option<TimeZoneName>,
-    /// Not after this moment.
+    /// Not after this moment; a time that is at it is made.
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
     /// No more often than this.

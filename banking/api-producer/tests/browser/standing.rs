@@ -1,7 +1,25 @@
 //! Standing orders: ordered, made, cancelled.
 
-use crate::{Screen, Visit};
+use crate::{Page, Screen, Visit};
 use fantoccini::key::Key;
+use jiff::{Timestamp, tz::TimeZone};
+
+/// The standing orders of who is logged in, as the bank has them.
+const ORDERS: &str = "
+    const { token } = JSON.parse(localStorage.getItem('session'));
+    return fetch('/api/transfer/standing-orders', { headers: { 'X-Session': token } })
+        .then((answer) => answer.json())
+        .then(({ items }) => items);
+";
+
+/// Opens the part of the page that has them, by the keyboard.
+async fn open(page: &Page) {
+    page.run("document.querySelector('#standing summary').focus()")
+        .await;
+    page.press(Key::Enter).await;
+    page.holds("return document.getElementById('standing').open")
+        .await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standing_order_is_ordered_made_and_cancelled() {
@@ -11,9 +29,7 @@ async fn a_standing_order_is_ordered_made_and_cancelled() {
     let (ada, bob) = tokio::join!(visit.page(Screen::Phone), visit.page(Screen::Desktop));
     ada.register("ada").await;
     bob.register("bob").await;
-    ada.run("document.querySelector('#standing summary').focus()")
-        .await;
-    ada.press(Key::Enter).await;
+    open(&ada).await;
     ada.mentions("#standing-list", "No standing orders yet.")
         .await;
     ada.fits().await;
@@ -47,5 +63,36 @@ async fn a_standing_order_is_ordered_made_and_cancelled() {
     // Nothing is left to cancel.
     ada.holds("return !document.querySelector('#standing-list button')")
         .await;
+    visit.end([ada, bob]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_day_of_a_standing_order_ends_before_the_next_one_begins() {
+    let Some(visit) = Visit::begin().await else {
+        return;
+    };
+    let (ada, bob) = tokio::join!(visit.page(Screen::Desktop), visit.page(Screen::Desktop));
+    ada.register("ada").await;
+    bob.register("bob").await;
+    open(&ada).await;
+    ada.fill("#standing-to", "bob").await;
+    ada.fill("#standing-amount", "12.34").await;
+    // Every day from tomorrow's first moment on, and tomorrow is the last one.
+    ada.run(
+        "const first = document.getElementById('standing-first');
+         const tomorrow = first.value.slice(0, 10);
+         first.value = `${tomorrow}T00:00`;
+         document.getElementById('standing-unit').value = 'day';
+         document.getElementById('standing-until').value = tomorrow",
+    )
+    .await;
+    ada.click("#standing-form [type=submit]").await;
+    ada.shows("#standing-done", "Ordered: €12.34 to bob.").await;
+    let orders = ada.run(ORDERS).await;
+    let moment = |name: &str| -> Timestamp { orders[0][name].as_str().unwrap().parse().unwrap() };
+    let (first, until) = (moment("first_at"), moment("until"));
+    let zone = TimeZone::get(orders[0]["time_zone"].as_str().unwrap()).unwrap();
+    let next = first.to_zoned(zone).tomorrow().unwrap().timestamp();
+    assert!(first < until && until < next, "{first} {until} {next}");
     visit.end([ada, bob]).await;
 }

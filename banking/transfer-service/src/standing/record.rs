@@ -190,3 +190,46 @@ pub(super) fn reason(error: Option<&TransferError>) -> Option<String> {
 fn unreadable(error: impl Into<BoxDynError>) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One that is made every day until then, and was not made yet.
+    fn daily(first_at: &str, until: &str) -> Standing {
+        let first_at: Timestamp = first_at.parse().unwrap();
+        Standing {
+            id: Uuid::now_v7(),
+            user: UserId::new(),
+            recipient: "username bob".to_owned(),
+            to_username: "bob".to_owned(),
+            to_account: "400012345675".parse().unwrap(),
+            amount: Amount::new(1).unwrap(),
+            reference: None,
+            first_at,
+            every: Every::new(1, CalendarUnit::Day).unwrap(),
+            time_zone: TimeZoneName::utc(),
+            until: Some(until.parse().unwrap()),
+            times: None,
+            state: StandingState::Active,
+            occurrence: 0,
+            next_at: Some(first_at),
+            last: None,
+            created_at: first_at,
+        }
+    }
+
+    #[test]
+    fn an_order_is_made_once_more_at_the_moment_it_ends_with_and_never_after() {
+        let first = "2026-03-01T00:00:00Z";
+        for (until, next) in [
+            ("2026-03-01T23:59:59.999Z", None),
+            ("2026-03-02T00:00:00Z", Some("2026-03-02T00:00:00Z")),
+            ("2026-03-02T00:00:00.001Z", Some("2026-03-02T00:00:00Z")),
+        ] {
+            let after_next = daily(first, until).after_next().unwrap();
+            let next: Option<Timestamp> = next.map(|next| next.parse().unwrap());
+            assert_eq!(after_next, next, "{until}");
+        }
+    }
+}

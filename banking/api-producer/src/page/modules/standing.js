@@ -6,7 +6,7 @@ import { ask } from "./http.js";
 import { drawKey } from "./key.js";
 import { tell, told } from "./language.js";
 import { nothing } from "./lists.js";
-import { beginningOf, momentOf } from "./time.js";
+import { endOf, momentOf } from "./time.js";
 
 const PATH = "/api/transfer/standing-orders";
 /** As many as one can have at a time. */
@@ -53,8 +53,8 @@ export function standing() {
     const reference = byId("standing-reference").value.trim();
     const until = byId("standing-until").value;
     if (reference) body.reference = reference;
-    // The whole of that day.
-    if (until) body.until = beginningOf(until, 1);
+    // The whole of that day, and nothing of the next: a payment at midnight is none of the last day.
+    if (until) body.until = endOf(until);
     return body;
   }
 

@@ -37,3 +37,8 @@ export function beginningOf(day, after = 0) {
   const [year, month, date] = day.split("-").map(Number);
   return new Date(year, month - 1, date + after).toISOString();
 }
+
+/** The last moment of a day that a field of dates names. */
+export function endOf(day) {
+  return new Date(Date.parse(beginningOf(day, 1)) - 1).toISOString();
+}
