@@ -96,3 +96,57 @@ async fn the_last_day_of_a_standing_order_ends_before_the_next_one_begins() {
     assert!(first < until && until < next, "{first} {until} {next}");
     visit.end([ada, bob]).await;
 }
+
+/// Loses every answer to a standing order after the bank has recorded it.
+const LOSE_ANSWERS: &str = "
+    const fetch = window.fetch;
+    window.fetch = async (url, request) => {
+        const answer = await fetch(url, request);
+        const isOrder = String(url).endsWith('/standing-orders') && request.method === 'POST';
+        if (isOrder) throw new TypeError('lost');
+        return answer;
+    };
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standing_order_whose_answer_was_lost_is_ordered_once_after_a_reload() {
+    let Some(visit) = Visit::begin().await else {
+        return;
+    };
+    let (ada, bob) = tokio::join!(visit.page(Screen::Desktop), visit.page(Screen::Desktop));
+    ada.register("ada").await;
+    bob.register("bob").await;
+    ada.run(LOSE_ANSWERS).await;
+    open(&ada).await;
+    ada.fill("#standing-to", "bob").await;
+    ada.fill("#standing-amount", "12.34").await;
+    // It may be another day when the page is loaded again.
+    let first = "return document.getElementById('standing-first').value";
+    let first = ada.run(first).await;
+    ada.click("#standing-form [type=submit]").await;
+    ada.holds("return !document.getElementById('standing-error').hidden")
+        .await;
+    // It is there, as is seen at once.
+    ada.mentions("#standing-list", "€12.34 to bob").await;
+
+    ada.browser.refresh().await.unwrap();
+    ada.shows("#balance", "€1,000.00").await;
+    open(&ada).await;
+    ada.fill("#standing-to", "bob").await;
+    ada.fill("#standing-amount", "12.34").await;
+    let same = "document.getElementById('standing-first').value = arguments[0]";
+    let same = ada.browser.execute(same, vec![first]);
+    same.await.unwrap();
+    ada.click("#standing-form [type=submit]").await;
+    ada.shows("#standing-done", "Ordered: €12.34 to bob.").await;
+    assert_eq!(ada.run(ORDERS).await.as_array().unwrap().len(), 1);
+
+    // The next one is another, though it is the same.
+    ada.fill("#standing-to", "bob").await;
+    ada.fill("#standing-amount", "12.34").await;
+    ada.click("#standing-form [type=submit]").await;
+    ada.holds("return document.querySelectorAll('#standing-list button').length === 2")
+        .await;
+    assert_eq!(ada.run(ORDERS).await.as_array().unwrap().len(), 2);
+    visit.end([ada, bob]).await;
+}

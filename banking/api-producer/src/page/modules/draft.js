@@ -1,7 +1,7 @@
 // What was typed into a form and not sent. It outlives a reload, and a page that was left and come
 // back to; nothing secret is ever in it.
 
-import { current } from "./session.js";
+import { Note } from "./note.js";
 
 export class Draft {
   #fields;
@@ -15,38 +15,25 @@ export class Draft {
   }
 
   keep() {
-    try {
-      const typed = this.#fields.map((field) => (field.type === "radio" ? field.checked : field.value));
-      sessionStorage.setItem(this.#place(), JSON.stringify(typed));
-    } catch {
-      // Without storage it lives as long as the page.
-    }
+    this.#note().write(this.#fields.map((field) => (field.type === "radio" ? field.checked : field.value)));
   }
 
   /** Puts back what was typed. */
   recall() {
-    try {
-      const typed = JSON.parse(sessionStorage.getItem(this.#place()));
-      this.#fields.forEach((field, at) => {
-        if (typed === null || typed[at] === undefined) return;
-        if (field.type === "radio") field.checked = typed[at];
-        else field.value = typed[at];
-      });
-    } catch {
-      // No storage, or nothing of ours in it.
-    }
+    const typed = this.#note().read();
+    this.#fields.forEach((field, at) => {
+      if (typed?.[at] === undefined) return;
+      if (field.type === "radio") field.checked = typed[at];
+      else field.value = typed[at];
+    });
   }
 
   forget() {
-    try {
-      sessionStorage.removeItem(this.#place());
-    } catch {
-      // Then it was not kept either.
-    }
+    this.#note().erase();
   }
 
-  /** Each user's own: another one may log in in this tab. */
-  #place() {
-    return `draft:${current()?.username}:${this.#name}`;
+  /** Of whoever types now. */
+  #note() {
+    return new Note("draft", this.#name);
   }
 }

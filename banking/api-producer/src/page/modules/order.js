@@ -2,7 +2,7 @@
 
 import { ask } from "./http.js";
 import { drawKey } from "./key.js";
-import { current } from "./session.js";
+import { Note } from "./note.js";
 
 const PATHS = {
   send: "/api/transfer/transfer",
@@ -22,17 +22,13 @@ export class Order {
     this.body = body;
     this.to = to;
     this.key = key;
-    this.place = place(kind);
+    this.note = note(kind);
   }
 
   /** The one of this kind that the user made and nobody knows the outcome of, or null. */
   static recall(kind) {
-    try {
-      const kept = JSON.parse(sessionStorage.getItem(place(kind)));
-      return kept ? new Order(kind, kept.body, kept.to, kept.key) : null;
-    } catch {
-      return null;
-    }
+    const kept = note(kind).read();
+    return kept && new Order(kind, kept.body, kept.to, kept.key);
   }
 
   /**
@@ -40,9 +36,10 @@ export class Order {
    * closed, otherwise it is as open as before.
    */
   async send() {
-    this.#keep();
+    const { body, to, key } = this;
+    this.note.write({ body, to, key });
     try {
-      const answer = await ask("POST", PATHS[this.kind], { body: this.body, key: this.key });
+      const answer = await ask("POST", PATHS[this.kind], { body, key });
       this.forget();
       return answer;
     } catch (failure) {
@@ -53,24 +50,11 @@ export class Order {
 
   /** Forgets it; the statement tells what became of it. */
   forget() {
-    try {
-      sessionStorage.removeItem(this.place);
-    } catch {
-      // Then it was not kept either.
-    }
-  }
-
-  #keep() {
-    const { body, to, key } = this;
-    try {
-      sessionStorage.setItem(this.place, JSON.stringify({ body, to, key }));
-    } catch {
-      // Without storage the key lives as long as the page.
-    }
+    this.note.erase();
   }
 }
 
-/** Where it is written down. Each user's own: another one may log in in this tab. */
-function place(kind) {
-  return `order:${current()?.username}:${kind}`;
+/** Where it is written down. */
+function note(kind) {
+  return new Note("order", kind);
 }

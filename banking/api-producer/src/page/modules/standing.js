@@ -6,6 +6,7 @@ import { ask } from "./http.js";
 import { drawKey } from "./key.js";
 import { tell, told } from "./language.js";
 import { nothing } from "./lists.js";
+import { Note } from "./note.js";
 import { endOf, momentOf } from "./time.js";
 
 const PATH = "/api/transfer/standing-orders";
@@ -20,8 +21,10 @@ export function standing() {
   const list = byId("standing-list");
   const first = byId("standing-first");
   const count = byId("standing-count");
-  /** What is ordered, as long as nobody knows whether the bank heard of it. */
+  /** What is ordered, as long as nobody knows whether the bank heard of it, and where that is written
+   * down: a reload does not lose its key. */
   let order = null;
+  let note = null;
 
   amountField(byId("standing-amount"));
 
@@ -29,14 +32,23 @@ export function standing() {
     say(done, null);
     const body = read();
     if (JSON.stringify(order?.body) !== JSON.stringify(body)) order = { body, key: drawKey() };
+    const [asked, kept] = [order, note];
+    kept.write(asked);
+    const close = () => {
+      kept.erase();
+      // Another user may have come meanwhile.
+      if (order === asked) order = null;
+    };
     try {
-      const ordered = await ask("POST", PATH, order);
-      order = null;
+      const ordered = await ask("POST", PATH, asked);
+      close();
       begin();
       say(done, tell("standing.done", { what: whatOf(ordered) }));
       await refresh();
     } catch (failure) {
-      if (failure.isFinal) order = null;
+      if (failure.isFinal) close();
+      // It may be there all the same. Nobody waits for that look to be told what went wrong.
+      else if (!failure.stale) refresh();
       throw failure;
     }
   }
@@ -111,7 +123,8 @@ export function standing() {
   return {
     enter() {
       place.open = false;
-      order = null;
+      note = new Note("order", "standing");
+      order = note.read();
       list.replaceChildren();
       for (const message of [problems, done]) say(message, null);
       begin();
