@@ -122,7 +122,8 @@ impl Identity {
         self.0.sessions.can_issue()
     }
 
-    /// Begins a session of a user and returns its token.
+    /// Begins a session of a user and returns its token. A user has 100 at a time: with one more the
+    /// oldest ends.
     ///
     /// # Errors
     /// This program has no key to sign with, or the store of sessions does not answer.

@@ -19,6 +19,14 @@ use uuid::Uuid;
 /// No session lasts longer: 31 days.
 const SESSION_SECONDS_MAX: i64 = 31 * 86_400;
 
+/// Sessions of one user that are alive at a time: with one more the oldest ends. Nobody has so many
+/// devices, and whoever logs in again and again must not fill Redis.
+const OF_USER_MAX: usize = 100;
+/// The rank of the newest session that is one too many, counted from the newest, which is -1.
+const SURPLUS: isize = -101;
+/// Sessions that are ended at a time: an older version let a user have any number.
+const ENDED_AT_ONCE: usize = 1_000;
+
 /// Ended sessions of this process that who listens may be behind.
 const ENDED_BEHIND_MAX: usize = 256;
 
@@ -111,26 +119,38 @@ impl SessionStore {
         ttl: Duration,
     ) -> Result<(), RedisError> {
         match &self.0 {
-            Kind::Memory { sessions, .. } => {
+            Kind::Memory { sessions, ended } => {
                 let now = Instant::now();
                 let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
                 sessions.retain(|_, (_, until)| *until > now);
+                let of_user = sessions.iter().filter(|(_, (holder, _))| *holder == user);
+                let mut others: Vec<_> = of_user.map(|(id, (_, until))| (*until, *id)).collect();
                 sessions.insert(session, (user, now + ttl));
+                others.sort_unstable();
+                let surplus = (others.len() + 1).saturating_sub(OF_USER_MAX);
+                for (_, oldest) in others.into_iter().take(surplus) {
+                    sessions.remove(&oldest);
+                    tell_here(ended, user, oldest);
+                }
                 Ok(())
             }
             Kind::Redis {
                 connection, prefix, ..
             } => {
                 // Among those of its user first: one that is not could not be ended with them.
-                let (of_user, now) = (of_user(prefix, user), now_in_seconds());
-                let until = now.saturating_add(ttl.as_secs());
+                let (of_user, now) = (of_user(prefix, user), since_epoch());
+                // Finer than seconds, so that of many that begin at once the oldest is known.
+                let (now, until) = (now.as_secs_f64(), now.saturating_add(ttl).as_secs_f64());
                 let mut all = redis::pipe();
                 all.zrembyscore(&of_user, 0, now).ignore();
                 all.zadd(&of_user, session.to_string(), until).ignore();
                 all.expire(&of_user, SESSION_SECONDS_MAX).ignore();
                 let key = format!("{prefix}{session}");
                 all.set_ex(key, user.to_string(), ttl.as_secs()).ignore();
-                ask_all(connection, &all).await
+                all.zrange(&of_user, 0, SURPLUS);
+                let (surplus,): (Vec<String>,) = ask_all(connection, &all).await?;
+                // Those that lasted longer when they began may push this one among the oldest.
+                self.end_all(user, &others(&surplus, session)).await
             }
         }
     }
@@ -160,24 +180,16 @@ impl SessionStore {
                 let mut sessions = sessions.lock().unwrap_or_else(PoisonError::into_inner);
                 let holder = sessions.remove(&session);
                 drop(sessions);
-                if let Some((user_id, _)) = holder {
-                    // That nobody listens is no error.
-                    let _ = ended.send(EndedSession { user_id, session });
+                if let Some((user, _)) = holder {
+                    tell_here(ended, user, session);
                 }
                 Ok(())
             }
-            Kind::Redis {
-                connection,
-                prefix,
-                ended,
-            } => {
-                let holder = self.holder(session).await?;
-                ask::<()>(connection, Cmd::del(format!("{prefix}{session}"))).await?;
-                if let Some(user_id) = holder {
-                    tell(connection, ended, EndedSession { user_id, session }).await;
-                }
-                Ok(())
-            }
+            // One that nobody holds has ended.
+            Kind::Redis { .. } => match self.holder(session).await? {
+                Some(user) => self.end_all(user, &[session]).await,
+                None => Ok(()),
+            },
         }
     }
 
@@ -189,39 +201,44 @@ impl SessionStore {
                 sessions.retain(|session, (holder, _)| {
                     let stays = *holder != user || *session == kept;
                     if !stays {
-                        // That nobody listens is no error.
-                        let _ = ended.send(EndedSession {
-                            user_id: user,
-                            session: *session,
-                        });
+                        tell_here(ended, user, *session);
                     }
                     stays
                 });
                 Ok(())
             }
             Kind::Redis {
-                connection,
-                prefix,
-                ended,
+                connection, prefix, ..
             } => {
                 let all = Cmd::zrange(of_user(prefix, user), 0, -1);
                 let all: Vec<String> = ask(connection, all).await?;
-                let all = all
-                    .iter()
-                    .filter_map(|session| session.parse::<Uuid>().ok());
-                let others: Vec<Uuid> = all.filter(|session| *session != kept).collect();
-                if others.is_empty() {
-                    return Ok(());
-                }
-                let keys = others.iter().map(|other| format!("{prefix}{other}"));
-                ask::<()>(connection, Cmd::del(keys.collect::<Vec<_>>())).await?;
-                for session in others {
-                    let user_id = user;
-                    tell(connection, ended, EndedSession { user_id, session }).await;
-                }
-                Ok(())
+                self.end_all(user, &others(&all, kept)).await
             }
         }
+    }
+
+    /// Ends these sessions of a user in Redis, takes them from the user's set, and tells of it.
+    async fn end_all(&self, user: UserId, sessions: &[Uuid]) -> Result<(), RedisError> {
+        let Kind::Redis {
+            connection,
+            prefix,
+            ended,
+        } = &self.0
+        else {
+            return Ok(());
+        };
+        for some in sessions.chunks(ENDED_AT_ONCE) {
+            let keys = some.iter().map(|session| format!("{prefix}{session}"));
+            let members = some.iter().map(Uuid::to_string);
+            let mut end = redis::pipe();
+            // From the set last: what is left there can be ended again.
+            end.del(keys.collect::<Vec<_>>()).ignore();
+            end.zrem(of_user(prefix, user), members.collect::<Vec<_>>())
+                .ignore();
+            ask_all::<()>(connection, &end).await?;
+            tell(connection, ended, user, some).await;
+        }
+        Ok(())
     }
 
     pub(super) async fn is_up(&self) -> bool {
@@ -240,21 +257,38 @@ fn of_user(prefix: &str, user: UserId) -> String {
     format!("{prefix}of:{user}")
 }
 
-fn now_in_seconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
+/// The sessions of a set, but for one.
+fn others(of_user: &[String], kept: Uuid) -> Vec<Uuid> {
+    let sessions = of_user
+        .iter()
+        .filter_map(|session| session.parse::<Uuid>().ok());
+    sessions.filter(|session| *session != kept).collect()
 }
 
-/// Says that a session has ended. It has, whether or not that is heard: who holds something open
-/// for it looks from time to time.
-async fn tell(connection: &ConnectionManager, channel: &str, ended: EndedSession) {
-    let told = match serde_json::to_string(&ended) {
-        Ok(text) => ask::<()>(connection, Cmd::publish(channel, text)).await,
-        Err(error) => return tracing::error!(%error, "an ended session can't be told of"),
-    };
-    if let Err(error) = told {
+fn since_epoch() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
+/// Says in this process that a session has ended.
+fn tell_here(ended: &broadcast::Sender<EndedSession>, user_id: UserId, session: Uuid) {
+    // That nobody listens is no error.
+    let _ = ended.send(EndedSession { user_id, session });
+}
+
+/// Says that sessions have ended. They have, whether or not that is heard: who holds something open
+/// for one looks from time to time.
+async fn tell(connection: &ConnectionManager, channel: &str, user_id: UserId, sessions: &[Uuid]) {
+    let mut tell = redis::pipe();
+    for session in sessions.iter().copied() {
+        match serde_json::to_string(&EndedSession { user_id, session }) {
+            Ok(text) => tell.publish(channel, text).ignore(),
+            Err(error) => return tracing::error!(%error, "an ended session can't be told of"),
+        };
+    }
+    if let Err(error) = ask_all::<()>(connection, &tell).await {
         let error: &dyn std::error::Error = &error;
-        tracing::warn!(error, "nobody was told that a session has ended");
+        tracing::warn!(error, "nobody was told that sessions have ended");
     }
 }
 
@@ -270,8 +304,11 @@ async fn ask<T: FromRedisValue>(
     }
 }
 
-/// The same of several commands, of which nobody needs an answer.
-async fn ask_all(connection: &ConnectionManager, commands: &Pipeline) -> Result<(), RedisError> {
+/// The same of several commands.
+async fn ask_all<T: FromRedisValue>(
+    connection: &ConnectionManager,
+    commands: &Pipeline,
+) -> Result<T, RedisError> {
     match commands.query_async(&mut connection.clone()).await {
         Err(error) if is_lost(&error) => commands.query_async(&mut connection.clone()).await,
         answer => answer,

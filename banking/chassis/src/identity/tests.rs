@@ -97,6 +97,75 @@ async fn a_session_in_redis_names_its_user_until_it_ends() {
     .await;
 }
 
+/// Begins 150 sessions of one user; returns the bank, the user, and the newest session.
+async fn keeps_the_newest_of_a_user(store: SessionStore) -> (Identity, User) {
+    let bank = Identity::new("auth-service", &Keys::draw().unwrap(), store);
+    let (id, other) = (UserId::new(), UserId::new());
+    let others = bank.begin_session(other, "bob", HOUR).await.unwrap();
+    let mut sessions = Vec::new();
+    for _ in 0..150 {
+        sessions.push(bank.begin_session(id, "ada", HOUR).await.unwrap());
+    }
+    let (old, new) = sessions.split_at(50);
+    for token in old {
+        assert_eq!(bank.user_of(token).await, Err(Refused::Unauthenticated));
+    }
+    for token in new {
+        assert_eq!(bank.user_of(token).await.map(|user| user.id), Ok(id));
+    }
+    assert_eq!(bank.user_of(&others).await.unwrap().id, other);
+    let newest = bank.user_of(&sessions[149]).await.unwrap();
+    (bank, newest)
+}
+
+#[tokio::test]
+async fn a_user_keeps_the_newest_hundred_sessions_in_memory() {
+    let store = SessionStore::memory();
+    let mut ended = store.ended().unwrap();
+    keeps_the_newest_of_a_user(store).await;
+    // And who holds something open for the others is told.
+    let told = std::iter::from_fn(|| ended.try_recv().ok());
+    assert_eq!(told.count(), 50);
+}
+
+#[tokio::test]
+async fn a_user_keeps_the_newest_hundred_sessions_in_redis() {
+    let Some(url) = replybus_testkit::live::redis().await else {
+        return;
+    };
+    let namespace = replybus_testkit::live::unique("sessions");
+    let tls = TlsSettings::default();
+    let store = SessionStore::redis(&url, &tls, &namespace).unwrap();
+    let connection = crate::redis_manager(&url, &tls).unwrap();
+    let (bank, newest) = keeps_the_newest_of_a_user(store).await;
+    let remembered = async |user: UserId| -> usize {
+        let mut count = redis::cmd("ZCARD");
+        count.arg(format!("{namespace}.bank:session:of:{user}"));
+        count.query_async(&mut connection.clone()).await.unwrap()
+    };
+    assert_eq!(remembered(newest.id).await, 100);
+
+    // What has ended is in no set any more, however it ended.
+    bank.end_other_sessions(newest.id, newest.session)
+        .await
+        .unwrap();
+    assert_eq!(remembered(newest.id).await, 1);
+    let id = UserId::new();
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        let token = bank.begin_session(id, "eve", HOUR).await.unwrap();
+        sessions.push(bank.user_of(&token).await.unwrap().session);
+    }
+    bank.end_session(sessions[0]).await.unwrap();
+    assert_eq!(remembered(id).await, 2);
+    bank.end_other_sessions(id, sessions[1]).await.unwrap();
+    assert_eq!(remembered(id).await, 1);
+    for left in [newest.session, sessions[1]] {
+        bank.end_session(left).await.unwrap();
+    }
+    assert_eq!((remembered(newest.id).await, remembered(id).await), (0, 0));
+}
+
 #[tokio::test]
 async fn without_its_store_sessions_are_neither_good_nor_bad() {
     let keys = Keys::draw().unwrap();
