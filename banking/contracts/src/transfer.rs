@@ -30,7 +30,7 @@ pub trait Transfers {
     async fn order_standing(&self, order: NewStandingOrder)
     -> Result<StandingOrder, TransferError>;
 
-    /// The standing orders of the user who asks, newest first.
+    /// The standing orders of the user who asks, first those that go on, newest first.
     #[query]
     async fn standing_orders(
         &self,

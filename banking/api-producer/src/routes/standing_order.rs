@@ -135,7 +135,7 @@ async fn order(
     Keyed(key, ordered.map_err(Problem::from))
 }
 
-/// The standing orders of the user who asks, newest first.
+/// The standing orders of the user who asks, first those that go on, newest first.
 #[utoipa::path(
     get,
     path = "/api/transfer/standing-orders",

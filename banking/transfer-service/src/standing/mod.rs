@@ -93,7 +93,7 @@ impl Orders {
         }
     }
 
-    /// Those of a user, newest first.
+    /// Those of a user, first those that go on, newest first.
     pub(crate) async fn all(
         &self,
         user: UserId,

@@ -80,7 +80,8 @@ impl StandingTable {
         row.await?.as_ref().map(Standing::read).transpose()
     }
 
-    /// Those of a user, newest first.
+    /// Those of a user, newest first, but first those that go on: however many are over, they are on
+    /// the first pages.
     pub(super) async fn of_user(
         &self,
         user: UserId,
@@ -90,7 +91,8 @@ impl StandingTable {
         const PAGE: &str = concat!(
             "SELECT ",
             columns!(),
-            " FROM standing_orders WHERE user_id = $1 ORDER BY id DESC LIMIT $2 OFFSET $3"
+            " FROM standing_orders WHERE user_id = $1
+            ORDER BY CASE state WHEN 'active' THEN 0 ELSE 1 END, id DESC LIMIT $2 OFFSET $3"
         );
         let (total,): (i64,) = sqlx::query_as(COUNT)
             .bind(user.to_string())

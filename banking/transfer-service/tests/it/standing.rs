@@ -27,6 +27,7 @@ on_both_databases! {
     a_forged_message_moves_nothing_that_is_not_due,
     an_order_that_is_cancelled_moves_nothing_more,
     one_key_is_one_order,
+    orders_that_go_on_come_before_newer_ones_that_are_over,
     an_order_has_one_alarm_however_often_it_is_sent_and_woken,
     an_order_that_makes_no_sense_is_refused,
     an_order_is_its_users_alone,
@@ -272,6 +273,30 @@ async fn one_key_is_one_order(bank: Arc<Bank>) {
     let other = orders(&bank, &ada, daily(201, first, "key")).await;
     assert_eq!(other, Err(TransferError::KeyConflict));
     assert_eq!(bank.count("standing_orders").await, 1);
+}
+
+async fn orders_that_go_on_come_before_newer_ones_that_are_over(bank: Arc<Bank>) {
+    let _accounts = bank.serve_accounts().await;
+    let _process = bank.start().await;
+    let [ada, _bob] = customers(&bank, 500).await;
+    let mut ids = Vec::new();
+    for key in ["old", "middle", "new", "newest"] {
+        let order = daily(200, tomorrow(), key);
+        ids.push(orders(&bank, &ada, order).await.unwrap().id);
+    }
+    for over in [ids[1], ids[3]] {
+        let cancel = bank.transfers().cancel_standing_order(over);
+        cancel.metadata("session", &ada.session).await.unwrap();
+    }
+    let mut listed = Vec::new();
+    for number in 1..=2 {
+        let page = bank
+            .transfers()
+            .standing_orders(PageRequest::new(number, 2));
+        let page = page.metadata("session", &ada.session).await.unwrap();
+        listed.extend(page.items.into_iter().map(|order| order.id));
+    }
+    assert_eq!(listed, [ids[2], ids[0], ids[3], ids[1]]);
 }
 
 async fn an_order_has_one_alarm_however_often_it_is_sent_and_woken(bank: Arc<Bank>) {
