@@ -1,8 +1,8 @@
 //! A service's own database: a schema of PostgreSQL or a file of SQLite, with one set of queries.
 //!
 //! The queries use what both understand: `$1` parameters, `BIGINT` and `TEXT`, `ON CONFLICT`,
-//! `RETURNING`. Two things differ and are asked of [`Database`]: how a transaction that writes
-//! begins, and how rows are locked. Moments are `BIGINT` microseconds since 1970 in UTC, ids are
+//! `RETURNING`. What differs is asked of [`Database`]: how a transaction that writes begins, and
+//! how rows and names are locked. Moments are `BIGINT` microseconds since 1970 in UTC, ids are
 //! `TEXT`, and there are no booleans, for SQLite has none. A sum is cast: `CAST(SUM(x) AS BIGINT)`.
 //!
 //! Every wait for the database has an end: [`Connections`] lends a connection for one statement or
@@ -168,6 +168,26 @@ impl Database {
             Kind::Postgres => " FOR UPDATE",
             // Only one transaction writes at a time.
             Kind::Sqlite => "",
+        }
+    }
+
+    /// Waits until no other transaction holds this name, and holds it until this one ends: for what
+    /// has no row that could be locked.
+    ///
+    /// # Errors
+    /// Those of the database; another one may have held the name for too long.
+    ///
+    /// # Cancel safety
+    /// Dropped before it is ready, the name may be held until the transaction ends.
+    pub async fn hold(&self, writing: &mut Transaction, name: &str) -> sqlx::Result<()> {
+        const HOLD: &str = "SELECT 1 FROM pg_advisory_xact_lock(hashtextextended($1, 0))";
+        match self.kind {
+            Kind::Postgres => {
+                let hold = sqlx::query(HOLD).bind(name);
+                hold.execute(&mut **writing).await.map(drop)
+            }
+            // Only one transaction writes at a time.
+            Kind::Sqlite => Ok(()),
         }
     }
 

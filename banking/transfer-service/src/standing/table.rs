@@ -141,6 +141,9 @@ impl StandingTable {
         const KEEP: &str = "DELETE FROM standing_orders
             WHERE user_id = $1 AND state <> 'active' AND id NOT IN (
                 SELECT id FROM standing_orders WHERE user_id = $1 ORDER BY id DESC LIMIT $2)";
+        // One after the other for each user, so that nobody has one more than allowed.
+        let name = format!("standing orders of {user}");
+        self.database.hold(&mut writing, &name).await?;
         let inserted = sqlx::query(INSERT)
             .bind(id.to_string())
             .bind(user.to_string())
@@ -163,7 +166,7 @@ impl StandingTable {
             writing.rollback().await?;
             return Ok(Recorded::There);
         }
-        // With the new one. Two at the same moment may both pass, and the next one does not.
+        // With the new one.
         let (active,): (i64,) = sqlx::query_as(ACTIVE)
             .bind(user.to_string())
             .fetch_one(&mut *writing)

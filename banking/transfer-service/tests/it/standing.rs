@@ -30,6 +30,7 @@ on_both_databases! {
     orders_that_go_on_come_before_newer_ones_that_are_over,
     an_order_has_one_alarm_however_often_it_is_sent_and_woken,
     an_order_that_makes_no_sense_is_refused,
+    of_many_orders_at_once_no_more_than_allowed_go_on,
     an_order_is_its_users_alone,
     a_crash_in_the_middle_of_a_transfer_costs_nobody_anything,
     a_thousand_orders_are_all_made,
@@ -381,6 +382,24 @@ async fn an_order_that_makes_no_sense_is_refused(bank: Arc<Bank>) {
     join_all(ordering).await;
     let refused = orders(&bank, &ada, daily(1, tomorrow(), "one more")).await;
     assert_eq!(refused, Err(TransferError::TooManyStandingOrders(100)));
+}
+
+async fn of_many_orders_at_once_no_more_than_allowed_go_on(bank: Arc<Bank>) {
+    let _accounts = bank.serve_accounts().await;
+    let _process = bank.start().await;
+    let [ada, _bob] = customers(&bank, 500).await;
+    let first = soon_as_stored(tomorrow());
+    let ordering = (0..130).map(|n| {
+        let order = daily(1, first, &format!("n {n}"));
+        orders(&bank, &ada, order)
+    });
+    let ordered = join_all(ordering).await;
+    let refused: Vec<_> = ordered.into_iter().filter_map(Result::err).collect();
+    assert_eq!(refused.len(), 30, "{refused:?}");
+    for error in refused {
+        assert_eq!(error, TransferError::TooManyStandingOrders(100));
+    }
+    assert_eq!(bank.count("standing_orders").await, 100);
 }
 
 async fn an_order_is_its_users_alone(bank: Arc<Bank>) {
