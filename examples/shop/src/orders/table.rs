@@ -164,11 +164,12 @@ impl OrderTable {
         put_off.execute(self.database.pool()).await.map(drop)
     }
 
-    /// Takes orders that are begun and that nobody is at work on.
+    /// Takes orders that are begun and that nobody is at work on, those left alone longest first: one
+    /// that does not get on is behind all others when it was put off.
     pub(super) async fn lease_due(&self) -> sqlx::Result<Vec<Order>> {
         let lease = format!(
             "WITH due AS (SELECT id FROM orders WHERE step <> 'done' AND leased_until < $1
-                ORDER BY id LIMIT {DUE_MAX}{})
+                ORDER BY leased_until, id LIMIT {DUE_MAX}{})
             UPDATE orders SET leased_until = $2
             WHERE id IN (SELECT id FROM due) AND leased_until < $1 RETURNING {COLUMNS}",
             self.database.for_update()

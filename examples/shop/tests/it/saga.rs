@@ -238,6 +238,34 @@ async fn without_who_charges_nothing_is_bought_and_the_rest_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_that_can_not_go_on_keep_no_newer_one_back() {
+    // More than are taken up in a second, after which those that were put off are due again.
+    const BEGUN: &str = "INSERT INTO orders (id, order_key, user_id, username, product_id,
+            product_name, quantity, unit_price, total_price, status, step, leased_until, created_at)
+        WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 100)
+        SELECT n, '0190a1b2-c3d4-4e5f-8a9b-' || SUBSTR(CAST(1000000000000 + n AS TEXT), 2), 1,
+            'ada', 1, 'pen', 1, 1, 1, CASE n WHEN 100 THEN 'pending' ELSE 'rejected' END,
+            CASE n WHEN 100 THEN 'confirm' ELSE 'undo' END, 0, n
+        FROM numbers";
+    on_sqlite(async |database| {
+        let mut stage = Stage::new(database).await;
+        let _products = stage.start(ProductService).await;
+        let users = stage.start(UserService).await;
+        let _orders = stage.start(OrderService).await;
+        let ada = stage.client.user("ada").await;
+        users.stop().await;
+        // Of the last one nothing is asked of who is away.
+        stage.on_orders(BEGUN).await;
+        eventually("the last one is confirmed", async || {
+            let order = ada.get(OrderService, "/orders/100").await.with(200);
+            (order["status"] == "confirmed").then_some(())
+        })
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_to_be_told_may_come_later() {
     let mut stage = Stage::new("sqlite::memory:").await;
     let mut running = Vec::new();
