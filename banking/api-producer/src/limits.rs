@@ -8,7 +8,7 @@ use std::{num::NonZero, thread::available_parallelism, time::Duration};
 /// 2 passes each takes it 12 ms or more.
 const PASSWORDS_PER_PROCESSOR: u32 = 6_000;
 /// Accounts that a processor could tell the holders of in a minute, beside all that serves them, are
-/// about as many.
+/// about as many. Transfers are fewer.
 const LOOKUPS_PER_PROCESSOR: u32 = 60_000;
 
 /// More often than every 6 us nobody asks.
@@ -37,7 +37,7 @@ pub struct Limits {
     pub registrations_per_minute: u32,
     /// Logins and changes of passwords.
     pub logins_per_minute: u32,
-    /// Questions whose an account is.
+    /// Questions whose an account is, transfers, and standing orders that are ordered.
     pub lookups_per_minute: u32,
     /// Time for each part of the dashboard: one that is late must not keep the others waiting.
     pub dashboard_part: Duration,

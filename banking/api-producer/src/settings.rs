@@ -38,7 +38,7 @@ pub struct HttpSettings {
     pub registrations_per_minute: Option<u32>,
     /// Logins and changes of passwords of one client in a minute.
     pub logins_per_minute: Option<u32>,
-    /// Lookups of accounts by one client in a minute.
+    /// Lookups of accounts by one client in a minute, by transfers and standing orders too.
     pub lookups_per_minute: Option<u32>,
     /// Proxies that are believed who asked them, by `X-Forwarded-For`.
     pub trusted_proxies: Vec<Network>,
@@ -134,8 +134,8 @@ struct Given {
     )]
     logins_per_minute: Option<u32>,
 
-    /// Lookups of accounts by one address in a minute; 0 is without bound; 60000 for each processor
-    /// unless given
+    /// Lookups of accounts, transfers and standing orders by one address in a minute; 0 is without
+    /// bound; 60000 for each processor unless given
     #[arg(
         long,
         env = "LOOKUPS_PER_MINUTE",

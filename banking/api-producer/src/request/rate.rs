@@ -36,7 +36,9 @@ pub(crate) struct Registering;
 /// A login, or another proof of a password.
 pub(crate) struct LoggingIn;
 
-/// The question whose an account is.
+/// The question whose an account is, or an order that names who is paid: its refusal tells as well
+/// whether they are there. Orders are counted before they are carried out, for an answer that is
+/// held back afterwards would tell it, too.
 pub(crate) struct LookingUp;
 
 impl Rated for Registering {

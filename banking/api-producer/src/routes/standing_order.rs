@@ -5,7 +5,8 @@ use crate::{
     gateway::Gateway,
     problem::Problem,
     request::{
-        Body, Either, Fields, FromFields, Key, Keyed, Paging, Signed, account_number, id_of,
+        Body, Either, Fields, FromFields, Key, Keyed, LookingUp, Paging, Signed, WithinRate,
+        account_number, id_of,
     },
 };
 use axum::{
@@ -117,6 +118,7 @@ impl FromFields for Ordered {
 async fn order(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
+    _: WithinRate<LookingUp>,
     Key(key): Key,
     Body(ordered): Body<Ordered>,
 ) -> Keyed<StandingOrder> {

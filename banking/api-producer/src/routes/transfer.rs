@@ -1,10 +1,13 @@
 //! `/api/transfer`: money from one user to another.
 
-use super::openapi::{Bad, Conflict, Missing, Unauthenticated, Unavailable};
+use super::openapi::{Bad, Conflict, Frequent, Missing, Unauthenticated, Unavailable};
 use crate::{
     gateway::Gateway,
     problem::Problem,
-    request::{Body, Either, Fields, FromFields, Key, Keyed, Paging, Signed, account_number},
+    request::{
+        Body, Either, Fields, FromFields, Key, Keyed, LookingUp, Paging, Signed, WithinRate,
+        account_number,
+    },
 };
 use axum::{Json, extract::State};
 use contracts::{
@@ -70,12 +73,13 @@ impl FromFields for Ordered {
     security(("session" = []), ("bearer" = [])),
     responses(
         (status = OK, body = TransferReceipt),
-        Bad, Unauthenticated, Missing, Conflict, Unavailable
+        Bad, Unauthenticated, Missing, Conflict, Frequent, Unavailable
     )
 )]
 async fn transfer(
     State(gateway): State<Arc<Gateway>>,
     _: Signed,
+    _: WithinRate<LookingUp>,
     Key(key): Key,
     Body(ordered): Body<Ordered>,
 ) -> Keyed<TransferReceipt> {

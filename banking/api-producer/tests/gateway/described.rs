@@ -127,6 +127,8 @@ async fn what_is_bounded_for_each_client_says_so() {
         ("/api/auth/login", "post"),
         ("/api/auth/password", "post"),
         ("/api/account/lookup", "get"),
+        ("/api/transfer/transfer", "post"),
+        ("/api/transfer/standing-orders", "post"),
     ] {
         let about = &api["paths"][path][method]["responses"]["429"]["description"];
         let about = about.as_str().unwrap();

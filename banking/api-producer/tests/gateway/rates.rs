@@ -4,7 +4,7 @@ use crate::{
     services::Script,
     started::{SOON, Started, answer},
 };
-use contracts::auth::AuthError;
+use contracts::{auth::AuthError, transfer::TransferError};
 use reqwest::{Client, StatusCode};
 use serde_json::json;
 use std::{
@@ -26,12 +26,15 @@ const REGISTER: (&str, &str) = ("POST", "/api/auth/register");
 const LOGIN: (&str, &str) = ("POST", "/api/auth/login");
 const PASSWORD: (&str, &str) = ("POST", "/api/auth/password");
 const LOOKUP: (&str, &str) = ("GET", "/api/account/lookup?username=bob");
+const TRANSFER: (&str, &str) = ("POST", "/api/transfer/transfer");
+const STANDING: (&str, &str) = ("POST", "/api/transfer/standing-orders");
 
 async fn ask(bank: &Started, client: &Client, (method, path): (&str, &str)) -> (StatusCode, u64) {
     let url = format!("http://{}{path}", bank.address);
     let body = json!({
         "username": "ada", "password": "open sesame",
         "current_password": "open sesame", "new_password": "sesame, open",
+        "to_username": "bob", "amount": 5, "every": "month", "first_at": "2026-01-01T00:00:00Z",
     });
     let request = client.request(method.parse().unwrap(), url).json(&body);
     // What a client says of itself is not believed.
@@ -115,4 +118,34 @@ async fn a_refused_login_counts_and_zero_is_without_bound() {
     for _ in 0..100 {
         assert_eq!(ask(&bank, &client, REGISTER).await.0, StatusCode::OK);
     }
+}
+
+#[tokio::test]
+async fn who_is_there_is_told_by_orders_no_more_often_than_by_lookups() {
+    let few = |limits: &mut api_producer::Limits| limits.lookups_per_minute = 3;
+    let bank = Started::with(few, true, None).await;
+    let unknown = Script::Refuse(TransferError::UnknownRecipient);
+    bank.transfers.follows(unknown);
+    let (one, other) = (client_at("127.0.0.2"), client_at("127.0.0.3"));
+    for route in [TRANSFER, STANDING] {
+        let first = ask(&bank, &other, route).await.0;
+        assert_eq!(first, StatusCode::NOT_FOUND, "{route:?}");
+    }
+    let mut told = 0;
+    while ask(&bank, &one, TRANSFER).await.0 == StatusCode::NOT_FOUND {
+        told += 1;
+        assert!(told < 10, "as often as one likes");
+    }
+    assert!(told >= 3, "{told}");
+    // Together, whichever way they are asked for; one more may be due meanwhile.
+    for route in [STANDING, LOOKUP, TRANSFER] {
+        let mut more = 0;
+        while ask(&bank, &one, route).await.0 != StatusCode::TOO_MANY_REQUESTS {
+            more += 1;
+            assert!(more < 3, "{route:?}");
+        }
+    }
+    // Nobody else waits for that.
+    let others = ask(&bank, &other, TRANSFER).await.0;
+    assert_eq!(others, StatusCode::NOT_FOUND);
 }
