@@ -1,9 +1,6 @@
 //! `/notifications` and `/preferences`.
 
-use super::{
-    table::{Delivery, DeliveryTable, PreferenceTable, Preferences},
-    template::Language,
-};
+use super::table::{Change, Delivery, DeliveryTable, PreferenceTable, Preferences};
 use crate::{
     http::{Body, Page, Problem},
     tokens::{Tokens, User},
@@ -14,7 +11,6 @@ use axum::{
     routing::get,
 };
 use lettre::Address;
-use serde::Deserialize;
 
 const EMAIL_BYTES_MAX: usize = 254;
 
@@ -38,14 +34,6 @@ pub(super) fn routes(state: State) -> Router {
         .with_state(state)
 }
 
-/// What is to be changed; the rest stays.
-#[derive(Deserialize)]
-struct Change {
-    language: Option<Language>,
-    enabled: Option<bool>,
-    email: Option<String>,
-}
-
 async fn list(
     Extract(state): Extract<State>,
     user: User,
@@ -63,15 +51,9 @@ async fn change(
     user: User,
     Body(change): Body<Change>,
 ) -> Result<Json<Preferences>, Problem> {
-    let mut wanted = state.preferences.find(user.id).await?;
-    wanted.language = change.language.unwrap_or(wanted.language);
-    wanted.enabled = change.enabled.unwrap_or(wanted.enabled);
-    if let Some(email) = change.email {
-        if email.len() > EMAIL_BYTES_MAX || email.parse::<Address>().is_err() {
-            return Err(Problem::unprocessable("email is no address of mail"));
-        }
-        wanted.email = Some(email);
+    let is_none = |email: &str| email.len() > EMAIL_BYTES_MAX || email.parse::<Address>().is_err();
+    if change.email.as_deref().is_some_and(is_none) {
+        return Err(Problem::unprocessable("email is no address of mail"));
     }
-    state.preferences.put(user.id, &wanted).await?;
-    Ok(Json(wanted))
+    Ok(Json(state.preferences.change(user.id, &change).await?))
 }

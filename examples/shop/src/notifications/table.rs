@@ -33,6 +33,27 @@ impl Default for Preferences {
     }
 }
 
+/// What is to be changed of it; the rest stays.
+#[derive(Debug, Deserialize)]
+pub(super) struct Change {
+    pub(super) language: Option<Language>,
+    pub(super) enabled: Option<bool>,
+    pub(super) email: Option<String>,
+}
+
+/// A row, as it is read.
+type Row = (String, i64, Option<String>);
+
+impl From<Row> for Preferences {
+    fn from((language, enabled, email): Row) -> Self {
+        Self {
+            language: Language::of(&language),
+            enabled: enabled != 0,
+            email,
+        }
+    }
+}
+
 /// The table of preferences. Each method is one statement, and safe to repeat.
 #[derive(Clone)]
 pub(super) struct PreferenceTable(Database);
@@ -49,28 +70,29 @@ impl PreferenceTable {
             let find = sqlx::query_as(FIND).bind(user);
             find.fetch_optional(self.0.pool())
         });
-        let found: Option<(String, i64, Option<String>)> = found.await?;
-        Ok(
-            found.map_or_else(Preferences::default, |(language, enabled, email)| {
-                Preferences {
-                    language: Language::of(&language),
-                    enabled: enabled != 0,
-                    email,
-                }
-            }),
-        )
+        let found: Option<Row> = found.await?;
+        Ok(found.map(Preferences::from).unwrap_or_default())
     }
 
-    pub(super) async fn put(&self, user: i64, wanted: &Preferences) -> sqlx::Result<()> {
-        const PUT: &str = "INSERT INTO preferences (user_id, language, enabled, email)
-            VALUES ($1, $2, $3, $4) ON CONFLICT (user_id) DO UPDATE
-            SET language = $2, enabled = $3, email = $4";
-        let put = sqlx::query(PUT)
+    /// Changes what is to be changed, and leaves the rest to whoever changes it meanwhile; returns
+    /// what is wanted then.
+    pub(super) async fn change(&self, user: i64, change: &Change) -> sqlx::Result<Preferences> {
+        const CHANGE: &str = "INSERT INTO preferences (user_id, language, enabled, email)
+            VALUES ($1, COALESCE($2, $5), COALESCE($3, $6), $4) ON CONFLICT (user_id) DO UPDATE
+            SET language = COALESCE($2, preferences.language),
+                enabled = COALESCE($3, preferences.enabled),
+                email = COALESCE($4, preferences.email)
+            RETURNING language, enabled, email";
+        let never_said = Preferences::default();
+        let change = sqlx::query_as(CHANGE)
             .bind(user)
-            .bind(wanted.language.as_str())
-            .bind(i64::from(wanted.enabled))
-            .bind(wanted.email.as_deref());
-        put.execute(self.0.pool()).await.map(drop)
+            .bind(change.language.map(Language::as_str))
+            .bind(change.enabled.map(i64::from))
+            .bind(change.email.as_deref())
+            .bind(never_said.language.as_str())
+            .bind(i64::from(never_said.enabled));
+        let changed: Row = change.fetch_one(self.0.pool()).await?;
+        Ok(changed.into())
     }
 }
 

@@ -14,5 +14,6 @@ mod articles;
 mod cache;
 mod face;
 mod mail;
+mod preferences;
 mod readme;
 mod saga;
