@@ -24,6 +24,9 @@ use std::error::Error;
 /// Pieces of one order.
 const QUANTITY_MAX: i64 = 10_000;
 const REQUEST_KEY_BYTES_MAX: usize = 128;
+/// An order whose key is taken may be given up, and its key with it, before it is looked at; the key
+/// is free then.
+const TRIES_MAX: u32 = 2;
 
 #[derive(Clone)]
 pub(super) struct State {
@@ -72,29 +75,46 @@ async fn create(
     let request = request_key(&headers)?;
     let placed = to_the_end(async move {
         let id = state.table.next_id().await?;
-        let (user_id, of) = (user.id, user.username);
-        let order = Order::new(id, user_id, of, wanted.product_id, wanted.quantity);
-        let inserted = state.table.insert(&order, request.as_deref()).await;
+        let order = Order::new(
+            id,
+            user.id,
+            user.username,
+            wanted.product_id,
+            wanted.quantity,
+        );
+        place(&state, order, request.as_deref()).await
+    });
+    answer(placed.await?)
+}
+
+/// Places an order, or finds the one of its request.
+async fn place(state: &State, order: Order, request: Option<&str>) -> Result<Order, Problem> {
+    for _ in 0..TRIES_MAX {
+        let inserted = state.table.insert(&order, request).await;
         if inserted.map_err(|error| unknown(&error))? {
             let placed = state.saga.place(order).await;
             return placed.map_err(|error| unknown(&error));
         }
-        let request = request.as_deref().unwrap_or_default();
-        let before = state.table.by_request(user_id, request).await;
-        let before = before.map_err(|error| unknown(&error))?;
-        let is_same = |before: &Order| {
-            (before.product_id, before.quantity) == (wanted.product_id, wanted.quantity)
-        };
-        let conflict = |detail: &'static str| Problem(StatusCode::CONFLICT, detail.into());
-        let before = before
-            .filter(is_same)
-            .ok_or_else(|| conflict("Idempotency-Key was already used for another order"))?;
-        if matches!(before.step, Step::Reserve | Step::Charge) {
-            return Err(conflict("The order of this Idempotency-Key is under way"));
+        let request = request.unwrap_or_default();
+        let before = state.table.by_request(order.user_id, request).await;
+        if let Some(before) = before.map_err(|error| unknown(&error))? {
+            return same(before, &order);
         }
-        Ok(before)
-    });
-    answer(placed.await?)
+    }
+    let detail = "The order of this Idempotency-Key was given up just now, try again";
+    Err(Problem(StatusCode::SERVICE_UNAVAILABLE, detail.into()))
+}
+
+/// The order that a request made before, unless it asks for another one now.
+fn same(before: Order, asked: &Order) -> Result<Order, Problem> {
+    let conflict = |detail: &'static str| Err(Problem(StatusCode::CONFLICT, detail.into()));
+    if (before.product_id, before.quantity) != (asked.product_id, asked.quantity) {
+        return conflict("Idempotency-Key was already used for another order");
+    }
+    if matches!(before.step, Step::Reserve | Step::Charge) {
+        return conflict("The order of this Idempotency-Key is under way");
+    }
+    Ok(before)
 }
 
 /// The answer when the table of orders is away: there may be an order, and whoever takes it up

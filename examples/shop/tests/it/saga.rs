@@ -266,6 +266,41 @@ async fn orders_that_can_not_go_on_keep_no_newer_one_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_becomes_free_while_it_is_looked_at_is_not_said_to_be_anothers() {
+    on_sqlite(async |database| {
+        let mut stage = Stage::new(database).await;
+        let _products = stage.start(ProductService).await;
+        let _users = stage.start(UserService).await;
+        let _orders = stage.start(OrderService).await;
+        let ada = stage.client.user("ada").await;
+        let product = ada.product(json!(10), 10).await;
+        let keyed = async || {
+            let order = json!({ "product_id": product, "quantity": 3 });
+            let request = ada.request(Method::POST, OrderService, "/orders");
+            answer(request.header("Idempotency-Key", "once").json(&order)).await
+        };
+        // As it is when the order that has the key is given up between the two looks: nothing is
+        // added, and nothing is found. At each look, and then at the first one alone.
+        stage.on_orders("CREATE TABLE taken (times BIGINT)").await;
+        stage.on_orders("INSERT INTO taken VALUES (2)").await;
+        stage
+            .on_orders(
+                "CREATE TRIGGER taken BEFORE INSERT ON orders
+                WHEN EXISTS (SELECT 1 FROM taken WHERE times > 0)
+                BEGIN UPDATE taken SET times = times - 1; SELECT RAISE(IGNORE); END",
+            )
+            .await;
+        keyed().await.with(503);
+        assert_eq!(ada.left(product).await, 10);
+        stage.on_orders("UPDATE taken SET times = 1").await;
+        let order = keyed().await.with(201);
+        assert_eq!(keyed().await.with(201)["id"], order["id"]);
+        assert_eq!(ada.left(product).await, 7);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_to_be_told_may_come_later() {
     let mut stage = Stage::new("sqlite::memory:").await;
     let mut running = Vec::new();
