@@ -64,6 +64,14 @@ async fn what_an_older_version_left_is_counted_and_what_it_writes_beside_a_newer
     let counted = async |totals_are: (u64, i64), of_ada: u64, of_bob: u64| {
         let totals = totals(&bank).await;
         assert_eq!((totals.transfers, totals.amount), totals_are);
+        // Those that were not made are among all.
+        let admin = bank.platform.identity.of_program("api-producer");
+        let (name, pass) = admin.admin_pass();
+        let all = PageRequest::default();
+        let all = bank.transfers().admin_transfers(all, None, None);
+        let all = all.metadata(name, &pass).await.unwrap();
+        assert_eq!(u64::try_from(all.items.len()), Ok(all.total));
+        assert_eq!(i64::try_from(all.total), Ok(bank.count("transfers").await));
         for (customer, count) in [(&ada, of_ada), (&bob, of_bob)] {
             let page = bank.transfers().transactions(PageRequest::default());
             let page = page.metadata("session", &customer.session).await.unwrap();
