@@ -98,6 +98,13 @@ impl ContextBuilder {
         self
     }
 
+    /// A queue without the namespace, and the one that the contract names.
+    pub(crate) fn on_queue(mut self, queue: &str, own: &'static str) -> Self {
+        self.0.queue = own;
+        self.0.other_queue = (queue != own).then(|| queue.into());
+        self
+    }
+
     pub(crate) fn called_by(mut self, caller: Option<Text>) -> Self {
         self.0.caller = caller;
         self

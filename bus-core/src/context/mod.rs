@@ -79,6 +79,10 @@ struct Inner {
     call_id: Option<CallId>,
     service: &'static str,
     method: &'static str,
+    /// The contract's; empty outside of a service.
+    queue: &'static str,
+    /// The queue that is served, if it is another.
+    other_queue: Option<Text>,
     caller: Option<Text>,
     deadline: Option<Instant>,
     redelivered: bool,
@@ -196,6 +200,23 @@ impl Context {
     #[must_use]
     pub fn method(&self) -> &'static str {
         self.0.method
+    }
+
+    /// The queue that is served, without the namespace of the bus: the contract's, unless the service
+    /// is [served on another](crate::server::Serve::on_queue). `None` outside of a service, in the
+    /// handler of an event too.
+    #[must_use]
+    pub fn queue(&self) -> Option<&str> {
+        let own = Some(self.0.queue).filter(|queue| !queue.is_empty());
+        self.other_queue().or(own)
+    }
+
+    /// The same, if it is another than the contract's: what `replybus-sql` kept before it knew of
+    /// queues was kept without them.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn other_queue(&self) -> Option<&str> {
+        self.0.other_queue.as_deref()
     }
 
     /// The calling program, as it names itself (AMQP `app_id`). Not verified by anyone.

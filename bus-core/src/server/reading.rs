@@ -79,6 +79,7 @@ impl RequestProcessor {
         let context = envelope
             .context(message, seen_before)?
             .serving(self.contract.name, method.name)
+            .on_queue(&self.queue, self.contract.queue)
             .cancelled_by(if is_plain {
                 self.cancel.clone()
             } else {

@@ -53,6 +53,7 @@ pub(crate) struct Seen {
     pub(crate) caller: Option<String>,
     pub(crate) trace: Option<u128>,
     pub(crate) key: Option<String>,
+    pub(crate) queue: Option<String>,
 }
 
 /// The implementation. `entered` and `gate` let a test hold a handler inside.
@@ -138,6 +139,7 @@ impl Accounts for Ledger {
             caller: context.caller().map(str::to_owned),
             trace: context.trace().map(|trace| trace.trace_id()),
             key: context.idempotency_key().map(str::to_owned),
+            queue: context.queue().map(str::to_owned),
         })
     }
 }

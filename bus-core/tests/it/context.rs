@@ -1,5 +1,8 @@
-use crate::bank::{AccountsClient, bank};
-use replybus::{CallId, Context, Metadata, context::TraceContext};
+use crate::bank::{AccountsClient, AccountsServer, Ledger, bank};
+use replybus::{
+    Bus, CallId, Context, Metadata, context::TraceContext, reply::memory::MemoryReplies,
+    transport::memory::MemoryBroker,
+};
 
 #[tokio::test]
 async fn a_handler_sees_what_its_caller_attached() {
@@ -45,6 +48,23 @@ async fn a_call_inherits_metadata_and_trace_and_its_own_entries_win() {
     assert_eq!(inherited.key, None);
     let own = context.scope(call(client, true)).await;
     assert_eq!(own.token.as_deref(), Some("inner"));
+}
+
+#[tokio::test]
+async fn a_handler_knows_its_queue_without_the_namespace() {
+    let builder = Bus::builder().namespace("test");
+    let connecting = builder.connect(MemoryBroker::new(), MemoryReplies::new());
+    let bus = connecting.await.unwrap();
+    let service = || AccountsServer::new(Ledger::new());
+    let _own = bus.serve(service()).await.unwrap();
+    let other = bus.serve(service()).on_queue("account.other");
+    let _other = other.await.unwrap();
+    for queue in ["account.requests", "account.other"] {
+        let client = AccountsClient::new(&bus).on_queue(queue);
+        let seen = client.seen().await.unwrap();
+        assert_eq!(seen.queue.as_deref(), Some(queue));
+    }
+    assert_eq!(Context::current().queue(), None);
 }
 
 #[tokio::test(start_paused = true)]

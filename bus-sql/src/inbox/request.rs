@@ -18,7 +18,8 @@ pub struct Request {
 
 impl Request {
     /// The call that is being served, whose arguments these are: under its idempotency key, or else
-    /// under its id, by which a second delivery of it is known. A key is one of a method of a service.
+    /// under its id, by which a second delivery of it is known. A key is one of a method of a service,
+    /// and, if that is served on another queue than its contract's, of this queue.
     ///
     /// The arguments are those that tell requests apart, as a tuple. What has no order of its own, such
     /// as a `HashMap`, is not the same twice.
@@ -27,7 +28,11 @@ impl Request {
     /// No call is being served; the arguments can't be encoded.
     pub fn current<A: Serialize + ?Sized>(arguments: &A) -> Result<Self, InboxError> {
         let context = Context::current();
-        let scope = format!("{}.{}", context.service(), context.method());
+        let mut scope = format!("{}.{}", context.service(), context.method());
+        // Not the contract's own: entries of before queues were told apart are still found.
+        if let Some(queue) = context.other_queue() {
+            scope = format!("{queue}/{scope}");
+        }
         match (context.idempotency_key(), context.call_id()) {
             (Some(key), _) => Self::new(&format!("{scope}:key"), key, arguments),
             (None, Some(id)) => Self::new(&format!("{scope}:id"), &id.to_string(), arguments),

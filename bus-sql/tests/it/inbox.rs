@@ -2,7 +2,7 @@
 
 use crate::stage::{Driver, Happened, Stage, happened};
 use futures_util::future::join_all;
-use replybus::CallId;
+use replybus::{CallId, Context, queue_handler};
 use replybus_sql::{Entered, InboxError, Request, Sweep};
 use replybus_testkit::wait;
 use std::time::Duration;
@@ -15,6 +15,7 @@ on_each_database! {
     what_is_old_goes_by_many_sweeps_at_once,
     an_event_is_handled_once_by_each_group,
     a_transaction_of_ones_own_keeps_the_reply,
+    a_key_is_one_of_the_queue_that_is_served,
 }
 
 fn request(key: &str, asked: i64) -> Request {
@@ -199,4 +200,56 @@ async fn a_transaction_of_ones_own_keeps_the_reply<D: Driver>(stage: Stage<D>) {
         Entered::New(place) => panic!("{place:?}"),
     }
     transaction.rollback().await.unwrap();
+}
+
+#[queue_handler("replybus-sql.tenants")]
+pub(crate) trait Tenants {
+    /// Counts, and says on which queue.
+    #[command(own_record)]
+    async fn count(&self) -> Result<Option<String>, String>;
+}
+
+struct Counting<D: Driver>(Stage<D>);
+
+impl<D: Driver> Tenants for Counting<D> {
+    async fn count(&self) -> Result<Option<String>, String> {
+        let stage = self.0.clone();
+        let request = Request::current(&()).map_err(|error| error.to_string())?;
+        let counted = stage.inbox.once(
+            &stage.pool,
+            &request,
+            async |transaction: &mut D::Connection| {
+                D::within(transaction, "UPDATE counted SET times = times + 1").await;
+                let queue = Context::current().queue().map(str::to_owned);
+                Ok::<_, InboxError>(queue)
+            },
+        );
+        counted.await.map_err(|error| error.to_string())
+    }
+}
+
+async fn a_key_is_one_of_the_queue_that_is_served<D: Driver>(stage: Stage<D>) {
+    counts(&stage).await;
+    let queues = ["replybus-sql.tenants", "tenants.one", "tenants.other"];
+    let mut serving = Vec::new();
+    for queue in queues {
+        let service = TenantsServer::new(Counting(stage.clone()));
+        serving.push(stage.bus.serve(service).on_queue(queue).await.unwrap());
+    }
+    for _ in 0..2 {
+        for queue in queues {
+            let tenants = TenantsClient::new(&stage.bus).on_queue(queue);
+            let counted = tenants.count().idempotency_key("a").await;
+            assert_eq!(counted.unwrap().as_deref(), Some(queue));
+        }
+    }
+    assert_eq!(times(&stage).await, 3);
+    // As it was kept before queues were told apart.
+    let own = Request::new("Tenants.count:key", "a", &()).unwrap();
+    let mut connection = stage.pool.acquire().await.unwrap();
+    assert!(!stage.inbox.is_new(&mut *connection, &own).await.unwrap());
+    drop(connection);
+    for service in serving {
+        service.shutdown().await.unwrap();
+    }
 }
