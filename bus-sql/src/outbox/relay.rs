@@ -32,10 +32,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 ///
 /// - An event is a relay's for twice the time that the broker is given to confirm. If it dies
 ///   meanwhile, another one emits the event again.
-/// - While the broker takes nothing, or the database is away, pauses grow from 50 ms to 5 s.
+/// - While there is no connection to the broker, or it blocks publishers, or the database is away,
+///   pauses grow from 50 ms to 5 s.
 /// - An event that the broker does not take for a reason of its own, such as that nobody subscribes
-///   to it though somebody must, is tried again after pauses that grow from 100 ms to a minute, and
-///   holds no other up, but those that come after it under its [key](super::Entry::with_key).
+///   to it though somebody must, or that a queue which it goes to is full or does not confirm, is tried
+///   again after pauses that grow from 100 ms to a minute, and holds no other up, but those that come
+///   after it under its [key](super::Entry::with_key).
 /// - One that can't be read is left alone for ten minutes, and logged each time: perhaps a version
 ///   that can read it is on its way.
 ///
@@ -143,7 +145,7 @@ impl Relay {
     }
 
     /// Goes on until `stop` is ready, and then brings away what is left, unless the broker or the
-    /// database is away.
+    /// database is away, or none of a batch is confirmed in time.
     ///
     /// # Cancel safety
     /// Dropped, what it was emitting is emitted again, under the same ids, when its lease lapses.
@@ -180,7 +182,7 @@ impl Relay {
                 pauses = growing.build();
             }
             match round {
-                Round::More => {}
+                Round::More | Round::Slow => {}
                 Round::Empty => tokio::select! {
                     () = self.outbox.filled().notified() => {}
                     () = sleep(self.look_every) => {}

@@ -6,7 +6,7 @@ use super::{
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::future::join_all;
-use replybus::{Bus, CallId, Context, InvalidCallId, event::EmitError};
+use replybus::{Bus, CallId, Context, InvalidCallId, event::EmitError, transport::TransportHealth};
 use std::{collections::HashMap, error::Error, time::Duration};
 use tokio::time::Instant;
 
@@ -39,6 +39,8 @@ pub(super) enum Round {
     Empty,
     /// There may be more.
     More,
+    /// There may be more, and the broker was waited for in vain.
+    Slow,
     /// The broker takes nothing, or the database is away.
     Stuck,
 }
@@ -75,7 +77,7 @@ enum Fate {
 }
 
 impl RelayError {
-    fn fault(&self) -> Fault {
+    fn fault(&self, transport: &TransportHealth) -> Fault {
         match self {
             Self::Prepare(_) | Self::Id(_) => Fault::Unreadable,
             Self::Emit(EmitError::Misnamed { .. } | EmitError::Codec { .. }) => Fault::Unreadable,
@@ -85,6 +87,12 @@ impl RelayError {
                 | EmitError::Refused { .. }
                 | EmitError::Delay { .. },
             ) => Fault::Event,
+            // One of its queues is full, or has no majority: a broker that is there takes others.
+            Self::Emit(EmitError::Overloaded { .. } | EmitError::Unconfirmed { .. })
+                if *transport == TransportHealth::Up =>
+            {
+                Fault::Event
+            }
             Self::Emit(_) => Fault::Broker,
         }
     }
@@ -131,11 +139,12 @@ impl Rounds<'_> {
                 HashMap::new()
             }
         };
-        self.conclude(&batch, &fates).await
+        let is_slow = begun.elapsed() >= self.confirm_within;
+        self.conclude(&batch, &fates, is_slow).await
     }
 
     /// Forgets what the broker has, and gives the rest back.
-    async fn conclude(&self, batch: &Batch, fates: &HashMap<&str, Fate>) -> Round {
+    async fn conclude(&self, batch: &Batch, fates: &HashMap<&str, Fate>, is_slow: bool) -> Round {
         let fate = |stored: &Stored| fates.get(stored.id.as_str()).copied();
         let emitted = batch.events.iter();
         let emitted = emitted.filter(|stored| fate(stored) == Some(Fate::Emitted));
@@ -164,6 +173,7 @@ impl Rounds<'_> {
             (_, true) => Round::More,
             // What waits for its key is next.
             (1.., false) if put_off.iter().any(PutOff::is_due) => Round::More,
+            (0, false) if is_full && is_slow => Round::Slow,
             (..) if is_full => Round::More,
             (..) => Round::Empty,
         };
@@ -222,7 +232,7 @@ impl Rounds<'_> {
                 Fate::Emitted
             }
             Err(error) => {
-                let fault = error.fault();
+                let fault = error.fault(&self.bus.health().transport);
                 self.count_failures(fault.as_word(), 1);
                 let (table, event) = (&self.table, &stored.id);
                 let error = &error as &dyn Error;

@@ -1,7 +1,11 @@
 //! What relays do with what they find.
 
 use crate::stage::{Driver, Happened, Stage, happened, next};
-use replybus::{Bus, CallId, Event};
+use replybus::{
+    Bus, CallId, Event,
+    reply::memory::MemoryReplies,
+    transport::{Binding, QueueSpec, Source, Transport as _, memory::MemoryBroker},
+};
 use replybus_sql::{Outbox, Relay};
 use replybus_testkit::wait;
 use serde::{Deserialize, Serialize};
@@ -14,6 +18,7 @@ on_each_database! {
     what_nobody_hears_is_kept_until_somebody_does,
     a_broker_that_is_away_gets_it_later_under_the_same_id,
     a_batch_that_is_refused_makes_room_for_what_is_behind_it,
+    a_queue_that_is_full_holds_no_other_event_up,
     a_relay_that_stops_brings_away_what_is_left,
     events_are_prepared_when_they_leave,
     rows_of_before_this_crate_are_read,
@@ -136,6 +141,40 @@ async fn a_batch_that_is_refused_makes_room_for_what_is_behind_it<D: Driver>(sta
     stage.drained().await;
     assert_eq!(next(&mut heard).await.0, "2");
     assert_eq!(stage.left().await, 2);
+}
+
+async fn a_queue_that_is_full_holds_no_other_event_up<D: Driver>(stage: Stage<D>) {
+    const REFUSED: i64 = 20;
+    let broker = MemoryBroker::new();
+    let connecting = Bus::connect(broker.clone(), MemoryReplies::new());
+    let bus = connecting.await.unwrap();
+    let stage = Stage { bus, ..stage };
+    let source = Source::new(QueueSpec::new("full").length_max(1), 1);
+    let source = source.bind(Binding::new("test.things", "thing.happened"));
+    let mut nobody = broker.connect().consume(source).await.unwrap();
+    nobody.stop().await;
+    stage.bus.emit(&happened("fills it")).await.unwrap();
+
+    let listening = stage.bus.listen("test.things", "thing.vanished");
+    let mut heard = listening.await.unwrap();
+    for what in 0..REFUSED {
+        stage.put(what).await;
+    }
+    let other = Vanished {
+        what: "taken".to_owned(),
+    };
+    let mut connection = stage.pool.acquire().await.unwrap();
+    let put = stage.outbox.put(&mut *connection, &other);
+    put.await.unwrap();
+    drop(connection);
+    let relaying = tokio::spawn(stage.relay().batch(2).run_until(std::future::pending()));
+    assert_eq!(next(&mut heard).await.0, "taken");
+    let tried = "SELECT COUNT(*) FROM outbox WHERE attempts > 0";
+    wait::eventually("the others wait by themselves", || async {
+        stage.number(tried).await == REFUSED
+    })
+    .await;
+    relaying.abort();
 }
 
 async fn a_relay_that_stops_brings_away_what_is_left<D: Driver>(stage: Stage<D>) {
