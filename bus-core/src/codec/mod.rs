@@ -76,6 +76,13 @@ pub(crate) fn append<T: Serialize + ?Sized>(
     }
 }
 
+/// A text that is JSON already, as it is, if a reader would take it.
+pub(crate) fn json_text(text: &str, bytes_max: usize) -> Result<Bytes, CodecError> {
+    check_size(text.len(), bytes_max)?;
+    json::decode::<serde_json::Value>(text.as_bytes())?;
+    Ok(Bytes::copy_from_slice(text.as_bytes()))
+}
+
 /// Decodes a value: all of the bytes, no deeper than [`NESTING_DEPTH_MAX`], and structs by the
 /// names of their fields only.
 ///

@@ -58,6 +58,7 @@ pub struct Emit {
     exchange: Text,
     /// The reason why it can't be named so, if it can't.
     misnamed: Option<SetupError>,
+    content_type: ContentType,
     body: Result<Bytes, CodecError>,
     id: CallId,
     timeout: Duration,
@@ -184,12 +185,30 @@ impl Emit {
         routing_key: Text,
         event: &E,
     ) -> Self {
+        let body = codec::encode(ContentType::MessagePack, event, REQUEST_BYTES_MAX);
+        Self::of_body(bus, exchange, routing_key, ContentType::MessagePack, body)
+    }
+
+    /// Of a text in JSON, as it is.
+    pub(super) fn of_json(bus: &Bus, exchange: Text, routing_key: Text, text: &str) -> Self {
+        let body = codec::json_text(text, REQUEST_BYTES_MAX);
+        Self::of_body(bus, exchange, routing_key, ContentType::Json, body)
+    }
+
+    fn of_body(
+        bus: &Bus,
+        exchange: Text,
+        routing_key: Text,
+        content_type: ContentType,
+        body: Result<Bytes, CodecError>,
+    ) -> Self {
         Self {
             bus: bus.clone(),
             routing_key,
             exchange,
             misnamed: None,
-            body: codec::encode(ContentType::MessagePack, event, REQUEST_BYTES_MAX),
+            content_type,
+            body,
             id: CallId::new(),
             timeout: CALL_TIMEOUT,
             mandatory: false,
@@ -289,7 +308,15 @@ impl Emit {
         }
         let (id, body_bytes) = (self.id, body.len());
         let carried = Carried::from(&Context::current(), id);
-        let message = message(&self.bus, &self.exchange, event.clone(), id, &carried, body);
+        let encoded = (self.content_type, body);
+        let message = message(
+            &self.bus,
+            &self.exchange,
+            event.clone(),
+            id,
+            &carried,
+            encoded,
+        );
         let mut span = trace::emitting(&carried, id, &message.exchange, &event, body_bytes);
         let emitting = async {
             let event = event.clone();
@@ -359,7 +386,7 @@ fn message(
     routing_key: Text,
     id: CallId,
     carried: &Carried,
-    body: Bytes,
+    (content_type, body): (ContentType, Bytes),
 ) -> Message {
     Message {
         exchange: bus.name(exchange).into(),
@@ -367,7 +394,7 @@ fn message(
         properties: Properties {
             message_id: Some(id.to_text()),
             kind: Some(routing_key),
-            content_type: Some(Text::from_static(ContentType::MessagePack.as_str())),
+            content_type: Some(Text::from_static(content_type.as_str())),
             timestamp: Some(unix_time().as_secs()),
             app_id: Some(bus.inner().app_id.clone()),
             persistent: true,

@@ -47,6 +47,24 @@ fn member(
 }
 
 #[tokio::test]
+async fn a_text_that_is_json_travels_as_it_is() {
+    let bus = Bus::in_memory();
+    let mut heard = bus.listen("bank.events", "#").await.unwrap();
+    let emit = |text: &str| bus.emit_json("bank.events", "transfer.completed", text);
+    let text = r#"{ "amount": 340282366920938463463374607431768211455 }"#;
+    emit(text).await.unwrap();
+    let event = heard.next().await.unwrap();
+    assert_eq!(event.message().body, text);
+    let deep =
+        "[".repeat(limits::NESTING_DEPTH_MAX + 1) + &"]".repeat(limits::NESTING_DEPTH_MAX + 1);
+    let long = format!("\"{}\"", "x".repeat(limits::REQUEST_BYTES_MAX));
+    for refused in ["", "{", "1 2", &deep, &long] {
+        let error = emit(refused).await.unwrap_err();
+        assert!(matches!(error, EmitError::Codec { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn each_group_gets_each_event_once_whichever_member() {
     let bus = Bus::in_memory();
     let (tell, mut seen): (_, Seen) = mpsc::unbounded_channel();

@@ -3,7 +3,6 @@
 
 use super::stored::Stored;
 use replybus::{Bus, Event, event::Emit};
-use serde_json::Value;
 use std::{collections::HashMap, fmt, sync::Arc};
 
 /// A reason of the program's own.
@@ -59,10 +58,8 @@ impl Preparations {
         let prepare = self.of.iter().find(|(of, _)| **of == (exchange, name));
         match prepare {
             Some((_, prepare)) => prepare(bus, &stored.event),
-            None => {
-                let event: Value = serde_json::from_str(&stored.event)?;
-                Ok(bus.emit_named(exchange, name, &event))
-            }
+            // Its type is not known here, and without it JSON is not made into anything else.
+            None => Ok(bus.emit_json(exchange, name, &stored.event)),
         }
     }
 }

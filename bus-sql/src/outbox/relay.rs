@@ -30,6 +30,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// has confirmed it, at least once and under the same id. Any number of relays, in any number of
 /// processes, share an outbox.
 ///
+/// - Events travel as they are stored, in JSON; those that are [prepared](Self::prepare) in MessagePack.
 /// - An event is a relay's for twice the time that the broker is given to confirm. If it dies
 ///   meanwhile, another one emits the event again.
 /// - While there is no connection to the broker, or it blocks publishers, or the database is away,

@@ -1,16 +1,19 @@
 //! What is put, and how it is told.
 
 use crate::stage::{Driver, Happened, Stage, happened, next};
-use replybus::{CallId, Context, context::TraceContext};
+use replybus::{CallId, Context, Event, context::TraceContext};
 use replybus_sql::{Entry, OutboxError};
 use replybus_testkit::wait;
-use std::sync::Arc;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
 
 on_each_database! {
     what_is_committed_is_told_and_what_is_not_is_not,
     many_are_put_by_one_statement_in_their_order,
     of_one_id_there_is_one_event,
+    what_a_type_alone_can_tell_arrives_as_it_was_put,
+    what_is_larger_in_another_encoding_leaves,
     it_is_told_in_the_trace_of_what_it_tells_of,
     a_relay_that_is_told_of_it_looks_at_once,
 }
@@ -80,6 +83,58 @@ async fn of_one_id_there_is_one_event<D: Driver>(stage: Stage<D>) {
     assert!(matches!(again, Err(OutboxError::Database(_))), "{again:?}");
     drop(connection);
     assert_eq!(stage.left().await, 1);
+}
+
+/// In JSON its keys are text, and its total is a number that no float holds.
+#[derive(Debug, Clone, PartialEq, Eq, Event, Serialize, Deserialize)]
+#[event("days.counted", exchange = "test.things")]
+struct Counted {
+    by_day: BTreeMap<u64, u64>,
+    total: u128,
+}
+
+/// In MessagePack each takes five bytes or nine, in JSON about as many as it is written with.
+#[derive(Debug, Clone, PartialEq, Event, Serialize, Deserialize)]
+#[event("waves.measured", exchange = "test.things")]
+struct Measured {
+    heights: Vec<f32>,
+}
+
+async fn what_a_type_alone_can_tell_arrives_as_it_was_put<D: Driver>(stage: Stage<D>) {
+    let counted = Counted {
+        by_day: BTreeMap::from([(1, 2), (u64::MAX, 3)]),
+        total: u128::MAX,
+    };
+    let (told, mut handled) = mpsc::unbounded_channel();
+    let told = Arc::new(told);
+    let subscription = stage.bus.subscribe("counting", move |counted: Counted| {
+        let told = Arc::clone(&told);
+        async move { told.send(counted).map_err(|_| "nobody waits") }
+    });
+    let subscription = subscription.await.unwrap();
+    let mut connection = stage.pool.acquire().await.unwrap();
+    let put = stage.outbox.put(&mut *connection, &counted);
+    put.await.unwrap();
+    drop(connection);
+    stage.drained().await;
+    let arrived = wait::soon("it is handled", handled.recv()).await;
+    assert_eq!(arrived, Some(counted));
+    subscription.shutdown().await.unwrap();
+}
+
+async fn what_is_larger_in_another_encoding_leaves<D: Driver>(stage: Stage<D>) {
+    let measured = Measured {
+        heights: vec![1.0; 60_000],
+    };
+    let mut heard = stage.listener().await;
+    let mut connection = stage.pool.acquire().await.unwrap();
+    let put = stage.outbox.put(&mut *connection, &measured);
+    put.await.unwrap();
+    drop(connection);
+    stage.drained().await;
+    let event = wait::soon("it is heard", heard.next()).await.unwrap();
+    assert_eq!(event.body::<Measured>().unwrap(), measured);
+    assert_eq!(stage.left().await, 0);
 }
 
 async fn it_is_told_in_the_trace_of_what_it_tells_of<D: Driver>(stage: Stage<D>) {
