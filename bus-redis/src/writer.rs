@@ -10,9 +10,10 @@ use crate::{
     connection::{Held, Link, Pool},
     error::{Cure, Failure},
     health::Health,
-    trial::Trial,
+    trial::{COMMANDS, Trial},
 };
 use backon::{BackoffBuilder, ExponentialBuilder};
+use replybus::limits::CONNECT_TIMEOUT;
 use std::{
     fmt,
     future::Future,
@@ -83,12 +84,16 @@ impl Writer {
         F: Future<Output = Result<T, Failure>>,
     {
         let outcome = self.read(operation).await;
-        if let Err(failure) = &outcome
+        self.note(&outcome);
+        outcome
+    }
+
+    fn note<T>(&self, outcome: &Result<T, Failure>) {
+        if let Err(failure) = outcome
             && (failure.cure() != Cure::None || failure.refusal().is_some())
         {
             self.health.storing_fails(&failure.reason());
         }
-        outcome
     }
 
     /// As [`run`](Self::run), for an operation that only reads: it says nothing about storing.
@@ -109,7 +114,8 @@ impl Writer {
                 .build(),
         );
         loop {
-            let failure = match self.attempt(&operation, deadline).await {
+            let attempt = self.attempt(&operation, self.response_timeout, deadline);
+            let failure = match attempt.await {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
@@ -124,6 +130,7 @@ impl Writer {
     async fn attempt<T, F>(
         &self,
         operation: &impl Fn(Link) -> F,
+        patience: Duration,
         deadline: Instant,
     ) -> Result<T, Failure>
     where
@@ -136,7 +143,7 @@ impl Writer {
         let connected = timeout_at(deadline, slot.link(&self.pool)).await;
         let (link, generation) = connected.map_err(|_| Failure::NoConnection)??;
 
-        let patience = self.response_timeout.min(deadline - Instant::now());
+        let patience = patience.min(deadline - Instant::now());
         let outcome = match timeout(patience, operation(link)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::Silent(patience)),
@@ -168,12 +175,19 @@ impl Writer {
     /// Once anything failed, tries everything until it works, so that health needs no traffic to
     /// recover, and does not while one of them still fails.
     pub(crate) async fn probe(&self, trial: &Trial) {
+        // Of each command it is known whether it was answered: what ends the connection, which others
+        // use as well, is the silence of one, and not that all of them took long.
+        let bound = self.response_timeout;
+        let patience = bound * COMMANDS;
         loop {
             self.health.storing_failed().await;
             while !self.health.is_storing() {
                 sleep(RETRY_PAUSE_MAX).await;
-                let tried = self.run(|mut link| async move { trial.run(&mut link).await });
-                if tried.await.is_ok() {
+                let deadline = Instant::now() + CONNECT_TIMEOUT + patience;
+                let try_all = |mut link: Link| async move { trial.run(&mut link, bound).await };
+                let tried = self.attempt(&try_all, patience, deadline).await;
+                self.note(&tried);
+                if tried.is_ok() {
                     self.health.storing_works();
                 }
             }

@@ -170,6 +170,31 @@ async fn a_frozen_server_ends_no_wait() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_far_away_is_tried_and_found_up_again() {
+    let Some(server) = private().await else {
+        return;
+    };
+    let (proxy, url) = Proxy::before(&server.url(), 6379).await.unwrap();
+    // One command is answered in time, and all that are tried together are not.
+    let far = Mode::Latency(Duration::from_millis(50));
+    proxy.set(far);
+    let replies = RedisReplies::new(url).response_timeout(Duration::from_secs(1));
+    let (store, heard) = open(&replies).await;
+    bounded(async {
+        proxy.set(Mode::Refuse);
+        let waiting = to_inbox(&store, "from afar");
+        assert!(store.store(waiting.clone()).await.is_err());
+        assert!(matches!(store.health(), StoreHealth::Down(_)));
+        proxy.set(far);
+        // Nobody stores, and yet it is found out.
+        is_up(&store).await;
+        self::store(&store, &waiting).await;
+        assert_eq!(heard.reply(waiting.id).await, "from afar");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn half_open_connections_are_replaced() {
     let Some(server) = private().await else {
         return;
