@@ -87,7 +87,7 @@ impl Listener {
         // The answer has two entries in it, whatever is asked.
         let patience = self.portion.patience(self.response_timeout);
         let newest = within(patience, self.inbox.newest(link)).await;
-        match newest.inspect_err(|_| self.portion.shrink())? {
+        match newest.inspect_err(|failure| self.portion.failed(failure))? {
             Some(newest) if newest >= self.last => {}
             // An older copy of the stream, after a failover or from a snapshot: what it holds
             // may have been read, which does no harm.
@@ -111,7 +111,7 @@ impl Listener {
             let batch = match within(self.portion.patience(usual), read).await {
                 Ok(batch) => batch,
                 Err(failure) => {
-                    self.portion.shrink();
+                    self.portion.failed(&failure);
                     return failure;
                 }
             };
@@ -174,7 +174,7 @@ impl Listener {
             let frames = match within(patience, found).await {
                 Ok(frames) => frames,
                 Err(failure) => {
-                    self.portion.shrink();
+                    self.portion.failed(&failure);
                     return Err(failure);
                 }
             };

@@ -1,5 +1,6 @@
 //! How much of what waits is asked for at once: less on a line that is too slow for all of it.
 
+use crate::error::Failure;
 use std::time::Duration;
 
 /// The most, with which it begins: enough to spread the cost of a round trip, and at the largest reply
@@ -36,8 +37,15 @@ impl Portion {
         usual.saturating_mul(self.patience).min(longest)
     }
 
-    /// After an answer that did not come.
-    pub(crate) fn shrink(&mut self) {
+    /// After a failure. A connection that was cut, or a server that is busy, says nothing of how much
+    /// the line can carry: an answer that did not come does.
+    pub(crate) fn failed(&mut self, failure: &Failure) {
+        if matches!(failure, Failure::Silent(_)) {
+            self.shrink();
+        }
+    }
+
+    fn shrink(&mut self) {
         self.entries = (self.entries / 4).max(1);
         self.patience = self.patience.saturating_mul(2);
     }
@@ -69,6 +77,17 @@ mod tests {
         assert_eq!(portion.patience(usual), PATIENCE_MAX);
         let usual = 2 * PATIENCE_MAX;
         assert_eq!(portion.patience(usual), usual);
+    }
+
+    #[test]
+    fn nothing_but_an_answer_that_did_not_come_makes_it_smaller() {
+        let mut portion = Portion::whole();
+        for failure in [Failure::NoConnection, Failure::Unexpected, Failure::Closed] {
+            portion.failed(&failure);
+            assert_eq!(portion, Portion::whole(), "{failure}");
+        }
+        portion.failed(&Failure::Silent(PATIENCE_MAX));
+        assert_eq!(portion.entries(), ENTRIES_MAX / 4);
     }
 
     #[test]
