@@ -3,6 +3,7 @@
 
 mod entry;
 mod measure;
+mod pauses;
 mod prepare;
 mod relay;
 mod round;

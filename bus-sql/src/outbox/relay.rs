@@ -3,12 +3,12 @@
 use super::{
     Outbox,
     measure::Measures,
+    pauses::pauses,
     prepare::Preparations,
     round::{Round, Rounds},
     stored::Store,
 };
 use crate::database::Connections;
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{FutureExt as _, future::FusedFuture as _};
 use replybus::{Bus, Event};
 use std::{future::Future, pin::pin, time::Duration};
@@ -151,11 +151,7 @@ impl Relay {
     /// # Cancel safety
     /// Dropped, what it was emitting is emitted again, under the same ids, when its lease lapses.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
-        let growing = ExponentialBuilder::default()
-            .with_min_delay(PAUSE_MIN)
-            .with_max_delay(PAUSE_MAX)
-            .with_jitter()
-            .without_max_times();
+        let growing = || pauses(PAUSE_MIN, PAUSE_MAX);
         let table = self.outbox.table();
         let store = Store::new(self.connections, table, self.batch);
         let mut measures = Measures::new(table);
@@ -170,7 +166,7 @@ impl Relay {
         };
         rounds.count_nothing();
         let mut stop = pin!(stop.fuse());
-        let mut pauses = growing.build();
+        let mut pauses = growing();
         loop {
             // Asked first: what was there when it was told to stop is part of the round.
             let last = stop.is_terminated() || (&mut stop).now_or_never().is_some();
@@ -180,7 +176,7 @@ impl Relay {
             }
             measures.take(&store).await;
             if round != Round::Stuck {
-                pauses = growing.build();
+                pauses = growing();
             }
             match round {
                 Round::More | Round::Slow => {}

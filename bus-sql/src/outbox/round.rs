@@ -1,10 +1,10 @@
 //! One round of a relay: what is due is taken out, emitted, and forgotten or given back.
 
 use super::{
+    pauses::pauses,
     prepare::{CanNotPrepare, Preparations},
     stored::{Batch, PutOff, Store, Stored},
 };
-use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::future::join_all;
 use replybus::{Bus, CallId, Context, InvalidCallId, event::EmitError, transport::TransportHealth};
 use std::{collections::HashMap, error::Error, time::Duration};
@@ -310,12 +310,7 @@ fn lines(batch: &Batch, may_be_emitted: impl Fn(&Stored) -> bool) -> Vec<Vec<&St
 
 /// The pause after an event that failed so often before for a reason of its own.
 fn failed_pause(attempts: u32) -> Duration {
-    let pauses = ExponentialBuilder::default()
-        .with_min_delay(FAILED_PAUSE_MIN)
-        .with_max_delay(FAILED_PAUSE_MAX)
-        .with_jitter()
-        .without_max_times();
     // Long before the last of these they are as long as they get.
-    let pause = pauses.build().nth(attempts.min(16) as usize);
+    let pause = pauses(FAILED_PAUSE_MIN, FAILED_PAUSE_MAX).nth(attempts.min(16) as usize);
     pause.unwrap_or(FAILED_PAUSE_MAX)
 }
