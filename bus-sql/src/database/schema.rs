@@ -1,6 +1,6 @@
 //! Tables: what is in them, and how they are made, or made whole.
 
-use super::{Backend, Cells, Dialect, Kind, Statements as _, Table, Value, begin_writing};
+use super::{Backend, Cells, Dialect, Kind, Statements as _, Table, begin_writing};
 use sqlx::Connection;
 use std::collections::HashSet;
 
@@ -112,73 +112,86 @@ impl Install {
         indexes.collect()
     }
 
-    /// Makes the table, or adds what one of an older version of this crate has not, in a transaction
-    /// of its own. Programs that do so at the same time wait for each other.
+    /// Makes the table, or adds what one of an older version of this crate has not. Programs that do so
+    /// at the same time wait for each other.
     ///
     /// # Errors
     /// Those of the database, such as a right that its user has not.
     ///
     /// # Cancel safety
-    /// Dropped before it is ready, all of it is done or nothing.
+    /// Dropped before it is ready, all of it is done or nothing, and the connection can be used for
+    /// something else.
     pub async fn run<C>(&self, connection: &mut C) -> sqlx::Result<()>
     where
         C: Connection<Database: Backend>,
     {
-        let dialect = C::Database::dialect(connection)?;
-        let mut transaction = match dialect {
-            Dialect::Postgres => connection.begin().await?,
-            Dialect::Sqlite => connection.begin_with(begin_writing()).await?,
-        };
-        for (sql, values) in self.before(dialect) {
-            C::Database::execute(&mut transaction, &sql.into(), values).await?;
+        match C::Database::dialect(connection)? {
+            Dialect::Postgres => {
+                let sql = self.on_postgres();
+                C::Database::execute(connection, &sql.into(), Vec::new()).await?;
+                Ok(())
+            }
+            Dialect::Sqlite => self.run_on_sqlite(connection).await,
         }
-        let (columns, values) = self.columns(dialect);
+    }
+
+    /// All of it as one statement. A transaction whose `BEGIN` is dropped on its way is one that the
+    /// server has and sqlx knows nothing of, and would go back into a pool with its connection.
+    fn on_postgres(&self) -> String {
+        let table = &self.table;
+        // Of two that see that a table is not there, the second one would fail to make it.
+        let lock =
+            format!("PERFORM pg_advisory_xact_lock(hashtextextended('replybus-sql:{table}', 0))");
+        let mut steps = vec![lock, self.create(Dialect::Postgres)];
+        for column in self.schema.columns {
+            let Some(definition) = column.definition(Dialect::Postgres) else {
+                continue;
+            };
+            // Asked before, because it locks the table and takes a right, though there is nothing to do.
+            steps.push(format!(
+                "IF NOT EXISTS (SELECT 1 FROM pg_attribute
+                    WHERE attrelid = to_regclass('{table}') AND attname = '{}'
+                    AND attnum > 0 AND NOT attisdropped)
+                THEN ALTER TABLE {table} ADD COLUMN {definition}; END IF",
+                column.name
+            ));
+        }
+        steps.extend(self.indexes(Dialect::Postgres));
+        format!("DO $$ BEGIN {}; END $$", steps.join(";\n"))
+    }
+
+    async fn run_on_sqlite<C>(&self, connection: &mut C) -> sqlx::Result<()>
+    where
+        C: Connection<Database: Backend>,
+    {
+        let mut transaction = connection.begin_with(begin_writing()).await?;
+        let create = self.create(Dialect::Sqlite);
+        C::Database::execute(&mut transaction, &create.into(), Vec::new()).await?;
+        let columns = "SELECT name FROM pragma_table_info($1)".to_owned();
+        let values = vec![self.table.own().into()];
         let there = C::Database::fetch(&mut transaction, &columns.into(), values, &[Kind::Text]);
-        for sql in self.missing(dialect, there.await?) {
+        for sql in self.missing_on_sqlite(there.await?) {
             C::Database::execute(&mut transaction, &sql.into(), Vec::new()).await?;
         }
         transaction.commit().await
     }
 
-    /// Of two that see that a table is not there, the second one would fail to make it.
-    fn before(&self, dialect: Dialect) -> Vec<(String, Vec<Value>)> {
-        let mut before = Vec::new();
-        if dialect == Dialect::Postgres {
-            let lock = "SELECT 1 FROM pg_advisory_xact_lock(hashtextextended($1, 0))";
-            let name = format!("replybus-sql:{}", self.table);
-            before.push((lock.to_owned(), vec![name.into()]));
-        }
+    /// The statement that makes the table.
+    fn create(&self, dialect: Dialect) -> String {
         let sql = self.sql(dialect);
-        let table = sql.split(';').next().unwrap_or_default();
-        before.push((table.to_owned(), Vec::new()));
-        before
+        sql.split(';').next().unwrap_or_default().to_owned()
     }
 
-    fn columns(&self, dialect: Dialect) -> (String, Vec<Value>) {
-        let columns = match dialect {
-            Dialect::Postgres => {
-                "SELECT CAST(attname AS TEXT) FROM pg_attribute
-                WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped"
-            }
-            Dialect::Sqlite => "SELECT name FROM pragma_table_info($1)",
-        };
-        let name = match dialect {
-            Dialect::Postgres => self.table.as_str(),
-            Dialect::Sqlite => self.table.own(),
-        };
-        (columns.to_owned(), vec![name.into()])
-    }
-
-    fn missing(&self, dialect: Dialect, there: Vec<Cells>) -> Vec<String> {
+    fn missing_on_sqlite(&self, there: Vec<Cells>) -> Vec<String> {
         let there: HashSet<_> = there.into_iter().filter_map(|mut row| row.text()).collect();
         let columns = self.schema.columns.iter();
         let missing = columns.filter(|column| !there.contains(column.name));
-        let missing = missing.filter_map(|column| column.definition(dialect));
+        let missing = missing.filter_map(|column| column.definition(Dialect::Sqlite));
         let table = &self.table;
         let mut missing: Vec<_> = missing
             .map(|column| format!("ALTER TABLE {table} ADD COLUMN {column}"))
             .collect();
-        missing.extend(self.indexes(dialect));
+        missing.extend(self.indexes(Dialect::Sqlite));
         missing
     }
 }

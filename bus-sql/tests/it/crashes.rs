@@ -1,8 +1,8 @@
 //! A process that ends between any two steps.
 
-use crate::stage::{Driver, Stage};
+use crate::stage::{Driver, Stage, on_postgres};
 use futures_util::poll;
-use replybus_sql::{InboxError, Request};
+use replybus_sql::{InboxError, Outbox, Request};
 use replybus_testkit::wait::eventually;
 use std::{collections::HashSet, future::Future, pin::pin};
 
@@ -77,4 +77,23 @@ async fn a_handler_that_dies_anywhere_did_all_or_nothing<D: Driver>(stage: Stage
         assert_eq!(handler().await.unwrap(), polls);
         assert_eq!(stage.number(&count).await, 1);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_install_that_dies_anywhere_leaves_no_transaction() {
+    on_postgres(|stage| async move {
+        stage.execute("CREATE TABLE effects (of BIGINT)").await;
+        for polls in 0..12_u8 {
+            let install = Outbox::named(&format!("made_{polls}")).unwrap().install();
+            let mut connection = stage.pool.acquire().await.unwrap();
+            dies_after(polls.into(), install.run(&mut *connection)).await;
+            // In a transaction that was left nobody else would see it.
+            let effect = format!("INSERT INTO effects VALUES ({polls})");
+            sqlx::Postgres::within(&mut connection, &effect).await;
+            let effects = stage.number("SELECT COUNT(*) FROM effects").await;
+            assert_eq!(effects, i64::from(polls) + 1);
+            install.run(&mut *connection).await.unwrap();
+        }
+    })
+    .await;
 }
