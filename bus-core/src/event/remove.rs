@@ -142,7 +142,9 @@ impl IntoFuture for RemoveGroup {
     /// Removes the group; `false` if there was none.
     ///
     /// # Errors
-    /// A queue of it is consumed or holds messages, or the broker refuses or can't be reached.
+    /// A queue of it is consumed or holds messages, or the broker refuses or can't be reached. If that
+    /// was lost half way and does not come back in time, the group may be left without its binding,
+    /// until a member subscribes or it is asked for again.
     ///
     /// Dropped before it is ready, the group may be removed in part; it can be asked for again.
     fn into_future(self) -> Self::IntoFuture {

@@ -3,9 +3,11 @@
 use crate::support::{
     BOUND, TestQueue, broker, next, number, number_of, publish, to_queue, verdict,
 };
+use lapin::{options::QueueBindOptions, types::FieldTable};
 use replybus::{
     limits,
-    transport::{Settled, Transport, TransportHealth, Verdict},
+    message::{Message, Properties},
+    transport::{Binding, Outgoing, Removal, Settled, Transport, TransportHealth, Verdict},
 };
 use replybus_testkit::{
     proxy::Mode,
@@ -154,6 +156,55 @@ async fn a_frozen_connection_is_noticed_and_replaced() {
     while number_of(&next(&mut deliveries).await) != 3 {}
     // Neither old connection is left: both were ended from this side.
     eventually("both are ended", || async { proxy.ended_by_client() >= 2 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_that_is_cut_leaves_what_it_keeps_bound() {
+    const EXCHANGE: &str = "amq.topic";
+    let Some(broker) = broker().await else { return };
+    let (proxy, amqp) = broker.through_proxy().await;
+    let (transport, beside) = (amqp.connect().await.unwrap(), broker.transport().await);
+    let queue = broker.queue("unbound");
+    beside.declare(queue.spec.clone()).await.unwrap();
+    let (name, raw) = (queue.name(), broker.raw().await);
+    let (options, arguments) = (QueueBindOptions::default(), FieldTable::default());
+    let bound = raw.queue_bind(
+        name.into(),
+        EXCHANGE.into(),
+        name.into(),
+        options,
+        arguments,
+    );
+    bound.await.unwrap();
+    let event = || {
+        let event = Outgoing::new(Message {
+            exchange: EXCHANGE.into(),
+            routing_key: name.into(),
+            properties: Properties::default(),
+            body: "event".into(),
+        });
+        publish(&beside, event.mandatory(true))
+    };
+    assert_eq!(event().await, Verdict::Confirmed);
+
+    // Between what it does there is time to see how far it is.
+    proxy.set(Mode::Latency(Duration::from_secs(1)));
+    let binding = [Binding::new(EXCHANGE, name)];
+    let removing = transport.remove(name, &binding, true);
+    let disturbing = async {
+        eventually("it is unbound", || async {
+            event().await == Verdict::Unroutable
+        })
+        .await;
+        proxy.set(Mode::SwallowOld);
+        let consumer = beside.consume(queue.source(1)).await.unwrap();
+        proxy.set(Mode::Cut);
+        consumer
+    };
+    let (removed, _consumer) = bounded(async { tokio::join!(removing, disturbing) }).await;
+    let removed = removed.unwrap();
+    assert!(matches!(removed, Removal::Kept(state) if state.consumers == 1));
+    assert_eq!(event().await, Verdict::Confirmed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -17,7 +17,12 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -162,9 +167,13 @@ impl Transport for AmqpTransport {
         bindings: &[Binding],
         discard_messages: bool,
     ) -> Result<Removal, SetupError> {
+        let unbound = AtomicBool::new(false);
         self.consumers
-            .retried(|live, until| async move {
-                removal::remove(&live, queue, bindings, discard_messages, until).await
+            .retried(|live, until| {
+                let unbound = &unbound;
+                async move {
+                    removal::remove(&live, queue, bindings, discard_messages, until, unbound).await
+                }
             })
             .await
     }
