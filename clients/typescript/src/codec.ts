@@ -1,5 +1,6 @@
 /** The two encodings of bodies, and what of them is refused. */
 
+import { randomUUID } from "node:crypto";
 import { Decoder, Encoder } from "@msgpack/msgpack";
 
 export type ContentType = "application/msgpack" | "application/json";
@@ -13,12 +14,18 @@ export const REPLY_BYTES_MAX = 1_048_576;
 /** Values in each other in a body. */
 const DEPTH_MAX = 64;
 
-/** A value as bytes. Integers beyond 2^53 are bigints, in MessagePack only. Throws if it has no such form. */
+/** Begins the text that a bigint is for JSON.stringify and JSON.parse. Nobody else knows it. */
+const MARK = `${randomUUID()}:`;
+const MARKED = new RegExp(`"${MARK}(-?\\d+)"`, "g");
+/** Strings and numbers, one after the other, in a text that is JSON. */
+const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*/g;
+
+/** A value as bytes. Integers beyond 2^53 are bigints. Throws if it has no such form. */
 export function encode(type: ContentType, value: unknown): Buffer {
   if (type === JSON_TYPE) {
-    const text = JSON.stringify(value);
+    const text = JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? `${MARK}${one}` : one));
     if (text === undefined) throw new TypeError("it has no form in JSON");
-    return Buffer.from(text);
+    return Buffer.from(text.replace(MARKED, "$1"));
   }
   const encoder = new Encoder({ ignoreUndefined: true, useBigInt64: true, maxDepth: DEPTH_MAX + 4 });
   return Buffer.from(encoder.encode(plain(value)));
@@ -28,7 +35,7 @@ export function encode(type: ContentType, value: unknown): Buffer {
 export function decode(type: ContentType, data: Uint8Array): unknown {
   const value: unknown =
     type === JSON_TYPE
-      ? JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data))
+      ? parsed(new TextDecoder("utf-8", { fatal: true }).decode(data))
       : numbers(new Decoder({ useBigInt64: true }).decode(data));
   if (isDeeper(value, DEPTH_MAX)) throw new RangeError(`it nests deeper than ${DEPTH_MAX}`);
   return value;
@@ -51,6 +58,18 @@ export function contentTypeOf(name: string | undefined): ContentType {
 /** The encoding of a map, by its first byte. */
 export function contentTypeIn(data: Uint8Array): ContentType {
   return data[0] === 0x7b ? JSON_TYPE : MSGPACK;
+}
+
+/** As JSON.parse, with integers beyond 2^53 as bigints. */
+function parsed(text: string): unknown {
+  const value: unknown = JSON.parse(text);
+  if (!/\d{16}/.test(text)) return value;
+  const marked = text.replace(TOKENS, (token) =>
+    /^-?\d+$/.test(token) && !Number.isSafeInteger(Number(token)) ? `"${MARK}${token}"` : token,
+  );
+  return JSON.parse(marked, (_, one: unknown) =>
+    typeof one === "string" && one.startsWith(MARK) ? BigInt(one.slice(MARK.length)) : one,
+  );
 }
 
 /** Integers beyond 32 bits come as bigints; those that a number holds are numbers here. */

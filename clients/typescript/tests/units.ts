@@ -305,7 +305,12 @@ test("bodies that are none are refused, and integers keep their digits", () => {
   assert.equal(contentTypeOf("Application/JSON; charset=UTF-8"), JSON_TYPE);
   for (const number of [2 ** 31, -(2 ** 40), 2 ** 53 - 1, 2n ** 64n - 1n, -(2n ** 63n)]) {
     assert.deepEqual(decode(MSGPACK, encode(MSGPACK, { number })), { number });
+    assert.deepEqual(decode(JSON_TYPE, encode(JSON_TYPE, { number })), { number });
   }
+  const others = [-0.1234567890123456789, '"1234567890123456789', "\\", { "1234567890123456789": null }];
+  assert.deepEqual(decode(JSON_TYPE, encode(JSON_TYPE, others)), others);
+  const text = Buffer.from(`[{"a\\"b":9007199254740993},-9007199254740993,1e3,${2n ** 128n - 1n}]`);
+  assert.deepEqual(decode(JSON_TYPE, text), [{ 'a"b': 9007199254740993n }, -9007199254740993n, 1000, 2n ** 128n - 1n]);
 });
 
 test("silence is what could have been heard and was not", () => {
