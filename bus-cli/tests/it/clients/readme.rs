@@ -121,8 +121,10 @@ async fn the_package_in_python_is_as_its_tools_want_it() {
         command.arg("-m").args(check).current_dir(&python.client);
         bounded(brought::done(&mut command)).await.unwrap();
     }
-    let mut units = python.program("units", &[]);
-    bounded(brought::done(&mut units)).await.unwrap();
+    for tests in ["units", "faults"] {
+        let mut tests = python.program(tests, &[]);
+        bounded(brought::done(&mut tests)).await.unwrap();
+    }
 }
 
 #[tokio::test]

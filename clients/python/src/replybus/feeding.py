@@ -160,7 +160,7 @@ class _Fed(Producer):
         super().__init__(*args)
         self._feeding = feeding
 
-    def _end_for(self, error: Exception) -> bytes:
+    def _end_for(self, error: BaseException) -> bytes:
         text = f"its stream could not be sent: {type(error).__name__}: {error}"
         self._feeding.fail(text)
         failed = CallFailed("interrupted", text, True)

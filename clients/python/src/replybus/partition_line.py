@@ -150,10 +150,14 @@ class Line:
         self.changed.set()
 
     async def _run(self, message: Message, work: Work, key: int | None) -> None:
-        if not await work(message):
-            self.end()
-            return
-        if key is None:
+        is_over = False
+        try:
+            is_over = await work(message)
+        finally:
+            # Also of one that was cancelled: what waits behind it would wait for ever.
+            if not is_over:
+                self.end()
+        if not is_over or key is None:
             return
         if waiting := self._waiting[key]:
             self._begin(*waiting.popleft(), key)

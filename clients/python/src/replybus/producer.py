@@ -21,7 +21,7 @@ from .outcome import Outcome
 from .service import Served
 from .silence import Silence
 from .stream_frames import FRAME_HEAD, FRAMES_MAX, ITEM_HEAD, WINDOW_MAX, Credit, Kind
-from .tasks import ended
+from .tasks import ended, is_end
 
 if TYPE_CHECKING:
     from .serving import Serving
@@ -173,7 +173,9 @@ class Producer:
                     if self._gone:
                         return
             end = self._end(Kind.END)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if is_end(error):
+                raise
             end = self._end_for(error)
         finally:
             if (close := getattr(items, "aclose", None)) is not None:
@@ -181,7 +183,7 @@ class Producer:
         self._keep(end, 1)
         await self._add(end)
 
-    def _end_for(self, error: Exception) -> bytes:
+    def _end_for(self, error: BaseException) -> bytes:
         """The end of a stream whose items failed."""
         content_type = self._content_type
         if isinstance(error, HandlerError):
@@ -256,8 +258,8 @@ async def _together(items: AsyncIterator[Any]) -> AsyncIterator[list[Any]]:
                 ready.append(await step)
             except StopAsyncIteration:
                 break
-            except Exception:
-                if ready:
+            except (Exception, asyncio.CancelledError) as error:
+                if ready and not is_end(error):
                     yield ready
                 raise
         if ready:

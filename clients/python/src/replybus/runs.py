@@ -14,6 +14,7 @@ from .envelope import Envelope
 from .errors import CallFailed, HandlerError
 from .outcome import Outcome
 from .service import Served
+from .tasks import is_end
 
 if TYPE_CHECKING:
     from .serving import Serving
@@ -83,7 +84,9 @@ async def _called(
             value = await served.run(arguments)
     except HandlerError as raised:
         error, value = raised, raised.error
-    except Exception:
+    except (Exception, asyncio.CancelledError) as failed:
+        if is_end(failed):
+            raise
         log.exception("%s: the handler failed", served.name)
         return Outcome.of_fault(content_type, CallFailed("panicked", "the handler panicked", True))
     took = int((time.perf_counter() - began) * 1_000_000) if _tells(envelope) else None

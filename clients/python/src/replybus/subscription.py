@@ -21,7 +21,7 @@ from .message import Message
 from .names import new_id
 from .pauses import Pauses
 from .replies import value
-from .tasks import ended
+from .tasks import ended, is_end
 
 if TYPE_CHECKING:
     from .bus import Bus
@@ -168,7 +168,9 @@ class Subscription:
                     with context.entered(of):
                         await self._handler(event)
                     break
-                except Exception:
+                except (Exception, asyncio.CancelledError) as failed:
+                    if is_end(failed):
+                        raise
                     log.exception("%s: the handler failed", self._event)
                 if self._stopping.is_set():
                     await self._claims.release(claim)

@@ -20,3 +20,14 @@ async def ended(*tasks: asyncio.Task[Any]) -> None:
             task.cancel()
         await asyncio.wait(pending, timeout=_AGAIN_AFTER)
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def is_end(error: BaseException) -> bool:
+    """Whether this ends the running task, which was told to end.
+
+    A handler also raises `CancelledError` if something is cancelled that it waits for: that is a
+    fault like any other, and its message would never be settled if it ended the task.
+    """
+    task = asyncio.current_task()
+    is_told = task is not None and task.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and is_told
