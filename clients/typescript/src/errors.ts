@@ -69,3 +69,21 @@ export function shown(error: unknown): string {
   ) as string | undefined;
   return text ?? "an error that has no text form";
 }
+
+/** What was thrown, for people. Anything can be thrown: also nothing, and what has no text. */
+export function reasonOf(thrown: unknown): string {
+  return told(thrown, (error) => error.message);
+}
+
+/** The same, with where it was thrown. */
+export function stackOf(thrown: unknown): string {
+  return told(thrown, (error) => error.stack ?? String(error));
+}
+
+function told(thrown: unknown, tell: (error: Error) => string): string {
+  try {
+    return String(thrown instanceof Error ? tell(thrown) : thrown);
+  } catch {
+    return "an error that has no text form";
+  }
+}

@@ -2,7 +2,7 @@
 
 import type { Bus } from "./bus.js";
 import { type Call, Waiting, publish } from "./call.js";
-import { CallFailed } from "./errors.js";
+import { CallFailed, reasonOf } from "./errors.js";
 import { append } from "./inbox.js";
 import { type PromiseWithResolvers, deferred } from "./link.js";
 import { Producer } from "./producer.js";
@@ -124,7 +124,7 @@ class Feeding {
     const silence = new Silence(() => !inbox.isRead);
     const { contentType } = this.request;
     const producer = new Producer(redis, way, this.window, contentType, silence, link.log, (error) => {
-      const text = `its stream could not be sent: ${String(error)}`;
+      const text = `its stream could not be sent: ${reasonOf(error)}`;
       this.fail(text);
       return new CallFailed("interrupted", text, true);
     });

@@ -6,7 +6,7 @@
 import { LEASE, type Recorded } from "./claims.js";
 import { CommandRun, type ServedCommand } from "./commands.js";
 import type { Envelope } from "./envelope.js";
-import { CallFailed } from "./errors.js";
+import { CallFailed, stackOf } from "./errors.js";
 import { GivenBack, type Outcome, faulty, recorded } from "./outcome.js";
 import type { Serving } from "./serving.js";
 import { MISSED, STARTED, WaitingRoom, says } from "./waiting.js";
@@ -95,7 +95,7 @@ export class Jobs {
     } catch (error) {
       if (!run.isHandedBack) throw error;
       if (error instanceof GivenBack) return;
-      const text = `what became of a job is said when its message comes back: ${String((error as Error).stack)}`;
+      const text = `what became of a job is said when its message comes back: ${stackOf(error)}`;
       this.serving.bus.link.log(text);
     } finally {
       this.serving.places.leave();

@@ -4,7 +4,7 @@ import type { Redis } from "ioredis";
 import { type ContentType, REPLY_BYTES_MAX, encode } from "./codec.js";
 import { type Context, asText, within } from "./context.js";
 import { type Envelope, contextOf } from "./envelope.js";
-import { CallFailed, HandlerError } from "./errors.js";
+import { CallFailed, HandlerError, stackOf } from "./errors.js";
 import { append } from "./inbox.js";
 import { type Log, type PromiseWithResolvers, deferred, inTime } from "./link.js";
 import type { Outcome } from "./outcome.js";
@@ -169,7 +169,7 @@ export class Producer {
       }
       const failed =
         error instanceof CallFailed ? error : new CallFailed("panicked", "the handler panicked", true);
-      this.log(`a stream failed: ${String(error)}`);
+      this.log(`a stream failed: ${stackOf(error)}`);
       await this.finish(Kind.fault, fault(contentType, failed));
     } finally {
       await iterator.return?.(undefined)?.catch?.(() => undefined);

@@ -3,7 +3,7 @@
 import type { Options } from "amqplib";
 import { type ContentType, MSGPACK, REQUEST_BYTES_MAX, encode } from "./codec.js";
 import { TRACE, current, isMetadata, isPlain } from "./context.js";
-import { CallFailed } from "./errors.js";
+import { CallFailed, reasonOf } from "./errors.js";
 import { type CallOptions, type Method, placeOf } from "./method.js";
 import { newId } from "./names.js";
 
@@ -118,7 +118,7 @@ export function prepare(
   try {
     return prepared(method, args, options, trace, isAwaited);
   } catch (error) {
-    throw new CallFailed("bad_request", (error as Error).message, false);
+    throw new CallFailed("bad_request", reasonOf(error), false);
   }
 }
 

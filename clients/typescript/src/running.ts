@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { acknowledge } from "./control.js";
+import { stackOf } from "./errors.js";
 import type { Log } from "./link.js";
 
 /** Milliseconds that handlers have to end, and before a message comes again that could not be handled. */
@@ -33,7 +34,7 @@ export class Running {
     try {
       isDone = await work();
     } catch (error) {
-      this.log(`a message is given back: ${String((error as Error).stack)}`);
+      this.log(`a message is given back: ${stackOf(error)}`);
       // Not at once: it would come again as soon.
       await sleep(AGAIN_AFTER);
     }

@@ -3,7 +3,7 @@
 import { decode } from "./codec.js";
 import { type Context, within } from "./context.js";
 import { type Envelope, contextOf } from "./envelope.js";
-import { CallFailed, HandlerError } from "./errors.js";
+import { CallFailed, HandlerError, reasonOf, stackOf } from "./errors.js";
 import { Fed, invited } from "./feeds.js";
 import { type Outcome, faulty } from "./outcome.js";
 import { handlerError, isMap, value } from "./replies.js";
@@ -77,7 +77,7 @@ async function called(
     if (error instanceof HandlerError) {
       return { error, ...written(read, () => handlerError(read.contentType, error.error, us())) };
     }
-    serving.bus.link.log(`${read.message.type}: the handler failed: ${String((error as Error).stack)}`);
+    serving.bus.link.log(`${read.message.type}: the handler failed: ${stackOf(error)}`);
     return faulty(read, new CallFailed("panicked", "the handler panicked", true));
   }
 }
@@ -86,7 +86,7 @@ function written(read: Envelope, write: () => Buffer): Outcome {
   try {
     return { frame: write() };
   } catch (error) {
-    const text = `the answer can't be sent: ${(error as Error).message}`;
+    const text = `the answer can't be sent: ${reasonOf(error)}`;
     return faulty(read, new CallFailed("bad_reply", text, true));
   }
 }

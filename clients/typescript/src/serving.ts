@@ -9,7 +9,7 @@ import { ControlLine } from "./control.js";
 import { DeadLetters, returns } from "./dead_letters.js";
 import { takeDelivery } from "./deliveries.js";
 import type { Envelope } from "./envelope.js";
-import { CallFailed } from "./errors.js";
+import { CallFailed, stackOf } from "./errors.js";
 import type { Fed } from "./feeds.js";
 import { Held } from "./held.js";
 import { INBOX_ENTRIES } from "./inbox.js";
@@ -200,7 +200,7 @@ export class Serving implements Consuming {
     try {
       return await this.takeToEnd(message);
     } catch (error) {
-      this.bus.link.log(`a message is given back: ${String((error as Error).stack)}`);
+      this.bus.link.log(`a message is given back: ${stackOf(error)}`);
       // Not at once: it would come again as soon.
       await sleep(AGAIN_AFTER);
       return false;

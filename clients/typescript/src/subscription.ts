@@ -8,6 +8,7 @@ import { within } from "./context.js";
 import { DeadLetters } from "./dead_letters.js";
 import { untilDone } from "./deliveries.js";
 import { type Envelope, contextOf, readEnvelope } from "./envelope.js";
+import { stackOf } from "./errors.js";
 import { type Consuming, deferred } from "./link.js";
 import { type Message, malformed, messageOf } from "./message.js";
 import { newId } from "./names.js";
@@ -148,7 +149,7 @@ export class Subscription implements Consuming {
           const finish = () => this.claims.finish(claim, done, read.callId, undefined, "none");
           return await untilDone(finish, LONGEST, this.bus.link.log);
         } catch (error) {
-          this.bus.link.log(`${this.event}: the handler failed: ${String(error)}`);
+          this.bus.link.log(`${this.event}: the handler failed: ${stackOf(error)}`);
         }
         if (this.stopping.signal.aborted) {
           await this.claims.release(claim);

@@ -133,7 +133,7 @@ async fn the_package_in_typescript_reads_and_writes_the_bytes_of_the_protocol() 
         return;
     };
     let mut units = node.command();
-    units.args(["--test", "dist-tests/units.js"]);
+    units.args(["--test", "dist-tests/units.js", "dist-tests/faults.js"]);
     units.current_dir(&node.client);
     bounded(brought::done(&mut units)).await.unwrap();
 }
