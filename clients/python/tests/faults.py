@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
-from replybus import MSGPACK, CallFailed, envelope, replies, runs, stream_frames
+from replybus import JSON, MSGPACK, CallFailed, HandlerError, envelope, replies, runs, stream_frames
 from replybus.claims import Taken
 from replybus.codec import ContentType, decode
 from replybus.context import Context
@@ -96,6 +96,16 @@ class Cancelled(unittest.IsolatedAsyncioTestCase):
 
         read, failed = await produced(items())
         self.assertEqual((read, cast(CallFailed, failed).code), ([5], "panicked"))
+
+
+class Streams(unittest.IsolatedAsyncioTestCase):
+    async def test_a_stream_whose_error_can_not_be_sent_has_an_end(self) -> None:
+        async def items() -> AsyncIterator[int]:
+            yield 5
+            raise HandlerError(object())
+
+        read, failed = await produced(items(), JSON)
+        self.assertEqual((read, cast(CallFailed, failed).code), ([5], "bad_reply"))
 
 
 def subscribed(handler: Callable[[Any], Any]) -> Subscription:

@@ -129,7 +129,7 @@ class Feeding {
       return new CallFailed("interrupted", text, true);
     });
     this.producer = producer;
-    producer.start(ofAny(this.items), undefined, () => {
+    producer.start(() => ofAny(this.items), undefined, () => {
       if (producer.isSilent) this.fail("its handler was not heard for too long");
     });
   }

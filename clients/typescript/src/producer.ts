@@ -4,7 +4,7 @@ import type { Redis } from "ioredis";
 import { type ContentType, REPLY_BYTES_MAX, encode } from "./codec.js";
 import { type Context, asText, within } from "./context.js";
 import { type Envelope, contextOf } from "./envelope.js";
-import { CallFailed, HandlerError, stackOf } from "./errors.js";
+import { CallFailed, HandlerError, reasonOf, stackOf } from "./errors.js";
 import { append } from "./inbox.js";
 import { type Log, type PromiseWithResolvers, deferred, inTime } from "./link.js";
 import type { Outcome } from "./outcome.js";
@@ -42,8 +42,7 @@ export function opened(serving: Serving, served: Served, read: Envelope, attempt
   producers.set(key, producer);
   const leave = serving.held.enter(read.callId, () => producer.end());
   const of = { ...contextOf(read, attempt, producer.signal, namesOf(serving, served)), deadline: undefined };
-  const items = within(of, () => (served.handler as StreamHandler)(args));
-  producer.start(items, of, () => {
+  producer.start(() => (served.handler as StreamHandler)(args), of, () => {
     leave();
     producers.delete(key);
   });
@@ -89,8 +88,10 @@ export class Producer {
   }
 
   /** Begins to produce, within a context if there is one; `over` is called when it has ended. */
-  start(items: AsyncIterable<unknown>, of: Context | undefined, over: () => void): void {
-    void Promise.all([this.produce(items, of), this.watch()]).finally(over);
+  start(items: () => AsyncIterable<unknown>, of: Context | undefined, over: () => void): void {
+    void Promise.all([this.produce(items, of), this.watch()])
+      .catch((error) => this.log(`a stream failed: ${stackOf(error)}`))
+      .finally(over);
   }
 
   /** Ends the stream with a fault. */
@@ -144,46 +145,57 @@ export class Producer {
     await inTime(this.changed.promise, 1_000).catch(() => undefined);
   }
 
-  private async produce(items: AsyncIterable<unknown>, of: Context | undefined): Promise<void> {
-    const { contentType } = this;
+  private async produce(items: () => AsyncIterable<unknown>, of: Context | undefined): Promise<void> {
     const inside = <T>(run: () => T) => (of === undefined ? run() : within(of, run));
-    const iterator = inside(() => items[Symbol.asyncIterator]());
+    let iterator: AsyncIterator<unknown> | undefined;
     try {
+      const opened = inside(() => items()[Symbol.asyncIterator]());
+      iterator = opened;
       while (true) {
-        const item = await inside(() => iterator.next());
+        const item = await inside(() => opened.next());
         if (item.done) break;
-        const data = this.encoded(item.value);
+        const data = this.encoded(item.value, "an item");
         while (this.isFull() && !this.gone.signal.aborted) await this.aChange();
         if (this.gone.signal.aborted || this.hasEnded) return;
         this.push(data);
       }
       await this.finish(Kind.end, Buffer.alloc(0));
     } catch (error) {
-      if (this.failing !== undefined) {
-        await this.finish(Kind.fault, fault(contentType, this.failing(error)));
-        return;
-      }
-      if (error instanceof HandlerError) {
-        await this.finish(Kind.handlerError, encode(contentType, error.error));
-        return;
-      }
-      const failed =
-        error instanceof CallFailed ? error : new CallFailed("panicked", "the handler panicked", true);
-      this.log(`a stream failed: ${stackOf(error)}`);
-      await this.finish(Kind.fault, fault(contentType, failed));
+      await this.finish(...this.endFor(error));
     } finally {
-      await iterator.return?.(undefined)?.catch?.(() => undefined);
+      await iterator?.return?.(undefined)?.catch?.(() => undefined);
     }
+  }
+
+  /** The end of a stream whose items failed. */
+  private endFor(error: unknown): [number, Buffer] {
+    const faulty = (failed: CallFailed): [number, Buffer] => [Kind.fault, fault(this.contentType, failed)];
+    if (this.failing !== undefined) return faulty(this.failing(error));
+    if (error instanceof HandlerError) {
+      try {
+        return [Kind.handlerError, this.encoded(error.error, "its error")];
+      } catch (unwritten) {
+        return faulty(unwritten as CallFailed);
+      }
+    }
+    this.log(`a stream failed: ${stackOf(error)}`);
+    return faulty(error instanceof CallFailed ? error : new CallFailed("panicked", "the handler panicked", true));
   }
 
   private isFull(): boolean {
     return this.bytes >= this.window || this.kept.length >= FRAMES_MAX;
   }
 
-  private encoded(item: unknown): Buffer {
-    const data = encode(this.contentType, item);
+  /** A part of the stream as bytes; throws `bad_reply` if it can't be sent. */
+  private encoded(part: unknown, what: string): Buffer {
+    let data: Buffer;
+    try {
+      data = encode(this.contentType, part);
+    } catch (error) {
+      throw new CallFailed("bad_reply", `${what} can't be sent: ${reasonOf(error)}`, true);
+    }
     if (data.length <= REPLY_BYTES_MAX) return data;
-    throw new CallFailed("bad_reply", `an item has more than ${REPLY_BYTES_MAX} bytes`, true);
+    throw new CallFailed("bad_reply", `${what} has more than ${REPLY_BYTES_MAX} bytes`, true);
   }
 
   private push(item: Buffer): void {

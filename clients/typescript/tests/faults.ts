@@ -2,12 +2,17 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { JSON_TYPE, MSGPACK, decode } from "../dist/codec.js";
 import { contextOf, readEnvelope } from "../dist/envelope.js";
-import { CallFailed, reasonOf, stackOf } from "../dist/errors.js";
+import { CallFailed, HandlerError, reasonOf, stackOf } from "../dist/errors.js";
 import type { Message } from "../dist/message.js";
 import { Names } from "../dist/names.js";
+import { Producer } from "../dist/producer.js";
+import { read } from "../dist/replies.js";
 import { answered } from "../dist/runs.js";
 import type { Serving } from "../dist/serving.js";
+import { Silence } from "../dist/silence.js";
+import { Kind, WINDOW, itemsIn, readFrame } from "../dist/stream_frames.js";
 
 const CALL = "018f6d1c-5e7a-7b3c-8d9e-0f1a2b3c4d5e";
 const names = new Names("", "replybus:");
@@ -26,13 +31,57 @@ const message = (more: Partial<Message> = {}): Message => ({
 test("a handler that throws what is no error has panicked", async () => {
   const nothing = Object.create(null) as unknown;
   const serving = { bus: { link: { log: quiet } } } as unknown as Serving;
-  const read = readEnvelope(message(), names);
-  const context = contextOf(read, 1, new AbortController().signal);
+  const envelope = readEnvelope(message(), names);
+  const context = contextOf(envelope, 1, new AbortController().signal);
   for (const thrown of [undefined, null, nothing, Symbol("odd"), 5, new Error("odd")]) {
     const handler = () => Promise.reject(thrown);
     const served = { name: "run", kind: "query", handler } as const;
-    const { error } = await answered(serving, served, read, context, {});
+    const { error } = await answered(serving, served, envelope, context, {});
     assert.equal((error as CallFailed).code, "panicked");
     assert.ok(stackOf(thrown) && reasonOf(thrown));
   }
+});
+
+/** What comes of a stream at its reader: its items, and the error that it ends with. */
+async function produced(items: () => AsyncIterable<unknown>, contentType = MSGPACK) {
+  const found: unknown[] = [];
+  let over!: (end: Buffer) => void;
+  const ended = new Promise<Buffer>((resolve) => {
+    over = resolve;
+  });
+  const call = async (_: string, entry: unknown[]) => {
+    const frame = entry.at(-1) as Buffer;
+    const one = readFrame(frame);
+    if (one?.kind !== Kind.items) over(frame);
+    else found.push(...itemsIn(one).map((item) => decode(contentType, item)));
+  };
+  const way = { inbox: "inbox", name: CALL, number: 1 };
+  const producer = new Producer({ call } as never, way, WINDOW, contentType, new Silence(() => false), quiet);
+  producer.start(items, undefined, quiet);
+  const end = readFrame(await ended);
+  producer.end();
+  let error: unknown;
+  try {
+    if (end?.kind === Kind.fault) read(end.rest);
+  } catch (failed) {
+    error = failed;
+  }
+  return { found, code: (error as CallFailed | undefined)?.code };
+}
+
+test("a stream whose error can't be sent has an end", async () => {
+  async function* fails() {
+    yield 5;
+    throw new HandlerError(10n);
+  }
+  assert.deepEqual(await produced(fails, JSON_TYPE), { found: [5], code: "bad_reply" });
+  async function* odd() {
+    yield 5;
+    yield 10n;
+  }
+  assert.deepEqual(await produced(odd, JSON_TYPE), { found: [5], code: "bad_reply" });
+  const none = () => {
+    throw undefined;
+  };
+  assert.deepEqual(await produced(none), { found: [], code: "panicked" });
 });

@@ -187,8 +187,11 @@ class Producer:
         """The end of a stream whose items failed."""
         content_type = self._content_type
         if isinstance(error, HandlerError):
-            return self._end(Kind.HANDLER_ERROR, encode(content_type, error.error))
-        if isinstance(error, ValueError):
+            try:
+                return self._end(Kind.HANDLER_ERROR, encode(content_type, error.error))
+            except ValueError as unwritten:
+                failed = CallFailed("bad_reply", f"its error can't be sent: {unwritten}", True)
+        elif isinstance(error, ValueError):
             failed = CallFailed("bad_reply", f"an item can't be sent: {error}", True)
         else:
             log.error("the handler of a stream failed", exc_info=error)
