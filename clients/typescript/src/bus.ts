@@ -25,6 +25,11 @@ import { type CancelOutcome, type Ticket, type TicketStatus, cancel, poll, progr
 /** Milliseconds that a call is given that says nothing of its time, and an event. */
 const TIMEOUT = 5_000;
 const EMIT_WITHIN = 10_000;
+/**
+ * Milliseconds for which Redis may say nothing while it is waited for; then its connection is made anew. Whoever
+ * reads the inbox waits for less.
+ */
+const SILENCE_MAX = 5_000;
 
 /** What may be said of a bus. */
 export interface BusOptions {
@@ -59,8 +64,9 @@ export class Bus {
     this.app = options.app ?? "node";
     this.trace = options.trace;
     this.link = new Link(amqpUrl, log);
-    this.redis = new Redis(redisUrl, { maxRetriesPerRequest: 3, protocol: 2 });
-    const reader = new Redis(redisUrl, { maxRetriesPerRequest: null, protocol: 2 });
+    const connected = { protocol: 2, socketTimeout: SILENCE_MAX } as const;
+    this.redis = new Redis(redisUrl, { maxRetriesPerRequest: 3, ...connected });
+    const reader = new Redis(redisUrl, { maxRetriesPerRequest: null, ...connected });
     for (const one of [this.redis, reader]) {
       one.on("error", (error: Error) => log(`Redis can't be reached: ${error.message}`));
     }

@@ -1,7 +1,11 @@
 /** What goes wrong in handlers, messages and servers, and does not stay with them. */
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, type Socket, createServer } from "node:net";
 import { test } from "node:test";
+import { setImmediate as later } from "node:timers/promises";
+import { Bus } from "../dist/bus.js";
 import { JSON_TYPE, MSGPACK, decode } from "../dist/codec.js";
 import { contextOf, readEnvelope } from "../dist/envelope.js";
 import { CallFailed, HandlerError, reasonOf, stackOf } from "../dist/errors.js";
@@ -84,4 +88,32 @@ test("a stream whose error can't be sent has an end", async () => {
     throw undefined;
   };
   assert.deepEqual(await produced(none), { found: [], code: "panicked" });
+});
+
+test("a Redis that says nothing is connected to again", async (t) => {
+  const sockets: Socket[] = [];
+  const silent = createServer((socket) => sockets.push(socket.resume()));
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const { port } = silent.address() as AddressInfo;
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const url = `redis://127.0.0.1:${port}`;
+  let failed: unknown;
+  const connecting = Bus.connect("amqp://127.0.0.1:1", url, { log: quiet });
+  connecting.catch((error: unknown) => {
+    failed = error;
+  });
+  const until = async (isThere: () => boolean) => {
+    for (let waited = 0; !isThere() && waited < 60_000; waited += 10) {
+      t.mock.timers.tick(10);
+      await later();
+    }
+  };
+  // One for what is asked, and one for the inbox.
+  await until(() => sockets.length >= 4);
+  silent.close();
+  for (const socket of sockets) socket.destroy();
+  await until(() => failed !== undefined);
+  assert.ok(sockets.length >= 4, `${sockets.length} connections`);
+  assert.ok(failed instanceof Error);
 });
