@@ -5,16 +5,30 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import struct
 import unittest
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
-from replybus import JSON, MSGPACK, CallFailed, HandlerError, envelope, replies, runs, stream_frames
+from pamqp import decode as decoding
+
+from replybus import (
+    JSON,
+    MSGPACK,
+    CallFailed,
+    HandlerError,
+    envelope,
+    frames,
+    replies,
+    runs,
+    stream_frames,
+)
 from replybus.claims import Taken
 from replybus.codec import ContentType, decode
-from replybus.context import Context
+from replybus.context import Context, as_text
+from replybus.link import Link, properties
 from replybus.message import Message
 from replybus.names import Names
 from replybus.partition_line import Line
@@ -108,6 +122,64 @@ class Streams(unittest.IsolatedAsyncioTestCase):
         self.assertEqual((read, cast(CallFailed, failed).code), ([5], "bad_reply"))
 
 
+def named(name: str, value: bytes) -> bytes:
+    return bytes([len(name)]) + name.encode() + value
+
+
+#: A header of each type that AMQP has and RabbitMQ sends.
+TYPES = {
+    "array": b"A" + struct.pack(">I", 6) + b"V" + b"s\0\7" + b"t\1",
+    "boolean": b"t\1",
+    "bytes": b"x" + struct.pack(">I", 2) + b"\xff\2",
+    "decimal": b"D" + struct.pack(">BI", 2, 0xFFFF_FFFF),
+    "double": b"d" + struct.pack(">d", 1e300),
+    "float": b"f" + struct.pack(">f", 0.5),
+    "integer-b": b"b\xf9",
+    "integer-byte": b"B\xf9",
+    "integer-long": b"l" + struct.pack(">q", 7),
+    "integer-s": b"s" + struct.pack(">h", -7),
+    "integer-u": b"u" + struct.pack(">H", 7),
+    "integer-ui": b"i" + struct.pack(">I", 7),
+    "integer-whole": b"I" + struct.pack(">i", 7),
+    "nothing": b"V",
+    "odd": b"S" + struct.pack(">I", 3) + b"a\xffc",
+    "table": b"F"
+    + struct.pack(">I", 18)
+    + named("a", b"d" + struct.pack(">d", 0.1))
+    + named("b", b"b\7")
+    + named("c", b"V"),
+    "text": b"S" + struct.pack(">I", 1) + b"t",
+    "time": b"T" + struct.pack(">Q", 1 << 60),
+}
+
+
+class Headers(unittest.IsolatedAsyncioTestCase):
+    def test_headers_that_are_handed_on_keep_their_types(self) -> None:
+        table = b"".join(named(name, value) for name, value in TYPES.items())
+        data = struct.pack(">I", len(table)) + table
+        _, headers = cast("tuple[int, dict[str, Any]]", decoding.by_type(data, "table"))
+        message = Message(b"", headers=headers)
+        self.assertEqual(message.properties(headers).marshal()[2:], data)
+        whole = [as_text(headers[f"integer-{kind}"]) for kind in ("b", "byte", "long")]
+        self.assertEqual(whole, ["-7", "249", "7"])
+
+    def test_a_text_that_ends_too_early_is_malformed(self) -> None:
+        table = named("odd", b"S" + struct.pack(">I", 9) + b"a\xffc")
+        data = struct.pack(">I", len(table)) + table
+        self.assertEqual(frames._table(data), (len(data), {frames.UNREADABLE: True}))
+
+    async def test_what_can_not_be_written_was_not_sent(self) -> None:
+        channel = mock.AsyncMock(is_closed=False)
+        channel.basic_publish.side_effect = TypeError("hunter2")
+        link = Link("amqp://127.0.0.1:1")
+        link._channel = channel
+        with self.assertRaises(CallFailed) as raised:
+            await link.publish("a", b"", properties(headers={"a": object()}), within=5)
+        failed = raised.exception
+        self.assertEqual((failed.code, failed.may_have_executed), ("bad_request", False))
+        self.assertNotIn("hunter2", str(failed))
+
+
 def subscribed(handler: Callable[[Any], Any]) -> Subscription:
     bus: Any = SimpleNamespace(names=Names(), link=None, scripts=None)
     return Subscription(bus, "notes", "noted", handler, "events", 1)
@@ -117,12 +189,12 @@ async def produced(
     items: AsyncIterator[Any], content_type: ContentType = MSGPACK
 ) -> tuple[list[Any], Exception | None]:
     """What comes of a stream at its reader: the items, and the error that it ends with."""
-    frames: list[bytes] = []
+    sent: list[bytes] = []
     is_over = asyncio.Event()
 
     async def xadd(_: str, fields: dict[str, Any], **__: Any) -> None:
-        frames.append(fields["frame"])
-        if frames[-1][1] != Kind.ITEMS:
+        sent.append(fields["frame"])
+        if sent[-1][1] != Kind.ITEMS:
             is_over.set()
 
     redis: Any = SimpleNamespace(xadd=xadd)
@@ -132,7 +204,7 @@ async def produced(
     async with asyncio.timeout(5):
         await is_over.wait()
     producer.cancel()
-    read = [frame for data in frames if (frame := stream_frames.read(data)) is not None]
+    read = [frame for data in sent if (frame := stream_frames.read(data)) is not None]
     found = [decode(content_type, item) for frame in read[:-1] for item in frame.items()]
     try:
         if read[-1].kind == Kind.FAULT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -118,8 +119,8 @@ class Link:
         """Publishes a message, and waits until the broker has it.
 
         Raises:
-            CallFailed: `unroutable` or `overloaded`, if the broker has it not; `disconnected`, which
-                says whether it may have it.
+            CallFailed: `unroutable` or `overloaded`, if the broker has it not, `bad_request`, if it
+                can't be written; `disconnected`, which says whether it may have it.
         """
         until = asyncio.get_running_loop().time() + within
         while True:
@@ -144,6 +145,10 @@ class Link:
                 raise CallFailed("unroutable", f"there is no queue {key!r}", False) from error
             except DeliveryError as error:
                 raise CallFailed("overloaded", f"the queue {key!r} is full", False) from error
+            except (TypeError, ValueError, OverflowError, struct.error) as error:
+                # What they say may be told to nobody.
+                text = f"its properties can't be encoded: {type(error).__name__}"
+                raise CallFailed("bad_request", text, False) from error
             except FAILURES as error:
                 text = f"the broker did not say that it has the message: {type(error).__name__}"
                 raise CallFailed("disconnected", text, True) from error
