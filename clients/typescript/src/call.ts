@@ -5,7 +5,7 @@ import type { Bus } from "./bus.js";
 import { type Later, dueOf } from "./delays.js";
 import { CallFailed } from "./errors.js";
 import { type Feed, FeedCall } from "./feeding.js";
-import { type PromiseWithResolvers, deferred, inTime } from "./link.js";
+import { type PromiseWithResolvers, deferred, givenUp, inTime } from "./link.js";
 import type { CallOptions, Method } from "./method.js";
 import { Pauses } from "./pauses.js";
 import { read } from "./replies.js";
@@ -40,7 +40,7 @@ export class Call<T> implements PromiseLike<T> {
     const request = this.prepare();
     const waiting = new Waiting(this.bus, request, this.options.signal);
     try {
-      await publish(this.bus, request);
+      await publish(this.bus, request, this.options.signal);
       return (await waiting.reply()) as T;
     } finally {
       waiting.end();
@@ -107,10 +107,12 @@ export class Call<T> implements PromiseLike<T> {
   private async put(request: Request, properties: Options.Publish): Promise<void> {
     const within = Math.min(request.timeout, this.method.timeout);
     const queue = this.bus.names.full(request.queue);
+    const { signal } = this.options;
     if (request.due === undefined) {
-      await this.bus.link.publish(queue, request.body, properties, within);
+      await this.bus.link.publish(queue, request.body, properties, within, "", true, signal);
       return;
     }
+    if (signal?.aborted) throw givenUp(false);
     const { delays } = this.bus;
     await delays.publish({ exchange: "", key: queue }, request.body, properties, request.due, within);
     const { service, name, isCommand, isRecorded, isPutOff } = this.method;
@@ -131,13 +133,12 @@ function expiresAt(request: Request): number {
 export class Waiting {
   private readonly frame: PromiseWithResolvers<Uint8Array> = deferred();
   private readonly leave: () => void;
-  private readonly giveUp = () =>
-    this.frame.reject(new CallFailed("cancelled", "its caller gave it up", true));
+  private readonly giveUp = () => this.frame.reject(givenUp(true));
 
   constructor(
     private readonly bus: Bus,
-    private readonly request: Request,
-    private readonly signal?: AbortSignal,
+    readonly request: Request,
+    readonly signal?: AbortSignal,
     onFrame?: (frame: Frame) => void,
     onCredit?: (credit: FeedCredit) => void,
   ) {
@@ -188,23 +189,25 @@ export class Waiting {
 
 /**
  * Publishes an awaited request. If nobody says whether the broker has it, and it may be run again, it is
- * published again, marked as repeated. Otherwise that is as good: the reply will tell.
+ * published again, marked as repeated. Otherwise that is as good: the reply will tell. So it will of one that
+ * is given up, unless the broker surely has it not.
  */
-export async function publish(bus: Bus, request: Request): Promise<void> {
+export async function publish(bus: Bus, request: Request, signal?: AbortSignal): Promise<void> {
   const queue = bus.names.full(request.queue);
   const pauses = new Pauses(50, 1_000);
   while (true) {
     try {
       const properties = request.awaited(bus.inbox.name, bus.app);
-      await bus.link.publish(queue, request.body, properties, request.left());
+      await bus.link.publish(queue, request.body, properties, request.left(), "", true, signal);
       return;
     } catch (error) {
       if (!(error instanceof CallFailed)) throw error;
       error.mayHaveExecuted ||= request.isRepeated;
+      if (error.code === "cancelled" && error.mayHaveExecuted) return;
       if (error.code !== "disconnected" || !error.mayHaveExecuted) throw error;
       if (!request.mayBeRepeated()) return;
     }
     request.isRepeated = true;
-    await pauses.wait();
+    await pauses.wait(signal);
   }
 }

@@ -50,7 +50,7 @@ export class FeedCall<T> implements PromiseLike<T> {
     const heard = (credit: FeedCredit) => feeding.heard(credit);
     const waiting = new Waiting(this.bus, request, this.call.signal, undefined, heard);
     try {
-      await publish(this.bus, request);
+      await publish(this.bus, request, this.call.signal);
       // What is wrong here says more than what a handler makes of it.
       return (await Promise.race([feeding.failed, waiting.reply()])) as T;
     } catch (error) {

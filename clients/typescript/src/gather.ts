@@ -4,7 +4,7 @@ import type { Bus } from "./bus.js";
 import { BUNDLE, entry } from "./bundles.js";
 import { Call, Waiting, publish } from "./call.js";
 import { CallError, CallFailed } from "./errors.js";
-import { deferred, inTime } from "./link.js";
+import { deferred, givenUp, inTime } from "./link.js";
 import { newId } from "./names.js";
 import { read } from "./replies.js";
 import { Request } from "./request.js";
@@ -20,7 +20,7 @@ export async function gather<T>(bus: Bus, calls: Iterable<Call<T>>): Promise<(T 
   );
   const sending = new Map<Request, Promise<void>>();
   for (const part of bus.bundles.divide(requests)) {
-    const sent = send(bus, part, [...part].map((one) => waiting.get(one)).filter((one) => !!one));
+    const sent = send(bus, part.map((one) => waiting.get(one)).filter((one) => !!one));
     sent.catch(() => undefined);
     for (const request of part) sending.set(request, sent);
   }
@@ -43,6 +43,7 @@ export async function gather<T>(bus: Bus, calls: Iterable<Call<T>>): Promise<(T 
 
 function prepare<T>(call: Call<T>): Request | CallFailed {
   if (!(call instanceof Call)) throw new TypeError("only a Call leaves with others: await any other by itself");
+  if (call.signal?.aborted) return givenUp(false);
   try {
     return call.prepare();
   } catch (error) {
@@ -51,10 +52,11 @@ function prepare<T>(call: Call<T>): Request | CallFailed {
   }
 }
 
-async function send(bus: Bus, requests: Request[], waiting: Waiting[]): Promise<void> {
+async function send(bus: Bus, waiting: Waiting[]): Promise<void> {
+  const requests = waiting.map((one) => one.request);
   const [first] = requests;
   if (first === undefined) return;
-  if (requests.length === 1) return publish(bus, first);
+  if (requests.length === 1) return publish(bus, first, waiting[0]?.signal);
   const bundle = newId();
   const refused = deferred<Uint8Array>();
   const leave = bus.inbox.waiting(bundle, refused.resolve);

@@ -107,8 +107,8 @@ export class Link {
   /**
    * Publishes a message, and waits until the broker has it.
    *
-   * @throws CallFailed `unroutable` or `overloaded`, if the broker has it not; `disconnected`, which
-   * says whether it may have it.
+   * @throws CallFailed `unroutable` or `overloaded`, if the broker has it not; `disconnected`, or
+   * `cancelled` once `signal` has fired, which say whether it may have it.
    */
   async publish(
     key: string,
@@ -117,14 +117,19 @@ export class Link {
     within: number,
     exchange = "",
     mandatory = exchange === "",
+    signal?: AbortSignal,
   ): Promise<void> {
     const until = Date.now() + within;
     const pauses = new Pauses(PAUSE_MIN, 1_000);
     while (true) {
-      const channel = await inTime(this.channel(), until - Date.now()).catch(() => undefined);
+      const open = inTime(this.channel(), until - Date.now()).catch(() => undefined);
+      const channel = await unlessGivenUp(open, signal, false);
+      // It may have fired since.
+      if (signal?.aborted) throw givenUp(false);
       if (channel !== undefined) {
         const name = properties.messageId ?? properties.correlationId;
-        await published(channel, exchange, key, body, { ...properties, mandatory }, name, until);
+        const confirmed = published(channel, exchange, key, body, { ...properties, mandatory }, name, until);
+        await unlessGivenUp(confirmed, signal, true);
         return;
       }
       if (Date.now() >= until) {
@@ -316,6 +321,25 @@ export function deferred<T>(): PromiseWithResolvers<T> {
     reject = no;
   });
   return { promise, resolve, reject };
+}
+
+/** What a call ends with whose caller does not want it any more. */
+export function givenUp(mayHaveExecuted: boolean): CallFailed {
+  return new CallFailed("cancelled", "its caller gave it up", mayHaveExecuted);
+}
+
+/** Waits, until a signal fires; then it throws a `CallFailed` that says `cancelled`. */
+async function unlessGivenUp<T>(awaited: Promise<T>, signal: AbortSignal | undefined, mayHaveExecuted: boolean): Promise<T> {
+  if (signal === undefined) return awaited;
+  const fired = deferred<never>();
+  const giveUp = () => fired.reject(givenUp(mayHaveExecuted));
+  signal.addEventListener("abort", giveUp);
+  if (signal.aborted) giveUp();
+  try {
+    return await Promise.race([fired.promise, awaited]);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
 }
 
 /** Waits so many milliseconds; then it throws a `CallFailed` that says `timed_out`. */

@@ -3,6 +3,7 @@
 import type { Bus } from "./bus.js";
 import { Waiting, publish } from "./call.js";
 import { CallFailed } from "./errors.js";
+import { givenUp } from "./link.js";
 import type { CallOptions, Method } from "./method.js";
 import { Reading, type Said } from "./reading.js";
 import { isMap } from "./replies.js";
@@ -47,8 +48,7 @@ export class StreamCall<T> implements AsyncIterable<T> {
 class Reader {
   readonly reading: Reading;
   private readonly waiting: Waiting;
-  private readonly givenUp = () =>
-    this.reading.fail(new CallFailed("cancelled", "its caller gave it up", true));
+  private readonly giveUp = () => this.reading.fail(givenUp(true));
   private queue = "";
 
   constructor(
@@ -59,11 +59,11 @@ class Reader {
   ) {
     this.reading = new Reading(request.contentType, window, (said) => this.say(said), () => bus.isDeaf());
     this.waiting = new Waiting(bus, request, signal, (frame) => this.reading.take(frame));
-    signal?.addEventListener("abort", this.givenUp);
+    signal?.addEventListener("abort", this.giveUp);
   }
 
   async open(): Promise<void> {
-    await publish(this.bus, this.request);
+    await publish(this.bus, this.request, this.signal);
     const opened = await this.waiting.reply();
     const { queue, producer } = isMap(opened) ? opened : {};
     if (typeof queue !== "string" || typeof producer !== "number") {
@@ -92,7 +92,7 @@ class Reader {
   }
 
   async close(): Promise<void> {
-    this.signal?.removeEventListener("abort", this.givenUp);
+    this.signal?.removeEventListener("abort", this.giveUp);
     try {
       await this.reading.close();
     } finally {

@@ -6,9 +6,13 @@ import { type AddressInfo, type Socket, createServer } from "node:net";
 import { test } from "node:test";
 import { setImmediate as later } from "node:timers/promises";
 import { Bus } from "../dist/bus.js";
+import { Bundles } from "../dist/bundles.js";
+import { Call } from "../dist/call.js";
 import { JSON_TYPE, MSGPACK, decode } from "../dist/codec.js";
 import { contextOf, readEnvelope } from "../dist/envelope.js";
 import { CallFailed, HandlerError, reasonOf, stackOf } from "../dist/errors.js";
+import { gather } from "../dist/gather.js";
+import { Link } from "../dist/link.js";
 import type { Message } from "../dist/message.js";
 import { Names } from "../dist/names.js";
 import { Producer } from "../dist/producer.js";
@@ -16,6 +20,7 @@ import { read } from "../dist/replies.js";
 import { answered } from "../dist/runs.js";
 import type { Serving } from "../dist/serving.js";
 import { Silence } from "../dist/silence.js";
+import { StreamCall } from "../dist/stream.js";
 import { Kind, WINDOW, itemsIn, readFrame } from "../dist/stream_frames.js";
 
 const CALL = "018f6d1c-5e7a-7b3c-8d9e-0f1a2b3c4d5e";
@@ -116,4 +121,77 @@ test("a Redis that says nothing is connected to again", async (t) => {
   await until(() => failed !== undefined);
   assert.ok(sockets.length >= 4, `${sockets.length} connections`);
   assert.ok(failed instanceof Error);
+});
+
+/** A broker that is away until it is told to come, and never confirms; what is written to it, and who is told. */
+function caller() {
+  const written: unknown[] = [];
+  const told: string[] = [];
+  const link = new Link("amqp://127.0.0.1:1", quiet);
+  let come = (_: unknown): void => undefined;
+  const confirming = new Promise((resolve) => {
+    come = resolve;
+  });
+  Object.assign(link, { confirming });
+  const channel = { on: quiet, off: quiet, publish: (...all: unknown[]) => written.push(all) };
+  const bus = {
+    link,
+    names,
+    app: "node",
+    bundles: new Bundles(),
+    inbox: { name: names.inbox(CALL), waiting: () => quiet },
+    cancels: { tell: (queue: string) => told.push(queue) },
+    isDeaf: () => false,
+  } as unknown as Bus;
+  const method = { queue: "desk.requests", name: "run", isCommand: true, timeout: 5_000 };
+  const make = (signal: AbortSignal) => new Call(bus, method, {}, { signal });
+  const stream = (signal: AbortSignal) => new StreamCall(bus, method, {}, { signal })[Symbol.asyncIterator]().next();
+  return { bus, link, written, told, make, stream, comes: () => come(channel) };
+}
+
+const isCancelled = (mayHaveExecuted: boolean) => (error: unknown) => {
+  assert.ok(error instanceof CallFailed, String(error));
+  assert.deepEqual([error.code, error.mayHaveExecuted], ["cancelled", mayHaveExecuted]);
+  return true;
+};
+
+test("a call that was given up before it is made is not made", async () => {
+  const { bus, link, written, make, stream, comes } = caller();
+  comes();
+  const signal = AbortSignal.abort();
+  await assert.rejects(make(signal).reply(), isCancelled(false));
+  await assert.rejects(make(signal).submit(), isCancelled(false));
+  await assert.rejects(make(signal).send({ after: 60_000 }), isCancelled(false));
+  await assert.rejects(make(signal).feed([1]).reply(), isCancelled(false));
+  await assert.rejects(stream(signal), isCancelled(false));
+  isCancelled(false)((await gather(bus, [make(signal)]))[0]);
+  assert.deepEqual(written, []);
+  await link.close();
+});
+
+test("a call that is given up while the broker is away is not written when it comes", async () => {
+  const { link, written, told, make, stream, comes } = caller();
+  const giving = new AbortController();
+  const { signal } = giving;
+  const calls = [make(signal).reply(), make(signal).submit(), make(signal).feed([1]).reply(), stream(signal)];
+  const ends = calls.map((call) => assert.rejects(call, isCancelled(false)));
+  await later();
+  giving.abort();
+  await Promise.all(ends);
+  comes();
+  await later();
+  assert.deepEqual([written, told], [[], []]);
+  await link.close();
+});
+
+test("a call that is given up when it was written is cancelled, and does not wait for the broker", async () => {
+  const { link, written, told, make, comes } = caller();
+  const giving = new AbortController();
+  const ended = assert.rejects(make(giving.signal).reply(), isCancelled(true));
+  comes();
+  while (written.length === 0) await later();
+  giving.abort();
+  await ended;
+  assert.deepEqual(told, ["desk.requests"]);
+  await link.close();
 });
