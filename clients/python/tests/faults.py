@@ -163,6 +163,13 @@ class Headers(unittest.IsolatedAsyncioTestCase):
         whole = [as_text(headers[f"integer-{kind}"]) for kind in ("b", "byte", "long")]
         self.assertEqual(whole, ["-7", "249", "7"])
 
+    def test_headers_that_nest_deeper_than_32_are_malformed(self) -> None:
+        for depth, is_read in ((31, True), (32, False), (26_000, False)):
+            levels = (b"A" + struct.pack(">I", 5 * below + 1) for below in reversed(range(depth)))
+            table = named("deep", b"".join(levels) + b"V")
+            _, headers = frames._table(struct.pack(">I", len(table)) + table)
+            self.assertEqual(list(headers), ["deep"] if is_read else [frames.UNREADABLE])
+
     def test_a_text_that_ends_too_early_is_malformed(self) -> None:
         table = named("odd", b"S" + struct.pack(">I", 9) + b"a\xffc")
         data = struct.pack(">I", len(table)) + table

@@ -2,6 +2,7 @@
 
 import * as amqp from "amqplib";
 import { CallFailed } from "./errors.js";
+import { readSafely } from "./frames.js";
 import { Pauses } from "./pauses.js";
 
 /** Milliseconds that a connection may take, and pauses between attempts. */
@@ -9,6 +10,8 @@ const CONNECT_WITHIN = 10_000;
 const BESIDE_WITHIN = 5_000;
 const PAUSE_MIN = 50;
 const PAUSE_MAX = 5_000;
+/** Milliseconds after which a connection that is lost was a good one: the pauses begin anew. */
+const STEADY_AFTER = 5_000;
 
 /** What is consumed, and what is done at each step of it. */
 export interface Consuming {
@@ -56,12 +59,15 @@ export class Link {
         const model = await amqp.connect(this.url, { timeout: CONNECT_WITHIN });
         const closed = new Promise<void>((resolve) => model.on("close", () => resolve()));
         model.on("error", (error) => this.log(`the connection to RabbitMQ: ${error.message}`));
+        readSafely(model.connection);
         this.model = model;
+        const since = Date.now();
         this.up.resolve(model);
         this.hasConnection = true;
-        pauses.reset();
         if (this.closing.signal.aborted) await model.close().catch(() => undefined);
         await closed;
+        // What ends it again and again is not to do so as fast as it can.
+        if (Date.now() - since > STEADY_AFTER) pauses.reset();
         this.hasConnection = false;
         this.up = deferred();
         this.declared.clear();

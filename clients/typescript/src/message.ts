@@ -2,12 +2,11 @@
 
 import type { ConsumeMessage, Options } from "amqplib";
 import { CallFailed } from "./errors.js";
+import { UNREADABLE } from "./frames.js";
 import { idOf } from "./names.js";
 
 const ENTRIES_MAX = 64;
 const TEXTS = ["type", "correlationId", "messageId", "replyTo", "contentType", "expiration", "appId"] as const;
-/** The name of a header that stands for an entry that can't be read; no message has it. */
-const UNREADABLE = "\ufffd";
 
 export interface Message {
   body: Buffer;
@@ -40,12 +39,12 @@ export function messageOf(delivered: ConsumeMessage): Message {
   };
 }
 
-/** What of a message can't be read: amqplib puts a sign in the place of what is no UTF-8. */
+/** What of a message can't be read. */
 export function malformed(message: Message): string | undefined {
-  const text = TEXTS.find((name) => message[name]?.includes("\ufffd"));
+  const text = TEXTS.find((name) => message[name]?.includes(UNREADABLE));
   if (text !== undefined) return `property ${text} is no UTF-8`;
-  const isBad = Object.keys(message.headers).some((name) => name.includes("\ufffd"));
-  return isBad ? "its headers can't be read" : undefined;
+  const isBad = Object.keys(message.headers).some((name) => name.includes(UNREADABLE));
+  return isBad ? "its headers are no UTF-8, or nest too deep" : undefined;
 }
 
 /** The properties of a message with other headers, without its expiration. */

@@ -2,18 +2,22 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { createRequire } from "node:module";
 import { type AddressInfo, type Socket, createServer } from "node:net";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { setImmediate as later } from "node:timers/promises";
+import type { ConsumeMessage } from "amqplib";
 import { Bus } from "../dist/bus.js";
 import { Bundles } from "../dist/bundles.js";
 import { Call } from "../dist/call.js";
 import { JSON_TYPE, MSGPACK, decode } from "../dist/codec.js";
 import { contextOf, readEnvelope } from "../dist/envelope.js";
 import { CallFailed, HandlerError, reasonOf, stackOf } from "../dist/errors.js";
+import { makeReadable } from "../dist/frames.js";
 import { gather } from "../dist/gather.js";
 import { Link } from "../dist/link.js";
-import type { Message } from "../dist/message.js";
+import { type Message, malformed } from "../dist/message.js";
 import { Names } from "../dist/names.js";
 import { Producer } from "../dist/producer.js";
 import { read } from "../dist/replies.js";
@@ -194,4 +198,48 @@ test("a call that is given up when it was written is cancelled, and does not wai
   await ended;
   assert.deepEqual(told, ["desk.requests"]);
   await link.close();
+});
+
+/** A frame with these headers, as the broker sends it. */
+function headerFrame(headers: Buffer): Buffer {
+  const [head, length, content] = [Buffer.alloc(7), Buffer.alloc(4), Buffer.alloc(14)];
+  content.writeUInt16BE(60);
+  content.writeUInt16BE(0xa000, 12);
+  length.writeUInt32BE(headers.length);
+  const payload = Buffer.concat([content, Buffer.from("\u0004json"), length, headers]);
+  head.writeUInt8(2);
+  head.writeUInt32BE(payload.length, 3);
+  return Buffer.concat([head, payload, Buffer.from([0xce])]);
+}
+
+/** A header that is so many arrays in each other. */
+function nested(depth: number): Buffer {
+  const levels = Array.from({ length: depth }, (_, above) => {
+    const level = Buffer.from("A....");
+    level.writeUInt32BE(5 * (depth - above - 1) + 1, 1);
+    return level;
+  });
+  return Buffer.concat([Buffer.from("\u0004deep"), ...levels, Buffer.from("V")]);
+}
+
+test("headers that nest too deep are taken out, and do not end the connection", () => {
+  const require = createRequire(import.meta.url);
+  const wire = require(join(dirname(require.resolve("amqplib")), "lib/frame.js"));
+  const decoded = (frame: Buffer): ConsumeMessage["properties"] => {
+    makeReadable(frame);
+    return wire.decodeFrame(wire.parseFrame(frame, 0)).fields;
+  };
+  const said = decoded(headerFrame(nested(26_000)));
+  assert.equal(said.contentType, "json");
+  assert.ok(malformed(message({ headers: said.headers ?? {} })));
+  // The table of the headers is counted.
+  assert.deepEqual(Object.keys(decoded(headerFrame(nested(31))).headers ?? {}), ["deep"]);
+  assert.ok(malformed(message({ headers: decoded(headerFrame(nested(32))).headers ?? {} })));
+  const all = "\u0001aV\u0001bt\u0001\u0001cS\0\0\0\u0001x\u0001dF\0\0\0\u0003\u0001eV";
+  assert.deepEqual(decoded(headerFrame(Buffer.from(all))).headers, { a: null, b: true, c: "x", d: { e: null } });
+  // What is cut anywhere is not looked at, or has headers that are taken out.
+  const whole = headerFrame(nested(40));
+  for (let end = 0; end < whole.length; end++) makeReadable(Buffer.from(whole.subarray(0, end)));
+  const tooLong = Buffer.from("\u0003oddS\0\0\0\u0009x");
+  assert.ok(malformed(message({ headers: decoded(headerFrame(tooLong)).headers ?? {} })));
 });

@@ -110,8 +110,7 @@ type Property = (u16, Vec<u8>);
 /// A message: what is wrong with it, its properties and its body.
 type Odd = (&'static str, Vec<Property>, Vec<u8>);
 
-/// The body of messages that some languages can read and others can't, or whose caller is told: a
-/// worker has to get over them.
+/// The body of messages whose caller is told, as far as that goes: a worker has to get over them.
 const EITHER: &[u8] = br#"{"note":"either"}"#;
 
 /// Commands that can't be read, by their properties.
@@ -125,9 +124,10 @@ fn odd_properties() -> Vec<Odd> {
         )
     };
     let header = |name: &[u8], value: &[u8]| (HEADERS, long(&[&short(name), value].concat()));
-    let nested = (0..2_000).fold(b"V".to_vec(), |value, _| {
-        [b"A".to_vec(), long(&value)].concat()
-    });
+    // As many arrays in each other as fit into a frame.
+    let levels = (0..26_000_u32).rev();
+    let levels = levels.flat_map(|below| [&b"A"[..], &u32::to_be_bytes(5 * below + 1)].concat());
+    let nested: Vec<u8> = levels.chain(*b"V").collect();
     let fine = || br#"{"note":1}"#.to_vec();
     let xml = (CONTENT_TYPE, short(b"text/xml"));
     let inbox = (REPLY_TO, short(b"somewhere"));
@@ -157,7 +157,7 @@ fn odd_properties() -> Vec<Odd> {
         (
             "deep",
             vec![json(), header(b"deep", &nested), echo()],
-            EITHER.to_vec(),
+            fine(),
         ),
         (
             "no inbox",

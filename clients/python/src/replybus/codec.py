@@ -47,7 +47,7 @@ def decode(content_type: ContentType, data: bytes) -> Any:
             value = msgpack.unpackb(data, raw=False, strict_map_key=False)
     except (TypeError, ValueError, RecursionError, msgpack.UnpackException) as error:
         raise ValueError(f"it is no {content_type}: {error}") from error
-    if _is_deeper(value, DEPTH_MAX):
+    if is_deeper(value, DEPTH_MAX):
         raise ValueError(f"it nests deeper than {DEPTH_MAX}")
     return value
 
@@ -74,7 +74,7 @@ def content_type_in(data: bytes) -> ContentType:
     return JSON if data[:1] == b"{" else MSGPACK
 
 
-def _is_deeper(value: Any, depth: int) -> bool:
+def is_deeper(value: Any, depth: int) -> bool:
     level = [value]
     for _ in range(depth + 1):
         inner: list[Any] = []

@@ -18,8 +18,12 @@ from typing import Any, cast
 
 from pamqp import commands, decode, encode
 
+from .codec import is_deeper
+
 #: The name of a header that stands for a table that can't be read; no message can have it.
 UNREADABLE = "\udcff"
+#: Tables and arrays in each other, that of the headers counted.
+_DEPTH_MAX = 32
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ def _short_text(value: bytes) -> tuple[int, str]:
 
 def _table(value: bytes) -> tuple[int, dict[str, Any]]:
     try:
-        return cast("tuple[int, dict[str, Any]]", _read_table(value))
+        length, table = cast("tuple[int, dict[str, Any]]", _read_table(value))
+        return length, {UNREADABLE: True} if is_deeper(table, _DEPTH_MAX) else table
     except (ValueError, RecursionError, OverflowError):
         (length,) = struct.unpack_from(">I", value)
         return length + 4, {UNREADABLE: True}

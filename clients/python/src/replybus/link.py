@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -32,6 +33,8 @@ assert frames  # It makes the connection outlive what is malformed.
 #: Seconds that a connection may take, and pauses between attempts.
 _CONNECT_WITHIN = 10.0
 _PAUSE_MIN, _PAUSE_MAX = 0.05, 5.0
+#: Seconds after which a connection that is lost was a good one: the pauses begin anew.
+_STEADY_AFTER = 5.0
 #: Seconds between two looks whether the broker has taken a consumer away, of which it tells nobody.
 _LOOK_EVERY = 1.0
 #: What a lost connection or channel shows as.
@@ -75,10 +78,13 @@ class Link:
                 log.warning("RabbitMQ can't be reached: %s", type(error).__name__)
                 await asyncio.sleep(pauses.next())
                 continue
-            pauses.reset()
+            since = time.monotonic()
             self._up.set()
             with contextlib.suppress(Exception):
                 await self._connection.closing
+            # What ends it again and again is not to do so as fast as it can.
+            if time.monotonic() - since > _STEADY_AFTER:
+                pauses.reset()
             self._up.clear()
             self._declared.clear()
             log.warning("the connection to RabbitMQ is lost")
