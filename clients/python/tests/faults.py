@@ -90,6 +90,31 @@ class Cancelled(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(calls, [5, 5])
         claims.finish.assert_awaited_once()
 
+    async def test_an_event_without_an_id_that_kills_its_workers_is_run_five_times(self) -> None:
+        calls: list[Any] = []
+
+        async def handler(event: Any) -> None:
+            calls.append(event)
+
+        for runs_before, is_run in ((1, True), (4, True), (5, False)):
+            calls.clear()
+            group, claims = subscribed(handler), mock.AsyncMock()
+            # The first is that of the count.
+            claims.take.side_effect = [Taken(runs_before), Taken(1)]
+            refused: Any = mock.AsyncMock()
+            with (
+                mock.patch.object(group, "_claims", claims),
+                mock.patch.object(group._letters, "keep", refused),
+            ):
+                message = Message(b"\x05", message_id="x" * 65, redelivered=True)
+                self.assertTrue(await group._handled(message, "noted"))
+            self.assertEqual(len(calls), int(is_run), runs_before)
+            if not is_run:
+                self.assertEqual(refused.await_args.args[1].code, "interrupted")
+            counted = claims.take.await_args_list[0].args[0].name
+            self.assertRegex(counted, "^event:notes:delivery:[0-9a-f]{32}$")
+            self.assertEqual(claims.release.await_args.args[0].name, counted)
+
     async def test_a_line_ends_with_one_that_is_cancelled(self) -> None:
         line = Line(0)
 

@@ -1,8 +1,7 @@
 /** The way of one delivery: read, run, replied to, kept if it failed; acknowledged after all that. */
 
-import { createHash } from "node:crypto";
 import { BUNDLE } from "./bundles.js";
-import { ATTEMPTS_MAX, type Claim, LEASE, claimOf, knownUntil } from "./claims.js";
+import { type Claim, knownUntil } from "./claims.js";
 import { CommandRun } from "./commands.js";
 import { type Envelope, isLate, readEnvelope } from "./envelope.js";
 import { CallFailed } from "./errors.js";
@@ -13,6 +12,7 @@ import { GivenBack, type Outcome, faulty, isDeadLetter, seen } from "./outcome.j
 import { misplaced } from "./partition_line.js";
 import { Pauses } from "./pauses.js";
 import { opened } from "./producer.js";
+import { counted } from "./redeliveries.js";
 import { putAside } from "./retries.js";
 import { LONGEST, query, timeOf } from "./runs.js";
 import { type Served, isClaimed } from "./service.js";
@@ -91,26 +91,12 @@ function wanted(serving: Serving, read: Envelope): Served {
 
 /** Counts a delivery that is not the first, before anything of it is run. */
 async function runAgain(serving: Serving, served: Served, read: Envelope): Promise<void> {
-  const name = read.isNamed ? read.callId : digest(read.message);
-  const counted = claimOf(`${serving.service.queue}:delivery:${name}`, { lease: read.isNamed ? 0 : LEASE });
-  const asked = await serving.claims.take(counted, timeOf(read), () => serving.isStopping);
-  if ("refused" in asked) return conclude(serving, read, faulty(read, asked.refused));
-  const attempt = "attempt" in asked ? asked.attempt : ATTEMPTS_MAX;
-  if (attempt >= ATTEMPTS_MAX) {
-    await serving.claims.release(counted);
-    const text = `it was delivered ${ATTEMPTS_MAX} times, and never settled`;
-    return conclude(serving, read, faulty(read, new CallFailed("interrupted", text, true)));
-  }
-  const over = new AbortController();
-  const keeping = read.isNamed ? undefined : serving.claims.keep(counted, over.signal, () => {});
-  try {
-    await run(serving, served, read, attempt + 1);
-  } finally {
-    over.abort();
-    await keeping;
-    // Given back on purpose it does not count either.
-    await serving.claims.release(counted);
-  }
+  const name = read.isNamed ? read.callId : undefined;
+  const of = { queue: serving.service.queue, name, message: read.message };
+  const isOver = () => serving.isStopping;
+  const again = (attempt: number) => run(serving, served, read, attempt);
+  const end = await counted(serving.claims, of, timeOf(read), isOver, again);
+  if ("refused" in end) await conclude(serving, read, faulty(read, end.refused));
 }
 
 async function run(serving: Serving, served: Served, read: Envelope, attempt: number): Promise<void> {
@@ -240,12 +226,4 @@ export async function untilDone(work: () => Promise<unknown>, patience: number, 
     if (Date.now() > until) return false;
     await pauses.wait();
   }
-}
-
-/** Names a message by what it is. */
-function digest(message: Message): string {
-  const { type, replyTo, contentType, appId, timestamp, headers, body } = message;
-  const own = Object.entries(headers).filter(([name]) => !name.startsWith("x-"));
-  const told = JSON.stringify([type, replyTo, contentType, appId, timestamp, own]);
-  return createHash("sha256").update(told).update(body).digest("hex").slice(0, 32);
 }

@@ -14,6 +14,7 @@ import { type Message, malformed, messageOf } from "./message.js";
 import { newId } from "./names.js";
 import { Pauses } from "./pauses.js";
 import { Places } from "./places.js";
+import { counted } from "./redeliveries.js";
 import { value } from "./replies.js";
 import { LONGEST } from "./runs.js";
 import { Running } from "./running.js";
@@ -121,17 +122,32 @@ export class Subscription implements Consuming {
     }
     const named = message.messageId ?? "";
     const isNamed = named !== "" && Buffer.byteLength(named) <= EVENT_ID_BYTES;
-    const claim = claimOf(`event:${this.group}:${isNamed ? named : newId()}`);
+    if (isNamed) return this.claimed(named, read, event, 1);
+    if (!message.redelivered) return this.claimed(newId(), read, event, 1);
+    // No claim of an earlier delivery knows it.
+    const of = { queue: `event:${this.group}`, name: undefined, message };
+    const again = (attempt: number) => this.claimed(newId(), read, event, attempt);
+    const isOver = () => this.stopping.signal.aborted;
+    const end = await counted(this.claims, of, Date.now() + LONGEST, isOver, again);
+    if ("came" in end) return end.came;
+    const { code, reason } = end.refused;
+    if (code !== "interrupted") return false;
+    await this.refuse(message, code, reason, true);
+    return true;
+  }
+
+  private async claimed(known: string, read: Envelope, event: unknown, attempt: number): Promise<boolean> {
+    const claim = claimOf(`event:${this.group}:${known}`);
     const isOver = () => this.stopping.signal.aborted;
     const asked = await this.claims.take(claim, Date.now() + LONGEST, isOver);
     if ("refused" in asked) return false;
     if ("frame" in asked) return true;
     if (asked.attempt > ATTEMPTS_MAX) {
       const text = `it was started ${ATTEMPTS_MAX} times, and never ended`;
-      await this.refuse(message, "interrupted", text, true, asked.attempt - 1);
+      await this.refuse(read.message, "interrupted", text, true, asked.attempt - 1);
       return true;
     }
-    return this.run(claim, read, event, asked.attempt);
+    return this.run(claim, read, event, Math.max(attempt, asked.attempt));
   }
 
   private async run(claim: Claim, read: Envelope, event: unknown, attempt: number): Promise<boolean> {

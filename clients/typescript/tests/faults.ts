@@ -26,6 +26,7 @@ import type { Serving } from "../dist/serving.js";
 import { Silence } from "../dist/silence.js";
 import { StreamCall } from "../dist/stream.js";
 import { Kind, WINDOW, itemsIn, readFrame } from "../dist/stream_frames.js";
+import { Subscription } from "../dist/subscription.js";
 
 const CALL = "018f6d1c-5e7a-7b3c-8d9e-0f1a2b3c4d5e";
 const names = new Names("", "replybus:");
@@ -242,4 +243,33 @@ test("headers that nest too deep are taken out, and do not end the connection", 
   for (let end = 0; end < whole.length; end++) makeReadable(Buffer.from(whole.subarray(0, end)));
   const tooLong = Buffer.from("\u0003oddS\0\0\0\u0009x");
   assert.ok(malformed(message({ headers: decoded(headerFrame(tooLong)).headers ?? {} })));
+});
+
+test("an event without an id that kills its workers is run five times", async () => {
+  for (const [runsBefore, isRun] of [[1, true], [4, true], [5, false]] as const) {
+    const [asked, released, events, letters]: [string[], string[], unknown[], string[]] = [[], [], [], []];
+    const claims = {
+      take: async ({ name }: { name: string }) => ({ attempt: asked.push(name) === 1 ? runsBefore : 1 }),
+      keep: async () => undefined,
+      release: async ({ name }: { name: string }) => released.push(name),
+      finish: async () => true,
+    };
+    const bus = { names, link: { log: quiet }, scripts: {} };
+    const handler = async (event: unknown) => void events.push(event);
+    const group = Object.create(Subscription.prototype);
+    Object.assign(group, {
+      bus,
+      claims,
+      handler,
+      group: "notes",
+      event: "noted",
+      stopping: new AbortController(),
+      letters: { keep: async (_: unknown, { code }: { code: string }) => void letters.push(code) },
+    });
+    const again = message({ body: Buffer.from([5]), type: "noted", redelivered: true, messageId: "x".repeat(65) });
+    assert.equal(await group.handled(again, "noted"), true);
+    assert.deepEqual([events, letters], isRun ? [[5], []] : [[], ["interrupted"]]);
+    assert.match(asked[0] ?? "", /^event:notes:delivery:[0-9a-f]{32}$/);
+    assert.deepEqual(released, asked.slice(0, 1));
+  }
 });

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from . import claims, envelope, feeds, runs
+from . import envelope, feeds, runs
 from .bundles import TYPE
-from .claims import ATTEMPTS_MAX, Claim, Done, Refused
+from .claims import Refused
 from .commands import CommandRun
 from .dead_letters import Cause
 from .envelope import Envelope
@@ -23,9 +22,9 @@ from .outcome import GivenBack, Outcome
 from .partition_line import misplaced
 from .pauses import Pauses
 from .producer import opened
+from .redeliveries import Redelivery
 from .retries import put_aside
 from .service import Served
-from .tasks import ended
 
 if TYPE_CHECKING:
     from .serving import Serving
@@ -119,37 +118,19 @@ class Deliveries:
         return served
 
     async def _run_again(self, served: Served, read: Envelope) -> None:
+        claims, queue = self._serving.claims, self._serving.service.queue
+        name = read.call_id if read.is_named else None
+        counted = Redelivery(claims, queue, name, read.message)
         try:
-            counted, attempt = await self._counted(read)
+            attempt = await counted.begin(runs.time_of(read), self._serving.stopping.is_set)
         except Refused as refused:
             await self._conclude(read, Outcome.of_fault(read.content_type, refused.failed))
             return
-        keeping: asyncio.Task[None] | None = None
-        if not read.is_named:
-            kept = self._serving.claims.keep(counted, lambda: None)
-            keeping = asyncio.create_task(kept)
         try:
             await self._run(served, read, attempt)
         finally:
-            if keeping is not None:
-                await ended(keeping)
             # Given back on purpose it does not count either.
-            await self._serving.claims.release(counted)
-
-    async def _counted(self, read: Envelope) -> tuple[Claim, int]:
-        """Counts a delivery that is not the first, before anything of it is run."""
-        name = read.call_id if read.is_named else _digest(read.message)
-        lease = 0 if read.is_named else claims.LEASE_MS
-        claim = Claim(f"{self._serving.service.queue}:delivery:{name}", lease_ms=lease)
-        over = self._serving.stopping.is_set
-        taken = await self._serving.claims.take(claim, runs.time_of(read), over)
-        if isinstance(taken, Done):
-            raise Refused(CallFailed("interrupted", "its count was ended by somebody", True))
-        if taken.attempt >= ATTEMPTS_MAX:
-            await self._serving.claims.release(claim)
-            text = f"it was delivered {ATTEMPTS_MAX} times, and never settled"
-            raise Refused(CallFailed("interrupted", text, True))
-        return claim, taken.attempt + 1
+            await counted.end()
 
     async def _run(self, served: Served, read: Envelope, attempt: int) -> None:
         try:
@@ -288,13 +269,3 @@ async def until_done(store: Callable[[], Awaitable[None]], patience: float) -> b
         if loop.time() > until:
             return False
         await asyncio.sleep(pauses.next())
-
-
-def _digest(message: Message) -> str:
-    """Names a message by what it is."""
-    digest = hashlib.sha256()
-    told = (message.kind, message.reply_to, message.content_type, message.app_id)
-    headers = [(n, v) for n, v in message.headers.items() if not n.startswith("x-")]
-    digest.update(repr((told, message.timestamp, headers)).encode(errors="replace"))
-    digest.update(message.body)
-    return digest.hexdigest()[:32]

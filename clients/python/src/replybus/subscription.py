@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from . import context, envelope, runs
-from .claims import Claim, Claims, Done, Refused
+from .claims import ATTEMPTS_MAX, Claim, Claims, Done, Refused
 from .codec import MSGPACK, decode
 from .dead_letters import Cause, DeadLetters
 from .deliveries import until_done
@@ -20,6 +20,7 @@ from .link import FAILURES
 from .message import Message
 from .names import new_id
 from .pauses import Pauses
+from .redeliveries import Redelivery
 from .replies import value
 from .tasks import ended, is_end
 
@@ -143,8 +144,31 @@ class Subscription:
             await self._refuse(message, "bad_request", str(error), False)
             return True
         named = message.message_id or ""
-        known = named if 0 < len(named.encode()) <= _EVENT_ID_BYTES else new_id()
-        claim = Claim(f"event:{self._group}:{known}")
+        if 0 < len(named.encode()) <= _EVENT_ID_BYTES:
+            return await self._claimed(named, read, event, 1)
+        if not message.redelivered:
+            return await self._claimed(new_id(), read, event, 1)
+        return await self._again(read, event)
+
+    async def _again(self, read: Envelope, event: Any) -> bool:
+        """A further delivery of an event that no claim of an earlier one knows."""
+        until = asyncio.get_running_loop().time() + runs.LONGEST
+        counted = Redelivery(self._claims, f"event:{self._group}", None, read.message)
+        try:
+            attempt = await counted.begin(until, self._stopping.is_set)
+        except Refused as refused:
+            failed = refused.failed
+            if failed.code != "interrupted":
+                return False
+            await self._refuse(read.message, failed.code, failed.message, True)
+            return True
+        try:
+            return await self._claimed(new_id(), read, event, attempt)
+        finally:
+            await counted.end()
+
+    async def _claimed(self, known: str, read: Envelope, event: Any, attempt: int) -> bool:
+        message, claim = read.message, Claim(f"event:{self._group}:{known}")
         until = asyncio.get_running_loop().time() + runs.LONGEST
         try:
             taken = await self._claims.take(claim, until, self._stopping.is_set)
@@ -152,11 +176,11 @@ class Subscription:
             return False
         if isinstance(taken, Done):
             return True
-        if taken.attempt > 5:
-            text = "it was started 5 times, and never ended"
+        if taken.attempt > ATTEMPTS_MAX:
+            text = f"it was started {ATTEMPTS_MAX} times, and never ended"
             await self._refuse(message, "interrupted", text, True, taken.attempt - 1)
             return True
-        return await self._run(claim, read, event, taken.attempt)
+        return await self._run(claim, read, event, max(attempt, taken.attempt))
 
     async def _run(self, claim: Claim, read: Envelope, event: Any, attempt: int) -> bool:
         of = read.context(attempt)
