@@ -25,11 +25,16 @@ from replybus import (
     runs,
     stream_frames,
 )
+from replybus.bundles import Bundles
+from replybus.call import Call
 from replybus.claims import Taken
 from replybus.codec import ContentType, decode
 from replybus.context import Context, as_text
+from replybus.gather import gather
+from replybus.inbox import Inbox
 from replybus.link import Link, properties
 from replybus.message import Message
+from replybus.method import Method
 from replybus.names import Names
 from replybus.partition_line import Line
 from replybus.producer import Producer, Way
@@ -210,6 +215,41 @@ class Headers(unittest.IsolatedAsyncioTestCase):
         failed = raised.exception
         self.assertEqual((failed.code, failed.may_have_executed), ("bad_request", False))
         self.assertNotIn("hunter2", str(failed))
+
+
+class Together(unittest.IsolatedAsyncioTestCase):
+    async def test_of_calls_that_are_sent_again_only_the_one_that_failed_says_so(self) -> None:
+        """A bundle is refused, and then one of its calls is not taken, and the other runs."""
+        inbox, published = Inbox(mock.AsyncMock(), Names()), 0
+
+        async def publish(_: str, body: bytes, about: Any, **__: Any) -> None:
+            nonlocal published
+            published += 1
+            if published == 1:
+                older = CallFailed("unknown_method", "it takes none", False)
+                inbox._hand(about.correlation_id, replies.fault(MSGPACK, older))
+            elif published == 2:
+                raise CallFailed("overloaded", "the queue is full", False)
+            else:
+                running.append(about.correlation_id)
+
+        running: list[str] = []
+        bus: Any = SimpleNamespace(
+            names=Names(), app="python", trace=None, inbox=inbox, bundles=Bundles()
+        )
+        bus.link, bus.cancels = SimpleNamespace(publish=publish), mock.Mock()
+        bus.bundles.heard("desk.requests", True)
+        method = Method("desk.requests", "add", is_command=True)
+        calls: list[Call[int]] = [Call(bus, method, {}, {}) for _ in range(2)]
+        gathering = asyncio.create_task(gather(bus, calls))
+        async with asyncio.timeout(5):
+            while not running:
+                await asyncio.sleep(0)
+            # It has time to be told of the other's failure.
+            await asyncio.sleep(0.01)
+            inbox._hand(running[0], replies.value(MSGPACK, 5))
+            failed, answer = await gathering
+        self.assertEqual((cast(CallFailed, failed).code, answer), ("overloaded", 5))
 
 
 def subscribed(handler: Callable[[Any], Any]) -> Subscription:

@@ -133,7 +133,7 @@ function expiresAt(request: Request): number {
 export class Waiting {
   private readonly frame: PromiseWithResolvers<Uint8Array> = deferred();
   private readonly leave: () => void;
-  private readonly giveUp = () => this.frame.reject(givenUp(true));
+  private readonly giveUp = () => this.fail(givenUp(true));
 
   constructor(
     private readonly bus: Bus,
@@ -160,6 +160,11 @@ export class Waiting {
   end(): void {
     this.leave();
     this.signal?.removeEventListener("abort", this.giveUp);
+  }
+
+  /** Ends it with this, unless there is a reply. */
+  fail(failed: CallFailed): void {
+    this.frame.reject(failed);
   }
 
   /** Waits until there is a reply, whatever it is. */

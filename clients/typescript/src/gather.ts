@@ -62,7 +62,7 @@ async function send(bus: Bus, waiting: Waiting[]): Promise<void> {
   const leave = bus.inbox.waiting(bundle, refused.resolve);
   try {
     if (!(await publishTogether(bus, first, requests, bundle))) {
-      await sendAgain(bus, requests, true);
+      await sendAgain(bus, waiting, true);
       return;
     }
     const until = Math.max(...requests.map((one) => one.until));
@@ -71,17 +71,28 @@ async function send(bus: Bus, waiting: Waiting[]): Promise<void> {
     const frame = await inTime(told, until - Date.now()).catch(() => undefined);
     if (frame === undefined) return;
     bus.bundles.heard(first.queue, false);
-    await sendAgain(bus, requests, mayHaveExecuted(frame));
+    await sendAgain(bus, waiting, mayHaveExecuted(frame));
   } finally {
     leave();
   }
 }
 
-/** Publishes each by itself; one that may have been executed only if it may be repeated. */
-async function sendAgain(bus: Bus, requests: Request[], executed: boolean): Promise<void> {
-  const again = requests.filter((request) => !executed || request.mayBeRepeated());
-  for (const request of again) request.isRepeated ||= executed;
-  await Promise.all(again.map((request) => publish(bus, request)));
+/**
+ * Publishes each by itself; one that may have been executed only if it may be repeated. What becomes of one
+ * says nothing of the others.
+ */
+async function sendAgain(bus: Bus, waiting: Waiting[], executed: boolean): Promise<void> {
+  const again = waiting.filter(({ request }) => !executed || request.mayBeRepeated());
+  const sent = again.map(async (one) => {
+    one.request.isRepeated ||= executed;
+    try {
+      await publish(bus, one.request, one.signal);
+    } catch (error) {
+      if (!(error instanceof CallFailed)) throw error;
+      one.fail(error);
+    }
+  });
+  await Promise.all(sent);
 }
 
 /** Publishes a bundle; false if nobody says whether the broker has it. */

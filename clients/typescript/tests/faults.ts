@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { createRequire } from "node:module";
 import { type AddressInfo, type Socket, createServer } from "node:net";
 import { dirname, join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { setImmediate as later } from "node:timers/promises";
 import type { ConsumeMessage } from "amqplib";
 import { Bus } from "../dist/bus.js";
@@ -20,7 +20,7 @@ import { Link } from "../dist/link.js";
 import { type Message, malformed } from "../dist/message.js";
 import { Names } from "../dist/names.js";
 import { Producer } from "../dist/producer.js";
-import { read } from "../dist/replies.js";
+import { fault, read, value } from "../dist/replies.js";
 import { answered } from "../dist/runs.js";
 import type { Serving } from "../dist/serving.js";
 import { Silence } from "../dist/silence.js";
@@ -129,10 +129,11 @@ test("a Redis that says nothing is connected to again", async (t) => {
 });
 
 /** A broker that is away until it is told to come, and never confirms; what is written to it, and who is told. */
-function caller() {
+function caller(t: TestContext) {
   const written: unknown[] = [];
   const told: string[] = [];
   const link = new Link("amqp://127.0.0.1:1", quiet);
+  t.after(() => link.close());
   let come = (_: unknown): void => undefined;
   const confirming = new Promise((resolve) => {
     come = resolve;
@@ -151,7 +152,7 @@ function caller() {
   const method = { queue: "desk.requests", name: "run", isCommand: true, timeout: 5_000 };
   const make = (signal: AbortSignal) => new Call(bus, method, {}, { signal });
   const stream = (signal: AbortSignal) => new StreamCall(bus, method, {}, { signal })[Symbol.asyncIterator]().next();
-  return { bus, link, written, told, make, stream, comes: () => come(channel) };
+  return { bus, written, told, make, stream, comes: () => come(channel) };
 }
 
 const isCancelled = (mayHaveExecuted: boolean) => (error: unknown) => {
@@ -160,8 +161,8 @@ const isCancelled = (mayHaveExecuted: boolean) => (error: unknown) => {
   return true;
 };
 
-test("a call that was given up before it is made is not made", async () => {
-  const { bus, link, written, make, stream, comes } = caller();
+test("a call that was given up before it is made is not made", async (t) => {
+  const { bus, written, make, stream, comes } = caller(t);
   comes();
   const signal = AbortSignal.abort();
   await assert.rejects(make(signal).reply(), isCancelled(false));
@@ -171,11 +172,10 @@ test("a call that was given up before it is made is not made", async () => {
   await assert.rejects(stream(signal), isCancelled(false));
   isCancelled(false)((await gather(bus, [make(signal)]))[0]);
   assert.deepEqual(written, []);
-  await link.close();
 });
 
-test("a call that is given up while the broker is away is not written when it comes", async () => {
-  const { link, written, told, make, stream, comes } = caller();
+test("a call that is given up while the broker is away is not written when it comes", async (t) => {
+  const { written, told, make, stream, comes } = caller(t);
   const giving = new AbortController();
   const { signal } = giving;
   const calls = [make(signal).reply(), make(signal).submit(), make(signal).feed([1]).reply(), stream(signal)];
@@ -186,11 +186,10 @@ test("a call that is given up while the broker is away is not written when it co
   comes();
   await later();
   assert.deepEqual([written, told], [[], []]);
-  await link.close();
 });
 
-test("a call that is given up when it was written is cancelled, and does not wait for the broker", async () => {
-  const { link, written, told, make, comes } = caller();
+test("a call that is given up when it was written is cancelled, and does not wait for the broker", async (t) => {
+  const { written, told, make, comes } = caller(t);
   const giving = new AbortController();
   const ended = assert.rejects(make(giving.signal).reply(), isCancelled(true));
   comes();
@@ -198,7 +197,6 @@ test("a call that is given up when it was written is cancelled, and does not wai
   giving.abort();
   await ended;
   assert.deepEqual(told, ["desk.requests"]);
-  await link.close();
 });
 
 /** A frame with these headers, as the broker sends it. */
@@ -272,4 +270,30 @@ test("an event without an id that kills its workers is run five times", async ()
     assert.match(asked[0] ?? "", /^event:notes:delivery:[0-9a-f]{32}$/);
     assert.deepEqual(released, asked.slice(0, 1));
   }
+});
+
+test("of calls that are sent again only the one that failed says so", async (t) => {
+  const { bus, make } = caller(t);
+  const waiters = new Map<string, (frame: Uint8Array) => void>();
+  const running: string[] = [];
+  let published = 0;
+  const publish = async (_: string, __: Buffer, { correlationId = "" }: { correlationId?: string }) => {
+    published += 1;
+    if (published === 1) waiters.get(correlationId)?.(fault(MSGPACK, new CallFailed("unknown_method", "it takes none", false)));
+    else if (published === 2) throw new CallFailed("overloaded", "the queue is full", false);
+    else running.push(correlationId);
+  };
+  const waiting = (id: string, waiter: (frame: Uint8Array) => void) => {
+    waiters.set(id, waiter);
+    return quiet;
+  };
+  Object.assign(bus, { link: { publish }, inbox: { name: names.inbox(CALL), waiting } });
+  bus.bundles.heard("desk.requests", true);
+  const { signal } = new AbortController();
+  const gathering = gather(bus, [make(signal), make(signal)]);
+  while (running.length === 0) await later();
+  await later();
+  waiters.get(running[0] ?? "")?.(value(MSGPACK, 5));
+  const [failed, answer] = await gathering;
+  assert.deepEqual([(failed as CallFailed).code, answer], ["overloaded", 5]);
 });

@@ -185,6 +185,11 @@ class Waiting:
         elif not self._frame.done():
             self._frame.set_result(frame)
 
+    def fail(self, failed: CallFailed) -> None:
+        """Ends it with this, unless there is a reply."""
+        if not self._frame.done():
+            self._frame.set_exception(failed)
+
     async def answered(self) -> None:
         """Waits until there is a reply, whatever it is."""
         await asyncio.shield(self._frame)

@@ -114,7 +114,7 @@ async def _send_together(bus: Bus, requests: list[Request], waiting: list[Waitin
         except CallFailed as failed:
             if not failed.may_have_executed:
                 raise
-            await _send_again(bus, requests)
+            await _send_again(bus, requests, waiting)
             return
         until = max(request.until for request in requests)
         await _until_answered(refused, waiting, until)
@@ -122,15 +122,26 @@ async def _send_together(bus: Bus, requests: list[Request], waiting: list[Waitin
             return
     bus.bundles.heard(first.queue, False)
     executed = _may_have_executed(refused.result(), bundle)
-    await _send_again(bus, requests, executed)
+    await _send_again(bus, requests, waiting, executed)
 
 
-async def _send_again(bus: Bus, requests: list[Request], executed: bool = True) -> None:
-    """Publishes each by itself; one that may have been executed only if it may be repeated."""
-    again = [request for request in requests if not executed or request.may_be_repeated()]
-    for request in again:
+async def _send_again(
+    bus: Bus, requests: list[Request], waiting: list[Waiting], executed: bool = True
+) -> None:
+    """Publishes each by itself; one that may have been executed only if it may be repeated. What
+    becomes of one says nothing of the others.
+    """
+
+    async def again(request: Request, one: Waiting) -> None:
         request.is_repeated |= executed
-    await asyncio.gather(*(publish(bus, request) for request in again))
+        try:
+            await publish(bus, request)
+        except CallFailed as failed:
+            one.fail(failed)
+
+    both = zip(requests, waiting, strict=True)
+    repeated = [pair for pair in both if not executed or pair[0].may_be_repeated()]
+    await asyncio.gather(*(again(*pair) for pair in repeated))
 
 
 async def _until_answered(
