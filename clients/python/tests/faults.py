@@ -39,8 +39,10 @@ from replybus.names import Names
 from replybus.partition_line import Line
 from replybus.producer import Producer, Way
 from replybus.service import Kind as MethodKind
-from replybus.service import Served
+from replybus.service import Served, Service
+from replybus.serving import Serving
 from replybus.silence import Silence
+from replybus.stream import StreamCall
 from replybus.stream_frames import WINDOW, Kind
 from replybus.subscription import Subscription
 
@@ -215,6 +217,49 @@ class Headers(unittest.IsolatedAsyncioTestCase):
         failed = raised.exception
         self.assertEqual((failed.code, failed.may_have_executed), ("bad_request", False))
         self.assertNotIn("hunter2", str(failed))
+
+
+class Left(unittest.IsolatedAsyncioTestCase):
+    """What is cancelled before it has begun."""
+
+    async def asyncSetUp(self) -> None:
+        self.consumed, self.ended = 0, 0
+        link = SimpleNamespace(consume=self.consume, is_queue=mock.AsyncMock(return_value=False))
+        link.connection, link.publish = asyncio.Event().wait, mock.AsyncMock()
+        self.bus: Any = SimpleNamespace(names=Names(), app="python", trace=None, link=link)
+        self.bus.scripts = SimpleNamespace(withdraw=mock.AsyncMock())
+        self.bus.redis, self.bus.cancels = mock.AsyncMock(), mock.Mock()
+        self.bus.inbox, self.bus.is_deaf = Inbox(self.bus.redis, Names()), lambda: False
+
+    async def consume(self, *_: Any, **__: Any) -> None:
+        self.consumed += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended += 1
+
+    async def test_nothing_goes_on_of_a_start_that_is_cancelled(self) -> None:
+        async def handler(_: Any) -> None: ...
+
+        before = asyncio.all_tasks()
+        for start, consumed in (
+            (lambda: Serving.start(self.bus, Service("a.requests")), 2),
+            (lambda: Serving.start(self.bus, Service("a.requests", partitions=2)), 1),
+            (lambda: Subscription.start(self.bus, "notes", "noted", handler, "events", 1), 1),
+        ):
+            self.consumed = self.ended = 0
+            with self.assertRaises(TimeoutError):
+                await asyncio.wait_for(start(), 0.01)
+            self.assertEqual((self.consumed, self.ended), (consumed, consumed))
+            self.assertEqual(asyncio.all_tasks(), before)
+
+    async def test_a_stream_that_is_given_up_while_it_is_opened_is_cancelled(self) -> None:
+        method = Method("desk.requests", "count", is_command=False)
+        with self.assertRaises(TimeoutError):
+            async with asyncio.timeout(0.01), StreamCall[int](self.bus, method, {}, {}):
+                pass
+        self.bus.cancels.tell.assert_called_once()
+        self.assertEqual(self.bus.cancels.tell.call_args.args[0], "desk.requests")
 
 
 class Together(unittest.IsolatedAsyncioTestCase):

@@ -75,24 +75,38 @@ class Serving:
     async def start(cls, bus: Bus, service: Service) -> Serving:
         """Serves it, and returns once it takes messages."""
         serving = cls(bus, service)
-        control, link = serving._control, bus.link
-        if service.partitions is not None:
-            await serving._start_partitions(service.partitions)
-            return serving
-        consumed, heard = asyncio.Event(), serving._hear()
-        taking = link.consume(
-            bus.names.full(service.queue),
-            _PREFETCH,
-            serving._declare,
-            serving._take,
-            ready=consumed,
-            begin=serving.learn_what_was_given_up,
-            end=serving._drain,
-        )
-        serving._takes = [asyncio.create_task(taking)]
-        await consumed.wait()
-        serving._tasks = [heard, asyncio.create_task(control.announce())]
+        try:
+            if service.partitions is None:
+                await serving._start_whole()
+            else:
+                await serving._start_partitions(service.partitions)
+        except BaseException:
+            await serving._leave()
+            raise
         return serving
+
+    async def _start_whole(self) -> None:
+        consumed = asyncio.Event()
+        self._hear()
+        taking = self.bus.link.consume(
+            self.names.full(self.service.queue),
+            _PREFETCH,
+            self._declare,
+            self._take,
+            ready=consumed,
+            begin=self.learn_what_was_given_up,
+            end=self._drain,
+        )
+        self._takes = [asyncio.create_task(taking)]
+        await consumed.wait()
+        self._tasks.append(asyncio.create_task(self._control.announce()))
+
+    async def _leave(self) -> None:
+        """Ends a start that came to nothing: nobody has what could be shut down."""
+        self._drain_within = 0.0
+        self.stopping.set()
+        await ended(*self._takes, *self._tasks)
+        await self._control.withdraw()
 
     async def _start_partitions(self, count: int) -> None:
         await self._refuse_whole()
@@ -108,11 +122,11 @@ class Serving:
                 declared = True
 
         self._partitions = [Partition(self, number, members, declare) for number in range(count)]
-        heard = self._hear()
+        self._hear()
         self._takes = [asyncio.create_task(one.run()) for one in self._partitions]
         await asyncio.gather(*(one.ready.wait() for one in self._partitions))
         announcing, watching = self._control.announce(), members.watch()
-        self._tasks = [heard, *map(asyncio.create_task, (announcing, watching))]
+        self._tasks += map(asyncio.create_task, (announcing, watching))
 
     async def _refuse_whole(self) -> None:
         """What is in a queue that was served as a whole would have no order with the partitions.
@@ -127,12 +141,12 @@ class Serving:
                 "out of order. Give it another queue, or delete this one when it is empty"
             )
 
-    def _hear(self) -> asyncio.Task[None]:
+    def _hear(self) -> None:
         control, heard = self._control, asyncio.Event()
         hearing = self.bus.link.consume(
             self.control_queue, _CONTROL_PREFETCH, control.declare, control.take, ready=heard
         )
-        return asyncio.create_task(hearing)
+        self._tasks.append(asyncio.create_task(hearing))
 
     async def shutdown(self, within: float = _DRAIN_WITHIN) -> None:
         """Takes no more, ends what runs, and gives back what was not begun.

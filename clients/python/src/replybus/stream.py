@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -55,8 +56,8 @@ class StreamCall(Generic[T]):
         reader = self._reader = _Reader(self._bus, request, self._window)
         try:
             await reader.open()
-        except BaseException:
-            await reader.close()
+        except BaseException as error:
+            await reader.close(is_given_up=isinstance(error, asyncio.CancelledError))
             raise
         return cast(AsyncIterator[T], reader.items())
 
@@ -110,8 +111,12 @@ class _Reader(Reading):
                 text = "its service is gone"
                 raise CallFailed("interrupted", text, True) from failed
 
-    async def close(self) -> None:
+    async def close(self, *, is_given_up: bool = False) -> None:
+        """Ends it; `is_given_up` if that was before it was open: its producer may not be known."""
         try:
             await super().close()
         finally:
             self._waiting.__exit__(None)
+            if is_given_up:
+                request = self._request
+                self._bus.cancels.tell(request.method.queue, request.call_id, request.left())

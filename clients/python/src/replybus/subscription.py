@@ -86,7 +86,12 @@ class Subscription:
             end=subscription._drain,
         )
         subscription._task = asyncio.create_task(taking)
-        await ready.wait()
+        try:
+            await ready.wait()
+        except BaseException:
+            # Nobody has what could be shut down.
+            await subscription.shutdown()
+            raise
         return subscription
 
     async def shutdown(self) -> None:
