@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 from unittest import mock
 
+from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp import decode as decoding
 
 from replybus import (
@@ -32,7 +33,7 @@ from replybus.codec import ContentType, decode
 from replybus.context import Context, as_text
 from replybus.gather import gather
 from replybus.inbox import Inbox
-from replybus.link import Link, properties
+from replybus.link import Link, _Confirming, properties
 from replybus.message import Message
 from replybus.method import Method
 from replybus.names import Names
@@ -211,7 +212,7 @@ class Headers(unittest.IsolatedAsyncioTestCase):
         channel = mock.AsyncMock(is_closed=False)
         channel.basic_publish.side_effect = TypeError("hunter2")
         link = Link("amqp://127.0.0.1:1")
-        link._channel = channel
+        link._confirmed = _Confirming(channel)
         with self.assertRaises(CallFailed) as raised:
             await link.publish("a", b"", properties(headers={"a": object()}), within=5)
         failed = raised.exception
@@ -295,6 +296,35 @@ class Together(unittest.IsolatedAsyncioTestCase):
             inbox._hand(running[0], replies.value(MSGPACK, 5))
             failed, answer = await gathering
         self.assertEqual((cast(CallFailed, failed).code, answer), ("overloaded", 5))
+
+
+class Refusals(unittest.IsolatedAsyncioTestCase):
+    async def test_the_only_publish_that_a_channel_is_closed_over_was_refused(self) -> None:
+        waits = asyncio.get_running_loop().create_future()
+        link = Link("amqp://127.0.0.1:1")
+        link._declared.add("events")
+
+        async def publish() -> CallFailed:
+            with self.assertRaises(CallFailed) as raised:
+                await link.publish("a", b"", properties(), within=5, exchange="events")
+            return raised.exception
+
+        async def closes(*_: Any, **__: Any) -> None:
+            await asyncio.shield(waits)
+
+        channel = mock.AsyncMock(is_closed=False)
+        channel.basic_publish.side_effect = closes
+        link._confirmed = _Confirming(channel)
+        publishing = [asyncio.create_task(publish()) for _ in range(2)]
+        await asyncio.sleep(0)
+        waits.set_exception(ChannelNotFoundEntity("no exchange 'events'"))
+        # Nothing says which of several it was.
+        for failed in await asyncio.gather(*publishing):
+            self.assertEqual((failed.code, failed.may_have_executed), ("disconnected", True))
+        link._confirmed = _Confirming(channel)
+        failed = await publish()
+        self.assertEqual((failed.code, failed.may_have_executed), ("unroutable", False))
+        self.assertEqual(link._declared, set())
 
 
 def subscribed(handler: Callable[[Any], Any]) -> Subscription:

@@ -26,12 +26,23 @@ export interface Consuming {
   end?(): Promise<void>;
 }
 
+/** What the broker closes a channel over that it is to publish on. */
+const REFUSALS: Record<number, string> = { 403: "denied", 404: "unroutable", 406: "bad_request" };
+
+/** A channel with confirms, and the publishes on it of which nothing was said. */
+interface Confirming {
+  channel: amqp.ConfirmChannel;
+  undecided: number;
+  /** Why the broker closed it. */
+  refusal?: Error & { code?: number };
+}
+
 /** Says in one line what went wrong beside any call. */
 export type Log = (line: string) => void;
 
 export class Link {
   private model: amqp.ChannelModel | undefined;
-  private confirming: Promise<amqp.ConfirmChannel> | undefined;
+  private confirming: Promise<Confirming> | undefined;
   private readonly declared = new Set<string>();
   private readonly closing = new AbortController();
   private readonly keeping: Promise<void>;
@@ -89,21 +100,27 @@ export class Link {
     return this.up.promise;
   }
 
-  private channel(): Promise<amqp.ConfirmChannel> {
+  private channel(): Promise<Confirming> {
     this.confirming ??= this.open();
     return this.confirming;
   }
 
-  private async open(): Promise<amqp.ConfirmChannel> {
+  private async open(): Promise<Confirming> {
     try {
       const channel = await (await this.connection()).createConfirmChannel();
       // Each publish that waits listens to it.
       channel.setMaxListeners(0);
-      channel.on("error", (error) => this.log(`a channel was closed: ${error.message}`));
+      const confirming: Confirming = { channel, undecided: 0 };
+      channel.on("error", (error) => {
+        confirming.refusal = error;
+        // One that was declared may be gone.
+        this.declared.clear();
+        this.log(`a channel was closed: ${error.message}`);
+      });
       channel.on("close", () => {
         this.confirming = undefined;
       });
-      return channel;
+      return confirming;
     } catch (error) {
       this.confirming = undefined;
       throw error;
@@ -113,8 +130,8 @@ export class Link {
   /**
    * Publishes a message, and waits until the broker has it.
    *
-   * @throws CallFailed `unroutable` or `overloaded`, if the broker has it not; `disconnected`, or
-   * `cancelled` once `signal` has fired, which say whether it may have it.
+   * @throws CallFailed `unroutable`, `overloaded`, `denied` or `bad_request`, if the broker has it not; `disconnected`,
+   * or `cancelled` once `signal` has fired, which say whether it may have it.
    */
   async publish(
     key: string,
@@ -129,12 +146,12 @@ export class Link {
     const pauses = new Pauses(PAUSE_MIN, 1_000);
     while (true) {
       const open = inTime(this.channel(), until - Date.now()).catch(() => undefined);
-      const channel = await unlessGivenUp(open, signal, false);
+      const confirming = await unlessGivenUp(open, signal, false);
       // It may have fired since.
       if (signal?.aborted) throw givenUp(false);
-      if (channel !== undefined) {
+      if (confirming !== undefined) {
         const name = properties.messageId ?? properties.correlationId;
-        const confirmed = published(channel, exchange, key, body, { ...properties, mandatory }, name, until);
+        const confirmed = published(confirming, exchange, key, body, { ...properties, mandatory }, name, until);
         await unlessGivenUp(confirmed, signal, true);
         return;
       }
@@ -266,8 +283,16 @@ function aborted(signal: AbortSignal): Promise<undefined> {
   });
 }
 
+/** What a publish comes to that was neither confirmed nor returned. */
+function lost({ refusal, undecided }: Confirming): CallFailed {
+  const code = REFUSALS[refusal?.code ?? 0];
+  // It is what the broker closed the channel over: all before it was confirmed.
+  if (code !== undefined && undecided === 1) return new CallFailed(code, refusal?.message ?? "", false);
+  return new CallFailed("disconnected", "the broker did not say that it has the message", true);
+}
+
 async function published(
-  channel: amqp.ConfirmChannel,
+  confirming: Confirming,
   exchange: string,
   key: string,
   body: Buffer,
@@ -275,31 +300,33 @@ async function published(
   name: string | undefined,
   until: number,
 ): Promise<void> {
+  const { channel } = confirming;
   let returned = false;
   // What can't be routed is returned, and confirmed after that.
   const onReturn = (message: amqp.Message) => {
     const { messageId, correlationId } = message.properties;
     returned ||= (messageId ?? correlationId) === name;
   };
-  const lost = deferred<never>();
-  lost.promise.catch(() => undefined);
-  const onClose = () =>
-    lost.reject(
-      new CallFailed("disconnected", "the broker did not say that it has the message", true),
-    );
+  const closed = deferred<never>();
+  closed.promise.catch(() => undefined);
+  const onClose = () => closed.reject(lost(confirming));
   channel.on("return", onReturn);
   channel.on("close", onClose);
   try {
     const confirmed = new Promise<void>((resolve, reject) => {
       channel.publish(exchange, key, body, properties, (error) => {
         const full = new CallFailed("overloaded", `the queue ${key} is full`, false);
+        const isFull = /nack/i.test(String((error as Error | null)?.message));
         // A channel that is lost fails all that waits on it, in other words than a refusal.
-        if (error === null || error === undefined) resolve();
-        else if (/nack/i.test(String((error as Error).message))) reject(full);
-        else onClose();
+        if (error !== null && error !== undefined && !isFull) return onClose();
+        confirming.undecided -= 1;
+        if (isFull) reject(full);
+        else resolve();
       });
+      // It was written.
+      confirming.undecided += 1;
     });
-    await inTime(Promise.race([confirmed, lost.promise]), until - Date.now());
+    await inTime(Promise.race([confirmed, closed.promise]), until - Date.now());
   } catch (error) {
     if (error instanceof CallFailed) throw error;
     // Properties that can't be encoded were not sent.

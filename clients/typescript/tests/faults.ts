@@ -1,7 +1,7 @@
 /** What goes wrong in handlers, messages and servers, and does not stay with them. */
 
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { createRequire } from "node:module";
 import { type AddressInfo, type Socket, createServer } from "node:net";
 import { dirname, join } from "node:path";
@@ -152,7 +152,7 @@ function caller(t: TestContext) {
   const method = { queue: "desk.requests", name: "run", isCommand: true, timeout: 5_000 };
   const make = (signal: AbortSignal) => new Call(bus, method, {}, { signal });
   const stream = (signal: AbortSignal) => new StreamCall(bus, method, {}, { signal })[Symbol.asyncIterator]().next();
-  return { bus, written, told, make, stream, comes: () => come(channel) };
+  return { bus, written, told, make, stream, comes: () => come({ channel, undecided: 0 }) };
 }
 
 const isCancelled = (mayHaveExecuted: boolean) => (error: unknown) => {
@@ -296,4 +296,26 @@ test("of calls that are sent again only the one that failed says so", async (t) 
   waiters.get(running[0] ?? "")?.(value(MSGPACK, 5));
   const [failed, answer] = await gathering;
   assert.deepEqual([(failed as CallFailed).code, answer], ["overloaded", 5]);
+});
+
+test("the only publish that a channel is closed over was refused", async (t) => {
+  const { bus } = caller(t);
+  const none = Object.assign(new Error("no exchange"), { code: 404 });
+  const onChannel = () => {
+    const channel = Object.assign(new EventEmitter(), { publish: quiet });
+    const confirming = { channel, undecided: 0, refusal: undefined as unknown };
+    Object.assign(bus.link, { confirming: Promise.resolve(confirming) });
+    return { close: () => (confirming.refusal = none) && channel.emit("close") };
+  };
+  const publish = () => bus.link.publish("a", Buffer.alloc(0), {}, 5_000, "events").catch((error: CallFailed) => error);
+  // Nothing says which of several it was.
+  for (const [count, code, mayHaveExecuted] of [[2, "disconnected", true], [1, "unroutable", false]] as const) {
+    const { close } = onChannel();
+    const publishing = Array.from({ length: count }, publish);
+    await later();
+    close();
+    for (const failed of (await Promise.all(publishing)) as CallFailed[]) {
+      assert.deepEqual([failed.code, failed.mayHaveExecuted], [code, mayHaveExecuted]);
+    }
+  }
 });

@@ -15,8 +15,10 @@ from aiormq import Channel
 from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
 from aiormq.exceptions import (
     AMQPError,
+    ChannelAccessRefused,
     ChannelClosed,
     ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
     DeliveryError,
     PublishError,
 )
@@ -40,8 +42,31 @@ _LOOK_EVERY = 1.0
 #: What a lost connection or channel shows as.
 FAILURES = (AMQPError, OSError, RuntimeError, asyncio.TimeoutError)
 
+#: What the broker closes a channel over that it is to publish on.
+_REFUSALS: dict[type[BaseException], str] = {
+    ChannelAccessRefused: "denied",
+    ChannelNotFoundEntity: "unroutable",
+    ChannelPreconditionFailed: "bad_request",
+}
+
 #: What is done with a message: it is acknowledged over the channel that it came by.
 Callback = Callable[[AbstractChannel, DeliveredMessage], Awaitable[None]]
+
+
+class _Confirming:
+    """A channel with confirms, and the publishes on it of which nothing was said."""
+
+    def __init__(self, channel: AbstractChannel) -> None:
+        self.channel, self.undecided = channel, 0
+
+    def failed(self, error: BaseException) -> CallFailed:
+        """What a publish comes to that was neither confirmed nor returned."""
+        code = _REFUSALS.get(type(error)) if self.undecided == 1 else None
+        if code is not None:
+            # It is what the broker closed the channel over: all before it was confirmed.
+            return CallFailed(code, str(error), False)
+        text = f"the broker did not say that it has the message: {type(error).__name__}"
+        return CallFailed("disconnected", text, True)
 
 
 class Link:
@@ -50,7 +75,7 @@ class Link:
     def __init__(self, url: str) -> None:
         self._url = url
         self._connection: AbstractConnection | None = None
-        self._channel: AbstractChannel | None = None
+        self._confirmed: _Confirming | None = None
         self._opening = asyncio.Lock()
         self._up = asyncio.Event()
         self._declared: set[str] = set()
@@ -103,14 +128,13 @@ class Link:
                 return self._connection
             await asyncio.sleep(_PAUSE_MIN)
 
-    async def _confirming(self) -> AbstractChannel:
+    async def _confirming(self) -> _Confirming:
         async with self._opening:
-            if self._channel is None or self._channel.is_closed:
+            if self._confirmed is None or self._confirmed.channel.is_closed:
                 connection = await self.connection()
-                self._channel = await connection.channel(
-                    publisher_confirms=True, on_return_raises=True
-                )
-            return self._channel
+                channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
+                self._confirmed = _Confirming(channel)
+            return self._confirmed
 
     async def publish(
         self,
@@ -125,22 +149,24 @@ class Link:
         """Publishes a message, and waits until the broker has it.
 
         Raises:
-            CallFailed: `unroutable` or `overloaded`, if the broker has it not, `bad_request`, if it
-                can't be written; `disconnected`, which says whether it may have it.
+            CallFailed: `unroutable`, `overloaded` or `denied`, if the broker has it not,
+                `bad_request`, if it can't be written or be had; `disconnected`, which says whether
+                the broker may have it.
         """
         until = asyncio.get_running_loop().time() + within
         while True:
             try:
                 async with asyncio.timeout_at(until):
-                    channel = await self._confirming()
+                    confirming = await self._confirming()
             except TimeoutError as error:
                 raise CallFailed("disconnected", "RabbitMQ can't be reached", False) from error
             except FAILURES:
                 await asyncio.sleep(_PAUSE_MIN)
                 continue
+            confirming.undecided += 1
             try:
                 async with asyncio.timeout_at(until):
-                    await channel.basic_publish(
+                    await confirming.channel.basic_publish(
                         body,
                         exchange=exchange,
                         routing_key=key,
@@ -148,16 +174,22 @@ class Link:
                         mandatory=mandatory,
                     )
             except PublishError as error:
+                confirming.undecided -= 1
                 raise CallFailed("unroutable", f"there is no queue {key!r}", False) from error
             except DeliveryError as error:
+                confirming.undecided -= 1
                 raise CallFailed("overloaded", f"the queue {key!r} is full", False) from error
             except (TypeError, ValueError, OverflowError, struct.error) as error:
+                confirming.undecided -= 1
                 # What they say may be told to nobody.
                 text = f"its properties can't be encoded: {type(error).__name__}"
                 raise CallFailed("bad_request", text, False) from error
             except FAILURES as error:
-                text = f"the broker did not say that it has the message: {type(error).__name__}"
-                raise CallFailed("disconnected", text, True) from error
+                if isinstance(error, ChannelClosed):
+                    # One that was declared may be gone.
+                    self._declared.discard(exchange)
+                raise confirming.failed(error) from error
+            confirming.undecided -= 1
             return
 
     async def is_queue(self, queue: str) -> bool:
