@@ -33,6 +33,7 @@ from replybus.codec import ContentType, decode
 from replybus.context import Context, as_text
 from replybus.gather import gather
 from replybus.inbox import Inbox
+from replybus.jobs import Jobs
 from replybus.link import Link, _Confirming, properties
 from replybus.message import Message
 from replybus.method import Method
@@ -325,6 +326,27 @@ class Refusals(unittest.IsolatedAsyncioTestCase):
         failed = await publish()
         self.assertEqual((failed.code, failed.may_have_executed), ("unroutable", False))
         self.assertEqual(link._declared, set())
+
+
+class JobsTest(unittest.IsolatedAsyncioTestCase):
+    async def test_the_message_of_a_job_says_that_it_was_started_when_it_was(self) -> None:
+        kept: list[Any] = []
+
+        async def keep_started(read: Any) -> bool:
+            kept.append(read)
+            return True
+
+        jobs = object.__new__(Jobs)
+        jobs._room = cast(Any, SimpleNamespace(keep_started=keep_started))
+        run: Any = SimpleNamespace(started=asyncio.Event(), is_handed_back=False)
+        with mock.patch("replybus.jobs.HELD_FOR", 0.0):
+            handing_back = asyncio.create_task(jobs._hand_back(run, cast(Any, "its message")))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            self.assertEqual(kept, [])
+            run.started.set()
+            await asyncio.wait_for(handing_back, 5)
+        self.assertEqual((kept, run.is_handed_back), (["its message"], True))
 
 
 def subscribed(handler: Callable[[Any], Any]) -> Subscription:

@@ -30,6 +30,9 @@ export class CommandRun {
   readonly retries: Retries | undefined;
   /** Of a job: the broker has its message once more, which says in the end what became of it. */
   isHandedBack = false;
+  /** Fulfilled when it has its claim, and its handler is called. */
+  readonly started: Promise<void>;
+  private starts: () => void = () => undefined;
   private readonly cancel = new AbortController();
   private reports: Reports | undefined;
 
@@ -45,6 +48,9 @@ export class CommandRun {
       const name = commandName(serving.service.queue, served.name, key, callId);
       this.claim = commandClaim(name, key, deadlineNamed, contentType, message.body);
     }
+    this.started = new Promise((resolve) => {
+      this.starts = resolve;
+    });
     if (served.retry !== undefined) this.retries = new Retries(message, served.retry, noRunAfter(read));
   }
 
@@ -90,6 +96,7 @@ export class CommandRun {
       await serving.claims.release(claim);
       return faulty(read, refusal, { attempts: attempt - 1 });
     }
+    this.starts();
     return this.claimed(claim, args, attempt);
   }
 

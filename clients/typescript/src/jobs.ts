@@ -63,7 +63,8 @@ export class Jobs {
         run.isHandedBack = true;
         reject(new GivenBack());
       };
-      const timer = setTimeout(() => void handBack().catch(reject), HELD_FOR);
+      // Of one that waits to be started its message would say what is not so.
+      const timer = setTimeout(() => void run.started.then(handBack).catch(reject), HELD_FOR);
       this.held.add(giveBack);
       running.then(resolve, reject).finally(() => {
         isOver = true;

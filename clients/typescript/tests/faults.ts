@@ -84,14 +84,16 @@ async function produced(items: () => AsyncIterable<unknown>, contentType = MSGPA
 }
 
 test("a stream whose error can't be sent has an end", async () => {
+  const endless: unknown[] = [];
+  endless.push(endless);
   async function* fails() {
     yield 5;
-    throw new HandlerError(10n);
+    throw new HandlerError(undefined);
   }
   assert.deepEqual(await produced(fails, JSON_TYPE), { found: [5], code: "bad_reply" });
   async function* odd() {
     yield 5;
-    yield 10n;
+    yield endless;
   }
   assert.deepEqual(await produced(odd, JSON_TYPE), { found: [5], code: "bad_reply" });
   const none = () => {

@@ -40,6 +40,8 @@ class CommandRun:
         self._delivery = attempt
         #: Of a job: the broker has its message once more, which says in the end what became of it.
         self.is_handed_back = False
+        #: It has its claim, and its handler is called.
+        self.started = asyncio.Event()
         self._of: Context | None = None
         self._reports: Reports | None = None
         #: `None` of one whose handler keeps the record.
@@ -104,6 +106,7 @@ class CommandRun:
             attempts = taken.attempt - 1
             outcome = Outcome.of_fault(envelope.content_type, refusal, attempts=attempts)
             return self._told(outcome)
+        self.started.set()
         return self._told(await self._claimed(claim, arguments, taken.attempt))
 
     def _told(self, outcome: Outcome) -> Outcome:

@@ -76,8 +76,10 @@ class Jobs:
             running.result()
 
     async def _hand_back(self, run: CommandRun, read: Envelope) -> None:
-        """Has the broker keep the message of a job that has run for long."""
-        await asyncio.sleep(HELD_FOR)
+        """Has the broker keep the message of a job that runs, once it was held for long. Of one that
+        waits to be started it would say what is not so.
+        """
+        await asyncio.gather(asyncio.sleep(HELD_FOR), run.started.wait())
         run.is_handed_back = await self._room.keep_started(read)
 
     async def entered(self, read: Envelope) -> bool:
