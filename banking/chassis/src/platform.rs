@@ -27,6 +27,11 @@ use replybus_redis::RedisReplies;
 use sqlx::migrate::Migrator;
 use std::fmt;
 
+/// The highest bound, for each client and minute, that replicas count together: a higher one is for
+/// what a machine can carry out, which is each machine's own, and not worth a question for each
+/// request.
+const COUNTED_TOGETHER_MAX: u32 = 10_000;
+
 /// The bus, who this program is, and where databases are. Clones share them.
 #[derive(Clone)]
 pub struct Platform {
@@ -225,13 +230,15 @@ impl Platform {
         }
     }
 
-    /// A bound of how often each client may ask, so many times a minute, which the replicas of this
-    /// program count together if Redis is set; 0 is without bound.
+    /// A bound of how often each client may ask, so many times a minute; 0 is without bound. Up to
+    /// 10,000 the replicas of this program count together if Redis is set.
     #[must_use]
     pub fn rate_limit(&self, name: &'static str, per_minute: u32) -> RateLimit {
         match self.replicas(&format!("rate:{name}")) {
-            Some(replicas) => RateLimit::of_replicas(name, per_minute, replicas),
-            None => RateLimit::of_process(name, per_minute),
+            Some(replicas) if per_minute <= COUNTED_TOGETHER_MAX => {
+                RateLimit::of_replicas(name, per_minute, replicas)
+            }
+            _ => RateLimit::of_process(name, per_minute),
         }
     }
 
