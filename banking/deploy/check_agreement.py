@@ -137,6 +137,9 @@ def check_compose(code, compose, beside, example, kong):
         yield f".env.example and compose.yaml differ in {sorted(used ^ known)}"
     filled = re.findall(r"^([A-Z_]*(?:PASSWORD|SECRET)[A-Z_]*)=\S+", example, re.M)
     yield from (f".env.example gives {name} a value" for name in filled)
+    address = services["kong"]["networks"]["edge"]["ipv4_address"]
+    if services["api-producer"]["environment"].get("TRUSTED_PROXIES") != address:
+        yield "compose.yaml: api-producer takes all clients for Kong"
     for service in kong["services"]:
         host = urlsplit(service["url"]).hostname
         if "edge" not in services[host]["networks"]:
