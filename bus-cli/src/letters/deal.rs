@@ -1,6 +1,6 @@
 //! What becomes of letters.
 
-use super::{Found, filter::Picked, pick, show};
+use super::{count, filter::Picked, pick, show};
 use crate::{
     failure::Failure,
     output::{Output, shown},
@@ -84,13 +84,14 @@ fn complete(stayed: u64) -> Result<(), Failure> {
 pub(super) async fn purge(
     letters: &DeadLetterQueue,
     picked: Picked,
-    limit: u64,
+    mut limit: u64,
     yes: bool,
     output: &Output,
 ) -> Dealt {
     if !yes {
-        let found = pick(letters, &picked, limit).await?;
-        if let Err(refused) = ask(&found).await {
+        // Those that come while the question waits for its answer are behind them, and not meant.
+        limit = count(letters, &picked, limit).await?;
+        if let Err(refused) = ask(limit).await {
             return Ok(Err(refused));
         }
     }
@@ -110,9 +111,8 @@ pub(super) async fn purge(
     })
 }
 
-/// Whether they are meant, of who sits at the terminal.
-async fn ask(found: &Found) -> Result<(), Failure> {
-    let count = found.letters.len();
+/// Whether so many are meant, of who sits at the terminal.
+async fn ask(count: u64) -> Result<(), Failure> {
     crate::output::confirm(&format!("throw {count} letters away? they are lost then")).await
 }
 

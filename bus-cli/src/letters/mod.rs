@@ -8,9 +8,7 @@ use crate::{bus::with_broker, failure::Failure, output::Output, settings::Server
 use clap::{Args, Subcommand};
 use filter::{Filter, Picked};
 use replybus::dead_letters::{DeadLetter, DeadLetterError, DeadLetterQueue};
-
-/// Letters of a page that is looked at.
-const PAGE: u64 = 200;
+use std::ops::ControlFlow;
 
 /// List dead letters, put them back, or throw them away
 ///
@@ -149,28 +147,40 @@ async fn pick(
     picked: &Picked,
     limit: u64,
 ) -> Result<Found, DeadLetterError> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
-    let mut position = 0;
-    loop {
-        let page = letters
-            .list(position..position.saturating_add(PAGE))
-            .await?;
-        let seen = u64::try_from(page.letters.len()).unwrap_or(u64::MAX);
-        position = position.saturating_add(seen);
-        for letter in page.letters {
-            if u64::try_from(found.len()).unwrap_or(u64::MAX) < limit && picked.is(&letter) {
-                found.push(letter);
-            }
+    let look = |letter| {
+        if found.len() < limit && picked.is(&letter) {
+            found.push(letter);
         }
-        let has_enough = u64::try_from(found.len()).unwrap_or(u64::MAX) >= limit;
-        if seen == 0 || position >= page.total || has_enough {
-            let total = page.total;
-            return Ok(Found {
-                letters: found,
-                total,
-            });
+        match found.len() < limit {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
         }
-    }
+    };
+    let total = letters.look(look).await?;
+    Ok(Found {
+        letters: found,
+        total,
+    })
+}
+
+/// Counts them instead: they may be as many and as large as a queue holds.
+async fn count(
+    letters: &DeadLetterQueue,
+    picked: &Picked,
+    limit: u64,
+) -> Result<u64, DeadLetterError> {
+    let mut found = 0;
+    let look = |letter| {
+        found += u64::from(picked.is(&letter));
+        match found < limit {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    };
+    letters.look(look).await?;
+    Ok(found.min(limit))
 }
 
 fn named<T>(queue: &str, done: Result<T, DeadLetterError>) -> Result<T, Failure> {

@@ -24,7 +24,10 @@ use crate::{
     limits::{DEAD_LETTERS_LISTED_BYTES_MAX, DEAD_LETTERS_LISTED_MAX},
     work::dead_letter_queue,
 };
-use std::{fmt, ops::Range};
+use std::{
+    fmt,
+    ops::{ControlFlow, Range},
+};
 use walk::Walk;
 
 impl Bus {
@@ -133,6 +136,50 @@ impl DeadLetterQueue {
         let total = walk.total();
         walk.end().await?;
         Ok(DeadLetterPage { letters, total })
+    }
+
+    /// Shows each letter to `look`, oldest first, until it breaks off. They stay where they are; for
+    /// the moment of the look nobody else is given them. Returns how many were in the queue when it
+    /// began, as [`DeadLetterPage::total`] does.
+    ///
+    /// ```
+    /// # use replybus::{Bus, dead_letters::DeadLetter};
+    /// # async fn oldest(bus: &Bus) -> Result<Option<DeadLetter>, replybus::dead_letters::DeadLetterError> {
+    /// use std::ops::ControlFlow;
+    ///
+    /// let mut panicked = None;
+    /// let letters = bus.dead_letters("mail.requests");
+    /// letters
+    ///     .look(|letter| {
+    ///         if letter.reason() != "panicked" {
+    ///             return ControlFlow::Continue(());
+    ///         }
+    ///         panicked = Some(letter);
+    ///         ControlFlow::Break(())
+    ///     })
+    ///     .await?;
+    /// # Ok(panicked)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such queue, or the broker can't be reached or refuses.
+    ///
+    /// # Cancel safety
+    /// Safe; it only reads.
+    pub async fn look(
+        &self,
+        mut look: impl FnMut(DeadLetter) -> ControlFlow<()> + Send,
+    ) -> Result<u64, DeadLetterError> {
+        let mut walk = self.walk().await?;
+        while let Some((letter, _held)) = walk.next().await? {
+            if look(letter).is_break() {
+                break;
+            }
+        }
+        let total = walk.total();
+        walk.end().await?;
+        Ok(total)
     }
 
     /// Puts back those letters of which `wanted` says `true`, to be handled: options, then

@@ -15,6 +15,7 @@ use replybus::{
 use replybus_testkit::wait::eventually;
 use serde::{Deserialize, Serialize};
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -186,6 +187,26 @@ async fn a_list_takes_nothing_away() {
             .len(),
         0
     );
+    assert_eq!(kept(&transport, QUEUE).await, 3);
+}
+
+#[tokio::test]
+async fn a_look_shows_each_letter_once_until_it_breaks_off_and_takes_nothing_away() {
+    let (bus, transport, _till, _serving) = broken(&["a", "b", "c"]).await;
+    let letters = bus.dead_letters(QUEUE);
+    for (enough, shown) in [(1, 1), (2, 2), (9, 3)] {
+        let mut seen = Vec::new();
+        let look = |letter: DeadLetter| {
+            let order: serde_json::Value = letter.arguments().unwrap();
+            seen.push(order["article"].as_str().unwrap().to_owned());
+            match seen.len() < enough {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        };
+        assert_eq!(letters.look(look).await.unwrap(), 3);
+        assert_eq!(seen, ["a", "b", "c"][..shown]);
+    }
     assert_eq!(kept(&transport, QUEUE).await, 3);
 }
 
