@@ -1,6 +1,6 @@
 //! What becomes of letters.
 
-use super::{count, filter::Picked, pick, show};
+use super::{filter::Picked, look, pick, show};
 use crate::{
     failure::Failure,
     output::{Output, shown},
@@ -89,8 +89,9 @@ pub(super) async fn purge(
     output: &Output,
 ) -> Dealt {
     if !yes {
-        // Those that come while the question waits for its answer are behind them, and not meant.
-        limit = count(letters, &picked, limit).await?;
+        // Those that come while the question waits for its answer are behind them, and not meant. They
+        // are counted and not held: they may be as many and as large as a queue holds.
+        (limit, _) = look(letters, &picked, limit, drop).await?;
         if let Err(refused) = ask(limit).await {
             return Ok(Err(refused));
         }

@@ -147,40 +147,35 @@ async fn pick(
     picked: &Picked,
     limit: u64,
 ) -> Result<Found, DeadLetterError> {
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut found = Vec::new();
-    let look = |letter| {
-        if found.len() < limit && picked.is(&letter) {
-            found.push(letter);
-        }
-        match found.len() < limit {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
-        }
-    };
-    let total = letters.look(look).await?;
+    let (_, total) = look(letters, picked, limit, |letter| found.push(letter)).await?;
     Ok(Found {
         letters: found,
         total,
     })
 }
 
-/// Counts them instead: they may be as many and as large as a queue holds.
-async fn count(
+/// Takes the letters that are picked one by one, until there are enough. Returns how many there were,
+/// and of how many.
+async fn look(
     letters: &DeadLetterQueue,
     picked: &Picked,
     limit: u64,
-) -> Result<u64, DeadLetterError> {
-    let mut found = 0;
+    mut take: impl FnMut(DeadLetter) + Send,
+) -> Result<(u64, u64), DeadLetterError> {
+    let mut taken = 0;
     let look = |letter| {
-        found += u64::from(picked.is(&letter));
-        match found < limit {
+        if taken < limit && picked.is(&letter) {
+            take(letter);
+            taken += 1;
+        }
+        match taken < limit {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
     };
-    letters.look(look).await?;
-    Ok(found.min(limit))
+    let total = letters.look(look).await?;
+    Ok((taken, total))
 }
 
 fn named<T>(queue: &str, done: Result<T, DeadLetterError>) -> Result<T, Failure> {
