@@ -124,7 +124,7 @@ pub(super) async fn process(
             Next::Keep(again) => {
                 drop(slot);
                 let is_kept = jobs.keep_again(&message, &envelope, again).await;
-                return settle(is_kept, delivery.settler).await;
+                return settle_if_kept(is_kept, delivery.settler).await;
             }
             Next::Conclude(frame) => {
                 drop(slot);
@@ -153,13 +153,13 @@ pub(super) async fn process(
         () = jobs.hand_back(&message, &held, &starts), if is_kept => None,
     };
     if let Some(settler) = left.filter(|_| !held.is_handed_back()) {
-        settle(jobs.keep_started(&message).await, settler).await;
+        settle_if_kept(jobs.keep_started(&message).await, settler).await;
     }
 }
 
 /// Settles a delivery whose message the broker has once more; else it is given back when it is to be
 /// looked at again, for it comes at once.
-async fn settle(is_kept: bool, settler: Settler) {
+async fn settle_if_kept(is_kept: bool, settler: Settler) {
     if is_kept {
         settler.settle(Settled::Ack);
     } else {
