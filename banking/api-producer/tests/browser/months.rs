@@ -1,16 +1,6 @@
 //! The statement of a month: asked for, watched, cancelled, read.
 
-use crate::{Page, Screen, Visit};
-use fantoccini::key::Key;
-
-/// Opens the part of the page that has it, by the keyboard.
-async fn open(page: &Page) {
-    page.run("document.querySelector('#month summary').focus()")
-        .await;
-    page.press(Key::Enter).await;
-    page.holds("return document.getElementById('month').open")
-        .await;
-}
+use crate::{Screen, Visit};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_statement_of_a_month_is_made_and_found_again() {
@@ -23,7 +13,7 @@ async fn the_statement_of_a_month_is_made_and_found_again() {
     page.fill("#withdraw-amount", "12.34").await;
     page.click("#withdraw-form [type=submit]").await;
     page.mentions("#withdraw-outcome", "Withdrew").await;
-    open(&page).await;
+    page.unfolds("month").await;
     page.click("#month-form [type=submit]").await;
     page.mentions("#month-of", "up to now").await;
     for fact in ["€0.00", "€1,000.00", "€12.34", "€987.66"] {
@@ -33,7 +23,7 @@ async fn the_statement_of_a_month_is_made_and_found_again() {
     // It is there when the page is loaded again.
     page.browser.refresh().await.unwrap();
     page.shows("#balance", "€987.66").await;
-    open(&page).await;
+    page.unfolds("month").await;
     page.mentions("#month-facts", "€987.66").await;
     // And one of a month before, in which there was nothing.
     page.run("document.getElementById('month-choice').selectedIndex = 3")
@@ -85,7 +75,7 @@ async fn a_statement_that_is_being_made_shows_how_far_it_is_and_can_be_cancelled
              }",
         )
         .await;
-        open(&page).await;
+        page.unfolds("month").await;
         page.click("#month-form [type=submit]").await;
         page.shows("#month-how-far", far).await;
         page.holds("return document.getElementById('month-bar').value === 0.25")

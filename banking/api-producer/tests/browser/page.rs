@@ -57,6 +57,32 @@ impl Page {
         self.shows("#live", "Live").await;
     }
 
+    /// Opens a part of the page that is folded, by the keyboard.
+    pub(crate) async fn unfolds(&self, part: &str) {
+        self.run(&format!(
+            "document.querySelector('#{part} summary').focus()"
+        ))
+        .await;
+        self.press(Key::Enter).await;
+        self.holds(&format!("return document.getElementById('{part}').open"))
+            .await;
+    }
+
+    /// Loses every answer to what is ordered at a path that ends so, after the bank has done it.
+    pub(crate) async fn loses_answers(&self, path: &str) {
+        let lose = "
+            const [path] = arguments;
+            const fetch = window.fetch;
+            window.fetch = async (url, request) => {
+                const answer = await fetch(url, request);
+                if (String(url).endsWith(path) && request.method === 'POST') throw new TypeError('lost');
+                return answer;
+            };
+        ";
+        let lose = self.browser.execute(lose, vec![json!(path)]);
+        lose.await.unwrap();
+    }
+
     pub(crate) async fn log_in(&self, name: &str, password: &str) {
         self.click("#tab-login").await;
         self.fill("#login-name", name).await;

@@ -1,7 +1,6 @@
 //! Standing orders: ordered, made, cancelled.
 
-use crate::{Page, Screen, Visit};
-use fantoccini::key::Key;
+use crate::{Screen, Visit};
 use jiff::{Timestamp, tz::TimeZone};
 
 /// The standing orders of who is logged in, as the bank has them.
@@ -12,15 +11,6 @@ const ORDERS: &str = "
         .then(({ items }) => items);
 ";
 
-/// Opens the part of the page that has them, by the keyboard.
-async fn open(page: &Page) {
-    page.run("document.querySelector('#standing summary').focus()")
-        .await;
-    page.press(Key::Enter).await;
-    page.holds("return document.getElementById('standing').open")
-        .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standing_order_is_ordered_made_and_cancelled() {
     let Some(visit) = Visit::begin().await else {
@@ -29,7 +19,7 @@ async fn a_standing_order_is_ordered_made_and_cancelled() {
     let (ada, bob) = tokio::join!(visit.page(Screen::Phone), visit.page(Screen::Desktop));
     ada.register("ada").await;
     bob.register("bob").await;
-    open(&ada).await;
+    ada.unfolds("standing").await;
     ada.mentions("#standing-list", "No standing orders yet.")
         .await;
     ada.fits().await;
@@ -74,7 +64,7 @@ async fn the_last_day_of_a_standing_order_ends_before_the_next_one_begins() {
     let (ada, bob) = tokio::join!(visit.page(Screen::Desktop), visit.page(Screen::Desktop));
     ada.register("ada").await;
     bob.register("bob").await;
-    open(&ada).await;
+    ada.unfolds("standing").await;
     ada.fill("#standing-to", "bob").await;
     ada.fill("#standing-amount", "12.34").await;
     // Every day from tomorrow's first moment on, and tomorrow is the last one.
@@ -97,17 +87,6 @@ async fn the_last_day_of_a_standing_order_ends_before_the_next_one_begins() {
     visit.end([ada, bob]).await;
 }
 
-/// Loses every answer to a standing order after the bank has recorded it.
-const LOSE_ANSWERS: &str = "
-    const fetch = window.fetch;
-    window.fetch = async (url, request) => {
-        const answer = await fetch(url, request);
-        const isOrder = String(url).endsWith('/standing-orders') && request.method === 'POST';
-        if (isOrder) throw new TypeError('lost');
-        return answer;
-    };
-";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standing_order_whose_answer_was_lost_is_ordered_once_after_a_reload() {
     let Some(visit) = Visit::begin().await else {
@@ -116,8 +95,8 @@ async fn a_standing_order_whose_answer_was_lost_is_ordered_once_after_a_reload()
     let (ada, bob) = tokio::join!(visit.page(Screen::Desktop), visit.page(Screen::Desktop));
     ada.register("ada").await;
     bob.register("bob").await;
-    ada.run(LOSE_ANSWERS).await;
-    open(&ada).await;
+    ada.loses_answers("/standing-orders").await;
+    ada.unfolds("standing").await;
     ada.fill("#standing-to", "bob").await;
     ada.fill("#standing-amount", "12.34").await;
     // It may be another day when the page is loaded again.
@@ -131,7 +110,7 @@ async fn a_standing_order_whose_answer_was_lost_is_ordered_once_after_a_reload()
 
     ada.browser.refresh().await.unwrap();
     ada.shows("#balance", "€1,000.00").await;
-    open(&ada).await;
+    ada.unfolds("standing").await;
     ada.fill("#standing-to", "bob").await;
     ada.fill("#standing-amount", "12.34").await;
     let same = "document.getElementById('standing-first').value = arguments[0]";

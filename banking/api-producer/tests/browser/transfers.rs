@@ -98,16 +98,6 @@ async fn what_the_bank_refuses_is_said_and_moves_nothing() {
     visit.end([ada]).await;
 }
 
-/// Loses every answer to a transfer after the bank has made it.
-const LOSE_ANSWERS: &str = "
-    const fetch = window.fetch;
-    window.fetch = async (...request) => {
-        const answer = await fetch(...request);
-        if (String(request[0]).includes('/transfer/transfer')) throw new TypeError('lost');
-        return answer;
-    };
-";
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_whose_answer_was_lost_is_tried_again_and_made_once() {
     let Some(visit) = Visit::begin().await else {
@@ -116,7 +106,7 @@ async fn a_transfer_whose_answer_was_lost_is_tried_again_and_made_once() {
     let (ada, bob) = tokio::join!(visit.page(Screen::Desktop), visit.page(Screen::Desktop));
     ada.register("ada").await;
     bob.register("bob").await;
-    ada.run(LOSE_ANSWERS).await;
+    ada.loses_answers("/transfer/transfer").await;
     ada.review("bob", "100.00").await;
     ada.click("#send-confirm").await;
     let unknown = "Your transfer of €100.00 to bob is not confirmed";
