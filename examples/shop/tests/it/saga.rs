@@ -5,7 +5,7 @@ use crate::{
     stage::{Stage, embedded, on_servers, settings},
 };
 use chassis::{Database, database::migrator, settings::PlatformSettings};
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use shop::{
     ServiceName, Shop,
@@ -157,6 +157,13 @@ async fn killed_between_reserving_and_charging_an_order_is_finished_once() {
     .await;
 }
 
+/// An order of three pieces, under a key that is always the same.
+fn keyed(by: &Client, product: i64) -> RequestBuilder {
+    let order = json!({ "product_id": product, "quantity": 3 });
+    let request = by.request(Method::POST, OrderService, "/orders");
+    request.header("Idempotency-Key", "once").json(&order)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_can_not_be_given_up_is_not_said_to_be() {
     on_sqlite(async |database| {
@@ -171,13 +178,7 @@ async fn an_order_that_can_not_be_given_up_is_not_said_to_be() {
         let silent = Silent::default();
         let server = UsersServer::new(silent.clone());
         let serving = stage.platform.bus.serve(server).await.unwrap();
-        let keyed = || {
-            let order = json!({ "product_id": product, "quantity": 3 });
-            let request = ada.request(Method::POST, OrderService, "/orders");
-            let request = request.header("Idempotency-Key", "once");
-            request.json(&order)
-        };
-        let order = tokio::spawn(answer(keyed()));
+        let order = tokio::spawn(answer(keyed(&ada, product)));
         soon("it is asked for the money", silent.asked.notified()).await;
         stage
             .on_orders(
@@ -197,7 +198,7 @@ async fn an_order_that_can_not_be_given_up_is_not_said_to_be() {
         stage.let_leases_lapse().await;
         let ada = ada.at(&stage.client);
         let bought = eventually("it is bought", async || {
-            let again = answer(keyed()).await;
+            let again = answer(keyed(&ada, product)).await;
             (again.body["status"] == "confirmed").then_some(again.body)
         })
         .await;
@@ -217,14 +218,8 @@ async fn without_who_charges_nothing_is_bought_and_the_rest_goes_on() {
     let ada = stage.client.user("ada").await;
     let product = ada.product(json!(10), 10).await;
     users.stop().await;
-    let keyed = async || {
-        let order = json!({ "product_id": product, "quantity": 3 });
-        let request = ada
-            .request(Method::POST, OrderService, "/orders")
-            .json(&order);
-        answer(request.header("Idempotency-Key", "once")).await
-    };
-    keyed().await.with(503);
+    let ask = async || answer(keyed(&ada, product)).await;
+    ask().await.with(503);
     let shown = ada.get(OrderService, "/dashboard").await.with(200);
     assert_eq!(shown["failed"], json!(["user", "notifications"]), "{shown}");
     assert_eq!(shown["products"]["products"], 1);
@@ -234,7 +229,7 @@ async fn without_who_charges_nothing_is_bought_and_the_rest_goes_on() {
 
     // Its data is forgotten with it: nobody has a wallet.
     let _users = stage.start(UserService).await;
-    assert_eq!(keyed().await.status, 402, "the key is free");
+    assert_eq!(ask().await.status, 402, "the key is free");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -274,11 +269,7 @@ async fn a_key_that_becomes_free_while_it_is_looked_at_is_not_said_to_be_another
         let _orders = stage.start(OrderService).await;
         let ada = stage.client.user("ada").await;
         let product = ada.product(json!(10), 10).await;
-        let keyed = async || {
-            let order = json!({ "product_id": product, "quantity": 3 });
-            let request = ada.request(Method::POST, OrderService, "/orders");
-            answer(request.header("Idempotency-Key", "once").json(&order)).await
-        };
+        let ask = async || answer(keyed(&ada, product)).await;
         // As it is when the order that has the key is given up between the two looks: nothing is
         // added, and nothing is found. At each look, and then at the first one alone.
         stage.on_orders("CREATE TABLE taken (times BIGINT)").await;
@@ -290,11 +281,11 @@ async fn a_key_that_becomes_free_while_it_is_looked_at_is_not_said_to_be_another
                 BEGIN UPDATE taken SET times = times - 1; SELECT RAISE(IGNORE); END",
             )
             .await;
-        keyed().await.with(503);
+        ask().await.with(503);
         assert_eq!(ada.left(product).await, 10);
         stage.on_orders("UPDATE taken SET times = 1").await;
-        let order = keyed().await.with(201);
-        assert_eq!(keyed().await.with(201)["id"], order["id"]);
+        let order = ask().await.with(201);
+        assert_eq!(ask().await.with(201)["id"], order["id"]);
         assert_eq!(ada.left(product).await, 7);
     })
     .await;
